@@ -1,0 +1,244 @@
+"""One job's run: a story that pauses wherever time passes.
+
+``Execution.run`` yields how long to wait, in milliseconds, and is resumed when that time has passed; whatever has
+changed meanwhile (an interrupt, a setting) takes effect there.  What happens is told as events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from .cache import Result, result_keys
+from .events import (
+    Cached,
+    Event,
+    Failed,
+    Interrupted,
+    NodeFinished,
+    NodeStarted,
+    PictureSent,
+    Preview,
+    Progressed,
+    Started,
+    Succeeded,
+    TextSent,
+)
+from .history import Entry
+from .machine import Machine
+from .nodes import Call, NodeError, Outcome, run
+from .queue import Job
+from .saving import Saver
+from .values import Latent, Mask, Picture
+from .workflow import ExecutionOrder, consumed, is_link
+
+__all__ = ["Execution"]
+
+Wait = Iterator[int]
+_PREVIEW_EDGE = 512     # sampler previews are at most this long (docs/fidelity.md, "Sampling")
+
+
+class _Stop(Exception):
+    """The job was interrupted."""
+
+
+@dataclass(eq=False)
+class Execution:
+    """One job on one machine.
+
+    :ivar entry: what will stand in history, as far as the job has got.
+    :ivar node: the node that runs, or ``None`` before the first.
+    """
+
+    job: Job
+    machine: Machine
+    entry: Entry = field(init=False)
+    node: str | None = None
+    _executed: list[str] = field(default_factory=list)
+    _results: dict[str, Result] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Find out which nodes show something, and which results are there already."""
+        self.entry = Entry(self.job)
+        used = consumed(self.job.prompt)
+        self._showing = {node for node in self.job.prompt if self._shows(node, used)}
+        cache = self.machine.cache
+        self._keys = result_keys(self.job.prompt, self.machine.catalogue) if cache.is_on else {}
+        cache.begin_job(self._keys.values())
+        for node, key in self._keys.items():
+            if (kept := cache.find(key)) is not None:
+                self._results[node] = kept
+        self._cached = frozenset(self._results)
+
+    def run(self) -> Wait:
+        """Run all nodes that the outputs need, in order."""
+        self._note("execution_start")
+        self._tell(Started)
+        cached = [node for node in self.job.prompt if node in self._cached]
+        self._note("execution_cached", nodes=cached)
+        self._tell(Cached, nodes=tuple(cached))
+        shown = {node for node in self._cached if self._results[node].ui is not None}
+        order = ExecutionOrder(self.job.prompt, self.job.outputs, self._showing, self._cached, shown)
+        try:
+            while (node := order.next()) is not None:
+                if node in self._cached:
+                    self._show_again(node)
+                else:
+                    yield from self._run_node(node)
+                order.finish(node)
+        except _Stop:
+            self._interrupted()
+        except NodeError as error:
+            self._failed(error)
+        else:
+            self._note("execution_success")
+            self._tell(Succeeded)
+
+    # One node.
+
+    def _show_again(self, node: str) -> None:
+        """A cached node that shows something shows it again, and takes no time."""
+        self._executed.append(node)
+        self._show(node, self._results[node], cached=True)
+
+    def _run_node(self, node: str) -> Wait:
+        self.node = node
+        class_type = self._class_type(node)
+        self._tell(NodeStarted, node=node, class_type=class_type)
+        self._look_for_interrupt()
+        self.machine.cache.begin_node(self._keys.values())
+        outcome = run(self._call(node))
+        yield self.machine.settings.timing.node_ms(class_type)
+        yield from self._work(node, outcome)
+        ui = dict(outcome.ui) if outcome.ui is not None else None
+        saver = Saver(self.machine, self.job, node, class_type)
+        for save in outcome.saves:
+            yield saver.duration_ms(save)
+            ui = {save.key: saver.write(save), **(ui or {})}
+        meta = {"node_id": node, "display_node": node, "parent_node": None, "real_node_id": node}
+        result = self._results[node] = Result(outcome.values, ui, meta)
+        self.machine.cache.add(self._keys.get(node), result)
+        self._executed.append(node)
+        self._show(node, result, cached=False)
+
+    def _work(self, node: str, outcome: Outcome) -> Wait:
+        """What a node does while it runs: steps, pictures and texts over the websocket."""
+        if outcome.text is not None:
+            self._tell(TextSent, node=node, text=outcome.text)
+        preview = self._preview(outcome.latent)
+        for step in range(1, outcome.steps + 1):
+            yield self.machine.settings.timing.step
+            self._look_for_interrupt()
+            if preview is None:
+                self._tell(Progressed, node=node, value=step, max=outcome.steps)
+            else:
+                self._tell(PictureSent, node=node, value=step, max=outcome.steps, preview=preview)
+        if (sent := outcome.sends) is not None:
+            shown = Preview(sent.width, sent.height, "image/png", sent.colour)
+            for index in range(sent.count):
+                yield self.machine.settings.timing.save
+                self._look_for_interrupt()
+                self._tell(PictureSent, node=node, value=index, max=sent.count, preview=shown)
+
+    def _preview(self, latent: Latent | None) -> Preview | None:
+        """The picture that goes along with each step, where the job or the machine asks for one."""
+        asked = self.job.extra_data.get("preview_method") or "default"
+        method = self.machine.settings.preview_method if asked == "default" else asked
+        if latent is None or method not in ("auto", "latent2rgb", "taesd"):
+            return None
+        shrink = min(1.0, _PREVIEW_EDGE / max(latent.width, latent.height))
+        return Preview(max(1, round(latent.width * shrink)), max(1, round(latent.height * shrink)), "image/jpeg")
+
+    def _show(self, node: str, result: Result, *, cached: bool) -> None:
+        shown_as = self.machine.settings.output_node or node
+        if result.ui is not None:
+            merged = self.entry.outputs.setdefault(shown_as, {})
+            for key, items in result.ui.items():
+                merged[key] = [*merged.get(key, []), *items]
+            self.entry.meta[shown_as] = result.meta
+        self._tell(NodeFinished, node=node, output=result.ui, shown_as=shown_as, cached=cached)
+
+    # What a node is given.
+
+    def _call(self, node: str) -> Call:
+        class_type = self._class_type(node)
+        node_type = self.machine.catalogue.node_type(class_type)
+        inputs = self.job.prompt[node].get("inputs", {})
+        return Call(
+            class_type=class_type,
+            inputs={name: self._resolve(value) for name, value in inputs.items()},
+            outputs=node_type.outputs if node_type else (),
+            shows=node in self._showing,
+            size=self.machine.size,
+            files=self.machine.catalogue.files,
+        )
+
+    def _resolve(self, value: Any) -> Any:
+        if not is_link(value):
+            return value
+        made = self._results[value[0]].values if value[0] in self._results else ()
+        return made[value[1]] if -len(made) <= value[1] < len(made) else None
+
+    def _shows(self, node: str, used: set[str]) -> bool:
+        node_type = self.machine.catalogue.node_type(self._class_type(node))
+        return node not in used if node_type is None else node_type.output_node
+
+    def _class_type(self, node: str) -> str:
+        return str(self.job.prompt[node].get("class_type"))
+
+    # How it ends.
+
+    def _look_for_interrupt(self) -> None:
+        if self.machine.interrupt:
+            raise _Stop
+
+    def _interrupted(self) -> None:
+        node, executed = self.node or "", list(self._executed)
+        class_type = self._class_type(node)
+        self.entry.status_str = "error"
+        self._note("execution_interrupted", node_id=node, node_type=class_type, executed=executed)
+        self._tell(Interrupted, node=node, class_type=class_type, executed=tuple(executed))
+
+    def _failed(self, error: NodeError) -> None:
+        node = self.node or ""
+        facts = {
+            "node_id": node,
+            "node_type": self._class_type(node),
+            "executed": list(self._executed),
+            "exception_message": f"{error.message}\n",
+            "exception_type": error.exception_type,
+            "traceback": [f"{error.exception_type}: {error.message}\n"],
+            "current_inputs": self._current_inputs(node),
+            "current_outputs": list(self._keys),
+        }
+        self.entry.status_str = "error"
+        self._note("execution_error", **facts)
+        self._tell(Failed, node=node, error=facts)
+
+    def _current_inputs(self, node: str) -> dict[str, list[Any]]:
+        """The inputs as ComfyUI shows them with an error: plain values as they are, the others as text."""
+        given = dict(self._call(node).inputs)
+        node_type = self.machine.catalogue.node_type(self._class_type(node))
+        pnginfo = self.job.extra_data.get("extra_pnginfo")
+        known = {"PROMPT": self.job.prompt, "EXTRA_PNGINFO": pnginfo, "UNIQUE_ID": node}
+        for name, kind in (node_type.hidden if node_type else {}).items():
+            given[name] = known.get(kind)
+        return {name: [_as_shown(value)] for name, value in given.items()}
+
+    def _tell(self, kind: Callable[..., Event], **facts: Any) -> None:
+        self.machine.tell(kind(at_ms=self.machine.at_ms, prompt_id=self.job.prompt_id, **facts))
+
+    def _note(self, kind: str, **facts: Any) -> None:
+        """Add a status message to the history entry."""
+        data = {"prompt_id": self.job.prompt_id, **facts, "timestamp": self.machine.now_unix_ms}
+        self.entry.messages.append([kind, data])
+
+
+def _as_shown(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Picture | Mask):
+        shape = (value.count, value.height, value.width, *((3,) if isinstance(value, Picture) else ()))
+        return f"tensor([...], size={shape})"
+    return str(value)

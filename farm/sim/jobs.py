@@ -1,0 +1,202 @@
+"""The jobs API: queue and history as one list (docs/fidelity.md, "Jobs")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .history import Entry
+from .instance import Instance
+from .queue import Job
+
+__all__ = ["BadQuery", "JobQuery", "find_job", "list_jobs", "read_query"]
+
+_STATUSES = ("pending", "in_progress", "completed", "failed", "cancelled")
+_PREVIEWABLE = ("images", "video", "gifs", "audio", "3d")
+_LONGEST_TEXT = 1024
+
+
+class BadQuery(Exception):
+    """A query that ComfyUI answers with 400 and this text."""
+
+
+@dataclass(frozen=True)
+class JobQuery:
+    """Which jobs to list.
+
+    :ivar limit: ``None`` for no limit.
+    """
+
+    statuses: tuple[str, ...] = _STATUSES
+    workflow_id: str | None = None
+    sort_by: str = "created_at"
+    descending: bool = True
+    limit: int | None = None
+    offset: int = 0
+
+
+def read_query(query: Mapping[str, str]) -> JobQuery:
+    """Read the query of ``GET /api/jobs``.
+
+    :raises BadQuery: where a value is none that ComfyUI takes.
+    """
+    return JobQuery(
+        statuses=_read_statuses(query.get("status")),
+        workflow_id=query.get("workflow_id"),
+        sort_by=_one_of(query, "sort_by", "created_at", "execution_duration"),
+        descending=_one_of(query, "sort_order", "desc", "asc") == "desc",
+        limit=_read_limit(query.get("limit")),
+        offset=max(0, _read_integer("offset", query.get("offset", "0"))),
+    )
+
+
+def _read_statuses(given: str | None) -> tuple[str, ...]:
+    if not given:
+        return _STATUSES
+    wanted = [each.strip().lower() for each in given.split(",") if each.strip()]
+    wrong = [each for each in wanted if each not in _STATUSES]
+    if wrong:
+        raise BadQuery(f"Invalid status value(s): {', '.join(wrong)}. Valid values: {', '.join(_STATUSES)}")
+    return tuple(wanted)
+
+
+def _one_of(query: Mapping[str, str], name: str, default: str, other: str) -> str:
+    given = query.get(name, default).lower()
+    if given not in (default, other):
+        allowed = sorted((default, other)) if name == "sort_order" else (default, other)
+        raise BadQuery(f"{name} must be '{allowed[0]}' or '{allowed[1]}'")
+    return given
+
+
+def _read_limit(given: str | None) -> int | None:
+    if given is None:
+        return None
+    limit = _read_integer("limit", given)
+    if limit <= 0:
+        raise BadQuery("limit must be a positive integer")
+    return limit
+
+
+def _read_integer(name: str, given: str) -> int:
+    try:
+        return int(given)
+    except ValueError:
+        raise BadQuery(f"{name} must be an integer") from None
+
+
+def list_jobs(instance: Instance, query: JobQuery) -> dict[str, Any]:
+    """The body of ``GET /api/jobs``."""
+    found = [(job, item) for job, item in _all_jobs(instance) if _matches(item, query)]
+    key = _duration if query.sort_by == "execution_duration" else _created
+    # Simulated jobs may be created in the same millisecond: then the order of their submission decides.
+    found.sort(key=lambda each: (key(each[1]), each[0].order), reverse=query.descending)
+    jobs = [item for _, item in found]
+    end = len(jobs) if query.limit is None else query.offset + query.limit
+    pagination = {
+        "offset": query.offset,
+        "limit": query.limit,
+        "total": len(jobs),
+        "has_more": end < len(jobs),
+    }
+    return {"jobs": jobs[query.offset : end], "pagination": pagination}
+
+
+def find_job(instance: Instance, prompt_id: str) -> dict[str, Any] | None:
+    """The body of ``GET /api/jobs/{id}``, or ``None`` where there is no such job."""
+    entry = instance.history.entries.get(prompt_id)
+    if entry is not None:
+        details = {"outputs": entry.outputs, "execution_status": entry.status}
+        workflow = {"prompt": entry.job.prompt, "extra_data": entry.job.extra_data}
+        return {**_ended(entry), **details, "workflow": workflow}
+    return next((item for job, item in _all_jobs(instance) if job.prompt_id == prompt_id), None)
+
+
+def _all_jobs(instance: Instance) -> Iterator[tuple[Job, dict[str, Any]]]:
+    running = instance.queue.running
+    if running is not None:
+        yield running, _waiting(running, "in_progress")
+    yield from ((job, _waiting(job, "pending")) for job in instance.queue.pending)
+    yield from ((entry.job, _ended(entry)) for entry in instance.history.entries.values())
+
+
+def _matches(job: Mapping[str, Any], query: JobQuery) -> bool:
+    right_workflow = query.workflow_id is None or job.get("workflow_id") == query.workflow_id
+    return right_workflow and job["status"] in query.statuses
+
+
+def _created(job: Mapping[str, Any]) -> int:
+    return int(job.get("create_time") or 0)
+
+
+def _duration(job: Mapping[str, Any]) -> int:
+    return int(job.get("execution_end_time", 0)) - int(job.get("execution_start_time", 0))
+
+
+def _waiting(job: Job, status: str) -> dict[str, Any]:
+    item = {
+        "id": job.prompt_id,
+        "status": status,
+        "priority": job.number,
+        "create_time": job.extra_data.get("create_time"),
+        "outputs_count": 0,
+        "workflow_id": _workflow_id(job),
+    }
+    return {key: value for key, value in item.items() if value is not None}
+
+
+def _ended(entry: Entry) -> dict[str, Any]:
+    times = {kind: data["timestamp"] for kind, data in entry.messages}
+    ends = {kind: data for kind, data in entry.messages if kind not in ("execution_start", "execution_cached")}
+    item = {
+        **_waiting(entry.job, _status(entry)),
+        "execution_start_time": times.get("execution_start"),
+        "execution_end_time": next((data["timestamp"] for data in ends.values()), None),
+        "execution_error": ends.get("execution_error"),
+        "outputs_count": sum(_counted(entry)),
+        "preview_output": _preview(entry),
+    }
+    return {key: value for key, value in item.items() if value is not None}
+
+
+def _status(entry: Entry) -> str:
+    if entry.status_str == "success":
+        return "completed"
+    interrupted = any(kind == "execution_interrupted" for kind, _ in entry.messages)
+    return "cancelled" if interrupted else "failed"
+
+
+def _workflow_id(job: Job) -> Any:
+    pnginfo = job.extra_data.get("extra_pnginfo")
+    workflow = pnginfo.get("workflow") if isinstance(pnginfo, dict) else None
+    return workflow.get("id") if isinstance(workflow, dict) else None
+
+
+def _counted(entry: Entry) -> Iterable[int]:
+    for ui in entry.outputs.values():
+        for key, items in ui.items():
+            if key != "animated":
+                yield sum(isinstance(item, dict) or (key == "text" and isinstance(item, str)) for item in items)
+
+
+def _preview(entry: Entry) -> dict[str, Any] | None:
+    """The first picture in the output folder, else the first thing that can be shown."""
+    shown = list(_previewable(entry))
+    return next((each for each in shown if each.get("type") == "output"), shown[0] if shown else None)
+
+
+def _previewable(entry: Entry) -> Iterable[dict[str, Any]]:
+    for node, ui in entry.outputs.items():
+        for key, items in ui.items():
+            for item in items:
+                if key in _PREVIEWABLE and isinstance(item, dict):
+                    yield {**item, "nodeId": node, "mediaType": key}
+                elif key == "text" and isinstance(item, str):
+                    yield _text_preview(item, node)
+
+
+def _text_preview(text: str, node: str) -> dict[str, Any]:
+    short: dict[str, Any] = {"content": text[:_LONGEST_TEXT]}
+    if len(text) > _LONGEST_TEXT:
+        short["truncated"] = True
+    return {**short, "nodeId": node, "mediaType": "text"}

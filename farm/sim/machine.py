@@ -1,0 +1,44 @@
+"""What a job runs on: everything of its instance that an execution needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .cache import ResultCache
+from .catalogue import Catalogue
+from .events import Event
+from .naming import Namer
+from .settings import Settings
+
+__all__ = ["Machine"]
+
+
+@dataclass(eq=False)
+class Machine:
+    """One instance's equipment, and the simulated moment on it.
+
+    :ivar at_ms: the simulated moment; set by the instance before each step.
+    :ivar unix_ms: what a client's clock says at the simulated moment 0.
+    :ivar size: of the instance's input picture.
+    :ivar static_name: how a static instance's outputs name that picture.
+    :ivar interrupt: whether somebody asked to stop; looked at where ComfyUI looks.
+    """
+
+    name: str
+    epoch: int
+    settings: Settings
+    catalogue: Catalogue
+    namer: Namer
+    cache: ResultCache
+    tell: Callable[[Event], None]
+    unix_ms: int
+    size: tuple[int, int]
+    static_name: str
+    at_ms: int = 0
+    interrupt: bool = False
+
+    @property
+    def now_unix_ms(self) -> int:
+        """The simulated moment as clients see it."""
+        return self.unix_ms + self.at_ms

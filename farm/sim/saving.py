@@ -1,0 +1,69 @@
+"""What a node's pictures become: files, or a static instance's one picture."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import Any
+
+from .events import Written
+from .files import Written as Content
+from .machine import Machine
+from .nodes import Save
+from .queue import Job
+
+__all__ = ["Saver"]
+
+
+@dataclass(frozen=True)
+class Saver:
+    """Writes what one node of one job saves."""
+
+    machine: Machine
+    job: Job
+    node: str
+    class_type: str
+
+    def duration_ms(self, save: Save) -> int:
+        """How long it takes; as long in static mode, which differs in files only."""
+        files = 1 if save.animated else save.picture.count
+        return self.machine.settings.timing.save * files
+
+    def write(self, save: Save) -> list[dict[str, Any]]:
+        """Write the files, and say how the node shows them.
+
+        :raises NodeError: where they would lie outside their folder.
+        """
+        if self.machine.settings.mode == "static":
+            return [{"filename": self.machine.static_name, "subfolder": "", "type": "output"}]
+        prefix = save.prefix
+        if prefix is None:
+            prefix = self.machine.namer.temp_prefix(self.node, self.class_type)
+        shown = []
+        now_ms = self.machine.now_unix_ms
+        for place in self.machine.namer.write(save, prefix, self._contents(save), self.job.prompt_id, now_ms):
+            self.machine.tell(
+                Written(
+                    at_ms=self.machine.at_ms,
+                    prompt_id=self.job.prompt_id,
+                    node=self.node,
+                    folder=place.folder,
+                    subfolder=place.subfolder,
+                    name=place.name,
+                )
+            )
+            shown.append({"filename": place.name, "subfolder": place.subfolder, "type": place.folder})
+        return shown
+
+    def _contents(self, save: Save) -> list[Content]:
+        text = {"prompt": json.dumps(self.job.prompt)}
+        pnginfo = self.job.extra_data.get("extra_pnginfo")
+        if isinstance(pnginfo, dict):
+            text |= {key: json.dumps(value) for key, value in pnginfo.items()}
+        pictures = [save.picture] if save.animated else [replace(save.picture, count=1)] * save.picture.count
+        return [Content(picture, text, self._stamp(index)) for index, picture in enumerate(pictures)]
+
+    def _stamp(self, index: int) -> str:
+        """The proof of origin that each picture carries."""
+        origin = {"instance": self.machine.name, "epoch": self.machine.epoch, "prompt_id": self.job.prompt_id}
+        return json.dumps(origin | {"job": self.job.name, "node": self.node, "index": index})
