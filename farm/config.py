@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -242,7 +242,7 @@ def _decode(raw: object, kind: type[T], where: str) -> T:
     try:
         return msgspec.convert(raw, kind, dec_hook=_read_unit)
     except msgspec.ValidationError as why:
-        raise ConfigError(_place(str(why), where, raw)) from why
+        raise ConfigError(_place(str(why), where, raw, kind)) from why
 
 
 def _read_unit(kind: type[Any], value: object) -> Any:
@@ -251,7 +251,7 @@ def _read_unit(kind: type[Any], value: object) -> Any:
     raise NotImplementedError(kind)
 
 
-def _place(text: str, where: str, raw: object) -> str:
+def _place(text: str, where: str, raw: object, kind: object) -> str:
     """Msgspec's "Expected `int`, got `str` - at `$.port`" -> "instance[0].port: expected int, got str"."""
     what, _, path = text.partition(" - at `$")
     what = what.replace("`", "")
@@ -259,8 +259,18 @@ def _place(text: str, where: str, raw: object) -> str:
     unknown = re.fullmatch(r"Object contains unknown field (.*)", what)
     if unknown:
         return f"{place}.{unknown[1]}: unknown key"
+    if not path and (own := re.match(r"(\w+): ", what)):     # a Struct's own check names its field
+        return f"{place}.{own[1]}: {what[own.end() :]}"
+    if what.startswith("Invalid enum value"):
+        what = f"expected one of {', '.join(_allowed(kind, path.strip('.`')))}, got {what.split()[-1]}"
     what = what.replace("object", "a table").replace("array", "a list")
     return f"{place}: {what[0].lower()}{what[1:]}"
+
+
+def _allowed(kind: Any, key: str) -> Iterator[str]:
+    """The words that a key takes."""
+    for hint in (get_type_hints(kind)[key], *get_args(get_type_hints(kind)[key])):
+        yield from (repr(word) for word in get_args(hint) if isinstance(word, str))
 
 
 def _name_keys(path: str, raw: object) -> str:
