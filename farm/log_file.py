@@ -9,19 +9,23 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
+from twisted.logger import Logger
 
 from farm.ledger.log import Log
 from farm.sim.events import Event
 
 __all__ = ["LogFile"]
 
+_ENCODER = msgspec.json.Encoder()
+
 
 @dataclass(eq=False)
 class LogFile:
-    """Writes what a log says, line by line, as it happens."""
+    """Writes what a log says, line by line, as it happens; a full disk ends that, and nothing else."""
 
     _file: BinaryIO
-    _stop: Callable[[], None]
+    _stop: Callable[[], None] | None = None
+    logger = Logger()
 
     @classmethod
     def open(cls, path: Path, log: Log) -> LogFile:
@@ -29,22 +33,38 @@ class LogFile:
 
         :raises OSError: where the file cannot be written.
         """
-        file = path.open("wb")
-        encoder = msgspec.json.Encoder()
-
-        def write(event: Event) -> None:
-            try:
-                line = encoder.encode(event)
-            except UnicodeEncodeError:
-                line = encoder.encode(_as_utf8(event))
-            file.write(line + b"\n")
-
-        return cls(file, log.listen(write))
+        opened = cls(path.open("wb"))
+        opened._stop = log.listen(opened._write)
+        return opened
 
     def close(self) -> None:
-        """Write no more."""
+        """Write no more.  Once is enough; a second call does nothing."""
+        self._end(None)
+
+    def _write(self, event: Event) -> None:
+        try:
+            self._file.write(_line(event))
+        except OSError as why:
+            self._end(why)
+
+    def _end(self, why: OSError | None) -> None:
+        if self._stop is None:
+            return
         self._stop()
-        self._file.close()
+        self._stop = None
+        try:
+            self._file.close()
+        except OSError as unwritten:
+            why = unwritten
+        if why is not None:
+            self.logger.error("the log file is not whole: {why}", why=why)
+
+
+def _line(event: Event) -> bytes:
+    try:
+        return _ENCODER.encode(event) + b"\n"
+    except UnicodeEncodeError:
+        return _ENCODER.encode(_as_utf8(event)) + b"\n"
 
 
 def _as_utf8(event: Event) -> Any:

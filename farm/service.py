@@ -148,9 +148,11 @@ class Farm(MultiService):
     async def stopService(self) -> None:
         """Stop everything, and remove what was written."""
         await super().stopService()
-        if self._log_file is not None:
-            self._log_file.close()
-        self._remove_temporary()
+        try:
+            if self._log_file is not None:
+                self._log_file.close()
+        finally:
+            self._remove_temporary()
 
     def _remove_temporary(self) -> None:
         temporary = getattr(self, "_temporary", None)
@@ -195,5 +197,9 @@ def _described(config: FarmConfig) -> dict[str, Any]:
 
 def _write_atomically(path: Path, text: str) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text)
-    draft.replace(path)
+    try:
+        draft.write_text(text)
+        draft.replace(path)
+    except OSError as why:
+        draft.unlink(missing_ok=True)
+        raise OSError(why.errno, why.strerror, str(path)) from why     # nobody asked for the draft

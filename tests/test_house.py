@@ -77,7 +77,7 @@ OUTSIDE: dict[str, set[str]] = {
     "farm.data": {"msgspec"},
     "farm.ledger": {"msgspec"},
     "farm.config": {"msgspec"},
-    "farm.log_file": {"msgspec"},
+    "farm.log_file": {"msgspec", "twisted"},
     "farm.clock": {"twisted"},
     "farm.driver": {"twisted"},
     "farm.ports": {"twisted"},

@@ -5,6 +5,7 @@ A user may hand us folders of their own, so every file that comes from us is rem
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Collection
@@ -88,9 +89,9 @@ class Disk:
         """
         path = self.place(place.folder, place.subfolder, place.name)
         if path.is_dir():
-            raise IsADirectoryError(path)   # which names() does not show, so that another try would end here, too
+            raise _error(errno.EISDIR, path)    # which names() does not show, so that another try would end here, too
         if os.path.lexists(path):
-            raise FileExistsError(path)     # before anything is painted
+            raise _error(errno.EEXIST, path)    # before anything is painted
         self._create(path, self.painter.paint(place.name, written, self.content_of))
         self._written.add(path)
 
@@ -151,7 +152,7 @@ class Disk:
             self._brought.add(path)
         except FileExistsError:
             if self.digest_at(path) != hashlib.sha256(content).hexdigest():
-                raise
+                raise _error(errno.EEXIST, path) from None      # not of the draft
 
     def empty_temp(self) -> None:
         """Remove what we and our clients put into ``temp``, as ComfyUI does when it starts and stops."""
@@ -208,7 +209,7 @@ class Disk:
         if directory.is_dir():
             return
         if directory.exists():
-            raise NotADirectoryError(directory)     # mkdir would say that the *name* is taken
+            raise _error(errno.ENOTDIR, directory)  # mkdir would say that the *name* is taken
         self._make(directory.parent)
         directory.mkdir()
         self._made.add(directory)
@@ -236,6 +237,11 @@ def _name(draft: Path, path: Path) -> None:
         raise
     except OSError:                     # a file system without hard links
         if os.path.lexists(path):
-            raise FileExistsError(path) from None
+            raise _error(errno.EEXIST, path) from None
         draft.rename(path)
+
+
+def _error(number: int, path: Path) -> OSError:
+    """What the system would say; Python makes it a ``FileExistsError`` and so on."""
+    return OSError(number, os.strerror(number), str(path))
 

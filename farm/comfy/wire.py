@@ -31,7 +31,7 @@ class Line:
     A client that stops reading is owed what it does not take.  The first 64 KiB are Twisted's business; beyond
     that we count, and hang up when it owes us too much patience.
 
-    :ivar owed_bytes: written since the client stopped reading.
+    :ivar owed_bytes: written since the client stopped reading, or what of it is not yet sent.
     """
 
     _transport: WebSocketTransport = field(repr=False)
@@ -58,8 +58,15 @@ class Line:
         if self._paused:
             self.owed_bytes += len(framed)
             if self.owed_bytes > MOST_OWED_BYTES:
+                self.owed_bytes = self._unsent_bytes()
+            if self.owed_bytes > MOST_OWED_BYTES:
                 self.too_slow = True
                 self._tcp.abortConnection()
+
+    def _unsent_bytes(self) -> int:
+        """What really waits: one who reads, but never all of it, has taken some of what was counted."""
+        tcp = self._tcp
+        return int(len(tcp.dataBuffer) - tcp.offset + tcp._tempDataLen)  # noqa: SLF001 (it has no other name)
 
     def pauseProducing(self) -> None:
         """Twisted holds 64 KiB that the client does not take."""

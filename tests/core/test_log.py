@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from twisted.logger import capturedLogs
 
 from farm.ledger import log as log_module
 from farm.ledger.log import Log
@@ -179,3 +180,18 @@ def test_half_a_character_that_a_client_says_does_not_end_the_log(tmp_path: Path
 def test_a_log_file_that_cannot_be_written_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         LogFile.open(tmp_path / "missing" / "run.jsonl", Log())
+
+
+def test_a_full_disk_ends_the_log_file_and_nothing_else() -> None:
+    """It is told once; the farm goes on."""
+    log = Log()
+    heard: list[Event] = []
+    with capturedLogs() as said:
+        file = LogFile.open(Path("/dev/full"), log)
+        log.listen(heard.append)
+        for number in range(2000):
+            log.publish(started(number), "x" * 100)
+        file.close()
+    assert len(heard) == 2000
+    (line,) = [event["log_format"] for event in said if event["log_namespace"] == "farm.log_file.LogFile"]
+    assert line == "the log file is not whole: {why}"

@@ -47,7 +47,7 @@ values = st.recursive(
 node_ids = st.sampled_from([*"12345", "9", "", "a b"])
 links = st.tuples(node_ids, st.integers(-2, 3)).map(list)
 class_types = st.sampled_from([*sorted(recorded().object_info), "NoSuchNode"]) | values
-input_names = st.sampled_from(["images", "image", "width", "height", "samples", "text", "filename_prefix", "source", "x"])
+input_names = st.sampled_from(["images", "image", "width", "height", "samples", "text", "filename_prefix", "source"])
 numbers = st.integers(-1, 64)
 inputs = st.dictionaries(input_names | words, links | numbers | values, max_size=5)
 nodes = st.fixed_dictionaries({}, optional={"class_type": class_types, "inputs": inputs | values, "_meta": values})
