@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -32,7 +33,11 @@ class LogFile:
         encoder = msgspec.json.Encoder()
 
         def write(event: Event) -> None:
-            file.write(encoder.encode(event) + b"\n")
+            try:
+                line = encoder.encode(event)
+            except UnicodeEncodeError:
+                line = encoder.encode(_as_utf8(event))
+            file.write(line + b"\n")
 
         return cls(file, log.listen(write))
 
@@ -40,3 +45,9 @@ class LogFile:
         """Write no more."""
         self._stop()
         self._file.close()
+
+
+def _as_utf8(event: Event) -> Any:
+    """An event in which a client said half a character, as JSON can and UTF-8 cannot: a ``?`` stands there."""
+    text = json.dumps(msgspec.to_builtins(event), ensure_ascii=False)
+    return json.loads(text.encode("utf-8", "replace"))

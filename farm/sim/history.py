@@ -47,9 +47,9 @@ class History:
 
         ComfyUI looks before it adds, so that one more than its limit is seen (docs/fidelity.md, "History").
         """
-        self.entries[entry.job.prompt_id] = entry
-        if len(self.entries) > limit + 1:
+        if len(self.entries) > limit:
             del self.entries[next(iter(self.entries))]
+        self.entries[entry.job.prompt_id] = entry
 
     def window(self, max_items: int | None, offset: int = -1) -> dict[str, Any]:
         """The entries from ``offset`` on, at most ``max_items``; without an offset the last ones.

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .history import Entry
 from .instance import Instance
+from .job_outputs import OutputRules
 from .queue import Job
 
 __all__ = ["BadQuery", "JobQuery", "find_job", "list_jobs", "read_query"]
 
 _STATUSES = ("pending", "in_progress", "completed", "failed", "cancelled")
-_PREVIEWABLE = ("images", "video", "gifs", "audio", "3d")
-_LONGEST_TEXT = 1024
 
 
 class BadQuery(Exception):
@@ -85,9 +84,9 @@ def _read_integer(name: str, given: str) -> int:
         raise BadQuery(f"{name} must be an integer") from None
 
 
-def list_jobs(instance: Instance, query: JobQuery) -> dict[str, Any]:
+def list_jobs(instance: Instance, query: JobQuery, rules: OutputRules) -> dict[str, Any]:
     """The body of ``GET /api/jobs``."""
-    found = [(job, item) for job, item in _all_jobs(instance) if _matches(item, query)]
+    found = [(job, item) for job, item in _all_jobs(instance, rules) if _matches(item, query)]
     key = _duration if query.sort_by == "execution_duration" else _created
     # Simulated jobs may be created in the same millisecond: then the order of their submission decides.
     found.sort(key=lambda each: (key(each[1]), each[0].order), reverse=query.descending)
@@ -102,22 +101,22 @@ def list_jobs(instance: Instance, query: JobQuery) -> dict[str, Any]:
     return {"jobs": jobs[query.offset : end], "pagination": pagination}
 
 
-def find_job(instance: Instance, prompt_id: str) -> dict[str, Any] | None:
+def find_job(instance: Instance, prompt_id: str, rules: OutputRules) -> dict[str, Any] | None:
     """The body of ``GET /api/jobs/{id}``, or ``None`` where there is no such job."""
     entry = instance.history.entries.get(prompt_id)
     if entry is not None:
         details = {"outputs": entry.outputs, "execution_status": entry.status}
         workflow = {"prompt": entry.job.prompt, "extra_data": entry.job.extra_data}
-        return {**_ended(entry), **details, "workflow": workflow}
-    return next((item for job, item in _all_jobs(instance) if job.prompt_id == prompt_id), None)
+        return {**_ended(entry, rules), **details, "workflow": workflow}
+    return next((item for job, item in _all_jobs(instance, rules) if job.prompt_id == prompt_id), None)
 
 
-def _all_jobs(instance: Instance) -> Iterator[tuple[Job, dict[str, Any]]]:
+def _all_jobs(instance: Instance, rules: OutputRules) -> Iterator[tuple[Job, dict[str, Any]]]:
     running = instance.queue.running
     if running is not None:
         yield running, _waiting(running, "in_progress")
     yield from ((job, _waiting(job, "pending")) for job in instance.queue.pending)
-    yield from ((entry.job, _ended(entry)) for entry in instance.history.entries.values())
+    yield from ((entry.job, _ended(entry, rules)) for entry in instance.history.entries.values())
 
 
 def _matches(job: Mapping[str, Any], query: JobQuery) -> bool:
@@ -145,7 +144,7 @@ def _waiting(job: Job, status: str) -> dict[str, Any]:
     return {key: value for key, value in item.items() if value is not None}
 
 
-def _ended(entry: Entry) -> dict[str, Any]:
+def _ended(entry: Entry, rules: OutputRules) -> dict[str, Any]:
     times = {kind: data["timestamp"] for kind, data in entry.messages}
     ends = {kind: data for kind, data in entry.messages if kind not in ("execution_start", "execution_cached")}
     item = {
@@ -153,8 +152,8 @@ def _ended(entry: Entry) -> dict[str, Any]:
         "execution_start_time": times.get("execution_start"),
         "execution_end_time": next((data["timestamp"] for data in ends.values()), None),
         "execution_error": ends.get("execution_error"),
-        "outputs_count": sum(_counted(entry)),
-        "preview_output": _preview(entry),
+        "outputs_count": rules.count(entry.outputs),
+        "preview_output": rules.preview(entry.outputs),
     }
     return {key: value for key, value in item.items() if value is not None}
 
@@ -170,33 +169,3 @@ def _workflow_id(job: Job) -> Any:
     pnginfo = job.extra_data.get("extra_pnginfo")
     workflow = pnginfo.get("workflow") if isinstance(pnginfo, dict) else None
     return workflow.get("id") if isinstance(workflow, dict) else None
-
-
-def _counted(entry: Entry) -> Iterable[int]:
-    for ui in entry.outputs.values():
-        for key, items in ui.items():
-            if key != "animated":
-                yield sum(isinstance(item, dict) or (key == "text" and isinstance(item, str)) for item in items)
-
-
-def _preview(entry: Entry) -> dict[str, Any] | None:
-    """The first picture in the output folder, else the first thing that can be shown."""
-    shown = list(_previewable(entry))
-    return next((each for each in shown if each.get("type") == "output"), shown[0] if shown else None)
-
-
-def _previewable(entry: Entry) -> Iterable[dict[str, Any]]:
-    for node, ui in entry.outputs.items():
-        for key, items in ui.items():
-            for item in items:
-                if key in _PREVIEWABLE and isinstance(item, dict):
-                    yield {**item, "nodeId": node, "mediaType": key}
-                elif key == "text" and isinstance(item, str):
-                    yield _text_preview(item, node)
-
-
-def _text_preview(text: str, node: str) -> dict[str, Any]:
-    short: dict[str, Any] = {"content": text[:_LONGEST_TEXT]}
-    if len(text) > _LONGEST_TEXT:
-        short["truncated"] = True
-    return {**short, "nodeId": node, "mediaType": "text"}

@@ -19,6 +19,7 @@ from .settings import Naming
 __all__ = ["Namer"]
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_ROOT = "/srv/comfyui"
 
 
 @dataclass(frozen=True)
@@ -76,12 +77,15 @@ class Namer:
     def write(self, save: Save, prefix: str, parts: list[Written], prompt_id: str, unix_ms: int) -> list[Place]:
         """Write the files of one output, each under a new name.
 
-        :raises NodeError: where the prefix leads out of the folder.
+        :raises NodeError: where the prefix leads out of the folder, or the system takes no such file.
         """
         subfolder, name = _split(prefix, save, unix_ms)
         word = prompt_id if self.naming == "prompt_id" else str(unix_ms)
         series = _Series(save.folder, subfolder, name, save.suffix, word)
-        return [self._put(series, index, part) for index, part in enumerate(parts)]
+        try:
+            return [self._put(series, index, part) for index, part in enumerate(parts)]
+        except (OSError, ValueError) as why:
+            raise NodeError(type(why).__name__, _impossible(series, why)) from why
 
     def _put(self, series: _Series, index: int, part: Written) -> Place:
         """Write one file; where its name was taken meanwhile, look again and take the next."""
@@ -116,6 +120,8 @@ def _number(file: str, name: str) -> int:
 
 def _split(prefix: str, save: Save, unix_ms: int) -> tuple[str, str]:
     """Subfolder and name of a prefix, its tokens replaced."""
+    if "\0" in prefix:
+        raise NodeError("ValueError", "embedded null byte")
     path = posixpath.normpath(_fill_in(prefix, save, unix_ms))
     subfolder, name = posixpath.split(path)
     if path.startswith("/") or subfolder.split("/")[0] == ".." or name == "..":
@@ -140,9 +146,17 @@ def _fill_in(prefix: str, save: Save, unix_ms: int) -> str:
     return prefix
 
 
+def _impossible(series: _Series, why: OSError | ValueError) -> str:
+    """What Python says; the path is that of a server that stands at ``/srv/comfyui``."""
+    if not isinstance(why, OSError) or why.errno is None:
+        return str(why) if isinstance(why, ValueError) else type(why).__name__
+    path = posixpath.join(_ROOT, series.folder, series.subfolder, series.name)
+    return f"[Errno {why.errno}] {why.strerror}: {path!r}"
+
+
 def _outside(folder: Folder, subfolder: str) -> str:
     """ComfyUI's text; its paths are those of a server that stands at ``/srv/comfyui``."""
-    inside = f"/srv/comfyui/{folder}"
+    inside = f"{_ROOT}/{folder}"
     meant = posixpath.normpath(posixpath.join(inside, subfolder))
     return (
         "**** ERROR: Saving image outside the output folder is not allowed.\n"

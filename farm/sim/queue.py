@@ -19,6 +19,7 @@ class Job:
     :ivar outputs: the output nodes that will run.
     :ivar name: the logical job: what the user meant, over all retries.
     :ivar order: how many jobs this instance had taken on before.
+    :ivar is_settled: it was put into the queue; only a newcomer fails to be compared.
     """
 
     number: float
@@ -28,6 +29,7 @@ class Job:
     outputs: list[str]
     name: str
     order: int = 0
+    is_settled: bool = False
 
     @property
     def item(self) -> list[Any]:
@@ -42,8 +44,12 @@ class Job:
     def __lt__(self, other: Job) -> bool:
         """ComfyUI's heap compares the whole item.
 
+        Among jobs that wait already it must not fail: ComfyUI's worker would end there, ours takes them in order.
+
         :raises TypeError: where number and id are the same and the prompts differ (docs/fidelity.md, "Queue").
         """
+        if self.is_settled and other.is_settled:
+            return (self.number, self.prompt_id, self.order) < (other.number, other.prompt_id, other.order)
         return self.item < other.item
 
 
@@ -68,7 +74,10 @@ class Queue:
 
         :raises TypeError: where it cannot be told apart from another; it is in the queue all the same.
         """
-        heapq.heappush(self.pending, job)
+        try:
+            heapq.heappush(self.pending, job)
+        finally:
+            job.is_settled = True
 
     def take(self) -> Job:
         """Make the first job the running one."""

@@ -1,121 +1,55 @@
-"""The table of node rules, and the words that they share."""
+"""The table of node rules, and how one of them is run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from itertools import zip_longest
+from typing import Any
 
-from farm.sim.files import Files, Folder
-from farm.sim.values import Latent, Mask, Picture
+from farm.sim.values import Several
 
-__all__ = ["Call", "NodeError", "Outcome", "Rule", "Save", "first", "rule", "run"]
+from .call import Call, raising_as_python
+from .limits import affordable, several
+from .outcome import Outcome, merged
+from .passing import pass_through
 
-T = TypeVar("T")
-
-
-class NodeError(Exception):
-    """A node raised while it ran.
-
-    :ivar exception_type: as ComfyUI names it, ``module.Class`` unless it is a built-in.
-    """
-
-    def __init__(self, exception_type: str, message: str) -> None:
-        super().__init__(exception_type, message)
-        self.exception_type = exception_type
-        self.message = message
-
-
-@dataclass(frozen=True)
-class Call:
-    """One node about to run.
-
-    :ivar inputs: by name; links are replaced by what the other node made (``None`` where nobody knows).
-    :ivar outputs: the declared output types, by slot.
-    :ivar shows: whether its type is an output by declaration, or unknown and without a consumer.
-    :ivar size: width and height of the instance's input picture, for pictures of unknown size.
-    """
-
-    class_type: str
-    inputs: Mapping[str, Any]
-    outputs: tuple[str, ...]
-    shows: bool
-    size: tuple[int, int]
-    files: Files
-
-    def picture(self, name: str) -> Picture:
-        """An input that holds pictures; the instance's own input picture where they are not known."""
-        value = self.inputs.get(name)
-        return value if isinstance(value, Picture) else Picture(*self.size)
-
-    def number(self, name: str, default: float) -> float:
-        """An input that holds a number; ``default`` where it is absent or not known."""
-        value = self.inputs.get(name)
-        return value if isinstance(value, int | float) else default
-
-    def integer(self, name: str, default: int) -> int:
-        """An input that holds a whole number, at least 1 of it; ``default`` where it is absent or not known."""
-        return max(1, int(self.number(name, default)))
-
-
-@dataclass(frozen=True)
-class Save:
-    """Pictures to be written.
-
-    :ivar prefix: ComfyUI's ``filename_prefix``; ``None`` for a preview under a temporary name.
-    :ivar suffix: of the file name, ``.png`` or another.
-    :ivar animated: all pictures go into one file.
-    """
-
-    picture: Picture
-    folder: Folder
-    prefix: str | None
-    suffix: str = ".png"
-    animated: bool = False
-    key: str = "images"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a node comes to.
-
-    :ivar values: by output slot.
-    :ivar steps: how many steps it reports progress for; 0 for none.
-    :ivar latent: what it samples, for the size of previews.
-    :ivar saves: pictures that it writes.
-    :ivar sends: pictures that it sends over the websocket instead.
-    :ivar ui: what it shows apart from files, or ``None`` for nothing.
-    :ivar text: what it tells every websocket while it runs.
-    """
-
-    values: tuple[Any, ...] = ()
-    steps: int = 0
-    latent: Latent | None = None
-    saves: tuple[Save, ...] = ()
-    sends: Picture | None = None
-    ui: Mapping[str, Any] | None = None
-    text: str | None = None
-
+__all__ = ["Rule", "known_types", "rule", "run"]
 
 Rule = Callable[[Call], Outcome]
 
 
+@dataclass(frozen=True)
+class _Entry:
+    rule: Rule
+    takes_lists: bool = False
+
+
 @dataclass
 class _Table:
-    rules: dict[str, Rule] = field(default_factory=dict)
+    entries: dict[str, _Entry] = field(default_factory=dict)
 
 
 _TABLE = _Table()
+_UNKNOWN = _Entry(pass_through)
 
 
-def rule(*class_types: str) -> Callable[[Rule], Rule]:
-    """Make a function the rule of these node types."""
+def rule(*class_types: str, takes_lists: bool = False) -> Callable[[Rule], Rule]:
+    """Make a function the rule of these node types.
+
+    :param takes_lists: it is asked once with the whole list; another rule is asked for each item of a list.
+    """
 
     def add(function: Rule) -> Rule:
-        _TABLE.rules.update(dict.fromkeys(class_types, function))
+        _TABLE.entries.update(dict.fromkeys(class_types, _Entry(function, takes_lists)))
         return function
 
     return add
+
+
+def known_types() -> frozenset[str]:
+    """The node types that have a rule."""
+    return frozenset(_TABLE.entries)
 
 
 def run(call: Call) -> Outcome:
@@ -123,24 +57,24 @@ def run(call: Call) -> Outcome:
 
     :raises NodeError: where the real node would raise.
     """
-    return _TABLE.rules.get(call.class_type, _pass_through)(call)
+    entry = _TABLE.entries.get(call.class_type, _UNKNOWN)
+    with raising_as_python():
+        if entry.takes_lists or not any(isinstance(value, Several) for value in call.inputs.values()):
+            return affordable(entry.rule(call))
+        return affordable(_run_for_each(entry.rule, call))
 
 
-def first(call: Call, kind: type[T]) -> T | None:
-    """The first input of a kind."""
-    return next((value for value in call.inputs.values() if isinstance(value, kind)), None)
+def _run_for_each(function: Rule, call: Call) -> Outcome:
+    """ComfyUI runs a node once for each item of its longest list; a shorter list repeats its last item."""
+    times = max(len(value.items) for value in call.inputs.values() if isinstance(value, Several))
+    outcomes = [affordable(function(_nth(call, index))) for index in range(times)]
+    slots = zip_longest(*(outcome.values for outcome in outcomes))
+    return merged(outcomes, tuple(several(slot) for slot in slots))
 
 
-def _pass_through(call: Call) -> Outcome:
-    """An unknown type: each output is the first input of its kind; one that shows something saves its pictures."""
-    picture = first(call, Picture)
-    if call.shows and (picture is not None or not call.outputs):
-        prefix = call.inputs.get("filename_prefix")
-        name = prefix if isinstance(prefix, str) else "ComfyUI"
-        return Outcome(saves=(Save(picture or Picture(*call.size), "output", name),))
-    return Outcome(values=tuple(_like(call, kind) for kind in call.outputs) or (picture,))
+def _nth(call: Call, index: int) -> Call:
+    return replace(call, inputs={name: _item(value, index) for name, value in call.inputs.items()})
 
 
-def _like(call: Call, kind: str) -> Any:
-    known: dict[str, type[Any]] = {"IMAGE": Picture, "LATENT": Latent, "MASK": Mask}
-    return first(call, known[kind]) if kind in known else None
+def _item(value: Any, index: int) -> Any:
+    return value.items[min(index, len(value.items) - 1)] if isinstance(value, Several) else value

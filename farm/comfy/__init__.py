@@ -1,0 +1,1 @@
+"""ComfyUI's wire: its HTTP routes, its websocket, its files."""

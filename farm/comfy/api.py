@@ -1,0 +1,122 @@
+"""What the routes of one instance have at hand, and what they do when something goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from klein import Klein
+from twisted.internet.defer import CancelledError
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.iweb import IRequest
+from werkzeug.exceptions import HTTPException
+
+from farm.config import InstanceConfig
+from farm.driver import Driver
+from farm.sim.catalogue import Catalogue
+from farm.sim.errors import Refused, ServerError
+from farm.sim.events import Event
+from farm.sim.instance import Instance
+from farm.sim.job_outputs import OutputRules
+
+from .disk import Disk
+from .exchange import answer, header, send
+from .gate import server_error, unserved
+from .server_log import ServerLog
+from .sockets import Hub
+from .users import Users
+from .version import Version, version_of
+
+__all__ = ["ComfyApi"]
+
+
+@dataclass(eq=False)
+class ComfyApi:
+    """The routes of one instance.
+
+    :ivar config: as it was started: mode, version, flags.
+    :ivar static_name: how the outputs of a static instance name its picture; ``None`` for a dynamic one.
+    :ivar publish: says what happened.
+    :ivar has_advised: whether somebody was told what to do about unknown node types.
+    """
+
+    config: InstanceConfig
+    driver: Driver
+    disk: Disk
+    hub: Hub
+    users: Users
+    server_log: ServerLog
+    static_name: str | None
+    publish: Callable[[Event], None]
+    has_advised: bool = False
+    app = Klein()
+    log = Logger()
+
+    @property
+    def name(self) -> str:
+        """The instance's name."""
+        return self.config.name
+
+    @property
+    def instance(self) -> Instance:
+        """The simulation; to be asked within :meth:`moment` where the answer depends on time."""
+        return self.driver.instance
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """What the instance has."""
+        return self.instance.machine.catalogue
+
+    @property
+    def version(self) -> Version:
+        """What it can do."""
+        return version_of(self.config.comfyui_version)
+
+    @property
+    def output_rules(self) -> OutputRules:
+        """How it looks at a job's outputs."""
+        return OutputRules(self.version.counts_texts, self.version.previews_documents)
+
+    def unix_seconds(self) -> float:
+        """What a client's clock says now."""
+        return (self.instance.machine.unix_ms + self.driver.catch_up()) / 1000
+
+    @contextmanager
+    def moment(self) -> Iterator[int]:
+        """The simulated moment of a request, in milliseconds: what was due has happened, what follows is awaited."""
+        try:
+            yield self.driver.catch_up()
+        finally:
+            self.driver.set_alarm()
+
+    @app.handle_errors(Refused)
+    def _refused(self, request: IRequest, failure: Failure) -> bytes:
+        """Say no as ComfyUI says it."""
+        refusal = failure.value
+        assert isinstance(refusal, Refused)
+        return answer(request, refusal.body, 400)
+
+    @app.handle_errors(ServerError)
+    def _raised(self, request: IRequest, failure: Failure) -> bytes:  # noqa: ARG002 (Klein's interface)
+        """ComfyUI's own 500, which is no error of ours."""
+        return send(request, server_error(header(request, "accept") or ""))
+
+    @app.handle_errors(HTTPException)
+    def _unserved(self, request: IRequest, failure: Failure) -> bytes:
+        """No route matched."""
+        why = failure.value
+        assert isinstance(why, HTTPException)
+        return send(request, unserved(request.method.decode(), why))
+
+    @app.handle_errors(CancelledError)
+    def _gone(self, request: IRequest, failure: Failure) -> bytes:  # noqa: ARG002 (Klein's interface)
+        """The client went away; nobody reads this."""
+        return b""
+
+    @app.handle_errors(Exception)
+    def _broken(self, request: IRequest, failure: Failure) -> bytes:
+        """Our own fault: the client gets ComfyUI's 500, and the log says what it was."""
+        self.log.failure("{name}: {request} failed", failure, name=self.name, request=request)
+        return send(request, server_error(header(request, "accept") or ""))

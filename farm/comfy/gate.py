@@ -1,0 +1,128 @@
+"""What holds for every request, before any route is looked for (docs/fidelity.md, "HTTP").
+
+Here stand aiohttp's ways: the ``/api`` twin of each path, the origin check, OPTIONS, and what a path gets that
+nobody serves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote
+
+from klein.resource import KleinResource
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from .added_headers import allow_origin
+from .answers import Answer, empty, text_answer
+from .exchange import header, send
+from .origin import is_foreign
+from .site import ComfyRequest
+
+__all__ = ["Gate", "server_error", "unserved"]
+
+_ONLY_WITH_PREFIX = ("/jobs", "/assets", "/tags")
+_ONLY_WITHOUT_PREFIX = ("/internal",)
+_SERVER = b"Python/3.11 aiohttp/3.14.5"
+_ERROR_PAGE = b"""<html><head><title>500 Internal Server Error</title></head><body>
+<h1>500 Internal Server Error</h1>
+Server got itself in trouble
+</body></html>
+"""
+
+
+def _text(status: int, text: str, *headers: tuple[str, str]) -> Answer:
+    return text_answer(text, status, *headers, is_raised=True)
+
+
+def server_error(accept: str) -> Answer:
+    """ComfyUI's handler raised."""
+    if "text/html" in accept:
+        return Answer(500, (("Content-Type", "text/html; charset=utf-8"),), _ERROR_PAGE, is_raised=True)
+    return _text(500, "500 Internal Server Error\n\nServer got itself in trouble")
+
+
+def unserved(method: str, why: HTTPException) -> Answer:
+    """No route serves this: reading falls through to the folder of the web page, and any other method is refused."""
+    if method == "GET":
+        return Answer(404, (("Content-Type", "application/octet-stream"),))
+    if method == "HEAD":
+        return empty(404)
+    valid = why.valid_methods if isinstance(why, MethodNotAllowed) else None
+    allowed = ({*(valid or ())} | {"GET", "HEAD"}) - {"OPTIONS"}
+    return _text(405, "405: Method Not Allowed", ("Allow", ",".join(sorted(allowed))))
+
+
+@dataclass(eq=False)
+class Gate(Resource):
+    """Stands before one instance's routes.
+
+    :ivar on_end: called with each request when it is over, answered or not.
+    :ivar most_bytes: of any body.
+    :ivar allowed_origin: whose web pages may read the answers, ``*`` for anybody's; ``None``: those of any other
+        origin are turned away.
+    """
+
+    name: str
+    routes: KleinResource
+    on_end: Callable[[Request], None]
+    most_bytes: int
+    allowed_origin: str | None = None
+    isLeaf: bool = field(default=True, init=False)
+
+    def __post_init__(self) -> None:
+        """Be a resource."""
+        super().__init__()
+
+    def render(self, request: Request) -> Any:
+        """Answer, or let a route answer."""
+        request.setHeader(b"server", _SERVER)
+        request.setHeader(b"x-comfyfarm-instance", self.name.encode())
+        if self.allowed_origin is not None:
+            allow_origin(request, self.allowed_origin)
+        request.notifyFinish().addBoth(lambda _: self.on_end(request))
+        refusal = self._refuse(request)
+        if refusal is not None:
+            request.write(send(request, refusal))
+            request.finish()
+            return NOT_DONE_YET
+        request.prepath, request.postpath = [], _segments(request)
+        return self.routes.render(request)
+
+    def _refuse(self, request: Request) -> Answer | None:
+        """The answer to what never reaches a route, or ``None``."""
+        if isinstance(request, ComfyRequest) and request.too_large:
+            return _text(413, f"Maximum request body size {self.most_bytes} exceeded.")
+        if self.allowed_origin is None:
+            try:
+                if _is_foreign(request):
+                    return empty(403)
+            except ValueError:
+                return server_error(header(request, "accept") or "")
+        if request.method == b"OPTIONS":
+            return empty(200)
+        if request.path.startswith(b"//"):
+            return _text(404, "404: Not Found")
+        return None
+
+
+def _is_foreign(request: Request) -> bool:
+    return is_foreign(header(request, "host"), header(request, "origin"), header(request, "sec-fetch-site"))
+
+
+def _segments(request: Request) -> list[bytes]:
+    """The path for the routes: without the prefix, and with a ``/`` inside a segment still quoted."""
+    path = request.path.decode("utf-8", "replace")
+    prefixed = path.startswith("/api/")
+    if prefixed:
+        path = path.removeprefix("/api")
+        if path.startswith("/api/jobs"):    # declared with its prefix, and so twice
+            path = path.removeprefix("/api")
+    if path.startswith(_ONLY_WITHOUT_PREFIX if prefixed else _ONLY_WITH_PREFIX):
+        path = "/api" + path if prefixed else "/unprefixed" + path
+    parts = path.removeprefix("/").split("/")
+    # Klein takes UTF-8 only; what is none becomes the sign for it, as in the names that a route is given.
+    return [unquote(part).encode().replace(b"%", b"%25").replace(b"/", b"%2F") for part in parts]

@@ -1,0 +1,53 @@
+"""Files out and in."""
+
+from __future__ import annotations
+
+import json
+
+from twisted.web.iweb import IRequest
+
+from farm.comfy.answers import Answer
+from farm.comfy.api import ComfyApi
+from farm.comfy.exchange import header, nothing, query, send
+from farm.comfy.uploads import Form, parse_form, store_image, store_mask
+from farm.comfy.views import view
+from farm.sim.events import Uploaded
+
+__all__: list[str] = []
+
+app = ComfyApi.app
+
+
+@app.route("/view", methods=["GET"])
+def get_view(api: ComfyApi, request: IRequest) -> bytes:
+    """A file, as it is or made smaller."""
+    shielded = api.version.shields_files
+    asked = query(request)
+    return send(request, view(api.disk, asked, lambda name: header(request, name), api.static_name, shielded=shielded))
+
+
+@app.route("/upload/image", methods=["POST"])
+def post_image(api: ComfyApi, request: IRequest) -> bytes:
+    """Take a picture in."""
+    form = _form(request)
+    return nothing(request, 400) if form is None else _taken(api, request, store_image(api.disk, form))
+
+
+@app.route("/upload/mask", methods=["POST"])
+def post_mask(api: ComfyApi, request: IRequest) -> bytes:
+    """Take a mask in, and lay it over the picture that it names."""
+    form = _form(request)
+    return nothing(request, 400) if form is None else _taken(api, request, store_mask(api.disk, form))
+
+
+def _form(request: IRequest) -> Form | None:
+    return parse_form(header(request, "content-type") or "", request.content.read())
+
+
+def _taken(api: ComfyApi, request: IRequest, reply: Answer) -> bytes:
+    """Answer, and say what came in."""
+    if reply.status == 200:
+        stored = json.loads(reply.body)
+        where = {"folder": stored["type"], "subfolder": stored["subfolder"], "name": stored["name"]}
+        api.publish(Uploaded(at_ms=api.driver.catch_up(), **where))
+    return send(request, reply)

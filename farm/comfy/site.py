@@ -1,0 +1,93 @@
+"""How every port of the farm speaks HTTP: one kind of request, one kind of site, one way to listen."""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakSet
+
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+from twisted.web import http
+from twisted.web.http import HTTPChannel
+from twisted.web.resource import Resource
+from twisted.web.server import Request, Site
+
+__all__ = ["ComfyRequest", "FarmSite"]
+
+_MOST_BYTES = 100 * 1024 * 1024
+
+
+class ComfyRequest(Request):
+    """A request whose body may be too large, which is then read and dropped.
+
+    :ivar too_large: whether it had more bytes than its site takes.
+    """
+
+    channel: _Channel
+
+    defaultContentType = None   # ComfyUI sends none with a reply that is a status only
+    too_large = False
+
+    def gotLength(self, length: int | None) -> None:
+        """Learn how long the body will be; ``None``: it comes in chunks."""
+        self.too_large = length is not None and length > self.channel.site.most_bytes
+        super().gotLength(0 if self.too_large else length)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Keep a piece of the body, while there is room."""
+        assert self.content is not None, "gotLength made it"
+        if not self.too_large and self.content.tell() + len(data) > self.channel.site.most_bytes:
+            self.too_large = True
+            self.content.truncate(0)
+        if not self.too_large:
+            super().handleContentChunk(data)
+
+
+class _Channel(HTTPChannel):
+    """A connection that its site knows of."""
+
+    site: FarmSite
+
+    def connectionMade(self) -> None:
+        """Be known."""
+        self.site.channels.add(self)
+        super().connectionMade()
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Be forgotten.  (A websocket has its own end; its channel goes with it.)"""
+        self.site.channels.discard(self)
+        super().connectionLost(reason)
+
+
+class FarmSite(Site):
+    """A site without an access log (the farm's event log has every exchange) that can hang up on all its clients.
+
+    :ivar channels: the connections that live, websockets among them.
+    :ivar most_bytes: what is kept of any body.
+    """
+
+    protocol = _Channel  # type: ignore[assignment]  # Twisted's own wraps HTTP/2 around it, which ComfyUI has not
+
+    def __init__(self, resource: Resource, reactor: Any, most_bytes: int = _MOST_BYTES) -> None:
+        """Serve a resource.
+
+        :param reactor: the real one, also in simulated time: keep-alive connections live in real time.
+        """
+        super().__init__(resource, requestFactory=ComfyRequest, reactor=reactor, parsePOSTFormSubmission=False)
+        self.noisy = False
+        self.most_bytes = most_bytes
+        self.channels: WeakSet[HTTPChannel] = WeakSet()
+
+    def log(self, request: http.Request) -> None:
+        """Write no access log."""
+
+    def hang_up(self) -> bool:
+        """Reset every connection, and say whether there was any; the reactor needs a turn to see it done."""
+        open_ones: list[Any] = [channel.transport for channel in self.channels if _is_open(channel)]
+        for transport in open_ones:
+            transport.abortConnection()
+        return bool(open_ones)
+
+
+def _is_open(channel: HTTPChannel) -> bool:
+    return channel.transport is not None and not getattr(channel.transport, "disconnected", False)

@@ -1,0 +1,73 @@
+"""The bytes of a websocket: framing, and what a slow reader costs.
+
+The only module that knows the TCP transport under Twisted's websocket.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from twisted.internet.interfaces import IPushProducer
+from twisted.web.websocket import WebSocketTransport
+from wsproto.frame_protocol import FrameProtocol
+from zope.interface import implementer
+
+__all__ = ["MOST_OWED_BYTES", "Line", "frame"]
+
+MOST_OWED_BYTES = 16 * 1024 * 1024
+
+
+def frame(message: str | bytes) -> bytes:
+    """A whole message as one frame of a server: the same bytes for every socket that hears it."""
+    return bytes(FrameProtocol(client=False, extensions=[]).send_data(message, fin=True))
+
+
+@implementer(IPushProducer)
+@dataclass(eq=False)
+class Line:
+    """One websocket's way out.
+
+    A client that stops reading is owed what it does not take.  The first 64 KiB are Twisted's business; beyond
+    that we count, and hang up when it owes us too much patience.
+
+    :ivar owed_bytes: written since the client stopped reading.
+    """
+
+    _transport: WebSocketTransport = field(repr=False)
+    owed_bytes: int = 0
+    too_slow: bool = False
+    _paused: bool = False
+
+    def __post_init__(self) -> None:
+        """Take the HTTP channel's place as the one who is told to pause."""
+        self._tcp.unregisterProducer()
+        self._tcp.registerProducer(self, True)
+
+    @property
+    def _tcp(self) -> Any:
+        """The TCP transport under the websocket."""
+        transport: Any = self._transport
+        return transport.transport
+
+    def write(self, framed: bytes) -> None:
+        """Send a frame; hang up on a client that owes too much."""
+        if self.too_slow or self._tcp.disconnecting:
+            return
+        self._tcp.write(framed)
+        if self._paused:
+            self.owed_bytes += len(framed)
+            if self.owed_bytes > MOST_OWED_BYTES:
+                self.too_slow = True
+                self._tcp.abortConnection()
+
+    def pauseProducing(self) -> None:
+        """Twisted holds 64 KiB that the client does not take."""
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        """The client has taken everything."""
+        self._paused, self.owed_bytes = False, 0
+
+    def stopProducing(self) -> None:
+        """The connection is gone; ``connectionLost`` says so too."""

@@ -1,0 +1,154 @@
+"""How are scenarios run against a server, and judged?"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from random import Random
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred, gatherResults
+
+from farm.conformance.asking import UNANSWERED, Asker
+from farm.conformance.described import Step
+from farm.conformance.differences import differences
+from farm.conformance.facts import recorded
+from farm.conformance.families import FAMILIES
+from farm.conformance.scenario import Scenario
+from farm.conformance.score import Outcome
+from farm.conformance.visit import NotPossible, Visit
+from farm.conformance.without_files import without_files
+
+__all__ = ["NoSuchScenario", "Played", "Suite", "Unreachable", "chosen", "judged"]
+
+_SCENARIO_WITHIN_S = 120.0
+
+
+class Unreachable(Exception):
+    """There is no ComfyUI at an address; the message says which and why, in one line."""
+
+
+class NoSuchScenario(Exception):
+    """A name that fits none; the message says which."""
+
+
+def chosen(names: str | None = None, family: str | None = None) -> list[Scenario]:
+    """The scenarios that are meant, in their order; all of them where nothing is said.
+
+    :param names: patterns, with commas between them: ``"run_*,features"``.
+    :raises NoSuchScenario: where a pattern or a family fits none.
+    """
+    known = [scenario for each in FAMILIES for scenario in each.scenarios if family in (None, each.name)]
+    if not known:
+        raise NoSuchScenario(f"no family {family!r}; there are: {', '.join(each.name for each in FAMILIES)}")
+    if names is None:
+        return known
+    patterns = [pattern.strip() for pattern in names.split(",")]
+    for pattern in patterns:
+        if not any(fnmatchcase(scenario.name, pattern) for scenario in known):
+            raise NoSuchScenario(f"no scenario {pattern!r}" + (f" in the family {family}" if family else ""))
+    return [each for each in known if any(fnmatchcase(each.name, pattern) for pattern in patterns)]
+
+
+@dataclass(frozen=True)
+class Played:
+    """A scenario that a server was taken through.
+
+    :ivar steps: its transcript.
+    :ivar skipped: why the server could not be asked, or ``None``.
+    """
+
+    scenario: Scenario
+    steps: list[Step]
+    seconds: float
+    skipped: str | None = None
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Runs scenarios.
+
+    :ivar chance: where names come from that no server has met before.
+    """
+
+    reactor: Any
+    chance: Random
+
+    async def play(
+        self, urls: Sequence[str], scenarios: Iterable[Scenario], on_played: Callable[[Played], None]
+    ) -> None:
+        """Take servers through scenarios.
+
+        :param urls: of idle servers that nobody else uses; several equal ones share the work.
+        :param on_played: called with each as it ends.
+        :raises Unreachable: where a server does not answer as ComfyUI does; nothing was played then.
+        """
+        waiting = deque(scenarios)
+        askers = [Asker(self.reactor, url) for url in urls]
+        try:
+            for asker in askers:
+                await _greet(asker)
+            await gatherResults(
+                [Deferred.fromCoroutine(self._work(asker, waiting, on_played)) for asker in askers],
+                consumeErrors=True,
+            )
+        finally:
+            for asker in askers:
+                await asker.close()
+
+    async def _work(self, asker: Asker, waiting: deque[Scenario], on_played: Callable[[Played], None]) -> None:
+        while waiting:
+            on_played(await self._play(asker, waiting.popleft()))
+
+    async def _play(self, asker: Asker, scenario: Scenario) -> Played:
+        visit = Visit(asker, self.chance)
+        began, skipped = self.reactor.seconds(), None
+        try:
+            await Deferred.fromCoroutine(_stay(visit, scenario)).addTimeout(_SCENARIO_WITHIN_S, self.reactor)
+        except NotPossible as why:
+            skipped = str(why)
+        except CancelledError:
+            raise
+        except Exception as why:  # noqa: BLE001  (whatever it is, the server's answers brought it about)
+            visit.note("the scenario broke off", why=f"{type(why).__name__}: {why}")
+        return Played(scenario, visit.transcript(), self.reactor.seconds() - began, skipped)
+
+
+async def _greet(asker: Asker) -> None:
+    try:
+        reply = await asker.ask("GET /prompt")
+    except UNANSWERED as why:
+        raise Unreachable(f"{asker.base_url}: {_reason(why)}") from why
+    try:
+        int(reply.json["exec_info"]["queue_remaining"])
+    except (LookupError, TypeError, ValueError) as why:
+        raise Unreachable(f"{asker.base_url}: answers, but not as a ComfyUI does") from why
+
+
+def _reason(why: BaseException) -> str:
+    return " ".join(str(why).split()) or type(why).__name__
+
+
+async def _stay(visit: Visit, scenario: Scenario) -> None:
+    try:
+        await visit.begin()
+        await scenario.play(visit)
+    finally:
+        await visit.end()
+
+
+def judged(played: Played, *, files: bool = True) -> Outcome:
+    """Hold a transcript against the facts.
+
+    :param files: whether output files count, too; a static instance of the farm writes none.
+    """
+    scenario, seconds = played.scenario, played.seconds
+    outcome = Outcome(scenario.name, scenario.family, seconds, skipped=played.skipped)
+    if played.skipped is None:
+        expected, got = recorded(scenario.family).get(scenario.name, []), played.steps
+        if not files:
+            expected, got = without_files(expected), without_files(got)
+        return replace(outcome, differences=tuple(differences(expected, got)))
+    return outcome

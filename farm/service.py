@@ -1,0 +1,197 @@
+"""A configuration comes alive: the farm, as a service of services."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import SystemRandom
+from typing import Any
+
+import msgspec
+from twisted.application.service import MultiService
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from farm.backend import Backend, Surroundings
+from farm.clock import SimulatedTime
+from farm.comfy.pictures import Painter, UnreadablePicture, read_picture
+from farm.config import ConfigError, FarmConfig, InstanceConfig
+from farm.control.service import ControlServer
+from farm.data import DEFAULT_PICTURE, default_picture, recorded
+from farm.ledger.log import Log
+from farm.log_file import LogFile
+from farm.ports import Bind, BoundPort, PortTaken
+from farm.sim.events import Configured
+from farm.sim.seeds import Seeds
+
+__all__ = ["CannotStart", "Farm", "make_farm"]
+
+
+class CannotStart(Exception):
+    """The farm's surroundings do not let it start; the message says what is in the way, in one line."""
+
+
+def make_farm(config: FarmConfig, *, reactor: Any, clock: IReactorTime, bind: Bind, unix_ms: int) -> Farm:
+    """Build a farm; nothing is bound and nothing is written before it is started.
+
+    :param reactor: what sockets live on.
+    :param clock: what simulated time is read from: the reactor, or a clock that a test moves.
+    :param bind: how ports are taken.
+    :param unix_ms: what a client's clock says at the farm's start.
+    :raises ConfigError: where an input picture cannot be read.
+    """
+    if config.farm.seed is None:
+        drawn = msgspec.structs.replace(config.farm, seed=SystemRandom().getrandbits(32))
+        config = msgspec.structs.replace(config, farm=drawn)
+    painters: dict[str | None, Painter] = {}    # one for all instances that show the same picture
+    for index, each in enumerate(config.instance):
+        painters.setdefault(each.input, _painter(index, each))
+    return Farm(config, reactor, clock, bind, unix_ms, painters)
+
+
+def _painter(index: int, config: InstanceConfig) -> Painter:
+    try:
+        return Painter(default_picture() if config.input is None else read_picture(Path(config.input)))
+    except UnreadablePicture as why:
+        raise ConfigError(f"instance[{index}].input: {why}") from why
+
+
+@dataclass(eq=False)
+class Farm(MultiService):
+    """All instances, the control server, the log.
+
+    :ivar config: the effective configuration, with its seed.
+    :ivar backends: by name, in the order of the configuration; empty before the start.
+    :ivar on_ready: called once every port listens.
+    """
+
+    config: FarmConfig
+    reactor: Any
+    clock: IReactorTime
+    bind: Bind
+    unix_ms: int
+    painters: dict[str | None, Painter]
+    log: Log = field(default_factory=Log)
+    backends: dict[str, Backend] = field(default_factory=dict)
+    ready_file: Path | None = None
+    logger = Logger()
+
+    def __post_init__(self) -> None:
+        """Be a service."""
+        super().__init__()
+
+    def startService(self) -> None:
+        """Take every port, then make the folders, then serve.
+
+        :raises CannotStart: where a port is taken or a file cannot be written; nothing is left behind.
+        """
+        ports = self._bind_all()
+        try:
+            self._open(ports)
+            super().startService()
+            self._announce()
+        except OSError as why:
+            self._abandon(ports)
+            raise CannotStart(f"{why.filename or 'comfyfarm'}: {why.strerror or why}") from why
+
+    def _bind_all(self) -> list[BoundPort]:
+        """The control server's port, then the instances'."""
+        wanted = [("control", self.config.farm.control_port)]
+        wanted += [(each.name, each.port) for each in self.config.instance]
+        ports: list[BoundPort] = []
+        for name, number in wanted:
+            try:
+                ports.append(self.bind(self.config.farm.host, number))
+            except PortTaken as why:
+                self._abandon(ports)
+                raise CannotStart(f"{name}: port {number} cannot be had: {why.reason}") from why
+        return ports
+
+    def _open(self, ports: list[BoundPort]) -> None:
+        settings = self.config.farm
+        self._temporary = tempfile.mkdtemp(prefix="comfyfarm-") if settings.data_dir is None else None
+        self.data_dir = Path(self._temporary or settings.data_dir or "").absolute()
+        self.time = SimulatedTime(self.clock, settings.speed)
+        self._log_file = LogFile.open(Path(settings.log), self.log) if settings.log else None
+        self.log.publish(Configured(at_ms=0, config=_described(self.config)))
+        assert settings.seed is not None, "make_farm draws one"
+        around = Surroundings(
+            reactor=self.reactor,
+            clock=self.clock,
+            time=self.time,
+            unix_ms=self.unix_ms,
+            log=self.log,
+            seeds=Seeds(settings.seed),
+            recorded=recorded(),
+            host=settings.host,
+            data_dir=self.data_dir,
+        )
+        for config, port in zip(self.config.instance, ports[1:], strict=True):
+            name = Path(config.input).name if config.input else DEFAULT_PICTURE
+            backend = Backend(config, around, port, self.painters[config.input], name)
+            backend.setServiceParent(self)
+            self.backends[config.name] = backend
+        self.control = ControlServer(self, ports[0])
+        self.control.setServiceParent(self)
+
+    def _abandon(self, ports: list[BoundPort]) -> None:
+        for port in ports:
+            port.close()
+        self._remove_temporary()
+
+    async def stopService(self) -> None:
+        """Stop everything, and remove what was written."""
+        await super().stopService()
+        if self._log_file is not None:
+            self._log_file.close()
+        self._remove_temporary()
+
+    def _remove_temporary(self) -> None:
+        temporary = getattr(self, "_temporary", None)
+        if temporary is not None and not any(each.keep_outputs for each in self.config.instance):
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    # What it tells.
+
+    def described(self) -> dict[str, Any]:
+        """Where everything is: the ready file's content."""
+        return {
+            "control": self.control.url,
+            "instances": {name: dict(_facts(backend)) for name, backend in self.backends.items()},
+        }
+
+    def _announce(self) -> None:
+        for name, backend in self.backends.items():
+            self.logger.info("{name}: {url} ({mode})", name=name, url=backend.url, mode=backend.config.mode)
+        self.logger.info("control: {url}", url=self.control.url)
+        if self.ready_file is not None:
+            _write_atomically(self.ready_file, json.dumps(self.described(), indent=1))
+
+
+def _facts(backend: Backend) -> Iterator[tuple[str, str]]:
+    yield "url", backend.url
+    yield "mode", backend.config.mode
+    yield "input_dir", str(backend.disk.input_dir)
+    yield "output_dir", str(backend.disk.output_dir)
+
+
+def _described(config: FarmConfig) -> dict[str, Any]:
+    """The configuration for the log: without ports and paths, so that equal runs give equal logs."""
+    whole: dict[str, Any] = msgspec.to_builtins(config, enc_hook=str)
+    for key in ("host", "control_port", "data_dir", "log"):
+        whole["farm"].pop(key, None)
+    for each in whole["instance"]:
+        for key in ("port", "input", "output_dir"):
+            each.pop(key, None)
+    return whole
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text)
+    draft.replace(path)

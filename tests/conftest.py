@@ -1,0 +1,36 @@
+"""What does a test leave behind?  pytest-twisted does not ask, so the fixture here does, for every test."""
+
+import gc
+import sys
+from collections.abc import Iterator
+
+import pytest
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import capturedLogs
+
+
+@pytest.fixture(autouse=True)
+def meant_errors() -> Iterator[list[type[Exception]]]:
+    """Fail a test that leaves delayed calls or logged errors behind, unhandled ones of a Deferred among them.
+
+    A test that means an error to be logged asks for this fixture and adds its type to the list.
+    """
+    meant: list[type[Exception]] = []
+    before = _delayed_calls()
+    with capturedLogs() as events:
+        yield meant
+        gc.collect()        # an unhandled error is logged when its Deferred goes
+    left = [call for call in _delayed_calls() if call not in before]
+    described = [str(call) for call in left]
+    for call in left:
+        call.cancel()
+    assert not left, "delayed calls were left behind:\n" + "\n".join(described)
+    failures = [event["log_failure"] for event in events if "log_failure" in event]
+    unmeant = [failure for failure in failures if not failure.check(*meant)]
+    assert not unmeant, "errors were logged:\n" + "\n".join(failure.getTraceback() for failure in unmeant)
+
+
+def _delayed_calls() -> list[IDelayedCall]:
+    """Those of the reactor, if there is one yet: asking for it would install it."""
+    reactor = sys.modules.get("twisted.internet.reactor")
+    return [] if reactor is None else list(reactor.getDelayedCalls())
