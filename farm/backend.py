@@ -39,6 +39,7 @@ from farm.sim.events import Event, Exchanged, SocketClosed, SocketOpened
 from farm.sim.files import Folder
 from farm.sim.instance import Instance
 from farm.sim.machine import Machine
+from farm.sim.memory import Memory
 from farm.sim.naming import Namer
 from farm.sim.recorded import Recorded
 from farm.sim.seeds import Seeds
@@ -116,6 +117,8 @@ class Backend(Service):
             namer=Namer(self.disk, self.config.naming, seeds.stream("temp_letters")),
             cache=ResultCache(self.config.cache),
             tell=self.publish,
+            memory=Memory(config.vram),
+            seeds=seeds,
             unix_ms=self.around.unix_ms,
             size=self.painter.size,
             static_name=self._static_name,

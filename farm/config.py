@@ -10,7 +10,8 @@ from typing import Any, Literal, TypeVar, get_args, get_type_hints
 import msgspec
 
 from farm.sim.settings import Settings
-from farm.sim.units import Duration, Size
+from farm.sim.spans import Span
+from farm.sim.units import Size
 
 __all__ = ["ConfigError", "FarmConfig", "FarmSettings", "InstanceConfig", "Overrides", "load", "read"]
 
@@ -246,7 +247,7 @@ def _decode(raw: object, kind: type[T], where: str) -> T:
 
 
 def _read_unit(kind: type[Any], value: object) -> Any:
-    if kind in (Duration, Size):
+    if kind in (Size, Span):
         return kind.parse(value)
     raise NotImplementedError(kind)
 
@@ -282,7 +283,7 @@ def _name_keys(path: str, raw: object) -> str:
     for key in filter(None, head.split(".")):
         table = table.get(key, {})
     suspects: Mapping[str, object] = table if isinstance(table, dict) else {}
-    checks: dict[str, type[Any]] = {".models": tuple[str, ...], ".timing.nodes": Duration}
+    checks: dict[str, type[Any]] = {".models": tuple[str, ...], ".timing.nodes": Span}
     for key, value in suspects.items():
         try:
             msgspec.convert(value, checks.get(head, Literal[()]), dec_hook=_read_unit)

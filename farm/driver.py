@@ -28,12 +28,16 @@ class Driver:
 
     def start(self) -> None:
         """From now on, wake the instance."""
-        self._running = True
+        if not self._running:
+            self._running = True
+            self.time.on_change.append(self.set_alarm)
         self.set_alarm()
 
     def stop(self) -> None:
         """Forget the alarm, and set no other."""
-        self._running = False
+        if self._running:
+            self._running = False
+            self.time.on_change.remove(self.set_alarm)
         self._cancel()
 
     def catch_up(self) -> int:
@@ -49,8 +53,9 @@ class Driver:
         """Be woken when the instance is due next."""
         self._cancel()
         due_ms = self.instance.due_ms
-        if self._running and due_ms is not None:
-            self._alarm = self.clock.callLater(self.time.seconds_until(due_ms), self._wake)
+        wait_s = self.time.seconds_until(due_ms) if self._running and due_ms is not None else None
+        if wait_s is not None:
+            self._alarm = self.clock.callLater(wait_s, self._wake)
 
     def _wake(self) -> None:
         self._alarm = None

@@ -24,6 +24,8 @@ __all__ = [
     "HistoryDeleted",
     "InterruptAsked",
     "Interrupted",
+    "ModelLoaded",
+    "ModelUnloaded",
     "NodeFinished",
     "NodeStarted",
     "PictureSent",
@@ -139,6 +141,31 @@ class NodeStarted(Event, frozen=True, kw_only=True):
     prompt_id: str
     node: str
     class_type: str
+
+
+class ModelLoaded(Event, frozen=True, kw_only=True):
+    """A model came into memory for a node; ``at_ms`` is when it was there.
+
+    :ivar prompt_id: ``None`` for a model that is there from the start.
+    """
+
+    prompt_id: str | None = None
+    node: str | None = None
+    folder: str
+    name: str
+    size_bytes: int
+
+
+class ModelUnloaded(Event, frozen=True, kw_only=True):
+    """A model went out of memory.
+
+    :ivar reason: ``room`` for another model, ``asked`` by a client, ``out of memory``.
+    """
+
+    folder: str
+    name: str
+    size_bytes: int
+    reason: str
 
 
 class Preview(msgspec.Struct, frozen=True):

@@ -16,6 +16,8 @@ from .events import (
     Event,
     Failed,
     Interrupted,
+    ModelLoaded,
+    ModelUnloaded,
     NodeFinished,
     NodeStarted,
     PictureSent,
@@ -27,7 +29,10 @@ from .events import (
 )
 from .history import Entry
 from .machine import Machine
+from .memory import TooLarge
+from .needs import ModelNeeds
 from .nodes import Call, NodeError, Outcome, run
+from .pace import Pace
 from .queue import Job
 from .saving import Saver
 from .values import Latent, Mask, Picture
@@ -37,6 +42,12 @@ __all__ = ["Execution"]
 
 Wait = Iterator[int]
 _PREVIEW_EDGE = 512     # sampler previews are at most this long (docs/fidelity.md, "Sampling")
+
+
+_OUT_OF_MEMORY = (
+    "This error means you ran out of memory on your GPU.\n\n"
+    "TIPS: If the workflow worked before you might have accidentally set the batch_size to a large number."
+)
 
 
 class _Stop(Exception):
@@ -70,6 +81,8 @@ class Execution:
             if (kept := cache.find(key)) is not None:
                 self._results[node] = kept
         self._cached = frozenset(self._results)
+        self._pace = Pace.of_job(self.machine, self.job.prompt_id)
+        self._needs = ModelNeeds(self.job.prompt, self.machine.catalogue)
 
     def run(self) -> Wait:
         """Run all nodes that the outputs need, in order."""
@@ -108,13 +121,14 @@ class Execution:
         self._tell(NodeStarted, node=node, class_type=class_type)
         self._look_for_interrupt()
         self.machine.cache.begin_node(self._keys.values())
+        yield from self._load_models(node)
         outcome = run(self._call(node))
-        yield self.machine.settings.timing.node_ms(class_type)
+        yield self._pace.node_ms(class_type)
         yield from self._work(node, outcome)
         ui = dict(outcome.ui) if outcome.ui is not None else None
         saver = Saver(self.machine, self.job, node, class_type)
         for save in outcome.saves:
-            yield saver.duration_ms(save)
+            yield self._pace.save_ms(saver.files(save))
             ui = {save.key: saver.write(save), **(ui or {})}
         meta = {"node_id": node, "display_node": node, "parent_node": None, "real_node_id": node}
         result = self._results[node] = Result(outcome.values, ui, meta)
@@ -122,13 +136,28 @@ class Execution:
         self._executed.append(node)
         self._show(node, result, cached=False)
 
+    def _load_models(self, node: str) -> Wait:
+        """Bring the models that the node needs into memory, and others out of it to make room."""
+        try:
+            for move in self.machine.memory.moves_for(self._needs.of(node)):
+                facts = {"folder": move.file.folder, "name": move.file.name, "size_bytes": move.file.size_bytes}
+                if move.is_load:
+                    yield self._pace.load_ms(move.file)
+                    self._tell(ModelLoaded, node=node, **facts)
+                else:
+                    yield self._pace.unload_ms()
+                    self.machine.tell(ModelUnloaded(at_ms=self.machine.at_ms, reason="room", **facts))
+        except TooLarge:
+            self.machine.unload_models("out of memory")
+            raise NodeError("torch.OutOfMemoryError", "Allocation on device ", _OUT_OF_MEMORY) from None
+
     def _work(self, node: str, outcome: Outcome) -> Wait:
         """What a node does while it runs: steps, pictures and texts over the websocket."""
         if outcome.text is not None:
             self._tell(TextSent, node=node, text=outcome.text)
         preview = self._preview(outcome.latent)
         for step in range(1, outcome.steps + 1):
-            yield self.machine.settings.timing.step
+            yield self._pace.step_ms(outcome)
             self._look_for_interrupt()
             if preview is None:
                 self._tell(Progressed, node=node, value=step, max=outcome.steps)
@@ -137,7 +166,7 @@ class Execution:
         if (sent := outcome.sends) is not None:
             shown = Preview(sent.width, sent.height, "image/png", sent.colour)
             for index in range(sent.count):
-                yield self.machine.settings.timing.save
+                yield self._pace.save_ms(1)
                 self._look_for_interrupt()
                 self._tell(PictureSent, node=node, value=index, max=sent.count, preview=shown)
 
@@ -206,7 +235,7 @@ class Execution:
             "node_id": node,
             "node_type": self._class_type(node),
             "executed": list(self._executed),
-            "exception_message": f"{error.message}\n",
+            "exception_message": f"{error.message}\n{error.tips}",
             "exception_type": error.exception_type,
             "traceback": [f"{error.exception_type}: {error.message}\n"],
             "current_inputs": self._current_inputs(node),

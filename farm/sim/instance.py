@@ -67,6 +67,7 @@ class Instance:
     _number: int = 0
     _accepted: int = 0
     _free_memory: bool = False
+    _unload_models: bool = False
     _story: Iterator[int] | None = None
 
     # The worker.
@@ -75,6 +76,7 @@ class Instance:
         """Let happen, in order, all that is due; each thing at its own moment."""
         while self.due_ms is not None and self.due_ms <= now_ms:
             self.machine.at_ms = self.due_ms
+            self.machine.waiting = len(self.queue.pending)
             if self._story is None:
                 self._begin()
             self._go_on()
@@ -216,6 +218,8 @@ class Instance:
     def free(self, *, unload_models: bool, free_memory: bool, now_ms: int) -> None:
         """Give memory back: now, or when the present job is done."""
         self._free_memory = self._free_memory or free_memory
+        self._unload_models = self._unload_models or unload_models
+        self.machine.at_ms = now_ms
         if self._story is None:
             self._give_back()
         self.machine.tell(Freed(at_ms=now_ms, unload_models=unload_models, free_memory=free_memory))
@@ -223,7 +227,9 @@ class Instance:
     def _give_back(self) -> None:
         if self._free_memory:
             self.machine.cache.clear()
-        self._free_memory = False
+        if self._unload_models:
+            self.machine.unload_models("asked")
+        self._free_memory = self._unload_models = False
 
     def clear_history(self, now_ms: int) -> None:
         """Forget all that ended."""
@@ -239,7 +245,7 @@ class Instance:
         self.machine.at_ms = now_ms
         self.queue, self.history = Queue(), History()
         self.execution = self._story = self.due_ms = None
-        self.machine.interrupt = self._free_memory = False
+        self.machine.interrupt = self._free_memory = self._unload_models = False
         self.machine.cache.clear()
         if files:
             self.machine.namer.forget()

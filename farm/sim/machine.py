@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from .cache import ResultCache
 from .catalogue import Catalogue
-from .events import Event
+from .events import Event, ModelUnloaded
+from .memory import Memory
 from .naming import Namer
+from .seeds import Seeds
 from .settings import Settings
 
 __all__ = ["Machine"]
@@ -22,6 +24,7 @@ class Machine:
     :ivar unix_ms: what a client's clock says at the simulated moment 0.
     :ivar size: of the instance's input picture.
     :ivar static_name: how a static instance's outputs name that picture.
+    :ivar waiting: how many jobs wait; set by the instance before each step.
     :ivar interrupt: whether somebody asked to stop; looked at where ComfyUI looks.
     """
 
@@ -35,8 +38,17 @@ class Machine:
     unix_ms: int
     size: tuple[int, int]
     static_name: str
+    memory: Memory
+    seeds: Seeds
     at_ms: int = 0
+    waiting: int = 0
     interrupt: bool = False
+
+    def unload_models(self, reason: str) -> None:
+        """Empty the memory, and say so."""
+        for file in self.memory.unload_all():
+            facts = {"folder": file.folder, "name": file.name, "size_bytes": file.size_bytes}
+            self.tell(ModelUnloaded(at_ms=self.at_ms, reason=reason, **facts))
 
     @property
     def now_unix_ms(self) -> int:

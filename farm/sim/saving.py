@@ -24,10 +24,9 @@ class Saver:
     node: str
     class_type: str
 
-    def duration_ms(self, save: Save) -> int:
-        """How long it takes; as long in static mode, which differs in files only."""
-        files = 1 if save.animated else save.picture.count
-        return self.machine.settings.timing.save * files
+    def files(self, save: Save) -> int:
+        """How many files it comes to; static mode takes as long, it differs in files only."""
+        return 1 if save.animated else save.picture.count
 
     def write(self, save: Save) -> list[dict[str, Any]]:
         """Write the files, and say how the node shows them.
