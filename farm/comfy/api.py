@@ -81,7 +81,7 @@ class ComfyApi:
 
     def unix_seconds(self) -> float:
         """What a client's clock says now."""
-        return (self.instance.machine.unix_ms + self.driver.catch_up()) / 1000
+        return (self.instance.machine.unix_ms + self.driver.time.now_ms()) / 1000
 
     @contextmanager
     def moment(self) -> Iterator[int]:

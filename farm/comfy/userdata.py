@@ -11,7 +11,12 @@ from typing import Any
 
 from .disk import Outside
 
-__all__ = ["UserFolder"]
+__all__ = ["UserFolder", "is_there"]
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is something; under a name that no file can have there is not."""
+    return os.path.exists(path)     # noqa: PTH110 (Path.exists raises at too long a name)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ __all__ = ["Verdict", "validate"]
 
 Prompt = dict[str, Any]
 Walk = Generator[str, None, None]
+_LONGEST_CYCLE = 500    # that is told in full, at each of its nodes
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ class _Check:
                 self._raised(path, walks, raised)
             else:
                 if source in path:
-                    self._cycle(path[path.index(source) :])
+                    self._circle(path, walks, source)
                 elif source not in self.results:
                     path.append(source)
                     walks.append(self._node(source))
@@ -181,6 +182,14 @@ class _Check:
             )
         self.results[node_id] = _Result(valid=False, problems=[found])
         self._leave(path, walks)
+
+    def _circle(self, path: list[str], walks: list[Walk], source: str) -> None:
+        """A path came back to itself; ComfyUI follows a long one until Python's limit, and tells that instead."""
+        cycle = path[path.index(source) :]
+        if len(cycle) > _LONGEST_CYCLE:
+            self._raised(path, walks, RecursionError("maximum recursion depth exceeded"))
+        else:
+            self._cycle(cycle)
 
     def _cycle(self, cycle: list[str]) -> None:
         named = [f"{node_id} ({self.prompt[node_id]['class_type']})" for node_id in (*cycle, cycle[0])]

@@ -59,6 +59,7 @@ class Picture:
     mixed: tuple[Look, ...] = ()
 
     def __str__(self) -> str:
+        """As PyTorch prints it."""
         return _tensor(self.count, self.height, self.width, 3)
 
     @property
@@ -98,6 +99,7 @@ class Mask:
     value: float | None = None
 
     def __str__(self) -> str:
+        """As PyTorch prints it."""
         return _tensor(self.count, self.height, self.width)
 
 
@@ -120,6 +122,7 @@ class Latent:
     guides: int = 0
 
     def __str__(self) -> str:
+        """As Python prints the dictionary that it is."""
         return f"{{'samples': {_tensor(self.count, 4, self.steps, self.rows, self.columns)}}}"
 
     @property
@@ -149,6 +152,7 @@ class BlindLatent:
     seconds: float = 0.0
 
     def __str__(self) -> str:
+        """As Python prints the dictionary that it is."""
         return f"{{'samples': {_tensor(self.count)}}}"
 
 
@@ -160,6 +164,7 @@ class AVLatent:
     sound: BlindLatent
 
     def __str__(self) -> str:
+        """As Python prints the dictionary that it is."""
         return str(self.video)
 
 
@@ -173,6 +178,7 @@ class Sigmas:
     steps: int
 
     def __str__(self) -> str:
+        """As PyTorch prints it."""
         return _tensor(self.steps + 1)
 
 
@@ -189,6 +195,7 @@ class Audio:
     count: int = 1
 
     def __str__(self) -> str:
+        """As Python prints the dictionary that it is."""
         samples = int(min(self.seconds, 1e9) * self.rate)
         return f"{{'waveform': {_tensor(self.count, self.channels, samples)}, 'sample_rate': {self.rate}}}"
 
@@ -207,6 +214,7 @@ class Video:
     bit_depth: int = 8
 
     def __str__(self) -> str:
+        """As Python prints it."""
         return "<comfy_api.latest._input_impl.video_types.VideoFromComponents object>"
 
 
@@ -223,6 +231,7 @@ class Model3D:
     name: str | None = None
 
     def __str__(self) -> str:
+        """As Python prints it, or the name of the file."""
         return self.name or "<comfy_api.latest._util.geometry_types.MESH object>"
 
 
@@ -247,6 +256,7 @@ class Several:
     items: tuple[Any, ...]
 
     def __str__(self) -> str:
+        """Its first items."""
         return f"[{', '.join(str(item) for item in self.items[:3])}]"
 
 

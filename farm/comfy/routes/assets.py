@@ -32,6 +32,6 @@ _DISABLED = {
 @app.route("/assets/seed/cancel", methods=["POST"])
 @app.route("/assets/prune", methods=["POST"])
 @app.route("/tags", methods=["GET"])
-def disabled(_api: ComfyApi, request: IRequest, _: object = None) -> bytes:
+def assets_disabled(_api: ComfyApi, request: IRequest, _: object = None) -> bytes:
     """Say so, whatever was asked."""
     return answer(request, _DISABLED, 503)

@@ -40,7 +40,7 @@ def get_log_entries(api: ComfyApi, request: IRequest) -> bytes:
 
 
 @app.route("/internal/logs/subscribe", methods=["PATCH"])
-def patch_subscription(api: ComfyApi, request: IRequest) -> bytes:
+def patch_log_subscription(api: ComfyApi, request: IRequest) -> bytes:
     """Tell a client of each new line, or no more."""
     body: Any = json_body(request)
     with raising_as_comfyui():
@@ -55,7 +55,7 @@ def get_folder_paths(api: ComfyApi, request: IRequest) -> bytes:
 
 
 @app.route("/internal/files/<folder>", methods=["GET"])
-def get_files(api: ComfyApi, request: IRequest, folder: str) -> bytes:
+def get_folder_files(api: ComfyApi, request: IRequest, folder: str) -> bytes:
     """The files of ``input``, ``output`` or ``temp``, the newest first."""
     known = folder_named(segment(folder))
     if known is None:
@@ -74,13 +74,13 @@ def _is_hidden(name: str) -> bool:
 
 
 @app.route("/internal/", methods=_ALL_METHODS, strict_slashes=False)
-def no_root(_: ComfyApi, request: IRequest) -> bytes:
+def no_internal_root(_: ComfyApi, request: IRequest) -> bytes:
     """There is nothing at the top."""
     return send(request, _not_found())
 
 
 @app.route("/internal/<path:path>", methods=_ALL_METHODS)
-def nothing_else(_: ComfyApi, request: IRequest, path: str) -> bytes:
+def nothing_internal(_: ComfyApi, request: IRequest, path: str) -> bytes:
     """What is not there, or not by this method."""
     if path in _READ_ONLY or (path.startswith("files/") and path.count("/") == 1):
         return send(request, _not_allowed("GET,HEAD"))

@@ -15,20 +15,20 @@ app = ComfyApi.app
 
 
 @app.route("/experiment/models", methods=["GET"])
-def get_folders(api: ComfyApi, request: IRequest) -> bytes:
+def get_model_library(api: ComfyApi, request: IRequest) -> bytes:
     """The kinds of model, and where they would be."""
     return answer(request, page_folders(api.catalogue, models_home(api.disk.input_dir)))
 
 
 @app.route("/experiment/models/<folder>", methods=["GET"])
-def get_list(api: ComfyApi, request: IRequest, folder: str) -> bytes:
+def get_model_details(api: ComfyApi, request: IRequest, folder: str) -> bytes:
     """The models of one kind."""
     models = model_list(api.catalogue, segment(folder), api.instance.machine.unix_ms / 1000)
     return nothing(request, 404) if models is None else answer(request, models)
 
 
 @app.route("/experiment/models/preview/<folder>/<index>/<path:_>", methods=["GET"])
-def get_preview(api: ComfyApi, request: IRequest, folder: str, index: str, _: str) -> bytes:
+def get_model_preview(api: ComfyApi, request: IRequest, folder: str, index: str, _: str) -> bytes:
     """The picture beside a model: no model has one, but ComfyUI looks at the index first."""
     paths = model_paths(api.catalogue, models_home(api.disk.input_dir)).get(segment(folder))
     if paths is not None:
@@ -38,6 +38,6 @@ def get_preview(api: ComfyApi, request: IRequest, folder: str, index: str, _: st
 
 
 @app.route("/view_metadata/<_>", methods=["GET"])
-def get_metadata(_api: ComfyApi, request: IRequest, _: str) -> bytes:
+def get_model_metadata(_api: ComfyApi, request: IRequest, _: str) -> bytes:
     """What the trainer wrote into a model file: nothing, which ComfyUI tells as it tells of a missing file."""
     return nothing(request, 404)

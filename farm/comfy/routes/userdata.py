@@ -15,7 +15,7 @@ from farm.comfy.disk import Outside
 from farm.comfy.exchange import header, query, segment, send
 from farm.comfy.served import Headers, serve
 from farm.comfy.shield import as_attachment
-from farm.comfy.userdata import UserFolder
+from farm.comfy.userdata import UserFolder, is_there
 from farm.comfy.views import declared_type
 from farm.sim.errors import ServerError
 
@@ -27,7 +27,7 @@ app = ComfyApi.app
 
 
 @app.route("/userdata", methods=["GET"])
-def get_list(api: ComfyApi, request: IRequest) -> bytes:
+def get_userdata(api: ComfyApi, request: IRequest) -> bytes:
     """The files of a directory."""
     return send(request, _list(folder_of(api, request), query(request)))
 
@@ -39,7 +39,7 @@ def _list(folder: UserFolder, asked: dict[str, str]) -> Answer:
         directory = folder.place(asked["dir"])
     except Outside:
         return text_answer("Invalid directory", 403)
-    if not directory.exists():
+    if not is_there(directory):
         return text_answer("Directory not found", 404)
     files = folder.listed(directory, recurse=_is_true(asked, "recurse"))
     if _is_true(asked, "full_info"):
@@ -49,7 +49,7 @@ def _list(folder: UserFolder, asked: dict[str, str]) -> Answer:
 
 
 @app.route("/v2/userdata", methods=["GET"])
-def get_tree(api: ComfyApi, request: IRequest) -> bytes:
+def get_userdata_tree(api: ComfyApi, request: IRequest) -> bytes:
     """Everything below a directory."""
     return send(request, _tree(folder_of(api, request), query(request).get("path", "")))
 
@@ -59,21 +59,21 @@ def _tree(folder: UserFolder, name: str) -> Answer:
         path = folder.place(name)
     except Outside:
         return text_answer("Invalid path requested", 400)
-    if path == folder.root and not path.exists():       # a user that has kept nothing yet
+    if path == folder.root and not is_there(path):       # a user that has kept nothing yet
         return json_answer([])
-    if not path.exists():
+    if not is_there(path):
         return text_answer("Requested path not found", 404)
     return json_answer(folder.tree(path)) if path.is_dir() else text_answer("Requested path is not a directory", 400)
 
 
 @app.route("/userdata/<name>", methods=["GET"])
-def get_file(api: ComfyApi, request: IRequest, name: str) -> bytes:
+def get_user_file(api: ComfyApi, request: IRequest, name: str) -> bytes:
     """One file."""
     with _inside(name, folder_of(api, request)) as path:
-        if path is None or path.is_dir():
+        if path is None or not is_there(path):
+            return send(request, empty(403 if path is None else 404))
+        if path.is_dir():
             return send(request, empty(403))
-        if not path.exists():
-            return send(request, empty(404))
         return send(request, serve(path, _head(api, path), lambda asked: header(request, asked)))
 
 
@@ -83,7 +83,7 @@ def _head(api: ComfyApi, path: Path) -> Headers:
 
 
 @app.route("/userdata/<name>", methods=["POST"])
-def post_file(api: ComfyApi, request: IRequest, name: str) -> bytes:
+def post_user_file(api: ComfyApi, request: IRequest, name: str) -> bytes:
     """Keep a file."""
     folder, asked = folder_of(api, request), query(request)
     with _inside(name, folder) as path:
@@ -98,21 +98,21 @@ def post_file(api: ComfyApi, request: IRequest, name: str) -> bytes:
 
 
 @app.route("/userdata/<name>", methods=["DELETE"])
-def delete_file(api: ComfyApi, request: IRequest, name: str) -> bytes:
+def delete_user_file(api: ComfyApi, request: IRequest, name: str) -> bytes:
     """Remove a file."""
     with _inside(name, folder_of(api, request)) as path:
-        if path is None or not path.exists():
+        if path is None or not is_there(path):
             return send(request, empty(403 if path is None else 404))
         path.unlink()
         return send(request, empty(204))
 
 
 @app.route("/userdata/<name>/move/<to>", methods=["POST"])
-def post_move(api: ComfyApi, request: IRequest, name: str, to: str) -> bytes:
+def post_user_file_move(api: ComfyApi, request: IRequest, name: str, to: str) -> bytes:
     """Give a file another name."""
     folder, asked = folder_of(api, request), query(request)
     with _inside(name, folder) as source, _inside(to, folder) as target:
-        if source is None or not source.exists():
+        if source is None or not is_there(source):
             return send(request, empty(403 if source is None else 404))
         refusal = _refusal(target, asked)
         if target is None or refusal is not None:
@@ -139,7 +139,7 @@ def _inside(name: str, folder: UserFolder) -> Iterator[Path | None]:
 
 def _refusal(path: Path | None, asked: dict[str, str]) -> Answer | None:
     """Why nothing may be written there, or ``None``."""
-    taken = path is not None and asked.get("overwrite") == "false" and path.exists()
+    taken = path is not None and asked.get("overwrite") == "false" and is_there(path)
     return text_answer("File already exists", 409) if taken else None
 
 

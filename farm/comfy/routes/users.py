@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.web.iweb import IRequest
 
 from farm.comfy.api import ComfyApi
 from farm.comfy.exchange import answer, header, json_body, nothing, segment
 from farm.comfy.userdata import UserFolder
 from farm.comfy.users import BadUser
-from farm.sim.errors import raising_as_comfyui
+from farm.sim.errors import ServerError, raising_as_comfyui
 
 __all__ = ["folder_of"]
 
@@ -59,7 +61,7 @@ def post_settings(api: ComfyApi, request: IRequest) -> bytes:
     folder, made = folder_of(api, request), json_body(request)
     with raising_as_comfyui():
         settings = {**folder.settings(), **made}
-    folder.keep_settings(settings, api.unix_seconds())
+    _keep(api, folder, settings)
     return nothing(request)
 
 
@@ -67,5 +69,12 @@ def post_settings(api: ComfyApi, request: IRequest) -> bytes:
 def post_setting(api: ComfyApi, request: IRequest, key: str) -> bytes:
     """Make one setting."""
     folder, value = folder_of(api, request), json_body(request)
-    folder.keep_settings({**folder.settings(), segment(key): value}, api.unix_seconds())
+    _keep(api, folder, {**folder.settings(), segment(key): value})
     return nothing(request)
+
+
+def _keep(api: ComfyApi, folder: UserFolder, settings: dict[str, Any]) -> None:
+    try:
+        folder.keep_settings(settings, api.unix_seconds())
+    except OSError as why:      # a user whose name is too long for a folder
+        raise ServerError(f"settings: {why}") from why

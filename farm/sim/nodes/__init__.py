@@ -1,11 +1,55 @@
 """What a node makes of its inputs, as far as that can be known without pixels or models.
 
-``run(call)`` is the only question.  The answers stand in a table of small functions by node type; an unknown type
-passes its first picture through.  A new node type is one function with ``@rule("ItsClass")`` in the module of its
-family.
+``run(call)`` is the only question.  The answers stand in a table of small functions by node type, one module for each
+family; an unknown type passes its first picture through.  A new node type is one function with ``@rule("ItsClass")``
+in the module of its family.
 """
 
-from . import outputs, pictures, sampling, texts  # their rules join the table by being imported
-from .table import Call, NodeError, Outcome, Save, run
+from . import (  # their rules join the table by being imported
+    batches,
+    geometry,
+    images,
+    latents,
+    loaders,
+    logic,
+    masks,
+    maths,
+    media,
+    new_latents,
+    outputs,
+    regexes,
+    sampling,
+    scaling,
+    sigmas,
+    texts,
+    vae,
+)
+from .call import Call, NodeError
+from .outcome import Outcome, Save
+from .table import known_types, run
 
-__all__ = ["Call", "NodeError", "Outcome", "Save", "outputs", "pictures", "run", "sampling", "texts"]
+__all__ = [
+    "Call",
+    "NodeError",
+    "Outcome",
+    "Save",
+    "batches",
+    "geometry",
+    "images",
+    "known_types",
+    "latents",
+    "loaders",
+    "logic",
+    "masks",
+    "maths",
+    "media",
+    "new_latents",
+    "outputs",
+    "regexes",
+    "run",
+    "sampling",
+    "scaling",
+    "sigmas",
+    "texts",
+    "vae",
+]

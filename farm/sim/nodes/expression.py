@@ -9,9 +9,10 @@ from __future__ import annotations
 import ast
 import math
 import operator
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from .call import NodeError
 
@@ -32,7 +33,9 @@ def evaluate(expression: str, names: Mapping[str, float]) -> float:
         raise NodeError("ValueError", "Expression cannot be empty")
     if len(expression) > _LONGEST_EXPRESSION:
         raise MemoryError
-    tree = ast.parse(expression.strip(), mode="eval")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")     # Python's advice about the expression is for its author
+        tree = ast.parse(expression.strip(), mode="eval")
     return _Evaluator(expression.strip(), names).value(tree.body)
 
 
@@ -41,7 +44,7 @@ class _Evaluator:
     expression: str
     names: Mapping[str, float]
 
-    def value(self, node: ast.expr) -> float:
+    def value(self, node: ast.expr) -> float:  # noqa: PLR0911 (one for each kind of node)
         match node:
             case ast.Constant(value=bool() | int() | float() as number):
                 return number
@@ -50,7 +53,7 @@ class _Evaluator:
             case ast.BinOp(left=left, op=op, right=right):
                 return _calculated(op, self.value(left), self.value(right))
             case ast.UnaryOp(op=op, operand=operand) if type(op) in _UNARY:
-                return _UNARY[type(op)](self.value(operand))
+                return _number(_UNARY[type(op)](self.value(operand)))
             case ast.BoolOp(op=op, values=values):
                 return self._all_or_any(op, values)
             case ast.Compare(left=left, ops=ops, comparators=comparators):
@@ -95,7 +98,7 @@ class _Evaluator:
             text = f"Function '{name}' not defined, for expression '{self.expression}'."
             raise NodeError("simpleeval.FunctionNotDefined", text)
         try:
-            return function(*arguments)
+            return _number(function(*arguments))
         except TypeError as error:
             raise NodeError("TypeError", str(error)) from error
 
@@ -105,19 +108,19 @@ def _calculated(op: ast.operator, one: float, two: float) -> float:
         return _power(one, two)
     if type(op) not in _BINARY:
         raise _unavailable(type(op).__name__)
-    return _checked(_BINARY[type(op)](one, two))
+    return _number(_BINARY[type(op)](one, two))
 
 
 def _power(one: float, two: float) -> float:
-    if isinstance(one, int) and isinstance(two, int) and one.bit_length() * abs(two) > _LONGEST_NUMBER_BITS:
+    if isinstance(one, int) and isinstance(two, int) and one.bit_length() * two > _LONGEST_NUMBER_BITS:
         raise OverflowError("int too large to convert to float")
     result: Any = one**two
     if isinstance(result, complex):
         raise NodeError("ValueError", f"Expression must evaluate to a numeric result, got complex: {result!r}")
-    return _checked(result)
+    return _number(result)
 
 
-def _checked(number: float) -> float:
+def _number(number: float) -> float:
     if isinstance(number, int) and number.bit_length() > _LONGEST_NUMBER_BITS:
         raise OverflowError("int too large to convert to float")
     return number
@@ -127,7 +130,7 @@ def _rounded(number: float, digits: float | None = None) -> float:
     """``round`` itself would take for ever at some digits."""
     if digits is None:
         return round(number)
-    return round(number, max(-_MOST_DIGITS, min(_MOST_DIGITS, operator.index(digits))))
+    return round(number, max(-_MOST_DIGITS, min(_MOST_DIGITS, operator.index(cast("int", digits)))))
 
 
 def _unavailable(what: str) -> NodeError:
@@ -160,11 +163,13 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.GtE: operator.ge,
 }
 
+_OF_MATH = (
+    *("acos", "asin", "atan", "atan2", "ceil", "cos", "degrees", "exp", "fabs", "floor", "fmod"),
+    *("hypot", "log", "log10", "log2", "radians", "sin", "sqrt", "tan", "trunc"),
+)
+
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
-    **{name: getattr(math, name) for name in (
-        "acos", "asin", "atan", "atan2", "ceil", "cos", "degrees", "exp", "fabs", "floor", "fmod", "hypot",
-        "log", "log10", "log2", "radians", "sin", "sqrt", "tan", "trunc",
-    )},
+    **{name: getattr(math, name) for name in _OF_MATH},
     "abs": abs,
     "bool": bool,
     "float": float,

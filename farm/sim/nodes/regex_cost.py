@@ -60,10 +60,10 @@ class _Cost:
                 after = _ANYTHING
         return ways
 
-    def _of_one(self, op: str, argument: Any, after: _After) -> int:
+    def _of_one(self, op: str, argument: Any, after: _After) -> int:  # noqa: PLR0911 (one for each kind of part)
         match op:
             case "MAX_REPEAT" | "MIN_REPEAT":
-                return self._of_repeat(*argument, after)
+                return self._of_repeat(int(argument[0]), int(argument[1]), argument[2], after)
             case "SUBPATTERN":
                 return self.of(argument[-1], after)
             case "BRANCH":
@@ -79,15 +79,14 @@ class _Cost:
             case _:
                 return 1
 
-    def _of_repeat(self, low: Any, high: Any, body: Any, after: _After) -> int:
-        least = int(low)
+    def _of_repeat(self, low: int, high: int, body: Any, after: _After) -> int:
         if after.sure:
-            once = self.of(body, after if least <= 1 else _ANYTHING)
-            return min(_TOO_MANY + 1, once ** min(max(1, least), 64))
-        once, rounds = self.of(body, _ANYTHING), self._rounds(int(high), body)
+            once = self.of(body, after if low <= 1 else _ANYTHING)
+            return _power(once, max(1, low))
+        once, rounds = self.of(body, _ANYTHING), self._rounds(high, body)
         if once > 1:
-            return min(_TOO_MANY + 1, once ** min(rounds + 1, 64))
-        ends = max(1, rounds - least + 1)
+            return _power(once, rounds + 1)
+        ends = max(1, rounds - low + 1)
         if after.character is None:
             return ends
         cases = {after.character, after.character.lower(), after.character.upper()}
@@ -96,9 +95,9 @@ class _Cost:
 
     def _rounds(self, high: int, body: Any) -> int:
         """How often a body can be repeated on this text."""
-        narrowest, widest = body.getwidth()
+        narrowest = int(body.getwidth()[0])
         most = min(high, len(self.text) // max(1, narrowest))
-        return min(most, self._longest_run(body)) if (narrowest, widest) == (1, 1) and len(body) == 1 else most
+        return min(most, self._longest_run(body)) if len(body) == 1 else most
 
     def _longest_run(self, body: Any) -> int:
         """The longest run of characters, each of which is one of a class."""
@@ -107,3 +106,7 @@ class _Cost:
         one = _COMPILER.compile(body, self.flags)
         marked = self.text.translate({ord(each): "x" if one.match(each) else " " for each in set(self.text)})
         return max(map(len, marked.split(" ")))
+
+
+def _power(ways: int, rounds: int) -> int:
+    return min(_TOO_MANY + 1, ways ** min(rounds, _TOO_MANY.bit_length())) if ways > 1 else ways

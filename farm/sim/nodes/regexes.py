@@ -82,7 +82,7 @@ def _substituted(pattern: re.Pattern[str], text: str, template: str, count: int)
     for number, match in enumerate(pattern.finditer(text)):
         if 0 < count <= number:
             break
-        longest = max(len(part) for part in match.groups("") + (match[0],))
+        longest = max(len(part) for part in (*match.groups(""), match[0]))
         bounded_text(length + len(template) + template.count("\\") * longest)
         parts += (text[end : match.start()], match.expand(template))
         length += len(parts[-2]) + len(parts[-1])

@@ -2,59 +2,47 @@
 
 from __future__ import annotations
 
-from farm.sim.values import Latent, Sigmas
+from dataclasses import replace
 
-from .table import Call, Outcome, rule
+from farm.sim.values import AVLatent, BlindLatent, Latent, Sigmas
+
+from .call import Call
+from .outcome import Outcome
+from .table import rule
+
+__all__: list[str] = []
 
 
 @rule("KSampler")
 def _ksampler(call: Call) -> Outcome:
-    """Reports ``steps`` whatever ``denoise`` is (docs/fidelity.md, "Sampling")."""
-    return _sampled(call, call.integer("steps", 20), "latent_image")
+    """Reports ``steps`` whatever ``denoise`` is, but nothing at 0 (docs/fidelity.md, "Sampling")."""
+    return _sampled(call, call.integer("steps", 20) if call.number("denoise", 1.0) > 0 else 0)
 
 
 @rule("KSamplerAdvanced")
 def _ksampler_advanced(call: Call) -> Outcome:
     """Runs the steps from ``start_at_step`` to ``end_at_step``."""
     steps = call.integer("steps", 20)
-    start, end = int(call.number("start_at_step", 0)), int(call.number("end_at_step", steps))
-    return _sampled(call, max(0, min(end, steps) - start), "latent_image")
+    start, end = call.integer("start_at_step", 0), call.integer("end_at_step", steps)
+    return _sampled(call, min(end, steps) - start)
 
 
 @rule("SamplerCustom", "SamplerCustomAdvanced")
 def _sampler_custom(call: Call) -> Outcome:
+    """Gives what it sampled twice: as it is, and as the model would have it without noise."""
     sigmas = call.inputs.get("sigmas")
-    steps = sigmas.steps if isinstance(sigmas, Sigmas) else 20
-    sampled = _sampled(call, steps, "latent_image")
-    return Outcome(values=sampled.values * 2, steps=sampled.steps, latent=sampled.latent)
+    sampled = _sampled(call, sigmas.steps if isinstance(sigmas, Sigmas) else 20)
+    return replace(sampled, values=sampled.values * 2)
 
 
-@rule("BasicScheduler")
-def _basic_scheduler(call: Call) -> Outcome:
-    """With ``denoise`` below 1 a longer schedule is laid out and its last ``steps`` are kept; at 0 there are none."""
-    steps = call.integer("steps", 20) if call.number("denoise", 1.0) > 0 else 0
-    return Outcome(values=(Sigmas(steps),))
+@rule("TrainLoraNode", takes_lists=True)
+def _train(call: Call) -> Outcome:
+    steps = max(0, call.integer("steps", 16))
+    return Outcome(values=(None, None, steps), steps=steps)
 
 
-@rule(
-    "KarrasScheduler",
-    "ExponentialScheduler",
-    "PolyexponentialScheduler",
-    "LaplaceScheduler",
-    "VPScheduler",
-    "BetaSamplingScheduler",
-    "SDTurboScheduler",
-    "AlignYourStepsScheduler",
-    "GITSScheduler",
-    "LTXVScheduler",
-    "OptimalStepsScheduler",
-    "Flux2Scheduler",
-)
-def _scheduler(call: Call) -> Outcome:
-    return Outcome(values=(Sigmas(call.integer("steps", 20)),))
-
-
-def _sampled(call: Call, steps: int, name: str) -> Outcome:
-    given = call.inputs.get(name)
-    latent = given if isinstance(given, Latent) else Latent(*call.size)
-    return Outcome(values=(latent,), steps=steps, latent=latent)
+def _sampled(call: Call, steps: int) -> Outcome:
+    given = call.inputs.get("latent_image")
+    value = given if isinstance(given, AVLatent | BlindLatent) else call.latent("latent_image")
+    shown = value.video if isinstance(value, AVLatent) else value
+    return Outcome(values=(value,), steps=max(0, steps), latent=shown if isinstance(shown, Latent) else None)

@@ -188,7 +188,7 @@ def _field(values: Mapping[str, Any], name: str, spec: str, conversion: str | No
         )
     for number in re.findall(r"[0-9]+", spec):
         bounded_text(int(number[:18]))
-    convert = {"r": repr, "a": ascii, "s": str}
+    convert: dict[str | None, Callable[[Any], str]] = {"r": repr, "a": ascii, "s": str}
     value = convert[conversion](values[name]) if conversion in convert else values[name]
     try:
         return format(value, spec)
