@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from statistics import median_low
 
 from .recorded import ModelFolder
@@ -14,15 +13,27 @@ __all__ = ["Model", "check_sizes", "customary_size", "sizes_of"]
 _UNKNOWN = Size(1024**3)    # of a file in a folder of which we know no file
 
 
-@dataclass(frozen=True)
 class Model:
     """A model file; written ``"sdxl.safetensors:6.9GB"``, or without its size.
 
     :ivar size_bytes: ``None`` where the configuration leaves it open.
     """
 
-    name: str
-    size_bytes: Size | None = None
+    # No dataclass: msgspec would read that as a table by itself, and not ask for parse().
+    __slots__ = ("name", "size_bytes")
+
+    def __init__(self, name: str, size_bytes: Size | None = None) -> None:
+        """Be one; nothing changes it."""
+        self.name = name
+        self.size_bytes = size_bytes
+
+    def __eq__(self, other: object) -> bool:
+        """Models are values."""
+        return isinstance(other, Model) and (self.name, self.size_bytes) == (other.name, other.size_bytes)
+
+    def __hash__(self) -> int:
+        """Models are values."""
+        return hash((self.name, self.size_bytes))
 
     @classmethod
     def parse(cls, written: object) -> Model:
@@ -36,7 +47,7 @@ class Model:
         if not colon:
             return cls(written)
         if not name:
-            raise ValueError(f'expected a file name before the size, got {written!r}')
+            raise ValueError(f"expected a file name before the size, got {written!r}")
         return cls(name, Size.parse(size))
 
     def __str__(self) -> str:
@@ -47,17 +58,23 @@ class Model:
 def check_sizes(models: Mapping[str, Iterable[Model]]) -> None:
     """Refuse a file with two sizes.
 
-    :raises ValueError: naming folder, file and both sizes.
+    :raises ValueError: naming folder, file, both sizes and both places.
     """
-    known: dict[tuple[str, str], Size] = {}
     for folder, listed in models.items():
+        known: dict[str, tuple[int, Size]] = {}
         for index, model in enumerate(listed):
             if model.size_bytes is None:
                 continue
-            size = known.setdefault((folder, model.name), model.size_bytes)
+            before, size = known.setdefault(model.name, (index, model.size_bytes))
             if size != model.size_bytes:
-                where, sizes = f"models.{folder}[{index}]", f"{size} and {model.size_bytes}"
-                raise ValueError(f"{where}: {model.name!r} is listed with two sizes, {sizes}")
+                raise ValueError(
+                    f"models.{folder}[{index}]: {model.name!r} has {_in_gb(model.size_bytes)} here "
+                    f"and {_in_gb(size)} at models.{folder}[{before}]"
+                )
+
+
+def _in_gb(size: Size) -> str:
+    return f"{size / 1024**3:.4g}GB"
 
 
 def sizes_of(models: Mapping[str, Iterable[Model]]) -> dict[tuple[str, str], int]:

@@ -71,12 +71,12 @@ def _hidden_type(spec: object) -> str:
 
 
 def _read_input(name: str, spec: list[Any], *, required: bool) -> Input:
-    declared = spec[0]
+    declared = spec[0] if isinstance(spec, list) and spec else "*"      # some custom nodes say less than they should
     options = spec[1] if len(spec) > 1 and isinstance(spec[1], dict) else {}
     choices = declared if isinstance(declared, list) else options.get("options") if declared == "COMBO" else None
     return Input(
         name=name,
-        type="COMBO" if isinstance(declared, list) else declared,
+        type="COMBO" if isinstance(declared, list) else str(declared),
         options=options,
         required=required,
         config=[declared, options],

@@ -94,7 +94,7 @@ class Recorded:
     ) -> Recorded:
         """A server without some node types, and with others; those come last, or replace one of their name."""
         added = entries or {}
-        info = {name: entry for name, entry in self.object_info.items() if name not in without} | added
+        info = {**{name: entry for name, entry in self.object_info.items() if name not in without}, **added}
         kept = info.keys() - added.keys()
         folders = msgspec.structs.replace(
             self.folders,
