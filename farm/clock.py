@@ -70,9 +70,11 @@ class VirtualClock(Clock):
     calls would then begin too late.
     """
 
-    def callLater(self, when: float, what: Callable[..., object], *args: Any, **kw: Any) -> IDelayedCall:
+    def callLater(
+        self, delay: float, callable: Callable[..., object], *args: object, **kw: object  # noqa: A002 (Twisted's)
+    ) -> IDelayedCall:
         """Twisted's, at a rounded moment, so that of calls for the same moment the first one made comes first."""
-        call: Any = super().callLater(when, what, *args, **kw)
+        call: Any = super().callLater(delay, callable, *args, **kw)
         call.time = round(call.time, _DIGITS)
         return call     # type: ignore[no-any-return]
 

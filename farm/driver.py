@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 
+from .alarm import Alarm
 from .clock import SimulatedTime
 from .sim.instance import Instance
 
@@ -23,22 +24,21 @@ class Driver:
     clock: IReactorTime
     time: SimulatedTime
     instance: Instance
-    _alarm: IDelayedCall | None = field(default=None, init=False)
     _running: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        """Have an alarm; it is not set yet."""
+        self._alarm = Alarm(self.clock, self.time, self._wake)
 
     def start(self) -> None:
         """From now on, wake the instance."""
-        if not self._running:
-            self._running = True
-            self.time.on_change.append(self.set_alarm)
+        self._running = True
         self.set_alarm()
 
     def stop(self) -> None:
         """Forget the alarm, and set no other."""
-        if self._running:
-            self._running = False
-            self.time.on_change.remove(self.set_alarm)
-        self._cancel()
+        self._running = False
+        self._alarm.set(None)
 
     def catch_up(self) -> int:
         """Let happen what is due, and give the simulated moment, in milliseconds.
@@ -51,20 +51,10 @@ class Driver:
 
     def set_alarm(self) -> None:
         """Be woken when the instance is due next."""
-        self._cancel()
-        due_ms = self.instance.due_ms
-        wait_s = self.time.seconds_until(due_ms) if self._running and due_ms is not None else None
-        if wait_s is not None:
-            self._alarm = self.clock.callLater(wait_s, self._wake)
+        self._alarm.set(self.instance.due_ms if self._running else None)
 
     def _wake(self) -> None:
-        self._alarm = None
         try:
             self.catch_up()
         finally:
             self.set_alarm()
-
-    def _cancel(self) -> None:
-        if self._alarm is not None and self._alarm.active():
-            self._alarm.cancel()
-        self._alarm = None

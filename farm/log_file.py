@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-import msgspec
-
+from farm.ledger.lines import as_line
 from farm.ledger.log import Log
 from farm.sim.events import Event
 
@@ -30,14 +28,9 @@ class LogFile:
         :raises OSError: where the file cannot be written.
         """
         file = path.open("wb")
-        encoder = msgspec.json.Encoder()
 
         def write(event: Event) -> None:
-            try:
-                line = encoder.encode(event)
-            except UnicodeEncodeError:
-                line = encoder.encode(_as_utf8(event))
-            file.write(line + b"\n")
+            file.write(as_line(event) + b"\n")
 
         return cls(file, log.listen(write))
 
@@ -45,9 +38,3 @@ class LogFile:
         """Write no more."""
         self._stop()
         self._file.close()
-
-
-def _as_utf8(event: Event) -> Any:
-    """An event in which a client said half a character, as JSON can and UTF-8 cannot: a ``?`` stands there."""
-    text = json.dumps(msgspec.to_builtins(event), ensure_ascii=False)
-    return json.loads(text.encode("utf-8", "replace"))

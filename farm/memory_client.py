@@ -108,6 +108,9 @@ class MemoryWire:
         assert channel is not None, "a site always has room"
         channel.makeConnection(transport)
         channel.dataReceived(_request(method, path, body, headers or {}))
+        if not transport.value():
+            self.flush()
+            self.reactor.advance(0)     # what the farm does in the reactor's next turn
         sent = transport.value()
         channel.connectionLost(Failure(ConnectionDone()))
         return _reply(method, sent)

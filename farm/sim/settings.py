@@ -10,7 +10,10 @@ import msgspec
 from .spans import Span
 from .units import Size
 
-__all__ = ["Mode", "Naming", "Settings", "Timing", "Validation"]
+__all__ = ["LIVE", "Mode", "Naming", "Settings", "Timing", "Validation"]
+
+LIVE = msgspec.Meta(extra={"live": True})
+"""Stands at a field that may change while the instance runs (``PATCH /api/instances/{name}``)."""
 
 Mode = Literal["static", "dynamic"]
 Naming = Literal["counter", "prompt_id", "timestamp"]
@@ -66,16 +69,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     :ivar history_limit: how many ended jobs are remembered.
     """
 
-    mode: Mode = "static"
-    naming: Naming = "counter"
-    validation: Validation = "strict"
-    output_node: str | None = None
-    preview_method: PreviewMethod = "none"
-    vram: Size | None = None
+    mode: Annotated[Mode, LIVE] = "static"
+    naming: Annotated[Naming, LIVE] = "counter"
+    validation: Annotated[Validation, LIVE] = "strict"
+    output_node: Annotated[str | None, LIVE] = None
+    preview_method: Annotated[PreviewMethod, LIVE] = "none"
+    vram: Annotated[Size | None, LIVE] = None
     warm: tuple[str, ...] = ()
-    cache: str = "none"
-    history_limit: int = 10_000
-    timing: Timing = Timing()
+    cache: Annotated[str, LIVE] = "none"
+    history_limit: Annotated[int, LIVE] = 10_000
+    timing: Annotated[Timing, LIVE] = Timing()
 
     def __post_init__(self) -> None:
         """Refuse what the types cannot.
