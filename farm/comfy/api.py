@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from klein import Klein
 from twisted.internet.defer import CancelledError
@@ -39,6 +40,7 @@ class ComfyApi:
     :ivar config: as it was started: mode, version, flags.
     :ivar static_name: how the outputs of a static instance name its picture; ``None`` for a dynamic one.
     :ivar publish: says what happened.
+    :ivar system_stats: the machine, apart from what its memory comes to.
     :ivar has_advised: whether somebody was told what to do about unknown node types.
     """
 
@@ -50,6 +52,7 @@ class ComfyApi:
     server_log: ServerLog
     static_name: str | None
     publish: Callable[[Event], None]
+    system_stats: Mapping[str, Any]
     has_advised: bool = False
     app = Klein()
     log = Logger()

@@ -122,17 +122,18 @@ class Catalogue:
             key = (class_type, name)
             if key in self.recorded.model_choices or key in self.recorded.file_choices:
                 group = "required" if declared.required else "optional"
-                changed.setdefault(group, {})[name] = self._live_input(class_type, declared)
+                spec = self._live_input(class_type, declared, entry["input"][group][name])
+                changed.setdefault(group, {})[name] = spec
         groups = {group: specs | changed.get(group, {}) for group, specs in entry["input"].items()}
         return {**entry, "input": groups}
 
-    def _live_input(self, class_type: str, declared: Input) -> list[Any]:
+    def _live_input(self, class_type: str, declared: Input, spec: list[Any]) -> list[Any]:
         choices = self.choices(class_type, declared)
-        if isinstance(declared.config[0], list):
-            return [choices, *declared.config[1:]]
+        if isinstance(spec[0], list):
+            return [choices, *spec[1:]]
         if choices is None:
-            return declared.config
-        return [declared.config[0], {**declared.options, "options": choices}]
+            return spec
+        return [spec[0], {**declared.options, "options": choices}]
 
     def _model_list(self, choice: ModelChoice) -> list[Any]:
         return [*choice.before, *(self.model_names(choice.folder) or ()), *choice.after]
