@@ -124,8 +124,8 @@ class Catalogue:
                 group = "required" if declared.required else "optional"
                 spec = self._live_input(class_type, declared, entry["input"][group][name])
                 changed.setdefault(group, {})[name] = spec
-        groups = {group: specs | changed.get(group, {}) for group, specs in entry["input"].items()}
-        return {**entry, "input": groups}
+        groups = {group: {**entry["input"][group], **specs} for group, specs in changed.items()}
+        return {**entry, "input": {**entry["input"], **groups}}
 
     def _live_input(self, class_type: str, declared: Input, spec: list[Any]) -> list[Any]:
         choices = self.choices(class_type, declared)

@@ -291,6 +291,17 @@ def test_an_upload_joins_the_pictures_that_a_captured_server_had(tmp_path: Path)
     assert json.loads(has.object_info())["LoadImage"]["input"]["required"]["image"][0] == ["a.png", "b.png", "new.png"]
 
 
+def test_a_custom_node_that_says_too_little_spoils_nothing(tmp_path: Path) -> None:
+    """ComfyUI serves such nodes too, so a capture of a real server has some."""
+    sloppy = {"input": {"required": {"a": [], "b": None}, "optional": None, "hidden": []}, "output": "IMAGE"}
+    has = catalogue(folder=tmp_path, object_info=captured(tmp_path, Sloppy=sloppy))
+    assert json.loads(has.object_info())["Sloppy"] == sloppy
+    prompt = {"1": {"class_type": "Sloppy", "inputs": {"a": 1, "b": 2}}}
+    with pytest.raises(Refused) as refused:
+        validate(prompt, None, has)
+    assert refused.value.body["error"]["type"] == "prompt_no_outputs"
+
+
 def test_a_captured_catalogue_can_lack_and_gain_node_types(tmp_path: Path) -> None:
     keys = {"object_info": captured(tmp_path), "missing_nodes": ["UnetLoaderGGUF"], **declared()}
     has = catalogue(folder=tmp_path, **keys)
@@ -305,7 +316,7 @@ def test_a_captured_catalogue_can_lack_and_gain_node_types(tmp_path: Path) -> No
         ("{}", "not an object_info: it holds no node type"),
         ('{"a": 1}', "not an object_info: 'a': expected a node type, got a number"),
         ('{"3": {"class_type": "KSampler"}}', "not an object_info: '3' is no node type, it has no input and no output"),
-        ('{"a": {"input": {"required": [1]}, "output": []}}', "not an object_info: 'a': an input cannot be read ("),
+        ('{"a": {"input": {}, "output": 3}}', "not an object_info: 'a' is no node type, it has no output"),
     ],
 )
 def test_a_file_that_is_no_object_info_is_told_with_the_reason(tmp_path: Path, content: str, told: str) -> None:
