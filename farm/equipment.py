@@ -17,7 +17,7 @@ from farm.sim.files import Files, MemoryFiles
 from farm.sim.models import sizes_of
 from farm.sim.recorded import Recorded
 
-__all__ = ["Equipment", "Stock", "check_equipment"]
+__all__ = ["Equipment", "Stock", "check_change", "check_equipment"]
 
 _NEAR = 0.88    # how much alike two names are, from 0 to 1, when one of them is taken for a slip of the pen
 
@@ -107,13 +107,25 @@ def check_equipment(instances: Iterable[InstanceConfig], stock: Stock) -> None:
     equipped = []
     for index, config in enumerate(instances):
         try:
-            equipped.append((config, stock.equip(config), f"instance[{index}]"))
+            equipped.append((config, stock.equip(config), f"instance[{index}]."))
         except ConfigError as why:
             raise ConfigError(f"instance[{index}].{why}") from why
-    known = set(recorded().object_info).union(*(each.recorded.object_info for _, each, _ in equipped))
+    known = _known(each for _, each, _ in equipped)
     for config, equipment, where in equipped:
         _check_missing(config, known, where)
         _check_warm(config, equipment, where)
+
+
+def check_change(config: InstanceConfig, instances: Iterable[InstanceConfig], stock: Stock) -> None:
+    """The same for what becomes of one instance while the farm runs; the others are as they are.
+
+    :raises ConfigError: begins with the key.
+    """
+    _check_missing(config, _known(stock.equip(each) for each in instances), "")
+
+
+def _known(equipments: Iterable[Equipment]) -> set[str]:
+    return set(recorded().object_info).union(*(each.recorded.object_info for each in equipments))
 
 
 def _check_missing(config: InstanceConfig, known: Collection[str], where: str) -> None:
@@ -126,7 +138,7 @@ def _check_missing(config: InstanceConfig, known: Collection[str], where: str) -
         if near:
             meant = " or ".join(repr(by_lower_case[each]) for each in near)
             raise ConfigError(
-                f"{where}.missing_nodes[{index}]: there is no node type {name!r}; is {meant} meant? "
+                f"{where}missing_nodes[{index}]: there is no node type {name!r}; is {meant} meant? "
                 f"(if not, declare {name!r} in the node_types of an instance that has it)"
             )
 
@@ -141,11 +153,11 @@ def _check_warm(config: InstanceConfig, equipment: Equipment, where: str) -> Non
     for index, name in enumerate(config.warm):
         folders = catalogue.folders_of(name)
         if not folders and not is_open:
-            raise ConfigError(f"{where}.warm[{index}]: there is no model {name!r}; name it in models.FOLDER")
+            raise ConfigError(f"{where}warm[{index}]: there is no model {name!r}; name it in models.FOLDER")
         size_bytes = max(catalogue.size_bytes(folder, name) for folder in folders or ["checkpoints"])
         if config.vram is not None and size_bytes > config.vram:
             sizes = " and ".join(f"{each / 1024**3:.4g}GB" for each in (size_bytes, config.vram))
-            raise ConfigError(f"{where}.warm[{index}]: {name!r} does not fit into vram (they are {sizes})")
+            raise ConfigError(f"{where}warm[{index}]: {name!r} does not fit into vram (they are {sizes})")
 
 
 def _read_captured(directory: str | None, object_info: str | None) -> Captured:

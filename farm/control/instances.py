@@ -10,6 +10,7 @@ from farm.changes import as_written, changed, live_type
 from farm.control.bodies import Done, InstanceDetail, InstanceState, ResetBody
 from farm.control.routing import Rejected, route
 from farm.decoding import ConfigError
+from farm.equipment import check_change
 
 if TYPE_CHECKING:
     from farm.backend import Backend
@@ -76,6 +77,7 @@ def patch_instance(farm: Farm, name: str, body: Any) -> InstanceDetail:
     backend = backend_of(farm, name)
     try:
         config = changed(backend.config, body)
+        check_change(config, [each.config for each in farm.backends.values()], farm.stock)
     except ConfigError as why:
         raise Rejected(422, str(why)) from why
     backend.change(config, list(body))
