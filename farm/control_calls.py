@@ -139,4 +139,4 @@ def as_timeout(why: Refused) -> Exception:
     """A waiting that was not met is a ``TimeoutError``; any other refusal stays what it is."""
     if why.status != 504:
         return why
-    return TimeoutError(str(msgspec.json.decode(why.body)["error"]))
+    return TimeoutError(str(why.body["error"]))
