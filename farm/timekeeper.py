@@ -69,6 +69,7 @@ class Timekeeper:
         """Let so many simulated seconds pass; when this ends, all that was due has happened.
 
         :raises WrongClock: where the clock passes by itself.
+        :raises ValueError: where that is less than nothing.
         """
         await self._move(by_s, lambda _: False, "advance")
 
@@ -107,6 +108,7 @@ class Timekeeper:
         """Move nothing any more by itself."""
         if self.auto is not None:
             self.auto.stop()
+            self.auto = None
 
     # A real clock.
 
@@ -133,6 +135,8 @@ class Timekeeper:
         self, by_s: float, enough: Callable[[VirtualClock], bool], asked: Literal["advance", "run_until_idle"]
     ) -> None:
         clock = self._virtual("only a virtual one can be moved; this one takes a speed")
+        if by_s < 0:
+            raise ValueError(f"time does not go back: {by_s:g} s")
         async with self._walking:
             from_ms = self.time.now_ms()
             await self._walk(clock, clock.seconds() + by_s, enough)
