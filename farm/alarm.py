@@ -36,6 +36,11 @@ class Alarm:
         self._due_ms = due_ms
         self._set_again()
 
+    @property
+    def is_set(self) -> bool:
+        """Whether it will ring."""
+        return self._due_ms is not None
+
     def _set_again(self) -> None:
         if self._call is not None and self._call.active():
             self._call.cancel()

@@ -15,6 +15,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.web.server import Request
 
+from farm.alarm import Alarm
 from farm.changes import as_written
 from farm.clock import SimulatedTime
 from farm.comfy import routes
@@ -52,13 +53,14 @@ from farm.sim.instance import Instance
 from farm.sim.machine import Machine
 from farm.sim.memory import Memory
 from farm.sim.naming import Namer
+from farm.sim.pace import draw_ms
 from farm.sim.seeds import Seeds
 
 __all__ = ["Backend", "State", "Surroundings"]
 
 assert routes   # imported so that every route is registered
 _FOLDERS: tuple[Folder, ...] = ("input", "output", "temp")
-State = Literal["running", "paused", "stopped"]
+State = Literal["booting", "running", "paused", "stopped"]
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ class Backend(Service):
     changing: DeferredLock = field(default_factory=DeferredLock, init=False)
     _listening: IListeningPort | None = field(default=None, init=False)
     _has_served: bool = field(default=False, init=False)
+    _stop_hearing: list[Callable[[], None]] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         """Put the parts together; nothing is written and nobody listens yet."""
@@ -117,6 +120,7 @@ class Backend(Service):
         self.namer = Namer(self.disk, self.config.naming, self._seeds.stream("temp_letters"))
         home = self.around.data_dir / self.config.name
         self.users = Users(home, self.config.multi_user, self._seeds.stream("users"))
+        self._boot = Alarm(self.around.clock, self.around.time, self._listen)
         self._begin_epoch()
 
     def _begin_epoch(self) -> None:
@@ -189,6 +193,8 @@ class Backend(Service):
     @property
     def state(self) -> State:
         """Whether it listens, and whether its worker works."""
+        if self._boot.is_set:
+            return "booting"
         if self._listening is None:
             return "stopped"
         return "paused" if self.instance.is_paused else "running"
@@ -238,21 +244,34 @@ class Backend(Service):
             self.disk.remove_written()
 
     def _open(self) -> None:
-        self.server_log.begin(self.url, self.around.time.now_ms())
+        now_ms = self.around.time.now_ms()
+        self.server_log.begin(self.url, now_ms)
         listen = self.around.log.listen
         self._stop_hearing = [listen(each.hear, self.config.name) for each in (self.server_log, self.narrator)]
+        self.instance.machine.at_ms = now_ms
+        self.instance.machine.warm_up()
         self.driver.start()
+        timing, chance = self.config.timing, self.instance.machine.seeds.of("timing").stream(f"boot {self.epoch}")
+        boot_ms = draw_ms(timing.boot, timing.jitter, chance)
+        if boot_ms:
+            self._boot.set(now_ms + boot_ms)
+        else:
+            self._listen()
+
+    def _listen(self) -> None:
+        """The end of the boot: until now the port was bound, and connections were refused."""
         self._listening = self.port.listen(self.site)
 
     async def _close(self) -> None:
         self.driver.stop()
+        self._boot.set(None)
+        stops, self._stop_hearing = self._stop_hearing, []
         listening, self._listening = self._listening, None
-        if listening is None:
-            return
-        await maybeDeferred(listening.stopListening)     # a memory port answers None
+        if listening is not None:
+            await maybeDeferred(listening.stopListening)     # a memory port answers None
         if self.site.hang_up():
             await deferLater(self.around.reactor, 0)
-        for stop in self._stop_hearing:
+        for stop in stops:
             stop()
 
     # What the control API asks.

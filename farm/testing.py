@@ -73,7 +73,7 @@ class MemoryInstance:
         return listener
 
     def _must_listen(self) -> None:
-        if self.backend.state == "stopped":
+        if self.backend.state in ("booting", "stopped"):
             raise ConnectionRefusedError(self.backend.url)
 
 

@@ -65,7 +65,7 @@ class ResetBody(_Body, frozen=True, kw_only=True):
 class InstanceState(msgspec.Struct, frozen=True, kw_only=True):
     """One instance.
 
-    :ivar state: ``stopped`` while its port is closed, ``paused`` while its worker takes no step.
+    :ivar state: ``booting`` until it listens, ``stopped`` while its port is closed, ``paused`` while its worker takes no step.
     :ivar epoch: how often it has been started.
     :ivar queue_remaining: jobs that wait or run.
     :ivar running: the job that runs, or ``None``.

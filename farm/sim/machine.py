@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from random import Random
 
 from .cache import ResultCache
 from .catalogue import Catalogue
-from .events import Event, ModelUnloaded
-from .memory import Memory
+from .events import Event, ModelLoaded, ModelUnloaded
+from .memory import Memory, ModelFile
 from .naming import Namer
 from .seeds import Seeds
 from .settings import Settings
@@ -44,11 +46,27 @@ class Machine:
     waiting: int = 0
     interrupt: bool = False
 
+    def warm_up(self) -> None:
+        """Have the models in memory that are there from the start, and no others."""
+        self.memory.unload_all()
+        for name in self.settings.warm:
+            for folder in self.catalogue.folders_of(name) or ["checkpoints"]:
+                file = ModelFile(folder, name, self.catalogue.size_bytes(folder, name))
+                facts = {"folder": file.folder, "name": file.name, "size_bytes": file.size_bytes}
+                for move in self.memory.moves_for([file]):
+                    if move.is_load:
+                        self.tell(ModelLoaded(at_ms=self.at_ms, **facts))
+
     def unload_models(self, reason: str) -> None:
         """Empty the memory, and say so."""
         for file in self.memory.unload_all():
             facts = {"folder": file.folder, "name": file.name, "size_bytes": file.size_bytes}
             self.tell(ModelUnloaded(at_ms=self.at_ms, reason=reason, **facts))
+
+    @cached_property
+    def upload_chance(self) -> Random:
+        """What the times of uploads are drawn from."""
+        return self.seeds.of("timing").stream("uploads")
 
     @property
     def now_unix_ms(self) -> int:

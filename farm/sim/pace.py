@@ -11,7 +11,7 @@ from .nodes import Outcome
 from .spans import Span
 from .values import AVLatent, Latent
 
-__all__ = ["REFERENCE_PIXELS", "Pace"]
+__all__ = ["REFERENCE_PIXELS", "Pace", "draw_ms"]
 
 REFERENCE_PIXELS = 512 * 512    # a step's duration is written down for one picture of this size
 _GB = 1024**3
@@ -55,11 +55,16 @@ class Pace:
         return self._draw_ms(self.machine.settings.timing.unload)
 
     def _draw_ms(self, span: Span, times: float = 1.0) -> int:
-        timing = self.machine.settings.timing
-        drawn_ms = span.draw_ms(self.chance) * times * (1 + timing.under_load * self.machine.waiting)
-        if timing.jitter:
-            drawn_ms *= 1 + self.chance.uniform(-timing.jitter, timing.jitter)
-        return max(0, round(drawn_ms))
+        slowed = 1 + self.machine.settings.timing.under_load * self.machine.waiting
+        return draw_ms(span, self.machine.settings.timing.jitter, self.chance, times * slowed)
+
+
+def draw_ms(span: Span, jitter: float, chance: Random, times: float = 1.0) -> int:
+    """One duration, in whole milliseconds: ``times`` the span's, off by at most ``jitter`` as a share."""
+    drawn_ms = span.draw_ms(chance) * times
+    if jitter:
+        drawn_ms *= 1 + chance.uniform(-jitter, jitter)
+    return max(0, round(drawn_ms))
 
 
 def _pixels(outcome: Outcome) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -15,7 +14,6 @@ __all__ = ["Span"]
 _FARTHEST = 3.0     # standard deviations: a test stays sane
 
 
-@dataclass(frozen=True)
 class Span:
     """A duration, or a distribution of durations.
 
@@ -28,9 +26,26 @@ class Span:
     :ivar second: the standard deviation in milliseconds, sigma, or the upper bound in milliseconds; 0 for ``fixed``.
     """
 
-    kind: str
-    first: float
-    second: float = 0.0
+    # No dataclass: msgspec would read that as a table by itself, and not ask for parse().
+    __slots__ = ("first", "kind", "second")
+
+    def __init__(self, kind: str, first: float, second: float = 0.0) -> None:
+        """Be one; nothing changes it."""
+        self.kind = kind
+        self.first = first
+        self.second = second
+
+    def __eq__(self, other: object) -> bool:
+        """Spans are values."""
+        return isinstance(other, Span) and self._parts == other._parts
+
+    def __hash__(self) -> int:
+        """Spans are values."""
+        return hash(self._parts)
+
+    @property
+    def _parts(self) -> tuple[str, float, float]:
+        return self.kind, self.first, self.second
 
     @classmethod
     def fixed(cls, duration_ms: float) -> Span:

@@ -6,12 +6,14 @@ import json
 
 from twisted.web.iweb import IRequest
 
+from farm.alarm import pass_ms
 from farm.comfy.answers import Answer
 from farm.comfy.api import ComfyApi
 from farm.comfy.exchange import header, nothing, query, send
 from farm.comfy.uploads import Form, parse_form, store_image, store_mask
 from farm.comfy.views import view
 from farm.sim.events import Uploaded
+from farm.sim.pace import draw_ms
 
 __all__: list[str] = []
 
@@ -27,25 +29,28 @@ def get_view(api: ComfyApi, request: IRequest) -> bytes:
 
 
 @app.route("/upload/image", methods=["POST"])
-def post_image(api: ComfyApi, request: IRequest) -> bytes:
+async def post_image(api: ComfyApi, request: IRequest) -> bytes:
     """Take a picture in."""
     form = _form(request)
-    return nothing(request, 400) if form is None else _taken(api, request, store_image(api.disk, form))
+    return nothing(request, 400) if form is None else await _taken(api, request, store_image(api.disk, form))
 
 
 @app.route("/upload/mask", methods=["POST"])
-def post_mask(api: ComfyApi, request: IRequest) -> bytes:
+async def post_mask(api: ComfyApi, request: IRequest) -> bytes:
     """Take a mask in, and lay it over the picture that it names."""
     form = _form(request)
-    return nothing(request, 400) if form is None else _taken(api, request, store_mask(api.disk, form))
+    return nothing(request, 400) if form is None else await _taken(api, request, store_mask(api.disk, form))
 
 
 def _form(request: IRequest) -> Form | None:
     return parse_form(header(request, "content-type") or "", request.content.read())
 
 
-def _taken(api: ComfyApi, request: IRequest, reply: Answer) -> bytes:
-    """Answer, and say what came in."""
+async def _taken(api: ComfyApi, request: IRequest, reply: Answer) -> bytes:
+    """Answer when the time of an upload has passed, and say what came in."""
+    timing = api.instance.machine.settings.timing
+    upload_ms = draw_ms(timing.upload, timing.jitter, api.instance.machine.upload_chance)
+    await pass_ms(api.driver.clock, api.driver.time, upload_ms)
     if reply.status == 200:
         stored = json.loads(reply.body)
         where = {"folder": stored["type"], "subfolder": stored["subfolder"], "name": stored["name"]}
