@@ -220,15 +220,16 @@ class Backend(Service):
 
     async def stop(self) -> None:
         """Close the port, hang up, and forget everything but the files that jobs have written."""
-        now_ms = self.driver.catch_up()
+        self.driver.catch_up()
         queue = self.instance.queue
         lost = [queue.running, *sorted(queue.pending)] if queue.running else sorted(queue.pending)
-        await self._close()
-        self.port = self.around.bind(self.around.host, self.port.number)
         self.instance.forget()
+        await self._close()
+        self.port.close()       # it is still ours where the instance never came to listen
+        self.port = self.around.bind(self.around.host, self.port.number)
         self.disk.empty_temp()
         self.disk.remove_uploads()
-        self.publish(ServerStopped(at_ms=now_ms, lost=tuple(job.prompt_id for job in lost)))
+        self.publish(ServerStopped(at_ms=self.around.time.now_ms(), lost=tuple(job.prompt_id for job in lost)))
 
     async def stopService(self) -> None:
         """Take no more, forget what is due, hang up, and remove what was written."""

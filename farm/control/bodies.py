@@ -65,7 +65,8 @@ class ResetBody(_Body, frozen=True, kw_only=True):
 class InstanceState(msgspec.Struct, frozen=True, kw_only=True):
     """One instance.
 
-    :ivar state: ``booting`` until it listens, ``stopped`` while its port is closed, ``paused`` while its worker takes no step.
+    :ivar state: ``booting`` until it listens, ``stopped`` while its port is closed, ``paused`` while its worker takes
+        no step; else ``running``.
     :ivar epoch: how often it has been started.
     :ivar queue_remaining: jobs that wait or run.
     :ivar running: the job that runs, or ``None``.
@@ -75,7 +76,7 @@ class InstanceState(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str
     mode: str
-    state: str
+    state: Literal["booting", "running", "paused", "stopped"]
     input_dir: str
     output_dir: str
     epoch: int

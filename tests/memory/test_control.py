@@ -346,3 +346,15 @@ def test_a_body_that_is_no_json_is_a_bad_request(memory_farm: Start) -> None:
 def test_an_unknown_path_is_not_found(memory_farm: Start) -> None:
     answer = memory_farm(TWO).control("GET", "/api/nothing")
     assert (answer.status, answer.json()) == (404, {"error": "GET /api/nothing: Not Found"})
+
+
+def test_an_instance_that_boots_can_be_stopped_and_started(memory_farm: Start) -> None:
+    """It is told apart from a stopped one, and clients are refused until it is up."""
+    farm = memory_farm({"instance": [{"name": "gpu-1", "timing": {"boot": "10s"}}]})
+    assert farm.control("GET", "/api/instances/gpu-1").json()["state"] == "booting"
+    with pytest.raises(ConnectionRefusedError):
+        farm["gpu-1"].ask("GET", "/queue")
+    assert do(farm, "stop").json()["state"] == "stopped"
+    assert do(farm, "start").json()["state"] == "booting"
+    farm.advance("11s")
+    assert farm["gpu-1"].ask("GET", "/queue").status == 200
