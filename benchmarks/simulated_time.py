@@ -68,7 +68,7 @@ def main() -> None:
     seconds = time.perf_counter() - start
     hours = instances * jobs * JOB_MS / 3_600_000
     print(f"{instances} instances x {jobs} jobs x {STEPS} steps: {hours:.2f} instance hours in {seconds:.1f} s")
-    print(f"{hours / seconds:.3f} simulated instance hours per second, {instances * jobs / seconds:.0f} jobs per second")
+    print(f"{hours / seconds:.3f} instance hours per second, {instances * jobs / seconds:.0f} jobs per second")
 
 
 if __name__ == "__main__":

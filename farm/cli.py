@@ -78,7 +78,7 @@ def _conform_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _conform(options: argparse.Namespace) -> int:
-    from farm.conformance.command import conform  # noqa: PLC0415  (late, see above)
+    from farm.conformance.command import conform
 
     return conform(options)
 
@@ -103,7 +103,7 @@ def _name(word: str) -> str:
 
 
 def _capture(options: argparse.Namespace) -> int:
-    from farm.capture import capture  # noqa: PLC0415  (late, see above)
+    from farm.capture import capture
 
     return capture(options)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -24,6 +25,7 @@ Table = dict[str, Any]
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _FIRST_PORT = 8188
 _PATHS = ("input", "output_dir", "object_info", "captured", "data_dir", "log")
+_MOST_PORTS = 65535
 _NOT_IN_A_PROFILE = ("name", "port", "count", "profile")
 
 
@@ -102,10 +104,16 @@ class FarmConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """The whole farm.
 
     :ivar instance: in the order of the file; ``count`` and ``profile`` are resolved.
+    :ivar tables: by instance, which ``[[instance]]`` of the file it comes from; empty where there was no file.
     """
 
     farm: FarmSettings = FarmSettings()
     instance: tuple[InstanceConfig, ...] = (InstanceConfig(),)
+    tables: tuple[int, ...] = ()
+
+    def place(self, index: int) -> str:
+        """Where the file describes an instance, for what is said about it."""
+        return f"instance[{self.tables[index] if self.tables else index}]"
 
 
 class Overrides(msgspec.Struct, frozen=True, kw_only=True):
@@ -132,7 +140,7 @@ def load(path: Path, overrides: Overrides = Overrides()) -> FarmConfig:  # noqa:
         raw = msgspec.toml.decode(path.read_bytes())
     except OSError as why:
         raise ConfigError(f"{path}: {why.strerror}") from why
-    except (msgspec.DecodeError, UnicodeDecodeError) as why:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as why:
         raise ConfigError(f"{path}: {why}") from why
     try:
         return read(raw, path.parent, overrides)
@@ -152,10 +160,11 @@ def read(raw: Table, folder: Path, overrides: Overrides = Overrides()) -> FarmCo
     profiles = _table(raw.get("profile", {}), "profile")
     for name, profile in profiles.items():
         _check_profile(name, profile)
-    instances = [each for index, table in _tables(raw) for each in _expand(index, table, profiles, folder)]
+    instances = [(each, index) for index, table in _tables(raw) for each in _expand(index, table, profiles, folder)]
     config = FarmConfig(
         farm=_resolve_paths(decode(raw.get("farm", {}), FarmSettings, "farm"), folder),
-        instance=tuple(_resolve_paths(each, folder) for each in instances),
+        instance=tuple(_resolve_paths(each, folder) for each, _ in instances),
+        tables=tuple(index for _, index in instances),
     )
     config = _override(config, overrides)
     _check(config)
@@ -193,11 +202,11 @@ def _expand(index: int, table: Table, profiles: Table, folder: Path) -> Iterator
     own = dict(table)
     count = decode(own.pop("count", 1), int, f"{where}.count")
     wanted = own.pop("profile", None)
-    if wanted is not None and wanted not in profiles:
+    if wanted is not None and wanted not in list(profiles):
         known = ", ".join(sorted(profiles)) or "none"
         raise ConfigError(f"{where}.profile: unknown profile {wanted!r} (there are: {known})")
-    if count < 1:
-        raise ConfigError(f"{where}.count: expected at least 1, got {count}")
+    if not 1 <= count <= _MOST_PORTS:
+        raise ConfigError(f"{where}.count: expected 1 to {_MOST_PORTS}, got {count}")
     own = _merge(profiles.get(wanted, {}), own)
     config = decode(_captured_defaults(own, folder, where) | own, InstanceConfig, where)
     for n in range(1, count + 1):
@@ -241,20 +250,20 @@ def _override(config: FarmConfig, overrides: Overrides) -> FarmConfig:
         instances = [
             msgspec.structs.replace(each, port=overrides.port + step * n) for n, each in enumerate(instances)
         ]
-    return FarmConfig(farm=farm, instance=tuple(instances))
+    return FarmConfig(farm=farm, instance=tuple(instances), tables=config.tables)
 
 
 def _check(config: FarmConfig) -> None:
     """Hold the parts against each other."""
-    if not config.farm.speed > 0:
-        raise ConfigError(f"farm.speed: expected more than 0, got {config.farm.speed}")
+    if not 0 < config.farm.speed < inf:
+        raise ConfigError(f"farm.speed: expected a number above 0, got {config.farm.speed}")
     if config.farm.clock == "virtual" and config.farm.speed != 1:
         raise ConfigError("farm.speed: a virtual clock has none; it stands until it is moved")
     ports = {config.farm.control_port: "farm.control_port"} if config.farm.control_port else {}
     names: set[str] = set()
     _check_port(config.farm.control_port, "farm.control_port")
     for index, each in enumerate(config.instance):
-        where = f"instance[{index}]"
+        where = config.place(index)
         if not _NAME.fullmatch(each.name) or each.name in (".", ".."):
             raise ConfigError(f"{where}.name: expected letters, digits and ._- only, got {each.name!r}")
         if each.name in names:
@@ -268,5 +277,5 @@ def _check(config: FarmConfig) -> None:
 
 
 def _check_port(port: int, where: str) -> None:
-    if not 0 <= port <= 65535:
-        raise ConfigError(f"{where}: expected a port from 0 to 65535, got {port}")
+    if not 0 <= port <= _MOST_PORTS:
+        raise ConfigError(f"{where}: expected a port from 0 to {_MOST_PORTS}, got {port}")

@@ -62,7 +62,7 @@ def _read(kind: type[Any], value: object) -> Any:
 def _place(text: str, where: str, raw: object, kind: object) -> str:
     """Msgspec's "Expected `int`, got `str` - at `$.port`" -> "instance[0].port: expected int, got str"."""
     what, _, path = text.partition(" - at `$")
-    what = what.replace("`", "")
+    what = what.replace("`", "").replace(" | null", "")     # TOML has no word for it
     keys, hint = _follow(path.removesuffix("`"), raw, kind)
     place = where + keys
     unknown = re.fullmatch(r"Object contains unknown field (.*)", what)

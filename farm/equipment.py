@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from farm.captured import Captured, NotCaptured
-from farm.config import ConfigError, InstanceConfig
+from farm.config import ConfigError, FarmConfig, InstanceConfig
 from farm.data import recorded, server_facts
 from farm.sim.catalogue import Catalogue
 from farm.sim.files import Files, MemoryFiles
@@ -99,17 +99,18 @@ class Stock:
         return self._changed[key]
 
 
-def check_equipment(instances: Iterable[InstanceConfig], stock: Stock) -> None:
+def check_equipment(farm: FarmConfig, stock: Stock) -> None:
     """Look whether every instance can be equipped, and whether names mean something.
 
     :raises ConfigError: such as ``instance[0].missing_nodes[0]: there is no node type 'KSamplr' ...``.
     """
     equipped = []
-    for index, config in enumerate(instances):
+    for index, config in enumerate(farm.instance):
+        where = f"{farm.place(index)}."
         try:
-            equipped.append((config, stock.equip(config), f"instance[{index}]."))
+            equipped.append((config, stock.equip(config), where))
         except ConfigError as why:
-            raise ConfigError(f"instance[{index}].{why}") from why
+            raise ConfigError(f"{where}{why}") from why
     known = _known(each for _, each, _ in equipped)
     for config, equipment, where in equipped:
         _check_missing(config, known, where)

@@ -55,17 +55,18 @@ def make_farm(config: FarmConfig, *, reactor: Any, clock: IReactorTime, bind: Bi
         clock, unix_ms = VirtualClock(), EPOCH_UNIX_MS
     painters: dict[str | None, Painter] = {}    # one for all instances that show the same picture
     for index, each in enumerate(config.instance):
-        painters.setdefault(each.input, _painter(index, each))
+        if each.input not in painters:
+            painters[each.input] = _painter(config.place(index), each)
     stock = Stock()
-    check_equipment(config.instance, stock)
+    check_equipment(config, stock)
     return Farm(config, reactor, clock, bind, unix_ms, painters, stock)
 
 
-def _painter(index: int, config: InstanceConfig) -> Painter:
+def _painter(place: str, config: InstanceConfig) -> Painter:
     try:
         return Painter(default_picture() if config.input is None else read_picture(Path(config.input)))
     except UnreadablePicture as why:
-        raise ConfigError(f"instance[{index}].input: {why}") from why
+        raise ConfigError(f"{place}.input: {why}") from why
 
 
 @dataclass(eq=False)
@@ -205,6 +206,7 @@ def _facts(backend: Backend) -> Iterator[tuple[str, str]]:
 def _described(config: FarmConfig) -> dict[str, Any]:
     """The configuration for the log: without ports and paths, so that equal runs give equal logs."""
     whole: dict[str, Any] = msgspec.to_builtins(config, enc_hook=str)
+    del whole["tables"]
     for key in ("host", "control_port", "data_dir", "log"):
         whole["farm"].pop(key, None)
     for each in whole["instance"]:

@@ -94,7 +94,9 @@ class MemoryFarm:
         return cls(farm, MemoryWire(reactor))
 
     def stop(self) -> None:
-        """Stop the farm, and remove what it wrote."""
+        """Stop the farm, and remove what it wrote.  Once is enough; a second call does nothing."""
+        if not self.farm.running:
+            return
         self.wire.close()
         stopping = ensureDeferred(self.farm.stopService())
         problems: list[Any] = []

@@ -30,6 +30,21 @@ def meant_errors() -> Iterator[list[type[Exception]]]:
     assert not unmeant, "errors were logged:\n" + "\n".join(failure.getTraceback() for failure in unmeant)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--comfyui URL``."""
+    parser.addoption(
+        "--comfyui",
+        metavar="URL",
+        help="a real ComfyUI 0.25 to be held against the recordings, too; idle, and nobody else's meanwhile",
+    )
+
+
+def pytest_collection_finish() -> None:
+    """Leave all that was imported out of the search for leftovers, which is done after every test."""
+    gc.collect()
+    gc.freeze()
+
+
 def _delayed_calls() -> list[IDelayedCall]:
     """Those of the reactor, if there is one yet: asking for it would install it."""
     reactor = sys.modules.get("twisted.internet.reactor")

@@ -52,7 +52,7 @@ def _charset(request: IRequest) -> str:
     for parameter in content_type.split(";")[1:]:
         name, _, value = parameter.strip().partition("=")
         if name.lower() == "charset":
-            return value.strip('"')
+            return value.strip('"') or "utf-8"
     return "utf-8"
 
 

@@ -121,7 +121,8 @@ def _segments(request: Request) -> list[bytes]:
         path = path.removeprefix("/api")
         if path.startswith("/api/jobs"):    # declared with its prefix, and so twice
             path = path.removeprefix("/api")
-    if path.startswith(_ONLY_WITHOUT_PREFIX if prefixed else _ONLY_WITH_PREFIX):
+    # Klein would read two slashes as one.
+    if "//" in path or path.startswith(_ONLY_WITHOUT_PREFIX if prefixed else _ONLY_WITH_PREFIX):
         path = "/api" + path if prefixed else "/unprefixed" + path
     parts = path.removeprefix("/").split("/")
     # Klein takes UTF-8 only; what is none becomes the sign for it, as in the names that a route is given.

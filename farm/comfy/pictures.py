@@ -109,8 +109,12 @@ class Painter:
     def paint(self, name: str, written: Written, find: Find = nowhere) -> bytes:
         """The bytes of a new file: WebP or JPEG where its name says so, else PNG.
 
+        A sound, a latent or a body has no size; nobody knows its bytes, and they say where they come from.
+
         :param find: where the pixels of an uploaded file are; without them it is the input picture.
         """
+        if not written.picture.width or not written.picture.height:
+            return written.stamp.encode()
         suffix = PurePosixPath(name).suffix.lower()
         if suffix == ".webp":
             return self._webp(written, find)

@@ -9,18 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from io import SEEK_CUR, BytesIO
-from tempfile import TemporaryFile
-from typing import IO, Any
+from io import BytesIO
+from typing import Any
 
 from treq import content
 from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.error import ConnectError, ConnectionClosed
 from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool, RequestTransmissionFailed, ResponseFailed
 from twisted.web.http_headers import Headers
 
-__all__ = ["UNANSWERED", "Asker", "Body", "Form", "Reply", "blank", "form"]
+__all__ = ["UNANSWERED", "Asker", "Reply", "form"]
 
 UNANSWERED = (
     ConnectError,
@@ -31,9 +31,7 @@ UNANSWERED = (
     TimeoutError,
 )
 _WITHIN_S = 60.0
-_BOUNDARY = "comfyfarm-conformance-boundary"
-
-Body = bytes | IO[bytes]
+_BOUNDARY = b"comfyfarm-conformance-boundary"
 
 
 @dataclass(frozen=True)
@@ -75,22 +73,24 @@ class Asker:
         self._pool.maxPersistentPerHost = 24
         self._agent = Agent(reactor, connectTimeout=10, pool=self._pool)
 
-    async def ask(self, line: str, body: Body | None = None, headers: Mapping[str, str] | None = None) -> Reply:
+    async def ask(self, line: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Reply:
         """Send ``METHOD /path`` and wait for the whole answer.
 
         :raises Exception: one of :data:`UNANSWERED` where there is none within a minute.
         """
         asking = Deferred.fromCoroutine(self._ask(line, body, headers or {}))
-        return await asking.addTimeout(_WITHIN_S, self.reactor)
+        try:
+            return await asking.addTimeout(_WITHIN_S, self.reactor)
+        except DeferredTimeout:
+            raise TimeoutError(f"no answer to {line} within {_WITHIN_S:g} s") from None
 
-    async def _ask(self, line: str, body: Body | None, headers: Mapping[str, str]) -> Reply:
+    async def _ask(self, line: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
         method, _, path = line.partition(" ")
-        file = BytesIO(body) if isinstance(body, bytes) else body
         response = await self._agent.request(
             method.encode(),
             (self.base_url + path).encode(),
             Headers({name: [value] for name, value in headers.items()}),
-            None if file is None else FileBodyProducer(file),
+            None if body is None else FileBodyProducer(BytesIO(body)),
         )
         received = {
             name.decode().lower(): values[0].decode("utf-8", "replace")
@@ -103,35 +103,11 @@ class Asker:
         await self._pool.closeCachedConnections()
 
 
-@dataclass(frozen=True)
-class Form:
-    """A body with several parts, and the content type that names their boundary."""
-
-    content_type: str
-    body: IO[bytes]
-
-
-def form(filename: str, content: bytes, fields: Mapping[str, str], blank_bytes: int = 0) -> Form:
-    """A file named ``image`` and some fields, as a browser sends them: names are UTF-8 as they are.
-
-    :param blank_bytes: so many zeros follow the file's content.
-    """
-    head = f'Content-Disposition: form-data; name="image"; filename="{filename}"\r\nContent-Type: image/png\r\n\r\n'
-    rest = [
-        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
-        for name, value in fields.items()
-    ]
-    tail = "\r\n" + "".join(rest) + f"--{_BOUNDARY}--\r\n"
-    body = blank(blank_bytes, f"--{_BOUNDARY}\r\n{head}".encode() + content, tail.encode())
-    return Form(f"multipart/form-data; boundary={_BOUNDARY}", body)
-
-
-def blank(size_bytes: int, head: bytes = b"", tail: bytes = b"") -> IO[bytes]:
-    """A body of so many zeros, which take no memory, between a head and a tail."""
-    file = TemporaryFile()  # noqa: SIM115  (whoever sends it closes it)
-    file.write(head)
-    file.seek(size_bytes, SEEK_CUR)
-    file.write(tail)
-    file.truncate(len(head) + size_bytes + len(tail))
-    file.seek(0)
-    return file
+def form(filename: str, content: bytes, fields: Mapping[str, str]) -> tuple[dict[str, str], bytes]:
+    """The headers and the body of a form with a file named ``image``, as a browser sends it: names are plain UTF-8."""
+    about = f'Content-Disposition: form-data; name="image"; filename="{filename}"\r\nContent-Type: image/png\r\n\r\n'
+    others = (f'Content-Disposition: form-data; name="{key}"\r\n\r\n{value}' for key, value in fields.items())
+    parts = [about.encode() + content, *(other.encode() for other in others)]
+    body = b"".join(b"--" + _BOUNDARY + b"\r\n" + part + b"\r\n" for part in parts)
+    headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY.decode()}"}
+    return headers, body + b"--" + _BOUNDARY + b"--\r\n"

@@ -48,8 +48,9 @@ def _in_lists(expected: list[Any], got: list[Any], path: str) -> Iterator[Differ
             yield from differences(one, other, f"{path}[{index}]")
         return
     # What is missing or too much in the middle must not make all that follows different.
-    texts = [[_text(item) or "" for item in items] for items in (expected, got)]
-    for kind, start, end, got_start, got_end in SequenceMatcher(None, *texts, autojunk=False).get_opcodes():
+    texts, got_texts = ([str(_text(item)) for item in items] for items in (expected, got))
+    matcher = SequenceMatcher(None, texts, got_texts, autojunk=False)
+    for kind, start, end, got_start, got_end in matcher.get_opcodes():
         if kind != "equal":
             pairs = zip_longest(expected[start:end], got[got_start:got_end], fillvalue=NOTHING)
             for index, (one, other) in enumerate(pairs):

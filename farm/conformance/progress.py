@@ -166,9 +166,9 @@ def _frame_of_job(told: _Told) -> Iterator[str]:
     begin, end = ["execution_start", "execution_cached"], ["execution_success", "status", "executing"]
     start = kinds.index("execution_start") if "execution_start" in kinds else 0
     if kinds[start:start + 2] != begin:
-        yield f"a job begins with {begin}: {kinds[:4]}"
+        yield f"a job begins with {', '.join(begin)}: {', '.join(kinds[start:start + 2])}"
     if kinds[-3:] != end or _data(told.messages[-1]).get("node") is not None:
-        yield f"a job ends with {end}: {kinds[-3:]}"
+        yield f"a job ends with {', '.join(end)}: {', '.join(kinds[-3:])}"
 
 
 _RULES = (_counts, _throttle, _order, _no_other_pictures, _states, _frame_of_job)

@@ -9,11 +9,12 @@ from fnmatch import fnmatchcase
 from random import Random
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.python.failure import Failure
 
 from farm.conformance.asking import UNANSWERED, Asker
 from farm.conformance.described import Step
-from farm.conformance.differences import differences
+from farm.conformance.differences import Difference, differences
 from farm.conformance.facts import recorded
 from farm.conformance.families import FAMILIES
 from farm.conformance.scenario import Scenario
@@ -34,18 +35,18 @@ class NoSuchScenario(Exception):
     """A name that fits none; the message says which."""
 
 
-def chosen(names: str | None = None, family: str | None = None) -> list[Scenario]:
+def chosen(names: str | None = None, family: str | None = None, *, files: bool = True) -> list[Scenario]:
     """The scenarios that are meant, in their order; all of them where nothing is said.
 
     :param names: patterns, with commas between them: ``"run_*,features"``.
+    :param files: whether those about output files are among them.
     :raises NoSuchScenario: where a pattern or a family fits none.
     """
-    known = [scenario for each in FAMILIES for scenario in each.scenarios if family in (None, each.name)]
-    if not known:
+    families = [each for each in FAMILIES if family in (None, each.name)]
+    if not families:
         raise NoSuchScenario(f"no family {family!r}; there are: {', '.join(each.name for each in FAMILIES)}")
-    if names is None:
-        return known
-    patterns = [pattern.strip() for pattern in names.split(",")]
+    known = [scenario for each in families for scenario in each.scenarios if files or not scenario.of_files]
+    patterns = ["*"] if names is None else [pattern.strip() for pattern in names.split(",")]
     for pattern in patterns:
         if not any(fnmatchcase(scenario.name, pattern) for scenario in known):
             raise NoSuchScenario(f"no scenario {pattern!r}" + (f" in the family {family}" if family else ""))
@@ -58,12 +59,14 @@ class Played:
 
     :ivar steps: its transcript.
     :ivar skipped: why the server could not be asked, or ``None``.
+    :ivar broke_off: what it met that no ComfyUI does, so that it could not go on, or ``None``.
     """
 
     scenario: Scenario
     steps: list[Step]
     seconds: float
     skipped: str | None = None
+    broke_off: str | None = None
 
 
 @dataclass(frozen=True)
@@ -103,17 +106,26 @@ class Suite:
             on_played(await self._play(asker, waiting.popleft()))
 
     async def _play(self, asker: Asker, scenario: Scenario) -> Played:
-        visit = Visit(asker, self.chance)
-        began, skipped = self.reactor.seconds(), None
-        try:
-            await Deferred.fromCoroutine(_stay(visit, scenario)).addTimeout(_SCENARIO_WITHIN_S, self.reactor)
-        except NotPossible as why:
-            skipped = str(why)
-        except CancelledError:
-            raise
-        except Exception as why:  # noqa: BLE001  (whatever it is, the server's answers brought it about)
-            visit.note("the scenario broke off", why=f"{type(why).__name__}: {why}")
-        return Played(scenario, visit.transcript(), self.reactor.seconds() - began, skipped)
+        visit = Visit(server=asker, chance=self.chance)
+        began = self.reactor.seconds()
+        staying = Deferred.fromCoroutine(_stay(visit, scenario))
+        why = await staying.addTimeout(_SCENARIO_WITHIN_S, self.reactor).addErrback(_ended_early)
+        return Played(scenario, visit.normalised(), self.reactor.seconds() - began, **(why or {}))
+
+
+async def _stay(visit: Visit, scenario: Scenario) -> None:
+    try:
+        await visit.begin()
+        await scenario.play(visit)
+    finally:
+        await visit.end()
+
+
+def _ended_early(failure: Failure) -> dict[str, str]:
+    """Say why, in the words of :class:`Played`."""
+    if failure.check(NotPossible):
+        return {"skipped": str(failure.value)}
+    return {"broke_off": f"{type(failure.value).__name__}: {failure.value}"}
 
 
 async def _greet(asker: Asker) -> None:
@@ -131,24 +143,28 @@ def _reason(why: BaseException) -> str:
     return " ".join(str(why).split()) or type(why).__name__
 
 
-async def _stay(visit: Visit, scenario: Scenario) -> None:
-    try:
-        await visit.begin()
-        await scenario.play(visit)
-    finally:
-        await visit.end()
-
-
 def judged(played: Played, *, files: bool = True) -> Outcome:
     """Hold a transcript against the facts.
 
     :param files: whether output files count, too; a static instance of the farm writes none.
     """
     scenario, seconds = played.scenario, played.seconds
-    outcome = Outcome(scenario.name, scenario.family, seconds, skipped=played.skipped)
-    if played.skipped is None:
-        expected, got = recorded(scenario.family).get(scenario.name, []), played.steps
-        if not files:
-            expected, got = without_files(expected), without_files(got)
-        return replace(outcome, differences=tuple(differences(expected, got)))
-    return outcome
+    if played.skipped is not None:
+        return Outcome(scenario.name, scenario.family, seconds, skipped=played.skipped)
+    expected, got = recorded(scenario.family).get(scenario.name, []), played.steps
+    found: list[Difference] = []
+    if played.broke_off is not None:
+        expected = expected[:len(got)]
+        found.append(Difference(f"step {len(got) + 1}: it could not be gone on", None, played.broke_off))
+    if not files:
+        expected, got = without_files(expected), without_files(got)
+    found += [_at_step(each, expected) for each in differences(expected, got)]
+    return Outcome(scenario.name, scenario.family, seconds, tuple(found))
+
+
+def _at_step(difference: Difference, steps: list[Step]) -> Difference:
+    """Say for people in which step it is: ``[1].status`` is in ``step 2, GET /queue: status``."""
+    place, _, rest = difference.path.removeprefix("[").partition("]")
+    step = steps[int(place)] if int(place) < len(steps) else {}
+    title = next((step[kind] for kind in ("ask", "heard", "note") if kind in step), "unexpected")
+    return replace(difference, path=f"step {int(place) + 1}, {title}: {rest.removeprefix('.') or 'all of it'}")

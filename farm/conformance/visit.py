@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from random import Random
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
-from uuid import UUID
 
 from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.task import deferLater
 
-from farm.conformance.asking import Asker, Body, Reply, form
-from farm.conformance.described import Step, View, describe_message, describe_reply
+from farm.conformance.asking import Asker, Reply, form
+from farm.conformance.described import View, describe_reply
 from farm.conformance.graphs import Graph
 from farm.conformance.listening import Listener, Message, says
-from farm.conformance.normalise import Aliases, normalise
+from farm.conformance.transcript import Transcript
 
 __all__ = ["NotPossible", "Visit"]
 
@@ -25,6 +25,7 @@ _POLL_S = 0.01
 _QUIET_S = 0.06         # nothing was heard for so long: then nothing more comes
 _BETWEEN_JOBS_S = 0.003     # so that no two jobs have the same create_time
 _JOB_WITHIN_S = 60.0
+_TOLD_WITHIN_S = 4.0
 _MESSAGE_WITHIN_S = 20.0
 
 
@@ -32,25 +33,12 @@ class NotPossible(Exception):
     """This server cannot be asked that; the message says why."""
 
 
-@dataclass(eq=False)
-class Visit:
-    """One scenario's stay at a server.
-
-    :ivar chance: where ids and names come from that no earlier visit can have used.
-    :ivar tag: a word to build such names with.
-    """
+@dataclass(eq=False, kw_only=True)
+class Visit(Transcript):
+    """One scenario's stay at a server."""
 
     server: Asker
-    chance: Random
-    aliases: Aliases = field(default_factory=Aliases)
-    tag: str = field(init=False)
-    _steps: list[Step] = field(default_factory=list)
     _listeners: list[Listener] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        """Make up a name."""
-        self.tag = "conf" + "".join(self.chance.choices("bcdfghjklmnpqrstvwxz", k=10))
-        self.aliases.words[self.tag] = "<tag>"
 
     # Asking.
 
@@ -59,7 +47,7 @@ class Visit:
         line: str,
         *,
         json: Any = None,
-        data: Body | None = None,
+        data: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         view: View | None = None,
         as_line: str | None = None,
@@ -71,11 +59,11 @@ class Visit:
         :param as_line: what the transcript says instead, where the line is not the whole of it.
         """
         reply = await self.peek(line, json=json, data=data, headers=headers)
-        self._steps.append(describe_reply(as_line or line, reply, view))
+        self.steps.append(describe_reply(as_line or line, reply, view))
         return reply
 
     async def peek(
-        self, line: str, *, json: Any = None, data: Body | None = None, headers: Mapping[str, str] | None = None
+        self, line: str, *, json: Any = None, data: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Reply:
         """Ask without writing it down."""
         kind = {}
@@ -84,30 +72,24 @@ class Visit:
         return await self.server.ask(line, data, {**kind, **(headers or {})})
 
     async def upload(
-        self,
-        name: str,
-        content: bytes = b"",
-        to: str = "/upload/image",
-        blank_bytes: int = 0,
-        quietly: bool = False,
-        **fields: str,
+        self, name: str, content: bytes, to: str = "/upload/image", *, quietly: bool = False, **fields: Any
     ) -> None:
         """Send a file in a form, and write down what was answered.
 
-        :param blank_bytes: so many zeros follow the content.
         :param quietly: do not write it down.
         """
-        sent = form(name, content, fields, blank_bytes)
-        headers = {"Content-Type": sent.content_type}
+        headers, body = form(name, content, fields)
         if quietly:
-            await self.peek(f"POST {to}", data=sent.body, headers=headers)
+            await self.peek(f"POST {to}", data=body, headers=headers)
             return
         line = " ".join([f"POST {to} {name}", *(f"{key}={value}" for key, value in fields.items())])
-        await self.ask(f"POST {to}", data=sent.body, headers=headers, as_line=line)
+        await self.ask(f"POST {to}", data=body, headers=headers, as_line=line)
 
     # Jobs.
 
-    async def post(self, graph: Any, listener: Listener | None = None, *, quietly: bool = False, **fields: Any) -> Reply:
+    async def post(
+        self, graph: Graph, listener: Listener | None = None, *, quietly: bool = False, **fields: Any
+    ) -> Reply:
         """``POST /prompt``, under the listener's client id; ``fields`` go beside the prompt.
 
         :param quietly: do not write it down.
@@ -129,14 +111,6 @@ class Visit:
         await self.until_over(prompt_id, heard_by=listener)
         return prompt_id
 
-    def learn(self, reply: Reply) -> None:
-        """Take the id and the number of a new job into the aliases."""
-        if reply.status == 200:
-            taken = reply.json
-            self.aliases.name("job", taken["prompt_id"])
-            if self.aliases.first_number is None:
-                self.aliases.first_number = abs(int(taken["number"]))
-
     async def until_over(self, *prompt_ids: str, heard_by: Listener | None = None) -> None:
         """Wait until jobs have ended and nothing more is said.
 
@@ -144,10 +118,22 @@ class Visit:
         """
         for prompt_id in prompt_ids:
             if heard_by is None:
-                await self._until(lambda: self._is_in_history(prompt_id))     # noqa: B023  (awaited here)
+                await self._until(partial(self._is_in_history, prompt_id))
             else:
-                await self.hears(heard_by, "executing", within_s=_JOB_WITHIN_S, node=None, prompt_id=prompt_id)
+                await self._until_told(heard_by, prompt_id)
         await self.until_quiet()
+
+    async def _until_told(self, listener: Listener, prompt_id: str) -> None:
+        """Wait for the last message of a job; not for long where history has it already."""
+        deadline = self.server.reactor.seconds() + _JOB_WITHIN_S
+        while True:
+            try:
+                await self.hears(listener, "executing", within_s=_TOLD_WITHIN_S, node=None, prompt_id=prompt_id)
+            except TimeoutError:
+                if self.server.reactor.seconds() > deadline or await self._is_in_history(prompt_id):
+                    raise
+            else:
+                return
 
     async def until_running(self, prompt_id: str) -> None:
         """Wait until the worker has taken a job."""
@@ -185,8 +171,7 @@ class Visit:
 
     async def listen(self, client_id: str | None = None) -> Listener:
         """Open a websocket and wait for its greeting."""
-        known = client_id or str(UUID(int=self.chance.getrandbits(128), version=4))
-        self.aliases.name("client", known)
+        known = self.new_id("client") if client_id is None else client_id
         url = f"ws{self.server.base_url.removeprefix('http')}/ws?{urlencode({'clientId': known})}"
         name = f"websocket {len(self._listeners) + 1}"
         listener = await Listener.connect(self.server.reactor, url, name, known)
@@ -210,7 +195,10 @@ class Visit:
     ) -> Message:
         """Wait for the first message that is wanted."""
         waiting = Deferred.fromCoroutine(listener.first(wanted, start))
-        return await waiting.addTimeout(within_s, self.server.reactor)
+        try:
+            return await waiting.addTimeout(within_s, self.server.reactor)
+        except DeferredTimeout:
+            raise TimeoutError(f"{listener.name} did not hear what it should") from None
 
     async def until_quiet(self) -> None:
         """Wait until no listener hears anything more."""
@@ -222,49 +210,6 @@ class Visit:
     async def pause(self, seconds: float) -> None:
         """Let time pass."""
         await deferLater(self.server.reactor, seconds)
-
-    # The transcript.
-
-    def tell(
-        self,
-        listener: Listener,
-        *,
-        kinds: tuple[str, ...] = (),
-        start: int = 0,
-        arrange: Callable[[list[Step]], dict[str, Any]] | None = None,
-        title: str | None = None,
-    ) -> None:
-        """Write down what was heard.
-
-        :param kinds: only these messages; none given: all.
-        :param start: from this place on.
-        :param arrange: puts messages whose order is left to chance into an order.
-        """
-        told = [describe_message(each) for each in listener.heard[start:]]
-        told = [each for each in told if not kinds or not each.keys().isdisjoint(kinds)]
-        arranged = {"messages": told} if arrange is None else arrange(told)
-        self._steps.append({"heard": title or listener.name, **arranged})
-
-    def note(self, title: str, **facts: Any) -> None:
-        """Write down what a scenario found out in another way."""
-        self._steps.append({"note": title, **facts})
-
-    def fresh(self) -> int:
-        """A number for a node's input, so that its result cannot be in the cache; a colour, if need be."""
-        number = self.chance.randrange(1_000_000, 0xFFFFFF)
-        self.aliases.fresh.add(number)
-        return number
-
-    def new_id(self) -> str:
-        """A prompt id of our own."""
-        prompt_id = str(UUID(int=self.chance.getrandbits(128), version=4))
-        self.aliases.name("job", prompt_id)
-        return prompt_id
-
-    def transcript(self) -> list[Step]:
-        """All steps, in words that do not depend on this visit."""
-        steps: list[Step] = normalise(self._steps, self.aliases)
-        return steps
 
     # Coming and going.
 

@@ -16,9 +16,12 @@ _COUNTED = ("outputs_count", "preview_output")
 
 
 def without_files(steps: list[Step]) -> list[Step]:
-    """The steps that do not fetch a file, with ``"<files>"`` for every list of files."""
-    kept: list[Step] = [_without(step) for step in steps if not str(step.get("ask", "")).startswith("GET /view?")]
-    return kept
+    """The steps with ``"<files>"`` for every list of files, and without the answers that are files."""
+    return [{"ask": "GET /view"} if _is_fetching(step) else _without(step) for step in steps]
+
+
+def _is_fetching(step: Step) -> bool:
+    return str(step.get("ask")).startswith("GET /view?")
 
 
 def _without(value: Any) -> Any:

@@ -35,7 +35,7 @@ from .nodes import Call, NodeError, Outcome, run
 from .pace import Pace
 from .queue import Job
 from .saving import Saver
-from .values import Latent, Mask, Picture
+from .values import Latent
 from .workflow import ExecutionOrder, consumed, is_link
 
 __all__ = ["Execution"]
@@ -129,7 +129,10 @@ class Execution:
         saver = Saver(self.machine, self.job, node, class_type)
         for save in outcome.saves:
             yield self._pace.save_ms(saver.files(save))
-            ui = {save.key: saver.write(save), **(ui or {})}
+            shown = saver.write(save)
+            before = (ui or {}).get(save.key, [])
+            # Static: one entry, however many files it would be.
+            ui = {save.key: before or shown if saver.is_static else [*before, *shown], **_without(ui, save.key)}
         meta = {"node_id": node, "display_node": node, "parent_node": None, "real_node_id": node}
         result = self._results[node] = Result(outcome.values, ui, meta)
         self.machine.cache.add(self._keys.get(node), result)
@@ -140,13 +143,12 @@ class Execution:
         """Bring the models that the node needs into memory, and others out of it to make room."""
         try:
             for move in self.machine.memory.moves_for(self._needs.of(node)):
-                facts = {"folder": move.file.folder, "name": move.file.name, "size_bytes": move.file.size_bytes}
                 if move.is_load:
                     yield self._pace.load_ms(move.file)
-                    self._tell(ModelLoaded, node=node, **facts)
+                    self._tell(ModelLoaded, node=node, **move.file.facts)
                 else:
                     yield self._pace.unload_ms()
-                    self.machine.tell(ModelUnloaded(at_ms=self.machine.at_ms, reason="room", **facts))
+                    self.machine.tell(ModelUnloaded(at_ms=self.machine.at_ms, reason="room", **move.file.facts))
         except TooLarge:
             self.machine.unload_models("out of memory")
             raise NodeError("torch.OutOfMemoryError", "Allocation on device ", _OUT_OF_MEMORY) from None
@@ -164,8 +166,8 @@ class Execution:
             else:
                 self._tell(PictureSent, node=node, value=step, max=outcome.steps, preview=preview)
         if (sent := outcome.sends) is not None:
-            shown = Preview(sent.width, sent.height, "image/png", sent.colour)
-            for index in range(sent.count):
+            for index, picture in enumerate(sent.each()):
+                shown = Preview(picture.width, picture.height, "image/png", picture.colour)
                 yield self._pace.save_ms(1)
                 self._look_for_interrupt()
                 self._tell(PictureSent, node=node, value=index, max=sent.count, preview=shown)
@@ -264,10 +266,9 @@ class Execution:
         self.entry.messages.append([kind, data])
 
 
+def _without(ui: dict[str, Any] | None, key: str) -> dict[str, Any]:
+    return {name: items for name, items in (ui or {}).items() if name != key}
+
+
 def _as_shown(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, Picture | Mask):
-        shape = (value.count, value.height, value.width, *((3,) if isinstance(value, Picture) else ()))
-        return f"tensor([...], size={shape})"
-    return str(value)
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

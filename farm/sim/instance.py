@@ -23,7 +23,7 @@ from .events import (
     Taken,
 )
 from .execution import Execution
-from .history import History
+from .history import Entry, History
 from .machine import Machine
 from .queue import Job, Queue
 from .seeds import new_uuid
@@ -81,10 +81,14 @@ class Instance:
         """Let happen, in order, all that is due; each thing at its own moment."""
         while self.due_ms is not None and self.due_ms <= now_ms:
             self.machine.at_ms = self.due_ms
-            if self._story is None:
-                self._begin()
-            self.machine.waiting = len(self.queue.pending)
-            self._go_on()
+            try:
+                if self._story is None:
+                    self._begin()
+                self.machine.waiting = len(self.queue.pending)
+                self._go_on()
+            except BaseException:
+                self._give_up()
+                raise
 
     def _begin(self) -> None:
         job = self.queue.take()
@@ -112,6 +116,16 @@ class Instance:
             self.due_ms = self.machine.at_ms + wait_ms
             return
         self._end()
+        self.due_ms = self.machine.at_ms if self.queue.pending else None
+
+    def _give_up(self) -> None:
+        """An error of our own: the job is over, so that the worker is not woken for it for ever."""
+        running = self.queue.running
+        if running is not None:
+            entry = self.execution.entry if self.execution is not None else Entry(running)
+            entry.status_str = "error"
+            self.history.add(entry, self.machine.settings.history_limit)
+        self._story = self.execution = self.queue.running = None
         self.due_ms = self.machine.at_ms if self.queue.pending else None
 
     def _end(self) -> None:
@@ -257,9 +271,17 @@ class Instance:
         self.delete_history(list(self.history.entries), now_ms)
 
     def delete_history(self, prompt_ids: list[Any], now_ms: int) -> None:
-        """Forget these, where they are known."""
-        known = tuple(each for each in prompt_ids if self.history.entries.pop(each, None) is not None)
-        self.machine.tell(HistoryDeleted(at_ms=now_ms, prompt_ids=known))
+        """Forget these, where they are known.
+
+        :raises TypeError: at one that cannot be an id; those before it are forgotten.
+        """
+        known: list[str] = []
+        try:
+            for each in prompt_ids:
+                if self.history.entries.pop(each, None) is not None:
+                    known.append(each)  # noqa: PERF401 (what is done is told, also where the next one raises)
+        finally:
+            self.machine.tell(HistoryDeleted(at_ms=now_ms, prompt_ids=tuple(known)))
 
     def reset(self, *, files: bool, now_ms: int) -> None:
         """Forget queue, running job, history, results and pause, as between two tests; ids and numbers go on."""

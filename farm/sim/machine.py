@@ -52,16 +52,14 @@ class Machine:
         for name in self.settings.warm:
             for folder in self.catalogue.folders_of(name) or ["checkpoints"]:
                 file = ModelFile(folder, name, self.catalogue.size_bytes(folder, name))
-                facts = {"folder": file.folder, "name": file.name, "size_bytes": file.size_bytes}
                 for move in self.memory.moves_for([file]):
                     if move.is_load:
-                        self.tell(ModelLoaded(at_ms=self.at_ms, **facts))
+                        self.tell(ModelLoaded(at_ms=self.at_ms, **file.facts))
 
     def unload_models(self, reason: str) -> None:
         """Empty the memory, and say so."""
         for file in self.memory.unload_all():
-            facts = {"folder": file.folder, "name": file.name, "size_bytes": file.size_bytes}
-            self.tell(ModelUnloaded(at_ms=self.at_ms, reason=reason, **facts))
+            self.tell(ModelUnloaded(at_ms=self.at_ms, reason=reason, **file.facts))
 
     @cached_property
     def upload_chance(self) -> Random:

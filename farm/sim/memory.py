@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 __all__ = ["Memory", "ModelFile", "Move", "TooLarge"]
 
@@ -16,6 +17,11 @@ class ModelFile:
     folder: str
     name: str
     size_bytes: int
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What an event says of it."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)

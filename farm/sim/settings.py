@@ -39,7 +39,7 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     step: Span = Span.fixed(15)
     node: Span = Span.fixed(3)
     save: Span = Span.fixed(10)
-    nodes: dict[str, Span] = {}  # noqa: RUF012 (msgspec copies an empty default)
+    nodes: dict[str, Span] = {}
     boot: Span = Span.fixed(0)
     load_per_gb: Span = Span.fixed(0)
     unload: Span = Span.fixed(0)

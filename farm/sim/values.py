@@ -245,6 +245,10 @@ class Loaded:
     kind: str
     name: str
 
+    def __str__(self) -> str:
+        """As Python prints it."""
+        return f"<comfy.{'sd.VAE' if self.kind == 'VAE' else 'model_patcher.ModelPatcher'} object>"
+
 
 @dataclass(frozen=True)
 class Several:

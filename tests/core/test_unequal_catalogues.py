@@ -35,7 +35,7 @@ def farm(*instances: dict[str, Any], folder: Path = Path(), **tables: Any) -> Fa
     """A configuration that was read and checked as at a farm's start."""
     named = [{"name": f"gpu-{index}", "port": 0, **each} for index, each in enumerate(instances)]
     config = read({"instance": named, **tables}, folder)
-    check_equipment(config.instance, Stock())
+    check_equipment(config, Stock())
     return config
 
 
@@ -324,7 +324,7 @@ def test_a_file_that_is_no_object_info_is_told_with_the_reason(tmp_path: Path, c
     (tmp_path / "config.toml").write_text('[[instance]]\nobject_info = "info.json"\n')
     config = load(tmp_path / "config.toml")
     with pytest.raises(ConfigError) as refused:
-        check_equipment(config.instance, Stock())
+        check_equipment(config, Stock())
     assert str(refused.value).startswith(f"instance[0].object_info: {tmp_path}/info.json: {told}")
 
 

@@ -54,5 +54,6 @@ async def _taken(api: ComfyApi, request: IRequest, reply: Answer) -> bytes:
     if reply.status == 200:
         stored = json.loads(reply.body)
         where = {"folder": stored["type"], "subfolder": stored["subfolder"], "name": stored["name"]}
-        api.publish(Uploaded(at_ms=api.driver.catch_up(), **where))
+        with api.moment() as now_ms:
+            api.publish(Uploaded(at_ms=now_ms, **where))
     return send(request, reply)

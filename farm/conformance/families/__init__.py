@@ -4,11 +4,9 @@ Names are those under which the facts were recorded.  A new scenario is a functi
 module of its family, or a list of requests; ``scripts/record_conformance URL`` records what a server does.
 """
 
-from farm.conformance.families import caching, errors, files, http, jobs, queue, running, sampling, saving, users, websocket
+from . import binary, caching, errors, files, http, jobs, queue, running, sampling, saving, users, websocket
 
-__all__ = ["FAMILIES"]
-
-assert (caching, jobs, saving)      # imported so that their scenarios join their families
+__all__ = ["FAMILIES", "binary", "caching", "jobs", "saving"]     # the last four are imported to join their families
 
 FAMILIES = (
     http.family,

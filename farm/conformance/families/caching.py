@@ -15,7 +15,7 @@ __all__: list[str] = []
 _FREED_S = 0.3      # /free is handled by the worker, which nothing tells of
 
 
-@family.scenario_of_files
+@family.scenario
 async def run_cached_rerun(visit: Visit) -> None:
     """The same job again runs nothing, and names the old file."""
     listener = await visit.listen()
@@ -26,7 +26,7 @@ async def run_cached_rerun(visit: Visit) -> None:
     await visit.ask(f"GET /history/{job}")
 
 
-@family.scenario_of_files
+@family.scenario
 async def run_cached_other_ids(visit: Visit) -> None:
     """So does the same graph under other node ids; meta keeps the old ones."""
     listener = await visit.listen()

@@ -170,7 +170,7 @@ async def partly_valid_prompt(visit: Visit) -> None:
 @family.scenario
 async def err_prompt_id(visit: Visit) -> None:
     """Prompt ids that are no canonical UUID."""
-    for prompt_id in (
+    wrong: tuple[object, ...] = (
         "abc",
         "",
         5,
@@ -180,7 +180,8 @@ async def err_prompt_id(visit: Visit) -> None:
         "A987FBC9-4BED-3078-CF07-9141BA07C9F3",
         "a987fbc94bed3078cf079141ba07c9f3",
         "{a987fbc9-4bed-3078-cf07-9141ba07c9f3}",
-    ):
+    )
+    for prompt_id in wrong:
         await visit.post(preview(visit.fresh()), prompt_id=prompt_id)
 
 

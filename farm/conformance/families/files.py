@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from io import BytesIO
+from typing import Any
 
 from PIL import Image
 
-from farm.conformance.asking import blank
 from farm.conformance.scenario import Family
 from farm.conformance.visit import Visit
 
@@ -56,8 +56,8 @@ async def upload_image_places(visit: Visit) -> None:
 @family.scenario
 async def upload_too_large(visit: Visit) -> None:
     """No body may be larger than 100 MiB."""
-    await visit.ask("POST /prompt", data=blank(_TOO_MANY_BYTES), as_line="POST /prompt 100 MiB + 10")
-    await visit.upload(f"{visit.tag}.bin", blank_bytes=_TOO_MANY_BYTES)
+    await visit.ask("POST /prompt", data=bytes(_TOO_MANY_BYTES), as_line="POST /prompt 100 MiB + 10")
+    await visit.upload(f"{visit.tag}.bin", bytes(_TOO_MANY_BYTES))
     await visit.ask(f"GET /view?filename={visit.tag}.bin&type=input")
 
 
@@ -75,8 +75,8 @@ async def upload_mask(visit: Visit) -> None:
         await _mask(visit, number, 0, original)
 
 
-async def _mask(visit: Visit, number: int, alpha: int, original_ref: str | None = None, **fields: str) -> None:
-    named = {} if original_ref is None else {"original_ref": original_ref}
+async def _mask(visit: Visit, number: int, alpha: int, original_ref: str | None = None, **fields: Any) -> None:
+    named: dict[str, Any] = {} if original_ref is None else {"original_ref": original_ref}
     await visit.upload(f"{visit.tag}_m{number}.png", _png(alpha=alpha), to="/upload/mask", **named, **fields)
 
 

@@ -18,8 +18,8 @@ __all__ = ["family"]
 family = Family("sampling", "how a sampler reports its steps")
 
 _SAMPLER = "5"
-_WIDTH, _HEIGHT = 640, 512
-_PREVIEW = 512, 410     # at most 512 pixels on the longer side
+_WIDTH, _HEIGHT = 768, 384
+_PREVIEW = 512, 256     # at most 512 pixels on the longer side
 
 
 async def _graph(visit: Visit, steps: int, denoise: float = 1.0, count: int = 1) -> Graph:

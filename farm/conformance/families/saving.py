@@ -14,7 +14,7 @@ from farm.conformance.visit import Visit
 __all__: list[str] = []
 
 
-@family.scenario_of_files
+@family.scenario
 async def run_save(visit: Visit) -> None:
     """A picture is written and can be fetched."""
     listener = await visit.listen()
@@ -118,7 +118,7 @@ def _step(before: tuple[str, int], after: tuple[str, int]) -> str:
     return f"{after[1] - before[1]:+}" if before[0] == after[0] else f"new letters, {after[1]}"
 
 
-@family.scenario_of_files
+@family.scenario
 async def run_mask_preview(visit: Visit) -> None:
     """A mask becomes a picture."""
     listener = await visit.listen()
@@ -132,7 +132,7 @@ async def run_mask_preview(visit: Visit) -> None:
     await visit.ask(f"GET /view?filename={visit.tag}_00001_.png")
 
 
-@family.scenario_of_files
+@family.scenario
 async def run_animated_webp(visit: Visit) -> None:
     """An animation is one file, and says so."""
     listener = await visit.listen()

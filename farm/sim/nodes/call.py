@@ -16,7 +16,7 @@ __all__ = ["Call", "NodeError", "first", "raising_as_python"]
 T = TypeVar("T")
 
 # What Python raises at a value that is no good.  A TypeError or a KeyError is none of them: that would be our mistake.
-_BAD_VALUE = (ArithmeticError, MemoryError, RecursionError, SyntaxError, ValueError, re.error)
+_BAD_VALUE = (ArithmeticError, MemoryError, RecursionError, SyntaxError, SystemError, ValueError, re.error)
 
 
 class NodeError(Exception):
@@ -42,7 +42,7 @@ def raising_as_python() -> Iterator[None]:
     try:
         yield
     except _BAD_VALUE as error:
-        kind = type(error)
+        kind = re.error if isinstance(error, re.error) else type(error)     # newer Pythons call it PatternError
         name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
         raise NodeError(name, str(error)) from error
 

@@ -16,6 +16,8 @@ from .table import rule
 
 __all__ = ["cropped", "turned"]
 
+_REGION = {"x": 0, "y": 0, "width": 512, "height": 512}
+
 
 @rule("ImageCrop")
 def _crop(call: Call) -> Outcome:
@@ -25,14 +27,11 @@ def _crop(call: Call) -> Outcome:
 @rule("ImageCropV2")
 def _crop_region(call: Call) -> Outcome:
     """Shows what it cut out."""
-    cut = _cut(call.picture("image"), region(call, "crop_region"))
+    cut = _cut(call.picture("image"), _region(call, "crop_region"))
     return Outcome(values=(cut,), saves=(Save(cut, "temp", None),))
 
 
-_REGION = {"x": 0, "y": 0, "width": 512, "height": 512}
-
-
-def region(call: Call, name: str) -> dict[str, int]:
+def _region(call: Call, name: str) -> dict[str, int]:
     """A bounding box; where the input is a list of boxes, its first."""
     value: Any = call.inputs.get(name)
     given = value[0] if isinstance(value, list) and value else value

@@ -116,7 +116,7 @@ def _from_colour(call: Call) -> Outcome:
 def _split_alpha(call: Call) -> Outcome:
     """Where there is no alpha, nothing is masked."""
     picture = call.picture("image")
-    return Outcome(values=(picture, mask_of(picture, None if picture.source else 0.0)))
+    return Outcome(values=(picture, mask_of(picture, 0.0)))
 
 
 @rule("JoinImageWithAlpha")
@@ -126,7 +126,7 @@ def _join_alpha(call: Call) -> Outcome:
     return image(picture if count == picture.count else replace(picture.first(), count=count))
 
 
-@rule("RemoveBackground", "SAM3_TrackToMask", "MediaPipeFaceMask")
+@rule("RemoveBackground", "SAM3_Detect", "SAM3_TrackToMask", "MediaPipeFaceMask")
 def _found(call: Call) -> Outcome:
     """What a model finds is not known; its mask is as large as the picture, which may come inside another value."""
     picture = next((value for value in call.inputs.values() if isinstance(value, Picture)), None)

@@ -16,8 +16,7 @@ __all__ = ["Outcome", "Save", "merged"]
 class Save:
     """Files to be written.
 
-    :ivar picture: what they show, one file for each picture.  A sound, a latent or a body shows nothing: its size is
-        0 x 0 (which is what ComfyUI puts in the place of ``%width%``, too).
+    :ivar picture: what they show, one file for each picture; of a sound, a latent or a body only the number counts.
     :ivar prefix: ComfyUI's ``filename_prefix``; ``None`` for a preview under a temporary name.
     :ivar suffix: of the file name, ``.png`` or another; says what bytes the file holds.
     :ivar animated: all pictures go into one file.

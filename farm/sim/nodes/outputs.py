@@ -153,7 +153,7 @@ def _save_body(call: Call) -> Outcome:
 
 def _blind(call: Call, way: _Blind, count: int, suffix: str) -> Save:
     prefix = _prefix(call, way.prefix) if way.prefix else None
-    return Save(Picture(0, 0, count), "output" if way.prefix else "temp", prefix, suffix, key=way.key)
+    return Save(Picture(1, 1, count), "output" if way.prefix else "temp", prefix, suffix, key=way.key)
 
 
 @rule("Preview3D", "Preview3DAdvanced", "PreviewGaussianSplat", "PreviewPointCloud")

@@ -14,10 +14,11 @@ __all__ = ["could_take_long"]
 
 _PARSER: Any = import_module("re._parser")
 _COMPILER: Any = import_module("re._compiler")
-_TOO_MANY = 10**8           # steps: about a second
+_TOO_MANY = 3 * 10**7       # steps: about a second at the most
 _LONGEST_PATTERN = 1000
-_LONGEST_LOOK = 1 << 18
-_SCANNED_AT_ONCE = 50       # characters that a search for one of them passes in the time of a step
+_LONGEST_LOOK = 1 << 16
+_PASSED_AT_ONCE = 10        # characters that are passed in the time of a step where nothing can go two ways ...
+_SEARCHED_AT_ONCE = 50      # ... and where one of them is looked for
 
 
 def could_take_long(pattern: str, flags: int, text: str) -> bool:
@@ -47,6 +48,7 @@ class _Cost:
     def __init__(self, text: str, flags: int) -> None:
         self.text = text
         self.flags = flags
+        self._letters = set(text)
 
     def of(self, ops: Any, after: _After) -> int:
         """The ways of a sequence."""
@@ -69,15 +71,25 @@ class _Cost:
             case "BRANCH":
                 return sum(self.of(each, after) for each in argument[1])
             case "ASSERT" | "ASSERT_NOT":
-                return self.of(argument[1], _After(None, sure=True))
+                return self._of_atom(argument[1])
             case "ATOMIC_GROUP":
-                return self.of(argument, _After(None, sure=True))
+                return self._of_atom(argument)
             case "POSSESSIVE_REPEAT":
-                return self.of(argument[2], _ANYTHING)
+                return self.of(argument[2], _ANYTHING) * self._passing(int(argument[1]) * _widest(argument[2]))
+            case "GROUPREF" | "GROUPREF_IGNORE":
+                return self._passing(len(self.text))
             case "GROUPREF_EXISTS":
                 return sum(self.of(each, after) for each in argument[1:] if each)
             case _:
                 return 1
+
+    def _of_atom(self, body: Any) -> int:
+        """What is found in one way or not at all must still be looked at anew each time."""
+        return self.of(body, _After(None, sure=True)) * self._passing(_widest(body))
+
+    def _passing(self, characters: int) -> int:
+        """How many steps it takes to pass so many characters of the text."""
+        return 1 + min(len(self.text), characters) // _PASSED_AT_ONCE
 
     def _of_repeat(self, low: int, high: int, body: Any, after: _After) -> int:
         if after.sure:
@@ -91,7 +103,7 @@ class _Cost:
             return ends
         cases = {after.character, after.character.lower(), after.character.upper()}
         places = sum(self.text.count(each) for each in cases) + 1
-        return min(ends, max(places, ends // _SCANNED_AT_ONCE))
+        return min(ends, max(places, ends // _SEARCHED_AT_ONCE))
 
     def _rounds(self, high: int, body: Any) -> int:
         """How often a body can be repeated on this text."""
@@ -104,8 +116,12 @@ class _Cost:
         if len(self.text) > _LONGEST_LOOK or str(body[0][0]) not in ("IN", "LITERAL", "NOT_LITERAL", "ANY"):
             return len(self.text)
         one = _COMPILER.compile(body, self.flags)
-        marked = self.text.translate({ord(each): "x" if one.match(each) else " " for each in set(self.text)})
+        marked = self.text.translate({ord(each): "x" if one.match(each) else " " for each in self._letters})
         return max(map(len, marked.split(" ")))
+
+
+def _widest(body: Any) -> int:
+    return int(body.getwidth()[1])
 
 
 def _power(ways: int, rounds: int) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterator
+from itertools import islice
 
 from .call import Call
 from .limits import bounded_text
@@ -76,17 +77,10 @@ def _found(pattern: re.Pattern[str], text: str, group: int) -> Iterator[str]:
 
 
 def _substituted(pattern: re.Pattern[str], text: str, template: str, count: int) -> str:
-    """As ``re.sub``, but it stops before the text grows out of all measure."""
-    parts: list[str] = []
-    length = end = 0
-    for number, match in enumerate(pattern.finditer(text)):
-        if 0 < count <= number:
-            break
+    """As ``re.sub``, unless the text could grow out of all measure: each backslash may stand for a whole find."""
+    length, references = len(text), template.count("\\")
+    for match in islice(pattern.finditer(text), count if count > 0 else None):
         longest = max(len(part) for part in (*match.groups(""), match[0]))
-        bounded_text(length + len(template) + template.count("\\") * longest)
-        parts += (text[end : match.start()], match.expand(template))
-        length += len(parts[-2]) + len(parts[-1])
-        end = match.end()
-    parts.append(text[end:])
-    bounded_text(length + len(parts[-1]))
-    return "".join(parts)
+        length += len(template) + references * longest
+        bounded_text(length)
+    return pattern.sub(template, text, max(0, count))

@@ -13,9 +13,9 @@ from .limits import bounded_text, several
 from .outcome import Outcome
 from .table import rule
 
-__all__ = ["Change"]
+__all__: list[str] = []
 
-Change = Callable[[str], str]
+_Change = Callable[[str], str]
 
 
 @rule("PrimitiveString", "PrimitiveStringMultiline")
@@ -45,7 +45,7 @@ def _length(call: Call) -> Outcome:
 
 @rule("CaseConverter")
 def _case(call: Call) -> Outcome:
-    changes: dict[str, Change] = {
+    changes: dict[str, _Change] = {
         "UPPERCASE": str.upper,
         "lowercase": str.lower,
         "Capitalize": str.capitalize,
@@ -56,7 +56,7 @@ def _case(call: Call) -> Outcome:
 
 @rule("StringTrim")
 def _trim(call: Call) -> Outcome:
-    changes: dict[str, Change] = {"Both": str.strip, "Left": str.lstrip, "Right": str.rstrip}
+    changes: dict[str, _Change] = {"Both": str.strip, "Left": str.lstrip, "Right": str.rstrip}
     return _changed(call, changes.get(call.word("mode"), str))
 
 
@@ -150,7 +150,7 @@ def _text(text: str) -> Outcome:
     return Outcome(values=(text,))
 
 
-def _changed(call: Call, change: Change, name: str = "string") -> Outcome:
+def _changed(call: Call, change: _Change, name: str = "string") -> Outcome:
     text = call.text(name)
     return Outcome(values=(None,)) if text is None else _text(change(text))
 

@@ -71,7 +71,7 @@ def _tiles(call: Call, latent: Latent) -> int:
 
 
 def _in_line(side: int, tile: int, overlap: int) -> int:
-    return 1 if side <= tile else -(-(side - overlap) // max(8, tile - overlap))
+    return 1 if side <= tile else max(1, -(-(side - overlap) // max(8, tile - overlap)))
 
 
 @rule("StableCascade_StageC_VAEEncode")

@@ -1,0 +1,28 @@
+"""docs/fidelity.md is what the code points to, and says how many scenarios there are."""
+
+import re
+from pathlib import Path
+
+from farm.conformance.families import FAMILIES
+from farm.conformance.suite import chosen
+
+ROOT = Path(__file__).parent.parent.parent
+PAGE = (ROOT / "docs" / "fidelity.md").read_text("utf-8")
+
+
+def test_every_section_that_the_code_names_is_there() -> None:
+    """Comments name them as: docs/fidelity.md, "Queue"."""
+    headings = set(re.findall(r"^## (.+)$", PAGE, re.MULTILINE))
+    code = "".join(file.read_text("utf-8") for file in (ROOT / "farm").rglob("*.py"))
+    named = set(re.findall(r'fidelity\.md, "([^"]+)"', code))
+    assert len(named) > 10
+    assert named <= headings
+
+
+def test_the_page_counts_the_scenarios() -> None:
+    """In all, without output files, and by family."""
+    sampling = len(chosen(family="sampling"))
+    assert f"| a dynamic instance | {len(chosen()) - sampling} recorded" in PAGE
+    assert f"| a static instance | {len(chosen(files=False)) - sampling} recorded" in PAGE
+    for family in FAMILIES:
+        assert f"| {family.name} | {len(family.scenarios)} |" in PAGE

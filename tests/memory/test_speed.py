@@ -1,0 +1,85 @@
+"""``speed``: simulated time that passes faster, or slower, than the clock's; and runs that repeat themselves."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from farm.testing import MemoryFarm
+from farm.workflows import text_to_image
+
+Start = Callable[[Any], MemoryFarm]
+
+
+@pytest.mark.parametrize(("speed", "seconds"), [(1.0, 0.331), (10.0, 0.0331), (0.5, 0.662), (1000.0, 0.000331)])
+def test_a_job_takes_as_long_as_the_speed_says(memory_farm: Start, speed: float, seconds: float) -> None:
+    """By the clock of the machine; by its own clock it takes the same."""
+    farm = memory_farm({"farm": {"speed": speed}, "instance": [{"name": "gpu", "timing": {"step": "15ms"}}]})
+    gpu = farm["gpu"]
+    gpu.ask("POST", "/prompt", json={"prompt": text_to_image()})
+    farm.advance(seconds * 0.99)
+    assert gpu.ask("GET", "/history").json() == {}
+    farm.advance(seconds * 0.02)
+    (entry,) = gpu.ask("GET", "/history").json().values()
+    stamps = [data["timestamp"] for _, data in entry["status"]["messages"]]
+    assert stamps[-1] - stamps[0] == 331    # seven nodes of 3 ms, twenty steps of 15 ms, one picture of 10 ms
+
+
+def test_the_farm_says_its_speed_and_its_moment(memory_farm: Start) -> None:
+    farm = memory_farm({"farm": {"speed": 10}})
+    farm.advance(2)
+    state = farm.control("GET", "/api/farm").json()
+    assert (state["speed"], state["at_ms"]) == (10.0, 20_000)
+
+
+def an_eventful_run(memory_farm: Start, seed: int, path: Path, names: tuple[str, ...] = ("a", "b")) -> bytes:
+    """Jobs, an interrupt, an error, uploads, sockets and refusals; the answer is the saved log."""
+    farm = memory_farm(
+        {
+            "farm": {"seed": seed, "log": str(path)},
+            "instance": [{"name": name, "mode": "dynamic", "cache": "ram"} for name in names],
+        }
+    )
+    nameless = farm["a"].listen("")
+    farm["a"].listen("me")
+    for name in names:
+        gpu = farm[name]
+        for prefix in ("barn", "../outside", "sub/barn"):
+            gpu.ask("POST", "/prompt", json={"prompt": text_to_image(prefix=prefix, steps=3), "client_id": "me"})
+        preview = {"class_type": "PreviewImage", "inputs": {"images": ["8", 0]}}
+        gpu.ask("POST", "/prompt", json={"prompt": text_to_image() | {"10": preview}})
+        gpu.ask("POST", "/prompt", json={})
+        farm.advance(0.05)
+        gpu.ask("POST", "/interrupt")
+        farm.advance(0.31)
+    nameless.transport.loseConnection()
+    farm.advance(5)
+    farm.control("POST", "/api/reset")
+    farm.stop()
+    return path.read_bytes()
+
+
+def test_two_runs_with_one_seed_give_equal_logs(memory_farm: Start, tmp_path: Path) -> None:
+    """Byte for byte, whenever and wherever they ran; another seed gives another one."""
+    first, again, other = (
+        an_eventful_run(memory_farm, seed, tmp_path / f"{index}.jsonl") for index, seed in enumerate((7, 7, 8))
+    )
+    assert first == again
+    assert first != other
+    assert len(first.splitlines()) > 100
+    for word in (str(tmp_path), "/tmp", "127.0.0.1", "40000"):  # noqa: S108 (it must not be there)
+        assert word.encode() not in first
+
+
+def test_one_more_instance_changes_nothing_for_the_others(memory_farm: Start, tmp_path: Path) -> None:
+    """Each has draws of its own."""
+
+    def of_a(log: bytes) -> set[bytes]:
+        words = (line.split(b'"prompt_id":"')[1][:36] for line in log.splitlines() if b'"submitted"' in line)
+        return set(words)
+
+    alone = of_a(an_eventful_run(memory_farm, 7, tmp_path / "alone.jsonl", ("a",)))
+    together = of_a(an_eventful_run(memory_farm, 7, tmp_path / "together.jsonl", ("a", "b", "c")))
+    assert len(alone) == 4
+    assert alone < together
