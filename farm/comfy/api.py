@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from klein import Klein
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException
 
+from farm.alarm import pass_ms
 from farm.config import InstanceConfig
 from farm.driver import Driver
 from farm.sim.catalogue import Catalogue
@@ -21,6 +22,7 @@ from farm.sim.errors import Refused, ServerError
 from farm.sim.events import Event
 from farm.sim.instance import Instance
 from farm.sim.job_outputs import OutputRules
+from farm.sim.pace import draw_ms
 
 from .disk import Disk
 from .exchange import answer, header, send
@@ -93,6 +95,13 @@ class ComfyApi:
             yield self.driver.catch_up()
         finally:
             self.driver.set_alarm()
+
+    def upload_passes(self) -> Deferred[None]:
+        """Wait as long as an upload takes on this machine."""
+        machine = self.instance.machine
+        timing = machine.settings.timing
+        upload_ms = draw_ms(timing.upload, timing.jitter, machine.upload_chance)
+        return pass_ms(self.driver.clock, self.driver.time, upload_ms)
 
     @app.handle_errors(Refused)
     def _refused(self, request: IRequest, failure: Failure) -> bytes:

@@ -40,7 +40,7 @@ WRONG = {
     "[farm]\ndata_dir = []": "farm.data_dir: expected str, got a list",
     # An instance.
     "[[instance]]\nprot = 1": "instance[0].prot: unknown key",
-    '[[instance]]\nvram = "24GB"': "instance[0].vram: unknown key",
+    '[[instance]]\nvram = "24"': 'instance[0].vram: expected a size such as "512MB" or "6.9GB", got \'24\'',
     '[[instance]]\nport = "x"': "instance[0].port: expected int, got str",
     "[[instance]]\nport = 8188.0": "instance[0].port: expected int, got float",
     "[[instance]]\nport = -1": "instance[0].port: expected a port from 0 to 65535, got -1",
@@ -70,11 +70,13 @@ WRONG = {
     "[[instance]]\nhistory_limit = 0": "instance[0].history_limit: expected at least 1, got 0",
     "[[instance]]\nmodels = []": "instance[0].models: expected a table, got a list",
     '[[instance]]\nmodels.checkpoints = "x"': "instance[0].models.checkpoints: expected a list, got str",
-    '[[instance]]\nmodels = { a = ["x"], b = ["y", 5] }': "instance[0].models.b[1]: expected str, got int",
+    '[[instance]]\nmodels = { a = ["x"], b = ["y", 5] }': (
+        'instance[0].models.b[1]: expected a file name such as "sdxl.safetensors:6.9GB", got 5'
+    ),
     '[[instance]]\nopen_models = "yes"': "instance[0].open_models: expected bool, got str",
     "[[instance]]\nkeep_outputs = 1": "instance[0].keep_outputs: expected bool, got int",
     "[[instance]]\ncomfyui_version = 0.25": "instance[0].comfyui_version: expected str, got float",
-    "[[instance]]\nenable_cors = 5": "instance[0].enable_cors: expected bool | str, got int",
+    "[[instance]]\nenable_cors = 5": "instance[0].enable_cors: expected bool or str, got int",
     "[[instance]]\ninput = 5": "instance[0].input: expected str, got int",
     '[[instance]]\nmax_upload_size = "5 miles"': (
         "instance[0].max_upload_size: expected a size such as \"512MB\" or \"6.9GB\", got '5 miles'"

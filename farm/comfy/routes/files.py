@@ -6,14 +6,12 @@ import json
 
 from twisted.web.iweb import IRequest
 
-from farm.alarm import pass_ms
 from farm.comfy.answers import Answer
 from farm.comfy.api import ComfyApi
 from farm.comfy.exchange import header, nothing, query, send
 from farm.comfy.uploads import Form, parse_form, store_image, store_mask
 from farm.comfy.views import view
 from farm.sim.events import Uploaded
-from farm.sim.pace import draw_ms
 
 __all__: list[str] = []
 
@@ -48,9 +46,7 @@ def _form(request: IRequest) -> Form | None:
 
 async def _taken(api: ComfyApi, request: IRequest, reply: Answer) -> bytes:
     """Answer when the time of an upload has passed, and say what came in."""
-    timing = api.instance.machine.settings.timing
-    upload_ms = draw_ms(timing.upload, timing.jitter, api.instance.machine.upload_chance)
-    await pass_ms(api.driver.clock, api.driver.time, upload_ms)
+    await api.upload_passes()
     if reply.status == 200:
         stored = json.loads(reply.body)
         where = {"folder": stored["type"], "subfolder": stored["subfolder"], "name": stored["name"]}
