@@ -17,7 +17,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +26,7 @@ from types import MappingProxyType
 from typing import Any, Literal, Self
 
 from farm.child_config import ConfigSource, config_file
-from farm.sync_client import ask
+from farm.sync_control import SyncFarmControl
 
 __all__ = ["ConfigSource", "FarmDied", "RunningFarm", "ServedInstance", "run_farm", "start_mock_server"]
 
@@ -79,6 +80,7 @@ class RunningFarm:
 
     :ivar instances: by name, in the order of the configuration.
     :ivar control_url: where the farm's own API is.
+    :ivar control: its client: ``farm.control.change("gpu-1", mode="dynamic")``.
     """
 
     def __init__(self, *arguments: str, config: ConfigSource | None = None) -> None:
@@ -102,6 +104,7 @@ class RunningFarm:
             self._end()
             raise
         self.control_url = str(ready["control"])
+        self.control = SyncFarmControl(self.control_url)
         self.instances: Mapping[str, ServedInstance] = MappingProxyType(_instances(ready))
 
     def __enter__(self) -> Self:
@@ -136,11 +139,41 @@ class RunningFarm:
 
         :raises FarmDied: where the child has ended.
         """
-        path = "/api/reset" if name is None else f"/api/instances/{name}/reset"
+        with self._alive():
+            self.control.reset(name, files=files)
+
+    def advance(self, duration: str | float) -> int:
+        """Let so much simulated time pass (``"10s"``, or seconds), and give the moment then, in milliseconds.
+
+        The configuration says ``[farm] clock = "virtual"``; all that was due has happened when this returns.
+
+        :raises Refused: where the clock is real.
+        :raises FarmDied: where the child has ended.
+        """
+        with self._alive():
+            return self.control.advance(duration).at_ms
+
+    def run_until_idle(self, limit: str | float | None = None) -> int:
+        """Let simulated time pass until nothing is due any more, and give the moment then, in milliseconds.
+
+        :param limit: but not longer than this; a day where it is not given.
+        :raises TimeoutError: where something is due even then.
+        :raises Refused: where the clock is real.
+        :raises FarmDied: where the child has ended.
+        """
+        with self._alive():
+            state = self.control.run_until_idle(limit)
+        if state.next_ms is not None:
+            raise TimeoutError(f"the farm is not idle at {state.at_ms} ms; the next thing is due at {state.next_ms} ms")
+        return state.at_ms
+
+    @contextmanager
+    def _alive(self) -> Iterator[None]:
+        """Say what became of the child, where it does not answer."""
         try:
-            ask("POST", self.control_url + path, {"files": files})
-        except OSError:
-            status = self._status()
+            yield
+        except OSError as why:
+            status = None if isinstance(why, TimeoutError) else self._status()
             if status is None:
                 raise
             raise FarmDied(status, self._last_lines()) from None

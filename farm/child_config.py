@@ -13,7 +13,7 @@ __all__ = ["ConfigSource", "config_file"]
 
 ConfigSource = Path | str | Mapping[str, Any]
 
-_PATHS = {"data_dir", "input", "log", "output_dir"}     # the keys that name a file or folder
+_PATHS = {"captured", "data_dir", "input", "log", "object_info", "output_dir"}     # the keys that name a file or folder
 
 
 def config_file(config: ConfigSource, folder: Path) -> Path:

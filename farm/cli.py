@@ -7,14 +7,13 @@ the second imports late, so that each command loads only what it needs.
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 __all__ = ["main"]
-
-_INTERRUPTED = 130      # what a shell makes of a process that Ctrl-C ended
 
 
 @dataclass(frozen=True)
@@ -31,10 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :returns: the exit status; 2 where the command line makes no sense.
     """
     options = _parser().parse_args(arguments)
-    try:
-        status: int = options.run(options)
-    except KeyboardInterrupt:
-        return _INTERRUPTED
+    status: int = options.run(options)
     return status
 
 
@@ -87,12 +83,43 @@ def _conform(options: argparse.Namespace) -> int:
     return conform(options)
 
 
+# comfyfarm capture
+
+
+def _capture_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "The exit status is 1 where nothing was captured.  What a server tells names its models, the pictures in its "
+        "input folder and its command line: look before you publish it."
+    )
+    parser.add_argument("url", metavar="URL", type=_url, help="of the server")
+    parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="where the files go")
+    parser.add_argument("--name", type=_name, default="captured", help="of the instance; default: %(default)s")
+
+
+def _name(word: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", word):
+        raise argparse.ArgumentTypeError(f"expected letters, digits and ._- only, got {word!r}")
+    return word
+
+
+def _capture(options: argparse.Namespace) -> int:
+    from farm.capture import capture
+
+    return capture(options)
+
+
 _COMMANDS = (
     _Command(
         "conform",
         "Runs ComfyUI's ways of behaving against a server, and prints a score and the differences.",
         _conform_arguments,
         _conform,
+    ),
+    _Command(
+        "capture",
+        "Asks a real server what it has, and writes an instance that serves the same.",
+        _capture_arguments,
+        _capture,
     ),
 )
 

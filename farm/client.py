@@ -30,7 +30,7 @@ from twisted.web.client import Agent, HTTPConnectionPool, RequestTransmissionFai
 from farm.client_socket import Ear, Message
 from farm.refused import Refused
 
-__all__ = ["ComfyClient", "Ear", "Message", "Refused"]
+__all__ = ["ComfyClient", "Ear", "Message", "Refused", "global_reactor"]
 
 _FIRST_POLL_S = 0.02
 _LONGEST_POLL_S = 0.5
@@ -53,7 +53,7 @@ class ComfyClient:
         """
         self.base_url = base_url.rstrip("/")
         self.client_id = client_id or str(uuid4())
-        self._reactor = _global_reactor() if reactor is None else reactor
+        self._reactor = global_reactor() if reactor is None else reactor
         self._pool = HTTPConnectionPool(self._reactor)
         self._pool.maxPersistentPerHost = 8
         self._pool.cachedConnectionTimeout = 30     # seconds; a server closes an idle connection after about 60
@@ -196,7 +196,8 @@ def _ends(message: Message, prompt_id: str) -> bool:
     return message["data"]["node"] is None and message["data"].get("prompt_id") == prompt_id
 
 
-def _global_reactor() -> Any:
+def global_reactor() -> Any:
+    """The one that runs."""
     from twisted.internet import reactor  # noqa: PLC0415  (importing it installs one; only who runs may do so)
 
     return reactor

@@ -2,55 +2,101 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import Clock
 
-__all__ = ["SimulatedTime", "VirtualClock"]
+__all__ = ["EPOCH_UNIX_MS", "SimulatedTime", "VirtualClock"]
+
+EPOCH_UNIX_MS = 1_700_000_000_000
+"""What clients' clocks say at the simulated moment 0 of a virtual clock: 14 November 2023, 22:13:20 UTC."""
+
+_DIGITS = 6     # of a second, on a virtual clock: what is due at the same moment is due at the same number
 
 
 @dataclass(eq=False)
 class SimulatedTime:
-    """The farm's time: it begins at 0 and passes ``speed`` times as fast as its clock.
+    """The farm's time: it begins at 0 and passes ``speed`` times as fast as its clock, until somebody changes that.
 
     :ivar speed: simulated seconds for one of the clock's.
+    :ivar is_frozen: it stands still, whatever the clock does.
+    :ivar on_change: called after each change: alarms that were set by the old speed ring at the wrong moment.
     """
 
     clock: IReactorTime
     speed: float = 1.0
+    is_frozen: bool = False
+    on_change: list[Callable[[], None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Begin now."""
-        self._start = self.clock.seconds()
+        self._since_s = self.clock.seconds()
+        self._base_ms = 0.0
 
     def now_ms(self) -> int:
         """The simulated moment, in whole milliseconds."""
         # A hair is added so that an alarm that rings exactly when something is due finds it due: sums of seconds
         # are not exact.
-        return int((self.clock.seconds() - self._start) * self.speed * 1000 + 1e-3)
+        return int(self._exact_ms() + 1e-3)
 
-    def seconds_until(self, due_ms: int) -> float:
-        """How long the clock runs until that simulated moment; 0 when it has passed."""
-        elapsed = self.clock.seconds() - self._start
-        return max(0.0, due_ms / 1000 / self.speed - elapsed)
+    def seconds_until(self, due_ms: int) -> float | None:
+        """How long the clock runs until that simulated moment: 0 when it has passed, ``None`` for ever."""
+        left_ms = due_ms - self._exact_ms()
+        if self.is_frozen:
+            return 0.0 if left_ms <= 1e-3 else None
+        return max(0.0, left_ms / 1000 / self.speed)
+
+    def change(self, *, speed: float | None = None, is_frozen: bool | None = None) -> None:
+        """Pass faster, slower or not at all from now on; ``None`` leaves a thing as it is."""
+        self._base_ms, self._since_s = self._exact_ms(), self.clock.seconds()
+        self.speed = self.speed if speed is None else speed
+        self.is_frozen = self.is_frozen if is_frozen is None else is_frozen
+        for changed in tuple(self.on_change):
+            changed()
+
+    def _exact_ms(self) -> float:
+        if self.is_frozen:
+            return self._base_ms
+        return self._base_ms + (self.clock.seconds() - self._since_s) * self.speed * 1000
 
 
 class VirtualClock(Clock):
-    """A clock that a test moves, from call to call, so that chained waits add up.
+    """A clock that somebody moves, from call to call, so that chained waits add up.
 
     ``Clock.advance`` sets its time to the end of the jump before it calls anybody; a wait begun by one of those
     calls would then begin too late.
     """
 
+    def callLater(
+        self, delay: float, callable: Callable[..., object], *args: object, **kw: object  # noqa: A002 (Twisted's)
+    ) -> IDelayedCall:
+        """Twisted's, at a rounded moment, so that of calls for the same moment the first one made comes first."""
+        call: Any = super().callLater(delay, callable, *args, **kw)
+        call.time = round(call.time, _DIGITS)
+        return call     # type: ignore[no-any-return]
+
+    def due_at(self) -> float | None:
+        """When the next call is due, in seconds, or ``None`` where none is waiting."""
+        self._sortCalls()
+        return float(self.calls[0].getTime()) if self.calls else None
+
     def advance(self, amount: float) -> None:
         """Let ``amount`` seconds pass, stopping at each call on the way."""
-        until = self.rightNow + amount
-        self._sortCalls()
-        while self.calls and self.calls[0].getTime() <= until:
-            call = self.calls.pop(0)
-            self.rightNow = max(self.rightNow, call.getTime())
-            call.called = 1
-            call.func(*call.args, **call.kw)
-            self._sortCalls()
-        self.rightNow = until
+        until = round(self.rightNow + amount, _DIGITS)
+        while self.step(until):
+            pass
+
+    def step(self, until: float) -> bool:
+        """Go to the next call that is due by then and make it, or say ``False`` and be there."""
+        due_at = self.due_at()
+        if due_at is None or due_at > until:
+            self.rightNow = max(self.rightNow, until)
+            return False
+        call = self.calls.pop(0)
+        self.rightNow = max(self.rightNow, due_at)
+        call.called = 1
+        call.func(*call.args, **call.kw)
+        return True

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from math import inf
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
-from farm.sim.settings import Settings
-from farm.sim.units import Duration, Size
+from farm.captured import Captured, NotCaptured
+from farm.decoding import ConfigError, decode
+from farm.sim.declared import DeclaredType
+from farm.sim.models import Model, check_sizes
+from farm.sim.settings import LIVE, Settings
+from farm.sim.units import Size
 
 __all__ = ["ConfigError", "FarmConfig", "FarmSettings", "InstanceConfig", "Overrides", "load", "read"]
 
-T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 Table = dict[str, Any]
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _FIRST_PORT = 8188
+_PATHS = ("input", "output_dir", "object_info", "captured", "data_dir", "log")
 _MOST_PORTS = 65535
 _NOT_IN_A_PROFILE = ("name", "port", "count", "profile")
-
-
-class ConfigError(Exception):
-    """The configuration does not describe a farm; the message says where and why, in one line."""
 
 
 class FarmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -35,6 +35,7 @@ class FarmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     :ivar host: where every port is bound; anything but loopback is a deliberate choice.
     :ivar control_port: of the control server; 0 for any free port.
     :ivar seed: decides every draw; ``None``: one is drawn, and told in the log.
+    :ivar clock: ``real``: time passes by itself; ``virtual``: it stands until it is moved.
     :ivar speed: how many simulated seconds pass in a real one.
     :ivar data_dir: where each instance's folders live; ``None``: a fresh temporary folder.
     :ivar log: a file that takes every event as a line of JSON; ``None`` for none.
@@ -43,6 +44,7 @@ class FarmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     host: str = "127.0.0.1"
     control_port: int = 8180
     seed: int | None = None
+    clock: Literal["real", "virtual"] = "real"
     speed: float = 1.0
     data_dir: str | None = None
     log: str | None = None
@@ -55,8 +57,12 @@ class InstanceConfig(Settings, frozen=True, forbid_unknown_fields=True, kw_only=
     :ivar input: the input picture; ``None``: the one that ships with the package.
     :ivar output_dir: where dynamic files go; ``None``: a folder of its own under ``data_dir``.
     :ivar keep_outputs: whether the files stay when the farm stops.
-    :ivar models: the exact model files by folder; a folder that is not named is open.
+    :ivar models: the exact model files by folder, each with its size or without; a folder that is not named is open.
     :ivar open_models: whether the folders that ``models`` does not name take any file name; else they are empty.
+    :ivar missing_nodes: node types that it does not have, although its catalogue does.
+    :ivar node_types: those that it has beside its catalogue, or instead.
+    :ivar object_info: a real server's ``/object_info`` in a file, instead of the catalogue that ships with us.
+    :ivar captured: a directory that ``comfyfarm capture`` wrote: a real server's node types, models and facts.
     :ivar comfyui_version: which ComfyUI it is; what it can do follows the nearest version we know.
     :ivar enable_cors: the origin that web pages may come from, ``True`` for any; ``False``: only its own.
     :ivar max_upload_size: of any body.
@@ -67,13 +73,31 @@ class InstanceConfig(Settings, frozen=True, forbid_unknown_fields=True, kw_only=
     port: int = _FIRST_PORT
     input: str | None = None
     output_dir: str | None = None
-    keep_outputs: bool = False
-    models: dict[str, tuple[str, ...]] = {}  # noqa: RUF012 (msgspec copies an empty default)
-    open_models: bool = True
+    keep_outputs: Annotated[bool, LIVE] = False
+    models: Annotated[dict[str, tuple[Model, ...]], LIVE] = {}  # noqa: RUF012 (msgspec copies an empty default)
+    open_models: Annotated[bool, LIVE] = True
+    missing_nodes: Annotated[tuple[str, ...], LIVE] = ()
+    node_types: dict[str, DeclaredType] = {}  # noqa: RUF012
+    object_info: str | None = None
+    captured: str | None = None
     comfyui_version: str = "0.25.0"
     enable_cors: bool | str = False
     max_upload_size: Size = Size(100 * 1024 * 1024)
     multi_user: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself, and let declared node types take the time that they say.
+
+        :raises ValueError: naming the key.
+        """
+        super().__post_init__()
+        check_sizes(self.models)
+        for index, name in enumerate(self.missing_nodes):
+            if name in self.node_types:
+                raise ValueError(f"missing_nodes[{index}]: {name!r} is declared in node_types")
+        said = {name: each.duration for name, each in self.node_types.items() if each.duration is not None}
+        timing = msgspec.structs.replace(self.timing, nodes={**said, **self.timing.nodes})
+        msgspec.structs.force_setattr(self, "timing", timing)
 
 
 class FarmConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -136,9 +160,9 @@ def read(raw: Table, folder: Path, overrides: Overrides = Overrides()) -> FarmCo
     profiles = _table(raw.get("profile", {}), "profile")
     for name, profile in profiles.items():
         _check_profile(name, profile)
-    instances = [(each, index) for index, table in _tables(raw) for each in _expand(index, table, profiles)]
+    instances = [(each, index) for index, table in _tables(raw) for each in _expand(index, table, profiles, folder)]
     config = FarmConfig(
-        farm=_resolve_paths(_decode(raw.get("farm", {}), FarmSettings, "farm"), folder),
+        farm=_resolve_paths(decode(raw.get("farm", {}), FarmSettings, "farm"), folder),
         instance=tuple(_resolve_paths(each, folder) for each, _ in instances),
         tables=tuple(index for _, index in instances),
     )
@@ -169,21 +193,22 @@ def _check_profile(name: str, profile: object) -> None:
     for key in _table(profile, where):
         if key in _NOT_IN_A_PROFILE:
             raise ConfigError(f"{where}.{key}: unknown key")
-    _decode(profile, InstanceConfig, where)
+    decode(profile, InstanceConfig, where)
 
 
-def _expand(index: int, table: Table, profiles: Table) -> Iterator[InstanceConfig]:
+def _expand(index: int, table: Table, profiles: Table, folder: Path) -> Iterator[InstanceConfig]:
     """The instances that one table stands for: ``count`` of them, their ports counting up."""
     where = f"instance[{index}]"
     own = dict(table)
-    count = _decode(own.pop("count", 1), int, f"{where}.count")
+    count = decode(own.pop("count", 1), int, f"{where}.count")
     wanted = own.pop("profile", None)
     if wanted is not None and wanted not in list(profiles):
         known = ", ".join(sorted(profiles)) or "none"
         raise ConfigError(f"{where}.profile: unknown profile {wanted!r} (there are: {known})")
     if not 1 <= count <= _MOST_PORTS:
         raise ConfigError(f"{where}.count: expected 1 to {_MOST_PORTS}, got {count}")
-    config = _decode(_merge(profiles.get(wanted, {}), own), InstanceConfig, where)
+    own = _merge(profiles.get(wanted, {}), own)
+    config = decode(_captured_defaults(own, folder, where) | own, InstanceConfig, where)
     for n in range(1, count + 1):
         port = config.port + n - 1 if config.port else 0
         yield msgspec.structs.replace(config, name=config.name.replace("{n}", str(n)), port=port)
@@ -198,8 +223,18 @@ def _merge(base: Table, over: Table) -> Table:
     return merged
 
 
+def _captured_defaults(own: Table, folder: Path, where: str) -> Table:
+    """What a captured server says of itself, where the file says nothing."""
+    if not isinstance(own.get("captured"), str):
+        return {}
+    try:
+        return Captured.read(folder / own["captured"]).defaults()
+    except NotCaptured as why:
+        raise ConfigError(f"{where}.captured: {why}") from why
+
+
 def _resolve_paths(config: S, folder: Path) -> S:
-    given = {key: getattr(config, key, None) for key in ("input", "output_dir", "data_dir", "log")}
+    given = {key: getattr(config, key, None) for key in _PATHS}
     found = {key: str(folder / path) for key, path in given.items() if path is not None}
     return msgspec.structs.replace(config, **found)
 
@@ -222,6 +257,8 @@ def _check(config: FarmConfig) -> None:
     """Hold the parts against each other."""
     if not 0 < config.farm.speed < inf:
         raise ConfigError(f"farm.speed: expected a number above 0, got {config.farm.speed}")
+    if config.farm.clock == "virtual" and config.farm.speed != 1:
+        raise ConfigError("farm.speed: a virtual clock has none; it stands until it is moved")
     ports = {config.farm.control_port: "farm.control_port"} if config.farm.control_port else {}
     names: set[str] = set()
     _check_port(config.farm.control_port, "farm.control_port")
@@ -242,59 +279,3 @@ def _check(config: FarmConfig) -> None:
 def _check_port(port: int, where: str) -> None:
     if not 0 <= port <= _MOST_PORTS:
         raise ConfigError(f"{where}: expected a port from 0 to {_MOST_PORTS}, got {port}")
-
-
-# Decoding, with errors that say where.
-
-
-def _decode(raw: object, kind: type[T], where: str) -> T:
-    try:
-        return msgspec.convert(raw, kind, dec_hook=_read_unit)
-    except msgspec.ValidationError as why:
-        raise ConfigError(_place(str(why), where, raw, kind)) from why
-
-
-def _read_unit(kind: type[Any], value: object) -> Any:
-    if kind in (Duration, Size):
-        return kind.parse(value)
-    raise NotImplementedError(kind)
-
-
-def _place(text: str, where: str, raw: object, kind: object) -> str:
-    """Msgspec's "Expected `int`, got `str` - at `$.port`" -> "instance[0].port: expected int, got str"."""
-    what, _, path = text.partition(" - at `$")
-    what = what.replace("`", "").replace(" | null", "")     # TOML has no word for it
-    place = where + _name_keys(path.removesuffix("`"), raw)
-    unknown = re.fullmatch(r"Object contains unknown field (.*)", what)
-    if unknown:
-        return f"{place}.{unknown[1]}: unknown key"
-    if not path and (own := re.match(r"(\w+): ", what)):     # a Struct's own check names its field
-        return f"{place}.{own[1]}: {what[own.end() :]}"
-    if what.startswith("Invalid enum value"):
-        what = f"expected one of {', '.join(_allowed(kind, path.strip('.`')))}, got {what.split()[-1]}"
-    what = what.replace("object", "a table").replace("array", "a list")
-    return f"{place}: {what[0].lower()}{what[1:]}"
-
-
-def _allowed(kind: Any, key: str) -> Iterator[str]:
-    """The words that a key takes."""
-    for hint in (get_type_hints(kind)[key], *get_args(get_type_hints(kind)[key])):
-        yield from (repr(word) for word in get_args(hint) if isinstance(word, str))
-
-
-def _name_keys(path: str, raw: object) -> str:
-    """Msgspec writes ``[...]`` for a dictionary's key: find the one whose value is at fault."""
-    head, found, rest = path.partition("[...]")
-    if not found:
-        return path
-    table: Any = raw
-    for key in filter(None, head.split(".")):
-        table = table.get(key, {})
-    suspects: Mapping[str, object] = table if isinstance(table, dict) else {}
-    checks: dict[str, type[Any]] = {".models": tuple[str, ...], ".timing.nodes": Duration}
-    for key, value in suspects.items():
-        try:
-            msgspec.convert(value, checks.get(head, Literal[()]), dec_hook=_read_unit)
-        except msgspec.ValidationError:
-            return f"{head}.{key}{rest}"
-    return path

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 
+from .alarm import Alarm
 from .clock import SimulatedTime
 from .sim.instance import Instance
 
@@ -23,8 +24,11 @@ class Driver:
     clock: IReactorTime
     time: SimulatedTime
     instance: Instance
-    _alarm: IDelayedCall | None = field(default=None, init=False)
     _running: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        """Have an alarm; it is not set yet."""
+        self._alarm = Alarm(self.clock, self.time, self._wake)
 
     def start(self) -> None:
         """From now on, wake the instance."""
@@ -34,7 +38,7 @@ class Driver:
     def stop(self) -> None:
         """Forget the alarm, and set no other."""
         self._running = False
-        self._cancel()
+        self._alarm.set(None)
 
     def catch_up(self) -> int:
         """Let happen what is due, and give the simulated moment, in milliseconds.
@@ -47,19 +51,10 @@ class Driver:
 
     def set_alarm(self) -> None:
         """Be woken when the instance is due next."""
-        self._cancel()
-        due_ms = self.instance.due_ms
-        if self._running and due_ms is not None:
-            self._alarm = self.clock.callLater(self.time.seconds_until(due_ms), self._wake)
+        self._alarm.set(self.instance.due_ms if self._running else None)
 
     def _wake(self) -> None:
-        self._alarm = None
         try:
             self.catch_up()
         finally:
             self.set_alarm()
-
-    def _cancel(self) -> None:
-        if self._alarm is not None and self._alarm.active():
-            self._alarm.cancel()
-        self._alarm = None

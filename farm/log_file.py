@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-import msgspec
 from twisted.logger import Logger
 
+from farm.ledger.lines import as_line
 from farm.ledger.log import Log
 from farm.sim.events import Event
 
 __all__ = ["LogFile"]
-
-_ENCODER = msgspec.json.Encoder()
 
 
 @dataclass(eq=False)
@@ -43,7 +40,7 @@ class LogFile:
 
     def _write(self, event: Event) -> None:
         try:
-            self._file.write(_line(event))
+            self._file.write(as_line(event) + b"\n")
         except OSError as why:
             self._end(why)
 
@@ -58,16 +55,3 @@ class LogFile:
             why = unwritten
         if why is not None:
             self.logger.error("the log file is not whole: {why}", why=why)
-
-
-def _line(event: Event) -> bytes:
-    try:
-        return _ENCODER.encode(event) + b"\n"
-    except UnicodeEncodeError:
-        return _ENCODER.encode(_as_utf8(event)) + b"\n"
-
-
-def _as_utf8(event: Event) -> Any:
-    """An event in which a client said half a character, as JSON can and UTF-8 cannot: a ``?`` stands there."""
-    text = json.dumps(msgspec.to_builtins(event), ensure_ascii=False)
-    return json.loads(text.encode("utf-8", "replace"))

@@ -11,13 +11,14 @@ from typing import Any, cast
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IProtocol
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.test.iosim import ConnectionCompleter, IOPump
 from twisted.web.server import Site
 from twisted.web.websocket import WebSocketClientEndpoint, WebSocketTransport
 
-__all__ = ["Listener", "MemoryWire", "Reply"]
+__all__ = ["Asking", "Listener", "MemoryWire", "Reply"]
 
 _HERE = IPv4Address("TCP", "127.0.0.1", 80)
 
@@ -86,6 +87,27 @@ class Listener:
 
 
 @dataclass(eq=False)
+class Asking:
+    """An HTTP exchange that has begun."""
+
+    method: str
+    channel: IProtocol
+    transport: StringTransport
+
+    def reply(self) -> Reply | None:
+        """The answer, or ``None`` while there is none."""
+        sent = self.transport.value()
+        return _reply(self.method, sent) if sent else None
+
+    def end(self) -> Reply:
+        """Hang up, and give the answer."""
+        reply = self.reply()
+        self.channel.connectionLost(Failure(ConnectionDone()))
+        assert reply is not None, "there was no answer"
+        return reply
+
+
+@dataclass(eq=False)
 class MemoryWire:
     """What carries bytes between a test and a farm on a memory reactor."""
 
@@ -103,18 +125,29 @@ class MemoryWire:
         headers: dict[str, str] | None = None,
     ) -> Reply:
         """Make one HTTP exchange, to its end."""
-        body = data if json is ... else _encode(json)
+        asking = self.begin(site, method, path, data if json is ... else _encode(json), headers)
+        if asking.reply() is None:
+            self.flush()
+            self.reactor.advance(0)     # what the farm does in the reactor's next turn
+        return asking.end()
+
+    def begin(
+        self, site: Site, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> Asking:
+        """Begin an HTTP exchange that may not be answered at once."""
         channel, transport = site.buildProtocol(_HERE), StringTransport(_HERE, _HERE)
         assert channel is not None, "a site always has room"
         channel.makeConnection(transport)
         channel.dataReceived(_request(method, path, body, headers or {}))
-        sent = transport.value()
-        channel.connectionLost(Failure(ConnectionDone()))
-        return _reply(method, sent)
+        return Asking(method, channel, transport)
 
     def listen(self, port: int, client_id: str) -> Listener:
-        """Open a websocket."""
-        url = f"ws://127.0.0.1:{port}/ws?clientId={client_id}"
+        """Open a websocket of an instance."""
+        return self.listen_at(port, f"/ws?clientId={client_id}")
+
+    def listen_at(self, port: int, path: str) -> Listener:
+        """Open any websocket."""
+        url = f"ws://127.0.0.1:{port}{path}"
         opening = Deferred.fromCoroutine(WebSocketClientEndpoint.new(self.reactor, url).connect(Listener()))
         pump = ConnectionCompleter(self.reactor).succeedOnce()
         assert pump is not None, "nobody connected"

@@ -47,9 +47,13 @@ Bind = Callable[[str, int], BoundPort]
 
 @dataclass(eq=False)
 class TcpPort:
-    """A real port."""
+    """A real port.
+
+    :ivar number: the real one, which is known also when nobody listens any more.
+    """
 
     reactor: Any
+    number: int
     _socket: socket.socket = field(repr=False)
 
     @classmethod
@@ -75,12 +79,7 @@ class TcpPort:
         except OSError as why:
             taken.close()
             raise PortTaken(port, why.strerror or str(why)) from why
-        return cls(reactor, taken)
-
-    @property
-    def number(self) -> int:
-        """See :class:`BoundPort`."""
-        return int(self._socket.getsockname()[1])
+        return cls(reactor, int(taken.getsockname()[1]), taken)
 
     def listen(self, factory: IProtocolFactory) -> IListeningPort:
         """See :class:`BoundPort`."""

@@ -18,16 +18,19 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from farm.backend import Backend, Surroundings
-from farm.clock import SimulatedTime
+from farm.clock import EPOCH_UNIX_MS, SimulatedTime, VirtualClock
 from farm.comfy.pictures import Painter, UnreadablePicture, read_picture
 from farm.config import ConfigError, FarmConfig, InstanceConfig
 from farm.control.service import ControlServer
-from farm.data import DEFAULT_PICTURE, default_picture, recorded
+from farm.data import DEFAULT_PICTURE, default_picture
+from farm.equipment import Stock, check_equipment
 from farm.ledger.log import Log
 from farm.log_file import LogFile
 from farm.ports import Bind, BoundPort, PortTaken
 from farm.sim.events import Configured
 from farm.sim.seeds import Seeds
+from farm.tally import Tally
+from farm.timekeeper import Timekeeper
 
 __all__ = ["CannotStart", "Farm", "make_farm"]
 
@@ -40,19 +43,23 @@ def make_farm(config: FarmConfig, *, reactor: Any, clock: IReactorTime, bind: Bi
     """Build a farm; nothing is bound and nothing is written before it is started.
 
     :param reactor: what sockets live on.
-    :param clock: what simulated time is read from: the reactor, or a clock that a test moves.
+    :param clock: what simulated time is read from, unless the configuration asks for a virtual clock.
     :param bind: how ports are taken.
-    :param unix_ms: what a client's clock says at the farm's start.
-    :raises ConfigError: where an input picture cannot be read.
+    :param unix_ms: what a client's clock says at the farm's start; on a virtual clock it is always the same.
+    :raises ConfigError: where an input picture or a captured file cannot be read, or a name means nothing.
     """
     if config.farm.seed is None:
         drawn = msgspec.structs.replace(config.farm, seed=SystemRandom().getrandbits(32))
         config = msgspec.structs.replace(config, farm=drawn)
+    if config.farm.clock == "virtual":
+        clock, unix_ms = VirtualClock(), EPOCH_UNIX_MS
     painters: dict[str | None, Painter] = {}    # one for all instances that show the same picture
     for index, each in enumerate(config.instance):
         if each.input not in painters:
             painters[each.input] = _painter(config.place(index), each)
-    return Farm(config, reactor, clock, bind, unix_ms, painters)
+    stock = Stock()
+    check_equipment(config, stock)
+    return Farm(config, reactor, clock, bind, unix_ms, painters, stock)
 
 
 def _painter(place: str, config: InstanceConfig) -> Painter:
@@ -77,6 +84,7 @@ class Farm(MultiService):
     bind: Bind
     unix_ms: int
     painters: dict[str | None, Painter]
+    stock: Stock
     log: Log = field(default_factory=Log)
     backends: dict[str, Backend] = field(default_factory=dict)
     ready_file: Path | None = None
@@ -118,6 +126,8 @@ class Farm(MultiService):
         self._temporary = tempfile.mkdtemp(prefix="comfyfarm-") if settings.data_dir is None else None
         self.data_dir = Path(self._temporary or settings.data_dir or "").absolute()
         self.time = SimulatedTime(self.clock, settings.speed)
+        self.keeper = Timekeeper(self.reactor, self.clock, self.time, self.log, self.catch_up, self._is_owing)
+        self.tally = Tally.of(self.log)
         self._log_file = LogFile.open(Path(settings.log), self.log) if settings.log else None
         self.log.publish(Configured(at_ms=0, config=_described(self.config)))
         assert settings.seed is not None, "make_farm draws one"
@@ -128,9 +138,11 @@ class Farm(MultiService):
             unix_ms=self.unix_ms,
             log=self.log,
             seeds=Seeds(settings.seed),
-            recorded=recorded(),
+            stock=self.stock,
             host=settings.host,
             data_dir=self.data_dir,
+            bind=self.bind,
+            heard=self.keeper.heard,
         )
         for config, port in zip(self.config.instance, ports[1:], strict=True):
             name = Path(config.input).name if config.input else DEFAULT_PICTURE
@@ -147,6 +159,7 @@ class Farm(MultiService):
 
     async def stopService(self) -> None:
         """Stop everything, and remove what was written."""
+        self.keeper.stop()
         await super().stopService()
         try:
             if self._log_file is not None:
@@ -158,6 +171,15 @@ class Farm(MultiService):
         temporary = getattr(self, "_temporary", None)
         if temporary is not None and not any(each.keep_outputs for each in self.config.instance):
             shutil.rmtree(temporary, ignore_errors=True)
+
+    def catch_up(self) -> None:
+        """Let happen, everywhere, what is due."""
+        for backend in self.backends.values():
+            backend.driver.catch_up()
+            backend.driver.set_alarm()
+
+    def _is_owing(self) -> bool:
+        return any(backend.hub.is_owing for backend in self.backends.values())
 
     # What it tells.
 
@@ -190,7 +212,7 @@ def _described(config: FarmConfig) -> dict[str, Any]:
     for key in ("host", "control_port", "data_dir", "log"):
         whole["farm"].pop(key, None)
     for each in whole["instance"]:
-        for key in ("port", "input", "output_dir"):
+        for key in ("port", "input", "output_dir", "object_info", "captured"):
             each.pop(key, None)
     return whole
 

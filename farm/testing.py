@@ -6,27 +6,31 @@ Users get them through the fixtures ``memory_farm`` and ``twisted_farm`` (docs/t
 from __future__ import annotations
 
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
-from twisted.internet.defer import ensureDeferred
+from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.testing import MemoryReactorClock
+from twisted.python.failure import Failure
 
 from farm.backend import Backend
 from farm.child_config import ConfigSource, config_file
 from farm.client import ComfyClient
-from farm.clock import VirtualClock
+from farm.clock import EPOCH_UNIX_MS
 from farm.config import FarmConfig, Overrides, load
+from farm.control_client import FarmControl
 from farm.memory_client import Listener, MemoryWire, Reply
 from farm.ports import Bind, BoundPort, MemoryPort, TcpPort
 from farm.service import Farm, make_farm
+from farm.sim.units import Duration
 
 __all__ = ["MemoryFarm", "MemoryInstance", "TwistedFarm", "TwistedInstance", "as_config"]
 
-_EPOCH_UNIX_MS = 1_700_000_000_000      # what clients' clocks say when a farm in memory starts
+T = TypeVar("T")
 
 
 def as_config(config: ConfigSource | FarmConfig) -> FarmConfig:
@@ -51,38 +55,43 @@ class MemoryInstance:
         """Make one HTTP exchange, to its end; no time passes.
 
         :param options: ``json``, or ``data`` (bytes), and ``headers``.
+        :raises ConnectionRefusedError: where the instance is stopped.
         """
+        self._must_listen()
         reply = self.farm.wire.ask(self.backend.site, method, path, **options)
         self.farm.advance(0)
         return reply
 
     def listen(self, client_id: str) -> Listener:
-        """Open a websocket."""
+        """Open a websocket.
+
+        :raises ConnectionRefusedError: where the instance is stopped.
+        """
+        self._must_listen()
         listener = self.farm.wire.listen(self.backend.port.number, client_id)
         self.farm.advance(0)
         return listener
 
+    def _must_listen(self) -> None:
+        if self.backend.state in ("booting", "stopped"):
+            raise ConnectionRefusedError(self.backend.url)
+
 
 @dataclass(eq=False)
 class MemoryFarm:
-    """A farm without sockets, in time that the test moves: ``farm["gpu-1"].ask(...)``, ``farm.advance(5)``.
-
-    :ivar clock: simulated time; sockets do not live in it.
-    """
+    """A farm without sockets, in time that the test moves: ``farm["gpu-1"].ask(...)``, ``farm.advance("5s")``."""
 
     farm: Farm
-    clock: VirtualClock
     wire: MemoryWire
 
     @classmethod
     def start(cls, config: FarmConfig) -> MemoryFarm:
-        """Start a farm; its seed is 0 unless the configuration names one."""
-        clock, reactor = VirtualClock(), MemoryReactorClock()
-        farm = make_farm(
-            _with_seed(config), reactor=reactor, clock=clock, bind=_memory_ports(reactor), unix_ms=_EPOCH_UNIX_MS
-        )
+        """Start a farm; its clock is virtual, and its seed is 0 unless the configuration names one."""
+        reactor = MemoryReactorClock()
+        ports = _memory_ports(reactor)
+        farm = make_farm(_for_memory(config), reactor=reactor, clock=reactor, bind=ports, unix_ms=EPOCH_UNIX_MS)
         farm.startService()
-        return cls(farm, clock, MemoryWire(reactor))
+        return cls(farm, MemoryWire(reactor))
 
     def stop(self) -> None:
         """Stop the farm, and remove what it wrote.  Once is enough; a second call does nothing."""
@@ -104,18 +113,50 @@ class MemoryFarm:
 
     def control(self, method: str, path: str, **options: Any) -> Reply:
         """Ask the control server."""
-        return self.wire.ask(self.farm.control.site, method, path, **options)
+        reply = self.wire.ask(self.farm.control.site, method, path, **options)
+        self.wire.flush()
+        return reply
 
-    def advance(self, seconds: float) -> None:
-        """Let simulated time pass, and everything arrive that is sent meanwhile."""
-        self.clock.advance(seconds)
+    def advance(self, duration: str | float) -> None:
+        """Let simulated time pass (``"10s"``, or seconds), and everything arrive that is sent meanwhile."""
+        self._now(self.farm.keeper.advance(_in_seconds(duration)))
         self.wire.flush()
 
+    def run_until_idle(self, limit: str | float = "24h") -> int:
+        """Let simulated time pass until nothing is due any more, and give the moment then, in milliseconds.
 
-def _with_seed(config: FarmConfig) -> FarmConfig:
-    if config.farm.seed is not None:
-        return config
-    return msgspec.structs.replace(config, farm=msgspec.structs.replace(config.farm, seed=0))
+        :raises TimeoutError: where something is due even after ``limit``.
+        """
+        is_idle = self._now(self.farm.keeper.run_until_idle(_in_seconds(limit)))
+        self.wire.flush()
+        return _idle_at(self.farm, is_idle=is_idle)
+
+    @staticmethod
+    def _now(moving: Coroutine[Any, Any, T]) -> T:
+        """What comes of something that needs no real time."""
+        results: list[Any] = []
+        Deferred.fromCoroutine(moving).addBoth(results.append)
+        assert results, "in memory nothing waits"
+        if isinstance(results[0], Failure):
+            results[0].raiseException()
+        result: T = results[0]
+        return result
+
+
+def _in_seconds(duration: str | float) -> float:
+    return Duration.parse(duration) / 1000 if isinstance(duration, str) else duration
+
+
+def _idle_at(farm: Farm, *, is_idle: bool) -> int:
+    now_ms = farm.time.now_ms()
+    if not is_idle:
+        raise TimeoutError(f"the farm is not idle at {now_ms} ms; the next thing is due at {farm.keeper.next_ms} ms")
+    return now_ms
+
+
+def _for_memory(config: FarmConfig) -> FarmConfig:
+    settings = msgspec.structs.replace(config.farm, clock="virtual", speed=1.0, seed=config.farm.seed or 0)
+    return msgspec.structs.replace(config, farm=settings)
 
 
 def _memory_ports(reactor: MemoryReactorClock) -> Bind:
@@ -143,9 +184,13 @@ class TwistedInstance:
 
 @dataclass(eq=False)
 class TwistedFarm:
-    """A farm in the test's own reactor, on real sockets: ``farm["gpu-1"].url``."""
+    """A farm in the test's own reactor, on real sockets: ``farm["gpu-1"].url``.
+
+    :ivar control: the client of its control server.
+    """
 
     farm: Farm
+    control: FarmControl
     instances: dict[str, TwistedInstance] = field(default_factory=dict)
 
     @classmethod
@@ -158,7 +203,7 @@ class TwistedFarm:
             config, reactor=reactor, clock=reactor, bind=TcpPort.binder(reactor), unix_ms=int(time.time() * 1000)
         )
         farm.startService()
-        started = cls(farm)
+        started = cls(farm, FarmControl(farm.control.url, reactor=reactor))
         for name, backend in farm.backends.items():
             client = ComfyClient(backend.url, reactor=reactor)
             started.instances[name] = TwistedInstance(name, backend.url, backend, client)
@@ -170,6 +215,7 @@ class TwistedFarm:
             return
         for instance in self.instances.values():
             await instance.client.close()
+        await self.control.close()
         await self.farm.stopService()
 
     def __getitem__(self, name: str) -> TwistedInstance:
@@ -178,6 +224,22 @@ class TwistedFarm:
         :raises KeyError: where the configuration names no such instance.
         """
         return self.instances[name]
+
+    async def advance(self, duration: str | float) -> int:
+        """Let so much simulated time pass (``"10s"``, or seconds), and give the moment then, in milliseconds.
+
+        :raises WrongClock: unless the configuration says ``[farm] clock = "virtual"``.
+        """
+        await self.farm.keeper.advance(_in_seconds(duration))
+        return self.farm.time.now_ms()
+
+    async def run_until_idle(self, limit: str | float = "24h") -> int:
+        """Let simulated time pass until nothing is due any more, and give the moment then, in milliseconds.
+
+        :raises TimeoutError: where something is due even after ``limit``.
+        :raises WrongClock: unless the configuration says ``[farm] clock = "virtual"``.
+        """
+        return _idle_at(self.farm, is_idle=await self.farm.keeper.run_until_idle(_in_seconds(limit)))
 
     @property
     def urls(self) -> list[str]:

@@ -23,10 +23,19 @@ ROOMS: dict[str, set[str]] = {
     "farm.sim": set(),
     "farm.data": {"farm.sim"},
     "farm.ledger": {"farm.sim"},
-    "farm.config": {"farm.sim"},
+    # What a farm is, before it is alive.
+    "farm.decoding": {"farm.sim"},
+    "farm.captured": {"farm.sim"},
+    "farm.config": {"farm.captured", "farm.decoding", "farm.sim"},
+    "farm.changes": {"farm.config", "farm.decoding", "farm.sim"},
+    "farm.equipment": {"farm.captured", "farm.config", "farm.data", "farm.sim"},
     # Time, ports and small things, each for itself.
     "farm.clock": set(),
-    "farm.driver": {"farm.clock", "farm.sim"},
+    "farm.alarm": {"farm.clock"},
+    "farm.driver": {"farm.alarm", "farm.clock", "farm.sim"},
+    "farm.auto_mover": {"farm.clock"},
+    "farm.timekeeper": {"farm.auto_mover", "farm.clock", "farm.ledger", "farm.sim"},
+    "farm.tally": {"farm.ledger", "farm.sim"},
     "farm.ports": set(),
     "farm.log_file": {"farm.ledger", "farm.sim"},
     "farm.workflows": set(),
@@ -37,38 +46,47 @@ ROOMS: dict[str, set[str]] = {
     "farm.sync_client": {"farm.refused"},
     "farm.conformance": {"farm.client_socket"},
     "farm.demo": {"farm.client", "farm.workflows"},
+    "farm.capture": {"farm.captured", "farm.refused", "farm.sync_client"},
     # ComfyUI's wire.
     "farm.comfy.site": set(),
-    "farm.comfy": {"farm.comfy.site", "farm.config", "farm.data", "farm.driver", "farm.sim"},
+    "farm.comfy": {"farm.alarm", "farm.comfy.site", "farm.config", "farm.data", "farm.driver", "farm.sim"},
     "farm.comfy.routes": {"farm.comfy", "farm.data", "farm.sim"},
     # Living things.
     "farm.backend": {
-        *("farm.clock", "farm.comfy", "farm.comfy.routes", "farm.comfy.site", "farm.config"),
-        *("farm.driver", "farm.ledger", "farm.ports", "farm.sim"),
+        *("farm.alarm", "farm.changes", "farm.clock", "farm.comfy", "farm.comfy.routes", "farm.comfy.site"),
+        *("farm.config", "farm.driver", "farm.equipment", "farm.ledger", "farm.ports", "farm.sim"),
     },
-    "farm.control": {"farm.comfy.site", "farm.ports"},
+    "farm.control.bodies": {"farm.sim"},
+    "farm.control": {
+        *("farm.changes", "farm.comfy", "farm.comfy.site", "farm.control.bodies", "farm.decoding", "farm.equipment"),
+        *("farm.ledger", "farm.ports", "farm.sim", "farm.timekeeper"),
+    },
     "farm.service": {
-        *("farm.backend", "farm.clock", "farm.comfy", "farm.config", "farm.control", "farm.data"),
-        *("farm.ledger", "farm.log_file", "farm.ports", "farm.sim"),
+        *("farm.backend", "farm.clock", "farm.comfy", "farm.config", "farm.control", "farm.data", "farm.equipment"),
+        *("farm.ledger", "farm.log_file", "farm.ports", "farm.sim", "farm.tally", "farm.timekeeper"),
     },
+    # What steers a farm from outside.
+    "farm.control_calls": {"farm.control.bodies", "farm.refused"},
+    "farm.control_client": {"farm.client", "farm.control.bodies", "farm.control_calls", "farm.refused"},
+    "farm.sync_control": {"farm.control.bodies", "farm.control_calls", "farm.refused", "farm.sync_client"},
     # Front doors.
     "farm.child_config": set(),
     "farm.child_main": set(),
-    "farm.child": {"farm.child_config", "farm.sync_client"},
+    "farm.child": {"farm.child_config", "farm.sync_control"},
     "farm.memory_client": set(),
     "farm.testing": {
-        *("farm.backend", "farm.child_config", "farm.client", "farm.clock", "farm.config", "farm.memory_client"),
-        *("farm.ports", "farm.service"),
+        *("farm.backend", "farm.child_config", "farm.client", "farm.clock", "farm.config", "farm.control_client"),
+        *("farm.memory_client", "farm.ports", "farm.service", "farm.sim"),
     },
     "farm.pytest_plugin": {"farm.child", "farm.config", "farm.sync_client", "farm.testing"},
     "farm.tap": {"farm.config", "farm.ports", "farm.service"},
-    "farm.cli": {"farm.conformance"},
+    "farm.cli": {"farm.capture", "farm.conformance"},
 }
 
 # Names that a room uses as types only, although they live above it.
 TYPES_FROM_ABOVE = {
-    ("farm.control.service", "farm.backend"): "what the control server controls",
-    ("farm.control.service", "farm.service"): "what the control server controls",
+    ("farm.control", "farm.backend"): "what the control server controls",
+    ("farm.control", "farm.service"): "what the control server controls",
 }
 
 # What each room may have from outside; a room that is not named here has the standard library only.
@@ -76,9 +94,15 @@ OUTSIDE: dict[str, set[str]] = {
     "farm.sim": {"msgspec"},
     "farm.data": {"msgspec"},
     "farm.ledger": {"msgspec"},
+    "farm.decoding": {"msgspec"},
+    "farm.captured": {"msgspec"},
     "farm.config": {"msgspec"},
-    "farm.log_file": {"msgspec", "twisted"},
+    "farm.log_file": {"twisted"},
+    "farm.changes": {"msgspec"},
     "farm.clock": {"twisted"},
+    "farm.alarm": {"twisted"},
+    "farm.auto_mover": {"twisted"},
+    "farm.timekeeper": {"twisted"},
     "farm.driver": {"twisted"},
     "farm.ports": {"twisted"},
     "farm.client_socket": {"twisted", "wsproto"},
@@ -89,6 +113,9 @@ OUTSIDE: dict[str, set[str]] = {
     "farm.comfy": {"PIL", "klein", "multipart", "twisted", "werkzeug", "wsproto", "zope"},
     "farm.comfy.routes": {"twisted", "werkzeug"},
     "farm.backend": {"klein", "twisted"},
+    "farm.control.bodies": {"msgspec"},
+    "farm.control_calls": {"msgspec"},
+    "farm.control_client": {"treq", "twisted"},
     "farm.control": {"klein", "msgspec", "twisted", "werkzeug"},
     "farm.service": {"msgspec", "twisted"},
     "farm.child_main": {"twisted"},
@@ -96,7 +123,6 @@ OUTSIDE: dict[str, set[str]] = {
     "farm.testing": {"msgspec", "twisted"},
     "farm.pytest_plugin": {"pytest", "pytest_twisted", "twisted"},
     "farm.tap": {"twisted"},
-    "farm.cli": {"rich"},
 }
 
 PURE = ("farm.sim", "farm.ledger")
@@ -255,7 +281,7 @@ def test_arrows_point_down_only() -> None:
         here, there = room(source.name), room(asked(each))
         if not is_ours(each) or here is None or here == there:
             continue
-        is_a_type = each.typing and (source.name, asked(each)) in TYPES_FROM_ABOVE
+        is_a_type = each.typing and (here, there) in TYPES_FROM_ABOVE
         if there is None or not (there in ROOMS[here] or is_a_type):
             wrong.append((source, each))
     assert said(wrong) == []
@@ -372,7 +398,7 @@ def test_only_one_place_makes_sites_and_ports() -> None:
         "Site": set(),
         "listenTCP": {"farm.ports"},
         "adoptStreamPort": {"farm.ports"},
-        "callLater": {"farm.driver"},
+        "callLater": {"farm.alarm", "farm.auto_mover", "farm.clock", "farm.control.wait"},
     }
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from klein import Klein
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException
 
+from farm.alarm import pass_ms
 from farm.config import InstanceConfig
 from farm.driver import Driver
 from farm.sim.catalogue import Catalogue
@@ -20,6 +22,7 @@ from farm.sim.errors import Refused, ServerError
 from farm.sim.events import Event
 from farm.sim.instance import Instance
 from farm.sim.job_outputs import OutputRules
+from farm.sim.pace import draw_ms
 
 from .disk import Disk
 from .exchange import answer, header, send
@@ -39,6 +42,7 @@ class ComfyApi:
     :ivar config: as it was started: mode, version, flags.
     :ivar static_name: how the outputs of a static instance name its picture; ``None`` for a dynamic one.
     :ivar publish: says what happened.
+    :ivar system_stats: the machine, apart from what its memory comes to.
     :ivar has_advised: whether somebody was told what to do about unknown node types.
     """
 
@@ -50,6 +54,7 @@ class ComfyApi:
     server_log: ServerLog
     static_name: str | None
     publish: Callable[[Event], None]
+    system_stats: Mapping[str, Any]
     has_advised: bool = False
     app = Klein()
     log = Logger()
@@ -90,6 +95,13 @@ class ComfyApi:
             yield self.driver.catch_up()
         finally:
             self.driver.set_alarm()
+
+    def upload_passes(self) -> Deferred[None]:
+        """Wait as long as an upload takes on this machine."""
+        machine = self.instance.machine
+        timing = machine.settings.timing
+        upload_ms = draw_ms(timing.upload, timing.jitter, machine.upload_chance)
+        return pass_ms(self.driver.clock, self.driver.time, upload_ms)
 
     @app.handle_errors(Refused)
     def _refused(self, request: IRequest, failure: Failure) -> bytes:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from farm.sim.catalogue import Catalogue
-from farm.sim.units import Size
 
 __all__ = ["model_list", "model_paths", "models_home", "page_folders"]
 
@@ -21,7 +20,6 @@ _DIRECTORIES = {
     "controlnet": ("controlnet", "t2i_adapter"),
 }
 _NO_MODELS = ("configs", "custom_nodes")
-_UNKNOWN = Size(1024**3)    # of a file that only the configuration names
 
 
 def models_home(input_dir: Path) -> Path:
@@ -56,10 +54,4 @@ def model_list(catalogue: Catalogue, folder: str, unix_s: float) -> list[dict[st
     if names is None:
         return None
     times = {"modified": unix_s, "created": unix_s}
-    return [{"name": name, "pathIndex": 0, **times, "size": _size(catalogue, folder, name)} for name in names]
-
-
-def _size(catalogue: Catalogue, folder: str, name: str) -> int:
-    known = catalogue.recorded.model_folders.get(folder)
-    text = known.files.get(name) if known is not None else None
-    return int(_UNKNOWN if text is None else Size.parse(text))
+    return [{"name": name, "pathIndex": 0, **times, "size": catalogue.size_bytes(folder, name)} for name in names]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
@@ -50,33 +51,46 @@ class _Channel(HTTPChannel):
 
     def connectionMade(self) -> None:
         """Be known."""
-        self.site.channels.add(self)
+        self.site.channels[self] = None
         super().connectionMade()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Say that the line is not quiet."""
+        self.site.heard()
+        super().dataReceived(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Be forgotten.  (A websocket has its own end; its channel goes with it.)"""
-        self.site.channels.discard(self)
+        self.site.channels.pop(self, None)
         super().connectionLost(reason)
 
 
 class FarmSite(Site):
     """A site without an access log (the farm's event log has every exchange) that can hang up on all its clients.
 
-    :ivar channels: the connections that live, websockets among them.
+    :ivar channels: the connections that live, websockets among them, in the order they were made.
     :ivar most_bytes: what is kept of any body.
     """
 
     protocol = _Channel  # type: ignore[assignment]  # Twisted's own wraps HTTP/2 around it, which ComfyUI has not
 
-    def __init__(self, resource: Resource, reactor: Any, most_bytes: int = _MOST_BYTES) -> None:
+    def __init__(
+        self,
+        resource: Resource,
+        reactor: Any,
+        most_bytes: int = _MOST_BYTES,
+        heard: Callable[[], None] = lambda: None,
+    ) -> None:
         """Serve a resource.
 
         :param reactor: the real one, also in simulated time: keep-alive connections live in real time.
+        :param heard: called whenever a client says something.
         """
         super().__init__(resource, requestFactory=ComfyRequest, reactor=reactor, parsePOSTFormSubmission=False)
         self.noisy = False
         self.most_bytes = most_bytes
-        self.channels: WeakSet[HTTPChannel] = WeakSet()
+        self.heard = heard
+        self.channels: WeakKeyDictionary[HTTPChannel, None] = WeakKeyDictionary()
 
     def log(self, request: http.Request) -> None:
         """Write no access log."""

@@ -117,6 +117,11 @@ class Hub:
         self._sockets.pop(socket.client_id, None)
         self.on_close(socket)
 
+    @property
+    def is_owing(self) -> bool:
+        """Whether a client has not taken yet what was said to it."""
+        return any(socket.line.is_owing for socket in self._sockets.values())
+
     def hearing(self, to: object) -> Collection[Socket]:
         """The sockets that a message reaches: a client's, or everybody's where ``to`` is ``None``."""
         if to is None:

@@ -50,6 +50,11 @@ class Line:
         transport: Any = self._transport
         return transport.transport
 
+    @property
+    def is_owing(self) -> bool:
+        """Whether there is more on the way to the client than Twisted likes to hold."""
+        return self._paused and not self.too_slow
+
     def write(self, framed: bytes) -> None:
         """Send a frame; hang up on a client that owes too much."""
         if self.too_slow or self._tcp.disconnecting:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -20,10 +21,19 @@ DEFAULT_PICTURE = "kernie_512x768.jpg"
 def recorded() -> Recorded:
     """What a ComfyUI server without custom nodes declares; read once, never changed."""
     here = files(__name__)
+    entries = json.loads(here.joinpath("object_info.json").read_bytes())
     return Recorded(
-        object_info=json.loads(here.joinpath("object_info.json").read_bytes()),
+        object_info={name: _complete(entry) for name, entry in entries.items()},
         folders=msgspec.json.decode(here.joinpath("folders.json").read_bytes(), type=Folders),
     )
+
+
+def _complete(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry with the keys that hold texts for people, which were not recorded, left empty."""
+    filled = dict(entry) | {"description": "", "search_aliases": []}
+    if "api_node" in entry:     # a node of ComfyUI's newer kind
+        filled |= {"output_tooltips": [None] * len(entry["output"]), "price_badge": None}
+    return filled
 
 
 @cache

@@ -45,6 +45,11 @@ class Log:
         if not self._telling:
             self._tell()
 
+    @property
+    def seq(self) -> int:
+        """Of the last event; 0 before the first."""
+        return self._seq
+
     def listen(self, listener: Listener, instance: str | None = None) -> Callable[[], None]:
         """Hear every event from now on, or every event of one instance; call the answer to stop."""
         listeners = self._listeners if instance is None else self._listeners_of.setdefault(instance, [])

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .files import Files, Folder, Place
+from .models import customary_size
 from .node_types import Input, NodeType
-from .recorded import FileChoice, ModelChoice, Recorded, complete
+from .recorded import FileChoice, ModelChoice, Recorded
 from .settings import Validation
 
 __all__ = ["Catalogue", "annotated_place"]
@@ -21,6 +22,8 @@ class Catalogue:
 
     :ivar models: the exact files of each folder that the configuration names.
     :ivar open_models: whether the other folders take any name; else they are empty.
+    :ivar sizes: by folder and name, how many bytes a model has; others have their customary size.
+    :ivar brought: pictures that the farm itself put into ``input``; a captured list does not show them.
     """
 
     recorded: Recorded
@@ -28,11 +31,17 @@ class Catalogue:
     models: Mapping[str, Sequence[str]] = field(default_factory=dict)
     open_models: bool = True
     validation: Validation = "strict"
+    sizes: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    brought: frozenset[str] = frozenset()
     _told: tuple[object, bytes] = (None, b"")
 
     def knows(self, class_type: str) -> bool:
         """Whether this instance has the node type."""
         return class_type in self.recorded.object_info
+
+    def lacks(self, class_type: str) -> bool:
+        """Whether this instance is said to be without the node type, so that no leniency lets it pass."""
+        return class_type in self.recorded.missing
 
     def node_type(self, class_type: Any) -> NodeType | None:
         """What a node type declares, or ``None`` where there is no such type."""
@@ -50,6 +59,15 @@ class Catalogue:
         if known is None:
             return None
         return sorted(known.files) if known.shipped or self.open_models else []
+
+    def size_bytes(self, folder: str, name: str) -> int:
+        """How big a model file is."""
+        said = self.sizes.get((folder, name))
+        return customary_size(self.recorded.model_folders, folder, name) if said is None else said
+
+    def folders_of(self, name: str) -> list[str]:
+        """The model folders in which there is a file of this name."""
+        return [folder for folder in self.folder_names() if name in (self.model_names(folder) or ())]
 
     def choices(self, class_type: str, declared: Input) -> list[Any] | None:
         """What a ``COMBO`` offers now, or ``None`` where ComfyUI checks no list."""
@@ -77,10 +95,10 @@ class Catalogue:
         place = annotated_place(value)
         return place is not None and self.files.exists(place)
 
-    def entry(self, class_type: str) -> dict[str, Any] | None:
+    def entry(self, class_type: str) -> Mapping[str, Any] | None:
         """The ``/object_info`` entry of a node type as of now, or ``None`` where there is no such type."""
         found = self.recorded.object_info.get(class_type)
-        return None if found is None else self._live(class_type, complete(found))
+        return None if found is None else self._live(class_type, found)
 
     def object_info(self) -> bytes:
         """All entries as JSON; made anew only after a file came or went."""
@@ -96,7 +114,7 @@ class Catalogue:
         choices = (*self.recorded.model_choices, *self.recorded.file_choices)
         return {class_type for class_type, _ in choices} & self.recorded.object_info.keys()
 
-    def _live(self, class_type: str, entry: dict[str, Any]) -> dict[str, Any]:
+    def _live(self, class_type: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         """The entry with the lists of its file inputs as they are now."""
         node_type = self.recorded.node_types[class_type]
         changed: dict[str, dict[str, Any]] = {}
@@ -104,17 +122,18 @@ class Catalogue:
             key = (class_type, name)
             if key in self.recorded.model_choices or key in self.recorded.file_choices:
                 group = "required" if declared.required else "optional"
-                changed.setdefault(group, {})[name] = self._live_input(class_type, declared)
-        groups = {group: specs | changed.get(group, {}) for group, specs in entry["input"].items()}
-        return entry | {"input": groups}
+                spec = self._live_input(class_type, declared, entry["input"][group][name])
+                changed.setdefault(group, {})[name] = spec
+        groups = {group: {**entry["input"][group], **specs} for group, specs in changed.items()}
+        return {**entry, "input": {**entry["input"], **groups}}
 
-    def _live_input(self, class_type: str, declared: Input) -> list[Any]:
+    def _live_input(self, class_type: str, declared: Input, spec: list[Any]) -> list[Any]:
         choices = self.choices(class_type, declared)
-        if isinstance(declared.config[0], list):
-            return [choices, *declared.config[1:]]
+        if isinstance(spec[0], list):
+            return [choices, *spec[1:]]
         if choices is None:
-            return declared.config
-        return [declared.config[0], {**declared.options, "options": choices}]
+            return spec
+        return [spec[0], {**declared.options, "options": choices}]
 
     def _model_list(self, choice: ModelChoice) -> list[Any]:
         return [*choice.before, *(self.model_names(choice.folder) or ()), *choice.after]
@@ -125,8 +144,11 @@ class Catalogue:
         suffixes = self.recorded.folders.kinds[choice.kind]
         names = self.files.names(choice.folder, choice.subfolder)
         prefix = f"{choice.subfolder}/" if choice.subfolder else ""
-        found = sorted(prefix + name for name in names if name.lower().endswith(tuple(suffixes)))
-        return [*choice.before, *found]
+        found = {prefix + name for name in names if name.lower().endswith(tuple(suffixes))}
+        if choice.captured is None:
+            return [*choice.before, *sorted(found)]
+        came = found - self.brought - set(choice.captured)
+        return [*choice.before, *(sorted({*choice.captured, *came}) if came else choice.captured)]
 
 
 _FOLDERS: dict[str, Folder] = {" [input]": "input", " [output]": "output", " [temp]": "temp"}

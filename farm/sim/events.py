@@ -14,6 +14,8 @@ from .files import Folder
 
 __all__ = [
     "Cached",
+    "ClockChanged",
+    "ClockMoved",
     "Configured",
     "Event",
     "Exchanged",
@@ -24,8 +26,11 @@ __all__ = [
     "HistoryDeleted",
     "InterruptAsked",
     "Interrupted",
+    "ModelLoaded",
+    "ModelUnloaded",
     "NodeFinished",
     "NodeStarted",
+    "Paused",
     "PictureSent",
     "Preview",
     "Progressed",
@@ -33,6 +38,10 @@ __all__ = [
     "QueueCleared",
     "QueueDeleted",
     "Reset",
+    "Resumed",
+    "ServerStarted",
+    "ServerStopped",
+    "SettingsChanged",
     "SocketClosed",
     "SocketOpened",
     "Started",
@@ -79,6 +88,61 @@ class Reset(Event, frozen=True, kw_only=True):
     """
 
     files: bool
+
+
+class ClockMoved(Event, frozen=True, kw_only=True):
+    """Somebody moved the virtual clock; all that happened on the way stands before this.
+
+    :ivar from_ms: the simulated moment before.
+    :ivar asked: ``advance`` or ``run_until_idle``.
+    """
+
+    from_ms: int
+    asked: str
+
+
+class ClockChanged(Event, frozen=True, kw_only=True):
+    """Time passes in another way from now on.
+
+    :ivar auto: a virtual clock moves by itself whenever the sockets are quiet.
+    """
+
+    speed: float
+    is_frozen: bool
+    auto: bool
+
+
+# What the control API does to an instance.
+
+
+class SettingsChanged(Event, frozen=True, kw_only=True):
+    """An instance's settings were changed while it ran.
+
+    :ivar settings: the new values, by key.
+    """
+
+    settings: dict[str, Any]
+
+
+class Paused(Event, frozen=True, kw_only=True):
+    """The worker takes no further step."""
+
+
+class Resumed(Event, frozen=True, kw_only=True):
+    """The worker goes on where it was."""
+
+
+class ServerStopped(Event, frozen=True, kw_only=True):
+    """An instance closed its port and forgot everything but its files.
+
+    :ivar lost: the jobs that waited or ran, in the queue's order.
+    """
+
+    lost: tuple[str, ...] = ()
+
+
+class ServerStarted(Event, frozen=True, kw_only=True):
+    """A stopped instance listens again; its epoch is a new one."""
 
 
 # A job, from its submission to its end.
@@ -139,6 +203,31 @@ class NodeStarted(Event, frozen=True, kw_only=True):
     prompt_id: str
     node: str
     class_type: str
+
+
+class ModelLoaded(Event, frozen=True, kw_only=True):
+    """A model came into memory for a node; ``at_ms`` is when it was there.
+
+    :ivar prompt_id: ``None`` for a model that is there from the start.
+    """
+
+    prompt_id: str | None = None
+    node: str | None = None
+    folder: str
+    name: str
+    size_bytes: int
+
+
+class ModelUnloaded(Event, frozen=True, kw_only=True):
+    """A model went out of memory.
+
+    :ivar reason: ``room`` for another model, ``asked`` by a client, ``out of memory``.
+    """
+
+    folder: str
+    name: str
+    size_bytes: int
+    reason: str
 
 
 class Preview(msgspec.Struct, frozen=True):

@@ -16,6 +16,8 @@ from .events import (
     Event,
     Failed,
     Interrupted,
+    ModelLoaded,
+    ModelUnloaded,
     NodeFinished,
     NodeStarted,
     PictureSent,
@@ -27,16 +29,25 @@ from .events import (
 )
 from .history import Entry
 from .machine import Machine
+from .memory import TooLarge
+from .needs import ModelNeeds
 from .nodes import Call, NodeError, Outcome, run
+from .pace import Pace
 from .queue import Job
 from .saving import Saver
-from .values import Latent, Mask, Picture
+from .values import Latent
 from .workflow import ExecutionOrder, consumed, is_link
 
 __all__ = ["Execution"]
 
 Wait = Iterator[int]
 _PREVIEW_EDGE = 512     # sampler previews are at most this long (docs/fidelity.md, "Sampling")
+
+
+_OUT_OF_MEMORY = (
+    "This error means you ran out of memory on your GPU.\n\n"
+    "TIPS: If the workflow worked before you might have accidentally set the batch_size to a large number."
+)
 
 
 class _Stop(Exception):
@@ -70,6 +81,8 @@ class Execution:
             if (kept := cache.find(key)) is not None:
                 self._results[node] = kept
         self._cached = frozenset(self._results)
+        self._pace = Pace.of_job(self.machine, self.job.prompt_id)
+        self._needs = ModelNeeds(self.job.prompt, self.machine.catalogue)
 
     def run(self) -> Wait:
         """Run all nodes that the outputs need, in order."""
@@ -108,19 +121,37 @@ class Execution:
         self._tell(NodeStarted, node=node, class_type=class_type)
         self._look_for_interrupt()
         self.machine.cache.begin_node(self._keys.values())
+        yield from self._load_models(node)
         outcome = run(self._call(node))
-        yield self.machine.settings.timing.node_ms(class_type)
+        yield self._pace.node_ms(class_type)
         yield from self._work(node, outcome)
         ui = dict(outcome.ui) if outcome.ui is not None else None
         saver = Saver(self.machine, self.job, node, class_type)
         for save in outcome.saves:
-            yield saver.duration_ms(save)
-            ui = {save.key: saver.write(save), **(ui or {})}
+            yield self._pace.save_ms(saver.files(save))
+            shown = saver.write(save)
+            before = (ui or {}).get(save.key, [])
+            # Static: one entry, however many files it would be.
+            ui = {save.key: before or shown if saver.is_static else [*before, *shown], **_without(ui, save.key)}
         meta = {"node_id": node, "display_node": node, "parent_node": None, "real_node_id": node}
         result = self._results[node] = Result(outcome.values, ui, meta)
         self.machine.cache.add(self._keys.get(node), result)
         self._executed.append(node)
         self._show(node, result, cached=False)
+
+    def _load_models(self, node: str) -> Wait:
+        """Bring the models that the node needs into memory, and others out of it to make room."""
+        try:
+            for move in self.machine.memory.moves_for(self._needs.of(node)):
+                if move.is_load:
+                    yield self._pace.load_ms(move.file)
+                    self._tell(ModelLoaded, node=node, **move.file.facts)
+                else:
+                    yield self._pace.unload_ms()
+                    self.machine.tell(ModelUnloaded(at_ms=self.machine.at_ms, reason="room", **move.file.facts))
+        except TooLarge:
+            self.machine.unload_models("out of memory")
+            raise NodeError("torch.OutOfMemoryError", "Allocation on device ", _OUT_OF_MEMORY) from None
 
     def _work(self, node: str, outcome: Outcome) -> Wait:
         """What a node does while it runs: steps, pictures and texts over the websocket."""
@@ -128,16 +159,16 @@ class Execution:
             self._tell(TextSent, node=node, text=outcome.text)
         preview = self._preview(outcome.latent)
         for step in range(1, outcome.steps + 1):
-            yield self.machine.settings.timing.step
+            yield self._pace.step_ms(outcome)
             self._look_for_interrupt()
             if preview is None:
                 self._tell(Progressed, node=node, value=step, max=outcome.steps)
             else:
                 self._tell(PictureSent, node=node, value=step, max=outcome.steps, preview=preview)
         if (sent := outcome.sends) is not None:
-            shown = Preview(sent.width, sent.height, "image/png", sent.colour)
-            for index in range(sent.count):
-                yield self.machine.settings.timing.save
+            for index, picture in enumerate(sent.each()):
+                shown = Preview(picture.width, picture.height, "image/png", picture.colour)
+                yield self._pace.save_ms(1)
                 self._look_for_interrupt()
                 self._tell(PictureSent, node=node, value=index, max=sent.count, preview=shown)
 
@@ -206,7 +237,7 @@ class Execution:
             "node_id": node,
             "node_type": self._class_type(node),
             "executed": list(self._executed),
-            "exception_message": f"{error.message}\n",
+            "exception_message": f"{error.message}\n{error.tips}",
             "exception_type": error.exception_type,
             "traceback": [f"{error.exception_type}: {error.message}\n"],
             "current_inputs": self._current_inputs(node),
@@ -235,10 +266,9 @@ class Execution:
         self.entry.messages.append([kind, data])
 
 
+def _without(ui: dict[str, Any] | None, key: str) -> dict[str, Any]:
+    return {name: items for name, items in (ui or {}).items() if name != key}
+
+
 def _as_shown(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, Picture | Mask):
-        shape = (value.count, value.height, value.width, *((3,) if isinstance(value, Picture) else ()))
-        return f"tensor([...], size={shape})"
-    return str(value)
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

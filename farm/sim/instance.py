@@ -13,10 +13,12 @@ from .events import (
     Freed,
     HistoryDeleted,
     InterruptAsked,
+    Paused,
     PromptRefused,
     QueueCleared,
     QueueDeleted,
     Reset,
+    Resumed,
     Submitted,
     Taken,
 )
@@ -56,6 +58,7 @@ class Instance:
 
     :ivar ids: where prompt ids come from.
     :ivar due_ms: when it wants to be woken, or ``None`` while there is nothing to do.
+    :ivar is_paused: the worker takes no further step.
     """
 
     machine: Machine
@@ -64,9 +67,12 @@ class Instance:
     history: History = field(default_factory=History)
     execution: Execution | None = None
     due_ms: int | None = None
+    is_paused: bool = False
+    _left_ms: int = 0
     _number: int = 0
     _accepted: int = 0
     _free_memory: bool = False
+    _unload_models: bool = False
     _story: Iterator[int] | None = None
 
     # The worker.
@@ -78,6 +84,7 @@ class Instance:
             try:
                 if self._story is None:
                     self._begin()
+                self.machine.waiting = len(self.queue.pending)
                 self._go_on()
             except BaseException:
                 self._give_up()
@@ -137,6 +144,22 @@ class Instance:
             )
         )
 
+    def pause(self, now_ms: int) -> None:
+        """Take no further step; clients are answered as before."""
+        if not self.is_paused:
+            self.is_paused = True
+            self._left_ms = max(0, (self.due_ms or 0) - now_ms) if self._story is not None else 0
+            self.due_ms = None
+            self.machine.tell(Paused(at_ms=now_ms))
+
+    def resume(self, now_ms: int) -> None:
+        """Go on: the running step takes as long as it still had to."""
+        if self.is_paused:
+            self.is_paused = False
+            has_work = self._story is not None or self.queue.pending
+            self.due_ms = now_ms + self._left_ms if has_work else None
+            self.machine.tell(Resumed(at_ms=now_ms))
+
     # What clients ask.
 
     def submit(self, body: Any, sender: Sender, now_ms: int) -> Acceptance:
@@ -177,7 +200,7 @@ class Instance:
         try:
             self.queue.put(job)
         finally:
-            if self.due_ms is None:
+            if self.due_ms is None and not self.is_paused:
                 self.due_ms = self.machine.at_ms
             self.machine.tell(
                 Submitted(
@@ -230,6 +253,8 @@ class Instance:
     def free(self, *, unload_models: bool, free_memory: bool, now_ms: int) -> None:
         """Give memory back: now, or when the present job is done."""
         self._free_memory = self._free_memory or free_memory
+        self._unload_models = self._unload_models or unload_models
+        self.machine.at_ms = now_ms
         if self._story is None:
             self._give_back()
         self.machine.tell(Freed(at_ms=now_ms, unload_models=unload_models, free_memory=free_memory))
@@ -237,7 +262,9 @@ class Instance:
     def _give_back(self) -> None:
         if self._free_memory:
             self.machine.cache.clear()
-        self._free_memory = False
+        if self._unload_models:
+            self.machine.unload_models("asked")
+        self._free_memory = self._unload_models = False
 
     def clear_history(self, now_ms: int) -> None:
         """Forget all that ended."""
@@ -257,12 +284,18 @@ class Instance:
             self.machine.tell(HistoryDeleted(at_ms=now_ms, prompt_ids=tuple(known)))
 
     def reset(self, *, files: bool, now_ms: int) -> None:
-        """Forget queue, running job, history and results, as between two tests; ids and numbers go on."""
+        """Forget queue, running job, history, results and pause, as between two tests; ids and numbers go on."""
         self.machine.at_ms = now_ms
-        self.queue, self.history = Queue(), History()
-        self.execution = self._story = self.due_ms = None
-        self.machine.interrupt = self._free_memory = False
-        self.machine.cache.clear()
+        self.forget()
+        self.machine.warm_up()
         if files:
             self.machine.namer.forget()
         self.machine.tell(Reset(at_ms=now_ms, files=files))
+
+    def forget(self) -> None:
+        """Forget queue, running job, history, results and pause, and say nothing."""
+        self.queue, self.history = Queue(), History()
+        self.execution = self._story = self.due_ms = None
+        self.is_paused, self._left_ms = False, 0
+        self.machine.interrupt = self._free_memory = self._unload_models = False
+        self.machine.cache.clear()

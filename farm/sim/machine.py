@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from random import Random
 
 from .cache import ResultCache
 from .catalogue import Catalogue
-from .events import Event
+from .events import Event, ModelLoaded, ModelUnloaded
+from .memory import Memory, ModelFile
 from .naming import Namer
+from .seeds import Seeds
 from .settings import Settings
 
 __all__ = ["Machine"]
@@ -22,6 +26,7 @@ class Machine:
     :ivar unix_ms: what a client's clock says at the simulated moment 0.
     :ivar size: of the instance's input picture.
     :ivar static_name: how a static instance's outputs name that picture.
+    :ivar waiting: how many jobs wait; set by the instance before each step.
     :ivar interrupt: whether somebody asked to stop; looked at where ComfyUI looks.
     """
 
@@ -35,8 +40,31 @@ class Machine:
     unix_ms: int
     size: tuple[int, int]
     static_name: str
+    memory: Memory
+    seeds: Seeds
     at_ms: int = 0
+    waiting: int = 0
     interrupt: bool = False
+
+    def warm_up(self) -> None:
+        """Have the models in memory that are there from the start, and no others."""
+        self.memory.unload_all()
+        for name in self.settings.warm:
+            for folder in self.catalogue.folders_of(name) or ["checkpoints"]:
+                file = ModelFile(folder, name, self.catalogue.size_bytes(folder, name))
+                for move in self.memory.moves_for([file]):
+                    if move.is_load:
+                        self.tell(ModelLoaded(at_ms=self.at_ms, **file.facts))
+
+    def unload_models(self, reason: str) -> None:
+        """Empty the memory, and say so."""
+        for file in self.memory.unload_all():
+            self.tell(ModelUnloaded(at_ms=self.at_ms, reason=reason, **file.facts))
+
+    @cached_property
+    def upload_chance(self) -> Random:
+        """What the times of uploads are drawn from."""
+        return self.seeds.of("timing").stream("uploads")
 
     @property
     def now_unix_ms(self) -> int:

@@ -47,15 +47,15 @@ class NodeType:
 
 
 def read_node_type(name: str, entry: Mapping[str, Any]) -> NodeType:
-    """Read an ``/object_info`` entry."""
+    """Read an ``/object_info`` entry; what a custom node declares wrongly is taken as ComfyUI would take it."""
     groups = entry.get("input", {})
-    hidden = {key: _hidden_type(spec) for key, spec in (groups.get("hidden") or {}).items()}
+    hidden = {key: _hidden_type(spec) for key, spec in _group(groups, "hidden").items()}
     return NodeType(
         name=name,
         inputs={
             key: _read_input(key, spec, required=group == "required")
             for group in ("required", "optional")
-            for key, spec in (groups.get(group) or {}).items()
+            for key, spec in _group(groups, group).items()
         },
         outputs=tuple("COMBO" if isinstance(each, list) else str(each) for each in entry.get("output", ())),
         output_node=bool(entry.get("output_node")),
@@ -65,18 +65,24 @@ def read_node_type(name: str, entry: Mapping[str, Any]) -> NodeType:
     )
 
 
+def _group(groups: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = groups.get(name)
+    return found if isinstance(found, dict) else {}
+
+
 def _hidden_type(spec: object) -> str:
     """Old-style nodes write the bare word, newer ones a list of it."""
     return str(spec[0]) if isinstance(spec, list) and spec else str(spec)
 
 
-def _read_input(name: str, spec: list[Any], *, required: bool) -> Input:
+def _read_input(name: str, given: object, *, required: bool) -> Input:
+    spec = given if isinstance(given, list) and given else ["*"]     # some custom nodes say less than they should
     declared = spec[0]
     options = spec[1] if len(spec) > 1 and isinstance(spec[1], dict) else {}
     choices = declared if isinstance(declared, list) else options.get("options") if declared == "COMBO" else None
     return Input(
         name=name,
-        type="COMBO" if isinstance(declared, list) else declared,
+        type="COMBO" if isinstance(declared, list) else str(declared),
         options=options,
         required=required,
         config=[declared, options],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -14,6 +14,10 @@ from .files import Folder
 from .node_types import NodeType, read_node_type
 
 __all__ = ["FileChoice", "Folders", "ModelChoice", "ModelFolder", "Recorded"]
+
+
+# What some loaders hand on beside their model, and what is none.
+_NO_MODELS = frozenset(("BOOLEAN", "CONDITIONING", "FLOAT", "IMAGE", "INT", "LATENT", "MASK", "STRING"))
 
 
 class ModelFolder(msgspec.Struct, frozen=True):
@@ -45,6 +49,7 @@ class FileChoice(msgspec.Struct, frozen=True):
     """An input that chooses a file of a certain kind from one of the instance's own folders.
 
     :ivar remote: the page asks another route for the list; ``/object_info`` holds none.
+    :ivar captured: the names that a captured server had; ``None`` where nothing was captured.
     """
 
     class_type: str
@@ -54,6 +59,7 @@ class FileChoice(msgspec.Struct, frozen=True):
     subfolder: str = ""
     before: tuple[str, ...] = ()
     remote: bool = False
+    captured: tuple[str, ...] | None = None
 
 
 class Folders(msgspec.Struct, frozen=True):
@@ -67,18 +73,44 @@ class Folders(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Recorded:
-    """Everything that was recorded, shared by all instances of a process.
+    """Everything that was recorded of a server, shared by all instances that are alike.
 
-    :ivar object_info: by node type, as ``/object_info`` gives it, texts for people left out.
+    :ivar object_info: by node type, as ``/object_info`` gives it.
+    :ivar missing: the node types that were taken out.
+    :ivar base: what this was made from; what is the same there is not read again.
     """
 
-    object_info: Mapping[str, dict[str, Any]]
+    object_info: Mapping[str, Mapping[str, Any]]
     folders: Folders
+    missing: frozenset[str] = frozenset()
+    base: Recorded | None = None
+
+    def changed(
+        self,
+        *,
+        without: Collection[str] = (),
+        entries: Mapping[str, Mapping[str, Any]] | None = None,
+        model_choices: Iterable[ModelChoice] = (),
+    ) -> Recorded:
+        """A server without some node types, and with others; those come last, or replace one of their name."""
+        added = entries or {}
+        info = {**{name: entry for name, entry in self.object_info.items() if name not in without}, **added}
+        kept = info.keys() - added.keys()
+        folders = msgspec.structs.replace(
+            self.folders,
+            model_choices=(*(each for each in self.folders.model_choices if each.class_type in kept), *model_choices),
+            file_choices=tuple(each for each in self.folders.file_choices if each.class_type in kept),
+        )
+        return Recorded(info, folders, frozenset(without), self)
 
     @cached_property
     def node_types(self) -> Mapping[str, NodeType]:
         """The same, read."""
-        return {name: read_node_type(name, entry) for name, entry in self.object_info.items()}
+        known = {} if self.base is None else self.base.node_types
+        return {
+            name: known[name] if self._is_of_base(name) else read_node_type(name, entry)
+            for name, entry in self.object_info.items()
+        }
 
     @cached_property
     def model_choices(self) -> Mapping[tuple[str, str], ModelChoice]:
@@ -96,14 +128,20 @@ class Recorded:
         return {each.name: each for each in self.folders.folders}
 
     @cached_property
+    def model_types(self) -> frozenset[str]:
+        """The types under which loaders hand their models on: ``MODEL``, ``CLIP``, ``VAE`` and so on."""
+        loaders = (self.node_types[each.class_type] for each in self.folders.model_choices)
+        handed_on = {kind for loader in loaders for kind in loader.outputs}
+        return frozenset(handed_on - _NO_MODELS)
+
+    @cached_property
     def json_entries(self) -> Mapping[str, str]:
-        """Each node type's entry as JSON, made once for the whole process."""
-        return {name: json.dumps(complete(entry)) for name, entry in self.object_info.items()}
+        """Each node type's entry as JSON, made once for all that share this."""
+        known = {} if self.base is None else self.base.json_entries
+        return {
+            name: known[name] if self._is_of_base(name) else json.dumps(entry)
+            for name, entry in self.object_info.items()
+        }
 
-
-def complete(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry with the keys that hold texts for people, which were not recorded, left empty."""
-    filled = dict(entry) | {"description": "", "search_aliases": []}
-    if "api_node" in entry:     # a node of ComfyUI's newer kind
-        filled |= {"output_tooltips": [None] * len(entry["output"]), "price_badge": None}
-    return filled
+    def _is_of_base(self, name: str) -> bool:
+        return self.base is not None and self.base.object_info.get(name) is self.object_info[name]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from .events import Written
@@ -24,17 +24,21 @@ class Saver:
     node: str
     class_type: str
 
-    def duration_ms(self, save: Save) -> int:
-        """How long it takes; as long in static mode, which differs in files only."""
-        files = 1 if save.animated else save.picture.count
-        return self.machine.settings.timing.save * files
+    def files(self, save: Save) -> int:
+        """How many files it comes to; static mode takes as long, it differs in files only."""
+        return 1 if save.animated else save.picture.count
+
+    @property
+    def is_static(self) -> bool:
+        """Whether there is one picture for everything."""
+        return self.machine.settings.mode == "static"
 
     def write(self, save: Save) -> list[dict[str, Any]]:
         """Write the files, and say how the node shows them.
 
         :raises NodeError: where they would lie outside their folder.
         """
-        if self.machine.settings.mode == "static":
+        if self.is_static:
             return [{"filename": self.machine.static_name, "subfolder": "", "type": "output"}]
         prefix = save.prefix
         if prefix is None:
@@ -60,7 +64,7 @@ class Saver:
         pnginfo = self.job.extra_data.get("extra_pnginfo")
         if isinstance(pnginfo, dict):
             text |= {key: json.dumps(value) for key, value in pnginfo.items()}
-        pictures = [save.picture] if save.animated else [replace(save.picture, count=1)] * save.picture.count
+        pictures = [save.picture] if save.animated else list(save.picture.each())
         return [Content(picture, text, self._stamp(index)) for index, picture in enumerate(pictures)]
 
     def _stamp(self, index: int) -> str:

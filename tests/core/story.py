@@ -14,6 +14,7 @@ from farm.sim.events import Event, snake_case
 from farm.sim.files import MemoryFiles, Place
 from farm.sim.instance import Instance
 from farm.sim.machine import Machine
+from farm.sim.memory import Memory
 from farm.sim.naming import Namer
 from farm.sim.seeds import Seeds
 from farm.sim.settings import Settings
@@ -112,6 +113,8 @@ def tell(settings: Settings | None = None, *, seed: int = 0, pictures: Sequence[
         unix_ms=STARTED_UNIX_MS,
         size=(512, 768),
         static_name="../input/cat.jpg",
+        memory=Memory(settings.vram),
+        seeds=seeds,
     )
     return Story(Instance(machine, seeds.stream("prompt_id")), files, events)
 

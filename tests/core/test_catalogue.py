@@ -1,6 +1,7 @@
 """What an instance has: node types, models, files; and how ``/object_info`` shows them."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from farm.data import recorded
@@ -10,7 +11,7 @@ from farm.sim.settings import Settings
 from tests.core.story import catalogue
 
 
-def options(entry: dict[str, Any] | None, name: str, group: str = "required") -> Any:
+def options(entry: Mapping[str, Any] | None, name: str, group: str = "required") -> Any:
     """What an entry offers at an input."""
     assert entry is not None
     declared = entry["input"][group][name]

@@ -8,7 +8,7 @@ import pytest
 
 from farm.config import ConfigError, FarmConfig, FarmSettings, InstanceConfig, Overrides, load, read
 from farm.sim.settings import Timing
-from farm.sim.units import Duration
+from farm.sim.spans import Span
 
 NO_OVERRIDES = Overrides()
 
@@ -40,7 +40,7 @@ WRONG = {
     "[farm]\ndata_dir = []": "farm.data_dir: expected str, got a list",
     # An instance.
     "[[instance]]\nprot = 1": "instance[0].prot: unknown key",
-    '[[instance]]\nvram = "24GB"': "instance[0].vram: unknown key",
+    '[[instance]]\nvram = "24"': 'instance[0].vram: expected a size such as "512MB" or "6.9GB", got \'24\'',
     '[[instance]]\nport = "x"': "instance[0].port: expected int, got str",
     "[[instance]]\nport = 8188.0": "instance[0].port: expected int, got float",
     "[[instance]]\nport = -1": "instance[0].port: expected a port from 0 to 65535, got -1",
@@ -70,11 +70,13 @@ WRONG = {
     "[[instance]]\nhistory_limit = 0": "instance[0].history_limit: expected at least 1, got 0",
     "[[instance]]\nmodels = []": "instance[0].models: expected a table, got a list",
     '[[instance]]\nmodels.checkpoints = "x"': "instance[0].models.checkpoints: expected a list, got str",
-    '[[instance]]\nmodels = { a = ["x"], b = ["y", 5] }': "instance[0].models.b[1]: expected str, got int",
+    '[[instance]]\nmodels = { a = ["x"], b = ["y", 5] }': (
+        'instance[0].models.b[1]: expected a file name such as "sdxl.safetensors:6.9GB", got 5'
+    ),
     '[[instance]]\nopen_models = "yes"': "instance[0].open_models: expected bool, got str",
     "[[instance]]\nkeep_outputs = 1": "instance[0].keep_outputs: expected bool, got int",
     "[[instance]]\ncomfyui_version = 0.25": "instance[0].comfyui_version: expected str, got float",
-    "[[instance]]\nenable_cors = 5": "instance[0].enable_cors: expected bool | str, got int",
+    "[[instance]]\nenable_cors = 5": "instance[0].enable_cors: expected bool or str, got int",
     "[[instance]]\ninput = 5": "instance[0].input: expected str, got int",
     '[[instance]]\nmax_upload_size = "5 miles"': (
         "instance[0].max_upload_size: expected a size such as \"512MB\" or \"6.9GB\", got '5 miles'"
@@ -196,9 +198,10 @@ def test_a_profile_is_what_an_instance_has_unless_it_says_otherwise(tmp_path: Pa
         models.checkpoints = ["z"]
     """
     (instance,) = config(text, tmp_path).instance
-    nodes = {"A": Duration(1000), "B": Duration(3000)}
-    assert instance.timing == Timing(step=Duration(1), node=Duration(5), save=Duration(10), nodes=nodes)
-    assert instance.models == {"checkpoints": ("z",), "loras": ("c",)}
+    nodes = {"A": Span.fixed(1000), "B": Span.fixed(3000)}
+    assert instance.timing == Timing(step=Span.fixed(1), node=Span.fixed(5), save=Span.fixed(10), nodes=nodes)
+    named = {folder: [model.name for model in models] for folder, models in instance.models.items()}
+    assert named == {"checkpoints": ["z"], "loras": ["c"]}
     assert instance.mode == "dynamic"
 
 
@@ -217,13 +220,14 @@ def test_a_profile_may_serve_several_instances(tmp_path: Path) -> None:
         profile = "p"
     """
     _, second = config(text, tmp_path).instance
-    assert second.timing.nodes == {"A": Duration(1000)}
+    assert second.timing.nodes == {"A": Span.fixed(1000)}
 
 
 def test_units_are_read_as_quantities(tmp_path: Path) -> None:
     text = '[[instance]]\nmax_upload_size = "1.5MB"\ntiming = { step = "1.5s", node = "0ms" }'
     (instance,) = config(text, tmp_path).instance
-    assert (instance.max_upload_size, instance.timing.step, instance.timing.node) == (1_572_864, 1500, 0)
+    assert instance.max_upload_size == 1_572_864
+    assert (instance.timing.step, instance.timing.node) == (Span.fixed(1500), Span.fixed(0))
 
 
 def test_paths_count_from_the_file(tmp_path: Path) -> None:
@@ -292,7 +296,7 @@ def test_the_demonstration_farm_is_what_its_file_says() -> None:
     assert names(farm) == {"alpha": 8188, "beta": 8189, "gamma": 8190}
     assert [each.mode for each in farm.instance] == ["static", "dynamic", "dynamic"]
     assert farm.farm.control_port == 8180
-    assert farm.instance[2].timing.step > farm.instance[1].timing.step
+    assert farm.instance[2].timing.step.first > farm.instance[1].timing.step.first
 
 
 def test_a_configuration_cannot_be_changed(tmp_path: Path) -> None:

@@ -33,8 +33,8 @@ from farm.sim.events import (
 from farm.sim.files import Place
 from farm.sim.files import Written as Content
 from farm.sim.settings import Settings, Timing
+from farm.sim.spans import Span
 from farm.sim.submission import Sender
-from farm.sim.units import Duration
 from farm.workflows import text_to_image
 from tests.core.story import STARTED_UNIX_MS, Prompt, Story, chain, picture, tell
 
@@ -550,7 +550,7 @@ def test_a_change_of_speed_is_felt_at_the_next_step() -> None:
     story.post(sampling(steps=4))
     while len(story.of(Progressed)) < 2:
         story.wait(1)
-    slow = Timing(step=Duration(100))
+    slow = Timing(step=Span.fixed(100))
     story.instance.machine.settings = msgspec.structs.replace(story.instance.machine.settings, timing=slow)
     story.run()
     at = [each.at_ms for each in story.of(Progressed)]
@@ -558,7 +558,7 @@ def test_a_change_of_speed_is_felt_at_the_next_step() -> None:
 
 
 def test_a_node_type_can_take_a_time_of_its_own() -> None:
-    timing = Timing(node=Duration(2), save=Duration(0), nodes={"EmptyImage": Duration(300)})
+    timing = Timing(node=Span.fixed(2), save=Span.fixed(0), nodes={"EmptyImage": Span.fixed(300)})
     story = tell(Settings(mode="dynamic", timing=timing))
     story.post(picture())
     assert story.run() == 302
@@ -566,7 +566,7 @@ def test_a_node_type_can_take_a_time_of_its_own() -> None:
 
 def test_without_any_time_everything_happens_at_once() -> None:
     """Also a hundred jobs."""
-    timing = Timing(node=Duration(0), save=Duration(0), step=Duration(0))
+    timing = Timing(node=Span.fixed(0), save=Span.fixed(0), step=Span.fixed(0))
     story = tell(Settings(mode="dynamic", timing=timing))
     for _ in range(100):
         story.post(sampling())

@@ -159,7 +159,7 @@ def test_jobs_of_one_moment_and_one_id_still_give_files_of_their_own(memory_farm
         job(gpu, prompt_id=first["prompt"][1])
     names = [path.name for path in gpu.backend.disk.output_dir.iterdir()]
     assert len(names) == 5
-    assert farm.clock.seconds() == 300
+    assert farm.farm.clock.seconds() == 300
 
 
 def test_each_file_is_a_picture_of_the_size_that_the_workflow_says(memory_farm: Start) -> None:

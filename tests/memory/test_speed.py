@@ -5,7 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.internet.defer import ensureDeferred
+from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactorClock
 
+from farm.config import read
+from farm.ports import MemoryPort
+from farm.service import make_farm
+from farm.sim.events import Finished
+from farm.sim.submission import Sender
 from farm.testing import MemoryFarm
 from farm.workflows import text_to_image
 
@@ -13,24 +21,22 @@ Start = Callable[[Any], MemoryFarm]
 
 
 @pytest.mark.parametrize(("speed", "seconds"), [(1.0, 0.331), (10.0, 0.0331), (0.5, 0.662), (1000.0, 0.000331)])
-def test_a_job_takes_as_long_as_the_speed_says(memory_farm: Start, speed: float, seconds: float) -> None:
+def test_a_job_takes_as_long_as_the_speed_says(tmp_path: Path, speed: float, seconds: float) -> None:
     """By the clock of the machine; by its own clock it takes the same."""
-    farm = memory_farm({"farm": {"speed": speed}, "instance": [{"name": "gpu", "timing": {"step": "15ms"}}]})
-    gpu = farm["gpu"]
-    gpu.ask("POST", "/prompt", json={"prompt": text_to_image()})
-    farm.advance(seconds * 0.99)
-    assert gpu.ask("GET", "/history").json() == {}
-    farm.advance(seconds * 0.02)
-    (entry,) = gpu.ask("GET", "/history").json().values()
-    stamps = [data["timestamp"] for _, data in entry["status"]["messages"]]
-    assert stamps[-1] - stamps[0] == 331    # seven nodes of 3 ms, twenty steps of 15 ms, one picture of 10 ms
-
-
-def test_the_farm_says_its_speed_and_its_moment(memory_farm: Start) -> None:
-    farm = memory_farm({"farm": {"speed": 10}})
-    farm.advance(2)
-    state = farm.control("GET", "/api/farm").json()
-    assert (state["speed"], state["at_ms"]) == (10.0, 20_000)
+    raw = {"farm": {"speed": speed, "control_port": 0, "data_dir": str(tmp_path)}, "instance": [{"port": 0}]}
+    reactor, clock = MemoryReactorClock(), Clock()
+    farm = make_farm(
+        read(raw, tmp_path), reactor=reactor, clock=clock, bind=lambda _, port: MemoryPort(reactor, port), unix_ms=0
+    )
+    farm.startService()
+    backend = farm.backends["comfyui"]
+    backend.instance.submit({"prompt": text_to_image()}, Sender(), backend.driver.catch_up())
+    backend.driver.set_alarm()
+    clock.advance(seconds * 0.99)
+    assert not list(farm.log.of(Finished))
+    clock.advance(seconds * 0.02)
+    assert [event.at_ms for event in farm.log.of(Finished)] == [331]    # 7 x 3 ms, 20 x 15 ms, 10 ms
+    ensureDeferred(farm.stopService())
 
 
 def an_eventful_run(memory_farm: Start, seed: int, path: Path, names: tuple[str, ...] = ("a", "b")) -> bytes:

@@ -27,25 +27,26 @@ def get_view(api: ComfyApi, request: IRequest) -> bytes:
 
 
 @app.route("/upload/image", methods=["POST"])
-def post_image(api: ComfyApi, request: IRequest) -> bytes:
+async def post_image(api: ComfyApi, request: IRequest) -> bytes:
     """Take a picture in."""
     form = _form(request)
-    return nothing(request, 400) if form is None else _taken(api, request, store_image(api.disk, form))
+    return nothing(request, 400) if form is None else await _taken(api, request, store_image(api.disk, form))
 
 
 @app.route("/upload/mask", methods=["POST"])
-def post_mask(api: ComfyApi, request: IRequest) -> bytes:
+async def post_mask(api: ComfyApi, request: IRequest) -> bytes:
     """Take a mask in, and lay it over the picture that it names."""
     form = _form(request)
-    return nothing(request, 400) if form is None else _taken(api, request, store_mask(api.disk, form))
+    return nothing(request, 400) if form is None else await _taken(api, request, store_mask(api.disk, form))
 
 
 def _form(request: IRequest) -> Form | None:
     return parse_form(header(request, "content-type") or "", request.content.read())
 
 
-def _taken(api: ComfyApi, request: IRequest, reply: Answer) -> bytes:
-    """Answer, and say what came in."""
+async def _taken(api: ComfyApi, request: IRequest, reply: Answer) -> bytes:
+    """Answer when the time of an upload has passed, and say what came in."""
+    await api.upload_passes()
     if reply.status == 200:
         stored = json.loads(reply.body)
         where = {"folder": stored["type"], "subfolder": stored["subfolder"], "name": stored["name"]}

@@ -6,8 +6,8 @@ from twisted.web.iweb import IRequest
 
 from farm.comfy.answers import Answer
 from farm.comfy.api import ComfyApi
+from farm.comfy.devices import devices
 from farm.comfy.exchange import answer, nothing, segment, send
-from farm.data import server_facts
 
 __all__: list[str] = []
 
@@ -18,9 +18,9 @@ _JSON = (("Content-Type", "application/json; charset=utf-8"),)
 @app.route("/system_stats", methods=["GET"])
 def get_system_stats(api: ComfyApi, request: IRequest) -> bytes:
     """The machine."""
-    facts = server_facts()["system_stats"]
-    system = {**facts["system"], "comfyui_version": api.config.comfyui_version}
-    return answer(request, {**facts, "system": system})
+    with api.moment():
+        gpus = devices(api.instance.machine)
+    return answer(request, {**api.system_stats, "devices": gpus} if gpus else api.system_stats)
 
 
 @app.route("/features", methods=["GET"])

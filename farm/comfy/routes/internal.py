@@ -63,7 +63,7 @@ def get_folder_files(api: ComfyApi, request: IRequest, folder: str) -> bytes:
     try:
         with os.scandir(api.disk.place(known, "", "")) as entries:
             shown = [entry for entry in entries if entry.is_file() and not _is_hidden(entry.name)]
-            shown.sort(key=lambda entry: -entry.stat().st_mtime_ns)
+            shown.sort(key=lambda entry: (-entry.stat().st_mtime_ns, entry.name))
     except OSError as why:
         raise ServerError(f"internal/files: {why}") from why
     return answer(request, [f"{entry.name} [{known}]" for entry in shown])

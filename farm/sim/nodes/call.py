@@ -23,12 +23,14 @@ class NodeError(Exception):
     """A node raised while it ran.
 
     :ivar exception_type: as ComfyUI names it, ``module.Class`` unless it is a built-in.
+    :ivar tips: what ComfyUI adds for its user; empty for most errors.
     """
 
-    def __init__(self, exception_type: str, message: str) -> None:
+    def __init__(self, exception_type: str, message: str, tips: str = "") -> None:
         super().__init__(exception_type, message)
         self.exception_type = exception_type
         self.message = message
+        self.tips = tips
 
 
 @contextmanager

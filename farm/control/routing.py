@@ -1,0 +1,156 @@
+"""One table of all that the control server can be asked: route, body, answer and text stand in one place.
+
+A function that answers is registered with :func:`route`; its docstring is what ``/openapi.json`` says of it.  It is
+called with the farm, the names in its path, and ``body`` or ``query`` where it declares one, and gives what
+is answered: a Struct, ``None`` for "ok", a :class:`Raw`, a :class:`WithStatus` or a resource of Twisted's.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from twisted.web.iweb import IRequest
+from twisted.web.resource import IResource
+
+from farm.control.bodies import Done
+from farm.decoding import ConfigError, decode_alone
+
+if TYPE_CHECKING:
+    from farm.service import Farm
+
+__all__ = ["ROUTES", "Raw", "Rejected", "Route", "WithStatus", "answer", "route"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class Rejected(Exception):
+    """The control API says no; nothing has changed."""
+
+    def __init__(self, status: int, error: str) -> None:
+        super().__init__(status, error)
+        self.status = status
+        self.error = error
+
+
+@dataclass(frozen=True)
+class Raw:
+    """An answer that is no JSON document."""
+
+    content: bytes
+    media_type: str
+
+
+@dataclass(frozen=True)
+class WithStatus:
+    """An answer under another status than 200."""
+
+    status: int
+    body: msgspec.Struct
+
+
+@dataclass(frozen=True)
+class Route:
+    """One thing that can be asked.
+
+    :ivar path: with names in braces.
+    :ivar answer: the type of its JSON, or a media type.
+    :ivar others: answers under other statuses.
+    :ivar described_as: what ``/openapi.json`` shows as its body, where that is not what we decode.
+    """
+
+    method: str
+    path: str
+    handle: Callable[..., Any]
+    answer: Any
+    body: Any = None
+    query: type[msgspec.Struct] | None = None
+    others: tuple[tuple[int, Any], ...] = ()
+    described_as: Callable[[], Any] | None = None
+
+    async def serve(self, farm: Farm, request: IRequest, names: dict[str, str]) -> bytes | IResource:
+        """Parse, ask, answer.
+
+        :raises Rejected: where the answer is no.
+        """
+        asked: dict[str, Any] = dict(names)
+        if self.body is not None:
+            asked["body"] = _read_body(request, self.body)
+        if self.query is not None:
+            asked["query"] = _read_query(request, self.query)
+        given = self.handle(farm, **asked)
+        if inspect.isawaitable(given):
+            given = await given
+        farm.keeper.nudge()
+        return _send(request, given)
+
+
+ROUTES: list[Route] = []
+
+
+def route(method: str, path: str, **facts: Any) -> Callable[[F], F]:
+    """Register a function; ``facts`` are those of a :class:`Route`."""
+
+    def register(handle: F) -> F:
+        ROUTES.append(Route(method, path, handle, **facts))
+        return handle
+
+    return register
+
+
+def _read_body(request: IRequest, kind: Any) -> Any:
+    if getattr(request, "too_large", False):
+        raise Rejected(413, "the body is too large")
+    try:
+        raw = msgspec.json.decode(request.content.read() or b"{}")
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as why:
+        raise Rejected(400, f"the body is no JSON: {why}") from why
+    if kind is dict:
+        return raw
+    try:
+        return decode_alone(raw, kind)
+    except ConfigError as why:
+        raise Rejected(422, str(why)) from why
+
+
+def _read_query(request: IRequest, kind: type[S]) -> S:
+    given = dict(parse_qsl(request.uri.partition(b"?")[2].decode("utf-8", "replace"), keep_blank_values=True))
+    fields = {each.name: each.type for each in msgspec.structs.fields(kind)}
+    read = {}
+    for key, text in given.items():
+        if key not in fields:
+            raise Rejected(422, f"{key}: unknown key (there are: {', '.join(fields)})")
+        try:
+            read[key] = msgspec.convert(text, fields[key], strict=False)
+        except msgspec.ValidationError as why:
+            what = str(why).replace("`", "").replace(" | null", "")
+            raise Rejected(422, f"{key}: {what[0].lower()}{what[1:]}") from why
+    return kind(**read)
+
+
+def _send(request: IRequest, given: Any) -> bytes | IResource:
+    if IResource.providedBy(given):
+        resource: IResource = given
+        return resource
+    if isinstance(given, Raw):
+        return _write(request, given.content, given.media_type, 200)
+    if isinstance(given, WithStatus):
+        return answer(request, given.body, given.status)
+    return answer(request, Done() if given is None else given)
+
+
+def answer(request: IRequest, body: object, status: int = 200) -> bytes:
+    """Answer in JSON."""
+    return _write(request, msgspec.json.encode(body), "application/json", status)
+
+
+def _write(request: IRequest, content: bytes, media_type: str, status: int) -> bytes:
+    request.setResponseCode(status)
+    request.setHeader(b"content-type", media_type.encode())
+    request.setHeader(b"content-length", str(len(content)).encode())
+    return content

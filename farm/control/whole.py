@@ -1,0 +1,43 @@
+"""The farm as a whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from farm.control.bodies import Done, FarmState, ResetBody
+from farm.control.instances import state_of
+from farm.control.routing import route
+
+if TYPE_CHECKING:
+    from farm.service import Farm
+
+__all__: list[str] = []
+
+
+@route("GET", "/healthz", answer=Done)
+def healthz(_farm: Farm) -> None:
+    """Say that the farm serves."""
+
+
+@route("GET", "/api/farm", answer=FarmState)
+def get_farm(farm: Farm) -> FarmState:
+    """Say where everything is and how it goes."""
+    settings = farm.config.farm
+    return FarmState(
+        control=farm.control.url,
+        seed=settings.seed or 0,
+        clock=settings.clock,
+        speed=farm.time.speed,
+        at_ms=farm.time.now_ms(),
+        instances={name: state_of(farm, name) for name in farm.backends},
+    )
+
+
+@route("POST", "/api/reset", body=ResetBody, answer=Done)
+def reset(farm: Farm, body: ResetBody) -> None:
+    """Make all instances forget queue, running job, history, cache and uploads, and go on where they were paused.
+
+    Settings stay as they are, and a stopped instance stays stopped.
+    """
+    for backend in farm.backends.values():
+        backend.reset(files=body.files)

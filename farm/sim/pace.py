@@ -1,0 +1,75 @@
+"""How long each thing of one job takes: what the settings say, chance, and the load of the moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from .machine import Machine
+from .memory import ModelFile
+from .nodes import Outcome
+from .spans import Span
+from .values import AVLatent, Latent
+
+__all__ = ["REFERENCE_PIXELS", "Pace", "draw_ms"]
+
+REFERENCE_PIXELS = 512 * 512    # a step's duration is written down for one picture of this size
+_GB = 1024**3
+
+
+@dataclass(frozen=True)
+class Pace:
+    """One job's durations.
+
+    The settings are read at each question, so that a change takes effect at the next step.
+
+    :ivar chance: the job's own stream, so that no job shifts the draws of another.
+    """
+
+    machine: Machine
+    chance: Random
+
+    @classmethod
+    def of_job(cls, machine: Machine, prompt_id: str) -> Pace:
+        """The durations of one job."""
+        return cls(machine, machine.seeds.of("timing").stream(prompt_id))
+
+    def node_ms(self, class_type: str) -> int:
+        """A node, its steps, models and pictures apart."""
+        return self._draw_ms(self.machine.settings.timing.node_span(class_type))
+
+    def step_ms(self, outcome: Outcome) -> int:
+        """One sampling step, in proportion to what is sampled."""
+        return self._draw_ms(self.machine.settings.timing.step, _pixels(outcome) / REFERENCE_PIXELS)
+
+    def save_ms(self, files: int) -> int:
+        """So many pictures written, one after another."""
+        return sum(self._draw_ms(self.machine.settings.timing.save) for _ in range(files))
+
+    def load_ms(self, file: ModelFile) -> int:
+        """A model's way into memory."""
+        return self._draw_ms(self.machine.settings.timing.load_per_gb, file.size_bytes / _GB)
+
+    def unload_ms(self) -> int:
+        """A model's way out of memory."""
+        return self._draw_ms(self.machine.settings.timing.unload)
+
+    def _draw_ms(self, span: Span, times: float = 1.0) -> int:
+        slowed = 1 + self.machine.settings.timing.under_load * self.machine.waiting
+        return draw_ms(span, self.machine.settings.timing.jitter, self.chance, times * slowed)
+
+
+def draw_ms(span: Span, jitter: float, chance: Random, times: float = 1.0) -> int:
+    """One duration, in whole milliseconds: ``times`` the span's, off by at most ``jitter`` as a share."""
+    drawn_ms = span.draw_ms(chance) * times
+    if jitter:
+        drawn_ms *= 1 + chance.uniform(-jitter, jitter)
+    return max(0, round(drawn_ms))
+
+
+def _pixels(outcome: Outcome) -> int:
+    """What a sampler works on; the reference where that is no picture."""
+    latent = outcome.latent.video if isinstance(outcome.latent, AVLatent) else outcome.latent
+    if not isinstance(latent, Latent):
+        return REFERENCE_PIXELS
+    return latent.width * latent.height * latent.count * latent.steps

@@ -1,0 +1,111 @@
+"""How does plain, synchronous code steer a farm?
+
+Every call blocks until the farm has answered::
+
+    control = SyncFarmControl(farm.control_url)
+    control.advance("10s")                                  # clock = "virtual"
+    control.change("gpu-1", timing={"step": "2s"})
+    control.wait(finished=20)
+
+In Twisted: :class:`farm.control_client.FarmControl`, with the same methods.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from farm import control_calls as calls
+from farm.control.bodies import ClockState, FarmState, InstanceDetail, InstanceState, WaitState
+from farm.refused import Refused
+from farm.sync_client import ask
+
+__all__ = ["SyncFarmControl"]
+
+A = TypeVar("A")
+
+
+class SyncFarmControl:
+    """A client of a farm's control server.
+
+    Every method raises :class:`~farm.refused.Refused` where the farm says no (nothing has changed then), and
+    ``OSError`` where it does not answer.  Durations are written as in the configuration (``"10s"``), or are seconds.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url.rstrip("/")
+
+    def state(self) -> FarmState:
+        """Where everything is and how it goes."""
+        return self._ask(calls.farm_state())
+
+    def instance(self, name: str) -> InstanceDetail:
+        """How one instance goes, with its settings."""
+        return self._ask(calls.instance(name))
+
+    def change(self, name: str, **settings: Any) -> InstanceDetail:
+        """Change settings while an instance runs; one bad key, and nothing changes."""
+        return self._ask(calls.change(name, settings))
+
+    def stop(self, name: str) -> InstanceState:
+        """Close an instance's port and hang up."""
+        return self._ask(calls.instance_do(name, "stop"))
+
+    def start(self, name: str) -> InstanceState:
+        """Let a stopped instance listen again, at the same port."""
+        return self._ask(calls.instance_do(name, "start"))
+
+    def pause(self, name: str) -> InstanceState:
+        """Let an instance's worker take no further step."""
+        return self._ask(calls.instance_do(name, "pause"))
+
+    def resume(self, name: str) -> InstanceState:
+        """Let it go on."""
+        return self._ask(calls.instance_do(name, "resume"))
+
+    def reset(self, name: str | None = None, *, files: bool = False) -> None:
+        """Empty queue, history, cache and uploads of one instance, or of all."""
+        self._ask(calls.reset(name, files=files))
+
+    def clock(self) -> ClockState:
+        """How time passes, and what moment it is."""
+        return self._ask(calls.clock())
+
+    def advance(self, duration: str | float) -> ClockState:
+        """Move a virtual clock; all that was due has happened when this returns."""
+        return self._ask(calls.advance(duration))
+
+    def run_until_idle(self, limit: str | float | None = None) -> ClockState:
+        """Move a virtual clock until nothing is due, but not farther than ``limit`` (a day)."""
+        return self._ask(calls.run_until_idle(limit))
+
+    def auto(self, on: bool = True, quiet: str | float | None = None) -> ClockState:
+        """Let a virtual clock jump to what is due next whenever the sockets were ``quiet`` for so long (5 ms)."""
+        return self._ask(calls.auto(on=on, quiet=quiet))
+
+    def speed(self, speed: float) -> ClockState:
+        """Let real time pass so many times as fast."""
+        return self._ask(calls.pass_time(speed=speed))
+
+    def freeze(self, frozen: bool = True) -> ClockState:
+        """Let simulated time stand still on a real clock, or go on."""
+        return self._ask(calls.pass_time(freeze=frozen))
+
+    def wait(self, *, timeout_s: float = 30.0, **condition: Any) -> WaitState:
+        """Block until ``idle=True``, ``running=n``, ``finished=n`` or ``event={...}`` is so.
+
+        ``instance="gpu-1"`` looks at that one only; ``since=seq`` counts later events only.
+
+        :raises TimeoutError: where it is not so in time; says what there was to see instead.
+        """
+        try:
+            return self._ask(calls.wait(timeout_s, condition))
+        except Refused as why:
+            raise calls.as_timeout(why) from None
+
+    def log(self, **wanted: Any) -> list[dict[str, Any]]:
+        """The events of the log, filtered by ``instance``, ``kind``, ``prompt_id``, ``since``, ``limit``."""
+        call = calls.log(wanted)
+        return calls.read_log(ask(call.method, self.base_url + call.path, timeout_s=call.timeout_s))
+
+    def _ask(self, call: calls.Call[A]) -> A:
+        return call.read(ask(call.method, self.base_url + call.path, call.body, call.timeout_s))
