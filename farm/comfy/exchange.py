@@ -81,7 +81,8 @@ def send(request: IRequest, reply: Answer) -> bytes:
         forget_origin(request)
     for name, value in (*cache_headers(request.path, reply), *reply.headers):
         request.setHeader(name.encode(), value.encode("utf-8", "surrogateescape"))
-    request.setHeader(b"content-length", str(len(reply.body)).encode())
+    if reply.status != 304:     # which has no length, as it has no body of its own
+        request.setHeader(b"content-length", str(len(reply.body)).encode())
     return reply.body
 
 

@@ -24,15 +24,18 @@ class Pace:
     The settings are read at each question, so that a change takes effect at the next step.
 
     :ivar chance: the job's own stream, so that no job shifts the draws of another.
+    :ivar load_chance: another for its models: whether one was there already must not shift the rest.
     """
 
     machine: Machine
     chance: Random
+    load_chance: Random
 
     @classmethod
     def of_job(cls, machine: Machine, prompt_id: str) -> Pace:
         """The durations of one job."""
-        return cls(machine, machine.seeds.of("timing").stream(prompt_id))
+        seeds = machine.seeds.of("timing")
+        return cls(machine, seeds.stream(prompt_id), seeds.of("models").stream(prompt_id))
 
     def node_ms(self, class_type: str) -> int:
         """A node, its steps, models and pictures apart."""
@@ -48,15 +51,16 @@ class Pace:
 
     def load_ms(self, file: ModelFile) -> int:
         """A model's way into memory."""
-        return self._draw_ms(self.machine.settings.timing.load_per_gb, file.size_bytes / _GB)
+        per_gb = self.machine.settings.timing.load_per_gb
+        return self._draw_ms(per_gb, file.size_bytes / _GB, chance=self.load_chance)
 
     def unload_ms(self) -> int:
         """A model's way out of memory."""
-        return self._draw_ms(self.machine.settings.timing.unload)
+        return self._draw_ms(self.machine.settings.timing.unload, chance=self.load_chance)
 
-    def _draw_ms(self, span: Span, times: float = 1.0) -> int:
+    def _draw_ms(self, span: Span, times: float = 1.0, chance: Random | None = None) -> int:
         slowed = 1 + self.machine.settings.timing.under_load * self.machine.waiting
-        return draw_ms(span, self.machine.settings.timing.jitter, self.chance, times * slowed)
+        return draw_ms(span, self.machine.settings.timing.jitter, chance or self.chance, times * slowed)
 
 
 def draw_ms(span: Span, jitter: float, chance: Random, times: float = 1.0) -> int:

@@ -36,7 +36,7 @@ class Saver:
     def write(self, save: Save) -> list[dict[str, Any]]:
         """Write the files, and say how the node shows them.
 
-        :raises NodeError: where they would lie outside their folder.
+        :raises NodeError: where they would lie outside their folder, or cannot be written.
         """
         if self.is_static:
             return [{"filename": self.machine.static_name, "subfolder": "", "type": "output"}]

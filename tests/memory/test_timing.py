@@ -1,11 +1,12 @@
 """Unequal machines, from outside."""
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from farm.sim.events import Finished, ModelLoaded, ModelUnloaded
+from farm.sim.events import Finished, ModelLoaded, ModelUnloaded, Progressed
 from farm.testing import MemoryFarm
 from farm.workflows import text_to_image
 
@@ -144,6 +145,19 @@ def test_waiting_jobs_slow_the_running_one(memory_farm: Start) -> None:
         post(farm, text_to_image(seed))
     farm.advance(10)
     assert [event.at_ms for event in farm.farm.log.of(Finished)] == [15 + 19 * 18, 357 + 20 * 16, 677 + 20 * 15]
+
+
+def test_a_model_that_is_there_already_does_not_shift_the_other_times(memory_farm: Start) -> None:
+    """Cold and warm differ by the load alone, also where chance has its part in both."""
+    spans = []
+    for warm in ([], ["sdxl.safetensors"]):
+        farm = memory_farm({"instance": [gpu(warm=warm, timing={"load_per_gb": "1s", "jitter": 0.3})]})
+        run(farm, workflow("sdxl.safetensors"))
+        events = [event for event in farm.farm.log.events if isinstance(event, Finished | Progressed)]
+        spans.append([after.at_ms - before.at_ms for before, after in pairwise(events)])
+    cold, warm_spans = spans
+    assert cold == warm_spans
+    assert len(set(cold)) > 5
 
 
 def test_jitter_varies_the_jobs_but_not_the_next_run(memory_farm: Start) -> None:
