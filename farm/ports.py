@@ -102,6 +102,9 @@ class MemoryPort:
 
     def listen(self, factory: IProtocolFactory) -> IListeningPort:
         """See :class:`BoundPort`."""
+        # Twisted's memory reactor never forgets a port that was closed: clients would still find it there.
+        servers = self.reactor.tcpServers
+        servers[:] = [server for server in servers if server[0] != self.number]
         port: IListeningPort = self.reactor.listenTCP(self.number, factory)
         return port
 

@@ -17,13 +17,14 @@ from twisted.application.service import MultiService
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from farm.backend import Backend, Surroundings
+from farm.backend import Backend
 from farm.clock import EPOCH_UNIX_MS, SimulatedTime, VirtualClock
 from farm.comfy.pictures import Painter, UnreadablePicture, read_picture
 from farm.config import ConfigError, FarmConfig, InstanceConfig
 from farm.control.service import ControlServer
 from farm.data import DEFAULT_PICTURE, default_picture
 from farm.equipment import Stock, check_equipment
+from farm.home import Surroundings
 from farm.ledger.log import Log
 from farm.log_file import LogFile
 from farm.ports import Bind, BoundPort, PortTaken
@@ -146,7 +147,7 @@ class Farm(MultiService):
         )
         for config, port in zip(self.config.instance, ports[1:], strict=True):
             name = Path(config.input).name if config.input else DEFAULT_PICTURE
-            backend = Backend(config, around, port, self.painters[config.input], name)
+            backend = Backend.of(config, around, port, self.painters[config.input], name)
             backend.setServiceParent(self)
             self.backends[config.name] = backend
         self.control = ControlServer(self, ports[0])

@@ -52,9 +52,14 @@ ROOMS: dict[str, set[str]] = {
     "farm.comfy": {"farm.alarm", "farm.comfy.site", "farm.config", "farm.data", "farm.driver", "farm.sim"},
     "farm.comfy.routes": {"farm.comfy", "farm.data", "farm.sim"},
     # Living things.
+    "farm.home": {"farm.clock", "farm.comfy", "farm.config", "farm.equipment", "farm.ledger", "farm.ports", "farm.sim"},
+    "farm.epoch": {
+        *("farm.alarm", "farm.comfy", "farm.comfy.routes", "farm.comfy.site", "farm.config", "farm.driver"),
+        *("farm.home", "farm.ports", "farm.sim"),
+    },
     "farm.backend": {
-        *("farm.alarm", "farm.changes", "farm.clock", "farm.comfy", "farm.comfy.routes", "farm.comfy.site"),
-        *("farm.config", "farm.driver", "farm.equipment", "farm.ledger", "farm.ports", "farm.sim"),
+        *("farm.changes", "farm.comfy", "farm.comfy.site", "farm.config", "farm.driver", "farm.epoch", "farm.home"),
+        *("farm.ports", "farm.sim"),
     },
     "farm.control.bodies": {"farm.sim"},
     "farm.control": {
@@ -63,7 +68,7 @@ ROOMS: dict[str, set[str]] = {
     },
     "farm.service": {
         *("farm.backend", "farm.clock", "farm.comfy", "farm.config", "farm.control", "farm.data", "farm.equipment"),
-        *("farm.ledger", "farm.log_file", "farm.ports", "farm.sim", "farm.tally", "farm.timekeeper"),
+        *("farm.home", "farm.ledger", "farm.log_file", "farm.ports", "farm.sim", "farm.tally", "farm.timekeeper"),
     },
     # What steers a farm from outside.
     "farm.control_calls": {"farm.control.bodies", "farm.refused"},
@@ -112,7 +117,9 @@ OUTSIDE: dict[str, set[str]] = {
     "farm.comfy.site": {"twisted"},
     "farm.comfy": {"PIL", "klein", "multipart", "twisted", "werkzeug", "wsproto", "zope"},
     "farm.comfy.routes": {"twisted", "werkzeug"},
-    "farm.backend": {"klein", "twisted"},
+    "farm.home": {"twisted"},
+    "farm.epoch": {"klein", "twisted"},
+    "farm.backend": {"twisted"},
     "farm.control.bodies": {"msgspec"},
     "farm.control_calls": {"msgspec"},
     "farm.control_client": {"treq", "twisted"},

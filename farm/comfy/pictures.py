@@ -16,7 +16,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from farm.sim.files import Written
 from farm.sim.values import Picture
 
-from . import png, webp
+from . import other_files, png, webp
+from .other_files import STAMP_KEYWORD
 from .shelf import Shelf
 
 __all__ = ["Find", "Painter", "UnreadablePicture", "nowhere", "open_picture", "picture_size", "read_picture"]
@@ -24,7 +25,7 @@ __all__ = ["Find", "Painter", "UnreadablePicture", "nowhere", "open_picture", "p
 Find = Callable[[str], bytes | None]
 """Gives the bytes of an uploaded file by its digest, or ``None`` where nobody has it."""
 
-STAMP_KEYWORD = "comfyfarm"
+_AS_PNG = frozenset({".png", ".apng", ".gif", ".bmp", ".tif", ".tiff", ".avif"})    # nodes write the first only
 
 _PREVIEW_SIDE = 512
 _FRAME_MS = 167         # ComfyUI's own default, 6 frames a second: nobody tells us another
@@ -107,7 +108,7 @@ class Painter:
         return picture_size(BytesIO(self.input_picture)) or (512, 512)
 
     def paint(self, name: str, written: Written, find: Find = nowhere) -> bytes:
-        """The bytes of a new file: WebP or JPEG where its name says so, else PNG.
+        """The bytes of a new file: WebP or JPEG where its name says so, PNG for other pictures, else no picture.
 
         :param find: where the pixels of an uploaded file are; without them it is the input picture.
         """
@@ -116,7 +117,7 @@ class Painter:
             return self._webp(written, find)
         if suffix in (".jpg", ".jpeg"):
             return self._jpeg(written, find)
-        return self._png(written, find)
+        return self._png(written, find) if suffix in _AS_PNG else other_files.content(suffix, written)
 
     def preview_jpeg(self, width: int, height: int) -> bytes:
         """What a sampler shows while it works: the input picture, its longer side at most 512 pixels."""

@@ -58,6 +58,20 @@ def test_a_list_of_uploads_is_live() -> None:
     assert options(each.entry("LoadImage"), "image") == ["A.JPG", "b.png"]
 
 
+def test_a_list_that_the_page_fetches_itself_is_not_in_the_catalogue() -> None:
+    """``LoadImageOutput`` asks another route for its files; any name passes the check of its list."""
+    files = MemoryFiles({Place("output", "", "b.png"): (8, 8)})
+    entry = catalogue(files).entry("LoadImageOutput")
+    assert entry == recorded_entry("LoadImageOutput")
+    assert options(entry, "image") is None
+
+
+def recorded_entry(class_type: str) -> dict[str, Any]:
+    """As the data file has it, completed."""
+    whole: dict[str, Any] = json.loads(recorded().json_entries[class_type])
+    return whole
+
+
 def test_object_info_is_the_entries_of_all_node_types_as_json() -> None:
     """In the recorded order, and the same as each entry asked alone."""
     files = MemoryFiles({Place("input", "", "b.png"): (8, 8)})

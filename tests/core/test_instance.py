@@ -492,6 +492,24 @@ def test_pictures_for_looking_at_are_temporary() -> None:
     assert [name[18:] for name in names["ram"]] == ["_00001_.png", "_00002_.png"]
 
 
+def test_an_animation_is_one_file_and_takes_the_time_of_one() -> None:
+    """While a batch is as many files, and as many times."""
+    prompt = picture(batch_size=5)
+    movie = {"images": ["1", 0], "filename_prefix": "walk", "fps": 6.0, "lossless": True, "quality": 80}
+    prompt["2"] = {"class_type": "SaveAnimatedWEBP", "inputs": {**movie, "method": "default"}}
+    for mode, names in (("dynamic", ["output/walk_00001_.webp"]), ("static", [])):
+        story = tell(Settings(mode=mode))  # type: ignore[arg-type]
+        prompt_id = story.post(prompt)
+        assert story.run() == 16
+        assert story.names() == names
+        shown = story.entry(prompt_id)["outputs"]["2"]
+        assert (len(shown["images"]), list(shown["animated"])) == (1, [True])
+    story = tell()
+    story.post(picture(batch_size=5))
+    assert story.run() == 56
+    assert {each.picture.count for each in story.files.written.values()} == {1}
+
+
 def test_one_node_can_stand_for_all_outputs() -> None:
     """``output_node``, for suites written against hand-made mocks."""
     prompt = sampling() | {"10": {"class_type": "PreviewImage", "inputs": {"images": ["8", 0]}}}

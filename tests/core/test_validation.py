@@ -407,6 +407,20 @@ def test_inputs_that_grow_on_the_page_are_left_alone(class_type: str, inputs: di
     assert validate(prompt, None, catalogue()).outputs == ("4",)
 
 
+def test_choices_of_new_nodes_are_checked_like_those_of_old_ones() -> None:
+    """``["COMBO", {"options": [...]}]``: the error repeats the pair as it is declared."""
+    prompt = {
+        "1": picture()["1"],
+        "3": node("ImageStitch", image1=["1", 0], direction="around", match_image_size=True, spacing_width=0),
+        "4": node("PreviewImage", images=["3", 0]),
+    }
+    prompt["3"]["inputs"]["spacing_color"] = "white"
+    (found,) = refusal(prompt)["node_errors"]["3"]["errors"]
+    assert found["details"] == "direction: 'around' not in ['right', 'down', 'left', 'up']"
+    kind, config = found["extra_info"]["input_config"]
+    assert (kind, config["options"]) == ("COMBO", ["right", "down", "left", "up"])
+
+
 def test_a_file_is_looked_for_in_the_folder_that_its_name_says() -> None:
     """``cat.png`` is an upload, ``cat.png [output]`` a result."""
     files = MemoryFiles({Place("input", "", "cat.png"): (8, 8), Place("output", "sub", "dog.png"): (8, 8)})

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
+from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 
 from farm.memory_client import Reply
@@ -224,6 +225,17 @@ def test_a_body_in_pieces_is_as_good_as_a_whole_one(memory_farm: Start) -> None:
     assert gpu.ask("GET", "/prompt").json() == {"exec_info": {"queue_remaining": 1}}
 
 
+def test_the_person_who_runs_the_farm_is_advised_once(memory_farm: Start) -> None:
+    """What to do about node types that nobody knows; other refusals are the client's business."""
+    gpu = gpu_of(memory_farm)
+    with capturedLogs() as said:
+        gpu.ask("POST", "/prompt", json={})
+        for name in ("MyNode", "OtherNode"):
+            gpu.ask("POST", "/prompt", json={"prompt": {"1": {"class_type": name, "inputs": {}}}})
+    (advice,) = [event for event in said if "validation" in event["log_format"]]
+    assert (advice["name"], advice["class_type"]) == ("gpu", "MyNode")
+
+
 # The queue.
 
 
@@ -347,6 +359,20 @@ def test_what_was_forgotten_before_a_mistake_is_told(memory_farm: Start) -> None
     assert gpu.ask("POST", "/history", json={"delete": [first, ["x"], second]}).status == 500
     assert list(gpu.ask("GET", "/history").json()) == [second]
     assert [each.prompt_ids for each in farm.farm.log.of(HistoryDeleted)] == [(first,)]
+
+
+def test_jobs_are_listed_as_asked(memory_farm: Start) -> None:
+    """What is asked wrongly is a 400 in words, what is not there a 404."""
+    gpu = gpu_of(memory_farm)
+    first, second, third = ended(gpu, 3)
+    listed = gpu.ask("GET", "/api/jobs?limit=2&sort_order=asc").json()
+    assert [job["id"] for job in listed["jobs"]] == [first, second]
+    assert listed["pagination"] == {"offset": 0, "limit": 2, "total": 3, "has_more": True}
+    assert gpu.ask("GET", f"/api/jobs/{third}").json()["status"] == "completed"
+    refused = gpu.ask("GET", "/api/jobs?limit=x")
+    assert (refused.status, refused.json()) == (400, {"error": "limit must be an integer"})
+    unknown = gpu.ask("GET", "/api/jobs/nope")
+    assert (unknown.status, unknown.json()) == (404, {"error": "Job not found"})
 
 
 # Stopping and freeing.

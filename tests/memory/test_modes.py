@@ -202,7 +202,7 @@ def test_no_two_pictures_of_a_farm_are_the_same_bytes(memory_farm: Start) -> Non
 
 
 def test_what_is_no_picture_is_a_file_that_says_where_it_comes_from(memory_farm: Start) -> None:
-    """A sound: nobody knows its bytes, but there is one file for each, and it is served."""
+    """A sound: there is one file for each of a batch, and it is served."""
     _, gpu = start(memory_farm, mode="dynamic")
     sound = {"class_type": "EmptyLatentAudio", "inputs": {"seconds": 1.0, "batch_size": 2}}
     loader = {"class_type": "VAELoader", "inputs": {"vae_name": "any.safetensors"}}
@@ -214,6 +214,64 @@ def test_what_is_no_picture_is_a_file_that_says_where_it_comes_from(memory_farm:
     assert [file["filename"] for file in files] == ["hum_00001_.flac", "hum_00002_.flac"]
     for index, file in enumerate(files):
         assert f'"node": "4", "index": {index}'.encode() in view(gpu, file)
+
+
+def saved(kind: str, value: Any, name: str, **more: Any) -> dict[str, Any]:
+    return {"class_type": kind, "inputs": {name: value, "filename_prefix": f"{kind}/x", **more}}
+
+
+NO_PICTURES: dict[str, Any] = {
+    "1": {"class_type": "EmptyAudio", "inputs": {"duration": 1.0, "sample_rate": 44100, "channels": 2}},
+    "2": {"class_type": "EmptyImage", "inputs": {"width": 96, "height": 64, "batch_size": 3, "color": 0}},
+    "3": {"class_type": "EmptyLatentImage", "inputs": {"width": 64, "height": 64, "batch_size": 1}},
+    "4": {"class_type": "VoxelToMeshBasic", "inputs": {"voxel": "any", "threshold": 0.6}},
+    "5": {"class_type": "CreateVideo", "inputs": {"images": ["2", 0], "fps": 24.0}},
+    "10": saved("SaveAudio", ["1", 0], "audio"),
+    "11": saved("SaveAudioMP3", ["1", 0], "audio", quality="V0"),
+    "12": saved("SaveAudioOpus", ["1", 0], "audio", quality="128k"),
+    "13": saved("SaveLatent", ["3", 0], "samples"),
+    "14": saved("SaveSVGNode", "any", "svg"),
+    "15": saved("SaveGLB", ["4", 0], "mesh"),
+    "16": saved("SaveVideo", ["5", 0], "video", format="auto", codec="auto"),
+    "17": saved("SaveWEBM", ["2", 0], "images", codec="vp9", fps=24.0, crf=32.0),
+}
+
+# The node's key for its files, their suffix, what they begin with, and from which byte on.
+BEGINNINGS = {
+    "10": ("audio", ".flac", b"fLaC", 0),
+    "11": ("audio", ".mp3", b"ID3", 0),
+    "12": ("audio", ".opus", b"OggS", 0),
+    "13": ("latents", ".latent", b'{"__metadata__"', 8),
+    "14": ("images", ".svg", b"<?xml", 0),
+    "15": ("3d", ".glb", b"glTF", 0),
+    "16": ("images", ".mp4", b"ftyp", 4),
+    "17": ("images", ".webm", b"\x1a\x45\xdf\xa3", 0),
+}
+
+
+def test_what_is_no_picture_is_written_in_the_format_of_its_name(memory_farm: Start) -> None:
+    """And served as it was written, with the proof of its origin in it."""
+    _, gpu = start(memory_farm, mode="dynamic")
+    entry = job(gpu, NO_PICTURES)
+    assert entry["status"]["completed"]
+    assert set(entry["outputs"]) == set(BEGINNINGS)
+    for node, (key, suffix, beginning, at) in BEGINNINGS.items():
+        (file,) = entry["outputs"][node][key]
+        content = view(gpu, file)
+        assert file["filename"] == f"x_00001_{suffix}"
+        assert content[at:].startswith(beginning)
+        assert b"comfyfarm" in content
+        assert entry["prompt"][1].encode() in content
+
+
+def test_static_mode_writes_no_such_file(memory_farm: Start) -> None:
+    """The one picture stands for everything."""
+    _, gpu = start(memory_farm)
+    before = everything(gpu)
+    entry = job(gpu, NO_PICTURES)
+    assert entry["status"]["completed"]
+    assert all(entry["outputs"][node][key] == [KERNIE] for node, (key, *_) in BEGINNINGS.items())
+    assert everything(gpu) == before
 
 
 def test_pictures_for_looking_at_go_to_temp(memory_farm: Start) -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from farm.memory_client import Listener
-from farm.sim.events import FrameSent, SocketClosed, SocketOpened
+from farm.sim.events import FrameSent, SocketClosed, SocketOpened, TextSent
 from farm.testing import MemoryFarm, MemoryInstance
 from farm.workflows import text_to_image
 
@@ -363,6 +363,11 @@ def test_steps_that_are_a_small_share_are_held_back(memory_farm: Start) -> None:
     assert told[-1] == 500
 
 
+def test_steps_that_are_just_half_a_percent_are_told(memory_farm: Start) -> None:
+    farm, gpu = start(memory_farm, timing={"step": "100ms"})
+    assert told_steps(farm, gpu, prompt=text_to_image(steps=200)) == [*range(1, 201)]
+
+
 def test_each_progress_comes_right_after_a_progress_state_of_the_same_value(memory_farm: Start) -> None:
     farm, gpu = start(memory_farm)
     me = gpu.listen("me")
@@ -406,6 +411,9 @@ def test_an_interrupted_job_says_where_it_stopped(memory_farm: Start) -> None:
         "node_type": "KSampler",
     }
     assert data["executed"] == ["4", "5", "7", "6"]
+    entry = gpu.ask("GET", f"/history/{prompt_id}").json()[prompt_id]
+    assert entry["status"]["messages"][-1] == ["execution_interrupted", data]
+    assert data["timestamp"] == 1_700_000_000_105       # five nodes (the sampler is one), and six steps
 
 
 def test_a_cached_run_shows_its_outputs_again(memory_farm: Start) -> None:
@@ -502,6 +510,17 @@ def test_pictures_sent_instead_of_saved_are_png(memory_farm: Start) -> None:
     assert "executed" not in me.types()
     assert gpu.ask("GET", f"/history/{prompt_id}").json()[prompt_id]["outputs"] == {}
     assert list(gpu.backend.disk.output_dir.iterdir()) == []
+
+
+def test_a_text_that_a_node_shows_goes_to_every_socket(memory_farm: Start) -> None:
+    """Whoever submitted the job: ComfyUI's nodes do not say for whom it is."""
+    farm, gpu = start(memory_farm)
+    listeners = [gpu.listen("me"), gpu.listen("other")]
+    gpu.backend.publish(TextSent(at_ms=0, prompt_id="p", node="nöde", text="a text ä"))
+    farm.advance(0)
+    node = "nöde".encode()
+    frame = b"\0\0\0\3" + b"\0\0\0\5" + node + "a text ä".encode()
+    assert [pictures(each) for each in listeners] == [[frame], [frame]]
 
 
 # What the log says of it.

@@ -1,0 +1,59 @@
+"""What clients do to an instance, besides submitting jobs."""
+
+from __future__ import annotations
+
+from farm.sim.files import Folder
+
+from .base import Event
+
+__all__ = ["Freed", "HistoryDeleted", "InterruptAsked", "QueueCleared", "QueueDeleted", "Uploaded"]
+
+
+class QueueCleared(Event, frozen=True, kw_only=True):
+    """All waiting jobs were taken out of the queue."""
+
+    prompt_ids: tuple[str, ...]
+    queue_remaining: int
+
+
+class QueueDeleted(Event, frozen=True, kw_only=True):
+    """One waiting job was taken out of the queue.
+
+    :ivar last: it was the last one waiting (ComfyUI then tells its clients twice).
+    """
+
+    prompt_id: str
+    queue_remaining: int
+    last: bool
+
+
+class InterruptAsked(Event, frozen=True, kw_only=True):
+    """A client asked to stop the running job.
+
+    :ivar prompt_id: the one it meant, or ``None`` for whichever runs.
+    :ivar hit: the job that will stop, or ``None``.
+    """
+
+    prompt_id: str | None
+    hit: str | None
+
+
+class HistoryDeleted(Event, frozen=True, kw_only=True):
+    """History entries were removed by a client."""
+
+    prompt_ids: tuple[str, ...]
+
+
+class Freed(Event, frozen=True, kw_only=True):
+    """A client asked for memory back."""
+
+    unload_models: bool
+    free_memory: bool
+
+
+class Uploaded(Event, frozen=True, kw_only=True):
+    """A file came in."""
+
+    folder: Folder
+    subfolder: str
+    name: str
