@@ -170,7 +170,11 @@ class Farm(MultiService):
 
     def _remove_temporary(self) -> None:
         temporary = getattr(self, "_temporary", None)
-        if temporary is not None and not any(each.keep_outputs for each in self.config.instance):
+        configs = [backend.config for backend in self.backends.values()]
+        kept = [each.name for each in configs if each.keep_outputs and each.output_dir is None]
+        if temporary is not None and kept:
+            self.logger.info("the files of {names} stay in {path}", names=", ".join(kept), path=temporary)
+        elif temporary is not None:
             shutil.rmtree(temporary, ignore_errors=True)
 
     def catch_up(self) -> None:

@@ -66,6 +66,7 @@ class Execution:
     machine: Machine
     entry: Entry = field(init=False)
     node: str | None = None
+    _has_run: bool = False
     _executed: list[str] = field(default_factory=list)
     _results: dict[str, Result] = field(default_factory=dict)
 
@@ -120,7 +121,9 @@ class Execution:
         class_type = self._class_type(node)
         self._tell(NodeStarted, node=node, class_type=class_type)
         self._look_for_interrupt()
-        self.machine.cache.begin_node(self._keys.values())
+        if not self._has_run:       # once is enough: what comes later belongs to this job
+            self.machine.cache.begin_node(self._keys.values())
+            self._has_run = True
         yield from self._load_models(node)
         outcome = run(self._call(node))
         yield self._pace.node_ms(class_type)

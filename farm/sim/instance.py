@@ -27,7 +27,16 @@ from .history import Entry, History
 from .machine import Machine
 from .queue import Job, Queue
 from .seeds import new_uuid
-from .submission import Sender, given_number, job_name, make_extra_data, read_prompt, read_prompt_id, read_targets
+from .submission import (
+    Sender,
+    given_number,
+    job_name,
+    make_extra_data,
+    read_prompt,
+    read_prompt_id,
+    read_targets,
+    require_prompt,
+)
 from .validation import validate
 
 __all__ = ["Acceptance", "Instance"]
@@ -180,8 +189,9 @@ class Instance:
         number = given_number(body)
         if number is None:
             number = self._next_number(front="front" in body and body["front"])
-        prompt = read_prompt(body)
+        require_prompt(body)
         prompt_id = read_prompt_id(body) or str(new_uuid(self.ids))
+        prompt = read_prompt(body)
         name = job_name(body, sender)
         verdict = validate(prompt, read_targets(body), self.machine.catalogue)
         extra_data = make_extra_data(body, sender, self.machine.now_unix_ms)

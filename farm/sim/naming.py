@@ -74,6 +74,13 @@ class Namer:
             self._temp_prefixes[key] = f"ComfyUI_temp_{drawn}"
         return self._temp_prefixes[key]
 
+    def check(self, save: Save, prefix: str, unix_ms: int) -> None:
+        """Look at a prefix under which nothing will be written.
+
+        :raises NodeError: where it leads out of the folder.
+        """
+        _split(prefix, save, unix_ms)
+
     def write(self, save: Save, prefix: str, parts: list[Written], prompt_id: str, unix_ms: int) -> list[Place]:
         """Write the files of one output, each under a new name.
 

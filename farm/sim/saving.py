@@ -38,13 +38,13 @@ class Saver:
 
         :raises NodeError: where they would lie outside their folder, or cannot be written.
         """
-        if self.is_static:
-            return [{"filename": self.machine.static_name, "subfolder": "", "type": "output"}]
-        prefix = save.prefix
-        if prefix is None:
-            prefix = self.machine.namer.temp_prefix(self.node, self.class_type)
-        shown = []
         now_ms = self.machine.now_unix_ms
+        if self.is_static:
+            if save.prefix is not None:
+                self.machine.namer.check(save, save.prefix, now_ms)
+            return [{"filename": self.machine.static_name, "subfolder": "", "type": "output"}]
+        prefix = self.machine.namer.temp_prefix(self.node, self.class_type) if save.prefix is None else save.prefix
+        shown = []
         for place in self.machine.namer.write(save, prefix, self._contents(save), self.job.prompt_id, now_ms):
             self.machine.tell(
                 Written(

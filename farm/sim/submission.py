@@ -14,7 +14,16 @@ from uuid import UUID
 
 from .errors import Refused
 
-__all__ = ["Sender", "given_number", "job_name", "make_extra_data", "read_prompt", "read_prompt_id", "read_targets"]
+__all__ = [
+    "Sender",
+    "given_number",
+    "job_name",
+    "make_extra_data",
+    "read_prompt",
+    "read_prompt_id",
+    "read_targets",
+    "require_prompt",
+]
 
 _SECRETS = ("auth_token_comfy_org", "api_key_comfy_org")
 
@@ -36,14 +45,20 @@ def given_number(body: Any) -> float | None:
     return float(body["number"]) if "number" in body else None
 
 
-def read_prompt(body: Any) -> dict[str, Any]:
-    """The nodes.
+def require_prompt(body: Any) -> None:
+    """Look for a prompt, whatever it is.
 
-    :raises Refused: where there is no prompt.
-    :raises TypeError: and others, where the prompt is no object of objects.
+    :raises Refused: where there is none.
     """
     if "prompt" not in body:
         raise Refused.because("no_prompt", "No prompt provided", "No prompt provided")
+
+
+def read_prompt(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The nodes.
+
+    :raises TypeError: and others, where the prompt is no object of objects.
+    """
     prompt = body["prompt"]
     if not isinstance(prompt, dict):
         raise TypeError(f"'{type(prompt).__name__}' object has no attribute 'items'")

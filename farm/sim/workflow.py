@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
@@ -54,6 +55,9 @@ class ExecutionOrder:
         self._showing = showing
         for output in outputs:
             self._add(prompt, output, cached, shown)
+        self._place = {node: place for place, node in enumerate(self._waits)}
+        self._ready = [self._turn(node) for node, sources in self._waits.items() if not sources]
+        heapq.heapify(self._ready)
 
     def _add(self, prompt: Prompt, output: str, cached: AbstractSet[str], shown: AbstractSet[str]) -> None:
         ahead = [output]
@@ -70,17 +74,20 @@ class ExecutionOrder:
 
     def next(self) -> str | None:
         """The node to run now, or ``None`` when all are done (or wait for each other)."""
-        ready = [node for node, sources in self._waits.items() if not sources]
-        if not ready:
-            return None
-        return min(ready, key=self._rank)
+        return heapq.heappop(self._ready)[-1] if self._ready else None
 
     def finish(self, node: str) -> None:
         """A node is done: what waited for it waits no longer."""
-        del self._waits[node]
         for consumer in self._feeds.get(node, ()):
-            if consumer in self._waits:
-                self._waits[consumer].discard(node)
+            sources = self._waits.get(consumer, set())
+            if node in sources:
+                sources.discard(node)
+                if not sources:
+                    heapq.heappush(self._ready, self._turn(consumer))
+
+    def _turn(self, node: str) -> tuple[int, int, str]:
+        """When a node that could run is run: by its rank, then by its place in the list."""
+        return self._rank(node), self._place[node], node
 
     def _rank(self, node: str) -> int:
         if node in self._showing:

@@ -87,6 +87,13 @@ def test_only_a_canonical_uuid_is_taken_for_an_id(prompt_id: Any) -> None:
     )
 
 
+def test_the_id_is_looked_at_before_the_nodes() -> None:
+    """So a bad one is a 400, where the nodes alone would be a 500."""
+    with pytest.raises(Refused) as caught:
+        submit(tell(), {"prompt": {"1": None}, "prompt_id": "x"})
+    assert caught.value.body["error"]["type"] == "invalid_prompt_id"
+
+
 def test_a_given_id_is_the_jobs_and_null_is_none_given() -> None:
     story = tell()
     assert submit(story, {"prompt": picture(), "prompt_id": GIVEN_ID}).prompt_id == GIVEN_ID

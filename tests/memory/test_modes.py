@@ -304,6 +304,16 @@ def test_files_stay_where_they_shall(memory_farm: Start, tmp_path: Path) -> None
     assert [path.name for path in tmp_path.iterdir()] == ["ComfyUI_00001_.png"]
 
 
+def test_a_static_instance_refuses_a_prefix_that_leads_outside_as_a_dynamic_one_does(memory_farm: Start) -> None:
+    """The modes differ in files only."""
+    ends = []
+    for mode in ("static", "dynamic"):
+        _, gpu = start(memory_farm, mode=mode)
+        ends.append(job(gpu, text_to_image(prefix="../x"))["status"]["messages"][-1][1]["exception_message"])
+    assert ends[0] == ends[1]
+    assert "outside the output folder" in ends[0]
+
+
 @pytest.mark.parametrize(
     "prefix",
     [
