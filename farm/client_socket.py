@@ -84,7 +84,7 @@ class Ear:
             heard.raiseException()
         return heard
 
-    def buildProtocol(self, url: str) -> Ear:  # noqa: ARG002  (Twisted's interface)
+    def buildProtocol(self, url: str) -> Ear:
         """Be Twisted's protocol for this one connection."""
         return self
 

@@ -131,7 +131,7 @@ class Overrides(msgspec.Struct, frozen=True, kw_only=True):
     disable_static_return: bool = False
 
 
-def load(path: Path, overrides: Overrides = Overrides()) -> FarmConfig:  # noqa: B008 (frozen)
+def load(path: Path, overrides: Overrides = Overrides()) -> FarmConfig:
     """Read a farm's description.
 
     :raises ConfigError: where it cannot be read, or says what no farm has.
@@ -148,7 +148,7 @@ def load(path: Path, overrides: Overrides = Overrides()) -> FarmConfig:  # noqa:
         raise ConfigError(f"{path}: {why}") from why.__cause__
 
 
-def read(raw: Table, folder: Path, overrides: Overrides = Overrides()) -> FarmConfig:  # noqa: B008 (frozen)
+def read(raw: Table, folder: Path, overrides: Overrides = Overrides()) -> FarmConfig:
     """Make a farm's description of the tables of a TOML file.
 
     :param folder: what relative paths are relative to.

@@ -59,7 +59,7 @@ class Listener:
         """Send an object as JSON; the server hears it at the farm's next step in time."""
         self.transport.sendTextMessage(json.dumps(message))
 
-    def buildProtocol(self, url: str) -> Listener:  # noqa: ARG002 (Twisted's interface)
+    def buildProtocol(self, url: str) -> Listener:
         """Be the protocol of one connection."""
         return self
 

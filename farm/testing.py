@@ -165,7 +165,7 @@ def _memory_ports(reactor: MemoryReactorClock) -> Bind:
     """Ports of a memory reactor; where any free one is asked for they count up."""
     free = iter(range(40_000, 65_536))
 
-    def bind(host: str, port: int) -> BoundPort:  # noqa: ARG001 (the interface)
+    def bind(host: str, port: int) -> BoundPort:
         return MemoryPort(reactor, port or next(free))
 
     return bind

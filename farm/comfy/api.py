@@ -111,7 +111,7 @@ class ComfyApi:
         return answer(request, refusal.body, 400)
 
     @app.handle_errors(ServerError)
-    def _raised(self, request: IRequest, failure: Failure) -> bytes:  # noqa: ARG002 (Klein's interface)
+    def _raised(self, request: IRequest, failure: Failure) -> bytes:
         """ComfyUI's own 500, which is no error of ours."""
         return send(request, server_error(header(request, "accept") or ""))
 
@@ -123,7 +123,7 @@ class ComfyApi:
         return send(request, unserved(request.method.decode(), why))
 
     @app.handle_errors(CancelledError)
-    def _gone(self, request: IRequest, failure: Failure) -> bytes:  # noqa: ARG002 (Klein's interface)
+    def _gone(self, request: IRequest, failure: Failure) -> bytes:
         """The client went away; nobody reads this."""
         return b""
 

@@ -62,7 +62,7 @@ class Socket:
     def pongReceived(self, payload: bytes) -> None:
         """Nothing waits for it."""
 
-    def connectionLost(self, reason: Failure) -> None:  # noqa: ARG002 (Twisted's interface)
+    def connectionLost(self, reason: Failure) -> None:
         """Be forgotten."""
         self.hub.closed(self)
 

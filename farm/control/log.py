@@ -64,7 +64,7 @@ class _Streams:
     wanted: EventFilter
     with_kept: bool
 
-    def buildProtocol(self, request: IRequest) -> _Stream:  # noqa: ARG002 (Twisted's interface)
+    def buildProtocol(self, request: IRequest) -> _Stream:
         return _Stream(self.log, self.wanted, self.with_kept)
 
 
@@ -103,7 +103,7 @@ class _Stream:
     def pongReceived(self, payload: bytes) -> None:
         """Nothing waits for it."""
 
-    def connectionLost(self, reason: Failure) -> None:  # noqa: ARG002 (Twisted's interface)
+    def connectionLost(self, reason: Failure) -> None:
         """Listen no more."""
         if self._stop is not None:
             self._stop()

@@ -55,7 +55,7 @@ class ControlApi:
         return answer(request, Problem(error), why.code or 500)
 
     @app.handle_errors(CancelledError)
-    def _gone(self, request: IRequest, failure: Failure) -> bytes:  # noqa: ARG002 (Klein's interface)
+    def _gone(self, request: IRequest, failure: Failure) -> bytes:
         """The client went away; nobody reads this."""
         return b""
 

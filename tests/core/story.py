@@ -86,7 +86,7 @@ def catalogue(
     *,
     models: Mapping[str, Sequence[str]] | None = None,
     open_models: bool = True,
-    settings: Settings = Settings(),  # noqa: B008 (frozen)
+    settings: Settings = Settings(),
 ) -> Catalogue:
     """What an instance has: all core nodes."""
     return Catalogue(recorded(), files or MemoryFiles(), models or {}, open_models, settings.validation)

@@ -51,7 +51,7 @@ def scale(**inputs: Any) -> dict[str, Any]:
     return node("ImageScale", **{**known, **inputs})
 
 
-def refusal(prompt: Prompt, settings: Settings = Settings(), **has: Any) -> dict[str, Any]:  # noqa: B008 (frozen)
+def refusal(prompt: Prompt, settings: Settings = Settings(), **has: Any) -> dict[str, Any]:
     """The body of the 400."""
     with pytest.raises(Refused) as caught:
         validate(prompt, None, catalogue(settings=settings, **has))

@@ -27,7 +27,7 @@ def kinds(messages: list[Message]) -> list[str]:
 class HangUp(Protocol):
     """Closes a connection at the first byte."""
 
-    def dataReceived(self, data: bytes) -> None:  # noqa: ARG002  (Twisted's interface)
+    def dataReceived(self, data: bytes) -> None:
         assert self.transport is not None
         self.transport.loseConnection()
 

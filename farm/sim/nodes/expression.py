@@ -44,7 +44,7 @@ class _Evaluator:
     expression: str
     names: Mapping[str, float]
 
-    def value(self, node: ast.expr) -> float:  # noqa: PLR0911 (one for each kind of node)
+    def value(self, node: ast.expr) -> float:
         match node:
             case ast.Constant(value=bool() | int() | float() as number):
                 return number

@@ -62,7 +62,7 @@ class _Cost:
                 after = _ANYTHING
         return ways
 
-    def _of_one(self, op: str, argument: Any, after: _After) -> int:  # noqa: PLR0911 (one for each kind of part)
+    def _of_one(self, op: str, argument: Any, after: _After) -> int:
         match op:
             case "MAX_REPEAT" | "MIN_REPEAT":
                 return self._of_repeat(int(argument[0]), int(argument[1]), argument[2], after)
