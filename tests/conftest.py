@@ -20,6 +20,7 @@ def meant_errors() -> Iterator[list[type[Exception]]]:
     with capturedLogs() as events:
         yield meant
         gc.collect()        # an unhandled error is logged when its Deferred goes
+        gc.freeze()         # what outlives a test is not looked through again after each of the next ones
     left = [call for call in _delayed_calls() if call not in before]
     described = [str(call) for call in left]
     for call in left:
