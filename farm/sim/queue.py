@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -97,9 +96,3 @@ class Queue:
                 heapq.heapify(self.pending)
                 return job
         return None
-
-    def has(self, prompt_ids: Iterable[str]) -> bool:
-        """Whether any of these jobs waits or runs."""
-        wanted = set(prompt_ids)
-        known = [*self.pending, *([self.running] if self.running else [])]
-        return any(job.prompt_id in wanted for job in known)
