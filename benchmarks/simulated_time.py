@@ -15,6 +15,7 @@ from farm.data import recorded
 from farm.sim.cache import ResultCache
 from farm.sim.catalogue import Catalogue
 from farm.sim.events import Event, Finished
+from farm.sim.faults.board import Board, Faults
 from farm.sim.files import MemoryFiles
 from farm.sim.instance import Instance
 from farm.sim.machine import Machine
@@ -50,8 +51,9 @@ def make_instance(number: int, ended: list[int]) -> Instance:
         static_name="../input/picture.jpg",
         memory=Memory(),
         seeds=seeds,
+        faults=Faults(Board((), seeds, tell), str(number), tell),
     )
-    return Instance(machine, seeds.stream("prompt_id"))
+    return Instance(machine, seeds.stream("prompt_id"), lambda _: None)
 
 
 def main() -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Literal
 
 from twisted.application.service import Service
-from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 
 from farm.changes import as_written
@@ -19,9 +19,12 @@ from farm.config import InstanceConfig
 from farm.driver import Driver
 from farm.epoch import Epoch, State
 from farm.home import Home, Surroundings
-from farm.ports import BoundPort, url
+from farm.ports import BoundPort, Door, url
 from farm.sim.events import Event, ServerStarted, ServerStopped, SettingsChanged
+from farm.sim.faults.board import Faults
+from farm.sim.faults.process import KEPT, Kept
 from farm.sim.instance import Instance
+from farm.sim.legacy import Legacy
 
 __all__ = ["Backend"]
 
@@ -33,15 +36,14 @@ class Backend(Service):
     Its port and its home outlast a stop; all else belongs to one epoch.
 
     :ivar process: the epoch that runs, or ran last.
-    :ivar changing: held by whoever stops or starts it.
     """
 
     around: Surroundings
     home: Home
-    port: BoundPort
+    port: Door
     process: Epoch
     logger = Logger()
-    changing: DeferredLock = field(default_factory=DeferredLock, init=False)
+    _legacy: Legacy = field(default_factory=Legacy, init=False)
     _has_served: bool = field(default=False, init=False)
 
     @classmethod
@@ -58,7 +60,8 @@ class Backend(Service):
         :param picture_name: the file name of the input picture.
         """
         home = Home.of(config, around, painter, picture_name)
-        return cls(around, home, port, Epoch(1, config, around, home, port))
+        door = Door(around.host, port, around.bind)
+        return cls(around, home, door, Epoch(1, config, around, home, door))
 
     # What it is now.
 
@@ -69,8 +72,13 @@ class Backend(Service):
 
     @property
     def state(self) -> State:
-        """Whether it listens, and whether its worker works."""
+        """Whether it lives, whether it answers, and whether its worker works."""
         return self.process.state
+
+    @property
+    def is_refusing(self) -> bool:
+        """Whether its port is closed to new connections while the process lives."""
+        return self.process.is_refusing and not self.process.has_ended
 
     @property
     def epoch(self) -> int:
@@ -103,6 +111,11 @@ class Backend(Service):
         return self.process.site
 
     @property
+    def faults(self) -> Faults:
+        """What goes wrong with this epoch."""
+        return self.process.faults
+
+    @property
     def disk(self) -> Disk:
         """Its files."""
         return self.home.disk
@@ -119,27 +132,75 @@ class Backend(Service):
         self.process.open()
 
     def start(self) -> None:
-        """Listen again after :meth:`stop`, at the same port, as a new process would."""
-        self.process = Epoch(self.epoch + 1, self.config, self.around, self.home, self.port)
+        """Begin a new epoch at the same port, as a new process would, unless one runs."""
+        if not self.running or self.state != "stopped":
+            return
+        self.around.board.restarted(self.config.name, self.around.time.now_ms())
+        self.process = Epoch(self.epoch + 1, self.config, self.around, self.home, self.port, self._legacy)
+        self._legacy = Legacy()
         self.process.open()
         self.publish(ServerStarted(at_ms=self.around.time.now_ms()))
 
     async def stop(self) -> None:
         """Close the port, hang up, and forget everything but the files that jobs have written."""
-        lost = self.process.forget()
-        await self.process.close()
-        self.port.close()       # it is still ours where the instance never came to listen
-        self.port = self.around.bind(self.around.host, self.port.number)
-        self.home.tidy()
-        self.publish(ServerStopped(at_ms=self.around.time.now_ms(), lost=lost))
+        self._end("stopped", ())
+        await self.process.ended()
+
+    def crash(self, keep: Collection[Kept] = ()) -> None:
+        """Die here and now: connections reset, port closed; what is not kept is lost."""
+        self._end("crashed", keep)
+
+    def _end(self, reason: Literal["stopped", "crashed"], keep: Collection[Kept]) -> None:
+        process = self.process
+        now_ms = process.driver.catch_up()
+        if self.state == "stopped":     # perhaps since just now, by what was due
+            return
+        self._legacy, lost = process.end(keep)
+        self.home.tidy(keep_uploads="uploads" in keep)
+        kept = tuple(each for each in KEPT if each in keep)
+        self.publish(ServerStopped(at_ms=now_ms, lost=lost, reason=reason, kept=kept))
 
     async def stopService(self) -> None:
         """Take no more, forget what is due, hang up, and remove what was written."""
         super().stopService()
-        await self.process.close()
-        self.port.close()
+        if not self.process.has_ended:
+            self.process.end(())
+        await self.process.ended()
+        await self.port.give_up()
         if self._has_served:
             self.home.clear(keep_outputs=self.config.keep_outputs)
+
+    # What faults do to its process: :class:`~farm.nemesis.Victim`.
+
+    def freeze(self, *, worker: bool) -> None:
+        """Answer nobody and tell nobody, the port open; with ``worker`` the job stands still too."""
+        if self.state != "stopped":
+            self.process.freeze(worker=worker)
+
+    def thaw(self) -> None:
+        """Answer and tell what has come up meanwhile."""
+        self.process.thaw()
+
+    def refuse(self) -> None:
+        """Close the port to new connections; those that are open stay."""
+        if self.state != "stopped":
+            self.process.refuse()
+
+    def accept(self) -> None:
+        """Listen again."""
+        self.process.accept()
+
+    def restore(self) -> None:
+        """Be up again, whatever was done to it: started, thawed, accepting, its worker at work."""
+        self.start()
+        self.thaw()
+        self.accept()
+        if self.running:
+            self.resume()
+
+    def wake(self) -> None:
+        """Look again at everything that pauses until something has changed."""
+        self.process.wake()
 
     # What the control API asks.
 
@@ -169,7 +230,8 @@ class Backend(Service):
         self.disk.remove_uploads()
         if files:
             self.disk.remove_outputs()
-        self.instance.reset(files=files, now_ms=now_ms)
+        self._legacy = Legacy(accepted=self._legacy.accepted)
+        self.process.reset(files=files, now_ms=now_ms)
         self.driver.set_alarm()
 
     def publish(self, event: Event) -> None:

@@ -26,6 +26,7 @@ from types import MappingProxyType
 from typing import Any, Literal, Self
 
 from farm.child_config import ConfigSource, config_file
+from farm.remote_faults import RemoteFault, RemoteGate
 from farm.sync_control import SyncFarmControl
 
 __all__ = ["ConfigSource", "FarmDied", "RunningFarm", "ServedInstance", "run_farm", "start_mock_server"]
@@ -166,6 +167,49 @@ class RunningFarm:
         if state.next_ms is not None:
             raise TimeoutError(f"the farm is not idle at {state.at_ms} ms; the next thing is due at {state.next_ms} ms")
         return state.at_ms
+
+    @contextmanager
+    def fault(self, **table: Any) -> Iterator[RemoteFault]:
+        """Arm a fault inside a block: ``with farm.fault(do="reset", at="reply", on="gpu-1") as fault:``.
+
+        Written as ``[[fault]]`` of a configuration; taken off at the end, so that what it holds goes on.
+
+        :raises Refused: where it is no fault, or cannot happen there.
+        :raises FarmDied: where the child has ended.
+        """
+        with self._alive():
+            fault = RemoteFault(self.control, self.control.arm(**table).id)
+        with self._removing(fault):
+            yield fault
+
+    @contextmanager
+    def hold(self, **table: Any) -> Iterator[RemoteGate]:
+        """Close a gate inside a block: ``with farm.hold(on="gpu-1", at="history") as gate:``; ``gate.release()``.
+
+        :raises Refused: where nothing can be held there.
+        :raises FarmDied: where the child has ended.
+        """
+        with self._alive():
+            gate = RemoteGate(self.control, self.control.hold(**table).id)
+        with self._removing(gate):
+            yield gate
+
+    @contextmanager
+    def _removing(self, fault: RemoteFault) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            if not self._stopped:
+                with self._alive():
+                    fault.remove()
+
+    def heal(self) -> None:
+        """Take all faults off, open all gates, have every instance up and at work.
+
+        :raises FarmDied: where the child has ended.
+        """
+        with self._alive():
+            self.control.heal()
 
     @contextmanager
     def _alive(self) -> Iterator[None]:

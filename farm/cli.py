@@ -108,6 +108,22 @@ def _capture(options: argparse.Namespace) -> int:
     return capture(options)
 
 
+# comfyfarm scenarios
+
+
+def _scenarios_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "docs/scenarios.md tells how to stage one, and how to write one of your own."
+    deeds = parser.add_subparsers(metavar="show", dest="deed")
+    show = deeds.add_parser("show", help="tell all about one", description="Tells all about one incident.")
+    show.add_argument("incident", metavar="ID", help="such as F08")
+
+
+def _scenarios(options: argparse.Namespace) -> int:
+    from farm.scenario_command import scenarios, show_scenario
+
+    return scenarios() if options.deed is None else show_scenario(options)
+
+
 _COMMANDS = (
     _Command(
         "conform",
@@ -120,6 +136,12 @@ _COMMANDS = (
         "Asks a real server what it has, and writes an instance that serves the same.",
         _capture_arguments,
         _capture,
+    ),
+    _Command(
+        "scenarios",
+        "Lists the incidents that a farm can stage, and tells all about one.",
+        _scenarios_arguments,
+        _scenarios,
     ),
 )
 

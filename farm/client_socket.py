@@ -21,6 +21,13 @@ __all__ = ["Ear", "Message"]
 Message = dict[str, Any] | bytes
 
 
+@dataclass(frozen=True)
+class _End:
+    """What stands last in an ear: Twisted's queue takes no bare failure where nobody waits for it."""
+
+    reason: Failure
+
+
 @dataclass(eq=False)
 class Ear:
     """One open websocket, as an asynchronous iterator of what it hears.
@@ -28,7 +35,7 @@ class Ear:
     Use :meth:`open`; it hands out an ear that listens already.
     """
 
-    _heard: DeferredQueue[Message | Failure] = field(default_factory=DeferredQueue, repr=False)
+    _heard: DeferredQueue[Message | _End] = field(default_factory=DeferredQueue, repr=False)
     _closed: Deferred[None] = field(default_factory=Deferred, repr=False)
     _lost: Failure | None = field(default=None, repr=False)
     _opening: Deferred[Ear] | None = field(default=None, repr=False)
@@ -67,7 +74,7 @@ class Ear:
     def take_heard(self) -> Iterator[Message]:
         """Give what was heard and not yet taken, without waiting."""
         for heard in tuple(self._heard.pending):
-            if isinstance(heard, Failure):
+            if isinstance(heard, _End):
                 return
             self._heard.pending.remove(heard)
             yield heard
@@ -79,9 +86,9 @@ class Ear:
     async def __anext__(self) -> Message:
         """Wait for the next message."""
         heard = await self._heard.get()
-        if isinstance(heard, Failure):
+        if isinstance(heard, _End):
             self._heard.put(heard)      # whoever asks again hears the same
-            heard.raiseException()
+            heard.reason.raiseException()
         return heard
 
     def buildProtocol(self, url: str) -> Ear:
@@ -113,7 +120,7 @@ class Ear:
         cancelling.
         """
         self._lost = reason
-        self._heard.put(reason)
+        self._heard.put(_End(reason))
         self._closed.callback(None)
         if self._opening is not None:
             self._opening.cancel()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -12,8 +13,14 @@ import msgspec
 
 from farm.captured import Captured, NotCaptured
 from farm.decoding import ConfigError, decode
+from farm.fault_tables import read_fault
+from farm.scenario import Scenario
+from farm.scenario_tables import read_scenarios
 from farm.sim.declared import DeclaredType
+from farm.sim.faults.board import Board, UnknownFault
+from farm.sim.faults.fault import Fault
 from farm.sim.models import Model, check_sizes
+from farm.sim.seeds import Seeds
 from farm.sim.settings import LIVE, Settings
 from farm.sim.units import Size
 
@@ -39,6 +46,7 @@ class FarmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     :ivar speed: how many simulated seconds pass in a real one.
     :ivar data_dir: where each instance's folders live; ``None``: a fresh temporary folder.
     :ivar log: a file that takes every event as a line of JSON; ``None`` for none.
+    :ivar fault_headers: whether a client may bring a fault for its one request, in ``X-Comfyfarm-Fault``.
     """
 
     host: str = "127.0.0.1"
@@ -48,6 +56,7 @@ class FarmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     speed: float = 1.0
     data_dir: str | None = None
     log: str | None = None
+    fault_headers: bool = False
 
 
 class InstanceConfig(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -104,11 +113,15 @@ class FarmConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """The whole farm.
 
     :ivar instance: in the order of the file; ``count`` and ``profile`` are resolved.
+    :ivar fault: what goes wrong on purpose, armed from the start.
+    :ivar scenario: what happens on purpose, each thing at its moment; its settings are in ``instance`` already.
     :ivar tables: by instance, which ``[[instance]]`` of the file it comes from; empty where there was no file.
     """
 
     farm: FarmSettings = FarmSettings()
     instance: tuple[InstanceConfig, ...] = (InstanceConfig(),)
+    fault: tuple[Fault, ...] = ()
+    scenario: tuple[Scenario, ...] = ()
     tables: tuple[int, ...] = ()
 
     def place(self, index: int) -> str:
@@ -155,16 +168,20 @@ def read(raw: Table, folder: Path, overrides: Overrides = Overrides()) -> FarmCo
     :raises ConfigError: without the file's name.
     """
     for key in raw:
-        if key not in ("farm", "profile", "instance"):
+        if key not in ("farm", "profile", "instance", "fault", "scenario"):
             raise ConfigError(f"{key}: unknown key")
     profiles = _table(raw.get("profile", {}), "profile")
     for name, profile in profiles.items():
         _check_profile(name, profile)
-    instances = [(each, index) for index, table in _tables(raw) for each in _expand(index, table, profiles, folder)]
+    instances = [each for index, table in _tables(raw) for each in _expand(index, table, profiles, folder)]
+    faults = tuple(_read_faults(raw))
+    scenarios = _read_scenarios(raw, instances, faults)
     config = FarmConfig(
         farm=_resolve_paths(decode(raw.get("farm", {}), FarmSettings, "farm"), folder),
-        instance=tuple(_resolve_paths(each, folder) for each, _ in instances),
-        tables=tuple(index for _, index in instances),
+        instance=tuple(_resolve_paths(_staged(each, scenarios, folder), folder) for each in instances),
+        fault=faults,
+        scenario=scenarios,
+        tables=tuple(each.index for each in instances),
     )
     config = _override(config, overrides)
     _check(config)
@@ -179,6 +196,34 @@ def _tables(raw: Table) -> Iterator[tuple[int, Table]]:
         raise ConfigError("instance: a farm needs at least one [[instance]]")
     for index, table in enumerate(tables):
         yield index, _table(table, f"instance[{index}]")
+
+
+def _read_faults(raw: Table) -> Iterator[Fault]:
+    tables = raw.get("fault", [])
+    if not isinstance(tables, list):
+        raise ConfigError("fault: expected [[fault]] tables")
+    for index, table in enumerate(tables):
+        yield read_fault(table, f"fault[{index}]")
+
+
+def _read_scenarios(raw: Table, instances: Sequence[_Instance], faults: Iterable[Fault]) -> tuple[Scenario, ...]:
+    names = [each.config.name for each in instances]
+    scenarios = read_scenarios(raw.get("scenario", []), names, [each.rule.id for each in faults if each.rule.id])
+    for index, scenario in enumerate(scenarios):    # alone, so that errors bear its name
+        decode(scenario.settings, InstanceConfig, f"scenario[{index}].settings")
+    return scenarios
+
+
+def _staged(each: _Instance, scenarios: Iterable[Scenario], folder: Path) -> InstanceConfig:
+    """An instance with the settings of the scenarios that are on it, the later ones over the earlier."""
+    table, name = each.table, each.config.name
+    for scenario in scenarios:
+        if name in scenario.on:
+            table = _merge(table, scenario.settings)
+    if table is each.table:
+        return each.config
+    config = _decode_instance(table, folder, f"instance[{each.index}]")
+    return msgspec.structs.replace(config, name=name, port=each.config.port)
 
 
 def _table(value: object, where: str) -> Table:
@@ -196,7 +241,20 @@ def _check_profile(name: str, profile: object) -> None:
     decode(profile, InstanceConfig, where)
 
 
-def _expand(index: int, table: Table, profiles: Table, folder: Path) -> Iterator[InstanceConfig]:
+@dataclass(frozen=True)
+class _Instance:
+    """An instance, and what it was made of.
+
+    :ivar table: its own keys and its profile's.
+    :ivar index: of the ``[[instance]]`` that it comes from.
+    """
+
+    config: InstanceConfig
+    table: Table
+    index: int
+
+
+def _expand(index: int, table: Table, profiles: Table, folder: Path) -> Iterator[_Instance]:
     """The instances that one table stands for: ``count`` of them, their ports counting up."""
     where = f"instance[{index}]"
     own = dict(table)
@@ -208,10 +266,15 @@ def _expand(index: int, table: Table, profiles: Table, folder: Path) -> Iterator
     if not 1 <= count <= _MOST_PORTS:
         raise ConfigError(f"{where}.count: expected 1 to {_MOST_PORTS}, got {count}")
     own = _merge(profiles.get(wanted, {}), own)
-    config = decode(_captured_defaults(own, folder, where) | own, InstanceConfig, where)
+    config = _decode_instance(own, folder, where)
     for n in range(1, count + 1):
         port = config.port + n - 1 if config.port else 0
-        yield msgspec.structs.replace(config, name=config.name.replace("{n}", str(n)), port=port)
+        name = config.name.replace("{n}", str(n))
+        yield _Instance(msgspec.structs.replace(config, name=name, port=port), own, index)
+
+
+def _decode_instance(own: Table, folder: Path, where: str) -> InstanceConfig:
+    return decode(_captured_defaults(own, folder, where) | own, InstanceConfig, where)
 
 
 def _merge(base: Table, over: Table) -> Table:
@@ -250,7 +313,7 @@ def _override(config: FarmConfig, overrides: Overrides) -> FarmConfig:
         instances = [
             msgspec.structs.replace(each, port=overrides.port + step * n) for n, each in enumerate(instances)
         ]
-    return FarmConfig(farm=farm, instance=tuple(instances), tables=config.tables)
+    return msgspec.structs.replace(config, farm=farm, instance=tuple(instances))
 
 
 def _check(config: FarmConfig) -> None:
@@ -274,6 +337,17 @@ def _check(config: FarmConfig) -> None:
         names.add(each.name)
         if each.port:
             ports[each.port] = f"{where} ({each.name})"
+    _check_faults(config)
+
+
+def _check_faults(config: FarmConfig) -> None:
+    """Arm them for a try."""
+    board = Board(tuple(each.name for each in config.instance), Seeds(0), lambda _: None)
+    for index, fault in enumerate(config.fault):
+        try:
+            board.arm(fault, 0)
+        except UnknownFault as why:
+            raise ConfigError(f"fault[{index}].{why}") from why
 
 
 def _check_port(port: int, where: str) -> None:

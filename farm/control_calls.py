@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 
 from farm.control.bodies import ClockState, Done, FarmState, InstanceDetail, InstanceState, WaitState
+from farm.control.fault_bodies import FaultList, FaultState, GateList, GateState
 from farm.refused import Refused
 
 __all__ = [
     "Call",
     "advance",
+    "arm",
+    "arm_all",
     "as_timeout",
     "auto",
     "change",
     "clock",
+    "crash",
     "farm_state",
+    "fault",
+    "faults",
+    "gate",
+    "gates",
+    "heal",
+    "hold",
     "instance",
     "instance_do",
     "log",
+    "open_gate",
     "pass_time",
     "read_log",
+    "release",
+    "remove_fault",
+    "remove_faults",
     "reset",
     "run_until_idle",
     "wait",
@@ -76,7 +90,7 @@ def change(name: str, settings: Mapping[str, Any]) -> Call[InstanceDetail]:
 
 
 def instance_do(name: str, what: str) -> Call[InstanceState]:
-    """Start, stop, pause or resume one."""
+    """Start, stop, restart, pause or resume one."""
     return Call("POST", f"/api/instances/{name}/{what}", InstanceState, {})
 
 
@@ -84,6 +98,82 @@ def reset(name: str | None, *, files: bool) -> Call[Done]:
     """Empty one instance, or all."""
     path = "/api/reset" if name is None else f"/api/instances/{name}/reset"
     return Call("POST", path, Done, {"files": files})
+
+
+def crash(name: str, keep: Collection[str], restart_after: str | float | None) -> Call[InstanceState]:
+    """Let one crash."""
+    body: dict[str, Any] = {"keep": list(keep)}
+    if restart_after is not None:
+        body["restart_after"] = _written(restart_after)
+    return Call("POST", f"/api/instances/{name}/crash", InstanceState, body)
+
+
+def arm(table: Mapping[str, Any]) -> Call[FaultList]:
+    """Arm one fault; the answer has it alone."""
+    return Call("POST", "/api/faults", FaultList, dict(table))
+
+
+def arm_all(tables: Collection[Mapping[str, Any]]) -> Call[FaultList]:
+    """Arm several, or none."""
+    return Call("POST", "/api/faults", FaultList, {"faults": [dict(each) for each in tables]})
+
+
+def faults() -> Call[FaultList]:
+    """All faults there are and were."""
+    return Call("GET", "/api/faults", FaultList)
+
+
+def fault(fault_id: str) -> Call[FaultState]:
+    """What has become of one fault."""
+    return Call("GET", _fault(fault_id), FaultState)
+
+
+def remove_fault(fault_id: str) -> Call[FaultState]:
+    """Take one fault off."""
+    return Call("DELETE", _fault(fault_id), FaultState)
+
+
+def remove_faults() -> Call[Done]:
+    """Take all faults off."""
+    return Call("DELETE", "/api/faults", Done)
+
+
+def heal() -> Call[Done]:
+    """Take all faults off, open all gates, have every instance up."""
+    return Call("POST", "/api/heal", Done, {})
+
+
+def hold(table: Mapping[str, Any]) -> Call[GateState]:
+    """Close a gate."""
+    return Call("POST", "/api/gates", GateState, dict(table))
+
+
+def gates() -> Call[GateList]:
+    """All gates there are and were."""
+    return Call("GET", "/api/gates", GateList)
+
+
+def gate(gate_id: str) -> Call[GateState]:
+    """What waits at one gate."""
+    return Call("GET", _gate(gate_id), GateState)
+
+
+def release(gate_id: str, count: int | None) -> Call[GateState]:
+    """Let go what waits at one gate."""
+    return Call("POST", f"{_gate(gate_id)}/release", GateState, {} if count is None else {"count": count})
+
+
+def open_gate(gate_id: str) -> Call[GateState]:
+    """Open one for good."""
+    return Call("DELETE", _gate(gate_id), GateState)
+
+
+def _fault(fault_id: str) -> str:
+    return f"/api/faults/{quote(fault_id, safe='')}"
+
+
+def _gate(gate_id: str) -> str:
+    return f"/api/gates/{quote(gate_id, safe='')}"
 
 
 def clock() -> Call[ClockState]:

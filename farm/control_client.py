@@ -13,6 +13,7 @@ Elsewhere: :class:`farm.sync_control.SyncFarmControl`, with the same methods.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 from treq.client import HTTPClient
@@ -21,6 +22,7 @@ from twisted.web.client import Agent, HTTPConnectionPool
 from farm import control_calls as calls
 from farm.client import global_reactor
 from farm.control.bodies import ClockState, FarmState, InstanceDetail, InstanceState, WaitState
+from farm.control.fault_bodies import FaultList, FaultState, GateList, GateState
 from farm.refused import Refused
 
 __all__ = ["FarmControl"]
@@ -62,6 +64,64 @@ class FarmControl:
     async def start(self, name: str) -> InstanceState:
         """Let a stopped instance listen again, at the same port."""
         return await self._ask(calls.instance_do(name, "start"))
+
+    async def restart(self, name: str) -> InstanceState:
+        """Stop an instance, if it runs, and start it."""
+        return await self._ask(calls.instance_do(name, "restart"))
+
+    async def crash(
+        self, name: str, keep: Collection[str] = (), restart_after: str | float | None = None
+    ) -> InstanceState:
+        """Let an instance's process die; ``keep``: ``queue``, ``history``, ``uploads``, ``models``."""
+        return await self._ask(calls.crash(name, keep, restart_after))
+
+    async def arm(self, **table: Any) -> FaultState:
+        """Arm a fault, written as in the configuration: ``arm(do="crash", at="step", on="gpu-1", times=1)``."""
+        return (await self._ask(calls.arm(table))).faults[0]
+
+    async def arm_all(self, tables: Collection[Mapping[str, Any]]) -> tuple[FaultState, ...]:
+        """Arm several, or none."""
+        return (await self._ask(calls.arm_all(tables))).faults
+
+    async def faults(self) -> FaultList:
+        """All faults there are and were, and which never struck."""
+        return await self._ask(calls.faults())
+
+    async def fault(self, fault_id: str) -> FaultState:
+        """What has become of one fault."""
+        return await self._ask(calls.fault(fault_id))
+
+    async def remove_fault(self, fault_id: str) -> FaultState:
+        """Take one fault off: what it holds goes on, the instance that it keeps down comes up."""
+        return await self._ask(calls.remove_fault(fault_id))
+
+    async def remove_faults(self) -> None:
+        """Take all faults off."""
+        await self._ask(calls.remove_faults())
+
+    async def heal(self) -> None:
+        """Take all faults off, open all gates, have every instance up and at work."""
+        await self._ask(calls.heal())
+
+    async def hold(self, **table: Any) -> GateState:
+        """Close a gate, written as a fault without ``do``: ``hold(on="gpu-1", at="history")``."""
+        return await self._ask(calls.hold(table))
+
+    async def gates(self) -> GateList:
+        """All gates there are and were."""
+        return await self._ask(calls.gates())
+
+    async def gate(self, gate_id: str) -> GateState:
+        """What waits at one gate."""
+        return await self._ask(calls.gate(gate_id))
+
+    async def release(self, gate_id: str, count: int | None = None) -> GateState:
+        """Let go so many of what waits at a gate, or all that waits now."""
+        return await self._ask(calls.release(gate_id, count))
+
+    async def open_gate(self, gate_id: str) -> GateState:
+        """Open a gate for good."""
+        return await self._ask(calls.open_gate(gate_id))
 
     async def pause(self, name: str) -> InstanceState:
         """Let an instance's worker take no further step."""

@@ -68,6 +68,10 @@ def _place(text: str, where: str, raw: object, kind: object) -> str:
     unknown = re.fullmatch(r"Object contains unknown field (.*)", what)
     if unknown:
         return f"{place}.{unknown[1]}: unknown key"
+    missing = re.fullmatch(r"Object missing required field (.*)", what)
+    if missing:
+        words = ", ".join(_words(_field(hint, missing[1])))
+        return f"{place}.{missing[1]}: is missing" + (f" (expected one of {words})" if words else "")
     own = re.match(r"([\w.\[\]-]+): ", what)     # a Struct's own check names its field
     if own:
         return f"{place}.{own[1]}: {what[own.end() :]}"

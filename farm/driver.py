@@ -19,12 +19,14 @@ class Driver:
 
     :ivar clock: the reactor, or a clock that a test moves.
     :ivar time: which simulated moment it is by that clock.
+    :ivar is_running: it has been started and not stopped since.
     """
 
     clock: IReactorTime
     time: SimulatedTime
     instance: Instance
-    _running: bool = field(default=False, init=False)
+    is_running: bool = field(default=False, init=False)
+    _is_catching_up: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         """Have an alarm; it is not set yet."""
@@ -32,26 +34,32 @@ class Driver:
 
     def start(self) -> None:
         """From now on, wake the instance."""
-        self._running = True
+        self.is_running = True
         self.set_alarm()
 
     def stop(self) -> None:
         """Forget the alarm, and set no other."""
-        self._running = False
+        self.is_running = False
         self._alarm.set(None)
 
     def catch_up(self) -> int:
         """Let happen what is due, and give the simulated moment, in milliseconds.
 
-        Whoever asks something of the instance calls this first, and :meth:`set_alarm` afterwards.
+        Whoever asks something of the instance calls this first, and :meth:`set_alarm` afterwards.  A fault that
+        strikes while that happens asks, too: what is due is on its way then.
         """
         now_ms = self.time.now_ms()
-        self.instance.advance(now_ms)
+        if not self._is_catching_up:
+            self._is_catching_up = True
+            try:
+                self.instance.advance(now_ms)
+            finally:
+                self._is_catching_up = False
         return now_ms
 
     def set_alarm(self) -> None:
         """Be woken when the instance is due next."""
-        self._alarm.set(self.instance.due_ms if self._running else None)
+        self._alarm.set(self.instance.due_ms if self.is_running else None)
 
     def _wake(self) -> None:
         try:

@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Literal
 
 from klein.resource import KleinResource
-from twisted.internet.defer import maybeDeferred
-from twisted.internet.interfaces import IListeningPort
 from twisted.internet.task import deferLater
-from twisted.web.server import Request
 
 from farm.alarm import Alarm
 from farm.comfy import routes
 from farm.comfy.added_headers import allowed_origin
 from farm.comfy.api import ComfyApi
+from farm.comfy.faulty_frames import FaultyFrames
 from farm.comfy.features import server_flags
 from farm.comfy.gate import Gate
+from farm.comfy.letter import Letter
 from farm.comfy.messages import Narrator
+from farm.comfy.post import Post
 from farm.comfy.server_log import ServerLog
-from farm.comfy.site import FarmSite
+from farm.comfy.site import ComfyRequest, FarmSite
 from farm.comfy.sockets import Hub, Socket
+from farm.comfy.striking import Striking
 from farm.config import InstanceConfig
 from farm.driver import Driver
+from farm.frost import Frost
 from farm.home import Home, Surroundings
-from farm.ports import BoundPort, url
+from farm.ports import Door, url
 from farm.sim.cache import ResultCache
 from farm.sim.catalogue import Catalogue
-from farm.sim.events import Event, Exchanged, SocketClosed, SocketOpened
+from farm.sim.events import Event, Exchanged, Frozen, Refusing, ServerReady, SocketClosed, SocketOpened, Thawed
+from farm.sim.faults.board import Faults
+from farm.sim.faults.process import Kept
+from farm.sim.faults.said import say
 from farm.sim.instance import Instance
+from farm.sim.legacy import Legacy
 from farm.sim.machine import Machine
 from farm.sim.memory import Memory
 from farm.sim.pace import draw_ms
@@ -37,7 +44,7 @@ from farm.sim.pace import draw_ms
 __all__ = ["Epoch", "State"]
 
 assert routes   # imported so that every route is registered
-State = Literal["booting", "running", "paused", "stopped"]
+State = Literal["booting", "running", "paused", "frozen", "stopped"]
 
 
 @dataclass(eq=False)
@@ -46,25 +53,37 @@ class Epoch:
 
     :ivar number: how often the instance has been started, this time included.
     :ivar config: as it is now: some of it may change while the instance runs.
+    :ivar legacy: what the epoch before has left; this one has it from the end of its boot on.
+    :ivar has_ended: it was stopped, or has crashed: nothing of it happens any more.
+    :ivar is_refusing: its port is closed to new connections.
+    :ivar frost: whether it is frozen.
     """
 
     number: int
     config: InstanceConfig
     around: Surroundings
     home: Home
-    port: BoundPort
-    _listening: IListeningPort | None = field(default=None, init=False)
-    _stop_hearing: list[Callable[[], None]] = field(default_factory=list, init=False)
+    port: Door
+    legacy: Legacy = Legacy()   # noqa: RUF009 (frozen)
+    has_ended: bool = field(default=False, init=False)
+    is_refusing: bool = field(default=False, init=False)
+    frost: Frost = field(default_factory=Frost, init=False)
+    _has_begun: bool = field(default=False, init=False)
+    _has_hung_up: bool = field(default=False, init=False)
+    _stop_hearing: Callable[[], None] = field(default=lambda: None, init=False)
 
     def __post_init__(self) -> None:
         """Put the parts together; nobody listens yet."""
         self.home.namer.keep_temp_prefixes({})
-        self.instance = Instance(self._make_machine(), self.home.ids)
+        self.faults = Faults(self.around.board, self.config.name, self.publish)
+        self.instance = Instance(self._make_machine(), self.home.ids, self.around.strike, accepted=self.legacy.accepted)
         self.driver = Driver(self.around.clock, self.around.time, self.instance)
         self.hub = self._make_hub()
-        self.narrator = Narrator(self.hub, self.home.painter, self.publish, self.around.unix_ms)
+        self.post = Post(self.hub, self._make_faulty_frames(), self.publish)
+        self.narrator = Narrator(self.post, self.home.painter, self.around.unix_ms)
         self.server_log = ServerLog(self.config, self.hub, self.narrator.tell, self.around.unix_ms)
         self.api = self._make_api()
+        self.striking = self._make_striking()
         self.site = self._make_site()
         self._boot = Alarm(self.around.clock, self.around.time, self._listen)
 
@@ -79,6 +98,7 @@ class Epoch:
             cache=ResultCache(config.cache),
             tell=self.publish,
             memory=Memory(config.vram),
+            faults=self.faults,
             seeds=seeds if self.number == 1 else seeds.of(f"epoch {self.number}"),
             unix_ms=self.around.unix_ms,
             size=self.home.painter.size,
@@ -91,7 +111,19 @@ class Epoch:
 
     def _make_hub(self) -> Hub:
         equipment = self.around.stock.equip(self.config)
-        return Hub(self.home.sids, server_flags(self.config, equipment.features), self._opened, self._closed)
+        flags = server_flags(self.config, equipment.features)
+        return Hub(self.home.sids, flags, self._opened, self._closed, self._tell)
+
+    def _make_faulty_frames(self) -> FaultyFrames:
+        return FaultyFrames(
+            self.faults,
+            self.hub,
+            partial(Alarm, self.around.clock, self.around.time),
+            self.frost.let,
+            self.around.time.now_ms,
+            self.publish,
+            self.instance.job_before,
+        )
 
     def _make_api(self) -> ComfyApi:
         return ComfyApi(
@@ -104,12 +136,23 @@ class Epoch:
             self._served_static_name,
             self.publish,
             self.around.stock.equip(self.config).system_stats,
+            self.frost.let,
+        )
+
+    def _make_striking(self) -> Striking:
+        return Striking(
+            self.driver,
+            self.faults,
+            self.around.strike,
+            stands_still=lambda: self.has_ended or self.frost.is_on,
+            takes_headers=self.around.fault_headers,
         )
 
     def _make_site(self) -> FarmSite:
         most_bytes, origin = int(self.config.max_upload_size), allowed_origin(self.config.enable_cors)
-        gate = Gate(self.config.name, KleinResource(self.api.app), self._exchanged, most_bytes, origin)
-        return FarmSite(gate, self.around.reactor, most_bytes, self.around.heard)
+        routes = KleinResource(self.api.app)
+        gate = Gate(self.config.name, routes, self.striking, self._exchanged, most_bytes, origin)
+        return FarmSite(gate, self.around.reactor, most_bytes, self.around.heard, self.frost)
 
     @property
     def _served_static_name(self) -> str | None:
@@ -119,21 +162,23 @@ class Epoch:
 
     @property
     def state(self) -> State:
-        """Whether it listens, and whether its worker works."""
-        if self._boot.is_set:
-            return "booting"
-        if self._listening is None:
+        """Whether it lives, whether it answers, and whether its worker works."""
+        if self.has_ended or not self._has_begun:
             return "stopped"
+        if self._boot.is_set or self.port.is_opening:
+            return "booting"
+        if self.frost.is_on:
+            return "frozen"
         return "paused" if self.instance.is_paused else "running"
 
     def open(self) -> None:
         """Print the greeting, begin to work, and listen at the end of the boot."""
         now_ms = self.around.time.now_ms()
+        self._has_begun = True
         self.server_log.begin(url(self.around.host, self.port.number), now_ms)
-        listen = self.around.log.listen
-        self._stop_hearing = [listen(each.hear, self.config.name) for each in (self.server_log, self.narrator)]
+        self._stop_hearing = self.around.log.listen(self._hear, self.config.name)
         self.instance.machine.at_ms = now_ms
-        self.instance.machine.warm_up()
+        self.instance.machine.warm_up(self.legacy.models)
         self.driver.start()
         boot_ms = self._draw_boot_ms()
         if boot_ms:
@@ -147,7 +192,17 @@ class Epoch:
 
     def _listen(self) -> None:
         """The end of the boot: until now the port was bound, and connections were refused."""
-        self._listening = self.port.listen(self.site)
+        if not self.is_refusing:
+            self.port.open(self.site)
+        self.publish(ServerReady(at_ms=self.around.time.now_ms()))
+        self._take_over()
+
+    def _take_over(self) -> None:
+        """Have what the epoch before has left."""
+        legacy, self.legacy = self.legacy, Legacy()
+        if legacy.jobs or legacy.history.entries:
+            self.instance.inherit(legacy, self.around.time.now_ms())
+            self.driver.set_alarm()
 
     def change(self, config: InstanceConfig) -> None:
         """Be configured anew from now on; the running job hears of it at its next step."""
@@ -160,28 +215,101 @@ class Epoch:
         if config.cache != before.cache:
             machine.cache = ResultCache(config.cache)
 
-    def forget(self) -> tuple[str, ...]:
-        """Lose every job that waits or runs, and give their ids in the queue's order."""
-        self.driver.catch_up()
-        queue = self.instance.queue
-        lost = [queue.running, *sorted(queue.pending)] if queue.running else sorted(queue.pending)
-        self.instance.forget()
-        return tuple(job.prompt_id for job in lost)
+    def reset(self, *, files: bool, now_ms: int) -> None:
+        """Forget all jobs, also those that the epoch before has left."""
+        self.legacy = Legacy(accepted=self.legacy.accepted)
+        self.instance.reset(files=files, now_ms=now_ms)
 
-    async def close(self) -> None:
-        """Forget what is due, close the port, and hang up; what is said while doing so is still heard."""
+    def end(self, keep: Collection[Kept]) -> tuple[Legacy, tuple[str, ...]]:
+        """Die: nobody is answered and nothing that is due happens any more; all connections are reset.
+
+        :returns: what is left for the next epoch, and the ids of the jobs that are lost, in the queue's order.
+        """
+        self.has_ended = True
+        self.striking.stop()
+        self._take_over()
+        whole = self.instance.legacy
+        legacy = whole.but(keep)
+        lost = () if "queue" in keep else tuple(job.prompt_id for job in whole.jobs)
         self.driver.stop()
         self._boot.set(None)
-        stops, self._stop_hearing = self._stop_hearing, []
-        listening, self._listening = self._listening, None
-        if listening is not None:
-            await maybeDeferred(listening.stopListening)     # a memory port answers None
-        if self.site.hang_up():
+        self._stop_hearing()
+        self.instance.forget()
+        self.frost.forget()
+        self.post.stop()
+        self.port.close()
+        self._has_hung_up = self.site.hang_up()
+        return legacy, lost
+
+    async def ended(self) -> None:
+        """Wait until clients can know that it is dead: the port is closed and the connections are reset."""
+        await self.port.settled()
+        if self._has_hung_up:
             await deferLater(self.around.reactor, 0)
-        for stop in stops:
-            stop()
+
+    # What faults do to it.
+
+    def freeze(self, *, worker: bool) -> None:
+        """Answer nobody and say nothing, the port open.
+
+        :param worker: whether the job stands still, too.
+        """
+        now_ms = self.driver.catch_up()
+        is_new = not self.frost.is_on or (worker and not self.instance.stands_still)
+        if self.has_ended or not is_new:
+            return
+        self.frost.is_on = True
+        if worker:
+            self.instance.stand_still(now_ms)
+        self.publish(Frozen(at_ms=now_ms, worker=worker))
+        self.driver.set_alarm()
+
+    def thaw(self) -> None:
+        """Hear, answer and say what has come up meanwhile, in its order."""
+        if self.has_ended or not self.frost.is_on:
+            return
+        now_ms = self.driver.catch_up()
+        self.instance.move_on(now_ms)
+        self.publish(Thawed(at_ms=now_ms))
+        self.post.thawed_ms = now_ms
+        self.frost.thaw()
+        self.wake()
+
+    def refuse(self) -> None:
+        """Close the port to new connections; those that are open stay."""
+        if not self.has_ended and not self.is_refusing:
+            self.is_refusing = True
+            self.port.close()
+            self.publish(Refusing(at_ms=self.driver.catch_up(), on=True))
+            self.driver.set_alarm()
+
+    def accept(self) -> None:
+        """Listen again, unless it boots still."""
+        if not self.has_ended and self.is_refusing:
+            self.is_refusing = False
+            if not self._boot.is_set:
+                self.port.open(self.site)
+            self.publish(Refusing(at_ms=self.driver.catch_up(), on=False))
+            self.driver.set_alarm()
+
+    def wake(self) -> None:
+        """Look again, now, at everything that pauses until something has changed."""
+        if self.has_ended:
+            return
+        self.instance.wake(self.driver.catch_up())
+        self.driver.catch_up()
+        self.driver.set_alarm()
+        self.striking.wake()
 
     # What happens.
+
+    def _hear(self, event: Event) -> None:
+        """Print and say what an event means; a frozen process does so when it thaws."""
+        self.frost.let(partial(self._say, event))
+
+    def _say(self, event: Event) -> None:
+        self.server_log.hear(event)
+        self.narrator.hear(event)
 
     def publish(self, event: Event) -> None:
         """Say what happened here."""
@@ -191,28 +319,37 @@ class Epoch:
         now_ms = self.driver.catch_up()
         self.publish(SocketOpened(at_ms=now_ms, client_id=socket.client_id))
         remaining = self.instance.queue.remaining
-        socket.say("status", {"status": {"exec_info": {"queue_remaining": remaining}}, "sid": socket.client_id})
+        self._tell(socket, "status", {"status": {"exec_info": {"queue_remaining": remaining}}, "sid": socket.client_id})
         execution = self.instance.execution
         if execution is not None and execution.node is not None and execution.job.client_id == socket.client_id:
             # Without prompt_id, as ComfyUI says it to a client that comes back (docs/fidelity.md, "Upstream bugs").
-            socket.say("executing", {"node": execution.node})
+            content, taken = say("executing", {"node": execution.node}), self.narrator.taken
+            letter = Letter(now_ms, "executing", content, taken=taken, node=execution.node, is_told=False)
+            self.post.send(socket, letter)
         self.driver.set_alarm()
+
+    def _tell(self, socket: Socket, kind: str, data: object) -> None:
+        """Tell one socket what the log does not have."""
+        letter = Letter(self.around.time.now_ms(), kind, say(kind, data), is_told=False)
+        self.post.send(socket, letter)
 
     def _closed(self, socket: Socket) -> None:
         reason = "too slow" if socket.line.too_slow else "closed"
         event = SocketClosed(at_ms=self.around.time.now_ms(), client_id=socket.client_id, reason=reason)
         self.publish(event)
+        self.post.closed(socket)
 
-    def _exchanged(self, request: Request) -> None:
-        self.publish(_exchange(request, self.around.time.now_ms()))
+    def _exchanged(self, request: ComfyRequest, status: int, size_bytes: int) -> None:
+        self.publish(_exchange(request, self.around.time.now_ms(), status, size_bytes))
 
 
-def _exchange(request: Request, at_ms: int) -> Exchanged:
+def _exchange(request: ComfyRequest, at_ms: int, status: int, size_bytes: int) -> Exchanged:
     return Exchanged(
         at_ms=at_ms,
         method=request.method.decode("ascii", "replace"),
         path=request.path.decode("utf-8", "replace"),
         query=request.uri.partition(b"?")[2].decode("utf-8", "replace"),
-        status=request.code if request.startedWriting or request.finished else 0,
-        size_bytes=request.sentLength,
+        status=status,
+        size_bytes=size_bytes,
+        **asdict(request.about),
     )

@@ -19,6 +19,8 @@ from farm.config import InstanceConfig
 from farm.equipment import Stock
 from farm.ledger.log import Log
 from farm.ports import Bind
+from farm.sim.faults.board import Board
+from farm.sim.faults.strikes import Strike
 from farm.sim.files import Folder
 from farm.sim.naming import Namer
 from farm.sim.seeds import Seeds
@@ -36,7 +38,10 @@ class Surroundings:
     :ivar clock: what simulated time is read from, and alarms are set on.
     :ivar unix_ms: what a client's clock says at the simulated moment 0.
     :ivar bind: how ports are taken.
+    :ivar board: what goes wrong on purpose.
+    :ivar strike: called where a fault is for an instance's process.
     :ivar heard: called whenever a client says something.
+    :ivar fault_headers: whether a client may bring a fault for its one request.
     """
 
     reactor: Any
@@ -49,7 +54,10 @@ class Surroundings:
     host: str
     data_dir: Path
     bind: Bind
+    board: Board
+    strike: Callable[[Strike], None]
     heard: Callable[[], None]
+    fault_headers: bool
 
 
 @dataclass(eq=False)
@@ -105,10 +113,11 @@ class Home:
         self.disk.bring(self.picture_name, self.painter.input_picture)
         bring_example(self.disk, self.painter)
 
-    def tidy(self) -> None:
+    def tidy(self, *, keep_uploads: bool = False) -> None:
         """Remove what a process does not leave behind."""
         self.disk.empty_temp()
-        self.disk.remove_uploads()
+        if not keep_uploads:
+            self.disk.remove_uploads()
 
     def clear(self, *, keep_outputs: bool) -> None:
         """Remove what was written."""

@@ -10,13 +10,14 @@ from typing import Any, cast
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IProtocol
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 from twisted.python.failure import Failure
 from twisted.test.iosim import ConnectionCompleter, IOPump
 from twisted.web.server import Site
 from twisted.web.websocket import WebSocketClientEndpoint, WebSocketTransport
+from wsproto.events import CloseConnection, Event
 
 __all__ = ["Asking", "Listener", "MemoryWire", "Reply"]
 
@@ -44,11 +45,14 @@ class Listener:
     """A websocket client that writes down what it hears.
 
     :ivar heard: text messages as objects, binary ones as bytes.
-    :ivar lost: why the connection ended, or ``None`` while it is open.
+    :ivar lost: why the connection ended (``ConnectionDone``, or ``ConnectionLost`` for a reset), or ``None`` while it
+        is open.
+    :ivar goodbye: the code and the reason of the server's close frame, or ``None`` where none came.
     """
 
     heard: list[Any] = field(default_factory=list)
     lost: Failure | None = None
+    goodbye: tuple[int, str] | None = None
     transport: WebSocketTransport = field(init=False, repr=False)
 
     def types(self) -> list[str]:
@@ -64,8 +68,16 @@ class Listener:
         return self
 
     def negotiationStarted(self, transport: WebSocketTransport) -> None:
-        """Keep the transport."""
+        """Keep the transport, and have an eye on the frames: Twisted does not pass a goodbye on."""
         self.transport = transport
+        frames: Any = transport
+        received = frames._wsconn.events    # noqa: SLF001 (see above)
+        frames._wsconn.events = lambda: map(self._noted, received())    # noqa: SLF001
+
+    def _noted(self, event: Event) -> Event:
+        if isinstance(event, CloseConnection):
+            self.goodbye = event.code, event.reason or ""
+        return event
 
     def negotiationFinished(self) -> None:
         """Nothing is said first."""
@@ -152,6 +164,7 @@ class MemoryWire:
         pump = ConnectionCompleter(self.reactor).succeedOnce()
         assert pump is not None, "nobody connected"
         self._pumps.append(pump)
+        _show_resets(pump)
         self.flush()
         opened: list[Any] = []
         opening.addBoth(opened.append)
@@ -171,6 +184,17 @@ class MemoryWire:
             pump.clientIO.loseConnection()
         self.flush()
         self._pumps.clear()
+
+
+def _show_resets(pump: IOPump) -> None:
+    """Let a client know when the farm aborts: in memory that is a close like any other."""
+    close = pump.serverIO.abortConnection
+
+    def abort() -> None:
+        pump.clientIO.disconnectReason = ConnectionLost()
+        close()
+
+    pump.serverIO.abortConnection = abort
 
 
 def _encode(body: object) -> bytes:

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.logger import Logger
 
-__all__ = ["Bind", "BoundPort", "MemoryPort", "PortTaken", "TcpPort", "url"]
+__all__ = ["Bind", "BoundPort", "Door", "MemoryPort", "PortTaken", "TcpPort", "url"]
 
 
 class PortTaken(Exception):
@@ -110,6 +112,91 @@ class MemoryPort:
 
     def close(self) -> None:
         """See :class:`BoundPort`."""
+
+
+@dataclass(eq=False)
+class Door:
+    """A port that is opened, closed and opened again, and stays ours: its number is the same all the time.
+
+    Real ports are closed in a later turn of the reactor; who opens one again before that is listened for right then.
+
+    :ivar bind: how the port is taken again.
+    """
+
+    host: str
+    port: BoundPort
+    bind: Bind
+    logger = Logger()
+    _listening: IListeningPort | None = field(default=None, init=False)
+    _wanted: IProtocolFactory | None = field(default=None, init=False)
+    _closing: bool = field(default=False, init=False)
+    _is_lost: bool = field(default=False, init=False)
+    _settling: list[Deferred[None]] = field(default_factory=list, init=False)
+
+    @property
+    def number(self) -> int:
+        """The port's, whether anybody listens or not."""
+        return self.port.number
+
+    @property
+    def is_open(self) -> bool:
+        """Whether connections are accepted now."""
+        return self._listening is not None
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether connections will be accepted as soon as the port has been closed."""
+        return self._wanted is not None and self._listening is None
+
+    def open(self, factory: IProtocolFactory) -> None:
+        """Accept connections from now on, unless that is so."""
+        if self._wanted is None:
+            self._wanted = factory
+            self._listen()
+
+    def _listen(self) -> None:
+        if self._wanted is not None and not self._closing and self._have_it():
+            self._listening = self.port.listen(self._wanted)
+
+    def _have_it(self) -> bool:
+        """Take the port again where it has been closed; somebody else may have been quicker."""
+        try:
+            if self._is_lost:
+                self.port, self._is_lost = self.bind(self.host, self.number), False
+        except PortTaken as why:
+            self.logger.warn("port {port} cannot be had again: {reason}", port=self.number, reason=why.reason)
+        return not self._is_lost
+
+    def close(self) -> None:
+        """Refuse connections from now on; those that are open stay."""
+        listening, self._listening, self._wanted = self._listening, None, None
+        if listening is not None:
+            self._closing = True
+            maybeDeferred(listening.stopListening).addBoth(self._closed)     # a memory port answers None
+
+    def _closed(self, _: object) -> None:
+        self._closing, self._is_lost = False, True
+        self.port.close()
+        if self._have_it():
+            self._listen()
+        settling, self._settling = self._settling, []
+        for each in settling:
+            each.callback(None)
+
+    def settled(self) -> Deferred[None]:
+        """Wait until the port is as open or as closed as it was asked to be."""
+        waiting: Deferred[None] = Deferred()
+        if self._closing:
+            self._settling.append(waiting)
+        else:
+            waiting.callback(None)
+        return waiting
+
+    async def give_up(self) -> None:
+        """Close it for good: it is nobody's any more."""
+        self.close()
+        await self.settled()
+        self.port.close()
 
 
 def url(host: str, port: int) -> str:

@@ -27,8 +27,11 @@ from farm.equipment import Stock, check_equipment
 from farm.home import Surroundings
 from farm.ledger.log import Log
 from farm.log_file import LogFile
+from farm.nemesis import Nemesis
 from farm.ports import Bind, BoundPort, PortTaken
+from farm.scenario_player import Player, check_scenarios
 from farm.sim.events import Configured
+from farm.sim.faults.board import Board
 from farm.sim.seeds import Seeds
 from farm.tally import Tally
 from farm.timekeeper import Timekeeper
@@ -60,6 +63,7 @@ def make_farm(config: FarmConfig, *, reactor: Any, clock: IReactorTime, bind: Bi
             painters[each.input] = _painter(config.place(index), each)
     stock = Stock()
     check_equipment(config, stock)
+    check_scenarios(config, stock)
     return Farm(config, reactor, clock, bind, unix_ms, painters, stock)
 
 
@@ -132,6 +136,9 @@ class Farm(MultiService):
         self._log_file = LogFile.open(Path(settings.log), self.log) if settings.log else None
         self.log.publish(Configured(at_ms=0, config=_described(self.config)))
         assert settings.seed is not None, "make_farm draws one"
+        names = tuple(each.name for each in self.config.instance)
+        self.board = Board(names, Seeds(settings.seed).of("faults"), self.log.publish)
+        self.nemesis = Nemesis(self.clock, self.time, self.board, self.log, self.backends)
         around = Surroundings(
             reactor=self.reactor,
             clock=self.clock,
@@ -143,13 +150,21 @@ class Farm(MultiService):
             host=settings.host,
             data_dir=self.data_dir,
             bind=self.bind,
+            board=self.board,
+            strike=self.nemesis.strike,
             heard=self.keeper.heard,
+            fault_headers=settings.fault_headers,
         )
         for config, port in zip(self.config.instance, ports[1:], strict=True):
             name = Path(config.input).name if config.input else DEFAULT_PICTURE
             backend = Backend.of(config, around, port, self.painters[config.input], name)
             backend.setServiceParent(self)
             self.backends[config.name] = backend
+        self.nemesis.arm_all(self.config.fault)
+        self.player = Player(
+            self.clock, self.time, self.log, self.nemesis, self.backends, self.stock, self.config.scenario
+        )
+        self.player.setServiceParent(self)
         self.control = ControlServer(self, ports[0])
         self.control.setServiceParent(self)
 
@@ -161,6 +176,9 @@ class Farm(MultiService):
     async def stopService(self) -> None:
         """Stop everything, and remove what was written."""
         self.keeper.stop()
+        self.nemesis.stop()
+        if self.board.never_fired:
+            self.logger.info("faults that never fired: {ids}", ids=", ".join(self.board.never_fired))
         await super().stopService()
         try:
             if self._log_file is not None:
@@ -213,7 +231,7 @@ def _facts(backend: Backend) -> Iterator[tuple[str, str]]:
 def _described(config: FarmConfig) -> dict[str, Any]:
     """The configuration for the log: without ports and paths, so that equal runs give equal logs."""
     whole: dict[str, Any] = msgspec.to_builtins(config, enc_hook=str)
-    del whole["tables"]
+    del whole["tables"], whole["fault"], whole["scenario"]     # told when they are armed, or when their steps are taken
     for key in ("host", "control_port", "data_dir", "log"):
         whole["farm"].pop(key, None)
     for each in whole["instance"]:

@@ -12,10 +12,12 @@ In Twisted: :class:`farm.control_client.FarmControl`, with the same methods.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 from farm import control_calls as calls
 from farm.control.bodies import ClockState, FarmState, InstanceDetail, InstanceState, WaitState
+from farm.control.fault_bodies import FaultList, FaultState, GateList, GateState
 from farm.refused import Refused
 from farm.sync_client import ask
 
@@ -53,6 +55,64 @@ class SyncFarmControl:
     def start(self, name: str) -> InstanceState:
         """Let a stopped instance listen again, at the same port."""
         return self._ask(calls.instance_do(name, "start"))
+
+    def restart(self, name: str) -> InstanceState:
+        """Stop an instance, if it runs, and start it."""
+        return self._ask(calls.instance_do(name, "restart"))
+
+    def crash(
+        self, name: str, keep: Collection[str] = (), restart_after: str | float | None = None
+    ) -> InstanceState:
+        """Let an instance's process die; ``keep``: ``queue``, ``history``, ``uploads``, ``models``."""
+        return self._ask(calls.crash(name, keep, restart_after))
+
+    def arm(self, **table: Any) -> FaultState:
+        """Arm a fault, written as in the configuration: ``arm(do="crash", at="step", on="gpu-1", times=1)``."""
+        return self._ask(calls.arm(table)).faults[0]
+
+    def arm_all(self, tables: Collection[Mapping[str, Any]]) -> tuple[FaultState, ...]:
+        """Arm several, or none."""
+        return self._ask(calls.arm_all(tables)).faults
+
+    def faults(self) -> FaultList:
+        """All faults there are and were, and which never struck."""
+        return self._ask(calls.faults())
+
+    def fault(self, fault_id: str) -> FaultState:
+        """What has become of one fault."""
+        return self._ask(calls.fault(fault_id))
+
+    def remove_fault(self, fault_id: str) -> FaultState:
+        """Take one fault off: what it holds goes on, the instance that it keeps down comes up."""
+        return self._ask(calls.remove_fault(fault_id))
+
+    def remove_faults(self) -> None:
+        """Take all faults off."""
+        self._ask(calls.remove_faults())
+
+    def heal(self) -> None:
+        """Take all faults off, open all gates, have every instance up and at work."""
+        self._ask(calls.heal())
+
+    def hold(self, **table: Any) -> GateState:
+        """Close a gate, written as a fault without ``do``: ``hold(on="gpu-1", at="history")``."""
+        return self._ask(calls.hold(table))
+
+    def gates(self) -> GateList:
+        """All gates there are and were."""
+        return self._ask(calls.gates())
+
+    def gate(self, gate_id: str) -> GateState:
+        """What waits at one gate."""
+        return self._ask(calls.gate(gate_id))
+
+    def release(self, gate_id: str, count: int | None = None) -> GateState:
+        """Let go so many of what waits at a gate, or all that waits now."""
+        return self._ask(calls.release(gate_id, count))
+
+    def open_gate(self, gate_id: str) -> GateState:
+        """Open a gate for good."""
+        return self._ask(calls.open_gate(gate_id))
 
     def pause(self, name: str) -> InstanceState:
         """Let an instance's worker take no further step."""

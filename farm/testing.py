@@ -6,7 +6,8 @@ Users get them through the fixtures ``memory_farm`` and ``twisted_farm`` (docs/t
 from __future__ import annotations
 
 import time
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +24,7 @@ from farm.client import ComfyClient
 from farm.clock import EPOCH_UNIX_MS
 from farm.config import FarmConfig, Overrides, load
 from farm.control_client import FarmControl
+from farm.live_faults import LiveFault, LiveGate
 from farm.memory_client import Listener, MemoryWire, Reply
 from farm.ports import Bind, BoundPort, MemoryPort, TcpPort
 from farm.service import Farm, make_farm
@@ -31,6 +33,7 @@ from farm.sim.units import Duration
 __all__ = ["MemoryFarm", "MemoryInstance", "TwistedFarm", "TwistedInstance", "as_config"]
 
 T = TypeVar("T")
+F = TypeVar("F", bound=LiveFault)
 
 
 def as_config(config: ConfigSource | FarmConfig) -> FarmConfig:
@@ -73,7 +76,7 @@ class MemoryInstance:
         return listener
 
     def _must_listen(self) -> None:
-        if self.backend.state in ("booting", "stopped"):
+        if not self.backend.port.is_open:
             raise ConnectionRefusedError(self.backend.url)
 
 
@@ -132,6 +135,40 @@ class MemoryFarm:
         is_idle = self._now(self.farm.keeper.run_until_idle(_in_seconds(limit)))
         self.wire.flush()
         return _idle_at(self.farm, is_idle=is_idle)
+
+    @contextmanager
+    def fault(self, **table: Any) -> Iterator[LiveFault]:
+        """Arm a fault inside a block: ``with farm.fault(do="reset", at="reply", on="gpu-1") as fault:``.
+
+        Written as ``[[fault]]`` of a configuration.  What it does at once is done when the block begins; it is taken
+        off at the end, so that what it holds goes on.
+
+        :raises ConfigError: where it is no fault, or cannot happen there.
+        :raises UnknownFault: where its glob means no instance, or its id is taken.
+        """
+        with self._removing(LiveFault.arm(self.farm.nemesis, table)) as fault:
+            yield fault
+
+    @contextmanager
+    def hold(self, **table: Any) -> Iterator[LiveGate]:
+        """Close a gate inside a block: ``with farm.hold(on="gpu-1", at="history") as gate:``; ``gate.release()``."""
+        with self._removing(LiveGate.arm(self.farm.nemesis, {"do": "hold", **table})) as gate:
+            yield gate
+
+    @contextmanager
+    def _removing(self, fault: F) -> Iterator[F]:
+        self.advance(0)
+        try:
+            yield fault
+        finally:
+            if self.farm.running:
+                fault.remove()
+                self.advance(0)
+
+    def heal(self) -> None:
+        """Take all faults off, open all gates, have every instance up and at work."""
+        self.farm.nemesis.heal()
+        self.advance(0)
 
     @staticmethod
     def _now(moving: Coroutine[Any, Any, T]) -> T:
@@ -243,8 +280,43 @@ class TwistedFarm:
         """
         return _idle_at(self.farm, is_idle=await self.farm.keeper.run_until_idle(_in_seconds(limit)))
 
+    @asynccontextmanager
+    async def fault(self, **table: Any) -> AsyncIterator[LiveFault]:
+        """Arm a fault inside a block: ``async with farm.fault(do="reset", at="reply", on="gpu-1") as fault:``.
+
+        Written as ``[[fault]]`` of a configuration; taken off at the end, so that what it holds goes on.
+
+        :raises ConfigError: where it is no fault, or cannot happen there.
+        :raises UnknownFault: where its glob means no instance, or its id is taken.
+        """
+        async with self._removing(LiveFault.arm(self.farm.nemesis, table)) as fault:
+            yield fault
+
+    @asynccontextmanager
+    async def hold(self, **table: Any) -> AsyncIterator[LiveGate]:
+        """Close a gate inside a block: ``async with farm.hold(on="gpu-1", at="history") as gate:``."""
+        async with self._removing(LiveGate.arm(self.farm.nemesis, {"do": "hold", **table})) as gate:
+            yield gate
+
+    @asynccontextmanager
+    async def _removing(self, fault: F) -> AsyncIterator[F]:
+        try:
+            yield fault
+        finally:
+            if self.farm.running:
+                fault.remove()
+                await self._settled()
+
+    async def heal(self) -> None:
+        """Take all faults off, open all gates, have every instance up and at work."""
+        self.farm.nemesis.heal()
+        await self._settled()
+
+    async def _settled(self) -> None:
+        for instance in self.instances.values():
+            await instance.backend.port.settled()
+
     @property
     def urls(self) -> list[str]:
         """The base URL of each instance, in the order of the configuration."""
         return [instance.url for instance in self.instances.values()]
-

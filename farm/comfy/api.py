@@ -43,6 +43,7 @@ class ComfyApi:
     :ivar static_name: how the outputs of a static instance name its picture; ``None`` for a dynamic one.
     :ivar publish: says what happened.
     :ivar system_stats: the machine, apart from what its memory comes to.
+    :ivar let: lets something happen now, or later where the process is frozen.
     :ivar has_advised: whether somebody was told what to do about unknown node types.
     """
 
@@ -55,6 +56,7 @@ class ComfyApi:
     static_name: str | None
     publish: Callable[[Event], None]
     system_stats: Mapping[str, Any]
+    let: Callable[[Callable[[], None]], None]
     has_advised: bool = False
     app = Klein()
     log = Logger()
@@ -90,9 +92,15 @@ class ComfyApi:
 
     @contextmanager
     def moment(self) -> Iterator[int]:
-        """The simulated moment of a request, in milliseconds: what was due has happened, what follows is awaited."""
+        """The simulated moment of a request, in milliseconds: what was due has happened, what follows is awaited.
+
+        :raises CancelledError: where the process has ended: nobody does this work any more.
+        """
         try:
-            yield self.driver.catch_up()
+            now_ms = self.driver.catch_up()
+            if not self.driver.is_running:
+                raise CancelledError
+            yield now_ms
         finally:
             self.driver.set_alarm()
 
@@ -101,7 +109,12 @@ class ComfyApi:
         machine = self.instance.machine
         timing = machine.settings.timing
         upload_ms = draw_ms(timing.upload, timing.jitter, machine.upload_chance)
-        return pass_ms(self.driver.clock, self.driver.time, upload_ms)
+        return pass_ms(self.driver.clock, self.driver.time, upload_ms).addCallback(self._unless_frozen)
+
+    def _unless_frozen(self, _: None) -> Deferred[None]:
+        going_on: Deferred[None] = Deferred()
+        self.let(lambda: going_on.callback(None))
+        return going_on
 
     @app.handle_errors(Refused)
     def _refused(self, request: IRequest, failure: Failure) -> bytes:

@@ -11,14 +11,15 @@ import os
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 from typing import ClassVar
+from weakref import WeakSet
 
 from farm.sim.files import Folder, Place, Written
 
-from .facts import Known, digest_of, draft_name, is_draft, regular_file
+from .facts import Known, digest_of, is_draft, regular_file
 from .pictures import Painter, picture_size
+from .whole import system_error, write_new, write_over
 
 __all__ = ["Disk", "Outside"]
 
@@ -42,10 +43,12 @@ class Disk:
     _uploads: set[Path] = field(default_factory=set, init=False, repr=False)
     _brought: set[Path] = field(default_factory=set, init=False, repr=False)
     _made: set[Path] = field(default_factory=set, init=False, repr=False)
-    _drafts: ClassVar[count[int]] = count()
+    _hidden: dict[Path, bytes] = field(default_factory=dict, init=False, repr=False)
+    _all: ClassVar[WeakSet[Disk]] = WeakSet()       # instances may share a folder
 
     def __post_init__(self) -> None:
         """Make the folders."""
+        self._all.add(self)
         # resolve() would follow symlinks, and a later change of directory must not move the folders.
         self.input_dir, self.output_dir, self.temp_dir = (
             Path(os.path.abspath(each)) for each in (self.input_dir, self.output_dir, self.temp_dir)    # noqa: PTH100
@@ -61,10 +64,14 @@ class Disk:
     def names(self, folder: Folder, subfolder: str) -> Collection[str]:
         """See :class:`~farm.sim.files.Files`; directories are not among them."""
         try:
-            with os.scandir(self.place(folder, subfolder, "")) as entries:
-                return [entry.name for entry in entries if not (entry.is_dir() or is_draft(entry.name))]
-        except (OSError, Outside):
+            directory = self.place(folder, subfolder, "")
+            with os.scandir(directory) as entries:
+                seen = [entry.name for entry in entries if not (entry.is_dir() or is_draft(entry.name))]
+        except Outside:
             return ()
+        except OSError:
+            seen = []
+        return seen + [path.name for path in self._hidden if path.parent == directory]
 
     def exists(self, place: Place) -> bool:
         """See :class:`~farm.sim.files.Files`."""
@@ -89,11 +96,74 @@ class Disk:
         """
         path = self.place(place.folder, place.subfolder, place.name)
         if path.is_dir():
-            raise _error(errno.EISDIR, path)    # which names() does not show, so that another try would end here, too
-        if os.path.lexists(path):
-            raise _error(errno.EEXIST, path)    # before anything is painted
+            raise system_error(errno.EISDIR, path)      # names() does not show it: another try would end here, too
+        if os.path.lexists(path) or path in self._hidden:
+            raise system_error(errno.EEXIST, path)    # before anything is painted
         self._create(path, self.painter.paint(place.name, written, self.content_of))
         self._written.add(path)
+
+    # What faults do, through the simulation, to files that jobs have written.
+
+    def replace(self, place: Place, written: Written) -> None:
+        """See :class:`~farm.sim.files.Files`."""
+        path = self.place(place.folder, place.subfolder, place.name)
+        if not (os.path.lexists(path) and any(each.wrote(path) for each in self._all)):
+            raise system_error(errno.EEXIST, path)
+        write_over(path, self.painter.paint(place.name, written, self.content_of))
+        self._written.add(path)
+
+    def remove(self, place: Place) -> bool:
+        """See :class:`~farm.sim.files.Files`."""
+        path = self._ours(place)
+        if path is None:
+            return False
+        self._remove(self._written, {path})
+        return True
+
+    def hide(self, place: Place) -> bool:
+        """See :class:`~farm.sim.files.Files`; its content is only remembered, so that nothing can be left behind."""
+        path = self._ours(place)
+        if path is None:
+            return False
+        self._hidden[path] = path.read_bytes()
+        self._remove(self._written, {path})
+        return True
+
+    def reveal(self, place: Place) -> bool:
+        """See :class:`~farm.sim.files.Files`."""
+        path = self._inside(place)
+        content = self._hidden.pop(path, None) if path is not None else None
+        if path is None or content is None:
+            return False
+        try:
+            self._create(path, content)
+        except OSError:
+            return False
+        self._written.add(path)
+        return True
+
+    def length(self, place: Place) -> int | None:
+        """See :class:`~farm.sim.files.Files`."""
+        path = self._inside(place)
+        found = None if path is None else regular_file(path)
+        return None if found is None else found.st_size
+
+    def cut(self, place: Place, size_bytes: int) -> bool:
+        """See :class:`~farm.sim.files.Files`."""
+        path = self._ours(place)
+        if path is None:
+            return False
+        write_over(path, path.read_bytes()[:size_bytes])
+        return True
+
+    def wrote(self, path: Path) -> bool:
+        """Whether a job of this instance wrote it."""
+        return path in self._written
+
+    def _ours(self, place: Place) -> Path | None:
+        """Where a file stands that a job of ours wrote, or ``None`` where there is none."""
+        path = self._inside(place)
+        return path if path in self._written and path is not None and regular_file(path) is not None else None
 
     # What the routes ask.
 
@@ -128,7 +198,7 @@ class Disk:
         :raises OSError: where the directory is missing or the name impossible.
         """
         ours = not os.path.lexists(path) or path in self._written
-        self._replace(path, content)
+        write_over(path, content)
         if ours:
             self._uploads.add(path)
 
@@ -152,13 +222,14 @@ class Disk:
             self._brought.add(path)
         except FileExistsError:
             if self.digest_at(path) != hashlib.sha256(content).hexdigest():
-                raise _error(errno.EEXIST, path) from None      # not of the draft
+                raise system_error(errno.EEXIST, path) from None      # not of the draft
 
     def empty_temp(self) -> None:
         """Remove what we and our clients put into ``temp``, as ComfyUI does when it starts and stops."""
         temp = self._folders["temp"]
         for ours in (self._written, self._uploads):
             self._remove(ours, {path for path in ours if path.is_relative_to(temp)})
+        self._hidden = {path: content for path, content in self._hidden.items() if not path.is_relative_to(temp)}
 
     def remove_uploads(self) -> None:
         """Remove the clients' files (for a reset)."""
@@ -167,11 +238,13 @@ class Disk:
     def remove_outputs(self) -> None:
         """Remove the jobs' files (for a reset with ``files=true``); the instance's own picture stays."""
         self._remove(self._written, set(self._written))
+        self._hidden.clear()
 
     def remove_written(self) -> None:
         """Remove all that came from us: files, uploads, and the directories we made, if they are empty now."""
         for ours in (self._written, self._uploads, self._brought):
             self._remove(ours, set(ours))
+        self._hidden.clear()
         self._remove_directories(self._made)
 
     def _inside(self, place: Place) -> Path | None:
@@ -183,33 +256,13 @@ class Disk:
     def _create(self, path: Path, content: bytes) -> None:
         """Write a new file, whole or not at all."""
         self._make(path.parent)
-        draft = self._draft(path.parent, content)
-        try:
-            _name(draft, path)
-        finally:
-            draft.unlink(missing_ok=True)
-
-    def _replace(self, path: Path, content: bytes) -> None:
-        draft = self._draft(path.parent, content)
-        try:
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
-
-    def _draft(self, directory: Path, content: bytes) -> Path:
-        draft = directory / draft_name(next(self._drafts))
-        try:
-            draft.write_bytes(content)
-        except OSError:
-            draft.unlink(missing_ok=True)   # a full disk must not keep half a file
-            raise
-        return draft
+        write_new(path, content)
 
     def _make(self, directory: Path) -> None:
         if directory.is_dir():
             return
         if directory.exists():
-            raise _error(errno.ENOTDIR, directory)  # mkdir would say that the *name* is taken
+            raise system_error(errno.ENOTDIR, directory)  # mkdir would say that the *name* is taken
         self._make(directory.parent)
         directory.mkdir()
         self._made.add(directory)
@@ -227,21 +280,3 @@ class Disk:
             with suppress(OSError):     # not empty: somebody else uses it
                 directory.rmdir()
                 self._made.discard(directory)
-
-
-def _name(draft: Path, path: Path) -> None:
-    """Give a finished file its name, which must be free."""
-    try:
-        path.hardlink_to(draft)
-    except FileExistsError:
-        raise
-    except OSError:                     # a file system without hard links
-        if os.path.lexists(path):
-            raise _error(errno.EEXIST, path) from None
-        draft.rename(path)
-
-
-def _error(number: int, path: Path) -> OSError:
-    """What the system would say; Python makes it a ``FileExistsError`` and so on."""
-    return OSError(number, os.strerror(number), str(path))
-

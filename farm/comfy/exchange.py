@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl, unquote
 
 from twisted.web.iweb import IRequest
@@ -13,8 +13,9 @@ from farm.sim.errors import ServerError
 
 from .added_headers import cache_headers, forget_origin
 from .answers import Answer, empty, json_answer
+from .site import ComfyRequest
 
-__all__ = ["answer", "header", "json_body", "nothing", "query", "segment", "send"]
+__all__ = ["answer", "header", "json_body", "note", "nothing", "query", "segment", "send"]
 
 _DEEPEST = 500      # Python itself gives up before 1,000, and an answer is nested deeper than what it repeats
 
@@ -89,6 +90,12 @@ def send(request: IRequest, reply: Answer) -> bytes:
 def answer(request: IRequest, body: object, status: int = 200) -> bytes:
     """Answer in JSON.  (Klein turns a returned ``dict`` into an empty 200.)"""
     return send(request, json_answer(body, status))
+
+
+def note(request: IRequest, **facts: Any) -> None:
+    """Let the log say this of an exchange: fields of :class:`~farm.comfy.about.About`."""
+    for name, value in facts.items():
+        setattr(cast(ComfyRequest, request).about, name, value)
 
 
 def nothing(request: IRequest, status: int = 200) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -19,8 +20,10 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from .added_headers import allow_origin
 from .answers import Answer, empty, text_answer
 from .exchange import header, send
+from .fault_header import BadFault
 from .origin import is_foreign
 from .site import ComfyRequest
+from .striking import Striking
 
 __all__ = ["Gate", "server_error", "unserved"]
 
@@ -60,7 +63,9 @@ def unserved(method: str, why: HTTPException) -> Answer:
 class Gate(Resource):
     """Stands before one instance's routes.
 
-    :ivar on_end: called with each request when it is over, answered or not.
+    :ivar striking: what goes wrong here on purpose.
+    :ivar on_end: called with each request when it is over: with the status that went out, 0 where none did, and how
+        many bytes of the body did.
     :ivar most_bytes: of any body.
     :ivar allowed_origin: whose web pages may read the answers, ``*`` for anybody's; ``None``: those of any other
         origin are turned away.
@@ -68,7 +73,8 @@ class Gate(Resource):
 
     name: str
     routes: KleinResource
-    on_end: Callable[[Request], None]
+    striking: Striking
+    on_end: Callable[[ComfyRequest, int, int], None]
     most_bytes: int
     allowed_origin: str | None = None
     isLeaf: bool = field(default=True, init=False)
@@ -77,24 +83,47 @@ class Gate(Resource):
         """Be a resource."""
         super().__init__()
 
-    def render(self, request: Request) -> Any:
-        """Answer, or let a route answer."""
+    def render(self, request: ComfyRequest) -> Any:
+        """Answer, or let a route answer, or let go wrong what shall."""
+        request.about.began_ms = self.striking.now_ms()
         request.setHeader(b"server", _SERVER)
         request.setHeader(b"x-comfyfarm-instance", self.name.encode())
         if self.allowed_origin is not None:
             allow_origin(request, self.allowed_origin)
-        request.notifyFinish().addBoth(lambda _: self.on_end(request))
         refusal = self._refuse(request)
-        if refusal is not None:
-            request.write(send(request, refusal))
-            request.finish()
-            return NOT_DONE_YET
-        request.prepath, request.postpath = [], _segments(request)
-        return self.routes.render(request)
+        try:
+            course = self.striking.course(request, is_refused=refusal is not None)
+        except BadFault as why:
+            course, refusal = None, _text(400, str(why))
+        if course is None:
+            self._serve(request, refusal)
+        else:
+            course.begin(
+                work=partial(self._work, request, refusal),
+                hand_over=partial(self._serve, request, refusal),
+                on_end=partial(self.on_end, request),
+            )
+        return NOT_DONE_YET
 
-    def _refuse(self, request: Request) -> Answer | None:
+    def _serve(self, request: ComfyRequest, refusal: Answer | None) -> None:
+        request.notifyFinish().addBoth(lambda _: self.on_end(request, _status(request), request.sentLength))
+        self._work(request, refusal)
+
+    def _work(self, request: Request, refusal: Answer | None) -> None:
+        """Write the answer, at once or later."""
+        if refusal is not None:
+            body: Any = send(request, refusal)
+        else:
+            request.prepath, request.postpath = [], _segments(request)
+            body = self.routes.render(request)
+        if body is not NOT_DONE_YET:
+            request.setHeader(b"content-length", b"%d" % len(body))
+            request.write(body)
+            request.finish()
+
+    def _refuse(self, request: ComfyRequest) -> Answer | None:
         """The answer to what never reaches a route, or ``None``."""
-        if isinstance(request, ComfyRequest) and request.too_large:
+        if request.too_large:
             return _text(413, f"Maximum request body size {self.most_bytes} exceeded.")
         if self.allowed_origin is None:
             try:
@@ -107,6 +136,10 @@ class Gate(Resource):
         if request.path.startswith(b"//"):
             return _text(404, "404: Not Found")
         return None
+
+
+def _status(request: Request) -> int:
+    return request.code if request.startedWriting or request.finished else 0
 
 
 def _is_foreign(request: Request) -> bool:

@@ -14,7 +14,6 @@ from farm.sim.events import (
     Event,
     Failed,
     Finished,
-    FrameSent,
     Interrupted,
     NodeFinished,
     NodeStarted,
@@ -28,11 +27,12 @@ from farm.sim.events import (
     Taken,
     TextSent,
 )
+from farm.sim.faults.said import say
 from farm.sim.values import Picture
 
+from .letter import Letter
 from .pictures import Painter
-from .sockets import Hub
-from .wire import frame
+from .post import Post
 
 __all__ = ["Narrator"]
 
@@ -48,14 +48,14 @@ class Narrator:
 
     It keeps what ComfyUI's messages repeat (whose job runs, how far each node is), so that an event need not.
 
-    :ivar publish: takes the note of each message that somebody heard.
     :ivar unix_ms: what a client's clock says at the simulated moment 0.
+    :ivar taken: the job that was taken last.
     """
 
-    hub: Hub
+    post: Post
     painter: Painter
-    publish: Callable[[Event], None]
     unix_ms: int
+    taken: Taken | None = None
     _client: Any = None
     _nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
     _told: dict[str, tuple[int, int]] = field(default_factory=dict)     # by node: when, and which value
@@ -67,7 +67,7 @@ class Narrator:
     @hear.register(Submitted | QueueCleared | Taken)
     def _(self, event: Submitted | QueueCleared | Taken) -> None:
         if isinstance(event, Taken):
-            self._client, self._nodes, self._told = event.client_id, {}, {}
+            self.taken, self._client, self._nodes, self._told = event, event.client_id, {}, {}
         self._status(event.at_ms, event.queue_remaining)
 
     @hear.register
@@ -154,11 +154,12 @@ class Narrator:
 
     def _status(self, at_ms: int, queue_remaining: int) -> None:
         data = {"status": {"exec_info": {"queue_remaining": queue_remaining}}}
-        self._send_json(_EVERYBODY, Event(at_ms=at_ms), "status", data)
+        if self.post.hub.hearing(_EVERYBODY):
+            self.post.send(_EVERYBODY, Letter(at_ms, "status", say("status", data), shown=queue_remaining))
 
     def _progress_state(self, event: Any) -> None:
         """How far every node is that was begun; to everybody where the job has no client."""
-        if self.hub.hearing(self._client):
+        if self.post.hub.hearing(self._client):
             data = {"prompt_id": event.prompt_id, "nodes": self._nodes}
             self._send_json(self._client, event, "progress_state", data)
 
@@ -186,7 +187,7 @@ class Narrator:
 
     def _wants_metadata(self) -> bool:
         """Whether the job's client announced that it takes pictures with metadata; everybody did not."""
-        sockets = self.hub.hearing(self._client) if self._client is not None else ()
+        sockets = self.post.hub.hearing(self._client) if self._client is not None else ()
         return any(socket.flags.get("supports_preview_metadata") is True for socket in sockets)
 
     def _is_due(self, event: Progressed) -> bool:
@@ -209,19 +210,15 @@ class Narrator:
             self._send_json(self._client, event, kind, {**data, **stamp})
 
     def _send_json(self, to: Any, event: Event, kind: str, data: dict[str, Any]) -> None:
-        self._send(to, event, kind, lambda: json.dumps({"type": kind, "data": data}))
+        self._send(to, event, kind, lambda: say(kind, data))
 
     def _send(self, to: Any, event: Event, kind: str, make: Callable[[], str | bytes]) -> None:
         """Make a message once for all who hear it, and not at all where nobody does."""
-        sockets = self.hub.hearing(to)
-        if not sockets:
+        if not self.post.hub.hearing(to):
             return
-        framed = frame(make())
-        for socket in sockets:
-            socket.line.write(framed)
-        heard_by = tuple(socket.client_id for socket in sockets)
-        prompt_id = getattr(event, "prompt_id", None)
-        self.publish(FrameSent(at_ms=event.at_ms, type=kind, prompt_id=prompt_id, to=heard_by))
+        prompt_id, node = getattr(event, "prompt_id", None), getattr(event, "node", "")
+        taken = self.taken if self.taken is not None and self.taken.prompt_id == prompt_id else None
+        self.post.send(to, Letter(event.at_ms, kind, make(), prompt_id, taken=taken, node=node))
 
 
 def _state(prompt_id: str, node: str) -> dict[str, Any]:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from twisted.internet.error import ConnectionAborted
+from twisted.internet.interfaces import IProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web import http
 from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
+
+from farm.frost import Frost
+
+from .about import About
 
 __all__ = ["ComfyRequest", "FarmSite"]
 
@@ -22,12 +29,20 @@ class ComfyRequest(Request):
     """A request whose body may be too large, which is then read and dropped.
 
     :ivar too_large: whether it had more bytes than its site takes.
+    :ivar about: what the log will say of it.
+    :ivar on_lost: called when the connection is gone before the answer is out; ``None`` where nobody asks.
     """
 
     channel: _Channel
 
     defaultContentType = None   # ComfyUI sends none with a reply that is a status only
     too_large = False
+    on_lost: Callable[[], None] | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Know nothing yet."""
+        super().__init__(*args, **kwargs)
+        self.about = About()
 
     def gotLength(self, length: int | None) -> None:
         """Learn how long the body will be; ``None``: it comes in chunks."""
@@ -43,6 +58,12 @@ class ComfyRequest(Request):
         if not self.too_large:
             super().handleContentChunk(data)
 
+    def connectionLost(self, reason: Failure) -> None:
+        """Be of no use any more."""
+        super().connectionLost(reason)
+        if self.on_lost is not None:
+            self.on_lost()
+
 
 class _Channel(HTTPChannel):
     """A connection that its site knows of."""
@@ -57,12 +78,43 @@ class _Channel(HTTPChannel):
     def dataReceived(self, data: bytes) -> None:
         """Say that the line is not quiet."""
         self.site.heard()
-        super().dataReceived(data)
+        if self.site.frost.is_on:
+            self.site.frost.let(partial(super().dataReceived, data))
+        else:       # at once, also while others still wait: a channel hands pipelined requests to itself
+            super().dataReceived(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Be forgotten.  (A websocket has its own end; its channel goes with it.)"""
         self.site.channels.pop(self, None)
-        super().connectionLost(reason)
+        self.site.frost.let(partial(super().connectionLost, reason))
+
+    def _protocolUpgradeForWebsockets(self, protocol: IProtocol) -> None:
+        """Let a frozen process hear nothing of its websockets either."""
+        super()._protocolUpgradeForWebsockets(protocol)
+        frost = self.site.frost
+        hear, lose = protocol.dataReceived, protocol.connectionLost
+        self.dataReceived = lambda data: frost.let(partial(hear, data))     # type: ignore[method-assign]
+        self.connectionLost = lambda reason=connectionDone: frost.let(      # type: ignore[method-assign]
+            partial(lose, reason)
+        )
+
+    def hang_up(self) -> None:
+        """Reset the connection, and let everybody on this side know of it before anything else happens.
+
+        The client gets what was said before, as far as the system takes it at once.
+        """
+        lose = self.connectionLost
+        # Twisted says it once more in the reactor's next turn.
+        self.dataReceived = self.connectionLost = _ignore   # type: ignore[method-assign, assignment]
+        transport: Any = self.transport
+        if hasattr(transport, "doWrite"):   # what was said before the end is heard; one in memory has sent it
+            transport.doWrite()
+        transport.abortConnection()
+        lose(Failure(ConnectionAborted()))
+
+
+def _ignore(_: object = None) -> None:
+    """Say no more."""
 
 
 class FarmSite(Site):
@@ -70,6 +122,7 @@ class FarmSite(Site):
 
     :ivar channels: the connections that live, websockets among them, in the order they were made.
     :ivar most_bytes: what is kept of any body.
+    :ivar frost: whether anything is heard at present.
     """
 
     protocol = _Channel  # type: ignore[assignment]  # Twisted's own wraps HTTP/2 around it, which ComfyUI has not
@@ -80,26 +133,29 @@ class FarmSite(Site):
         reactor: Any,
         most_bytes: int = _MOST_BYTES,
         heard: Callable[[], None] = lambda: None,
+        frost: Frost | None = None,
     ) -> None:
         """Serve a resource.
 
         :param reactor: the real one, also in simulated time: keep-alive connections live in real time.
         :param heard: called whenever a client says something.
+        :param frost: of the process that serves here; ``None`` where it never freezes.
         """
         super().__init__(resource, requestFactory=ComfyRequest, reactor=reactor, parsePOSTFormSubmission=False)
         self.noisy = False
         self.most_bytes = most_bytes
         self.heard = heard
-        self.channels: WeakKeyDictionary[HTTPChannel, None] = WeakKeyDictionary()
+        self.frost = frost or Frost()
+        self.channels: WeakKeyDictionary[_Channel, None] = WeakKeyDictionary()
 
     def log(self, request: http.Request) -> None:
         """Write no access log."""
 
     def hang_up(self) -> bool:
         """Reset every connection, and say whether there was any; the reactor needs a turn to see it done."""
-        open_ones: list[Any] = [channel.transport for channel in self.channels if _is_open(channel)]
-        for transport in open_ones:
-            transport.abortConnection()
+        open_ones = [channel for channel in self.channels if _is_open(channel)]
+        for channel in open_ones:
+            channel.hang_up()
         return bool(open_ones)
 
 

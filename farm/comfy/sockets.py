@@ -16,7 +16,7 @@ from farm.sim.seeds import new_uuid
 
 from .exchange import query
 from .message_limit import limit_messages
-from .wire import Line, frame
+from .wire import Line
 
 __all__ = ["Hub", "Socket"]
 
@@ -27,12 +27,14 @@ class Socket:
 
     :ivar client_id: the id it was opened under; never empty.
     :ivar flags: the feature flags that the client announced.
+    :ivar is_displaced: the hub has forgotten it, although it is open.
     """
 
     client_id: str
     hub: Hub = field(repr=False)
     flags: dict[str, Any] = field(default_factory=dict)
     line: Line = field(init=False, repr=False)
+    is_displaced: bool = False
     _greeted: bool = False
 
     def negotiationStarted(self, transport: WebSocketTransport) -> None:
@@ -68,7 +70,7 @@ class Socket:
 
     def say(self, kind: str, data: object) -> None:
         """Tell this socket alone."""
-        self.line.write(frame(json.dumps({"type": kind, "data": data})))
+        self.hub.say(self, kind, data)
 
 
 def _read(message: str) -> dict[str, Any] | None:
@@ -88,12 +90,14 @@ class Hub:
     :ivar server_flags: what the instance announces.
     :ivar on_open: called with each socket as it opens, before anything else is sent to it.
     :ivar on_close: called with each socket when it is gone.
+    :ivar say: tells one socket alone something, of a type and with data.
     """
 
     sids: Random
     server_flags: dict[str, Any]
     on_open: Callable[[Socket], None]
     on_close: Callable[[Socket], None]
+    say: Callable[[Socket, str, object], None]
     _sockets: dict[str, Socket] = field(default_factory=dict)
 
     def buildProtocol(self, request: Request) -> Socket:
@@ -107,6 +111,8 @@ class Hub:
         """
         self.on_open(socket)
         self._sockets[socket.client_id] = socket
+        if socket.is_displaced:
+            self.displace(socket)
 
     def closed(self, socket: Socket) -> None:
         """Forget a socket, and whichever else listens under its id.
@@ -116,6 +122,12 @@ class Hub:
         """
         self._sockets.pop(socket.client_id, None)
         self.on_close(socket)
+
+    def displace(self, socket: Socket) -> None:
+        """Forget a socket that stays open, as if an older one of its id had ended."""
+        socket.is_displaced = True
+        if self._sockets.get(socket.client_id) is socket:
+            del self._sockets[socket.client_id]
 
     @property
     def is_owing(self) -> bool:

@@ -32,11 +32,13 @@ class Line:
     that we count, and hang up when it owes us too much patience.
 
     :ivar owed_bytes: written since the client stopped reading, or what of it is not yet sent.
+    :ivar is_cut: we have closed or reset the connection.
     """
 
     _transport: WebSocketTransport = field(repr=False)
     owed_bytes: int = 0
     too_slow: bool = False
+    is_cut: bool = False
     _paused: bool = False
 
     def __post_init__(self) -> None:
@@ -55,10 +57,15 @@ class Line:
         """Whether there is more on the way to the client than Twisted likes to hold."""
         return self._paused and not self.too_slow
 
-    def write(self, framed: bytes) -> None:
-        """Send a frame; hang up on a client that owes too much."""
-        if self.too_slow or self._tcp.disconnecting:
-            return
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing can be sent any more."""
+        return self.is_cut or self.too_slow or bool(self._tcp.disconnecting)
+
+    def write(self, framed: bytes) -> bool:
+        """Send a frame, or say ``False`` where nothing can be sent; hang up on a client that owes too much."""
+        if self.is_over:
+            return False
         self._tcp.write(framed)
         if self._paused:
             self.owed_bytes += len(framed)
@@ -67,6 +74,22 @@ class Line:
             if self.owed_bytes > MOST_OWED_BYTES:
                 self.too_slow = True
                 self._tcp.abortConnection()
+        return True
+
+    def close(self, code: int, reason: str) -> None:
+        """Say goodbye in a close frame, and close the connection when all is sent."""
+        if not self.is_over:
+            self.is_cut = True
+            transport: Any = self._transport    # Twisted's own takes a reason, too
+            transport.loseConnection(code, reason)
+
+    def reset(self) -> None:
+        """Reset the connection (RST); the client gets what was said before, as far as the system takes it at once."""
+        if not self.is_over:
+            self.is_cut = True
+            if hasattr(self._tcp, "doWrite"):   # one in memory has sent it
+                self._tcp.doWrite()
+            self._tcp.abortConnection()
 
     def _unsent_bytes(self) -> int:
         """What really waits: one who reads, but never all of it, has taken some of what was counted."""

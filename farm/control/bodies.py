@@ -9,6 +9,7 @@ import msgspec
 from farm.sim.units import Duration
 
 __all__ = [
+    "Body",
     "ClockBody",
     "ClockState",
     "Done",
@@ -27,7 +28,7 @@ __all__ = [
 _YEAR_MS = 366 * 24 * 60 * 60 * 1000
 
 
-class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is sent to us."""
 
 
@@ -53,7 +54,7 @@ class Problem(msgspec.Struct, frozen=True):
     error: str
 
 
-class ResetBody(_Body, frozen=True, kw_only=True):
+class ResetBody(Body, frozen=True, kw_only=True):
     """What a reset takes along; an empty body means the defaults.
 
     :ivar files: whether output files and counters go too.
@@ -65,8 +66,9 @@ class ResetBody(_Body, frozen=True, kw_only=True):
 class InstanceState(msgspec.Struct, frozen=True, kw_only=True):
     """One instance.
 
-    :ivar state: ``booting`` until it listens, ``stopped`` while its port is closed, ``paused`` while its worker takes
-        no step; else ``running``.
+    :ivar state: ``booting`` until it listens, ``stopped`` while it has no process, ``frozen`` while it answers nobody,
+        ``paused`` while its worker takes no step; else ``running``.
+    :ivar refusing: its port is closed to new connections, although its process lives.
     :ivar epoch: how often it has been started.
     :ivar queue_remaining: jobs that wait or run.
     :ivar running: the job that runs, or ``None``.
@@ -76,7 +78,8 @@ class InstanceState(msgspec.Struct, frozen=True, kw_only=True):
 
     url: str
     mode: str
-    state: Literal["booting", "running", "paused", "stopped"]
+    state: Literal["booting", "running", "paused", "frozen", "stopped"]
+    refusing: bool
     input_dir: str
     output_dir: str
     epoch: int
@@ -116,7 +119,7 @@ class ClockState(msgspec.Struct, frozen=True, kw_only=True):
     next_ms: int | None
 
 
-class ClockBody(_Body, frozen=True, kw_only=True):
+class ClockBody(Body, frozen=True, kw_only=True):
     """What becomes of the clock; one thing at a time, but ``speed`` and ``freeze`` go together.
 
     :ivar advance: virtual: let so much time pass.
@@ -151,7 +154,7 @@ class ClockBody(_Body, frozen=True, kw_only=True):
             _not_absurd(key, getattr(self, key))
 
 
-class WaitBody(_Body, frozen=True, kw_only=True):
+class WaitBody(Body, frozen=True, kw_only=True):
     """What to wait for: exactly one of ``idle``, ``running``, ``finished``, ``event``.
 
     :ivar idle: no job waits or runs.
@@ -223,7 +226,7 @@ class FarmState(msgspec.Struct, frozen=True, kw_only=True):
     instances: dict[str, InstanceState]
 
 
-class LogFilter(_Body, frozen=True, kw_only=True):
+class LogFilter(Body, frozen=True, kw_only=True):
     """Which events are wanted; what is not given filters nothing.
 
     :ivar instance: its name; empty for the farm's own events.

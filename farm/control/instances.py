@@ -8,6 +8,7 @@ import msgspec
 
 from farm.changes import as_written, changed, live_type
 from farm.control.bodies import Done, InstanceDetail, InstanceState, ResetBody
+from farm.control.fault_bodies import CrashBody
 from farm.control.routing import Rejected, route
 from farm.decoding import ConfigError
 from farm.equipment import check_change
@@ -39,6 +40,7 @@ def state_of(farm: Farm, name: str) -> InstanceState:
         url=backend.url,
         mode=backend.config.mode,
         state=backend.state,
+        refusing=backend.is_refusing,
         input_dir=str(backend.disk.input_dir),
         output_dir=str(backend.disk.output_dir),
         epoch=backend.epoch,
@@ -88,9 +90,8 @@ def patch_instance(farm: Farm, name: str, body: Any) -> InstanceDetail:
 async def stop_instance(farm: Farm, name: str) -> InstanceState:
     """Close its port and hang up; queue, history, cache and uploads are gone.  The port's number stays its own."""
     backend = backend_of(farm, name)
-    async with backend.changing:
-        _running(name, backend)
-        await backend.stop()
+    _running(name, backend)
+    await backend.stop()
     return state_of(farm, name)
 
 
@@ -98,10 +99,33 @@ async def stop_instance(farm: Farm, name: str) -> InstanceState:
 async def start_instance(farm: Farm, name: str) -> InstanceState:
     """Listen again, as a new process would: a new epoch."""
     backend = backend_of(farm, name)
-    async with backend.changing:
-        if backend.state != "stopped":
-            raise Rejected(409, f"{name} runs already")
-        backend.start()
+    if backend.state != "stopped":
+        raise Rejected(409, f"{name} runs already")
+    backend.start()
+    await backend.port.settled()
+    return state_of(farm, name)
+
+
+@route("POST", "/api/instances/{name}/restart", answer=InstanceState)
+async def restart_instance(farm: Farm, name: str) -> InstanceState:
+    """Stop it, if it runs, and start it: a new epoch."""
+    backend = backend_of(farm, name)
+    if backend.state != "stopped":
+        await backend.stop()
+    backend.start()
+    await backend.port.settled()
+    return state_of(farm, name)
+
+
+@route("POST", "/api/instances/{name}/crash", body=CrashBody, answer=InstanceState)
+async def crash_instance(farm: Farm, name: str, body: CrashBody) -> InstanceState:
+    """Let its process die: connections are reset, the port is closed, and what is not kept is lost.
+
+    With ``restart_after`` it comes back, unless it is healed or started before.
+    """
+    process = _running(name, backend_of(farm, name)).process
+    farm.nemesis.crash(name, body.keep, body.restart_after)
+    await process.ended()
     return state_of(farm, name)
 
 

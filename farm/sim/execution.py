@@ -6,7 +6,7 @@ changed meanwhile (an interrupt, a setting) takes effect there.  What happens is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,21 +26,25 @@ from .events import (
     Started,
     Succeeded,
     TextSent,
+    Work,
 )
+from .faults.moments import Facts, Phase
+from .faults.strikes import Story, Strike
 from .history import Entry
+from .job_facts import job_facts
 from .machine import Machine
 from .memory import TooLarge
 from .needs import ModelNeeds
 from .nodes import Call, NodeError, Outcome, run
 from .pace import Pace
 from .queue import Job
+from .saved_file import SavedFile
 from .saving import Saver
 from .values import Latent
 from .workflow import ExecutionOrder, consumed, is_link
 
 __all__ = ["Execution"]
 
-Wait = Iterator[int]
 _PREVIEW_EDGE = 512     # sampler previews are at most this long (docs/fidelity.md, "Sampling")
 
 
@@ -60,13 +64,20 @@ class Execution:
 
     :ivar entry: what will stand in history, as far as the job has got.
     :ivar node: the node that runs, or ``None`` before the first.
+    :ivar later: lets something happen on the instance so many milliseconds later.
+    :ivar forget_after_ms: how long after its end the entry is dropped; ``None``: it is not.
     """
 
     job: Job
     machine: Machine
+    later: Callable[[int, Callable[[], None]], None]
+    forget_after_ms: int | None = None
     entry: Entry = field(init=False)
     node: str | None = None
     _has_run: bool = False
+    _deafening: list[Strike] = field(default_factory=list)
+    _changes: list[Callable[[SavedFile], None]] = field(default_factory=list)
+    _name_again: bool = False
     _executed: list[str] = field(default_factory=list)
     _results: dict[str, Result] = field(default_factory=dict)
 
@@ -85,8 +96,9 @@ class Execution:
         self._pace = Pace.of_job(self.machine, self.job.prompt_id)
         self._needs = ModelNeeds(self.job.prompt, self.machine.catalogue)
 
-    def run(self) -> Wait:
+    def run(self) -> Story:
         """Run all nodes that the outputs need, in order."""
+        yield from self.struck("start")
         self._note("execution_start")
         self._tell(Started)
         cached = [node for node in self.job.prompt if node in self._cached]
@@ -106,6 +118,7 @@ class Execution:
         except NodeError as error:
             self._failed(error)
         else:
+            yield from self.struck("success")
             self._note("execution_success")
             self._tell(Succeeded)
 
@@ -116,10 +129,11 @@ class Execution:
         self._executed.append(node)
         self._show(node, self._results[node], cached=True)
 
-    def _run_node(self, node: str) -> Wait:
+    def _run_node(self, node: str) -> Story:
         self.node = node
         class_type = self._class_type(node)
         self._tell(NodeStarted, node=node, class_type=class_type)
+        yield from self.struck("node")
         self._look_for_interrupt()
         if not self._has_run:       # once is enough: what comes later belongs to this job
             self.machine.cache.begin_node(self._keys.values())
@@ -132,7 +146,9 @@ class Execution:
         saver = Saver(self.machine, self.job, node, class_type)
         for save in outcome.saves:
             yield self._pace.save_ms(saver.files(save))
-            shown = saver.write(save)
+            self._changes, self._name_again = [], False
+            yield from self.struck("save")
+            shown = saver.write(save, self._changes, again=self._name_again)
             before = (ui or {}).get(save.key, [])
             # Static: one entry, however many files it would be.
             ui = {save.key: before or shown if saver.is_static else [*before, *shown], **_without(ui, save.key)}
@@ -142,10 +158,12 @@ class Execution:
         self._executed.append(node)
         self._show(node, result, cached=False)
 
-    def _load_models(self, node: str) -> Wait:
+    def _load_models(self, node: str) -> Story:
         """Bring the models that the node needs into memory, and others out of it to make room."""
+        needed = self._needs.of(node)
+        self._pace.done.need(needed)
         try:
-            for move in self.machine.memory.moves_for(self._needs.of(node)):
+            for move in self.machine.memory.moves_for(needed):
                 if move.is_load:
                     yield self._pace.load_ms(move.file)
                     self._tell(ModelLoaded, node=node, **move.file.facts)
@@ -153,16 +171,16 @@ class Execution:
                     yield self._pace.unload_ms()
                     self.machine.tell(ModelUnloaded(at_ms=self.machine.at_ms, reason="room", **move.file.facts))
         except TooLarge:
-            self.machine.unload_models("out of memory")
-            raise NodeError("torch.OutOfMemoryError", "Allocation on device ", _OUT_OF_MEMORY) from None
+            raise self.out_of_memory() from None
 
-    def _work(self, node: str, outcome: Outcome) -> Wait:
+    def _work(self, node: str, outcome: Outcome) -> Story:
         """What a node does while it runs: steps, pictures and texts over the websocket."""
         if outcome.text is not None:
             self._tell(TextSent, node=node, text=outcome.text)
         preview = self._preview(outcome.latent)
         for step in range(1, outcome.steps + 1):
             yield self._pace.step_ms(outcome)
+            yield from self.struck("step", step)
             self._look_for_interrupt()
             if preview is None:
                 self._tell(Progressed, node=node, value=step, max=outcome.steps)
@@ -221,10 +239,61 @@ class Execution:
     def _class_type(self, node: str) -> str:
         return str(self.job.prompt[node].get("class_type"))
 
+    @property
+    def work(self) -> Work:
+        """What the job has come to so far."""
+        return self._pace.done.total
+
+    # What goes wrong on purpose: :class:`~farm.sim.faults.job.Run`.
+
+    def struck(self, phase: Phase, step: int = 0) -> Story:
+        """Let happen what a fault does at this phase."""
+        faults = self.machine.faults
+        if faults.watches(phase):
+            for strike in faults.verdict(phase, self._facts(phase, step), self.machine.at_ms):
+                if strike.fault.effect.is_for_process:
+                    yield strike
+                else:
+                    yield from strike.fault.effect.on_job(self, strike)
+
+    def _facts(self, phase: Phase, step: int) -> Facts:
+        """What is known of the node that runs; before the first and behind the last, of the whole job."""
+        return job_facts(self.job, self.node if phase in ("node", "step", "save") else None, step)
+
+    def slow_down(self, strike: Strike, factor: float) -> None:
+        """Let all that is still to do take so many times as long."""
+        self._pace.slowed[strike] = factor
+
+    def deafen(self, strike: Strike) -> None:
+        """Hear no interrupt."""
+        self._deafening.append(strike)
+
+    def let_go(self) -> None:
+        """It is over: what struck it holds nothing any more."""
+        for strike in (*self._pace.slowed, *self._deafening):
+            strike.is_on = False
+
+    def when_saved(self, change: Callable[[SavedFile], None]) -> None:
+        """Let each file of this save be changed once it is written."""
+        self._changes.append(change)
+
+    def give_name_again(self) -> None:
+        """Let this save's first file get the name that was given last."""
+        self._name_again = True
+
+    def out_of_memory(self) -> NodeError:
+        """Empty the memory, as ComfyUI does then; the answer is what a node raises."""
+        self.machine.unload_models("out of memory")
+        return NodeError("torch.OutOfMemoryError", "Allocation on device ", _OUT_OF_MEMORY)
+
+    def forget_entry(self, after_ms: int) -> None:
+        """Have the entry dropped so long after the end."""
+        self.forget_after_ms = after_ms
+
     # How it ends.
 
     def _look_for_interrupt(self) -> None:
-        if self.machine.interrupt:
+        if self.machine.interrupt and not any(strike.is_on for strike in self._deafening):
             raise _Stop
 
     def _interrupted(self) -> None:

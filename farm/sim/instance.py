@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import heapq
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -23,7 +24,9 @@ from .events import (
     Taken,
 )
 from .execution import Execution
+from .faults.strikes import UNTIL_WOKEN, Pause, Strike
 from .history import Entry, History
+from .legacy import Legacy
 from .machine import Machine
 from .queue import Job, Queue
 from .seeds import new_uuid
@@ -32,6 +35,7 @@ from .submission import (
     given_number,
     job_name,
     make_extra_data,
+    missing_in,
     read_prompt,
     read_prompt_id,
     read_targets,
@@ -47,11 +51,13 @@ class Acceptance:
     """The answer to an accepted prompt.
 
     :ivar node_errors: what is wrong with the outputs that will not run; empty when all will.
+    :ivar job: the logical job, which the client is not told.
     """
 
     prompt_id: str
     number: float
     node_errors: dict[str, Any]
+    job: str
 
     def as_json(self) -> dict[str, Any]:
         """The body of the answer."""
@@ -66,38 +72,62 @@ class Instance:
     of it; every question that can change something takes the simulated moment as its last argument.
 
     :ivar ids: where prompt ids come from.
-    :ivar due_ms: when it wants to be woken, or ``None`` while there is nothing to do.
+    :ivar strike_process: called where a fault strikes the process at a phase of a job.
     :ivar is_paused: the worker takes no further step.
+    :ivar accepted: how many jobs were taken on, in the epochs before this one too.
     """
 
     machine: Machine
     ids: Random
+    strike_process: Callable[[Strike], None]
     queue: Queue = field(default_factory=Queue)
     history: History = field(default_factory=History)
     execution: Execution | None = None
-    due_ms: int | None = None
     is_paused: bool = False
+    accepted: int = 0
+    _step_ms: int | None = None
+    _stood_ms: int | None = None
     _left_ms: int = 0
     _number: int = 0
-    _accepted: int = 0
     _free_memory: bool = False
     _unload_models: bool = False
-    _story: Iterator[int] | None = None
+    _story: Generator[Pause, None, None] | None = None
+    _later: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
+    _later_count: int = 0
+
+    @property
+    def due_ms(self) -> int | None:
+        """When it wants to be woken, or ``None`` while there is nothing to do."""
+        if self._stood_ms is not None:
+            return None
+        due = [each for each in (self._step_ms, self._later[0][0] if self._later else None) if each is not None]
+        return min(due, default=None)
 
     # The worker.
 
     def advance(self, now_ms: int) -> None:
         """Let happen, in order, all that is due; each thing at its own moment."""
-        while self.due_ms is not None and self.due_ms <= now_ms:
-            self.machine.at_ms = self.due_ms
-            try:
-                if self._story is None:
-                    self._begin()
-                self.machine.waiting = len(self.queue.pending)
-                self._go_on()
-            except BaseException:
-                self._give_up()
-                raise
+        while (due_ms := self.due_ms) is not None and due_ms <= now_ms:
+            self.machine.at_ms = due_ms
+            if self._later and self._later[0][0] == due_ms:
+                heapq.heappop(self._later)[-1]()
+            else:
+                self._take_step()
+
+    def _take_step(self) -> None:
+        try:
+            if self._story is None:
+                self._begin()
+            self.machine.waiting = len(self.queue.pending)
+            self._go_on()
+        except BaseException:
+            self._give_up()
+            raise
+
+    def later(self, after_ms: int, act: Callable[[], None]) -> None:
+        """Let something happen so many milliseconds from the moment of the present step, unless all is forgotten."""
+        self._later_count += 1
+        heapq.heappush(self._later, (self.machine.at_ms + after_ms, self._later_count, act))
 
     def _begin(self) -> None:
         job = self.queue.take()
@@ -106,12 +136,22 @@ class Instance:
         taken = Taken(
             at_ms=self.machine.at_ms,
             prompt_id=job.prompt_id,
+            job=job.name,
+            ordinal=job.order + 1,
             client_id=job.client_id,
             queue_remaining=self.queue.remaining,
         )
         self.machine.tell(taken)
-        self.execution = Execution(job, self.machine)
-        self._story = self.execution.run()
+        self.execution = Execution(job, self.machine, self.later)
+        self._story = self._work(self.execution)
+
+    def _work(self, execution: Execution) -> Generator[Pause, None, None]:
+        try:
+            yield from execution.run()
+            yield from execution.struck("history")
+        finally:
+            execution.let_go()
+        self._end(execution)
 
     def _keep_temp_prefixes(self, job: Job) -> None:
         """A preview's letters live as long as ComfyUI keeps the node's object: while jobs in a row have the node."""
@@ -120,12 +160,45 @@ class Instance:
 
     def _go_on(self) -> None:
         assert self._story is not None
-        wait_ms = next(self._story, None)
-        if wait_ms is not None:
-            self.due_ms = self.machine.at_ms + wait_ms
+        try:
+            pause = next(self._story)
+        except StopIteration:
+            self._step_ms = self.machine.at_ms if self.queue.pending else None
             return
-        self._end()
-        self.due_ms = self.machine.at_ms if self.queue.pending else None
+        if isinstance(pause, Strike):
+            self._step_ms = self.machine.at_ms      # it goes on, unless the process does not
+            self.strike_process(pause)
+        else:
+            self._step_ms = None if pause is UNTIL_WOKEN else self.machine.at_ms + pause
+
+    def wake(self, now_ms: int) -> None:
+        """Something may have changed: a story that pauses until it is woken looks again."""
+        if self._story is not None and self._step_ms is None and not self.is_paused:
+            self._step_ms = self._working_ms(now_ms)
+
+    def _working_ms(self, now_ms: int) -> int:
+        """The moment as the worker knows it: while it stands still, that at which it came to stand."""
+        return now_ms if self._stood_ms is None else self._stood_ms
+
+    @property
+    def stands_still(self) -> bool:
+        """Nothing happens here at all, as if no time passed."""
+        return self._stood_ms is not None
+
+    def stand_still(self, now_ms: int) -> None:
+        """Let nothing more happen, of whatever is due, until :meth:`move_on`."""
+        if self._stood_ms is None:
+            self._stood_ms = now_ms
+
+    def move_on(self, now_ms: int) -> None:
+        """Go on: everything takes as long as it still had to."""
+        if self._stood_ms is None:
+            return
+        stood_ms, self._stood_ms = self._stood_ms, None
+        missed_ms = now_ms - stood_ms
+        if self._step_ms is not None:
+            self._step_ms += missed_ms
+        self._later = [(due_ms + missed_ms, count, act) for due_ms, count, act in self._later]
 
     def _give_up(self) -> None:
         """An error of our own: the job is over, so that the worker is not woken for it for ever."""
@@ -135,30 +208,51 @@ class Instance:
             entry.status_str = "error"
             self.history.add(entry, self.machine.settings.history_limit)
         self._story = self.execution = self.queue.running = None
-        self.due_ms = self.machine.at_ms if self.queue.pending else None
+        self._step_ms = self.machine.at_ms if self.queue.pending else None
 
-    def _end(self) -> None:
+    def _end(self, execution: Execution) -> None:
         """The job is done: its history entry comes to be, and only then do clients hear of the end."""
-        assert self.execution is not None
-        entry = self.execution.entry
+        entry = execution.entry
         self.history.add(entry, self.machine.settings.history_limit)
+        if execution.forget_after_ms is not None:
+            self._forget_later(entry, execution.forget_after_ms)
         self._story = self.execution = self.queue.running = None
         self._give_back()
         self.machine.tell(
             Finished(
                 at_ms=self.machine.at_ms,
                 prompt_id=entry.job.prompt_id,
+                work=execution.work,
                 status=entry.status_str,
                 queue_remaining=self.queue.remaining,
             )
         )
 
+    def job_before(self, client_id: str, prompt_id: str | None) -> str | None:
+        """The id of the client's job that ended last, other than this one; ``None`` where history has none."""
+        jobs = [entry.job for entry in self.history.entries.values()]
+        return next(
+            (job.prompt_id for job in reversed(jobs) if job.client_id == client_id and job.prompt_id != prompt_id), None
+        )
+
+    def _forget_later(self, entry: Entry, after_ms: int) -> None:
+        """Drop an entry so long after its job's end, unless another has taken its place by then."""
+
+        def forget() -> None:
+            if self.history.entries.get(entry.job.prompt_id) is entry:
+                del self.history.entries[entry.job.prompt_id]
+
+        if after_ms:
+            self.later(after_ms, forget)
+        else:
+            forget()
+
     def pause(self, now_ms: int) -> None:
         """Take no further step; clients are answered as before."""
         if not self.is_paused:
             self.is_paused = True
-            self._left_ms = max(0, (self.due_ms or 0) - now_ms) if self._story is not None else 0
-            self.due_ms = None
+            self._left_ms = max(0, (self._step_ms or 0) - self._working_ms(now_ms)) if self._story is not None else 0
+            self._step_ms = None
             self.machine.tell(Paused(at_ms=now_ms))
 
     def resume(self, now_ms: int) -> None:
@@ -166,7 +260,7 @@ class Instance:
         if self.is_paused:
             self.is_paused = False
             has_work = self._story is not None or self.queue.pending
-            self.due_ms = now_ms + self._left_ms if has_work else None
+            self._step_ms = self._working_ms(now_ms) + self._left_ms if has_work else None
             self.machine.tell(Resumed(at_ms=now_ms))
 
     # What clients ask.
@@ -195,8 +289,8 @@ class Instance:
         name = job_name(body, sender)
         verdict = validate(prompt, read_targets(body), self.machine.catalogue)
         extra_data = make_extra_data(body, sender, self.machine.now_unix_ms)
-        self._put(Job(number, prompt_id, prompt, extra_data, list(verdict.outputs), name, self._accepted))
-        return Acceptance(prompt_id, number, verdict.node_errors)
+        self._put(Job(number, prompt_id, prompt, extra_data, list(verdict.outputs), name, self.accepted))
+        return Acceptance(prompt_id, number, verdict.node_errors, name)
 
     def _next_number(self, *, front: bool) -> int:
         """The server's counter, which every readable body moves on, refused or not."""
@@ -206,12 +300,12 @@ class Instance:
 
     def _put(self, job: Job) -> None:
         """Queue a job, and say so even where ComfyUI's heap cannot compare it (docs/fidelity.md, "Queue")."""
-        self._accepted += 1
+        self.accepted += 1
         try:
             self.queue.put(job)
         finally:
-            if self.due_ms is None and not self.is_paused:
-                self.due_ms = self.machine.at_ms
+            if self._step_ms is None and self._story is None and not self.is_paused:
+                self._step_ms = self._working_ms(self.machine.at_ms)
             self.machine.tell(
                 Submitted(
                     at_ms=self.machine.at_ms,
@@ -229,6 +323,7 @@ class Instance:
         refused = PromptRefused(
             at_ms=self.machine.at_ms,
             error=refusal.body["error"]["type"],
+            missing=missing_in(refusal.body),
             job=job_name(known, sender),
             client_id=known.get("client_id"),
         )
@@ -251,13 +346,16 @@ class Instance:
             )
             self.machine.tell(deleted)
 
-    def interrupt(self, prompt_id: str | None, now_ms: int) -> None:
-        """Stop the running job where it looks next; with an id, only if it is that one."""
+    def interrupt(self, prompt_id: str | None, now_ms: int, job: str = "") -> None:
+        """Stop the running job where it looks next; with an id, only if it is that one.
+
+        :param job: the logical job that the client means, where it says so; ComfyUI would not ask.
+        """
         running = self.queue.running
         hit = running if prompt_id is None or (running and running.prompt_id == prompt_id) else None
         if prompt_id is None or hit is not None:
             self.machine.interrupt = True
-        asked = InterruptAsked(at_ms=now_ms, prompt_id=prompt_id, hit=hit.prompt_id if hit else None)
+        asked = InterruptAsked(at_ms=now_ms, prompt_id=prompt_id, hit=hit.prompt_id if hit else None, job=job)
         self.machine.tell(asked)
 
     def free(self, *, unload_models: bool, free_memory: bool, now_ms: int) -> None:
@@ -305,7 +403,28 @@ class Instance:
     def forget(self) -> None:
         """Forget queue, running job, history, results and pause, and say nothing."""
         self.queue, self.history = Queue(), History()
-        self.execution = self._story = self.due_ms = None
+        if self._story is not None:
+            self._story.close()
+        self.execution = self._story = self._step_ms = None
+        self._later = []
         self.is_paused, self._left_ms = False, 0
         self.machine.interrupt = self._free_memory = self._unload_models = False
         self.machine.cache.clear()
+
+    # From one process to the next.
+
+    @property
+    def legacy(self) -> Legacy:
+        """All that could be left to another process."""
+        models = tuple(self.machine.memory.loaded)
+        return Legacy(Legacy.jobs_of(self.queue), self._number, self.accepted, self.history, models)
+
+    def inherit(self, legacy: Legacy, now_ms: int) -> None:
+        """Take over what an older process has left; its jobs are not new, so nobody is told."""
+        self.machine.at_ms = now_ms
+        self.history.entries = {**legacy.history.entries, **self.history.entries}
+        self._number = max(self._number, legacy.number)
+        for job in legacy.jobs:
+            self.queue.put(job)
+        if legacy.jobs and self._story is None and not self.is_paused:
+            self._step_ms = self._working_ms(now_ms)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from random import Random
@@ -10,6 +10,7 @@ from random import Random
 from .cache import ResultCache
 from .catalogue import Catalogue
 from .events import Event, ModelLoaded, ModelUnloaded
+from .faults.board import Faults
 from .memory import Memory, ModelFile
 from .naming import Namer
 from .seeds import Seeds
@@ -42,19 +43,26 @@ class Machine:
     static_name: str
     memory: Memory
     seeds: Seeds
+    faults: Faults
     at_ms: int = 0
     waiting: int = 0
     interrupt: bool = False
 
-    def warm_up(self) -> None:
-        """Have the models in memory that are there from the start, and no others."""
+    def warm_up(self, kept: Iterable[ModelFile] | None = None) -> None:
+        """Have the models in memory that are there from the start, and no others.
+
+        :param kept: those that an older process has left there; ``None``: those that the settings name.
+        """
         self.memory.unload_all()
+        for file in self._warm() if kept is None else kept:
+            for move in self.memory.moves_for([file]):
+                if move.is_load:
+                    self.tell(ModelLoaded(at_ms=self.at_ms, **file.facts))
+
+    def _warm(self) -> Iterable[ModelFile]:
         for name in self.settings.warm:
             for folder in self.catalogue.folders_of(name) or ["checkpoints"]:
-                file = ModelFile(folder, name, self.catalogue.size_bytes(folder, name))
-                for move in self.memory.moves_for([file]):
-                    if move.is_load:
-                        self.tell(ModelLoaded(at_ms=self.at_ms, **file.facts))
+                yield ModelFile(folder, name, self.catalogue.size_bytes(folder, name))
 
     def unload_models(self, reason: str) -> None:
         """Empty the memory, and say so."""

@@ -56,11 +56,13 @@ class Namer:
     naming: Naming
     letters: Random
     _highest: dict[tuple[Folder, str, str], int] = field(default_factory=dict)
+    _last: dict[tuple[Folder, str, str], Place] = field(default_factory=dict)
     _temp_prefixes: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def forget(self) -> None:
         """Count anew, because the files are gone."""
         self._highest.clear()
+        self._last.clear()
 
     def keep_temp_prefixes(self, class_types: Mapping[str, str]) -> None:
         """Forget the temporary prefixes of all but these nodes (id -> type)."""
@@ -81,16 +83,22 @@ class Namer:
         """
         _split(prefix, save, unix_ms)
 
-    def write(self, save: Save, prefix: str, parts: list[Written], prompt_id: str, unix_ms: int) -> list[Place]:
+    def write(
+        self, save: Save, prefix: str, parts: list[Written], prompt_id: str, unix_ms: int, *, again: bool = False
+    ) -> list[Place]:
         """Write the files of one output, each under a new name.
 
+        :param again: the first one under the name that was given last, over what stands there.
         :raises NodeError: where the prefix leads out of the folder, or the system takes no such file.
         """
         subfolder, name = _split(prefix, save, unix_ms)
         word = prompt_id if self.naming == "prompt_id" else str(unix_ms)
         series = _Series(save.folder, subfolder, name, save.suffix, word)
         try:
-            return [self._put(series, index, part) for index, part in enumerate(parts)]
+            return [
+                (self._put_again(series, part) if again and not index else None) or self._put(series, index, part)
+                for index, part in enumerate(parts)
+            ]
         except (OSError, ValueError) as why:
             raise NodeError(type(why).__name__, _impossible(series, why)) from why
 
@@ -105,8 +113,28 @@ class Namer:
             except FileExistsError:
                 self._highest.pop(series.key, None)
             else:
+                self._last[series.key] = place
                 return place
         raise AssertionError("there is always a next name")
+
+    def _put_again(self, series: _Series, part: Written) -> Place | None:
+        """Write over the file whose name was given last, whoever shares the folder; ``None`` where there is none."""
+        last = self._last.get(series.key)
+        if self.naming == "counter":
+            names = self.files.names(series.folder, series.subfolder)
+            found = {_number(each, series.name): each for each in names if each.endswith(series.suffix)}
+            number = max(found, default=0)
+            if number > (_number(last.name, series.name) if last else 0):
+                last = Place(series.folder, series.subfolder, found[number])
+                self._highest[series.key] = max(number, self._highest.get(series.key, 0))
+        if last is None:
+            return None
+        try:
+            self.files.replace(last, part)
+        except FileExistsError:     # it has gone, or is not ours to write over
+            return None
+        self._last[series.key] = last
+        return last
 
     def _count(self, series: _Series) -> int:
         """The next number: one more than the highest ever given, or found in the folder at the first look."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
+from .faults.strikes import Strike
 from .machine import Machine
 from .memory import ModelFile
 from .nodes import Outcome
 from .spans import Span
 from .values import AVLatent, Latent
+from .work_done import WorkDone
 
 __all__ = ["REFERENCE_PIXELS", "Pace", "draw_ms"]
 
@@ -17,7 +19,7 @@ REFERENCE_PIXELS = 512 * 512    # a step's duration is written down for one pict
 _GB = 1024**3
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Pace:
     """One job's durations.
 
@@ -25,11 +27,15 @@ class Pace:
 
     :ivar chance: the job's own stream, so that no job shifts the draws of another.
     :ivar load_chance: another for its models: whether one was there already must not shift the rest.
+    :ivar slowed: by faults, and how many times as long everything takes; of several the slowest counts.
+    :ivar done: what durations were asked for.
     """
 
     machine: Machine
     chance: Random
     load_chance: Random
+    slowed: dict[Strike, float] = field(default_factory=dict)
+    done: WorkDone = field(default_factory=WorkDone)
 
     @classmethod
     def of_job(cls, machine: Machine, prompt_id: str) -> Pace:
@@ -39,14 +45,18 @@ class Pace:
 
     def node_ms(self, class_type: str) -> int:
         """A node, its steps, models and pictures apart."""
+        self.done.node(class_type)
         return self._draw_ms(self.machine.settings.timing.node_span(class_type))
 
     def step_ms(self, outcome: Outcome) -> int:
         """One sampling step, in proportion to what is sampled."""
-        return self._draw_ms(self.machine.settings.timing.step, _pixels(outcome) / REFERENCE_PIXELS)
+        weight = _pixels(outcome) / REFERENCE_PIXELS
+        self.done.step(weight)
+        return self._draw_ms(self.machine.settings.timing.step, weight)
 
     def save_ms(self, files: int) -> int:
         """So many pictures written, one after another."""
+        self.done.save(files)
         return sum(self._draw_ms(self.machine.settings.timing.save) for _ in range(files))
 
     def load_ms(self, file: ModelFile) -> int:
@@ -60,6 +70,7 @@ class Pace:
 
     def _draw_ms(self, span: Span, times: float = 1.0, chance: Random | None = None) -> int:
         slowed = 1 + self.machine.settings.timing.under_load * self.machine.waiting
+        slowed *= max((factor for strike, factor in self.slowed.items() if strike.is_on), default=1)
         return draw_ms(span, self.machine.settings.timing.jitter, chance or self.chance, times * slowed)
 
 

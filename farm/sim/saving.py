@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from .events import Written
+from .files import Place
 from .files import Written as Content
 from .machine import Machine
 from .nodes import Save
 from .queue import Job
+from .saved_file import SavedFile
 
 __all__ = ["Saver"]
 
@@ -33,19 +36,24 @@ class Saver:
         """Whether there is one picture for everything."""
         return self.machine.settings.mode == "static"
 
-    def write(self, save: Save) -> list[dict[str, Any]]:
+    def write(
+        self, save: Save, changes: Iterable[Callable[[SavedFile], None]] = (), *, again: bool = False
+    ) -> list[dict[str, Any]]:
         """Write the files, and say how the node shows them.
 
+        :param changes: what a fault does to each file once it is written.
+        :param again: the first one gets the name that was given last, and overwrites it.
         :raises NodeError: where they would lie outside their folder, or cannot be written.
         """
         now_ms = self.machine.now_unix_ms
         if self.is_static:
             if save.prefix is not None:
                 self.machine.namer.check(save, save.prefix, now_ms)
-            return [{"filename": self.machine.static_name, "subfolder": "", "type": "output"}]
+            return [self._shown(None, self.machine.static_name, changes)]
         prefix = self.machine.namer.temp_prefix(self.node, self.class_type) if save.prefix is None else save.prefix
         shown = []
-        for place in self.machine.namer.write(save, prefix, self._contents(save), self.job.prompt_id, now_ms):
+        contents = self._contents(save)
+        for place in self.machine.namer.write(save, prefix, contents, self.job.prompt_id, now_ms, again=again):
             self.machine.tell(
                 Written(
                     at_ms=self.machine.at_ms,
@@ -56,7 +64,18 @@ class Saver:
                     name=place.name,
                 )
             )
-            shown.append({"filename": place.name, "subfolder": place.subfolder, "type": place.folder})
+            shown.append(self._shown(place, place.name, changes))
+        return shown
+
+    def _shown(
+        self, place: Place | None, name: str, changes: Iterable[Callable[[SavedFile], None]]
+    ) -> dict[str, Any]:
+        """How history shows a file, after what a fault has made of both."""
+        subfolder, folder = (place.subfolder, place.folder) if place else ("", "output")
+        shown = {"filename": name, "subfolder": subfolder, "type": folder}
+        file = SavedFile(self.machine, self.job.prompt_id, self.node, place, shown)
+        for change in changes:
+            change(file)
         return shown
 
     def _contents(self, save: Save) -> list[Content]:

@@ -79,6 +79,17 @@ class Span:
             return max(0.0, self.first + deviation * self.second)
         return self.first * math.exp(deviation * self.second)
 
+    @property
+    def mean_ms(self) -> float:
+        """What its draws come to on average, in milliseconds."""
+        if self.kind == "fixed" or not self.second:
+            return self.first
+        if self.kind == "uniform":
+            return (self.first + self.second) / 2
+        if self.kind == "normal":
+            return self.first + self.second * _mean_above(-self.first / self.second)
+        return self.first * _mean_of_exp(self.second)
+
     def __str__(self) -> str:
         """As it is written in a configuration."""
         one = f'"{self.first:g}ms"'
@@ -89,6 +100,31 @@ class Span:
         if self.kind == "normal":
             return f'{{ normal = {one}, sd = "{self.second:g}ms" }}'
         return f"{{ lognormal = {one}, sigma = {self.second:g} }}"
+
+
+# Of a standard normal deviation that is held within _FARTHEST:
+
+
+def _mean_above(lowest: float) -> float:
+    """Its mean where it is held at ``lowest``, too."""
+    low = max(-_FARTHEST, min(_FARTHEST, lowest))
+    inside = _density(low) - _density(_FARTHEST)
+    return low * _share_below(low) + inside + _FARTHEST * _share_below(-_FARTHEST)
+
+
+def _mean_of_exp(sigma: float) -> float:
+    """The mean of ``exp(sigma * deviation)``."""
+    within = _share_below(_FARTHEST - sigma) - _share_below(-_FARTHEST - sigma)
+    held = _share_below(-_FARTHEST) * (math.exp(_FARTHEST * sigma) + math.exp(-_FARTHEST * sigma))
+    return math.exp(sigma * sigma / 2) * within + held
+
+
+def _density(deviation: float) -> float:
+    return math.exp(-deviation * deviation / 2) / math.sqrt(2 * math.pi)
+
+
+def _share_below(deviation: float) -> float:
+    return math.erfc(-deviation / math.sqrt(2)) / 2
 
 
 def _normal(written: dict[str, Any]) -> Span:

@@ -19,12 +19,14 @@ __all__ = [
     "given_number",
     "job_name",
     "make_extra_data",
+    "missing_in",
     "read_prompt",
     "read_prompt_id",
     "read_targets",
     "require_prompt",
 ]
 
+_MODELS = (".safetensors", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl", ".sft", ".gguf", ".onnx")
 _SECRETS = ("auth_token_comfy_org", "api_key_comfy_org")
 
 
@@ -115,6 +117,17 @@ def make_extra_data(body: Mapping[str, Any], sender: Sender, unix_ms: int) -> di
     if sender.usage_source and "comfy_usage_source" not in extra_data:
         extra_data["comfy_usage_source"] = sender.usage_source
     return extra_data
+
+
+def missing_in(refusal: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a prompt was refused for that another instance may have: node types, models; empty for other reasons."""
+    error = refusal["error"]
+    if error["type"] == "missing_node_type":
+        return (str(error["extra_info"].get("class_type")),)
+    nodes = refusal["node_errors"].values() if isinstance(refusal["node_errors"], dict) else ()
+    wrong = [each for node in nodes for each in node["errors"] if each["type"] == "value_not_in_list"]
+    values = [str(each["extra_info"].get("received_value")) for each in wrong]
+    return tuple(sorted({value for value in values if value.endswith(_MODELS)}))
 
 
 def job_name(body: Mapping[str, Any], sender: Sender) -> str:

@@ -8,9 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from farm.data import recorded
+from farm.fault_tables import read_fault
 from farm.sim.cache import ResultCache
 from farm.sim.catalogue import Catalogue
 from farm.sim.events import Event, snake_case
+from farm.sim.faults.armed import Armed
+from farm.sim.faults.board import Board, Faults
+from farm.sim.faults.strikes import Strike
 from farm.sim.files import MemoryFiles, Place
 from farm.sim.instance import Instance
 from farm.sim.machine import Machine
@@ -29,11 +33,16 @@ Prompt = dict[str, Any]
 
 @dataclass(eq=False)
 class Story:
-    """An instance, and the moment that its clients live in."""
+    """An instance, and the moment that its clients live in.
+
+    :ivar struck: what faults did to its process.
+    """
 
     instance: Instance
     files: MemoryFiles
     events: list[Event]
+    board: Board
+    struck: list[Strike]
     now_ms: int = 0
     _ids: list[str] = field(default_factory=list)
 
@@ -63,6 +72,20 @@ class Story:
     def interrupt(self, prompt_id: str | None = None) -> None:
         """Ask for the running job to stop."""
         self.instance.interrupt(prompt_id, self.now_ms)
+
+    def arm(self, do: str, at: str | dict[str, Any], **rest: Any) -> Armed:
+        """Arm a fault, written as in a configuration."""
+        return self.board.arm(read_fault({"do": do, "at": at, **rest}), self.now_ms)
+
+    def wake(self) -> None:
+        """Let what pauses look again, as whoever changes a fault does."""
+        self.instance.wake(self.now_ms)
+        self.instance.advance(self.now_ms)
+
+    def remove(self, fault_id: str) -> None:
+        """Take a fault off."""
+        self.board.remove(fault_id, self.now_ms)
+        self.wake()
 
     def of(self, kind: type[E]) -> list[E]:
         """What was told of one kind."""
@@ -101,7 +124,9 @@ def tell(settings: Settings | None = None, *, seed: int = 0, pictures: Sequence[
     settings = settings or Settings(mode="dynamic")
     events: list[Event] = []
     files = MemoryFiles({Place("input", "", name): (32, 16) for name in pictures})
+    struck: list[Strike] = []
     seeds = Seeds(seed).of("gpu")
+    board = Board(("gpu",), Seeds(seed).of("faults"), events.append)
     machine = Machine(
         name="gpu",
         epoch=1,
@@ -115,8 +140,10 @@ def tell(settings: Settings | None = None, *, seed: int = 0, pictures: Sequence[
         static_name="../input/cat.jpg",
         memory=Memory(settings.vram),
         seeds=seeds,
+        faults=Faults(board, "gpu", events.append),
     )
-    return Story(Instance(machine, seeds.stream("prompt_id")), files, events)
+    instance = Instance(machine, seeds.stream("prompt_id"), struck.append)
+    return Story(instance, files, events, board, struck)
 
 
 def picture(prefix: str = "barn", *, width: int = 64, height: int = 64, batch_size: int = 1, colour: int = 0) -> Prompt:

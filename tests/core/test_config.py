@@ -15,7 +15,7 @@ NO_OVERRIDES = Overrides()
 WRONG = {
     # The whole file.
     "x = 1": "x: unknown key",
-    '[[fault]]\non = "x"': "fault: unknown key",
+    '[fault]\ndo = "crash"': "fault: expected [[fault]] tables",
     "farm = 5": "farm: expected a table, got int",
     "profile = 5": "profile: expected a table, got int",
     "instance = 5": "instance: expected [[instance]] tables",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from farm.comfy import disk as disk_module
+from farm.comfy import whole
 from farm.comfy.disk import Disk, Outside
 from farm.comfy.pictures import Painter
 from farm.sim.files import Place, Written
@@ -108,19 +108,19 @@ def test_without_hard_links_a_file_is_still_whole_and_new(
     disk.put(Place("output", "", "a.png"), PICTURE)
     (root / "output/b.png").write_bytes(b"theirs")
     with pytest.raises(FileExistsError):
-        disk_module._name(root / "output/a.png", root / "output/b.png")
+        whole._name(root / "output/a.png", root / "output/b.png")
     assert everything(root / "output") == ["a.png", "b.png"]
 
 
 def test_nobody_sees_a_file_before_it_is_whole(disk: Disk, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While it is written it has another name, which no list shows and no question knows."""
     seen = []
-    name = disk_module._name
+    name = whole._name
     def look(draft: Path, path: Path) -> None:
         seen.append((list(disk.names("output", "")), everything(root / "output"), draft.stat().st_size))
         assert not disk.exists(Place("output", "", draft.name))
         name(draft, path)
-    monkeypatch.setattr(disk_module, "_name", look)
+    monkeypatch.setattr(whole, "_name", look)
     disk.put(Place("output", "", "a.png"), PICTURE)
     (names, (draft,), size), = seen
     assert names == []
@@ -304,3 +304,85 @@ def test_the_own_picture_may_stand_there_already_but_no_other_of_its_name(disk: 
         disk.bring("cat.jpg", b"other")
     disk.remove_written()
     assert (root / "input/cat.jpg").read_bytes() == b"own"
+
+
+# What faults do.
+
+
+A = Place("output", "", "a.png")
+
+
+def test_a_hidden_file_is_nowhere_until_it_is_revealed(disk: Disk, root: Path) -> None:
+    """Its name is taken meanwhile, also where its subfolder went with it."""
+    for place in (A, Place("output", "sub", "b.png")):
+        disk.put(place, PICTURE)
+        content = disk.place(place.folder, place.subfolder, place.name).read_bytes()
+        assert disk.hide(place)
+        assert (everything(root / "output"), disk.exists(place)) == ([], False)
+        assert list(disk.names("output", place.subfolder)) == [place.name]
+        with pytest.raises(FileExistsError):
+            disk.put(place, PICTURE)
+        assert disk.reveal(place)
+        assert disk.place(place.folder, place.subfolder, place.name).read_bytes() == content
+        assert not disk.reveal(place)
+        assert disk.remove(place)
+    disk.remove_written()
+    assert not root.exists()
+
+
+def test_a_hidden_file_does_not_come_back_over_another(disk: Disk, root: Path) -> None:
+    """Somebody took its name; that file is theirs, and stays."""
+    disk.put(A, PICTURE)
+    disk.hide(A)
+    (root / "output/a.png").write_bytes(b"theirs")
+    assert not disk.reveal(A)
+    disk.remove_written()
+    assert (root / "output/a.png").read_bytes() == b"theirs"
+
+
+def test_a_hidden_file_is_forgotten_with_the_others(disk: Disk, root: Path) -> None:
+    """By a reset with files, at a new start for what is in temp, and at the end."""
+    temp = Place("temp", "", "t.png")
+    for place, forget in ((A, disk.remove_outputs), (temp, disk.empty_temp), (A, disk.remove_written)):
+        disk.put(place, PICTURE)
+        disk.hide(place)
+        forget()
+        assert not disk.reveal(place)
+    assert not root.exists()
+
+
+def test_a_cut_file_is_shorter_and_still_ours(disk: Disk, root: Path) -> None:
+    """Its digest is that of what is left."""
+    disk.put(A, PICTURE)
+    before = (disk.length(A), disk.digest(A))
+    assert disk.cut(A, 10)
+    assert disk.length(A) == 10
+    assert disk.digest(A) not in (None, before[1])
+    disk.remove_written()
+    assert not root.exists()
+
+
+def test_what_is_not_ours_is_neither_hidden_nor_cut_nor_removed_nor_overwritten(disk: Disk, root: Path) -> None:
+    """A user's file, a client's upload, none at all, and a place outside."""
+    theirs = root / "output/a.png"
+    theirs.write_bytes(b"theirs")
+    uploaded = Place("input", "", "up.png")
+    disk.upload(disk.place("input", "", "up.png"), b"uploaded")
+    for place in (A, uploaded, Place("output", "", "none.png"), Place("output", "../..", "x.png")):
+        assert (disk.hide(place), disk.cut(place, 1), disk.remove(place), disk.reveal(place)) == (False,) * 4
+    with pytest.raises(FileExistsError):
+        disk.replace(A, PICTURE)
+    with pytest.raises(FileExistsError):
+        disk.replace(Place("output", "", "none.png"), PICTURE)
+    assert (theirs.read_bytes(), disk.length(uploaded)) == (b"theirs", 8)
+
+
+def test_what_another_instance_wrote_into_a_shared_folder_is_overwritten(disk: Disk, root: Path) -> None:
+    """As by two processes that count alike; both clean up after themselves, in any order."""
+    other = Disk(root / "input", root / "output", root / "temp", Painter(png()))
+    disk.put(A, PICTURE)
+    other.replace(A, Written(Picture(3, 2), {}, ""))
+    assert disk.size(A) == (3, 2)
+    disk.remove_written()
+    other.remove_written()
+    assert everything(root.parent) == []

@@ -28,6 +28,7 @@ from farm.sim.events import (
     Submitted,
     Succeeded,
     Taken,
+    Work,
     Written,
 )
 from farm.sim.files import Place
@@ -53,11 +54,12 @@ def test_a_small_job_from_its_submission_to_its_end() -> None:
     story.wait(1000)
     about: dict[str, Any] = {"prompt_id": prompt_id}
     shown = {"images": [{"filename": "barn_00001_.png", "subfolder": "", "type": "output"}]}
+    work = Work(nodes={"EmptyImage": 1, "SaveImage": 1}, saves=1)
     (submitted, *told) = story.events
     assert isinstance(submitted, Submitted)
     assert (submitted.number, submitted.outputs, submitted.queue_remaining) == (0, ("2",), 1)
     assert told == [
-        Taken(at_ms=0, client_id="me", queue_remaining=1, **about),
+        Taken(at_ms=0, job=submitted.job, ordinal=1, client_id="me", queue_remaining=1, **about),
         Started(at_ms=0, **about),
         Cached(at_ms=0, nodes=(), **about),
         NodeStarted(at_ms=0, node="1", class_type="EmptyImage", **about),
@@ -66,7 +68,7 @@ def test_a_small_job_from_its_submission_to_its_end() -> None:
         Written(at_ms=16, node="2", folder="output", subfolder="", name="barn_00001_.png", **about),
         NodeFinished(at_ms=16, node="2", shown_as="2", output=shown, **about),
         Succeeded(at_ms=16, **about),
-        Finished(at_ms=16, status="success", queue_remaining=0, **about),
+        Finished(at_ms=16, status="success", queue_remaining=0, work=work, **about),
     ]
 
 
@@ -239,7 +241,7 @@ def test_an_interrupt_takes_effect_before_the_next_node() -> None:
         NodeFinished(at_ms=3, prompt_id=prompt_id, node="1", shown_as="1"),
         NodeStarted(at_ms=3, prompt_id=prompt_id, node="2", class_type="SaveImage"),
         Interrupted(at_ms=3, prompt_id=prompt_id, node="2", class_type="SaveImage", executed=("1",)),
-        Finished(at_ms=3, prompt_id=prompt_id, status="error", queue_remaining=0),
+        Finished(at_ms=3, prompt_id=prompt_id, status="error", queue_remaining=0, work=Work(nodes={"EmptyImage": 1})),
     ]
     status = story.entry(prompt_id)["status"]
     assert (status["status_str"], status["completed"]) == ("error", False)

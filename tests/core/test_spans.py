@@ -34,6 +34,24 @@ def test_a_distribution_really_varies_around_its_middle() -> None:
     assert len(set(normal)) > 1900
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "45ms",
+        {"normal": "45ms", "sd": "5ms"},
+        {"normal": "10ms", "sd": "20ms"},       # a third of its draws would be negative
+        {"lognormal": "45ms", "sigma": 0.5},
+        {"lognormal": "10ms", "sigma": 2},      # held back at three deviations
+        {"uniform": ["20ms", "80ms"]},
+        {"normal": "45ms", "sd": "0ms"},
+    ],
+)
+def test_the_mean_is_what_many_draws_come_to(written: object) -> None:
+    """Also where draws are held back."""
+    span, chance = Span.parse(written), Random(7)
+    assert sum(span.draw_ms(chance) for _ in range(50_000)) / 50_000 == pytest.approx(span.mean_ms, rel=0.03)
+
+
 def test_a_fixed_duration_does_not_shift_the_draws_of_others() -> None:
     """It asks chance for nothing."""
     chance = Random(7)

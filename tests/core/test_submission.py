@@ -227,7 +227,7 @@ def test_a_refusal_is_told_with_the_job_that_it_hit() -> None:
         with pytest.raises(Refused):
             submit(story, refused, Sender(job="order-7"))
     assert story.events == [
-        PromptRefused(at_ms=0, error="missing_node_type", job="order-7", client_id="me"),
+        PromptRefused(at_ms=0, error="missing_node_type", missing=("Nope",), job="order-7", client_id="me"),
         PromptRefused(at_ms=0, error="no_prompt", job="order-7"),
     ]
 

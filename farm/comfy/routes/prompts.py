@@ -7,9 +7,9 @@ from typing import Any
 from twisted.web.iweb import IRequest
 
 from farm.comfy.api import ComfyApi
-from farm.comfy.exchange import answer, header, json_body, nothing
+from farm.comfy.exchange import answer, header, json_body, note, nothing
 from farm.sim.errors import Refused, ServerError, raising_as_comfyui
-from farm.sim.submission import Sender
+from farm.sim.submission import Sender, job_name
 
 __all__: list[str] = []
 
@@ -20,7 +20,9 @@ app = ComfyApi.app
 def get_prompt(api: ComfyApi, request: IRequest) -> bytes:
     """How much there is to do."""
     with api.moment():
-        return answer(request, {"exec_info": {"queue_remaining": api.instance.queue.remaining}})
+        remaining = api.instance.queue.remaining
+    note(request, shown=remaining)
+    return answer(request, {"exec_info": {"queue_remaining": remaining}})
 
 
 @app.route("/prompt", methods=["POST"])
@@ -31,16 +33,18 @@ def post_prompt(api: ComfyApi, request: IRequest) -> bytes:
     with api.moment() as now_ms:
         try:
             accepted = api.instance.submit(body, sender, now_ms)
-        except Refused as refusal:
+        except (Refused, ServerError) as refusal:
+            note(request, job=job_name(body, sender) if isinstance(body, dict) else "")
             _advise(api, refusal)
             raise
+    note(request, prompt_id=accepted.prompt_id, job=accepted.job)
     return answer(request, accepted.as_json())
 
 
-def _advise(api: ComfyApi, refusal: Refused) -> None:
+def _advise(api: ComfyApi, refusal: Refused | ServerError) -> None:
     """Tell the person who runs the farm, once, what to do about unknown node types."""
-    error = refusal.body["error"]
-    if error["type"] == "missing_node_type" and not api.has_advised:
+    error = refusal.body["error"] if isinstance(refusal, Refused) else {}
+    if error.get("type") == "missing_node_type" and not api.has_advised:
         api.has_advised = True
         api.log.warn(
             '{name}: refused a prompt with the unknown node type {class_type!r}; validation = "lenient" lets unknown '
@@ -59,8 +63,10 @@ def post_interrupt(api: ComfyApi, request: IRequest) -> bytes:
         body = {}
     with raising_as_comfyui():
         prompt_id = body.get("prompt_id")
+    job = header(request, "x-comfyfarm-job") or ""
+    note(request, job=job)
     with api.moment() as now_ms:
-        api.instance.interrupt(prompt_id or None, now_ms)
+        api.instance.interrupt(prompt_id or None, now_ms, job)
     return nothing(request)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from twisted.web.iweb import IRequest
 
 from farm.comfy.api import ComfyApi
-from farm.comfy.exchange import answer, json_body, nothing, query, segment
+from farm.comfy.exchange import answer, json_body, note, nothing, query, segment
 from farm.sim.errors import raising_as_comfyui
 from farm.sim.jobs import BadQuery, find_job, list_jobs, read_query
 
@@ -21,6 +21,7 @@ def get_queue(api: ComfyApi, request: IRequest) -> bytes:
     """The running job and those that wait."""
     with api.moment():
         queue = api.instance.queue
+        note(request, shown=queue.remaining)
         running = [queue.running.item] if queue.running else []
         return answer(request, {"queue_running": running, "queue_pending": [job.item for job in queue.pending]})
 

@@ -5,22 +5,38 @@ wall-clock times are left out on purpose: two equal runs give equal logs.
 """
 
 from .base import Event, snake_case
-from .clients import Freed, HistoryDeleted, InterruptAsked, QueueCleared, QueueDeleted, Uploaded
+from .clients import Delivered, Freed, HistoryDeleted, InterruptAsked, QueueCleared, QueueDeleted, Uploaded
 from .farm import (
     ClockChanged,
     ClockMoved,
     Configured,
+    Draining,
     ModelLoaded,
     ModelUnloaded,
     Paused,
     Reset,
     Resumed,
+    ServerReady,
     ServerStarted,
     ServerStopped,
     SettingsChanged,
+    StepTaken,
+    Unsubmitted,
 )
-from .jobs import Cached, Failed, Finished, Interrupted, PromptRefused, Started, Submitted, Succeeded, Taken
-from .nodes import NodeFinished, NodeStarted, PictureSent, Preview, Progressed, TextSent, Written
+from .faults import FaultArmed, FaultExpired, FaultFired, FaultHealed, Frozen, Healed, Refusing, Thawed
+from .jobs import Cached, Failed, Finished, Interrupted, PromptRefused, Started, Submitted, Succeeded, Taken, Work
+from .nodes import (
+    FileAppeared,
+    FileCut,
+    FileRemoved,
+    NodeFinished,
+    NodeStarted,
+    PictureSent,
+    Preview,
+    Progressed,
+    TextSent,
+    Written,
+)
 from .wire import Exchanged, FrameSent, SocketClosed, SocketOpened
 
 __all__ = [
@@ -28,12 +44,23 @@ __all__ = [
     "ClockChanged",
     "ClockMoved",
     "Configured",
+    "Delivered",
+    "Draining",
     "Event",
     "Exchanged",
     "Failed",
+    "FaultArmed",
+    "FaultExpired",
+    "FaultFired",
+    "FaultHealed",
+    "FileAppeared",
+    "FileCut",
+    "FileRemoved",
     "Finished",
     "FrameSent",
     "Freed",
+    "Frozen",
+    "Healed",
     "HistoryDeleted",
     "InterruptAsked",
     "Interrupted",
@@ -48,19 +75,25 @@ __all__ = [
     "PromptRefused",
     "QueueCleared",
     "QueueDeleted",
+    "Refusing",
     "Reset",
     "Resumed",
+    "ServerReady",
     "ServerStarted",
     "ServerStopped",
     "SettingsChanged",
     "SocketClosed",
     "SocketOpened",
     "Started",
+    "StepTaken",
     "Submitted",
     "Succeeded",
     "Taken",
     "TextSent",
+    "Thawed",
+    "Unsubmitted",
     "Uploaded",
+    "Work",
     "Written",
     "snake_case",
 ]

@@ -6,7 +6,7 @@ from farm.sim.files import Folder
 
 from .base import Event
 
-__all__ = ["Freed", "HistoryDeleted", "InterruptAsked", "QueueCleared", "QueueDeleted", "Uploaded"]
+__all__ = ["Delivered", "Freed", "HistoryDeleted", "InterruptAsked", "QueueCleared", "QueueDeleted", "Uploaded"]
 
 
 class QueueCleared(Event, frozen=True, kw_only=True):
@@ -32,10 +32,12 @@ class InterruptAsked(Event, frozen=True, kw_only=True):
 
     :ivar prompt_id: the one it meant, or ``None`` for whichever runs.
     :ivar hit: the job that will stop, or ``None``.
+    :ivar job: the logical job that the client meant, where it says so (header ``X-Comfyfarm-Job``).
     """
 
     prompt_id: str | None
     hit: str | None
+    job: str = ""
 
 
 class HistoryDeleted(Event, frozen=True, kw_only=True):
@@ -49,6 +51,25 @@ class Freed(Event, frozen=True, kw_only=True):
 
     unload_models: bool
     free_memory: bool
+
+
+class Delivered(Event, frozen=True, kw_only=True):
+    """The system under test says that it has handed a result to its user.
+
+    The instance that made it, where that is said, is the event's ``instance``.
+
+    :ivar job: the logical job that the user asked for.
+    :ivar prompt_id: of the attempt that it came from, where that is said.
+    :ivar stamp_job: the logical job that the picture itself bears; empty where no picture was shown.
+    :ivar stamp_prompt_id: the prompt id that the picture itself bears.
+    :ivar file: the picture's name, where that is said.
+    """
+
+    job: str
+    prompt_id: str | None = None
+    stamp_job: str = ""
+    stamp_prompt_id: str | None = None
+    file: str = ""
 
 
 class Uploaded(Event, frozen=True, kw_only=True):

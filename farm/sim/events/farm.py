@@ -10,14 +10,18 @@ __all__ = [
     "ClockChanged",
     "ClockMoved",
     "Configured",
+    "Draining",
     "ModelLoaded",
     "ModelUnloaded",
     "Paused",
     "Reset",
     "Resumed",
+    "ServerReady",
     "ServerStarted",
     "ServerStopped",
     "SettingsChanged",
+    "StepTaken",
+    "Unsubmitted",
 ]
 
 
@@ -75,17 +79,34 @@ class Resumed(Event, frozen=True, kw_only=True):
     """The worker goes on where it was."""
 
 
-class ServerStopped(Event, frozen=True, kw_only=True):
-    """An instance closed its port and forgot everything but its files.
+class Draining(Event, frozen=True, kw_only=True):
+    """The system under test was told to send this instance no new work, or to send it some again.
 
-    :ivar lost: the jobs that waited or ran, in the queue's order.
+    :ivar on: whether it is drained from now on.
+    """
+
+    on: bool
+
+
+class ServerStopped(Event, frozen=True, kw_only=True):
+    """An instance closed its port, and forgot everything but its files and what is kept.
+
+    :ivar lost: the jobs that waited or ran, in the queue's order; empty where the queue is kept.
+    :ivar reason: ``stopped`` or ``crashed``.
+    :ivar kept: what the next epoch begins with: ``queue``, ``history``, ``uploads``, ``models``.
     """
 
     lost: tuple[str, ...] = ()
+    reason: str = "stopped"
+    kept: tuple[str, ...] = ()
 
 
 class ServerStarted(Event, frozen=True, kw_only=True):
     """A stopped instance listens again; its epoch is a new one."""
+
+
+class ServerReady(Event, frozen=True, kw_only=True):
+    """An instance has booted: its port takes connections from now on, in each epoch once."""
 
 
 class ModelLoaded(Event, frozen=True, kw_only=True):
@@ -111,3 +132,26 @@ class ModelUnloaded(Event, frozen=True, kw_only=True):
     name: str
     size_bytes: int
     reason: str
+
+
+class StepTaken(Event, frozen=True, kw_only=True):
+    """A step of a scenario was taken.
+
+    :ivar action: ``load``, ``fault``, ``restart`` and so on.
+    :ivar on: the instances that it is about.
+    :ivar refused: why it could not be done, or not on all of them; empty where it was.
+    """
+
+    scenario: str
+    action: str
+    on: tuple[str, ...] = ()
+    refused: str = ""
+
+
+class Unsubmitted(Event, frozen=True, kw_only=True):
+    """A scenario's job found its instance answering nobody, and is not tried again.
+
+    :ivar job: the logical job.
+    """
+
+    job: str

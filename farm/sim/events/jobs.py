@@ -4,9 +4,40 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from .base import Event
 
-__all__ = ["Cached", "Failed", "Finished", "Interrupted", "PromptRefused", "Started", "Submitted", "Succeeded", "Taken"]
+__all__ = [
+    "Cached",
+    "Failed",
+    "Finished",
+    "Interrupted",
+    "PromptRefused",
+    "Started",
+    "Submitted",
+    "Succeeded",
+    "Taken",
+    "Work",
+]
+
+
+class Work(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a job came to, whatever machine it ran on: from it follows how long another would have taken.
+
+    :ivar nodes: how many ran, by type.
+    :ivar steps: how many sampling steps of each weight: 1 for a picture of 512 x 512 (docs/timing.md).
+    :ivar saves: pictures written or sent.
+    :ivar models: those that it needed, each once, in the order of their first use: folder, name, bytes.
+    :ivar needs: which of them had to be in memory together, node after node, as places in ``models``; empty where
+        each was needed once, alone and in that order.
+    """
+
+    nodes: dict[str, int] = {}
+    steps: tuple[tuple[float, int], ...] = ()
+    saves: int = 0
+    models: tuple[tuple[str, str, int], ...] = ()
+    needs: tuple[tuple[int, ...], ...] = ()
 
 
 class Submitted(Event, frozen=True, kw_only=True):
@@ -27,17 +58,27 @@ class Submitted(Event, frozen=True, kw_only=True):
 
 
 class PromptRefused(Event, frozen=True, kw_only=True):
-    """A prompt was answered with an error."""
+    """A prompt was answered with an error.
+
+    :ivar missing: the node types and models that this instance has not, and another may have.
+    """
 
     error: str
+    missing: tuple[str, ...] = ()
     job: str = ""
     client_id: Any = None
 
 
 class Taken(Event, frozen=True, kw_only=True):
-    """A job left the queue to be run."""
+    """A job left the queue to be run.
+
+    :ivar job: the logical job.
+    :ivar ordinal: it is the n-th job that the instance has taken on, over all its epochs.
+    """
 
     prompt_id: str
+    job: str = ""
+    ordinal: int = 0
     client_id: Any = None
     queue_remaining: int
 
@@ -88,8 +129,12 @@ class Interrupted(Event, frozen=True, kw_only=True):
 
 
 class Finished(Event, frozen=True, kw_only=True):
-    """The job's history entry exists and the worker is free."""
+    """The job's history entry exists and the worker is free.
+
+    :ivar work: what it came to, as far as it got.
+    """
 
     prompt_id: str
+    work: Work = Work()
     status: str
     queue_remaining: int

@@ -1,4 +1,4 @@
-"""What a node of the running job does, and what it shows."""
+"""What a node of the running job does, what it shows, and what becomes of its files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,18 @@ from farm.sim.files import Folder
 
 from .base import Event
 
-__all__ = ["NodeFinished", "NodeStarted", "PictureSent", "Preview", "Progressed", "TextSent", "Written"]
+__all__ = [
+    "FileAppeared",
+    "FileCut",
+    "FileRemoved",
+    "NodeFinished",
+    "NodeStarted",
+    "PictureSent",
+    "Preview",
+    "Progressed",
+    "TextSent",
+    "Written",
+]
 
 
 class NodeStarted(Event, frozen=True, kw_only=True):
@@ -69,6 +80,40 @@ class Written(Event, frozen=True, kw_only=True):
     folder: Folder
     subfolder: str
     name: str
+
+
+class FileRemoved(Event, frozen=True, kw_only=True):
+    """A fault took a job's file away; ``FileAppeared`` follows where it was only late."""
+
+    prompt_id: str
+    node: str
+    folder: Folder
+    subfolder: str
+    name: str
+
+
+class FileAppeared(Event, frozen=True, kw_only=True):
+    """A file that a fault kept back is there now."""
+
+    prompt_id: str
+    node: str
+    folder: Folder
+    subfolder: str
+    name: str
+
+
+class FileCut(Event, frozen=True, kw_only=True):
+    """A fault left only the beginning of a job's file.
+
+    :ivar size_bytes: what is left.
+    """
+
+    prompt_id: str
+    node: str
+    folder: Folder
+    subfolder: str
+    name: str
+    size_bytes: int
 
 
 class NodeFinished(Event, frozen=True, kw_only=True):
