@@ -1,0 +1,150 @@
+"""How well the work was placed, by all that has happened until a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import msgspec
+
+from farm.ledger.attempts import Attempts
+from farm.ledger.fleet import Fleet
+from farm.sim.events import Event
+from farm.sim.units import Duration
+
+from .affinity import Affinity, affinity
+from .balance import Fairness, IdleWhileWaiting, Utilisation, fairness, idle_while_waiting, utilisation
+from .choices import choices_of
+from .depth import DepthError, Herding, WorkError, depth_error, herding, with_alternatives, work_error
+from .dispatches import Dispatches
+from .misplaced import Misplacements, misplacements
+from .records import DispatchRecord, record_of
+from .recovery import Drained, Reaction, drained, failover, rejoin
+from .regret import Regret, regret_of
+from .spells import Spells
+from .trace import Trace
+from .waiting import Makespan, Spread, Starvation, makespan, spread, starvation, stays_of
+from .window import window_of
+
+__all__ = ["Placed", "Placement", "Terms"]
+
+
+class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where a measure begins to count.
+
+    :ivar fresh: what a client was shown not longer ago than this obliges it, even if it is no longer true.
+    :ivar overtakes: how often a job may be overtaken by later ones.
+    """
+
+    fresh: Duration = Duration(1000)
+    overtakes: int = 10
+
+
+class Placement(msgspec.Struct, frozen=True, kw_only=True):
+    """How well the work was placed (docs/placement.md).
+
+    Each measure says of how many things it was taken (``n``), and whether those are too few to show much
+    (``is_small``).  ``None`` stands where a measure has no meaning.
+
+    :ivar at_ms: of the latest event, in simulated milliseconds.
+    :ivar seq: of the latest event.
+    :ivar jobs: logical jobs that were sent.
+    :ivar dispatches: how often, taken on or refused.
+    :ivar waits: from a logical job's first attempt until the run began that succeeded.
+    :ivar totals: until that run's end.
+    :ivar failover: from a stop that lost jobs to the first of them that was sent elsewhere.
+    :ivar rejoin: from an instance's return to its first new job.
+    :ivar regret: beside the reference policies, in a replay; ``None`` where there is nothing to compare.
+    """
+
+    at_ms: int
+    seq: int
+    jobs: int
+    dispatches: int
+    fairness: Fairness
+    utilisation: Utilisation
+    idle_while_waiting: IdleWhileWaiting
+    starvation: Starvation
+    waits: Spread
+    totals: Spread
+    makespan: Makespan
+    depth_error: DepthError
+    work_error: WorkError
+    herding: Herding
+    misplacements: Misplacements
+    affinity: Affinity
+    failover: Reaction
+    rejoin: Reaction
+    drained: Drained
+    regret: Regret | None
+
+
+@dataclass(eq=False)
+class Placed:
+    """Follows a log from its first event, and can measure at any moment.
+
+    :ivar attempts: may be somebody else's, who hears each event first; then :meth:`follow` is called behind him.
+    """
+
+    terms: Terms = field(default_factory=Terms)
+    attempts: Attempts = field(default_factory=Attempts)
+    fleet: Fleet = field(default_factory=Fleet)
+    spells: Spells = field(default_factory=Spells)
+    _seq: int = 0
+
+    def __post_init__(self) -> None:
+        """Have all that goes by what these two know."""
+        self.dispatches = Dispatches(self.attempts, self.fleet)
+        self.trace = Trace(self.attempts, self.spells)
+
+    def hear(self, event: Event) -> None:
+        """Take the next event into account."""
+        self.attempts.hear(event)
+        self.fleet.hear(event)
+        self.follow(event)
+
+    def follow(self, event: Event) -> None:
+        """Take an event into account that the attempts and the fleet have heard already."""
+        self._seq = max(self._seq, event.seq)
+        self.spells.hear(event, self.fleet)
+        self.dispatches.hear(event)
+        self.trace.hear(event)
+
+    def records(self) -> Iterator[DispatchRecord]:
+        """Every dispatch, in order, with all that is known of it by now."""
+        return (record_of(each) for each in choices_of(self.dispatches.all, self.attempts.at_ms))
+
+    def placement(self, terms: Terms | None = None) -> Placement:
+        """Measure by all that was heard.
+
+        :param terms: others than its own.
+        """
+        terms = terms or self.terms
+        at_ms, sent, spells = self.attempts.at_ms, self.dispatches.all, self.spells.spells
+        window, choices, stays = window_of(sent, at_ms), choices_of(sent, at_ms), stays_of(sent)
+        free = with_alternatives(choices)
+        used = utilisation(sent, self.fleet.members, self.spells, window, at_ms)
+        jobs = [job.attempts for job in self.attempts.jobs.values() if job.attempts]
+        done = [each for each in stays if each.ended_ms is not None and each.began_ms is not None]
+        return Placement(
+            at_ms=at_ms,
+            seq=self._seq,
+            jobs=len(jobs),
+            dispatches=len(sent),
+            fairness=fairness(used),
+            utilisation=used,
+            idle_while_waiting=idle_while_waiting(choices, spells, window),
+            starvation=starvation(stays, terms.overtakes, at_ms),
+            waits=spread([each.waited_ms(at_ms) for each in done]),
+            totals=spread([(each.ended_ms or 0) - each.sent_ms for each in done]),
+            makespan=makespan(sent, window),
+            depth_error=depth_error(free),
+            work_error=work_error(free),
+            herding=herding(free),
+            misplacements=misplacements(free, int(terms.fresh)),
+            affinity=affinity(choices, self.dispatches.reloads),
+            failover=failover(jobs),
+            rejoin=rejoin(choices, spells),
+            drained=drained(choices),
+            regret=regret_of(self.trace.traffic()),
+        )

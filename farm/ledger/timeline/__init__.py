@@ -1,0 +1,1 @@
+"""A run, seen: what each instance did when, and how it is drawn."""
