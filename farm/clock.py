@@ -85,9 +85,13 @@ class VirtualClock(Clock):
 
     def advance(self, amount: float) -> None:
         """Let ``amount`` seconds pass, stopping at each call on the way."""
-        until = round(self.rightNow + amount, _DIGITS)
+        until = self.moment_in(amount)
         while self.step(until):
             pass
+
+    def moment_in(self, amount: float) -> float:
+        """The moment ``amount`` seconds from now; rounded as those of calls are, so that what is due then is due."""
+        return round(self.rightNow + amount, _DIGITS)
 
     def step(self, until: float) -> bool:
         """Go to the next call that is due by then and make it, or say ``False`` and be there."""

@@ -139,7 +139,7 @@ class Timekeeper:
             raise ValueError(f"time does not go back: {by_s:g} s")
         async with self._walking:
             from_ms = self.time.now_ms()
-            await self._walk(clock, clock.seconds() + by_s, enough)
+            await self._walk(clock, clock.moment_in(by_s), enough)
         if by_s:
             self.log.publish(ClockMoved(at_ms=self.time.now_ms(), from_ms=from_ms, asked=asked))
 

@@ -37,6 +37,16 @@ def test_advance_answers_when_all_that_was_due_has_happened(memory_farm: Start) 
     assert listener.heard[-1]["data"] == {"node": None, "prompt_id": prompt_id}
 
 
+def test_what_is_due_after_several_advances_has_happened(memory_farm: Start) -> None:
+    """Although 0.03 + 0.301 is a hair less than 0.331, when the job ends."""
+    farm = memory_farm({"instance": [{"name": "gpu"}]})
+    listener = farm["gpu"].listen("me")
+    prompt_id = post(farm)
+    farm.advance("30ms")
+    farm.advance("301ms")
+    assert listener.heard[-1]["data"] == {"node": None, "prompt_id": prompt_id}
+
+
 def test_time_stands_still_until_it_is_moved(memory_farm: Start) -> None:
     """Clients see a fixed epoch, and what is due next is told."""
     farm = memory_farm(SLOW)
