@@ -94,7 +94,9 @@ class MemoryFarm:
         ports = _memory_ports(reactor)
         farm = make_farm(_for_memory(config), reactor=reactor, clock=reactor, bind=ports, unix_ms=EPOCH_UNIX_MS)
         farm.startService()
-        return cls(farm, MemoryWire(reactor))
+        started = cls(farm, MemoryWire(reactor))
+        started.advance(0)      # what befalls a process at once has done so
+        return started
 
     def stop(self) -> None:
         """Stop the farm, and remove what it wrote.  Once is enough; a second call does nothing."""
