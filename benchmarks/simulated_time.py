@@ -53,7 +53,7 @@ def make_instance(number: int, ended: list[int]) -> Instance:
         seeds=seeds,
         faults=Faults(Board((), seeds, tell), str(number), tell),
     )
-    return Instance(machine, seeds.stream("prompt_id"), lambda _: None)
+    return Instance(machine=machine, ids=seeds.stream("prompt_id"), strike_process=lambda _: None)
 
 
 def main() -> None:

@@ -76,7 +76,12 @@ class Epoch:
         """Put the parts together; nobody listens yet."""
         self.home.namer.keep_temp_prefixes({})
         self.faults = Faults(self.around.board, self.config.name, self.publish)
-        self.instance = Instance(self._make_machine(), self.home.ids, self.around.strike, accepted=self.legacy.accepted)
+        self.instance = Instance(
+            machine=self._make_machine(),
+            ids=self.home.ids,
+            strike_process=self.around.strike,
+            accepted=self.legacy.accepted,
+        )
         self.driver = Driver(self.around.clock, self.around.time, self.instance)
         self.hub = self._make_hub()
         self.post = Post(self.hub, self._make_faulty_frames(), self.publish)
@@ -152,7 +157,8 @@ class Epoch:
         most_bytes, origin = int(self.config.max_upload_size), allowed_origin(self.config.enable_cors)
         routes = KleinResource(self.api.app)
         gate = Gate(self.config.name, routes, self.striking, self._exchanged, most_bytes, origin)
-        return FarmSite(gate, self.around.reactor, most_bytes, self.around.heard, self.frost)
+        around = self.around
+        return FarmSite(gate, around.reactor, most_bytes, around.heard, self.frost, around.time.now_ms)
 
     @property
     def _served_static_name(self) -> str | None:
@@ -340,7 +346,8 @@ class Epoch:
         self.post.closed(socket)
 
     def _exchanged(self, request: ComfyRequest, status: int, size_bytes: int) -> None:
-        self.publish(_exchange(request, self.around.time.now_ms(), status, size_bytes))
+        heard = (0, 0) if request.line.is_deserted else (status, size_bytes)
+        self.publish(_exchange(request, self.around.time.now_ms(), *heard))
 
 
 def _exchange(request: ComfyRequest, at_ms: int, status: int, size_bytes: int) -> Exchanged:

@@ -76,6 +76,8 @@ ROOMS: dict[str, set[str]] = {
         *("farm.changes", "farm.comfy", "farm.comfy.site", "farm.config", "farm.driver", "farm.epoch", "farm.home"),
         *("farm.ports", "farm.sim"),
     },
+    "farm.stamps": {"farm.sim"},
+    "farm.truth": {"farm.decoding", "farm.ledger", "farm.sim", "farm.stamps"},
     "farm.nemesis": {"farm.alarm", "farm.clock", "farm.ledger", "farm.sim", "farm.telling"},
     "farm.scenario_player": {
         *("farm.alarm", "farm.backend", "farm.changes", "farm.clock", "farm.config", "farm.equipment"),
@@ -83,40 +85,47 @@ ROOMS: dict[str, set[str]] = {
     },
     "farm.control.bodies": {"farm.sim"},
     "farm.control.fault_bodies": {"farm.control.bodies", "farm.sim"},
+    "farm.control.truth_bodies": {"farm.control.bodies", "farm.sim"},
     "farm.control": {
         *("farm.changes", "farm.comfy", "farm.comfy.site", "farm.control.bodies", "farm.control.fault_bodies"),
-        *("farm.decoding", "farm.equipment", "farm.fault_tables", "farm.ledger", "farm.ports", "farm.sim"),
-        *("farm.timekeeper",),
+        *("farm.control.truth_bodies", "farm.decoding", "farm.equipment", "farm.fault_tables", "farm.ledger"),
+        *("farm.ports", "farm.sim", "farm.timekeeper"),
     },
     "farm.service": {
         *("farm.backend", "farm.clock", "farm.comfy", "farm.config", "farm.control", "farm.data", "farm.equipment"),
         *("farm.home", "farm.ledger", "farm.log_file", "farm.ports", "farm.scenario_player", "farm.sim", "farm.tally"),
-        *("farm.nemesis", "farm.timekeeper"),
+        *("farm.nemesis", "farm.timekeeper", "farm.truth"),
     },
     # What steers a farm from outside.
     "farm.control_calls": {"farm.control.bodies", "farm.control.fault_bodies", "farm.refused"},
+    "farm.truth_calls": {
+        *("farm.control.bodies", "farm.control.truth_bodies", "farm.control_calls", "farm.ledger", "farm.sim"),
+    },
     "farm.control_client": {
-        *("farm.client", "farm.control.bodies", "farm.control.fault_bodies", "farm.control_calls", "farm.refused"),
+        *("farm.client", "farm.control.bodies", "farm.control.fault_bodies", "farm.control.truth_bodies"),
+        *("farm.control_calls", "farm.ledger", "farm.refused", "farm.sim", "farm.truth_calls"),
     },
     "farm.sync_control": {
-        *("farm.control.bodies", "farm.control.fault_bodies", "farm.control_calls", "farm.refused"),
-        *("farm.sync_client",),
+        *("farm.control.bodies", "farm.control.fault_bodies", "farm.control.truth_bodies", "farm.control_calls"),
+        *("farm.ledger", "farm.refused", "farm.sim", "farm.sync_client", "farm.truth_calls"),
     },
     "farm.remote_faults": {"farm.control.fault_bodies", "farm.sync_control"},
     "farm.live_faults": {"farm.fault_tables", "farm.nemesis", "farm.sim"},
+    "farm.judged": {"farm.ledger", "farm.service", "farm.sim", "farm.truth"},
     # Front doors.
     "farm.child_config": set(),
     "farm.child_main": set(),
-    "farm.child": {"farm.child_config", "farm.remote_faults", "farm.sync_control"},
+    "farm.child": {"farm.child_config", "farm.ledger", "farm.remote_faults", "farm.sim", "farm.sync_control"},
     "farm.memory_client": set(),
     "farm.testing": {
         *("farm.backend", "farm.child_config", "farm.client", "farm.clock", "farm.config", "farm.control_client"),
-        *("farm.live_faults", "farm.memory_client", "farm.ports", "farm.service", "farm.sim"),
+        *("farm.judged", "farm.live_faults", "farm.memory_client", "farm.ports", "farm.service", "farm.sim"),
     },
     "farm.pytest_plugin": {"farm.child", "farm.config", "farm.sync_client", "farm.testing"},
     "farm.tap": {"farm.config", "farm.ports", "farm.service"},
     "farm.scenario_command": {"farm.scenarios"},
-    "farm.cli": {"farm.capture", "farm.conformance", "farm.scenario_command"},
+    "farm.judge_command": {"farm.decoding", "farm.ledger"},
+    "farm.cli": {"farm.capture", "farm.conformance", "farm.judge_command", "farm.scenario_command"},
 }
 
 # Names that a room uses as types only, although they live above it.
@@ -138,6 +147,7 @@ OUTSIDE: dict[str, set[str]] = {
     "farm.scenario_tables": {"msgspec"},
     "farm.scenario_player": {"twisted"},
     "farm.scenario_command": {"rich"},
+    "farm.judge_command": {"msgspec", "rich"},
     "farm.log_file": {"twisted"},
     "farm.changes": {"msgspec"},
     "farm.clock": {"twisted"},
@@ -161,6 +171,9 @@ OUTSIDE: dict[str, set[str]] = {
     "farm.backend": {"twisted"},
     "farm.control.bodies": {"msgspec"},
     "farm.control.fault_bodies": {"msgspec"},
+    "farm.control.truth_bodies": {"msgspec"},
+    "farm.stamps": {"PIL"},
+    "farm.truth": {"msgspec"},
     "farm.control_calls": {"msgspec"},
     "farm.control_client": {"treq", "twisted"},
     "farm.control": {"klein", "msgspec", "twisted", "werkzeug"},
@@ -196,7 +209,9 @@ TELLS_THE_TIME = {      # the only modules that may ask the machine for the time
     "farm.tap": "the wall clock at the start",
     "farm.testing": "the wall clock at the start",
 }
-SCHEDULING = ("cache", "execution", "history", "input_checks", "instance", "machine", "naming", "nodes", "queue")
+SCHEDULING = (
+    *("cache", "execution", "history", "input_checks", "instance", "machine", "naming", "nodes", "queue", "worker"),
+)
 LATE = ("farm.child", "farm.child_config", "farm.cli", "farm.pytest_plugin", "farm.sync_client", "farm.tap")
 
 

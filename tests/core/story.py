@@ -142,7 +142,7 @@ def tell(settings: Settings | None = None, *, seed: int = 0, pictures: Sequence[
         seeds=seeds,
         faults=Faults(board, "gpu", events.append),
     )
-    instance = Instance(machine, seeds.stream("prompt_id"), struck.append)
+    instance = Instance(machine=machine, ids=seeds.stream("prompt_id"), strike_process=struck.append)
     return Story(instance, files, events, board, struck)
 
 
