@@ -69,6 +69,7 @@ class InstanceState(msgspec.Struct, frozen=True, kw_only=True):
     :ivar state: ``booting`` until it listens, ``stopped`` while it has no process, ``frozen`` while it answers nobody,
         ``paused`` while its worker takes no step; else ``running``.
     :ivar refusing: its port is closed to new connections, although its process lives.
+    :ivar draining: whoever dispatches was told to send it no new work.
     :ivar epoch: how often it has been started.
     :ivar queue_remaining: jobs that wait or run.
     :ivar running: the job that runs, or ``None``.
@@ -80,6 +81,7 @@ class InstanceState(msgspec.Struct, frozen=True, kw_only=True):
     mode: str
     state: Literal["booting", "running", "paused", "frozen", "stopped"]
     refusing: bool
+    draining: bool
     input_dir: str
     output_dir: str
     epoch: int

@@ -41,6 +41,7 @@ def state_of(farm: Farm, name: str) -> InstanceState:
         mode=backend.config.mode,
         state=backend.state,
         refusing=backend.is_refusing,
+        draining=name in farm.truth.drained,
         input_dir=str(backend.disk.input_dir),
         output_dir=str(backend.disk.output_dir),
         epoch=backend.epoch,

@@ -91,10 +91,9 @@ def _parameters(each: Route, schema_of: dict[str, Any]) -> Iterator[dict[str, An
 
 
 def _responses(each: Route, schema_of: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    if isinstance(each.answer, str):
-        yield "200", {"description": "OK", "content": {each.answer: {"schema": _TEXT}}}
-    else:
-        yield "200", {"description": "OK", "content": {"application/json": {"schema": schema_of[repr(each.answer)]}}}
+    texts = (each.answer, *each.also) if isinstance(each.answer, str) else each.also
+    contents = {} if isinstance(each.answer, str) else {"application/json": {"schema": schema_of[repr(each.answer)]}}
+    yield "200", {"description": "OK", "content": contents | {kind: {"schema": _TEXT} for kind in texts}}
     for status, kind in each.others:
         content = {"application/json": {"schema": schema_of[repr(kind)]}}
         yield str(status), {"description": str(kind.__doc__).partition("\n")[0], "content": content}

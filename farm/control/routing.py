@@ -18,7 +18,7 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
 
 from farm.control.bodies import Done
-from farm.decoding import ConfigError, decode_alone
+from farm.decoding import ConfigError, decode_alone, decode_text
 
 if TYPE_CHECKING:
     from farm.service import Farm
@@ -60,6 +60,7 @@ class Route:
 
     :ivar path: with names in braces.
     :ivar answer: the type of its JSON, or a media type.
+    :ivar also: media types that the same answer may come in, where it is asked for so.
     :ivar others: answers under other statuses.
     :ivar described_as: what ``/openapi.json`` shows as its body, where that is not what we decode.
     """
@@ -70,6 +71,7 @@ class Route:
     answer: Any
     body: Any = None
     query: type[msgspec.Struct] | None = None
+    also: tuple[str, ...] = ()
     others: tuple[tuple[int, Any], ...] = ()
     described_as: Callable[[], Any] | None = None
 
@@ -126,10 +128,9 @@ def _read_query(request: IRequest, kind: type[S]) -> S:
         if key not in fields:
             raise Rejected(422, f"{key}: unknown key (there are: {', '.join(fields)})")
         try:
-            read[key] = msgspec.convert(text, fields[key], strict=False)
-        except msgspec.ValidationError as why:
-            what = str(why).replace("`", "").replace(" | null", "")
-            raise Rejected(422, f"{key}: {what[0].lower()}{what[1:]}") from why
+            read[key] = decode_text(text, fields[key])
+        except ConfigError as why:
+            raise Rejected(422, f"{key}: {why}") from why
     return kind(**read)
 
 

@@ -18,7 +18,7 @@ from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException
 
 from farm.comfy.site import FarmSite
-from farm.control import clock, faults, gates, instances, log, openapi, wait, whole
+from farm.control import clock, faults, gates, instances, log, openapi, report, truth, wait, whole
 from farm.control.bodies import Problem
 from farm.control.routing import ROUTES, Rejected, Route, answer
 from farm.ports import BoundPort, url
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ControlApi", "ControlServer"]
 
-assert all((clock, faults, gates, instances, log, openapi, wait, whole))   # imported so that every route is registered
+# Imported so that every route is registered.
+assert all((clock, faults, gates, instances, log, openapi, report, truth, wait, whole))
 
-_MOST_BYTES = 1024 * 1024
+_MOST_BYTES = 64 * 1024 * 1024     # a picture may be shown, in Base64
 
 
 @dataclass(eq=False)

@@ -71,8 +71,8 @@ class Attempts:
     def hear(self, event: Event) -> None:
         """Take an event into account."""
         self.at_ms = max(self.at_ms, event.at_ms)
-        if type(event) in _HEARD:
-            self._hear(event)
+        if (heard := _HEARD.get(type(event))) is not None:
+            heard(self, event)
 
     @singledispatchmethod
     def _hear(self, event: Event) -> None:
@@ -127,6 +127,9 @@ class Attempts:
             return      # nobody knows what it was about
         mine.began_ms = min(event.began_ms, mine.sent_ms)
         mine.answered_ms, mine.answer_seq, mine.retry_after_ms = event.at_ms, event.seq, event.retry_after_ms
+        garbled = self._place(event.instance).garbled
+        mine.is_unreadable = mine.job in garbled
+        garbled.discard(mine.job)
 
     @_hear.register
     def _(self, event: FrameSent) -> None:
@@ -158,6 +161,8 @@ class Attempts:
 
     @_hear.register
     def _(self, event: FaultFired) -> None:
+        if event.do in _UNREADABLE and event.route == "/prompt" and event.job:
+            self._place(event.instance).garbled.add(event.job)
         if (attempt := self._open_one(event.instance, event.prompt_id)) is not None:
             attempt.is_struck = True
 
@@ -265,4 +270,7 @@ class Attempts:
         self.job(event.job).delivered.append(Delivery(event.seq, event.at_ms, event.instance, *said))
 
 
-_HEARD = frozenset(vars(Attempts)["_hear"].dispatcher.registry) - {object, Event}
+_UNREADABLE = frozenset({"garbage", "truncate"})    # of such an answer a client knows the status at most
+# By kind: asking singledispatchmethod itself for each event takes ten times as long.
+_HEARD = dict(vars(Attempts)["_hear"].dispatcher.registry)
+del _HEARD[object]

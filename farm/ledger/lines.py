@@ -1,4 +1,4 @@
-"""Events as lines of JSON."""
+"""Events, and what is made of them, as JSON."""
 
 from __future__ import annotations
 
@@ -9,17 +9,22 @@ import msgspec
 
 from farm.sim.events import Event
 
-__all__ = ["as_line", "as_object"]
+__all__ = ["as_json", "as_line", "as_object"]
 
 _encoder = msgspec.json.Encoder()
 
 
+def as_json(told: msgspec.Struct) -> bytes:
+    """What was told, as JSON; the same for equal values, always."""
+    try:
+        return _encoder.encode(told)
+    except UnicodeEncodeError:
+        return _encoder.encode(_as_utf8(told))
+
+
 def as_line(event: Event) -> bytes:
     """An event as JSON, without an end of line."""
-    try:
-        return _encoder.encode(event)
-    except UnicodeEncodeError:
-        return _encoder.encode(_as_utf8(event))
+    return as_json(event)
 
 
 def as_object(event: Event) -> dict[str, Any]:
@@ -28,7 +33,7 @@ def as_object(event: Event) -> dict[str, Any]:
     return whole
 
 
-def _as_utf8(event: Event) -> Any:
-    """An event in which a client said half a character, as JSON can and UTF-8 cannot: a ``?`` stands there."""
-    text = json.dumps(msgspec.to_builtins(event), ensure_ascii=False)
+def _as_utf8(told: msgspec.Struct) -> Any:
+    """What a client said has half a character in it, as JSON can and UTF-8 cannot: a ``?`` stands there."""
+    text = json.dumps(msgspec.to_builtins(told), ensure_ascii=False)
     return json.loads(text.encode("utf-8", "replace"))

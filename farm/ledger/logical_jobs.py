@@ -41,6 +41,7 @@ class Attempt:
     :ivar status: of the answer to its ``POST /prompt``: 0 where the client got none, ``None`` while that is not known.
     :ivar answered_ms: when that was sent.
     :ivar retry_after_ms: how long the answer told the client to wait, or ``None``.
+    :ivar is_unreadable: a fault has spoilt that answer: its client knows the status at most, and not why.
     :ivar error: the type of a refusal, or of the exception that ended it.
     :ivar missing: what the instance had not, where it was refused for that.
     :ivar done_seq: of the event that says that every node was done; 0 before, and where that never came.
@@ -67,6 +68,7 @@ class Attempt:
     answered_ms: int | None = None
     answer_seq: int = 0
     retry_after_ms: int | None = None
+    is_unreadable: bool = False
     error: str = ""
     missing: tuple[str, ...] = ()
     taken_ms: int | None = None
@@ -112,6 +114,14 @@ class Attempt:
     def is_behind(self, seq: int, at_ms: int) -> bool:
         """Whether it was sent after something: not decided before it, nor already on its way then."""
         return self.seq > seq and self.began_ms >= at_ms
+
+    def is_told_of(self, other: Attempt) -> bool:
+        """Whether its client can have known, when it was sent, how another attempt had failed.
+
+        Two logical jobs may have been sent side by side: at the same moment the one says nothing about the other.
+        """
+        told_ms = other.told_ms or 0
+        return self.is_behind(other.told_seq, told_ms) and (self.job == other.job or self.began_ms > told_ms)
 
 
 @dataclass(frozen=True, slots=True)

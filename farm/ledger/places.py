@@ -22,6 +22,7 @@ class Place:
     :ivar unlisted: of those, the ones that nobody has seen in a whole list yet.
     :ivar unanswered: by prompt id (empty for what was refused), whose ``POST /prompt`` has no answer yet.
     :ivar files: by folder, subfolder and name: who wrote it last.
+    :ivar garbled: logical jobs to whose ``POST /prompt`` the answer that comes will make no sense.
     :ivar last: the attempt that ended last.
     """
 
@@ -30,6 +31,7 @@ class Place:
     unlisted: list[Attempt] = field(default_factory=list)
     unanswered: dict[str, list[Attempt]] = field(default_factory=dict)
     files: dict[tuple[str, str, str], Attempt] = field(default_factory=dict)
+    garbled: set[str] = field(default_factory=set)
     last: Attempt | None = None
 
     def take_on(self, attempt: Attempt) -> None:

@@ -22,6 +22,6 @@ def test_a_job_that_nobody_sends_again_is_lost_after_a_while_in_which_nothing_el
 
 def test_asking_twice_at_one_moment_says_so_once() -> None:
     log = Log()
-    truth = LiveTruth(log, lambda: 7, lambda: {})
+    truth = LiveTruth(log, lambda: 7, dict)
     assert truth.verdict().at_ms == truth.placement().at_ms == 7
     assert list(log.events) == [Judged(seq=1, at_ms=7)]

@@ -170,6 +170,35 @@ def test_an_automatic_clock_jumps_when_the_sockets_were_quiet() -> None:
     moving.stop()
 
 
+def test_an_automatic_clock_wakes_for_whoever_waits_on_it() -> None:
+    """Software under test that waits on the farm's clock, too, need not say so; once stopped it wakes no more."""
+    clock, reactor, rang = VirtualClock(), MemoryReactorClock(), []
+    moving = keeper(clock, reactor)
+    moving.set_auto(5)
+    reactor.advance(0.005)
+    assert not reactor.getDelayedCalls()
+    clock.callLater(1, lambda: rang.append(clock.seconds()))
+    reactor.advance(0.005)
+    assert rang == [1]
+    moving.stop()
+    clock.callLater(1, lambda: rang.append(clock.seconds()))
+    assert not reactor.getDelayedCalls()
+
+
+def test_an_automatic_clock_waits_for_what_a_client_here_has_under_way() -> None:
+    """However late the reactor is, what lies in a socket is read before the clock jumps."""
+    clock, reactor, rang = VirtualClock(), MemoryReactorClock(), []
+    moving = keeper(clock, reactor)
+    clock.callLater(60, lambda: rang.append(clock.seconds()))
+    moving.set_auto(5)
+    reactor.callLater(0.005, moving.heard)
+    reactor.advance(0.005)
+    assert rang == []
+    reactor.advance(0.005)
+    assert rang == [60]
+    moving.stop()
+
+
 def test_a_long_move_lets_the_reactor_have_its_turns() -> None:
     """Clients that read are served on the way; one that does not holds nothing up."""
     clock, reactor = VirtualClock(), MemoryReactorClock()

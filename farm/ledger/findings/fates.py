@@ -8,7 +8,7 @@ from farm.ledger.attempts import Attempt, LogicalJob
 
 from .base import Bounds, Known
 
-__all__ = ["Fate", "fate_of", "has_had_time", "is_stuck", "last_of"]
+__all__ = ["Fate", "fate_of", "has_had_time", "has_somewhere_to_go", "is_stuck", "last_of"]
 
 Fate = Literal["done", "open", "told", "lost", "failed"]
 """``done``: it succeeded, or its client says so.  ``open``: an attempt waits or runs.  ``told``: it ended in a way that
@@ -47,10 +47,16 @@ def last_of(job: LogicalJob) -> Attempt:
 def has_had_time(last: Attempt, known: Known) -> bool:
     """Whether its client should have sent it again by now: it had somebody to send it to, for long enough."""
     available_ms = known.fleet.available_since_ms
-    if available_ms is None:
+    if available_ms is None or not has_somewhere_to_go(last, known):
         return False
     patience_ms = max(known.bounds.reaction, last.retry_after_ms or 0)
     return known.at_ms >= max((last.told_ms or 0) + patience_ms, available_ms + known.bounds.reaction)
+
+
+def has_somewhere_to_go(last: Attempt, known: Known) -> bool:
+    """Whether an instance is there now for its job; not one that has refused it for something that it lacks."""
+    lacking = {each.instance for each in known.attempts.jobs[last.job].attempts if each.missing}
+    return any(each.is_open_to_work and each.name not in lacking for each in known.fleet.members.values())
 
 
 def is_stuck(attempt: Attempt, known: Known) -> bool:

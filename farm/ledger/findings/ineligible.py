@@ -59,14 +59,14 @@ class Ineligible(Rule):
                     cases[thing].count += 1
                 else:
                     cases[thing] = _Case(thing, discovered[each.epoch, thing], each)
-            if each.status == 400:
+            if each.status == 400 and each.answered_ms is not None and not each.is_unreadable:
                 for it in each.missing:
                     discovered.setdefault((each.epoch, it), each)
         yield from cases.values()
 
 
 def _is_known(discovery: Attempt | None, attempt: Attempt) -> bool:
-    return discovery is not None and attempt.is_behind(discovery.told_seq, discovery.told_ms or 0)
+    return discovery is not None and attempt.is_told_of(discovery)
 
 
 def _is_told(attempt: Attempt, known: Known) -> bool:

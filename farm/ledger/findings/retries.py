@@ -66,10 +66,10 @@ def _finals(job: LogicalJob) -> dict[_Where, _Final]:
 
 def _said(attempt: Attempt) -> Iterator[tuple[_Where, _Final]]:
     stop, where = attempt.stop, (attempt.instance, attempt.epoch)
-    if attempt.end == "refused" and attempt.status in {400, 413} and attempt.told_ms is not None:
+    if attempt.end == "refused" and attempt.status in {400, 413} and attempt.answered_ms is not None:
         lacks = f", for it lacks {', '.join(attempt.missing)}" if attempt.missing else ""
-        why = f"{attempt.instance} answered {attempt.status} at {moment(attempt.told_ms)}{lacks}"
-        yield where if attempt.missing else None, _Final(attempt.told_seq, attempt.told_ms, why)
+        why = f"{attempt.instance} answered {attempt.status} at {moment(attempt.answered_ms)}{lacks}"
+        yield where if attempt.missing else None, _Final(attempt.answer_seq, attempt.answered_ms, why)
     if stop is not None and (stop.job == attempt.job or _is_to_end_here(attempt)):
         why = f"its user stopped it on {attempt.instance} at {moment(stop.at_ms)}"
         yield None if stop.job else attempt.instance, _Final(stop.seq, stop.at_ms, why)
@@ -90,7 +90,7 @@ def early(attempts: Attempts, instance: str) -> Iterator[tuple[Attempt, Attempt]
     for each in attempts.at.get(instance, []):
         keys = [("job", each.job)] + ([("client", each.client_id)] if each.client_id is not None else [])
         known = [said[key] for key in keys if key in said]
-        before = next((it for it in known if each.is_behind(it.told_seq, it.told_ms or 0)), None)
+        before = next((it for it in known if each.is_told_of(it)), None)
         if before is not None and each.began_ms < _not_before_ms(before):
             yield each, before
         if each.end == "refused" and each.status in {429, 503} and each.retry_after_ms is not None:

@@ -58,7 +58,7 @@ class SentToDown(Rule):
         if row is None:
             row = _Row(event.job, event.began_ms, event.seq, event.seq, event.at_ms, other)
             self._rows[name] = row
-        elif event.began_ms >= row.last_ms:
+        elif event.began_ms > row.last_ms:
             row.last_seq, row.last_ms, row.other = event.seq, event.at_ms, other
             row.count += 1
         if name not in self._longest or self._longest[name].count < row.count:
@@ -87,7 +87,7 @@ def _other(event: Exchanged, known: Known) -> str | None:
         (
             name
             for name, member in known.fleet.members.items()
-            if name != event.instance and name not in lacking and member.is_available and not member.is_draining
+            if name != event.instance and name not in lacking and member.is_open_to_work
         ),
         None,
     )

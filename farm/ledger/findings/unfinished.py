@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from farm.ledger.attempts import Attempt, LogicalJob
 
 from .base import Finding, Known, Rule, moment, rule
-from .fates import fate_of, has_had_time, is_stuck, last_of
+from .fates import fate_of, has_had_time, has_somewhere_to_go, is_stuck, last_of
 
 __all__ = ["Unfinished"]
 
@@ -45,7 +45,7 @@ def _open(attempt: Attempt) -> tuple[Attempt, int, str]:
 def _pending(last: Attempt, known: Known) -> tuple[Attempt, int, str]:
     what = f"was lost with {last.instance}" if last.end == "lost" else f"failed at {last.instance} ({last.status})"
     told_ms = last.told_ms or 0
-    if known.fleet.available_since_ms is None:
+    if not has_somewhere_to_go(last, known):
         then = "there has been no instance to send it to again"
     else:
         then = f"its client has had only {moment(known.at_ms - told_ms)} to send it again"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Annotated
 
 import msgspec
 
@@ -37,7 +38,7 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """
 
     fresh: Duration = Duration(1000)
-    overtakes: int = 10
+    overtakes: Annotated[int, msgspec.Meta(ge=0)] = 10
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):

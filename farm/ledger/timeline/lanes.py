@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import singledispatchmethod
-from typing import Literal
 
-from farm.ledger.attempts import Attempt, Attempts
+from farm.ledger.attempts import Attempt, Attempts, route_of
 from farm.sim.events import (
     Configured,
     Delivered,
+    Draining,
     Event,
+    Exchanged,
     FaultFired,
+    Finished,
     Frozen,
     Healed,
     ModelLoaded,
@@ -20,6 +22,7 @@ from farm.sim.events import (
     Paused,
     Progressed,
     PromptRefused,
+    Refusing,
     Reset,
     Resumed,
     ServerReady,
@@ -30,82 +33,13 @@ from farm.sim.events import (
     Written,
 )
 
-__all__ = ["Lane", "Mark", "MarkKind", "Outage", "OutageKind", "Part", "PartKind", "Stay", "Timeline"]
+from .markup import clipped
+from .stays import Lane, Mark, MarkKind, OutageKind, Part, PartKind, Stay, Stretch
 
-PartKind = Literal["loading", "saving"]
-"""What a running job does where it does not simply run."""
-OutageKind = Literal["down", "frozen", "paused"]
-MarkKind = Literal["fault", "retry", "refused", "delivered", "heal"]
+__all__ = ["Timeline"]
 
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A stretch of a job's run."""
-
-    kind: PartKind
-    from_ms: int
-    to_ms: int
-
-
-@dataclass(eq=False, slots=True)
-class Stay:
-    """One attempt's time on its instance.
-
-    :ivar parts: the stretches of its run that were spent on models and on files; the rest it simply ran.
-    """
-
-    attempt: Attempt
-    parts: list[Part] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Outage:
-    """A stretch in which an instance did not work.
-
-    :ivar to_ms: ``None`` while it lasts.
-    """
-
-    kind: OutageKind
-    from_ms: int
-    to_ms: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A moment worth a sign.
-
-    :ivar job: the logical job that it is about, or empty.
-    """
-
-    kind: MarkKind
-    at_ms: int
-    says: str
-    job: str = ""
-
-
-@dataclass(eq=False)
-class Lane:
-    """One instance."""
-
-    name: str
-    stays: list[Stay] = field(default_factory=list)
-    outages: list[Outage] = field(default_factory=list)
-    marks: list[Mark] = field(default_factory=list)
-    _begun: dict[OutageKind, int] = field(default_factory=dict)
-
-    def begin(self, kind: OutageKind, at_ms: int) -> None:
-        """An outage begins, unless it has already."""
-        self._begun.setdefault(kind, at_ms)
-
-    def end(self, kind: OutageKind, at_ms: int) -> None:
-        """An outage is over; one of no length never was."""
-        begun_ms = self._begun.pop(kind, None)
-        if begun_ms is not None and begun_ms < at_ms:
-            self.outages.append(Outage(kind, begun_ms, at_ms))
-
-    def all_outages(self) -> list[Outage]:
-        """Those that are over, and behind them those that last."""
-        return [*self.outages, *(Outage(kind, from_ms, None) for kind, from_ms in self._begun.items())]
+_MOST_STRIKES = 200     # of one fault on one lane, that are marked
+_MOST_LETTERS = 60      # of a job's name in a sentence
 
 
 @dataclass(eq=False)
@@ -121,12 +55,28 @@ class Timeline:
     lanes: dict[str, Lane] = field(default_factory=dict)
     marks: list[Mark] = field(default_factory=list)
     _stays: dict[Attempt, Stay] = field(default_factory=dict)
+    _running: dict[str, tuple[Stay, int]] = field(default_factory=dict)     # by instance: what runs, since when
     _since_ms: dict[str, int] = field(default_factory=dict)     # by instance: where the present stretch began
+    _strikes: dict[tuple[str, str], int] = field(default_factory=dict)      # by instance and fault
+    _first_ms: int | None = None
+    _seen_ms: int = 0
+
+    @property
+    def from_ms(self) -> int:
+        """The moment of the first event: 0, unless the beginning of the log is missing."""
+        return self._first_ms or 0
 
     @property
     def end_ms(self) -> int:
-        """The moment of the latest event."""
-        return self.attempts.at_ms
+        """The moment of the latest event; where no job is left and all is well, little after the last to be seen."""
+        now_ms = max(self.from_ms, self.attempts.at_ms)
+        if not self._stays or self._is_under_way(now_ms):
+            return now_ms
+        return min(now_ms, self._seen_ms + (self._seen_ms - self.from_ms) // 50)
+
+    def _is_under_way(self, now_ms: int) -> bool:
+        lasting = (since_ms for lane in self.lanes.values() for since_ms in lane.lasting.values())
+        return any(since_ms < now_ms for since_ms in lasting) or any(each.is_open for each in self._stays)
 
     def lane(self, name: str) -> Lane:
         """An instance's, made where the log had not named it before."""
@@ -134,93 +84,160 @@ class Timeline:
             self.lanes[name] = Lane(name)
         return self.lanes[name]
 
-    @singledispatchmethod
     def hear(self, event: Event) -> None:
         """Take an event into account, behind ``attempts``; most cannot be seen."""
+        if self._first_ms is None:
+            self._first_ms = event.at_ms
+        if (heard := _HEARD.get(type(event))) is not None:
+            heard(self, event)
 
-    @hear.register
+    @singledispatchmethod
+    def _hear(self, event: Event) -> None:
+        """Most cannot be seen."""
+
+    @_hear.register
     def _(self, event: Configured) -> None:
         for each in event.config.get("instance", []):
-            self.lane(each["name"]).begin("down", event.at_ms)
+            self.lane(each.get("name", "")).begin("down", event.at_ms)
 
     # Jobs.
 
-    @hear.register
+    @_hear.register
     def _(self, event: Submitted) -> None:
-        attempt = self._latest(event.job)
+        attempt = self.attempts.jobs[event.job].attempts[-1]
         stay = self._stays[attempt] = Stay(attempt)
         lane = self.lane(event.instance)
+        lane.end("down", event.at_ms)       # where the log does not say when it came up
         lane.stays.append(stay)
+        self._seen_ms = event.at_ms
         if attempt.number > 1:
-            lane.marks.append(Mark("retry", event.at_ms, f"attempt {attempt.number} of {event.job}", event.job))
+            self._mark(event, "retry", f"attempt {attempt.number} of {_short(event.job)}", event.job)
 
-    def _latest(self, job: str) -> Attempt:
-        return self.attempts.jobs[job].attempts[-1]
-
-    @hear.register
+    @_hear.register
     def _(self, event: PromptRefused) -> None:
-        says = f"refused {event.job}: {event.error}"
-        self.lane(event.instance).marks.append(Mark("refused", event.at_ms, says, event.job))
+        self._mark(event, "refused", f"refused {_short(event.job)}: {event.error}", event.job)
 
-    @hear.register(Taken | NodeStarted | Progressed)
-    def _(self, event: Taken | NodeStarted | Progressed) -> None:
-        self._since_ms[event.instance] = event.at_ms
+    @_hear.register
+    def _(self, event: Exchanged) -> None:
+        """What came to nothing before it was looked at has no other event."""
+        if not event.job or event.prompt_id is not None or event.method != "POST" or route_of(event.path) != "/prompt":
+            return
+        attempts = self.attempts.job(event.job).attempts
+        if attempts and attempts[-1].seq == event.seq:
+            said = f"answered {event.status}" if event.status else "not answered"
+            self._mark(event, "refused", f"{_short(event.job)} was {said}", event.job)
 
-    @hear.register(ModelLoaded | ModelUnloaded)
+    @_hear.register
+    def _(self, event: Taken) -> None:
+        attempt = self.attempts.running.get(event.instance)
+        if (stay := self._stays.get(attempt) if attempt is not None else None) is not None:
+            self._running[event.instance] = stay, event.at_ms
+        self._since_ms[event.instance] = self._seen_ms = event.at_ms
+
+    @_hear.register(NodeStarted | Progressed)
+    def _(self, event: NodeStarted | Progressed) -> None:
+        self._since_ms[event.instance] = self._seen_ms = event.at_ms
+
+    @_hear.register(ModelLoaded | ModelUnloaded)
     def _(self, event: ModelLoaded | ModelUnloaded) -> None:
         self._part("loading", event)
 
-    @hear.register
+    @_hear.register
     def _(self, event: Written) -> None:
         self._part("saving", event)
 
     def _part(self, kind: PartKind, event: Event) -> None:
         """What ends now began where the stretch did; stretches of one kind that touch are one."""
-        attempt = self.attempts.running.get(event.instance)
         from_ms = self._since_ms.get(event.instance, event.at_ms)
-        self._since_ms[event.instance] = event.at_ms
-        if attempt not in self._stays or from_ms == event.at_ms:
+        self._since_ms[event.instance] = self._seen_ms = event.at_ms
+        if event.instance not in self._running or from_ms >= event.at_ms:
             return
-        parts = self._stays[attempt].parts
+        parts = self._running[event.instance][0].parts
         if parts and parts[-1].kind == kind and parts[-1].to_ms == from_ms:
             from_ms = parts.pop().from_ms
         parts.append(Part(kind, from_ms, event.at_ms))
 
-    @hear.register
+    @_hear.register
+    def _(self, event: Finished) -> None:
+        self._running.pop(event.instance, None)
+        self._seen_ms = event.at_ms
+
+    @_hear.register
     def _(self, event: Delivered) -> None:
-        lane = self.lane(event.instance).marks if event.instance else self.marks
-        lane.append(Mark("delivered", event.at_ms, f"delivered {event.job}", event.job))
+        """Where nobody says which instance made it, the last to succeed did."""
+        done = self.attempts.job(event.job).ended("success")
+        where = event.instance or (done[-1].instance if done else "")
+        self._mark(event, "delivered", f"delivered {_short(event.job)}", event.job, where)
 
     # Instances.
 
-    @hear.register(ServerStopped | ServerReady)
-    def _(self, event: ServerStopped | ServerReady) -> None:
-        lane = self.lane(event.instance)
-        if isinstance(event, ServerReady):
-            lane.end("down", event.at_ms)
-            return
-        for kind in ("frozen", "paused"):
-            lane.end(kind, event.at_ms)
-        lane.begin("down", event.at_ms)
+    @_hear.register
+    def _(self, event: ServerReady) -> None:
+        self._turn(event, "down", on=False)
 
-    @hear.register(Frozen | Thawed)
+    @_hear.register
+    def _(self, event: ServerStopped) -> None:
+        broken = self._running.pop(event.instance, None)
+        if broken is not None and broken[0].attempt.is_open:
+            broken[0].broken.append(Stretch(broken[1], event.at_ms))
+        for kind in ("frozen", "paused", "refusing"):
+            self.lane(event.instance).end(kind, event.at_ms)
+        self._turn(event, "down", on=True)
+
+    @_hear.register(Frozen | Thawed)
     def _(self, event: Frozen | Thawed) -> None:
-        lane = self.lane(event.instance)
-        (lane.begin if isinstance(event, Frozen) else lane.end)("frozen", event.at_ms)
+        self._turn(event, "frozen", on=isinstance(event, Frozen))
 
-    @hear.register(Paused | Resumed | Reset)
-    def _(self, event: Paused | Resumed | Reset) -> None:
+    @_hear.register(Paused | Resumed)
+    def _(self, event: Paused | Resumed) -> None:
+        self._turn(event, "paused", on=isinstance(event, Paused))
+
+    @_hear.register
+    def _(self, event: Reset) -> None:
+        self._running.pop(event.instance, None)
+        self._turn(event, "paused", on=False)
+
+    @_hear.register
+    def _(self, event: Refusing) -> None:
+        self._turn(event, "refusing", on=event.on)
+
+    @_hear.register
+    def _(self, event: Draining) -> None:
+        self._turn(event, "draining", on=event.on)
+
+    def _turn(self, event: Event, kind: OutageKind, *, on: bool) -> None:
+        self._seen_ms = event.at_ms
         lane = self.lane(event.instance)
-        (lane.begin if isinstance(event, Paused) else lane.end)("paused", event.at_ms)
+        (lane.begin if on else lane.end)(kind, event.at_ms)
 
     # Faults.
 
-    @hear.register
+    @_hear.register
     def _(self, event: FaultFired) -> None:
-        about = f" ({event.job})" if event.job else ""
-        says = f"{event.do} at {event.phase}{about}: fault {event.id}"
-        self.lane(event.instance).marks.append(Mark("fault", event.at_ms, says, event.job))
+        """Who delays every frame would hide everything else, and fill the memory."""
+        key = event.instance, event.id
+        self._strikes[key] = self._strikes.get(key, 0) + 1
+        if self._strikes[key] > _MOST_STRIKES:
+            return
+        about = f" ({_short(event.job)})" if event.job else ""
+        self._mark(event, "fault", f"{event.do} at {event.phase}{about}: fault {event.id}", event.job)
 
-    @hear.register
+    @_hear.register
     def _(self, event: Healed) -> None:
-        self.marks.append(Mark("heal", event.at_ms, "healed"))
+        self._mark(event, "heal", "healed")
+
+    def _mark(self, event: Event, kind: MarkKind, says: str, job: str = "", instance: str = "") -> None:
+        self._seen_ms = event.at_ms
+        where = instance or event.instance
+        marks = self.lane(where).marks if where else self.marks
+        marks.append(Mark(kind, event.at_ms, says, job))
+
+
+def _short(job: str) -> str:
+    """A name, for a sentence."""
+    return clipped(job, _MOST_LETTERS)
+
+
+# By kind: asking singledispatchmethod itself for each event takes ten times as long.
+_HEARD = dict(vars(Timeline)["_hear"].dispatcher.registry)
+del _HEARD[object]

@@ -2,71 +2,127 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
 
-from .lanes import Lane, Timeline
+from .lanes import Timeline
+from .markup import extent, readable
 from .scale import written
+from .stays import Lane, Mark, MarkKind, OutageKind
 
 __all__ = ["as_text"]
 
-_OUTAGES = {"down": "x", "frozen": "~", "paused": "="}
-_MARKS = {"fault": "!", "retry": "r", "refused": "-", "delivered": "d"}
+# Where several fall on one place, the last of these is seen.
+_OUTAGES: dict[OutageKind, str] = {"refusing": "#", "paused": "=", "frozen": "~", "down": "x"}
+_MARKS: dict[MarkKind, str] = {"delivered": "d", "retry": "r", "refused": "-", "fault": "!", "heal": "h"}
+_WORDS = {
+    ".": "waits",
+    "#": "takes no connection",
+    "=": "paused",
+    "~": "frozen",
+    "x": "down",
+    "d": "delivered",
+    "r": "sent again",
+    "-": "refused",
+    "!": "fault",
+    "h": "healed",
+}
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_MOST_LETTERS = 24      # of a name
+_LEAST_WIDTH = 60       # of the lines that explain
 _MOST_NAMED = 26
 
 
 def as_text(timeline: Timeline, width: int = 80) -> str:
     """A line for each instance: a letter where a job runs, ``.`` where jobs only wait, and signs for what went wrong.
 
+    Names are shown without what would steer a terminal.
+
     :param width: of the time axis, in characters.
     """
-    return "\n".join(_lines(timeline, width))
+    return "\n".join(_Text(timeline, max(2, width)).lines())
 
 
-def _lines(timeline: Timeline, width: int) -> Iterator[str]:
-    letters = {name: _LETTERS[index % len(_LETTERS)] for index, name in enumerate(timeline.attempts.jobs)}
-    gutter = max((len(name) for name in timeline.lanes), default=0)
-    end = written(timeline.end_ms)
-    yield f"{'':{gutter}} 0{end:>{width - 1}}"
-    for lane in timeline.lanes.values():
-        yield f"{lane.name:{gutter}} {_lane(timeline, lane, width, letters)}".rstrip()
-        if lane.marks:
-            yield f"{'':{gutter}} {_marks(timeline, lane, width)}".rstrip()
-    yield f"{'':{gutter}} . waits  x down  ~ frozen  = paused  ! fault  r retry  - refused  d delivered"
-    named = [f"{letter} {name}" for name, letter in list(letters.items())[:_MOST_NAMED]]
-    more = len(letters) - len(named)
-    if named:
-        yield f"{'':{gutter}} {', '.join(named)}" + (f" and {more} more, by the same letters" if more else "")
+@dataclass
+class _Text:
+    """One picture.
 
+    :ivar seen: the signs that are in it, for the legend.
+    """
 
-def _cells(timeline: Timeline, from_ms: int, to_ms: int | None, width: int) -> range:
-    """The characters that a stretch of time covers: at least one."""
-    whole_ms = max(1, timeline.end_ms)
-    first = min(width - 1, from_ms * width // whole_ms)
-    last = width if to_ms is None else min(width, -(-to_ms * width // whole_ms))
-    return range(first, max(first + 1, last))
+    timeline: Timeline
+    width: int
+    seen: set[str] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        self.letters = {name: _LETTERS[index % 26] for index, name in enumerate(self.timeline.attempts.jobs)}
+        names = [readable(name, _MOST_LETTERS) for name in self.timeline.lanes]
+        self.gutter = max(map(extent, names), default=0)
+        self.end_ms = self.timeline.end_ms
 
-def _lane(timeline: Timeline, lane: Lane, width: int, letters: dict[str, str]) -> str:
-    line = [" "] * width
-    for stay in lane.stays:
-        attempt = stay.attempt
-        gone_ms = attempt.ended_ms if attempt.taken_ms is None else attempt.taken_ms
-        for cell in _cells(timeline, attempt.sent_ms, gone_ms, width):
-            line[cell] = "." if line[cell] == " " else line[cell]
-    for stay in lane.stays:
-        attempt = stay.attempt
-        if attempt.taken_ms is not None:
-            for cell in _cells(timeline, attempt.taken_ms, attempt.ended_ms, width):
-                line[cell] = letters[attempt.job]
-    for outage in lane.all_outages():
-        for cell in _cells(timeline, outage.from_ms, outage.to_ms, width):
-            line[cell] = _OUTAGES[outage.kind]
-    return "".join(line)
+    def lines(self) -> Iterator[str]:
+        begin, end = written(self.timeline.from_ms), written(self.end_ms)
+        yield self._line("", f"{begin} {end.rjust(self.width - len(begin) - 1)}")
+        for lane in self.timeline.lanes.values():
+            yield self._line(readable(lane.name, _MOST_LETTERS), self._bars(lane))
+            if lane.marks:
+                yield self._line("", self._marks(lane.marks))
+        if self.timeline.marks:
+            yield self._line("", self._marks(self.timeline.marks))
+        yield from self._lines([f"{each} {words}" for each, words in _WORDS.items() if each in self.seen])
+        yield from self._lines(list(self._named()))
 
+    def _line(self, name: str, rest: str) -> str:
+        return f"{name}{' ' * (self.gutter - extent(name))} {rest}".rstrip()
 
-def _marks(timeline: Timeline, lane: Lane, width: int) -> str:
-    line = [" "] * width
-    for mark in sorted(lane.marks, key=lambda each: each.kind != "fault", reverse=True):   # a fault lies on top
-        line[_cells(timeline, mark.at_ms, mark.at_ms, width)[0]] = _MARKS[mark.kind]
-    return "".join(line)
+    def _lines(self, words: list[str]) -> Iterator[str]:
+        """As many in a line as there is room for."""
+        while words:
+            count = 1
+            while count < len(words) and extent("  ".join(words[: count + 1])) <= max(_LEAST_WIDTH, self.width):
+                count += 1
+            yield self._line("", "  ".join(words[:count]))
+            del words[:count]
+
+    def _named(self) -> Iterator[str]:
+        """Which letter means which job."""
+        for name, letter in islice(self.letters.items(), _MOST_NAMED):
+            yield f"{letter} {readable(name, _MOST_LETTERS)}"
+        if len(self.letters) > _MOST_NAMED:
+            yield f"and {len(self.letters) - _MOST_NAMED} more, by the same letters"
+
+    def _bars(self, lane: Lane) -> str:
+        line = [" "] * self.width
+        for stay in lane.stays:
+            for wait in stay.waits(self.end_ms):
+                self._put(line, wait, ".")
+        for stay in lane.stays:
+            for run in stay.runs(self.end_ms):
+                self._put(line, run, self.letters.get(stay.attempt.job, "?"))
+        outages = lane.all_outages(self.end_ms)
+        for kind, letter in _OUTAGES.items():
+            for outage in outages:
+                if outage.kind == kind:
+                    self._put(line, (outage.from_ms, self.end_ms if outage.to_ms is None else outage.to_ms), letter)
+        self.seen |= set(line) & {".", *_OUTAGES.values()}
+        return "".join(line)
+
+    def _put(self, line: list[str], stretch: tuple[int, int], letter: str) -> None:
+        """Write a letter wherever a stretch of time falls: at least once."""
+        first, last = self._place(stretch[0]), self._place(stretch[1], up=True)
+        for cell in range(first, max(first + 1, last)):
+            line[cell] = letter
+
+    def _place(self, at_ms: int, *, up: bool = False) -> int:
+        """Which character a moment falls on; ``up``: the first one behind it."""
+        whole_ms = max(1, self.end_ms - self.timeline.from_ms)
+        past = (at_ms - self.timeline.from_ms) * self.width
+        return max(0, min(self.width if up else self.width - 1, -(-past // whole_ms) if up else past // whole_ms))
+
+    def _marks(self, marks: Iterable[Mark]) -> str:
+        line = [" "] * self.width
+        for mark in sorted(marks, key=lambda each: tuple(_MARKS).index(each.kind)):
+            line[self._place(mark.at_ms)] = _MARKS[mark.kind]
+        self.seen |= set(line) - {" "}
+        return "".join(line)
