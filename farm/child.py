@@ -25,8 +25,15 @@ from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Any, Literal, Self
 
+from farm.assertions import BREATH_S, Assertions, Move, Within, held
 from farm.child_config import ConfigSource, config_file
+from farm.claims import Claim
+from farm.ledger.journal import Journal
+from farm.ledger.placement.placed import Placement
+from farm.ledger.verdict import Verdict
+from farm.remote_evidence import RemoteEvidence
 from farm.remote_faults import RemoteFault, RemoteGate
+from farm.sim.stamp import Stamp
 from farm.sync_control import SyncFarmControl
 
 __all__ = ["ConfigSource", "FarmDied", "RunningFarm", "ServedInstance", "run_farm", "start_mock_server"]
@@ -74,7 +81,7 @@ class ServedInstance:
     output_dir: Path
 
 
-class RunningFarm:
+class RunningFarm(Assertions[None]):
     """A farm in a child process: ``farm["gpu-1"].url``.
 
     Made by :func:`run_farm` and :func:`start_mock_server`.
@@ -210,6 +217,60 @@ class RunningFarm:
         """
         with self._alive():
             self.control.heal()
+
+    def verdict(self, **bounds: Any) -> Verdict:
+        """What the log proves about the system under test by now: ``farm.verdict(reaction="5s").findings``.
+
+        :param bounds: others than the usual ones (docs/verdict.md); a number for a duration is seconds.
+        :raises Refused: where there is no such bound.
+        :raises FarmDied: where the child has ended.
+        """
+        with self._alive():
+            return self.control.verdict(**bounds)
+
+    def placement(self, **terms: Any) -> Placement:
+        """How well its work was placed by now: ``farm.placement().herding.longest``.
+
+        :param terms: others than the usual ones (docs/placement.md); a number for a duration is seconds.
+        :raises Refused: where there is no such term.
+        :raises FarmDied: where the child has ended.
+        """
+        with self._alive():
+            return self.control.placement(**terms)
+
+    def delivered(self, job: str, *, picture: bytes | None = None, **facts: Any) -> Stamp | None:
+        """Say that the system under test has handed a result to its user; gives whose the picture is by its own stamp.
+
+        :param job: the logical job that the user asked for.
+        :param picture: its bytes; ``None`` comes back where it bears no stamp.
+        :param facts: ``prompt_id``, ``instance``, ``file``, as far as they are known; ``stamp`` instead of the picture.
+        :raises Refused: where the stamp is none, or there is no such instance.
+        :raises FarmDied: where the child has ended.
+        """
+        with self._alive():
+            return self.control.delivered(job, picture=picture, **facts).stamp
+
+    @property
+    def log(self) -> Journal:
+        """What came, what was sent and what happened until now: ``farm.log.requests(route="/prompt")``.
+
+        :raises FarmDied: where the child has ended.
+        """
+        with self._alive():
+            return Journal(self.control.events())
+
+    @property
+    def evidence(self) -> RemoteEvidence:
+        """What the farm knows of itself and of who used it."""
+        return RemoteEvidence(self.control)
+
+    def _hold(self, claim: Claim, within: Within) -> None:
+        __tracebackhide__ = True
+        with self._alive():
+            for step in held(claim, self.evidence, within, time.monotonic):
+                if isinstance(step, Move):
+                    self.control.advance(step.by_ms / 1000)
+                time.sleep(BREATH_S if isinstance(step, Move) else step.for_s)
 
     @contextmanager
     def _alive(self) -> Iterator[None]:

@@ -124,6 +124,58 @@ def _scenarios(options: argparse.Namespace) -> int:
     return scenarios() if options.deed is None else show_scenario(options)
 
 
+# comfyfarm judge
+
+
+def _judge_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "A farm writes its log where [farm] log says.  The exit status is 0 for pass, 1 for fail, 2 for unknown or "
+        "where nothing could be judged.  docs/verdict.md and docs/placement.md define all of it."
+    )
+    parser.add_argument("log", metavar="FILE", help="a saved log, a line of JSON for each event; - reads what comes in")
+    parser.add_argument(
+        "--set",
+        metavar="BOUND=VALUE",
+        action="append",
+        default=[],
+        help="another bound than the usual one: reaction=5s, retries=3; also the placement's fresh and overtakes",
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print the verdict alone, byte for byte as GET /api/verdict")
+    form.add_argument(
+        "--placement-json", action="store_true", help="print the placement alone, as GET /api/placement gives it"
+    )
+
+
+def _judge(options: argparse.Namespace) -> int:
+    from farm.judge_command import judge
+
+    return judge(options)
+
+
+# comfyfarm report
+
+
+def _report_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "A farm writes its log where [farm] log says.  The exit status is 1 where something could not be read or "
+        "written, else 0, whatever the verdict.  docs/timeline.md tells what there is to see."
+    )
+    parser.add_argument("log", metavar="FILE", help="a saved log, a line of JSON for each event; - reads what comes in")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, help="the page; default, where nothing else is asked for: LOG.html"
+    )
+    parser.add_argument("--trace", metavar="FILE", type=Path, help="the timeline for Perfetto and chrome://tracing")
+    parser.add_argument("--svg", metavar="FILE", type=Path, help="the timeline as a picture")
+    parser.add_argument("--text", action="store_true", help="print the timeline as text")
+
+
+def _report(options: argparse.Namespace) -> int:
+    from farm.report_command import report
+
+    return report(options)
+
+
 _COMMANDS = (
     _Command(
         "conform",
@@ -142,6 +194,18 @@ _COMMANDS = (
         "Lists the incidents that a farm can stage, and tells all about one.",
         _scenarios_arguments,
         _scenarios,
+    ),
+    _Command(
+        "judge",
+        "Says what a saved log proves about the software that used the farm.",
+        _judge_arguments,
+        _judge,
+    ),
+    _Command(
+        "report",
+        "Shows a saved log as one page: verdict, timeline, placement, faults.",
+        _report_arguments,
+        _report,
     ),
 )
 

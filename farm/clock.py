@@ -68,7 +68,11 @@ class VirtualClock(Clock):
 
     ``Clock.advance`` sets its time to the end of the jump before it calls anybody; a wait begun by one of those
     calls would then begin too late.
+
+    :ivar on_call: told of each new call, where whoever moves the clock sleeps while none is waiting.
     """
+
+    on_call: Callable[[], None] | None = None
 
     def callLater(
         self, delay: float, callable: Callable[..., object], *args: object, **kw: object  # noqa: A002 (Twisted's)
@@ -76,6 +80,8 @@ class VirtualClock(Clock):
         """Twisted's, at a rounded moment, so that of calls for the same moment the first one made comes first."""
         call: Any = super().callLater(delay, callable, *args, **kw)
         call.time = round(call.time, _DIGITS)
+        if self.on_call is not None:
+            self.on_call()
         return call     # type: ignore[no-any-return]
 
     def due_at(self) -> float | None:

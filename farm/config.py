@@ -24,7 +24,7 @@ from farm.sim.seeds import Seeds
 from farm.sim.settings import LIVE, Settings
 from farm.sim.units import Size
 
-__all__ = ["ConfigError", "FarmConfig", "FarmSettings", "InstanceConfig", "Overrides", "load", "read"]
+__all__ = ["ConfigError", "FarmConfig", "FarmSettings", "InstanceConfig", "Overrides", "check_faults", "load", "read"]
 
 S = TypeVar("S", bound=msgspec.Struct)
 Table = dict[str, Any]
@@ -337,11 +337,14 @@ def _check(config: FarmConfig) -> None:
         names.add(each.name)
         if each.port:
             ports[each.port] = f"{where} ({each.name})"
-    _check_faults(config)
+    check_faults(config)
 
 
-def _check_faults(config: FarmConfig) -> None:
-    """Arm them for a try."""
+def check_faults(config: FarmConfig) -> None:
+    """Arm them for a try.
+
+    :raises ConfigError: where one means no instance, or its id is taken.
+    """
     board = Board(tuple(each.name for each in config.instance), Seeds(0), lambda _: None)
     for index, fault in enumerate(config.fault):
         try:

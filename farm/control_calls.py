@@ -14,6 +14,7 @@ from farm.control.fault_bodies import FaultList, FaultState, GateList, GateState
 from farm.refused import Refused
 
 __all__ = [
+    "LONG_S",
     "Call",
     "advance",
     "arm",
@@ -42,12 +43,14 @@ __all__ = [
     "reset",
     "run_until_idle",
     "wait",
+    "with_query",
 ]
 
 A = TypeVar("A")
 
 _MARGIN_S = 5.0
-_LONG_S = 600.0     # a move over hours of load takes as long as it takes
+LONG_S = 600.0
+"""How long a move over hours of load may take, or a look at a long log."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +208,7 @@ def pass_time(*, speed: float | None = None, freeze: bool | None = None) -> Call
 
 
 def _clock(body: dict[str, Any]) -> Call[ClockState]:
-    return Call("POST", "/api/clock", ClockState, body, _LONG_S)
+    return Call("POST", "/api/clock", ClockState, body, LONG_S)
 
 
 def wait(timeout_s: float, condition: Mapping[str, Any]) -> Call[WaitState]:
@@ -215,9 +218,14 @@ def wait(timeout_s: float, condition: Mapping[str, Any]) -> Call[WaitState]:
 
 
 def log(query: Mapping[str, Any]) -> Call[Any]:
-    """The events of the log; what comes back is for :func:`read_log`."""
+    """The events of the log; what comes back is for :func:`read_log`, or for events."""
+    return Call("GET", with_query("/api/log", query), object, None, LONG_S)
+
+
+def with_query(path: str, query: Mapping[str, Any]) -> str:
+    """A path with what was asked for behind it; ``None`` asks for nothing."""
     said = urlencode({key: value for key, value in query.items() if value is not None})
-    return Call("GET", f"/api/log{'?' + said if said else ''}", object, None, _LONG_S)
+    return f"{path}?{said}" if said else path
 
 
 def read_log(content: bytes) -> list[dict[str, Any]]:

@@ -20,10 +20,16 @@ from treq.client import HTTPClient
 from twisted.web.client import Agent, HTTPConnectionPool
 
 from farm import control_calls as calls
+from farm import truth_calls
 from farm.client import global_reactor
 from farm.control.bodies import ClockState, FarmState, InstanceDetail, InstanceState, WaitState
 from farm.control.fault_bodies import FaultList, FaultState, GateList, GateState
+from farm.control.truth_bodies import DeliveredState, JournalState, TimelineFormat
+from farm.ledger.placement.placed import Placement
+from farm.ledger.timeline.values import RunTimeline
+from farm.ledger.verdict import Verdict
 from farm.refused import Refused
+from farm.sim.events import Event
 
 __all__ = ["FarmControl"]
 
@@ -131,6 +137,10 @@ class FarmControl:
         """Let it go on."""
         return await self._ask(calls.instance_do(name, "resume"))
 
+    async def drain(self, name: str, *, on: bool = True) -> InstanceState:
+        """Write down that the system under test shall send an instance no new work, or some again."""
+        return await self._ask(truth_calls.drain(name, on=on))
+
     async def reset(self, name: str | None = None, *, files: bool = False) -> None:
         """Empty queue, history, cache and uploads of one instance, or of all."""
         await self._ask(calls.reset(name, files=files))
@@ -174,6 +184,45 @@ class FarmControl:
     async def log(self, **wanted: Any) -> list[dict[str, Any]]:
         """The events of the log, filtered by ``instance``, ``kind``, ``prompt_id``, ``since``, ``limit``."""
         return calls.read_log(await self._exchange(calls.log(wanted)))
+
+    async def events(self, **wanted: Any) -> list[Event]:
+        """The same events as values, for a :class:`~farm.ledger.journal.Journal`."""
+        return truth_calls.read_events_of(await self._exchange(calls.log(wanted)))
+
+    async def journal(self, **wanted: Any) -> JournalState:
+        """The requests that came and the frames that were sent: ``journal(route="/history*", instance="gpu-1")``.
+
+        Filtered by ``instance``, ``prompt_id``, ``client``, ``route``, ``method``, ``status``, ``job``, ``type``,
+        ``since``, ``limit``.
+        """
+        return await self._ask(truth_calls.journal(wanted))
+
+    async def verdict(self, **bounds: Any) -> Verdict:
+        """What the log proves about the system under test: ``verdict(reaction="5s")`` for another bound."""
+        return await self._ask(truth_calls.verdict(bounds))
+
+    async def placement(self, **terms: Any) -> Placement:
+        """How well its work was placed: ``placement(fresh="2s")`` for other terms."""
+        return await self._ask(truth_calls.placement(terms))
+
+    async def timeline(self) -> RunTimeline:
+        """What each instance did when, as values."""
+        return await self._ask(truth_calls.timeline())
+
+    async def timeline_as(self, form: TimelineFormat) -> str:
+        """The same drawn (``svg``), for Perfetto (``trace``) or for a terminal (``text``)."""
+        return (await self._exchange(truth_calls.timeline_as(form))).decode()
+
+    async def report(self) -> str:
+        """Verdict, timeline, placement and faults as one page of HTML."""
+        return (await self._exchange(truth_calls.report())).decode()
+
+    async def delivered(self, job: str, *, picture: bytes | None = None, **facts: Any) -> DeliveredState:
+        """Say that a result was handed to its user; the answer tells whose the picture is by its own stamp.
+
+        :param facts: ``prompt_id``, ``instance``, ``file``, as far as they are known; ``stamp`` instead of the picture.
+        """
+        return await self._ask(truth_calls.delivered(job, facts, picture))
 
     async def close(self) -> None:
         """Leave no connection behind."""

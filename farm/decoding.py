@@ -13,7 +13,7 @@ from farm.sim.models import Model
 from farm.sim.spans import Span
 from farm.sim.units import Duration, Size
 
-__all__ = ["ConfigError", "decode", "decode_alone"]
+__all__ = ["ConfigError", "decode", "decode_alone", "decode_text"]
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
@@ -51,6 +51,18 @@ def decode_alone(raw: object, kind: type[S]) -> S:
         return decode(raw, kind, "")
     except ConfigError as why:
         raise ConfigError(str(why).lstrip(".: ")) from why.__cause__
+
+
+def decode_text(text: str, kind: Any) -> Any:
+    """Read one value that stands in a query or on a command line.
+
+    :raises ConfigError: such as ``expected int, got str``.
+    """
+    try:
+        return msgspec.convert(text, kind, strict=False, dec_hook=_read)
+    except msgspec.ValidationError as why:
+        what = str(why).replace("`", "").replace(" | null", "")
+        raise ConfigError(f"{what[0].lower()}{what[1:]}") from why
 
 
 def _read(kind: type[Any], value: object) -> Any:

@@ -35,6 +35,7 @@ from farm.sim.faults.board import Board
 from farm.sim.seeds import Seeds
 from farm.tally import Tally
 from farm.timekeeper import Timekeeper
+from farm.truth import LiveTruth
 
 __all__ = ["CannotStart", "Farm", "make_farm"]
 
@@ -133,6 +134,7 @@ class Farm(MultiService):
         self.time = SimulatedTime(self.clock, settings.speed)
         self.keeper = Timekeeper(self.reactor, self.clock, self.time, self.log, self.catch_up, self._is_owing)
         self.tally = Tally.of(self.log)
+        self.truth = LiveTruth(self.log, self._now_ms, self._epochs)
         self._log_file = LogFile.open(Path(settings.log), self.log) if settings.log else None
         self.log.publish(Configured(at_ms=0, config=_described(self.config)))
         assert settings.seed is not None, "make_farm draws one"
@@ -200,6 +202,14 @@ class Farm(MultiService):
         for backend in self.backends.values():
             backend.driver.catch_up()
             backend.driver.set_alarm()
+
+    def _now_ms(self) -> int:
+        if self.running:
+            self.catch_up()
+        return self.time.now_ms()
+
+    def _epochs(self) -> dict[str, int]:
+        return {name: backend.epoch for name, backend in self.backends.items()}
 
     def _is_owing(self) -> bool:
         return any(backend.hub.is_owing for backend in self.backends.values())

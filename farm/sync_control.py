@@ -16,9 +16,15 @@ from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 from farm import control_calls as calls
+from farm import truth_calls
 from farm.control.bodies import ClockState, FarmState, InstanceDetail, InstanceState, WaitState
 from farm.control.fault_bodies import FaultList, FaultState, GateList, GateState
+from farm.control.truth_bodies import DeliveredState, JournalState, TimelineFormat
+from farm.ledger.placement.placed import Placement
+from farm.ledger.timeline.values import RunTimeline
+from farm.ledger.verdict import Verdict
 from farm.refused import Refused
+from farm.sim.events import Event
 from farm.sync_client import ask
 
 __all__ = ["SyncFarmControl"]
@@ -122,6 +128,10 @@ class SyncFarmControl:
         """Let it go on."""
         return self._ask(calls.instance_do(name, "resume"))
 
+    def drain(self, name: str, *, on: bool = True) -> InstanceState:
+        """Write down that the system under test shall send an instance no new work, or some again."""
+        return self._ask(truth_calls.drain(name, on=on))
+
     def reset(self, name: str | None = None, *, files: bool = False) -> None:
         """Empty queue, history, cache and uploads of one instance, or of all."""
         self._ask(calls.reset(name, files=files))
@@ -164,8 +174,49 @@ class SyncFarmControl:
 
     def log(self, **wanted: Any) -> list[dict[str, Any]]:
         """The events of the log, filtered by ``instance``, ``kind``, ``prompt_id``, ``since``, ``limit``."""
-        call = calls.log(wanted)
-        return calls.read_log(ask(call.method, self.base_url + call.path, timeout_s=call.timeout_s))
+        return calls.read_log(self._exchange(calls.log(wanted)))
+
+    def events(self, **wanted: Any) -> list[Event]:
+        """The same events as values, for a :class:`~farm.ledger.journal.Journal`."""
+        return truth_calls.read_events_of(self._exchange(calls.log(wanted)))
+
+    def journal(self, **wanted: Any) -> JournalState:
+        """The requests that came and the frames that were sent: ``journal(route="/history*", instance="gpu-1")``.
+
+        Filtered by ``instance``, ``prompt_id``, ``client``, ``route``, ``method``, ``status``, ``job``, ``type``,
+        ``since``, ``limit``.
+        """
+        return self._ask(truth_calls.journal(wanted))
+
+    def verdict(self, **bounds: Any) -> Verdict:
+        """What the log proves about the system under test: ``verdict(reaction="5s")`` for another bound."""
+        return self._ask(truth_calls.verdict(bounds))
+
+    def placement(self, **terms: Any) -> Placement:
+        """How well its work was placed: ``placement(fresh="2s")`` for other terms."""
+        return self._ask(truth_calls.placement(terms))
+
+    def timeline(self) -> RunTimeline:
+        """What each instance did when, as values."""
+        return self._ask(truth_calls.timeline())
+
+    def timeline_as(self, form: TimelineFormat) -> str:
+        """The same drawn (``svg``), for Perfetto (``trace``) or for a terminal (``text``)."""
+        return self._exchange(truth_calls.timeline_as(form)).decode()
+
+    def report(self) -> str:
+        """Verdict, timeline, placement and faults as one page of HTML."""
+        return self._exchange(truth_calls.report()).decode()
+
+    def delivered(self, job: str, *, picture: bytes | None = None, **facts: Any) -> DeliveredState:
+        """Say that a result was handed to its user; the answer tells whose the picture is by its own stamp.
+
+        :param facts: ``prompt_id``, ``instance``, ``file``, as far as they are known; ``stamp`` instead of the picture.
+        """
+        return self._ask(truth_calls.delivered(job, facts, picture))
 
     def _ask(self, call: calls.Call[A]) -> A:
-        return call.read(ask(call.method, self.base_url + call.path, call.body, call.timeout_s))
+        return call.read(self._exchange(call))
+
+    def _exchange(self, call: calls.Call[Any]) -> bytes:
+        return ask(call.method, self.base_url + call.path, call.body, call.timeout_s)

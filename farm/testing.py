@@ -15,22 +15,28 @@ from typing import Any, TypeVar
 
 import msgspec
 from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 
+from farm.assertions import BREATH_S, Assertions, Move, Within, held
 from farm.backend import Backend
 from farm.child_config import ConfigSource, config_file
+from farm.claims import Claim
 from farm.client import ComfyClient
 from farm.clock import EPOCH_UNIX_MS
 from farm.config import FarmConfig, Overrides, load
 from farm.control_client import FarmControl
+from farm.judged import JudgedHere
+from farm.live_evidence import LiveEvidence
 from farm.live_faults import LiveFault, LiveGate
 from farm.memory_client import Listener, MemoryWire, Reply
 from farm.ports import Bind, BoundPort, MemoryPort, TcpPort
 from farm.service import Farm, make_farm
 from farm.sim.units import Duration
 
-__all__ = ["MemoryFarm", "MemoryInstance", "TwistedFarm", "TwistedInstance", "as_config"]
+__all__ = ["MemoryFarm", "MemoryInstance", "TwistedFarm", "TwistedInstance", "as_config", "check_config"]
 
 T = TypeVar("T")
 F = TypeVar("F", bound=LiveFault)
@@ -45,6 +51,15 @@ def as_config(config: ConfigSource | FarmConfig) -> FarmConfig:
         return config
     with TemporaryDirectory() as folder:
         return load(config_file(config, Path(folder)), Overrides(control_port=0))
+
+
+def check_config(config: FarmConfig) -> None:
+    """Look whether a farm could be made of a configuration; none is started.
+
+    :raises ConfigError: where a picture or a captured file cannot be read, or a name means nothing.
+    """
+    reactor = MemoryReactorClock()
+    make_farm(config, reactor=reactor, clock=reactor, bind=_memory_ports(reactor), unix_ms=EPOCH_UNIX_MS)
 
 
 @dataclass(eq=False)
@@ -81,7 +96,7 @@ class MemoryInstance:
 
 
 @dataclass(eq=False)
-class MemoryFarm:
+class MemoryFarm(JudgedHere, Assertions[None]):
     """A farm without sockets, in time that the test moves: ``farm["gpu-1"].ask(...)``, ``farm.advance("5s")``."""
 
     farm: Farm
@@ -172,6 +187,20 @@ class MemoryFarm:
         self.farm.nemesis.heal()
         self.advance(0)
 
+    @property
+    def evidence(self) -> LiveEvidence:
+        """What the farm knows of itself and of who used it."""
+        return LiveEvidence(self.farm)
+
+    def _hold(self, claim: Claim, within: Within) -> None:
+        __tracebackhide__ = True
+        for step in held(claim, self.evidence, within, self.wire.reactor.seconds):
+            if isinstance(step, Move):
+                self.advance(step.by_ms / 1000)
+            else:
+                self.wire.reactor.advance(step.for_s)
+                self.wire.flush()
+
     @staticmethod
     def _now(moving: Coroutine[Any, Any, T]) -> T:
         """What comes of something that needs no real time."""
@@ -224,7 +253,7 @@ class TwistedInstance:
 
 
 @dataclass(eq=False)
-class TwistedFarm:
+class TwistedFarm(JudgedHere, Assertions[Coroutine[Any, Any, None]]):
     """A farm in the test's own reactor, on real sockets: ``farm["gpu-1"].url``.
 
     :ivar control: the client of its control server.
@@ -314,6 +343,19 @@ class TwistedFarm:
         self.farm.nemesis.heal()
         await self._settled()
 
+    @property
+    def evidence(self) -> LiveEvidence:
+        """What the farm knows of itself and of who used it."""
+        return LiveEvidence(self.farm)
+
+    async def _hold(self, claim: Claim, within: Within) -> None:
+        __tracebackhide__ = True
+        reactor = self.farm.reactor
+        for step in held(claim, self.evidence, within, reactor.seconds):
+            if isinstance(step, Move):
+                await self.advance(step.by_ms / 1000)
+            await deferLater(reactor, BREATH_S if isinstance(step, Move) else step.for_s)
+
     async def _settled(self) -> None:
         for instance in self.instances.values():
             await instance.backend.port.settled()
@@ -322,3 +364,8 @@ class TwistedFarm:
     def urls(self) -> list[str]:
         """The base URL of each instance, in the order of the configuration."""
         return [instance.url for instance in self.instances.values()]
+
+    @property
+    def clock(self) -> IReactorTime:
+        """What simulated time is read from: software that waits on it, too, has one time with a virtual farm."""
+        return self.farm.keeper.clock

@@ -91,6 +91,7 @@ class Timekeeper:
         if self.auto is not None:
             self.auto.stop()
         self.auto = None if quiet_ms is None else AutoMover(self.reactor, clock, quiet_ms, self._may_jump)
+        clock.on_call = None if self.auto is None else self.auto.nudge
         self._changed()
         self.nudge()
 
@@ -108,6 +109,7 @@ class Timekeeper:
         """Move nothing any more by itself."""
         if self.auto is not None:
             self.auto.stop()
+            self.auto.clock.on_call = None
             self.auto = None
 
     # A real clock.

@@ -77,6 +77,7 @@ ROOMS: dict[str, set[str]] = {
         *("farm.ports", "farm.sim"),
     },
     "farm.stamps": {"farm.sim"},
+    "farm.report": {"farm.ledger"},
     "farm.truth": {"farm.decoding", "farm.ledger", "farm.sim", "farm.stamps"},
     "farm.nemesis": {"farm.alarm", "farm.clock", "farm.ledger", "farm.sim", "farm.telling"},
     "farm.scenario_player": {
@@ -89,7 +90,7 @@ ROOMS: dict[str, set[str]] = {
     "farm.control": {
         *("farm.changes", "farm.comfy", "farm.comfy.site", "farm.control.bodies", "farm.control.fault_bodies"),
         *("farm.control.truth_bodies", "farm.decoding", "farm.equipment", "farm.fault_tables", "farm.ledger"),
-        *("farm.ports", "farm.sim", "farm.timekeeper"),
+        *("farm.ports", "farm.report", "farm.sim", "farm.timekeeper"),
     },
     "farm.service": {
         *("farm.backend", "farm.clock", "farm.comfy", "farm.config", "farm.control", "farm.data", "farm.equipment"),
@@ -112,20 +113,41 @@ ROOMS: dict[str, set[str]] = {
     "farm.remote_faults": {"farm.control.fault_bodies", "farm.sync_control"},
     "farm.live_faults": {"farm.fault_tables", "farm.nemesis", "farm.sim"},
     "farm.judged": {"farm.ledger", "farm.service", "farm.sim", "farm.truth"},
+    # What a test may say of a run.
+    "farm.claims": {"farm.ledger"},
+    "farm.evidence": {"farm.control.bodies", "farm.ledger"},
+    "farm.assertions": {"farm.claims", "farm.control.bodies", "farm.evidence", "farm.ledger", "farm.sim"},
+    "farm.live_evidence": {
+        *("farm.control", "farm.control.bodies", "farm.evidence", "farm.ledger", "farm.report", "farm.service"),
+        *("farm.truth",),
+    },
+    "farm.remote_evidence": {"farm.control.bodies", "farm.evidence", "farm.ledger", "farm.sync_control"},
     # Front doors.
     "farm.child_config": set(),
+    "farm.overlay": {"farm.child_config", "farm.config", "farm.decoding", "farm.fault_tables", "farm.scenarios"},
     "farm.child_main": set(),
-    "farm.child": {"farm.child_config", "farm.ledger", "farm.remote_faults", "farm.sim", "farm.sync_control"},
+    "farm.child": {
+        *("farm.assertions", "farm.child_config", "farm.claims", "farm.ledger", "farm.remote_evidence"),
+        *("farm.remote_faults", "farm.sim", "farm.sync_control"),
+    },
     "farm.memory_client": set(),
     "farm.testing": {
+        *("farm.assertions", "farm.claims", "farm.live_evidence"),
         *("farm.backend", "farm.child_config", "farm.client", "farm.clock", "farm.config", "farm.control_client"),
         *("farm.judged", "farm.live_faults", "farm.memory_client", "farm.ports", "farm.service", "farm.sim"),
     },
-    "farm.pytest_plugin": {"farm.child", "farm.config", "farm.sync_client", "farm.testing"},
+    "farm.pytesting": {
+        *("farm.child_config", "farm.claims", "farm.config", "farm.decoding", "farm.evidence", "farm.ledger"),
+        *("farm.overlay",),
+    },
+    "farm.pytest_plugin": {"farm.child", "farm.decoding", "farm.pytesting", "farm.sync_client", "farm.testing"},
     "farm.tap": {"farm.config", "farm.ports", "farm.service"},
     "farm.scenario_command": {"farm.scenarios"},
     "farm.judge_command": {"farm.decoding", "farm.ledger"},
-    "farm.cli": {"farm.capture", "farm.conformance", "farm.judge_command", "farm.scenario_command"},
+    "farm.report_command": {"farm.ledger", "farm.report"},
+    "farm.cli": {
+        *("farm.capture", "farm.conformance", "farm.judge_command", "farm.report_command", "farm.scenario_command"),
+    },
 }
 
 # Names that a room uses as types only, although they live above it.
@@ -148,6 +170,8 @@ OUTSIDE: dict[str, set[str]] = {
     "farm.scenario_player": {"twisted"},
     "farm.scenario_command": {"rich"},
     "farm.judge_command": {"msgspec", "rich"},
+    "farm.report": {"msgspec"},
+    "farm.report_command": {"msgspec"},
     "farm.log_file": {"twisted"},
     "farm.changes": {"msgspec"},
     "farm.clock": {"twisted"},
@@ -181,6 +205,9 @@ OUTSIDE: dict[str, set[str]] = {
     "farm.child_main": {"twisted"},
     "farm.memory_client": {"twisted", "wsproto"},
     "farm.testing": {"msgspec", "twisted"},
+    "farm.evidence": {"msgspec"},
+    "farm.overlay": {"msgspec"},
+    "farm.pytesting": {"_pytest", "pytest"},
     "farm.pytest_plugin": {"pytest", "pytest_twisted", "twisted"},
     "farm.tap": {"twisted"},
 }

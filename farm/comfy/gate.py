@@ -85,12 +85,15 @@ class Gate(Resource):
 
     def render(self, request: ComfyRequest) -> Any:
         """Answer, or let a route answer, or let go wrong what shall."""
-        request.about.began_ms = self.striking.now_ms()
+        came_ms = request.line.came_ms
+        request.about.began_ms = self.striking.now_ms() if came_ms is None else came_ms
         request.setHeader(b"server", _SERVER)
         request.setHeader(b"x-comfyfarm-instance", self.name.encode())
         if self.allowed_origin is not None:
             allow_origin(request, self.allowed_origin)
         refusal = self._refuse(request)
+        if refusal is not None and request.method == b"POST":   # its body is not looked at
+            request.about.job = header(request, "x-comfyfarm-job") or ""
         try:
             course = self.striking.course(request, is_refused=refusal is not None)
         except BadFault as why:

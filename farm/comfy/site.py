@@ -30,6 +30,7 @@ class ComfyRequest(Request):
 
     :ivar too_large: whether it had more bytes than its site takes.
     :ivar about: what the log will say of it.
+    :ivar line: the connection that it came by, also when it is over.
     :ivar on_lost: called when the connection is gone before the answer is out; ``None`` where nobody asks.
     """
 
@@ -39,10 +40,10 @@ class ComfyRequest(Request):
     too_large = False
     on_lost: Callable[[], None] | None = None
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, channel: _Channel, *args: Any, **kwargs: Any) -> None:
         """Know nothing yet."""
-        super().__init__(*args, **kwargs)
-        self.about = About()
+        super().__init__(channel, *args, **kwargs)
+        self.about, self.line = About(), channel
 
     def gotLength(self, length: int | None) -> None:
         """Learn how long the body will be; ``None``: it comes in chunks."""
@@ -66,9 +67,15 @@ class ComfyRequest(Request):
 
 
 class _Channel(HTTPChannel):
-    """A connection that its site knows of."""
+    """A connection that its site knows of.
+
+    :ivar came_ms: when that came which is heard just now, where a freeze has kept it waiting; else ``None``.
+    :ivar is_deserted: its client has hung up while nobody heard it.
+    """
 
     site: FarmSite
+    came_ms: int | None = None
+    is_deserted = False
 
     def connectionMade(self) -> None:
         """Be known."""
@@ -79,12 +86,20 @@ class _Channel(HTTPChannel):
         """Say that the line is not quiet."""
         self.site.heard()
         if self.site.frost.is_on:
-            self.site.frost.let(partial(super().dataReceived, data))
+            self.site.frost.let(partial(self._hear_late, data, self.site.now_ms()))
         else:       # at once, also while others still wait: a channel hands pipelined requests to itself
             super().dataReceived(data)
 
+    def _hear_late(self, data: bytes, came_ms: int) -> None:
+        self.came_ms = came_ms
+        try:
+            super().dataReceived(data)
+        finally:
+            self.came_ms = None
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Be forgotten.  (A websocket has its own end; its channel goes with it.)"""
+        self.is_deserted = self.site.frost.is_on
         self.site.channels.pop(self, None)
         self.site.frost.let(partial(super().connectionLost, reason))
 
@@ -123,6 +138,7 @@ class FarmSite(Site):
     :ivar channels: the connections that live, websockets among them, in the order they were made.
     :ivar most_bytes: what is kept of any body.
     :ivar frost: whether anything is heard at present.
+    :ivar now_ms: the simulated moment.
     """
 
     protocol = _Channel  # type: ignore[assignment]  # Twisted's own wraps HTTP/2 around it, which ComfyUI has not
@@ -134,18 +150,21 @@ class FarmSite(Site):
         most_bytes: int = _MOST_BYTES,
         heard: Callable[[], None] = lambda: None,
         frost: Frost | None = None,
+        now_ms: Callable[[], int] = lambda: 0,
     ) -> None:
         """Serve a resource.
 
         :param reactor: the real one, also in simulated time: keep-alive connections live in real time.
         :param heard: called whenever a client says something.
         :param frost: of the process that serves here; ``None`` where it never freezes.
+        :param now_ms: gives the simulated moment; nobody asks for it where it never freezes.
         """
         super().__init__(resource, requestFactory=ComfyRequest, reactor=reactor, parsePOSTFormSubmission=False)
         self.noisy = False
         self.most_bytes = most_bytes
         self.heard = heard
         self.frost = frost or Frost()
+        self.now_ms = now_ms
         self.channels: WeakKeyDictionary[_Channel, None] = WeakKeyDictionary()
 
     def log(self, request: http.Request) -> None:

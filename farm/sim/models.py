@@ -80,7 +80,7 @@ def _in_gb(size: Size) -> str:
 def sizes_of(models: Mapping[str, Iterable[Model]]) -> dict[tuple[str, str], int]:
     """By folder and name, the sizes that a configuration says."""
     listed = ((folder, model) for folder, folder_models in models.items() for model in folder_models)
-    return {(folder, model.name): model.size_bytes for folder, model in listed if model.size_bytes is not None}
+    return {(folder, model.name): int(model.size_bytes) for folder, model in listed if model.size_bytes is not None}
 
 
 def customary_size(folders: Mapping[str, ModelFolder], folder: str, name: str) -> int:
@@ -92,4 +92,4 @@ def customary_size(folders: Mapping[str, ModelFolder], folder: str, name: str) -
     found = here.get(name) or next((each.files[name] for each in folders.values() if name in each.files), None)
     if found is not None:
         return int(Size.parse(found))
-    return median_low(Size.parse(size) for size in here.values()) if here else int(_UNKNOWN)
+    return int(median_low(Size.parse(size) for size in here.values()) if here else _UNKNOWN)

@@ -11,6 +11,7 @@ __all__ = [
     "ClockMoved",
     "Configured",
     "Draining",
+    "Judged",
     "ModelLoaded",
     "ModelUnloaded",
     "Paused",
@@ -77,6 +78,10 @@ class Paused(Event, frozen=True, kw_only=True):
 
 class Resumed(Event, frozen=True, kw_only=True):
     """The worker goes on where it was."""
+
+
+class Judged(Event, frozen=True, kw_only=True):
+    """Somebody asked how it stands, and nothing else had happened until now."""
 
 
 class Draining(Event, frozen=True, kw_only=True):
