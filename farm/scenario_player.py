@@ -182,7 +182,7 @@ class Player(Service):
             body["client_id"] = load.client
         now_ms = backend.driver.catch_up()
         try:
-            backend.instance.submit(body, Sender(job=job), now_ms)
+            backend.instance.submit(body, Sender(job=job, is_load=True), now_ms)
         except Refused:
             pass    # the instance has told that
         finally:

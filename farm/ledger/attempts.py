@@ -39,7 +39,7 @@ __all__ = ["Attempt", "Attempts", "Delivery", "End", "LogicalJob", "Stop", "rout
 class Attempts:
     """Follows all jobs of a farm.
 
-    :ivar jobs: by name, in the order of their first attempt.
+    :ivar jobs: by name, in the order of their first attempt; also those that the farm sent itself.
     :ivar running: by instance, the attempt that runs.
     :ivar at: by instance, all attempts there, in the order in which they were decided.
     :ivar of_prompt: by prompt id, all attempts that were taken on under it.
@@ -58,6 +58,11 @@ class Attempts:
         if name not in self.jobs:
             self.jobs[name] = LogicalJob(name)
         return self.jobs[name]
+
+    @property
+    def tested(self) -> list[LogicalJob]:
+        """The jobs of the system under test; a scenario's own load is nobody's fault."""
+        return [job for job in self.jobs.values() if not job.is_load]
 
     def open_on(self, instance: str) -> list[Attempt]:
         """What waits or runs on an instance; those of one prompt id stand together."""
@@ -83,13 +88,14 @@ class Attempts:
     @_hear.register
     def _(self, event: Submitted) -> None:
         attempt = self._begin(event, event.job, event.prompt_id, event.client_id)
+        attempt.is_load = event.is_load
         self._place(event.instance).take_on(attempt)
         self.of_prompt.setdefault(event.prompt_id, []).append(attempt)
 
     @_hear.register
     def _(self, event: PromptRefused) -> None:
         attempt = self._begin(event, event.job, None, event.client_id)
-        attempt.error, attempt.missing = event.error, event.missing
+        attempt.error, attempt.missing, attempt.is_load = event.error, event.missing, event.is_load
         self._refuse(attempt, event, 400)
         self._place(event.instance).unanswered.setdefault("", []).append(attempt)
 

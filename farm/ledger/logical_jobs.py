@@ -53,6 +53,7 @@ class Attempt:
     :ivar kill_seq: of the first crash of its process while it ran; 0 where there was none.
     :ivar is_struck: a fault befell it.
     :ivar is_unheard: the socket of its client is gone.
+    :ivar is_load: the farm sent it itself: the system under test has nothing to do with it.
     """
 
     number: int
@@ -78,6 +79,7 @@ class Attempt:
     end_seq: int = 0
     files: int = 0
     fetched: int = 0
+    is_load: bool = False
     seen: int = 0
     stop: Stop | None = None
     is_interrupted: bool = False
@@ -154,6 +156,11 @@ class LogicalJob:
     attempts: list[Attempt] = field(default_factory=list)
     delivered: list[Delivery] = field(default_factory=list)
     given_up_seq: int = 0
+
+    @property
+    def is_load(self) -> bool:
+        """Whether the farm sent it itself."""
+        return bool(self.attempts) and self.attempts[0].is_load
 
     def ended(self, *ends: End) -> list[Attempt]:
         """The attempts that ended in one of these ways."""

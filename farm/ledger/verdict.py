@@ -86,7 +86,7 @@ class Judge:
         found = [finding for each in self.rules for finding in self._concluded(each, known)]
         found.sort(key=lambda each: _ORDER.index(each.severity))
         severities = {each.severity for each in found}
-        jobs = self.attempts.jobs.values()
+        jobs = self.attempts.tested
         return Verdict(
             verdict="fail" if "error" in severities else "unknown" if "unknown" in severities else "pass",
             at_ms=self.attempts.at_ms,

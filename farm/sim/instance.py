@@ -94,7 +94,8 @@ class Instance(Worker):
         name = job_name(body, sender)
         verdict = validate(prompt, read_targets(body), self.machine.catalogue)
         extra_data = make_extra_data(body, sender, self.machine.now_unix_ms)
-        self._put(Job(number, prompt_id, prompt, extra_data, list(verdict.outputs), name, self.accepted))
+        job = Job(number, prompt_id, prompt, extra_data, list(verdict.outputs), name, self.accepted)
+        self._put(job, is_load=sender.is_load)
         return Acceptance(prompt_id, number, verdict.node_errors, name)
 
     def _next_number(self, *, front: bool) -> int:
@@ -103,7 +104,7 @@ class Instance(Worker):
         self._number += 1
         return number
 
-    def _put(self, job: Job) -> None:
+    def _put(self, job: Job, *, is_load: bool) -> None:
         """Queue a job, and say so even where ComfyUI's heap cannot compare it (docs/fidelity.md, "Queue")."""
         self.accepted += 1
         try:
@@ -119,6 +120,7 @@ class Instance(Worker):
                     client_id=job.client_id,
                     outputs=tuple(job.outputs),
                     queue_remaining=self.queue.remaining,
+                    is_load=is_load,
                 )
             )
 
@@ -130,6 +132,7 @@ class Instance(Worker):
             missing=missing_in(refusal.body),
             job=job_name(known, sender),
             client_id=known.get("client_id"),
+            is_load=sender.is_load,
         )
         self.machine.tell(refused)
 

@@ -36,10 +36,12 @@ class Sender:
 
     :ivar usage_source: the header ``Comfy-Usage-Source``.
     :ivar job: the header ``X-Comfyfarm-Job``: the logical job.
+    :ivar is_load: it is no client's: the farm sends it itself.
     """
 
     usage_source: str | None = None
     job: str | None = None
+    is_load: bool = False
 
 
 def given_number(body: Any) -> float | None:

@@ -39,7 +39,7 @@ class CostlyPolls(Rule):
 
     def conclude(self, known: Known) -> Iterator[Finding]:
         """At most one finding."""
-        jobs = sum(any(each.is_accepted for each in job.attempts) for job in known.attempts.jobs.values())
+        jobs = sum(any(each.is_accepted for each in job.attempts) for job in known.attempts.tested)
         asked, size_bytes = self._asked.total(), self._bytes.total()
         bounds = known.bounds
         if jobs and (asked > bounds.polls * jobs or size_bytes > bounds.poll_size_bytes * jobs):

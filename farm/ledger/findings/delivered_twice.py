@@ -21,7 +21,7 @@ class DeliveredTwice(Rule):
 
     def conclude(self, known: Known) -> Iterator[Finding]:
         """One finding for each such job."""
-        for job in known.attempts.jobs.values():
+        for job in known.attempts.tested:
             pair = _same_again(job, known)
             if pair is not None:
                 first, second = pair

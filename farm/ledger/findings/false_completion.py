@@ -23,7 +23,7 @@ class FalseCompletion(Rule):
 
     def conclude(self, known: Known) -> Iterator[Finding]:
         """One finding for each such job."""
-        for job in known.attempts.jobs.values():
+        for job in known.attempts.tested:
             done_seq = min((each.done_seq for each in job.attempts if each.done_seq), default=None)
             early = [each for each in job.delivered if done_seq is None or each.seq < done_seq]
             false = next((each for each in early if owner_of(job.name, each, known.attempts) is None), None)

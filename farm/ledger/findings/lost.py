@@ -24,7 +24,7 @@ class Lost(Rule):
 
     def conclude(self, known: Known) -> Iterator[Finding]:
         """One finding for each such job."""
-        for job in known.attempts.jobs.values():
+        for job in known.attempts.tested:
             if fate_of(job, known.bounds) != "lost" or not has_had_time(last_of(job), known):
                 continue
             yield self._found(job.name, last_of(job), known)

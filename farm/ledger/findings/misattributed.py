@@ -17,7 +17,7 @@ class Misattributed(Rule):
 
     def conclude(self, known: Known) -> Iterator[Finding]:
         """One finding for each such delivery."""
-        for job in known.attempts.jobs.values():
+        for job in known.attempts.tested:
             for each in job.delivered:
                 owner = owner_of(job.name, each, known.attempts)
                 if owner is not None:

@@ -24,7 +24,7 @@ class NoRetry(Rule):
 
     def conclude(self, known: Known) -> Iterator[Finding]:
         """One finding for each such job."""
-        for job in known.attempts.jobs.values():
+        for job in known.attempts.tested:
             if len(job.attempts) >= known.bounds.tries or fate_of(job, known.bounds) != "failed":
                 continue
             if has_had_time(last_of(job), known):

@@ -27,7 +27,7 @@ class _Ways:
     @classmethod
     def of(cls, known: Known) -> _Ways:
         """As far as can be seen by now."""
-        jobs = known.attempts.jobs.values()
+        jobs = known.attempts.tested
         delivered = [each for job in jobs for each in job.delivered]
         return cls(
             fetches=any(each.fetched for job in jobs for each in job.attempts),
@@ -58,7 +58,7 @@ class Orphaned(Rule):
     def conclude(self, known: Known) -> Iterator[Finding]:
         """One finding for each such job."""
         ways = _Ways.of(known)
-        for job in known.attempts.jobs.values():
+        for job in known.attempts.tested:
             runs = job.ended("success")
             if not runs or job.delivered or not all(ways.judge(each) and not ways.took(each) for each in runs):
                 continue

@@ -19,7 +19,7 @@ class PoisonCarried(Rule):
 
     def conclude(self, known: Known) -> Iterator[Finding]:
         """One finding for each such job."""
-        for job in known.attempts.jobs.values():
+        for job in known.attempts.tested:
             killed = carried(job, known.bounds)
             if killed:
                 where = ", ".join(f"{each.instance} (sent at {moment(each.began_ms)})" for each in killed)

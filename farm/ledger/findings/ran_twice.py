@@ -17,7 +17,7 @@ class RanTwice(Rule):
 
     def conclude(self, known: Known) -> Iterator[Finding]:
         """One finding for each such job."""
-        for job in known.attempts.jobs.values():
+        for job in known.attempts.tested:
             runs = sorted(job.ended("success"), key=lambda each: each.end_seq)
             if len(runs) > 1:
                 where = ", ".join(f"on {each.instance} at {moment(each.ended_ms or 0)}" for each in runs)

@@ -21,7 +21,7 @@ class Resubmitted(Rule):
 
     def conclude(self, known: Known) -> Iterator[Finding]:
         """One finding for each such job."""
-        for job in known.attempts.jobs.values():
+        for job in known.attempts.tested:
             found = needless(job)
             if found:
                 first = found[0]

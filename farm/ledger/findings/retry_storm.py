@@ -24,7 +24,7 @@ class RetryStorm(Rule):
     def conclude(self, known: Known) -> Iterator[Finding]:
         """One finding for each such job."""
         hasty = {each for name in known.attempts.at for each, _ in early(known.attempts, name)}
-        for job in known.attempts.jobs.values():
+        for job in known.attempts.tested:
             if len(job.attempts) <= min(known.bounds.retries, known.bounds.quick_retries + 1):
                 continue
             told = hasty | {each.attempt for each in needless(job)} | set(carried(job, known.bounds))

@@ -22,7 +22,7 @@ class Stuck(Rule):
 
     def conclude(self, known: Known) -> Iterator[Finding]:
         """One finding for each such job."""
-        for job in known.attempts.jobs.values():
+        for job in known.attempts.tested:
             if fate_of(job, known.bounds) != "open":
                 continue
             attempt = next((each for each in job.attempts if is_stuck(each, known)), None)

@@ -18,7 +18,7 @@ class Unfinished(Rule):
 
     def conclude(self, known: Known) -> Iterator[Finding]:
         """One finding for each such job."""
-        for job in known.attempts.jobs.values():
+        for job in known.attempts.tested:
             fate = fate_of(job, known.bounds)
             if fate == "open" and not any(is_stuck(each, known) for each in job.attempts):
                 yield self._found(job, *_open(next(each for each in job.attempts if each.is_open)))

@@ -99,6 +99,11 @@ class Dispatches:
     def _hear(self, event: Event) -> None:
         raise NotImplementedError(type(event))
 
+    @property
+    def tested(self) -> list[Dispatch]:
+        """Those of the system under test; a scenario's own load only stands in its way."""
+        return [each for each in self.all if not each.attempt.is_load]
+
     # A job is sent.
 
     @_hear.register

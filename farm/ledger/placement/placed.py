@@ -15,7 +15,7 @@ from farm.sim.units import Duration
 
 from .affinity import Affinity, affinity
 from .balance import Fairness, IdleWhileWaiting, Utilisation, fairness, idle_while_waiting, utilisation
-from .choices import choices_of
+from .choices import Choice, choices_of
 from .depth import DepthError, Herding, WorkError, depth_error, herding, with_alternatives, work_error
 from .dispatches import Dispatches
 from .misplaced import Misplacements, misplacements
@@ -113,7 +113,12 @@ class Placed:
 
     def records(self) -> Iterator[DispatchRecord]:
         """Every dispatch, in order, with all that is known of it by now."""
-        return (record_of(each) for each in choices_of(self.dispatches.all, self.attempts.at_ms))
+        return map(record_of, self._choices())
+
+    def _choices(self) -> list[Choice]:
+        """What the system under test chose, in the light of all that was there."""
+        choices = choices_of(self.dispatches.all, self.attempts.at_ms)
+        return [each for each in choices if not each.dispatch.attempt.is_load]
 
     def placement(self, terms: Terms | None = None) -> Placement:
         """Measure by all that was heard.
@@ -121,11 +126,12 @@ class Placed:
         :param terms: others than its own.
         """
         terms = terms or self.terms
-        at_ms, sent, spells = self.attempts.at_ms, self.dispatches.all, self.spells.spells
-        window, choices, stays = window_of(sent, at_ms), choices_of(sent, at_ms), stays_of(sent)
+        at_ms, spells = self.attempts.at_ms, self.spells.spells
+        sent, choices = self.dispatches.tested, self._choices()
+        window, stays = window_of(sent, at_ms), stays_of(sent)
         free = with_alternatives(choices)
-        used = utilisation(sent, self.fleet.members, self.spells, window, at_ms)
-        jobs = [job.attempts for job in self.attempts.jobs.values() if job.attempts]
+        used = utilisation(self.dispatches.all, self.fleet.members, self.spells, window, at_ms)
+        jobs = [job.attempts for job in self.attempts.tested if job.attempts]
         done = [each for each in stays if each.ended_ms is not None and each.began_ms is not None]
         return Placement(
             at_ms=at_ms,

@@ -149,7 +149,9 @@ class Trace:
 
     def _arrival(self, job: LogicalJob, last: Attempt) -> Arrival:
         first = job.attempts[0]
-        refused_by = frozenset(each.instance for each in job.attempts if each.missing)
+        lacking = {each.instance for each in job.attempts if each.missing}
+        others = self._settings.keys() - {last.instance} if job.is_load else set()     # nobody chose where it goes
+        refused_by = frozenset(lacking | others)
         return Arrival(job.name, first.sent_ms, first.seq, self._works[last.end_seq], last.instance, refused_by)
 
     def _given(self, ran: list[tuple[LogicalJob, Attempt]]) -> Iterator[Given]:

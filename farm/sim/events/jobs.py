@@ -47,6 +47,7 @@ class Submitted(Event, frozen=True, kw_only=True):
     :ivar job: the logical job, over all retries.
     :ivar client_id: whatever JSON the client gave; ``None`` for none.
     :ivar queue_remaining: waiting and running, this one included.
+    :ivar is_load: the farm sent it itself, as a scenario says: it is nobody's fault what becomes of it.
     """
 
     prompt_id: str
@@ -55,16 +56,19 @@ class Submitted(Event, frozen=True, kw_only=True):
     client_id: Any = None
     outputs: tuple[str, ...]
     queue_remaining: int
+    is_load: bool = False
 
 
 class PromptRefused(Event, frozen=True, kw_only=True):
     """A prompt was answered with an error.
 
     :ivar missing: the node types and models that this instance has not, and another may have.
+    :ivar is_load: the farm sent it itself, as a scenario says.
     """
 
     error: str
     missing: tuple[str, ...] = ()
+    is_load: bool = False
     job: str = ""
     client_id: Any = None
 
