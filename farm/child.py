@@ -25,13 +25,13 @@ from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Any, Literal, Self
 
-from farm.assertions import BREATH_S, Assertions, Move, Within, held
 from farm.child_config import ConfigSource, config_file
-from farm.claims import Claim
+from farm.evidence.assertions import BREATH_S, Assertions, Move, Within, held
+from farm.evidence.claims import Claim
+from farm.evidence.remote import RemoteEvidence
 from farm.ledger.journal import Journal
 from farm.ledger.placement.placed import Placement
 from farm.ledger.verdict import Verdict
-from farm.remote_evidence import RemoteEvidence
 from farm.remote_faults import RemoteFault, RemoteGate
 from farm.sim.stamp import Stamp
 from farm.sync_control import SyncFarmControl

@@ -119,7 +119,7 @@ def _scenarios_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _scenarios(options: argparse.Namespace) -> int:
-    from farm.scenario_command import scenarios, show_scenario
+    from farm.scenarios.command import scenarios, show_scenario
 
     return scenarios() if options.deed is None else show_scenario(options)
 

@@ -14,8 +14,8 @@ import msgspec
 from farm.captured import Captured, NotCaptured
 from farm.decoding import ConfigError, decode
 from farm.fault_tables import read_fault
-from farm.scenario import Scenario
-from farm.scenario_tables import read_scenarios
+from farm.scenarios.scenario import Scenario
+from farm.scenarios.tables import read_scenarios
 from farm.sim.declared import DeclaredType
 from farm.sim.faults.board import Board, UnknownFault
 from farm.sim.faults.fault import Fault

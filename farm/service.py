@@ -29,7 +29,7 @@ from farm.ledger.log import Log
 from farm.log_file import LogFile
 from farm.nemesis import Nemesis
 from farm.ports import Bind, BoundPort, PortTaken
-from farm.scenario_player import Player, check_scenarios
+from farm.scenarios.player import Player, check_scenarios
 from farm.sim.events import Configured
 from farm.sim.faults.board import Board
 from farm.sim.seeds import Seeds

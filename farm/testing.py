@@ -20,16 +20,16 @@ from twisted.internet.task import deferLater
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 
-from farm.assertions import BREATH_S, Assertions, Move, Within, held
 from farm.backend import Backend
 from farm.child_config import ConfigSource, config_file
-from farm.claims import Claim
 from farm.client import ComfyClient
 from farm.clock import EPOCH_UNIX_MS
 from farm.config import FarmConfig, Overrides, load
 from farm.control_client import FarmControl
+from farm.evidence.assertions import BREATH_S, Assertions, Move, Within, held
+from farm.evidence.claims import Claim
+from farm.evidence.live import LiveEvidence
 from farm.judged import JudgedHere
-from farm.live_evidence import LiveEvidence
 from farm.live_faults import LiveFault, LiveGate
 from farm.memory_client import Listener, MemoryWire, Reply
 from farm.ports import Bind, BoundPort, MemoryPort, TcpPort

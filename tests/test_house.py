@@ -27,15 +27,8 @@ ROOMS: dict[str, set[str]] = {
     "farm.decoding": {"farm.sim"},
     "farm.captured": {"farm.sim"},
     "farm.fault_tables": {"farm.decoding", "farm.sim"},
-    "farm.scenarios": set(),
-    "farm.scenario": {"farm.sim"},
-    "farm.scenario_steps": {"farm.decoding", "farm.scenario", "farm.sim"},
-    "farm.scenario_tables": {
-        *("farm.decoding", "farm.fault_tables", "farm.scenario", "farm.scenario_steps", "farm.scenarios", "farm.sim"),
-    },
-    "farm.config": {
-        *("farm.captured", "farm.decoding", "farm.fault_tables", "farm.scenario", "farm.scenario_tables", "farm.sim"),
-    },
+    "farm.scenarios": {"farm.decoding", "farm.fault_tables", "farm.sim"},
+    "farm.config": {"farm.captured", "farm.decoding", "farm.fault_tables", "farm.scenarios", "farm.sim"},
     "farm.changes": {"farm.config", "farm.decoding", "farm.sim"},
     "farm.equipment": {"farm.captured", "farm.config", "farm.data", "farm.sim"},
     # Time, ports and small things, each for itself.
@@ -80,9 +73,9 @@ ROOMS: dict[str, set[str]] = {
     "farm.report": {"farm.ledger"},
     "farm.truth": {"farm.decoding", "farm.ledger", "farm.sim", "farm.stamps"},
     "farm.nemesis": {"farm.alarm", "farm.clock", "farm.ledger", "farm.sim", "farm.telling"},
-    "farm.scenario_player": {
+    "farm.scenarios.player": {
         *("farm.alarm", "farm.backend", "farm.changes", "farm.clock", "farm.config", "farm.equipment"),
-        *("farm.ledger", "farm.nemesis", "farm.scenario", "farm.sim", "farm.workflows"),
+        *("farm.ledger", "farm.nemesis", "farm.scenarios", "farm.sim", "farm.workflows"),
     },
     "farm.control.bodies": {"farm.sim"},
     "farm.control.fault_bodies": {"farm.control.bodies", "farm.sim"},
@@ -94,7 +87,7 @@ ROOMS: dict[str, set[str]] = {
     },
     "farm.service": {
         *("farm.backend", "farm.clock", "farm.comfy", "farm.config", "farm.control", "farm.data", "farm.equipment"),
-        *("farm.home", "farm.ledger", "farm.log_file", "farm.ports", "farm.scenario_player", "farm.sim", "farm.tally"),
+        *("farm.home", "farm.ledger", "farm.log_file", "farm.ports", "farm.scenarios.player", "farm.sim", "farm.tally"),
         *("farm.nemesis", "farm.timekeeper", "farm.truth"),
     },
     # What steers a farm from outside.
@@ -114,39 +107,36 @@ ROOMS: dict[str, set[str]] = {
     "farm.live_faults": {"farm.fault_tables", "farm.nemesis", "farm.sim"},
     "farm.judged": {"farm.ledger", "farm.service", "farm.sim", "farm.truth"},
     # What a test may say of a run.
-    "farm.claims": {"farm.ledger"},
-    "farm.evidence": {"farm.control.bodies", "farm.ledger"},
-    "farm.assertions": {"farm.claims", "farm.control.bodies", "farm.evidence", "farm.ledger", "farm.sim"},
-    "farm.live_evidence": {
+    "farm.evidence": {"farm.control.bodies", "farm.ledger", "farm.sim"},
+    "farm.evidence.live": {
         *("farm.control", "farm.control.bodies", "farm.evidence", "farm.ledger", "farm.report", "farm.service"),
         *("farm.truth",),
     },
-    "farm.remote_evidence": {"farm.control.bodies", "farm.evidence", "farm.ledger", "farm.sync_control"},
+    "farm.evidence.remote": {"farm.control.bodies", "farm.evidence", "farm.ledger", "farm.sync_control"},
     # Front doors.
     "farm.child_config": set(),
     "farm.overlay": {"farm.child_config", "farm.config", "farm.decoding", "farm.fault_tables", "farm.scenarios"},
     "farm.child_main": set(),
     "farm.child": {
-        *("farm.assertions", "farm.child_config", "farm.claims", "farm.ledger", "farm.remote_evidence"),
+        *("farm.child_config", "farm.evidence", "farm.evidence.remote", "farm.ledger"),
         *("farm.remote_faults", "farm.sim", "farm.sync_control"),
     },
     "farm.memory_client": set(),
     "farm.testing": {
-        *("farm.assertions", "farm.claims", "farm.live_evidence"),
+        *("farm.evidence", "farm.evidence.live"),
         *("farm.backend", "farm.child_config", "farm.client", "farm.clock", "farm.config", "farm.control_client"),
         *("farm.judged", "farm.live_faults", "farm.memory_client", "farm.ports", "farm.service", "farm.sim"),
     },
     "farm.pytesting": {
-        *("farm.child_config", "farm.claims", "farm.config", "farm.decoding", "farm.evidence", "farm.ledger"),
-        *("farm.overlay",),
+        *("farm.child_config", "farm.config", "farm.decoding", "farm.evidence", "farm.ledger", "farm.overlay"),
     },
     "farm.pytest_plugin": {"farm.child", "farm.decoding", "farm.pytesting", "farm.sync_client", "farm.testing"},
     "farm.tap": {"farm.config", "farm.ports", "farm.service"},
-    "farm.scenario_command": {"farm.scenarios"},
+    "farm.scenarios.command": {"farm.scenarios"},
     "farm.judge_command": {"farm.decoding", "farm.ledger"},
     "farm.report_command": {"farm.ledger", "farm.report"},
     "farm.cli": {
-        *("farm.capture", "farm.conformance", "farm.judge_command", "farm.report_command", "farm.scenario_command"),
+        *("farm.capture", "farm.conformance", "farm.judge_command", "farm.report_command", "farm.scenarios.command"),
     },
 }
 
@@ -165,10 +155,8 @@ OUTSIDE: dict[str, set[str]] = {
     "farm.captured": {"msgspec"},
     "farm.config": {"msgspec"},
     "farm.scenarios": {"msgspec"},
-    "farm.scenario": {"msgspec"},
-    "farm.scenario_tables": {"msgspec"},
-    "farm.scenario_player": {"twisted"},
-    "farm.scenario_command": {"rich"},
+    "farm.scenarios.player": {"twisted"},
+    "farm.scenarios.command": {"rich"},
     "farm.judge_command": {"msgspec", "rich"},
     "farm.report": {"msgspec"},
     "farm.report_command": {"msgspec"},

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from farm.child_config import ConfigSource
-from farm.claims import that_verdict
 from farm.config import FarmConfig
 from farm.decoding import ConfigError
+from farm.evidence.claims import that_verdict
 from farm.overlay import Overlay, Table, check_scenarios, check_tables, named
 
 from .keys import MARKER

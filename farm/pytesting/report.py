@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
-from farm.claims import told
-from farm.evidence import Evidence
+from farm.evidence.base import Evidence
+from farm.evidence.claims import told
 from farm.ledger.findings.base import moment
 
 from .trial import HasEvidence, Trial

@@ -9,7 +9,7 @@ import pytest
 from _pytest.runner import runtestprotocol  # (pytest has no public way to run a test again)
 
 from farm.child_config import toml_tables
-from farm.claims import Disproved
+from farm.evidence.claims import Disproved
 from farm.overlay import Table
 
 from .keys import AGAIN, FAILURE, TRIAL

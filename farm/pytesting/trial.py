@@ -9,9 +9,9 @@ from typing import Any, Protocol, TypeVar
 import pytest
 
 from farm.child_config import ConfigSource
-from farm.claims import that_verdict
 from farm.config import FarmConfig
-from farm.evidence import Evidence
+from farm.evidence.base import Evidence
+from farm.evidence.claims import that_verdict
 from farm.overlay import Overlay, Table
 
 from .keys import AGAIN, MARKER, TRIAL

@@ -8,8 +8,8 @@ import pytest
 
 from farm.cli import main
 from farm.config import ConfigError, FarmConfig, load, read
-from farm.scenario import Arm, Change, Do, Heal, Load, Step
 from farm.scenarios import Incident, incidents
+from farm.scenarios.scenario import Arm, Change, Do, Heal, Load, Step
 from farm.sim.faults.fault import Fault
 from farm.sim.spans import Span
 from farm.sim.units import Duration

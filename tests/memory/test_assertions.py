@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from farm.claims import Disproved
+from farm.evidence.claims import Disproved
 from farm.testing import MemoryFarm
 from farm.workflows import text_to_image
 

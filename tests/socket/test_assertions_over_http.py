@@ -8,7 +8,7 @@ import pytest_twisted
 from twisted.internet.defer import Deferred
 
 from farm.child import RunningFarm, run_farm
-from farm.claims import Disproved
+from farm.evidence.claims import Disproved
 from farm.sync_client import SyncComfyClient
 from farm.testing import TwistedFarm
 from farm.workflows import text_to_image

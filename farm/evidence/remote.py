@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from farm.control.bodies import ClockState
-from farm.evidence import Struck
+from farm.evidence.base import Struck
 from farm.ledger.verdict import Verdict
 from farm.sync_control import SyncFarmControl
 

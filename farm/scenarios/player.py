@@ -11,20 +11,20 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from .alarm import Alarm
-from .backend import Backend
-from .changes import changed
-from .clock import SimulatedTime
-from .config import ConfigError, FarmConfig
-from .equipment import Stock, check_change
-from .ledger.log import Log
-from .nemesis import Nemesis
-from .scenario import Action, Arm, Change, Deed, Do, Load, Scenario, Step
-from .sim.errors import Refused
-from .sim.events import StepTaken, Unsubmitted
-from .sim.faults.board import UnknownFault
-from .sim.submission import Sender
-from .workflows import text_to_image
+from farm.alarm import Alarm
+from farm.backend import Backend
+from farm.changes import changed
+from farm.clock import SimulatedTime
+from farm.config import ConfigError, FarmConfig
+from farm.equipment import Stock, check_change
+from farm.ledger.log import Log
+from farm.nemesis import Nemesis
+from farm.scenarios.scenario import Action, Arm, Change, Deed, Do, Load, Scenario, Step
+from farm.sim.errors import Refused
+from farm.sim.events import StepTaken, Unsubmitted
+from farm.sim.faults.board import UnknownFault
+from farm.sim.submission import Sender
+from farm.workflows import text_to_image
 
 __all__ = ["Player", "check_scenarios"]
 

@@ -12,9 +12,9 @@ import msgspec
 
 from farm.decoding import ConfigError, decode
 from farm.fault_tables import read_fault
-from farm.scenario import Arm, Scenario, Step
-from farm.scenario_steps import chosen, read_step
 from farm.scenarios import Incident, UnknownIncident, find_incident
+from farm.scenarios.scenario import Arm, Scenario, Step
+from farm.scenarios.steps import chosen, read_step
 from farm.sim.faults.fault import Fault
 from farm.sim.units import Duration
 

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any, TypeAlias
 
 from farm.decoding import ConfigError, decode
-from farm.scenario import DEEDS, Action, Arm, Change, Deed, Do, Heal, Load
+from farm.scenarios.scenario import DEEDS, Action, Arm, Change, Deed, Do, Heal, Load
 from farm.sim.faults.fault import Fault
 from farm.sim.units import Duration
 

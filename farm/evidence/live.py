@@ -8,7 +8,7 @@ from typing import Any
 
 from farm.control.bodies import ClockState
 from farm.control.clock import get_clock
-from farm.evidence import Struck
+from farm.evidence.base import Struck
 from farm.ledger.timeline.text import as_text
 from farm.ledger.verdict import Verdict
 from farm.report.page import Run, page

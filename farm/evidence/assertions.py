@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from farm.claims import Claim, no_finding, that_verdict
 from farm.control.bodies import ClockState
-from farm.evidence import Evidence
+from farm.evidence.base import Evidence
+from farm.evidence.claims import Claim, no_finding, that_verdict
 from farm.ledger.findings.base import moment
 from farm.sim.units import Duration
 
@@ -45,7 +45,7 @@ class Assertions(Generic[R]):
     """What a test may assert of a farm.
 
     Each method takes ``within``: of simulated time where the clock is virtual (the farm is moved until it is so, or the
-    time is up), of real time otherwise.  Each raises :class:`~farm.claims.Disproved`, an ``AssertionError``.
+    time is up), of real time otherwise.  Each raises :class:`~farm.evidence.claims.Disproved`, an ``AssertionError``.
     """
 
     def _hold(self, claim: Claim, within: Within) -> R:
