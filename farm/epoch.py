@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
@@ -87,6 +87,7 @@ class Epoch:
         self.post = Post(self.hub, self._make_faulty_frames(), self.publish)
         self.narrator = Narrator(self.post, self.home.painter, self.around.unix_ms)
         self.server_log = ServerLog(self.config, self.hub, self.narrator.tell, self.around.unix_ms)
+        self._saying = self.server_log.hear, self.narrator.hear     # looking them up for each event takes its time
         self.api = self._make_api()
         self.striking = self._make_striking()
         self.site = self._make_site()
@@ -314,8 +315,8 @@ class Epoch:
         self.frost.let(partial(self._say, event))
 
     def _say(self, event: Event) -> None:
-        self.server_log.hear(event)
-        self.narrator.hear(event)
+        for hear in self._saying:
+            hear(event)
 
     def publish(self, event: Event) -> None:
         """Say what happened here."""
@@ -358,5 +359,5 @@ def _exchange(request: ComfyRequest, at_ms: int, status: int, size_bytes: int) -
         query=request.uri.partition(b"?")[2].decode("utf-8", "replace"),
         status=status,
         size_bytes=size_bytes,
-        **asdict(request.about),
+        **vars(request.about),
     )

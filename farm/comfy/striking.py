@@ -43,6 +43,8 @@ class Striking:
         :param is_refused: nothing of ComfyUI's will be asked: only the request itself counts, and the answer.
         :raises BadFault: where the client brings a fault along that is none.
         """
+        if self.faults.is_quiet and not self.takes_headers:
+            return None
         asked = Asked.of(request)
         before = ("request",) if is_refused else asked.before
         brought = fault_in(request) if self.takes_headers and not is_refused else None

@@ -37,7 +37,7 @@ class Board:
     tell: Callable[[Event], None]
     armed: dict[str, Armed] = field(default_factory=dict)
     _given: Counter[str] = field(default_factory=Counter)
-    _watched: dict[tuple[str, Phase], list[Armed]] = field(default_factory=dict)
+    _watched: dict[str, dict[Phase, list[Armed]]] = field(default_factory=dict)
 
     # Arming, and an end of it.
 
@@ -143,7 +143,7 @@ class Board:
         for armed in self.armed.values():
             if armed.state == "armed" and not armed.is_private:
                 for name in armed.counts:
-                    self._watched.setdefault((name, armed.fault.rule.at.phase), []).append(armed)
+                    self._watched.setdefault(name, {}).setdefault(armed.fault.rule.at.phase, []).append(armed)
 
     # Time.
 
@@ -189,7 +189,11 @@ class Board:
 
     def watching(self, name: str, phase: Phase) -> Iterable[Armed]:
         """The faults that are about a phase of an instance."""
-        return self._watched.get((name, phase), ())
+        return self._watched[name].get(phase, ()) if name in self._watched else ()
+
+    def is_quiet(self, name: str) -> bool:
+        """Whether no fault at all is about an instance."""
+        return name not in self._watched
 
     def expire_spent(self, armed: Armed, now_ms: int) -> None:
         """End a fault that has struck as often as it may; what it holds stays held."""
@@ -224,6 +228,11 @@ class Faults:
     board: Board
     name: str
     tell: Callable[[Event], None]
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no fault at all is armed here."""
+        return self.board.is_quiet(self.name)
 
     def watches(self, phase: Phase) -> bool:
         """Whether any fault may strike at this phase: where none does, nobody need gather facts."""
