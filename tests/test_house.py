@@ -222,7 +222,7 @@ TELLS_THE_TIME = {      # the only modules that may ask the machine for the time
     "farm.service": "a seed is drawn where the configuration has none",
     "farm.sync_client": "it waits without a reactor",
     "farm.tap": "the wall clock at the start",
-    "farm.testing": "the wall clock at the start",
+    "farm.testing.in_reactor": "the wall clock at the start",
 }
 SCHEDULING = (
     *("cache", "execution", "history", "input_checks", "instance", "machine", "naming", "nodes", "queue", "worker"),
