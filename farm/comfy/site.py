@@ -8,7 +8,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from twisted.internet.error import ConnectionAborted
-from twisted.internet.interfaces import IProtocol
+from twisted.internet.interfaces import IAddress, IProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from twisted.web import http
@@ -74,13 +74,25 @@ class _Channel(HTTPChannel):
     """
 
     site: FarmSite
+    _host: IAddress
+    _peer: IAddress
     came_ms: int | None = None
     is_deserted = False
 
     def connectionMade(self) -> None:
         """Be known."""
         self.site.channels[self] = None
+        transport: Any = self.transport
+        self._host, self._peer = transport.getHost(), transport.getPeer()
         super().connectionMade()
+
+    def getHost(self) -> IAddress:
+        """Where it came in: known also when its client has hung up before a frozen process hears what it said."""
+        return self._host
+
+    def getPeer(self) -> IAddress:
+        """Where it came from: known as long."""
+        return self._peer
 
     def dataReceived(self, data: bytes) -> None:
         """Say that the line is not quiet."""

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_twisted
 from twisted.internet.error import ConnectionClosed
+from twisted.internet.task import deferLater
 
 from farm.child import RunningFarm
 from farm.refused import Refused
@@ -167,3 +168,22 @@ async def test_twisted_code_breaks_and_heals_a_farm(twisted_farm: Start) -> None
     assert (await control.restart("gpu-2")).state == "running"
     await farm.heal()
     assert (await control.faults()).never_fired == (other.id, "door")
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_client_that_hung_up_on_a_frozen_server_has_still_asked(twisted_farm: Start) -> None:
+    """Its socket is gone when the server gets to hear it; the job runs, and nothing of ours goes wrong."""
+    from twisted.internet import reactor
+
+    farm = await twisted_farm(VIRTUAL)
+    async with farm.fault(do="freeze", at="process", on="gpu-1") as fault:
+        await farm.advance("1s")
+        assert fault.fired == 1
+        post(farm["gpu-1"].url).close()
+        site, was_there = farm["gpu-1"].backend.site, False
+        while not was_there or site.channels:
+            await deferLater(reactor, 0)
+            was_there = was_there or bool(site.channels)
+    await farm.run_until_idle()
+    kinds = [(each["kind"], each.get("status")) for each in await farm.control.log(kind="exchanged,finished")]
+    assert kinds == [("exchanged", 0), ("finished", "success")]
