@@ -9,7 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from .alarm import Alarm
 from .clock import SimulatedTime
-from .sim.faults.strikes import Story, Strike
+from .sim.faults.strikes import Rest, Story, Strike
 
 __all__ = ["Telling"]
 
@@ -29,6 +29,7 @@ class Telling:
     on_strike: Callable[[Strike], None]
     is_over: bool = field(default=False, init=False)
     _is_speaking: bool = field(default=False, init=False)
+    _resting: Strike | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Have an alarm; nothing is told yet."""
@@ -50,8 +51,9 @@ class Telling:
                 self._is_speaking = False
             if self.is_over:
                 return
-            if isinstance(pause, int):
-                self._pass(pause)
+            self._resting = pause.strike if isinstance(pause, Rest) else None
+            if isinstance(pause, int | Rest):
+                self._pass(pause if isinstance(pause, int) else pause.ms)
                 continue
             if pause is not None:
                 self.on_strike(pause)
@@ -63,6 +65,8 @@ class Telling:
 
     def wake(self) -> None:
         """Something may have changed."""
+        if self._resting is not None and not self._resting.is_on:
+            self._alarm.set(None)
         if not self._alarm.is_set:
             self.go_on()
 

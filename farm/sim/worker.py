@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from .events import Finished, Paused, Resumed, Taken
 from .execution import Execution
-from .faults.strikes import UNTIL_WOKEN, Pause, Strike
+from .faults.strikes import UNTIL_WOKEN, Pause, Rest, Strike
 from .history import Entry, History
 from .machine import Machine
 from .queue import Job, Queue
@@ -38,6 +38,7 @@ class Worker:
     _left_ms: int = 0
     _free_memory: bool = False
     _unload_models: bool = False
+    _resting: Strike | None = None
     _story: Generator[Pause, None, None] | None = None
     _later: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
     _later_count: int = 0
@@ -110,11 +111,14 @@ class Worker:
         except StopIteration:
             self._step_ms = self.machine.at_ms if self.queue.pending else None
             return
+        self._resting = pause.strike if isinstance(pause, Rest) else None
         if isinstance(pause, Strike):
             self._step_ms = self.machine.at_ms      # it goes on, unless the process does not
             self.strike_process(pause)
+        elif pause is UNTIL_WOKEN:
+            self._step_ms = None
         else:
-            self._step_ms = None if pause is UNTIL_WOKEN else self.machine.at_ms + pause
+            self._step_ms = self.machine.at_ms + (pause.ms if isinstance(pause, Rest) else pause)
 
     def look_for_work(self) -> None:
         """A job has come into the queue, at the machine's moment."""
@@ -122,8 +126,13 @@ class Worker:
             self._step_ms = self._working_ms(self.machine.at_ms)
 
     def wake(self, now_ms: int) -> None:
-        """Something may have changed: a story that pauses until it is woken looks again."""
-        if self._story is not None and self._step_ms is None and not self.is_paused:
+        """Something may have changed: a story that pauses until it is woken, or rests no more, goes on."""
+        if self._story is None:
+            return
+        rests_no_more = self._resting is not None and not self._resting.is_on
+        if self.is_paused:
+            self._left_ms = 0 if rests_no_more else self._left_ms
+        elif self._step_ms is None or rests_no_more:
             self._step_ms = self._working_ms(now_ms)
 
     def _working_ms(self, now_ms: int) -> int:

@@ -234,6 +234,33 @@ def test_a_pause_in_a_delay_keeps_the_time_that_is_left() -> None:
     assert story.run() == 10_400 + 600 + END_MS
 
 
+@pytest.mark.parametrize("is_paused", [False, True])
+def test_a_job_that_was_to_wait_an_hour_goes_on_when_all_is_healed(is_paused: bool) -> None:
+    story = tell()
+    story.arm("delay", "start", duration="1h", times=1)
+    story.post(picture())
+    story.wait(400)
+    if is_paused:
+        story.instance.pause(400)
+    story.board.heal(400)
+    story.instance.wake(400)
+    if is_paused:
+        assert story.instance.due_ms is None
+        story.instance.resume(400)
+    assert story.run() == 400 + END_MS
+
+
+def test_waking_a_delayed_job_for_another_reason_cuts_nothing_short() -> None:
+    story = tell()
+    delay = story.arm("delay", "start", duration="1s")
+    story.post(picture())
+    story.wait(400)
+    story.instance.wake(400)
+    assert [strike.is_on for strike in delay.strikes] == [True]
+    assert story.run() == 1000 + END_MS
+    assert [strike for strike in delay.strikes if strike.is_on] == []
+
+
 def test_a_reset_forgets_the_held_job_and_the_gate_holds_nobody() -> None:
     """The next job is taken at once."""
     story = tell()

@@ -284,7 +284,7 @@ def test_a_removed_fault_strikes_no_more_and_lets_go() -> None:
 def test_heal_takes_all_off_and_lets_go_what_was_held_by_a_spent_one() -> None:
     """One that is over and holds nothing is not healed."""
     told = Told()
-    told.arm(times=1, on="gpu-1")
+    told.arm("error", times=1, on="gpu-1", id="over")
     told.arm("hold", times=1, on="gpu-1")
     told.arm("error", chance=0.0)
     strikes = told.ask()

@@ -1,9 +1,13 @@
 """A story that pauses, told in simulated time."""
 
+from random import Random
+
 from twisted.internet.task import Clock
 
 from farm.clock import SimulatedTime
-from farm.sim.faults.strikes import UNTIL_WOKEN, Story
+from farm.fault_tables import read_fault
+from farm.sim.faults.moments import Facts
+from farm.sim.faults.strikes import UNTIL_WOKEN, Rest, Story, Strike
 from farm.telling import Telling
 
 
@@ -28,6 +32,21 @@ def test_a_story_goes_on_when_its_time_has_passed_or_somebody_wakes_it() -> None
     assert ends == []
     clock.advance(1)
     assert ends == [1000]
+
+
+def test_a_rest_is_cut_short_when_its_strike_is_let_go_and_not_before() -> None:
+    clock, ends = Clock(), list[int]()
+    fault = read_fault({"at": "reply", "do": "delay", "duration": "1h"})
+    strike = Strike(fault, "gpu-1", 0, Facts(), Random(0))
+    telling = telling_of(iter([Rest(3_600_000, strike)]), clock, ends)
+    telling.go_on()
+    clock.advance(1)
+    telling.wake()
+    assert ends == []
+    strike.is_on = False
+    telling.wake()
+    assert ends == [1000]
+    assert clock.getDelayedCalls() == []
 
 
 def test_a_story_may_wake_itself() -> None:

@@ -214,6 +214,21 @@ def test_a_hanging_route_is_healed(memory_farm: Start) -> None:
     assert (reply.status, reply.json()) == (200, {})
 
 
+@pytest.mark.parametrize("phase", ["submit", "reply"])
+def test_an_answer_that_was_to_be_late_comes_at_once_when_all_is_healed(memory_farm: Start, phase: str) -> None:
+    at = {"phase": phase} if phase == "submit" else {"phase": phase, "route": "/prompt"}
+    farm = farm_of(memory_farm, {"at": at, "do": "delay", "duration": "1h", "times": 1})
+    asking = begin(farm, "POST", "/prompt", PROMPT)
+    farm.advance("10s")
+    assert asking.reply() is None
+    farm.farm.nemesis.heal()
+    reply = asking.reply()
+    assert reply is not None
+    assert reply.status == 200
+    farm.run_until_idle()
+    assert [event.at_ms for event in farm.farm.log.of(Submitted)] == [10_000 if phase == "submit" else 0]
+
+
 def test_a_client_that_hangs_up_ends_the_story(memory_farm: Start) -> None:
     """Nothing is done for it, and nothing is due any more."""
     farm = farm_of(memory_farm, {"at": "submit", "do": "delay", "duration": "5s"})

@@ -12,7 +12,7 @@ from .moments import Facts
 if TYPE_CHECKING:
     from .fault import Fault
 
-__all__ = ["UNTIL_WOKEN", "Pause", "Story", "Strike"]
+__all__ = ["UNTIL_WOKEN", "Pause", "Rest", "Story", "Strike"]
 
 
 @dataclass(eq=False)
@@ -36,11 +36,19 @@ class Strike:
     is_on: bool = True
 
 
+@dataclass(frozen=True)
+class Rest:
+    """A pause that ends before its time where its strike is let go."""
+
+    ms: int
+    strike: Strike
+
+
 UNTIL_WOKEN = None
 """A pause that ends whenever something may have changed: look again, and pause again where it has not."""
 
-Pause: TypeAlias = Union[int, Strike, None]  # noqa: UP007 (evaluated)
-"""So many milliseconds; or ``UNTIL_WOKEN``; or a strike that is for the process and not for this story."""
+Pause: TypeAlias = Union[int, Rest, Strike, None]  # noqa: UP007 (evaluated)
+"""So many milliseconds, or at most so many; or ``UNTIL_WOKEN``; or a strike that is for the process alone."""
 
 Story: TypeAlias = Iterator[Pause]
 """What happens, pausing wherever time passes; whoever runs it resumes it then."""
