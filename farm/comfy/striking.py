@@ -10,7 +10,7 @@ from farm.sim.faults.armed import Armed
 from farm.sim.faults.board import Faults
 from farm.sim.faults.exchange import Exchange
 from farm.sim.faults.moments import Phase
-from farm.sim.faults.strikes import UNTIL_WOKEN, Story, Strike
+from farm.sim.faults.strikes import UNTIL_WOKEN, Story, Strike, in_turn
 from farm.telling import Telling
 
 from .asked import Asked
@@ -209,9 +209,10 @@ class Course:
         yield from self._tell(each for each in strikes if not (is_early and each.fault.effect.needs_reply))
 
     def _tell(self, strikes: Iterable[Strike]) -> Story:
-        for strike in strikes:
-            effect = strike.fault.effect
-            if effect.is_for_process:
-                yield strike
-            elif self._exchange.reply is not None or not effect.needs_reply:
-                yield from effect.on_exchange(self._exchange, strike)
+        with in_turn(strikes) as in_order:
+            for strike in in_order:
+                effect = strike.fault.effect
+                if effect.is_for_process:
+                    yield strike
+                elif self._exchange.reply is not None or not effect.needs_reply:
+                    yield from effect.on_exchange(self._exchange, strike)

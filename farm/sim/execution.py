@@ -29,7 +29,7 @@ from .events import (
     Work,
 )
 from .faults.moments import Facts, Phase
-from .faults.strikes import Story, Strike
+from .faults.strikes import Story, Strike, in_turn
 from .history import Entry
 from .job_facts import job_facts
 from .machine import Machine
@@ -249,8 +249,10 @@ class Execution:
     def struck(self, phase: Phase, step: int = 0) -> Story:
         """Let happen what a fault does at this phase."""
         faults = self.machine.faults
-        if faults.watches(phase):
-            for strike in faults.verdict(phase, self._facts(phase, step), self.machine.at_ms):
+        if not faults.watches(phase):
+            return
+        with in_turn(faults.verdict(phase, self._facts(phase, step), self.machine.at_ms)) as strikes:
+            for strike in strikes:
                 if strike.fault.effect.is_for_process:
                     yield strike
                 else:

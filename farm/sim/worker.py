@@ -48,8 +48,10 @@ class Worker:
         """When it wants to be woken, or ``None`` while there is nothing to do."""
         if self._stood_ms is not None:
             return None
-        due = [each for each in (self._step_ms, self._later[0][0] if self._later else None) if each is not None]
-        return min(due, default=None)
+        if not self._later:
+            return self._step_ms
+        later_ms = self._later[0][0]
+        return later_ms if self._step_ms is None else min(self._step_ms, later_ms)
 
     def advance(self, now_ms: int) -> None:
         """Let happen, in order, all that is due; each thing at its own moment."""

@@ -261,6 +261,28 @@ def test_waking_a_delayed_job_for_another_reason_cuts_nothing_short() -> None:
     assert [strike for strike in delay.strikes if strike.is_on] == []
 
 
+def test_a_hang_behind_an_error_of_the_same_moment_holds_nobody() -> None:
+    """The node has failed before its turn came."""
+    story = tell()
+    story.arm("error", "node", times=1)
+    hang = story.arm("hang", "node", times=1)
+    prompt_id = story.post(picture())
+    story.run()
+    assert story.entry(prompt_id)["status"]["status_str"] == "error"
+    assert (hang.fired, hang.lasts) == ({"gpu": 1}, False)
+
+
+def test_a_gate_behind_a_delay_holds_nobody_who_was_forgotten_before() -> None:
+    story = tell()
+    story.arm("delay", "start", duration="1h", times=1)
+    gate = story.arm("hold", "start", times=1)
+    story.post(picture())
+    story.wait(10)
+    assert gate.lasts
+    story.instance.reset(files=False, now_ms=10)
+    assert not gate.lasts
+
+
 def test_a_reset_forgets_the_held_job_and_the_gate_holds_nobody() -> None:
     """The next job is taken at once."""
     story = tell()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
@@ -12,7 +14,7 @@ from .moments import Facts
 if TYPE_CHECKING:
     from .fault import Fault
 
-__all__ = ["UNTIL_WOKEN", "Pause", "Rest", "Story", "Strike"]
+__all__ = ["UNTIL_WOKEN", "Pause", "Rest", "Story", "Strike", "in_turn"]
 
 
 @dataclass(eq=False)
@@ -34,6 +36,17 @@ class Strike:
     since_ms: int = 0
     memory: dict[str, Any] = field(default_factory=dict)
     is_on: bool = True
+
+
+@contextmanager
+def in_turn(strikes: Iterable[Strike]) -> Iterator[Iterator[Strike]]:
+    """Give strikes one after another; where that ends early, those whose turn has not come hold nothing."""
+    waiting = deque(strikes)
+    try:
+        yield (waiting.popleft() for _ in range(len(waiting)))
+    finally:
+        for strike in waiting:
+            strike.is_on = False
 
 
 @dataclass(frozen=True)
