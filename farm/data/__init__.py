@@ -14,7 +14,7 @@ from farm.sim.recorded import Folders, Recorded
 
 __all__ = ["DEFAULT_PICTURE", "default_picture", "recorded", "server_facts"]
 
-DEFAULT_PICTURE = "kernie_512x768.jpg"
+DEFAULT_PICTURE = "kernie_512x768.jpg"      # our own drawing
 
 
 @cache
