@@ -1,4 +1,4 @@
-"""What does a file say about itself, in words that every format can hold?"""
+"""What a file says about itself, in words that every format can hold."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from farm.sim.files import Written
 
-__all__ = ["STAMP_KEYWORD", "comments", "labels", "utf8"]
+__all__ = ["STAMP_KEYWORD", "labels", "utf8"]
 
 STAMP_KEYWORD = "comfyfarm"
 """The name under which a file keeps its proof of origin."""
@@ -20,12 +20,6 @@ def labels(written: Written) -> Mapping[str, str]:
     return texts | {STAMP_KEYWORD: written.stamp}
 
 
-def comments(written: Written) -> list[str]:
-    """The same for formats with comments that end with their line, in ASCII."""
-    lines = [f"{key}: {' '.join(value.split())}" for key, value in labels(written).items()]
-    return [line.encode("ascii", "backslashreplace").decode() for line in lines]
-
-
 def utf8(text: str) -> bytes:
     """The bytes of a text, even of one with half a character in it."""
     return text.encode("utf-8", "replace")
@@ -33,4 +27,4 @@ def utf8(text: str) -> bytes:
 
 def _plain(key: str) -> str:
     # The keys of extra_pnginfo are whatever a client sent; a Vorbis comment, the strictest, has " " to "}" but no "=".
-    return "".join(each if " " <= each <= "}" and each != "=" else "_" for each in key)[:_LONGEST_KEY] or "text"
+    return "".join(letter if " " <= letter <= "}" and letter != "=" else "_" for letter in key)[:_LONGEST_KEY] or "text"

@@ -1,27 +1,22 @@
-"""How are the bytes of a latent, a drawing, a picture of real light and a text put together?"""
+"""The bytes of latents, drawings and meshes."""
 
 from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
+from typing import Any
 from xml.sax.saxutils import escape
 
 from farm.sim.files import Written
-from farm.sim.values import Picture
 
-from .labels import STAMP_KEYWORD, labels, utf8
+from .labels import labels
 
-__all__ = ["exr", "latent", "svg", "txt"]
+__all__ = ["glb", "latent", "svg"]
 
 _LATENT_BYTES = 16
-_EXR_KEYS = ("prompt", "workflow", STAMP_KEYWORD)       # others might be names that OpenEXR gives a meaning
-_EXR_HALF, _EXR_GREY = 1, 0x3800
-
-
-def txt(written: Written) -> bytes:
-    """The stamp, and nothing else."""
-    return utf8(written.stamp)
+_CORNERS = ((0, 0, 0), (1, 0, 0), (0, 1, 0))
+_POINTS = b"".join(struct.pack("<3f", *corner) for corner in _CORNERS)
+_FLOAT, _VERTICES = 5126, 34962
 
 
 def latent(written: Written) -> bytes:
@@ -49,36 +44,26 @@ def svg(written: Written) -> bytes:
     ).encode()
 
 
-def exr(written: Written) -> bytes:
-    """OpenEXR: a grey picture of the size asked for, of which only the pixel at the upper left is kept.
-
-    The format allows that: what is shown (``displayWindow``) may be larger than what there is (``dataWindow``).
-    """
-    head = b"".join((b"\x76\x2f\x31\x01", struct.pack("<I", 2), *_exr_attributes(written), b"\0"))
-    line = struct.pack("<ii3H", 0, 6, _EXR_GREY, _EXR_GREY, _EXR_GREY)
-    return head + struct.pack("<Q", len(head) + 8) + line
+def glb(written: Written) -> bytes:
+    """A binary glTF 2.0 file with one triangle; as in ``SaveGLB``, the texts are extras of the asset."""
+    text = json.dumps(_scene(written)).encode()
+    chunks = _chunk(b"JSON", text + b" " * (-len(text) % 4)) + _chunk(b"BIN\0", _POINTS)
+    return b"glTF" + struct.pack("<II", 2, 12 + len(chunks)) + chunks
 
 
-def _exr_attributes(written: Written) -> Iterator[bytes]:
-    yield _exr_attribute("channels", "chlist", b"".join(map(_exr_channel, "BGR")) + b"\0")
-    yield _exr_attribute("compression", "compression", b"\0")
-    yield _exr_attribute("dataWindow", "box2i", bytes(16))
-    yield _exr_attribute("displayWindow", "box2i", _exr_window(written.picture))
-    yield _exr_attribute("lineOrder", "lineOrder", b"\0")
-    yield _exr_attribute("pixelAspectRatio", "float", struct.pack("<f", 1))
-    yield _exr_attribute("screenWindowCenter", "v2f", bytes(8))
-    yield _exr_attribute("screenWindowWidth", "float", struct.pack("<f", 1))
-    texts = labels(written)
-    yield from (_exr_attribute(key, "string", utf8(texts[key])) for key in _EXR_KEYS if key in texts)
+def _scene(written: Written) -> dict[str, Any]:
+    size = {"min": [0, 0, 0], "max": [1, 1, 0]}
+    return {
+        "asset": {"version": "2.0", "generator": "comfyfarm", "extras": labels(written)},
+        "scene": 0,
+        "scenes": [{"nodes": [0]}],
+        "nodes": [{"mesh": 0}],
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}}]}],
+        "accessors": [{"bufferView": 0, "componentType": _FLOAT, "count": len(_CORNERS), "type": "VEC3", **size}],
+        "bufferViews": [{"buffer": 0, "byteLength": len(_POINTS), "target": _VERTICES}],
+        "buffers": [{"byteLength": len(_POINTS)}],
+    }
 
 
-def _exr_window(picture: Picture) -> bytes:
-    return struct.pack("<4i", 0, 0, picture.width - 1, picture.height - 1)
-
-
-def _exr_channel(name: str) -> bytes:
-    return name.encode() + b"\0" + struct.pack("<IB3xII", _EXR_HALF, 0, 1, 1)
-
-
-def _exr_attribute(name: str, kind: str, value: bytes) -> bytes:
-    return f"{name}\0{kind}\0".encode() + struct.pack("<I", len(value)) + value
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack("<I", len(data)) + kind + data

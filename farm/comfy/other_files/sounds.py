@@ -1,4 +1,4 @@
-"""How are the bytes of a moment's silence put together: FLAC, MP3, Opus and WAV?
+"""The bytes of a moment of silence: FLAC, MP3 and Opus.
 
 How long a sound is and how it is made is not known here; each file plays, and is over in a fifth of a second.
 """
@@ -13,7 +13,7 @@ from farm.sim.files import Written
 
 from .labels import labels, utf8
 
-__all__ = ["flac", "mp3", "opus", "wav"]
+__all__ = ["flac", "mp3", "opus"]
 
 _VENDOR = b"comfyfarm"
 
@@ -32,19 +32,7 @@ _OGG_SERIAL = 1
 _OGG_LONGEST_PAGE = 255 * 255
 _OGG_CONTINUED, _OGG_FIRST, _OGG_LAST = 1, 2, 4
 
-_WAV_SAMPLES = 441
 _BACKWARDS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-
-
-def wav(written: Written) -> bytes:
-    """Sixteen bits, mono; the stamp is its INFO comment."""
-    form = _chunk(b"fmt ", struct.pack("<HHIIHH", 1, 1, _RATE, 2 * _RATE, 2, 16))
-    info = _chunk(b"LIST", b"INFO" + _chunk(b"ICMT", utf8(written.stamp) + b"\0"))
-    return _chunk(b"RIFF", b"WAVE" + form + info + _chunk(b"data", bytes(2 * _WAV_SAMPLES)))
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return kind + struct.pack("<I", len(data)) + data + bytes(len(data) % 2)
 
 
 def flac(written: Written) -> bytes:
