@@ -1,7 +1,11 @@
-"""How are the bytes of a PNG put together, so that equal pixels are compressed only once?
+"""The bytes of a PNG, put together so that equal pixels are compressed only once.
 
 A PNG is a row of chunks.  Pixels depend on look and size alone, and the text chunks make each file its own; so the
 pixel chunks are made once and kept, and a further file is one join of bytes.
+
+Pillow is not used for packing, because it packs repeated lines again.  CPU time of the first picture, here and with
+Pillow at level 1: 1024 x 1024 34 and 52 ms, 4096 x 4096 83 and 228 ms, 16384 x 16384 0.4 and 2.5 s; one colour,
+4096 x 4096: 13 and 108 ms.  Neither level 0 nor another strategy of zlib makes Pillow much quicker.
 """
 
 from __future__ import annotations
