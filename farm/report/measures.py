@@ -9,10 +9,8 @@ import msgspec
 from msgspec.structs import asdict
 
 from farm.ledger.placement.placed import Placement
-from farm.ledger.timeline.markup import clipped, escaped
+from farm.ledger.timeline.markup import clipped, escaped, table
 from farm.ledger.timeline.scale import written
-
-from .table import table
 
 __all__ = ["NONE", "placement_cards"]
 

@@ -11,14 +11,13 @@ from farm.ledger.placement.placed import Placement
 from farm.ledger.timeline.drawing import draw
 from farm.ledger.timeline.faults import FaultRow
 from farm.ledger.timeline.lanes import Timeline
-from farm.ledger.timeline.markup import clipped, escaped
+from farm.ledger.timeline.markup import clipped, escaped, table
 from farm.ledger.timeline.scale import written
 from farm.ledger.truth import Truth
 from farm.ledger.verdict import Verdict
 
 from .measures import NONE, placement_cards
 from .style import SCRIPT, STYLE
-from .table import table
 
 __all__ = ["Run", "page"]
 

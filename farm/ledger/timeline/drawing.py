@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from .colours import colour
 from .lanes import Timeline
-from .look import PATTERNS, STYLE
 from .markup import clipped, extent, tag, text
-from .rows import depths, rows
-from .scale import Scale, written
-from .signs import LETTER, Sign, legend, sign
+from .scale import Scale, depths, rows, written
 from .stays import Lane, Mark, Outage, Stay, Stretch
+from .svg_symbols import LETTER, PATTERNS, STYLE, Sign, colour, legend, sign
 
 __all__ = ["draw"]
 

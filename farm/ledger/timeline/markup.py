@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from html import escape
 from typing import Any
 
-__all__ = ["clipped", "escaped", "extent", "readable", "tag", "text"]
+__all__ = ["clipped", "escaped", "extent", "readable", "table", "tag", "text"]
 
 _LETTERS = 200      # as much of a name as anybody reads
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")      # by XML 1.0, section 2.2
@@ -30,7 +31,7 @@ def clipped(words: str, most: int = _LETTERS) -> str:
 
 def extent(words: str) -> int:
     """About how wide a text is, in Latin letters."""
-    return sum(2 if each > "\u2e7f" else 1 for each in words)
+    return sum(2 if letter > "\u2e7f" else 1 for letter in words)
 
 
 def tag(name: str, says: str = "", **attributes: Any) -> str:
@@ -52,6 +53,18 @@ def text(x: float, y: float, words: str, *, kind: str = "", anchor: str = "start
     title = f"<title>{escaped(clipped(says))}</title>" if says else ""
     where = f'x="{_number(x)}" y="{_number(y)}" class="{kind}" text-anchor="{anchor}"'
     return f"<text {where}>{title}{escaped(words)}</text>"
+
+
+def table(heads: Iterable[str], rows: Iterable[Iterable[str]], kind: str = "") -> Iterator[str]:
+    """A table; its cells are HTML already."""
+    yield f'<table class="{kind}"><thead><tr>'
+    yield from (f"<th>{head}</th>" for head in heads)
+    yield "</tr></thead><tbody>"
+    for row in rows:
+        yield "<tr>"
+        yield from (f"<td>{cell}</td>" for cell in row)
+        yield "</tr>"
+    yield "</tbody></table>"
 
 
 def _number(value: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from .lanes import Timeline
 from .markup import readable
-from .rows import depths
+from .scale import depths
 from .stays import Lane, Mark, Outage, OutageKind, Stay, Stretch
 
 __all__ = ["as_trace"]
