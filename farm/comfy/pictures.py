@@ -1,4 +1,4 @@
-"""Which bytes does a picture have, that the simulation only describes?"""
+"""The bytes of pictures that the simulation only describes."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class Painter:
         """What a sampler shows while it works: the input picture, its longer side at most 512 pixels."""
         scale = min(1.0, _PREVIEW_SIDE / max(width, height, 1))
         small = Picture(max(1, round(width * scale)), max(1, round(height * scale)))
-        return self._kept("jpeg", small, lambda: _jpeg(self._full(small, nowhere)))
+        return self._shelf.get(("jpeg", small), lambda: _jpeg(self._full(small, nowhere)))
 
     def preview_png(self, picture: Picture, find: Find = nowhere) -> bytes:
         """What ``SaveImageWebsocket`` sends for one picture of a batch: its full size, and no text."""
@@ -138,29 +138,26 @@ class Painter:
 
     def _pixels(self, picture: Picture, find: Find) -> bytes:
         one = Picture(picture.width, picture.height, 1, picture.colour, picture.source)
-        return self._kept("png", one, lambda: png.still(self._lines(one, find), one.height))
+        return self._shelf.get(("png", one), lambda: png.still(self._lines(one, find), one.height))
 
     def _frames(self, picture: Picture, find: Find) -> bytes:
-        lines = self._lines
-        return self._kept(
-            "apng", picture, lambda: png.animated(lines(picture, find), picture.height, _marks(picture), _FRAME_MS)
-        )
+        def make() -> bytes:
+            return png.animated(self._lines(picture, find), picture.height, _marks(picture), _FRAME_MS)
+
+        return self._shelf.get(("apng", picture), make)
 
     def _webp(self, written: Written, find: Find) -> bytes:
         asked, limit = written.picture, webp.LONGEST_SIDE
         picture = Picture(min(asked.width, limit), min(asked.height, limit), asked.count, asked.colour, asked.source)
-        body = self._kept("webp", picture, lambda: _webp(self._full(picture, find), picture))
+        body = self._shelf.get(("webp", picture), lambda: _webp(self._full(picture, find), picture))
         return webp.whole(picture.width, picture.height, body, _exif(written)[6:])
 
     def _jpeg(self, written: Written, find: Find) -> bytes:
-        plain = self._kept("jpeg", written.picture, lambda: _jpeg(self._full(written.picture, find)))
+        plain = self._shelf.get(("jpeg", written.picture), lambda: _jpeg(self._full(written.picture, find)))
         exif = _exif(written)
         if len(exif) > _LONGEST_SEGMENT_BYTES:
             exif = _exif(Written(written.picture, {}, written.stamp))
         return b"".join((plain[:2], b"\xff\xe1", (len(exif) + 2).to_bytes(2, "big"), exif, plain[2:]))
-
-    def _kept(self, kind: str, picture: Picture, make: Callable[[], bytes]) -> bytes:
-        return self._shelf.get((kind, picture), make)
 
     def _full(self, picture: Picture, find: Find) -> Image.Image:
         return self._lines(picture, find).resize((picture.width, picture.height), Image.Resampling.NEAREST)

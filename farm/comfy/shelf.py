@@ -1,4 +1,4 @@
-"""Which bytes are worth keeping, because making them again would hold the reactor?"""
+"""Bytes that are kept because making them again would hold the reactor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Shelf"]
 
 @dataclass(eq=False)
 class Shelf:
-    """Bytes that are dear to make, the last used of them kept."""
+    """Keeps the bytes that were used last, up to a size and a number."""
 
     room_bytes: int = 64 << 20
     room_count: int = 512
@@ -19,7 +19,7 @@ class Shelf:
     held: OrderedDict[Hashable, bytes] = field(default_factory=OrderedDict)
 
     def get(self, key: Hashable, make: Callable[[], bytes]) -> bytes:
-        """What was kept under the key, or is made now."""
+        """The bytes kept under a key; made now if there are none."""
         if key not in self.held:
             self.held[key] = made = make()
             self.held_bytes += len(made)

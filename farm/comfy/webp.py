@@ -1,4 +1,4 @@
-"""How are the bytes of a WebP put together, with its EXIF and its frames?
+"""The bytes of a WebP, with its EXIF and its frames.
 
 Like :mod:`farm.comfy.png`: the pictures are encoded once by Pillow, and a further file is one join of bytes.
 """

@@ -1,4 +1,4 @@
-"""How are the bytes of a film put together: MP4 and WebM?
+"""The bytes of films: MP4 and WebM.
 
 Both really play: one grey key frame, made once and kept here as bytes, shown for as long as the film should last.  The
 frame has 16 x 16 pixels; the container says how large it is to be shown, so that a probe finds the size asked for (a
@@ -53,18 +53,14 @@ def _track(picture: Picture, duration: int, frame_at: int) -> bytes:
     head = struct.pack(">IIIII8xHHHH", 0, 0, 1, 0, duration, 0, 0, 0, 0) + _MATRIX + struct.pack(">II", width, height)
     is_shown = 3
     undetermined = 0x55C4
+    in_this_file = _box(b"dinf", _full(b"dref", struct.pack(">I", 1) + _full(b"url ", b"", 1)))
     media = _box(
         b"mdia",
         _full(b"mdhd", struct.pack(">IIIIHH", 0, 0, 1000, duration, undetermined, 0)),
         _full(b"hdlr", struct.pack(">I4s12x", 0, b"vide") + b"VideoHandler\0"),
-        _box(b"minf", _full(b"vmhd", bytes(8), 1), _here(), _table(duration, frame_at)),
+        _box(b"minf", _full(b"vmhd", bytes(8), 1), in_this_file, _table(duration, frame_at)),
     )
     return _box(b"trak", _full(b"tkhd", head, is_shown), media)
-
-
-def _here() -> bytes:
-    """The frame is in this very file."""
-    return _box(b"dinf", _full(b"dref", struct.pack(">I", 1) + _full(b"url ", b"", 1)))
 
 
 def _table(duration: int, frame_at: int) -> bytes:
