@@ -148,7 +148,7 @@ TYPES_FROM_ABOVE = {
 
 # What each room may have from outside; a room that is not named here has the standard library only.
 OUTSIDE: dict[str, set[str]] = {
-    "farm.sim": {"msgspec", "simpleeval"},
+    "farm.sim": {"msgspec", "regex", "simpleeval"},
     "farm.data": {"msgspec"},
     "farm.ledger": {"msgspec"},
     "farm.decoding": {"msgspec"},

@@ -179,28 +179,50 @@ def test_what_would_need_a_lifetime_or_a_terabyte_fails_at_once(class_type: str,
 
 
 @pytest.mark.parametrize(
+    ("pattern", "text", "found"),
+    [
+        ("(a+)+$", "a" * 40 + "!", False),
+        ("(a|a)*b", "a" * 60, False),
+        ("(x+x+)+y", "y" + "x" * 60 + "z", False),
+        ("a*a*a*a*a*b", "a" * 2000, False),
+        ("(a?){40}a{40}", "a" * 40, True),
+        ("(.*)(.*)(.*)(.*)(.*)[x]", "a" * 3000, False),
+        ("(?=(a+)+$)b", "a" * 60, False),
+        ("(?x) (a+) +$", "a" * 40 + "!", False),
+        ("(a+)(?#again)+$", "a" * 40 + "!", False),
+        (r"(.+)+\1b", "ab" * 400, True),
+        (r"(\w|\W)*!", "a" * 20_000, False),
+        (r"(\w|\W)*!\Z", "!" + "a" * 20_000, False),
+    ],
+)
+def test_a_pattern_that_would_hold_a_real_server_is_decided_or_given_up_at_once(
+    pattern: str, text: str, found: bool
+) -> None:
+    """Never is the answer a wrong one."""
+    begun = time.process_time()
+    assert Nodes().value("RegexMatch", regex_pattern=pattern, string=text) in {found, None}
+    assert time.process_time() - begun < 0.5
+
+
+@pytest.mark.parametrize(
     ("pattern", "text"),
     [
-        ("(a+)+$", "a" * 40 + "!"),
-        ("(a|a)*b", "a" * 60),
-        ("(x+x+)+y", "x" * 60),
-        ("a*a*a*a*a*b", "a" * 2000),
-        ("(a?){40}a{40}", "a" * 40),
-        ("(.*)(.*)(.*)(.*)(.*)[x]", "a" * 3000),
-        ("(?=(a+)+$)b", "a" * 60),
+        ("(a+)+!", "!" + "a" * 500_000),
+        ("a.*a.*!", "!" + "a" * 500_000),
         ("((a{0,40}){0,40}){0,40}b", "a" * 40),
+        ("(a{65535}){65535}", "a" * 1000),
+        ("((((((a{9,}){9,}){9,}){9,}){9,}){9,}){9,}", "a" * 1000),
         ("a" * 2000, "a" * 4000),
-        (r"(.+)+\1b", "ab" * 400),
     ],
 )
 @pytest.mark.parametrize("class_type", ["RegexMatch", "RegexExtract", "RegexReplace"])
 def test_a_pattern_that_would_take_for_ever_gives_a_value_that_nobody_knows(
     class_type: str, pattern: str, text: str
 ) -> None:
-    """A real server hangs there; we go on."""
-    begun = time.perf_counter()
+    """A real server hangs there, or runs out of memory; we go on."""
+    begun = time.process_time()
     assert Nodes().value(class_type, regex_pattern=pattern, string=text, replace="") is None
-    assert time.perf_counter() - begun < 1
+    assert time.process_time() - begun < 0.5
 
 
 @pytest.mark.parametrize(

@@ -42,8 +42,10 @@ def raising_as_python() -> Iterator[None]:
     try:
         yield
     except _BAD_VALUE as error:
-        kind = re.error if isinstance(error, re.error) else type(error)     # newer Pythons call it PatternError
+        kind = type(error)
         name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+        if isinstance(error, re.error):
+            name = "re.error"       # which Python 3.13 calls re.PatternError: what is shown must not depend on it
         raise NodeError(name, str(error)) from error
 
 
