@@ -49,7 +49,6 @@ ROOMS: dict[str, set[str]] = {
     "farm.client": {"farm.client_socket", "farm.refused"},
     "farm.sync_client": {"farm.refused"},
     "farm.conformance": {"farm.client_socket"},
-    "farm.demo": {"farm.client", "farm.workflows"},
     "farm.capture": {"farm.captured", "farm.refused", "farm.sync_client"},
     # ComfyUI's wire.
     "farm.comfy.about": {"farm.sim"},
@@ -174,7 +173,6 @@ OUTSIDE: dict[str, set[str]] = {
     "farm.client_socket": {"twisted", "wsproto"},
     "farm.client": {"treq", "twisted"},
     "farm.conformance": {"PIL", "msgspec", "rich", "treq", "twisted"},
-    "farm.demo": {"rich", "treq", "twisted"},
     "farm.comfy.site": {"twisted"},
     "farm.comfy": {"PIL", "klein", "multipart", "twisted", "werkzeug", "wsproto", "zope"},
     "farm.comfy.routes": {"twisted", "werkzeug"},
@@ -218,7 +216,6 @@ TELLS_THE_TIME = {      # the only modules that may ask the machine for the time
     "farm.child": "it waits for a process",
     "farm.client": "a client draws its own id",
     "farm.conformance.command": "ids for a real server must not repeat over runs",
-    "farm.demo.jobs": "a client draws its own ids",
     "farm.service": "a seed is drawn where the configuration has none",
     "farm.sync_client": "it waits without a reactor",
     "farm.tap": "the wall clock at the start",
@@ -403,7 +400,7 @@ def test_nobody_asks_for_the_reactor_while_being_imported() -> None:
             asking.append((source, each))
     assert said([(source, each) for source, each in asking if not each.late]) == []
     allowed = {"farm.child_main", "farm.client", "farm.conformance.in_reactor", "farm.pytest_plugin", "farm.tap"}
-    assert {source.name for source, _ in asking} <= allowed | {"farm.demo.__main__"}
+    assert {source.name for source, _ in asking} <= allowed
 
 
 def test_front_doors_open_without_klein() -> None:
@@ -487,4 +484,4 @@ def test_only_one_place_makes_sites_and_ports() -> None:
 def test_every_module_says_what_it_is_and_what_it_gives() -> None:
     """A docstring whose first line is for the reader, and ``__all__``."""
     silent = {name for name, source in sources().items() if not source.is_open}
-    assert silent <= {"farm.demo.__main__", "farm.pytest_plugin"}      # a command, and pytest's own way
+    assert silent <= {"farm.pytest_plugin"}     # pytest's own way

@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from farm.demo.find import choose_checkpoint, instance_name
-from farm.demo.jobs import Job, Saved, Target, failure, hear, pictures, plan, saved_path
-from farm.demo.show import counts, row
+from examples.demo.jobs import Job, Target, choose_checkpoint, failure, on_message, pictures, plan, saved_path
+from examples.demo.show import counts, row
 
 OUT = Path("out")
 STATIC = "../input/kernie_512x768.jpg"
@@ -17,11 +16,7 @@ def picture(filename: str, subfolder: str = "") -> dict[str, str]:
     return {"filename": filename, "subfolder": subfolder, "type": "output"}
 
 
-def saved(filename: str, sha256: str) -> Saved:
-    return Saved(filename, OUT / filename, sha256)
-
-
-def ended_job(number: int, target: str, *files: Saved, error: str | None = None) -> Job:
+def ended_job(number: int, target: str, *files: tuple[str, str], error: str | None = None) -> Job:
     job = Job(number=number, target=target, text="a barn", submitted_s=1.0, started_s=1.5, ended_s=3.75)
     job.saved, job.error = list(files), error
     return job
@@ -69,19 +64,11 @@ def test_messages_move_the_job_that_they_name() -> None:
     job = Job(number=1, target="alpha", text="a barn", submitted_s=1.0)
     jobs = {job.prompt_id: job}
     told = {"prompt_id": job.prompt_id}
-    assert hear(jobs, {"type": "execution_start", "data": told}, 2.0) is job
-    assert hear(jobs, {"type": "progress", "data": {**told, "value": 5, "max": 20}}, 3.0) is job
+    assert on_message(jobs, {"type": "execution_start", "data": told}, 2.0) is job
+    assert on_message(jobs, {"type": "progress", "data": {**told, "value": 5, "max": 20}}, 3.0) is job
     assert (job.step, job.steps, job.over) == (5, 20, False)
-    assert hear(jobs, {"type": "execution_success", "data": told}, 4.5) is job
-    assert (job.waited_s, job.ran_s, job.over) == (1.0, 2.5, True)
-
-
-def test_a_failure_is_heard_with_its_reason() -> None:
-    """Nobody has to wait for history to see what went wrong."""
-    job = Job(number=1, target="alpha", text="a barn", prompt_id="ours")
-    data = {"prompt_id": "ours", "exception_type": "torch.OutOfMemoryError", "exception_message": "Allocation\n"}
-    hear({"ours": job}, {"type": "execution_error", "data": data}, 2.0)
-    assert (job.ended_s, job.error) == (2.0, "torch.OutOfMemoryError: Allocation")
+    assert on_message(jobs, {"type": "execution_success", "data": told}, 4.5) is job
+    assert (job.started_s, job.ended_s, job.over) == (2.0, 4.5, True)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +83,7 @@ def test_a_failure_is_heard_with_its_reason() -> None:
 def test_other_messages_move_nothing(message: dict[str, Any] | bytes) -> None:
     """Previews, the queue's length and other people's jobs are let pass."""
     job = Job(number=1, target="alpha", text="a barn", prompt_id="ours")
-    assert hear({"ours": job}, message, 2.0) is None
+    assert on_message({"ours": job}, message, 2.0) is None
     assert job.started_s is None
 
 
@@ -130,7 +117,7 @@ def test_why_a_job_failed(messages: list[Any], why: str) -> None:
 
 def test_a_row_says_who_ran_what_and_how_long() -> None:
     """Waiting and running are told apart; a failed job shows why in place of its picture."""
-    assert row(ended_job(3, "beta", saved("a.png", "1"), saved("b.png", "2"))) == (
+    assert row(ended_job(3, "beta", ("a.png", "1"), ("b.png", "2"))) == (
         "3", "beta", "a barn", "0.50 s", "2.25 s", "a.png, b.png",
     )  # fmt: skip
     assert row(ended_job(4, "beta", error="interrupted"))[-1] == "interrupted"
@@ -140,10 +127,10 @@ def test_a_row_says_who_ran_what_and_how_long() -> None:
 def test_pictures_are_counted_by_instance_and_name_and_by_content() -> None:
     """Two instances may give one name to two pictures, and a static one gives one picture again and again."""
     jobs = [
-        ended_job(1, "alpha", saved(STATIC, "kernie")),
-        ended_job(2, "beta", saved("ComfyUI_00001_.png", "b1")),
-        ended_job(3, "gamma", saved("ComfyUI_00001_.png", "c1")),
-        ended_job(4, "alpha", saved(STATIC, "kernie")),
+        ended_job(1, "alpha", (STATIC, "kernie")),
+        ended_job(2, "beta", ("ComfyUI_00001_.png", "b1")),
+        ended_job(3, "gamma", ("ComfyUI_00001_.png", "c1")),
+        ended_job(4, "alpha", (STATIC, "kernie")),
         ended_job(5, "beta", error="interrupted"),
     ]
     assert counts(jobs) == [
@@ -151,12 +138,6 @@ def test_pictures_are_counted_by_instance_and_name_and_by_content() -> None:
         "4 pictures: 3 different by instance and name, 3 by SHA-256",
         f"alpha is static: 2 times {STATIC}",
     ]
-
-
-def test_a_server_without_a_name_goes_by_its_address() -> None:
-    """Any ComfyUI will do."""
-    assert instance_name({"x-comfyfarm-instance": "beta"}, "http://127.0.0.1:8189") == "beta"
-    assert instance_name({}, "http://127.0.0.1:8189") == "127.0.0.1:8189"
 
 
 @pytest.mark.parametrize(

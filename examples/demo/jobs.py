@@ -1,4 +1,4 @@
-"""Which jobs does the demonstration send, and what became of them?"""
+"""The jobs of the demonstration, and what servers say about them."""
 
 from __future__ import annotations
 
@@ -7,48 +7,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
-__all__ = ["Job", "Saved", "Target", "failure", "hear", "pictures", "plan", "saved_path"]
+__all__ = ["Job", "Target", "choose_checkpoint", "failure", "on_message", "pictures", "plan", "saved_path"]
 
 _SUBJECTS = ("a red barn", "a corn field", "an old tractor", "a wind wheel", "a scarecrow", "a row of server racks")
 _LIGHTS = ("at dawn", "in the rain", "under the first snow", "by moonlight")
 _TEXTS = [f"{subject} {light}" for light, subject in product(_LIGHTS, _SUBJECTS)]
+_CHECKPOINT = "v1-5-pruned-emaonly-fp16.safetensors"
 
 
-@dataclass(frozen=True)
-class Target:
-    """One server that jobs go to.
-
-    :ivar name: an instance's name, or ``host:port`` of a server that does not say one.
-    :ivar checkpoint: a checkpoint that it offers.
-    """
+class Target(NamedTuple):
+    """A server that jobs go to; ``checkpoint`` is one that it offers."""
 
     name: str
     url: str
     checkpoint: str
 
 
-@dataclass(frozen=True)
-class Saved:
-    """One picture that was fetched.
-
-    :ivar filename: as history names it.
-    """
-
-    filename: str
-    path: Path
-    sha256: str
-
-
 @dataclass(eq=False)
 class Job:
-    """One job of the demonstration, from plan to pictures.
+    """One job, from plan to pictures.
 
-    :ivar submitted_s: when the server took it; this and the other times are ``None`` until it has happened.
+    :ivar submitted_s: when it was sent; this and the other times are ``None`` until it has happened.
     :ivar step: the sampler's progress, of ``steps``.
     :ivar error: why there is no picture; ``None`` as long as all is well.
+    :ivar saved: the pictures that were fetched: each one's name in history, and its SHA-256.
     """
 
     number: int
@@ -62,43 +47,33 @@ class Job:
     step: float = 0
     steps: float = 1
     error: str | None = None
-    saved: list[Saved] = field(default_factory=list)
+    saved: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def seed(self) -> int:
-        """What makes this picture differ from the others."""
+        """A different one for each job, so that the pictures differ."""
         return 1000 + self.number
 
     @property
     def over(self) -> bool:
-        """Whether nothing more is to be heard of it."""
+        """Whether the server is done with it."""
         return self.ended_s is not None or self.error is not None
-
-    @property
-    def waited_s(self) -> float | None:
-        """How long it stood in the queue; ``None`` where nobody told us that it started."""
-        return None if self.submitted_s is None or self.started_s is None else self.started_s - self.submitted_s
-
-    @property
-    def ran_s(self) -> float | None:
-        """How long it ran."""
-        return None if self.started_s is None or self.ended_s is None else self.ended_s - self.started_s
 
 
 def plan(targets: Sequence[Target], count: int) -> list[Job]:
-    """``count`` jobs, round-robin over the targets, each with its own seed and text."""
+    """Give ``count`` jobs, round-robin over the targets, each with its own seed and text."""
     return [
-        Job(number=number, target=targets[(number - 1) % len(targets)].name, text=_TEXTS[(number - 1) % len(_TEXTS)])
+        Job(number, targets[(number - 1) % len(targets)].name, _TEXTS[(number - 1) % len(_TEXTS)])
         for number in range(1, count + 1)
     ]
 
 
-def hear(jobs: Mapping[str, Job], message: dict[str, Any] | bytes, now_s: float) -> Job | None:
-    """Note what a websocket message says about one of the jobs (by prompt id), and tell which.
+def on_message(jobs: Mapping[str, Job], message: dict[str, Any] | bytes, now_s: float) -> Job | None:
+    """Note what a websocket message says about one of the jobs (by prompt id), and return that job.
 
-    ``None`` where it is about none of them, or says nothing that we show.
+    ``None`` if it is about none of them, or says nothing that is shown.
     """
-    if isinstance(message, bytes):
+    if isinstance(message, bytes):      # a preview
         return None
     data = message["data"]
     job = jobs.get(data.get("prompt_id", ""))
@@ -110,7 +85,7 @@ def hear(jobs: Mapping[str, Job], message: dict[str, Any] | bytes, now_s: float)
         case "progress":
             job.step, job.steps = data["value"], data["max"]
         case "execution_success" | "execution_error" | "execution_interrupted":
-            job.ended_s, job.error = now_s, _why(message["type"], data)
+            job.ended_s = now_s     # history says how
         case _:
             return None
     return job
@@ -123,30 +98,34 @@ def pictures(entry: Mapping[str, Any]) -> list[dict[str, str]]:
 
 
 def failure(entry: Mapping[str, Any]) -> str | None:
-    """Why a job failed, as its history entry says; ``None`` for one that did not."""
+    """Why a job failed, as its history entry says; ``None`` if it did not."""
     if entry["status"]["status_str"] == "success":
         return None
-    reasons = (_why(kind, data) for kind, data in entry["status"]["messages"])
-    return next((reason for reason in reasons if reason), "failed")
+    for kind, data in entry["status"]["messages"]:
+        if kind == "execution_error":
+            return f"{data['exception_type']}: {data['exception_message'].strip()}"
+        if kind == "execution_interrupted":
+            return "interrupted"
+    return "failed"
 
 
-def _why(kind: str, data: Mapping[str, Any]) -> str | None:
-    """What a message says about a failure, on the websocket and in history alike."""
-    if kind == "execution_error":
-        return f"{data['exception_type']}: {data['exception_message'].strip()}"
-    return "interrupted" if kind == "execution_interrupted" else None
+def choose_checkpoint(object_info: Mapping[str, Any]) -> str:
+    """The usual checkpoint if the server has it, else its first."""
+    kind, *options = object_info["CheckpointLoaderSimple"]["input"]["required"]["ckpt_name"]
+    offered = kind if isinstance(kind, list) else options[0]["options"]
+    return _CHECKPOINT if _CHECKPOINT in offered or not offered else str(offered[0])
 
 
 def saved_path(output: Path, target: str, picture: Mapping[str, str]) -> Path:
     """Where a picture is kept: in the folder of its instance, whatever the server calls it.
 
-    A static instance names ``../input/kernie_512x768.jpg``, and a server that we do not know may name anything.
+    A static instance names ``../input/kernie_512x768.jpg``, and an unknown server may name anything.
     """
     folder, name = (_parts(text) or ["unnamed"] for text in (target, picture["filename"]))
     return output.joinpath("_".join(folder), *_parts(picture.get("subfolder", "")), name[-1])
 
 
 def _parts(name: str) -> list[str]:
-    """The parts of a path that may be used here: none that leads upwards, to a root or to a drive."""
+    """The parts of a path that are safe here: none leads upwards, to a root or to a drive."""
     parts = [re.sub(r"[^\w .()\[\]+-]", "_", part) for part in name.replace("\\", "/").split("/")]
     return [part for part in parts if part.strip(". ")]
