@@ -79,8 +79,12 @@ ROOMS: dict[str, set[str]] = {
     "farm.control.bodies": {"farm.sim"},
     "farm.control.fault_bodies": {"farm.control.bodies", "farm.sim"},
     "farm.control.truth_bodies": {"farm.control.bodies", "farm.sim"},
+    "farm.control.endpoints": {
+        *("farm.control.bodies", "farm.control.fault_bodies", "farm.control.truth_bodies", "farm.ledger"),
+    },
     "farm.control": {
         *("farm.changes", "farm.comfy", "farm.comfy.site", "farm.control.bodies", "farm.control.fault_bodies"),
+        "farm.control.endpoints",
         *("farm.control.truth_bodies", "farm.decoding", "farm.equipment", "farm.fault_tables", "farm.ledger"),
         *("farm.ports", "farm.report", "farm.sim", "farm.timekeeper"),
     },
@@ -180,6 +184,7 @@ OUTSIDE: dict[str, set[str]] = {
     "farm.epoch": {"klein", "twisted"},
     "farm.backend": {"twisted"},
     "farm.control.bodies": {"msgspec"},
+    "farm.control.endpoints": {"msgspec"},
     "farm.control.fault_bodies": {"msgspec"},
     "farm.control.truth_bodies": {"msgspec"},
     "farm.stamps": {"PIL"},

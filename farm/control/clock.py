@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from farm.control.bodies import ClockBody, ClockState, Problem
+from farm.control import endpoints
+from farm.control.bodies import ClockBody, ClockState
 from farm.control.routing import Rejected, route
 from farm.timekeeper import WrongClock
 
@@ -17,7 +18,7 @@ _DAY_MS = 24 * 60 * 60 * 1000
 _QUIET_MS = 5
 
 
-@route("GET", "/api/clock", answer=ClockState)
+@route(endpoints.GET_CLOCK)
 def get_clock(farm: Farm) -> ClockState:
     """Say how time passes, and what moment it is."""
     farm.catch_up()
@@ -35,7 +36,7 @@ def get_clock(farm: Farm) -> ClockState:
     )
 
 
-@route("POST", "/api/clock", body=ClockBody, answer=ClockState, others=((409, Problem),))
+@route(endpoints.CHANGE_CLOCK)
 async def post_clock(farm: Farm, body: ClockBody) -> ClockState:
     """Move a virtual clock, or change how a real one passes.
 

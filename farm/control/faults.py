@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from farm.control.bodies import Done
+from farm.control import endpoints
 from farm.control.fault_bodies import FaultList, FaultState
 from farm.control.routing import Rejected, route
 from farm.decoding import ConfigError
@@ -61,14 +61,14 @@ def _listed(farm: Farm) -> list[Armed]:
     return [armed for armed in farm.board.armed.values() if not armed.is_private]
 
 
-@route("GET", "/api/faults", answer=FaultList)
+@route(endpoints.LIST_FAULTS)
 def get_faults(farm: Farm) -> FaultList:
     """Say which faults there are and were, how often each has struck, and which never did."""
     states = tuple(fault_state(armed) for armed in _listed(farm))
     return FaultList(faults=states, never_fired=tuple(each.id for each in states if not any(each.fired.values())))
 
 
-@route("POST", "/api/faults", body=dict, described_as=lambda: dict[str, Any], answer=FaultList)
+@route(endpoints.ARM_FAULTS)
 def post_faults(farm: Farm, body: Any) -> FaultList:
     """Arm a fault, written as a ``[[fault]]`` of the configuration, or several: ``{"faults": [...]}``.
 
@@ -85,20 +85,20 @@ def post_faults(farm: Farm, body: Any) -> FaultList:
     return FaultList(faults=states, never_fired=tuple(each.id for each in states))
 
 
-@route("DELETE", "/api/faults", answer=Done)
+@route(endpoints.REMOVE_FAULTS)
 async def delete_faults(farm: Farm) -> None:
     """Take every fault off: what they hold goes on, and the instances that they keep down come up."""
     farm.nemesis.remove_all()
     await _settled(farm)
 
 
-@route("GET", "/api/faults/{fault_id}", answer=FaultState)
+@route(endpoints.GET_FAULT)
 def get_fault(farm: Farm, fault_id: str) -> FaultState:
     """Say what has become of one fault."""
     return fault_state(_find(farm, fault_id))
 
 
-@route("DELETE", "/api/faults/{fault_id}", answer=FaultState)
+@route(endpoints.REMOVE_FAULT)
 async def delete_fault(farm: Farm, fault_id: str) -> FaultState:
     """Take one fault off: what it holds goes on, and the instance that it keeps down comes up."""
     armed = _find(farm, fault_id)
@@ -114,7 +114,7 @@ def _find(farm: Farm, fault_id: str) -> Armed:
         raise Rejected(404, str(why)) from why
 
 
-@route("POST", "/api/heal", answer=Done)
+@route(endpoints.HEAL)
 async def post_heal(farm: Farm) -> None:
     """Take all faults off, open all gates, and have every instance up and at work."""
     farm.nemesis.heal()

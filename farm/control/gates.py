@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from farm.control import endpoints
 from farm.control.fault_bodies import GateList, GateState, Held, ReleaseBody
 from farm.control.faults import arm, fault_state
 from farm.control.routing import Rejected, route
@@ -47,13 +48,13 @@ def _find(farm: Farm, gate_id: str) -> Armed:
     return gates[gate_id]
 
 
-@route("GET", "/api/gates", answer=GateList)
+@route(endpoints.LIST_GATES)
 def get_gates(farm: Farm) -> GateList:
     """Say which gates there are, and what waits at each."""
     return GateList(gates=tuple(_gate_state(armed) for armed in _gates(farm).values()))
 
 
-@route("POST", "/api/gates", body=dict, described_as=lambda: dict[str, Any], answer=GateState)
+@route(endpoints.CLOSE_GATE)
 def post_gate(farm: Farm, body: Any) -> GateState:
     """Close a gate: written as a ``[[fault]]`` of the configuration, without ``do``."""
     if isinstance(body, dict):
@@ -64,13 +65,13 @@ def post_gate(farm: Farm, body: Any) -> GateState:
     return _gate_state(armed)
 
 
-@route("GET", "/api/gates/{gate_id}", answer=GateState)
+@route(endpoints.GET_GATE)
 def get_gate(farm: Farm, gate_id: str) -> GateState:
     """Say what waits at one gate."""
     return _gate_state(_find(farm, gate_id))
 
 
-@route("POST", "/api/gates/{gate_id}/release", body=ReleaseBody, answer=GateState)
+@route(endpoints.RELEASE_GATE)
 def release(farm: Farm, gate_id: str, body: ReleaseBody) -> GateState:
     """Let go what has waited longest, or all that waits now; who comes later is held again."""
     armed = _find(farm, gate_id)
@@ -78,7 +79,7 @@ def release(farm: Farm, gate_id: str, body: ReleaseBody) -> GateState:
     return _gate_state(armed)
 
 
-@route("DELETE", "/api/gates/{gate_id}", answer=GateState)
+@route(endpoints.OPEN_GATE)
 def delete_gate(farm: Farm, gate_id: str) -> GateState:
     """Open a gate for good."""
     armed = _find(farm, gate_id)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from farm.changes import as_written, changed, live_type
-from farm.control.bodies import Done, InstanceDetail, InstanceState, ResetBody
+from farm.control import endpoints
+from farm.control.bodies import InstanceDetail, InstanceState, ResetBody
 from farm.control.fault_bodies import CrashBody
 from farm.control.routing import Rejected, route
 from farm.decoding import ConfigError
@@ -58,19 +59,19 @@ def _detail_of(farm: Farm, name: str) -> InstanceDetail:
     return InstanceDetail(**facts, settings=as_written(config), live=live_type().__struct_fields__)
 
 
-@route("GET", "/api/instances", answer=dict[str, InstanceState])
+@route(endpoints.LIST_INSTANCES)
 def get_instances(farm: Farm) -> dict[str, InstanceState]:
     """Say how every instance goes, by name."""
     return {name: state_of(farm, name) for name in farm.backends}
 
 
-@route("GET", "/api/instances/{name}", answer=InstanceDetail)
+@route(endpoints.GET_INSTANCE)
 def get_instance(farm: Farm, name: str) -> InstanceDetail:
     """Say how one instance goes, with its settings."""
     return _detail_of(farm, name)
 
 
-@route("PATCH", "/api/instances/{name}", body=dict, described_as=live_type, answer=InstanceDetail)
+@route(endpoints.CHANGE_INSTANCE, described_as=live_type)
 def patch_instance(farm: Farm, name: str, body: Any) -> InstanceDetail:
     """Change settings while the instance runs; its running job hears of them at its next step.
 
@@ -87,7 +88,7 @@ def patch_instance(farm: Farm, name: str, body: Any) -> InstanceDetail:
     return _detail_of(farm, name)
 
 
-@route("POST", "/api/instances/{name}/stop", answer=InstanceState)
+@route(endpoints.STOP_INSTANCE)
 async def stop_instance(farm: Farm, name: str) -> InstanceState:
     """Close its port and hang up; queue, history, cache and uploads are gone.  The port's number stays its own."""
     backend = backend_of(farm, name)
@@ -96,7 +97,7 @@ async def stop_instance(farm: Farm, name: str) -> InstanceState:
     return state_of(farm, name)
 
 
-@route("POST", "/api/instances/{name}/start", answer=InstanceState)
+@route(endpoints.START_INSTANCE)
 async def start_instance(farm: Farm, name: str) -> InstanceState:
     """Listen again, as a new process would: a new epoch."""
     backend = backend_of(farm, name)
@@ -107,7 +108,7 @@ async def start_instance(farm: Farm, name: str) -> InstanceState:
     return state_of(farm, name)
 
 
-@route("POST", "/api/instances/{name}/restart", answer=InstanceState)
+@route(endpoints.RESTART_INSTANCE)
 async def restart_instance(farm: Farm, name: str) -> InstanceState:
     """Stop it, if it runs, and start it: a new epoch."""
     backend = backend_of(farm, name)
@@ -118,7 +119,7 @@ async def restart_instance(farm: Farm, name: str) -> InstanceState:
     return state_of(farm, name)
 
 
-@route("POST", "/api/instances/{name}/crash", body=CrashBody, answer=InstanceState)
+@route(endpoints.CRASH_INSTANCE)
 async def crash_instance(farm: Farm, name: str, body: CrashBody) -> InstanceState:
     """Let its process die: connections are reset, the port is closed, and what is not kept is lost.
 
@@ -130,21 +131,21 @@ async def crash_instance(farm: Farm, name: str, body: CrashBody) -> InstanceStat
     return state_of(farm, name)
 
 
-@route("POST", "/api/instances/{name}/pause", answer=InstanceState)
+@route(endpoints.PAUSE_INSTANCE)
 def pause_instance(farm: Farm, name: str) -> InstanceState:
     """Let its worker take no further step; clients are answered as before."""
     _running(name, backend_of(farm, name)).pause()
     return state_of(farm, name)
 
 
-@route("POST", "/api/instances/{name}/resume", answer=InstanceState)
+@route(endpoints.RESUME_INSTANCE)
 def resume_instance(farm: Farm, name: str) -> InstanceState:
     """Let its worker go on: the running step takes as long as it still had to."""
     _running(name, backend_of(farm, name)).resume()
     return state_of(farm, name)
 
 
-@route("POST", "/api/instances/{name}/reset", body=ResetBody, answer=Done)
+@route(endpoints.RESET_INSTANCE)
 def reset_instance(farm: Farm, name: str, body: ResetBody) -> None:
     """Make one instance forget queue, running job, history, cache and uploads, and go on where it was paused."""
     backend_of(farm, name).reset(files=body.files)

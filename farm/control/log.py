@@ -13,7 +13,9 @@ from twisted.web.websocket import WebSocketResource, WebSocketTransport
 
 from farm.comfy.message_limit import limit_messages
 from farm.comfy.wire import Line, frame
+from farm.control import endpoints
 from farm.control.bodies import LogFilter, LogQuery
+from farm.control.endpoints import LINES
 from farm.control.routing import Raw, Rejected, route
 from farm.ledger.filters import EventFilter, all_kinds
 from farm.ledger.lines import as_line
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 __all__: list[str] = []
 
 
-@route("GET", "/api/log", query=LogQuery, answer="application/x-ndjson")
+@route(endpoints.GET_LOG)
 def get_log(farm: Farm, query: LogQuery) -> Raw:
     """Give the events of the log, one line of JSON each, oldest first.
 
@@ -34,10 +36,10 @@ def get_log(farm: Farm, query: LogQuery) -> Raw:
     """
     wanted = _filter(farm, query)
     found = islice((event for event in farm.log.events if wanted.takes(event)), query.limit)
-    return Raw(b"".join(as_line(event) + b"\n" for event in found), "application/x-ndjson")
+    return Raw(b"".join(as_line(event) + b"\n" for event in found), LINES)
 
 
-@route("GET", "/api/log/stream", query=LogFilter, answer="text/plain")
+@route(endpoints.STREAM_LOG)
 def get_stream(farm: Farm, query: LogFilter) -> WebSocketResource:
     """Open a websocket that says each event as it happens, one message of JSON each.
 

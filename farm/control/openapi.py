@@ -1,4 +1,4 @@
-"""What the control server can be asked, as OpenAPI says it: made of the table of routes and the Structs."""
+"""What the control server can be asked, as OpenAPI says it: made of the table of endpoints and the Structs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from farm.control import endpoints
 from farm.control.bodies import Problem
+from farm.control.endpoints import JSON, Endpoint
 from farm.control.routing import ROUTES, Raw, Route, route
 from farm.sim.models import Model
 from farm.sim.spans import Span
@@ -30,10 +32,10 @@ _WRITTEN: dict[type[Any], dict[str, Any]] = {
 }
 
 
-@route("GET", "/openapi.json", answer=dict[str, Any])
+@route(endpoints.GET_OPENAPI)
 def get_openapi(_farm: Farm) -> Raw:
     """Describe all this."""
-    return Raw(_document(), "application/json")
+    return Raw(_document(), JSON)
 
 
 @cache
@@ -45,7 +47,7 @@ def _document() -> bytes:
     schema_of = dict(zip(map(repr, types), schemas, strict=True))
     paths: dict[str, Any] = {}
     for each in ROUTES:
-        paths.setdefault(each.path, {})[each.method.lower()] = _operation(each, schema_of)
+        paths.setdefault(each.endpoint.path, {})[each.endpoint.method.lower()] = _operation(each, schema_of)
     info = {"title": "comfyfarm", "version": "1", "description": "A farm of mock ComfyUI servers: its own API."}
     whole = {"openapi": "3.1.0", "info": info, "paths": paths, "components": {"schemas": components}}
     return msgspec.json.encode(whole)
@@ -58,14 +60,18 @@ def _written(kind: type[Any]) -> dict[str, Any]:
 
 
 def _body_of(each: Route) -> Any:
-    return each.described_as() if each.described_as is not None else each.body
+    return each.described_as() if each.described_as is not None else each.endpoint.body
 
 
 def _types(each: Route) -> Iterator[Any]:
-    yield from (kind for kind in (_body_of(each), each.answer) if kind is not None and not isinstance(kind, str))
-    yield from (kind for _, kind in each.others)
-    if each.query is not None:
-        yield from (field.type for field in msgspec.structs.fields(each.query))
+    endpoint = each.endpoint
+    if (body := _body_of(each)) is not None:
+        yield body
+    if endpoint.is_json:
+        yield endpoint.answer
+    yield from (kind for _, kind in endpoint.others)
+    if endpoint.query is not None:
+        yield from (field.type for field in msgspec.structs.fields(endpoint.query))
 
 
 def _operation(each: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
@@ -73,29 +79,28 @@ def _operation(each: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": each.handle.__name__,
         "summary": summary,
-        "parameters": list(_parameters(each, schema_of)),
-        "responses": dict(_responses(each, schema_of)),
+        "parameters": list(_parameters(each.endpoint, schema_of)),
+        "responses": dict(_responses(each.endpoint, schema_of)),
     }
     if more.strip():
         operation["description"] = " ".join(more.split())
     if (body := _body_of(each)) is not None:
-        operation["requestBody"] = {"content": {"application/json": {"schema": schema_of[repr(body)]}}}
+        operation["requestBody"] = {"content": {JSON: {"schema": schema_of[repr(body)]}}}
     return operation
 
 
-def _parameters(each: Route, schema_of: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for name in re.findall(r"\{(\w+)\}", each.path):
+def _parameters(endpoint: Endpoint[Any], schema_of: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for name in re.findall(r"\{(\w+)\}", endpoint.path):
         yield {"name": name, "in": "path", "required": True, "schema": _TEXT}
-    for field in msgspec.structs.fields(each.query) if each.query is not None else ():
+    for field in msgspec.structs.fields(endpoint.query) if endpoint.query is not None else ():
         yield {"name": field.name, "in": "query", "required": False, "schema": schema_of[repr(field.type)]}
 
 
-def _responses(each: Route, schema_of: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    texts = (each.answer, *each.also) if isinstance(each.answer, str) else each.also
-    contents = {} if isinstance(each.answer, str) else {"application/json": {"schema": schema_of[repr(each.answer)]}}
-    yield "200", {"description": "OK", "content": contents | {kind: {"schema": _TEXT} for kind in texts}}
-    for status, kind in each.others:
-        content = {"application/json": {"schema": schema_of[repr(kind)]}}
+def _responses(endpoint: Endpoint[Any], schema_of: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    content = {endpoint.media_type: {"schema": schema_of[repr(endpoint.answer)] if endpoint.is_json else _TEXT}}
+    yield "200", {"description": "OK", "content": content | {kind: {"schema": _TEXT} for kind in endpoint.also}}
+    for status, kind in endpoint.others:
+        content = {JSON: {"schema": schema_of[repr(kind)]}}
         yield str(status), {"description": str(kind.__doc__).partition("\n")[0], "content": content}
-    problem = {"application/json": {"schema": schema_of[repr(Problem)]}}
+    problem = {JSON: {"schema": schema_of[repr(Problem)]}}
     yield "default", {"description": "No: nothing has changed.", "content": problem}

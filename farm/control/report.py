@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from farm.control import endpoints
+from farm.control.endpoints import HTML, JSON, SVG, TEXT
 from farm.control.routing import Raw, route
 from farm.control.truth_bodies import TimelineFormat, TimelineQuery
 from farm.ledger.lines import as_json
@@ -14,7 +16,7 @@ from farm.ledger.timeline.drawing import draw
 from farm.ledger.timeline.lanes import Timeline
 from farm.ledger.timeline.text import as_text
 from farm.ledger.timeline.trace import as_trace
-from farm.ledger.timeline.values import RunTimeline, as_values
+from farm.ledger.timeline.values import as_values
 from farm.report.page import Run, page
 
 if TYPE_CHECKING:
@@ -22,16 +24,15 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
-_SVG, _TEXT, _HTML = "image/svg+xml", "text/plain; charset=utf-8", "text/html; charset=utf-8"
 _WRITTEN: dict[TimelineFormat, Callable[[Timeline], Raw]] = {
-    "json": lambda timeline: Raw(as_json(as_values(timeline)), "application/json"),
-    "svg": lambda timeline: Raw(draw(timeline).encode(), _SVG),
-    "trace": lambda timeline: Raw(msgspec.json.encode(as_trace(timeline)), "application/json"),
-    "text": lambda timeline: Raw(as_text(timeline).encode(), _TEXT),
+    "json": lambda timeline: Raw(as_json(as_values(timeline)), JSON),
+    "svg": lambda timeline: Raw(draw(timeline).encode(), SVG),
+    "trace": lambda timeline: Raw(msgspec.json.encode(as_trace(timeline)), JSON),
+    "text": lambda timeline: Raw(as_text(timeline).encode(), TEXT),
 }
 
 
-@route("GET", "/api/timeline", query=TimelineQuery, answer=RunTimeline, also=(_SVG, _TEXT))
+@route(endpoints.GET_TIMELINE)
 def get_timeline(farm: Farm, query: TimelineQuery) -> Raw:
     """Tell what each instance did when: its jobs, its outages, and what befell it.
 
@@ -41,7 +42,7 @@ def get_timeline(farm: Farm, query: TimelineQuery) -> Raw:
     return _WRITTEN[query.format](farm.truth.whole().timeline())
 
 
-@route("GET", "/api/report", answer=_HTML)
+@route(endpoints.GET_REPORT)
 def get_report(farm: Farm) -> Raw:
     """Give the verdict, the timeline, the placement and the faults as one page, which needs nothing from elsewhere."""
-    return Raw(page(Run.of(farm.truth.whole())).encode(), _HTML)
+    return Raw(page(Run.of(farm.truth.whole())).encode(), HTML)

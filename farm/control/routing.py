@@ -1,8 +1,8 @@
-"""One table of all that the control server can be asked: route, body, answer and text stand in one place.
+"""Decode a request as its endpoint says, call the handler, encode what it returns.
 
-A function that answers is registered with :func:`route`; its docstring is what ``/openapi.json`` says of it.  It is
-called with the farm, the names in its path, and ``body`` or ``query`` where it declares one, and gives what
-is answered: a Struct, ``None`` for "ok", a :class:`Raw`, a :class:`WithStatus` or a resource of Twisted's.
+A handler is registered for an endpoint with :func:`route`; its docstring is what ``/openapi.json`` says of it.  It is
+called with the farm, the names in the path, and with ``body`` or ``query`` if the endpoint has one.  It returns a
+Struct, ``None`` for "ok", a :class:`Raw`, a :class:`WithStatus` or a resource of Twisted's.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
 
 from farm.control.bodies import Done
+from farm.control.endpoints import JSON, Endpoint, Table
 from farm.decoding import ConfigError, decode_alone, decode_text
 
 if TYPE_CHECKING:
@@ -56,23 +57,13 @@ class WithStatus:
 
 @dataclass(frozen=True)
 class Route:
-    """One thing that can be asked.
+    """An endpoint and its handler.
 
-    :ivar path: with names in braces.
-    :ivar answer: the type of its JSON, or a media type.
-    :ivar also: media types that the same answer may come in, where it is asked for so.
-    :ivar others: answers under other statuses.
-    :ivar described_as: what ``/openapi.json`` shows as its body, where that is not what we decode.
+    :ivar described_as: returns the type that ``/openapi.json`` shows for the body, if that is not what we decode.
     """
 
-    method: str
-    path: str
+    endpoint: Endpoint[Any]
     handle: Callable[..., Any]
-    answer: Any
-    body: Any = None
-    query: type[msgspec.Struct] | None = None
-    also: tuple[str, ...] = ()
-    others: tuple[tuple[int, Any], ...] = ()
     described_as: Callable[[], Any] | None = None
 
     async def serve(self, farm: Farm, request: IRequest, names: dict[str, str]) -> bytes | IResource:
@@ -81,10 +72,10 @@ class Route:
         :raises Rejected: where the answer is no.
         """
         asked: dict[str, Any] = dict(names)
-        if self.body is not None:
-            asked["body"] = _read_body(request, self.body)
-        if self.query is not None:
-            asked["query"] = _read_query(request, self.query)
+        if self.endpoint.body is not None:
+            asked["body"] = _read_body(request, self.endpoint.body)
+        if self.endpoint.query is not None:
+            asked["query"] = _read_query(request, self.endpoint.query)
         given = self.handle(farm, **asked)
         if inspect.isawaitable(given):
             given = await given
@@ -95,11 +86,11 @@ class Route:
 ROUTES: list[Route] = []
 
 
-def route(method: str, path: str, **facts: Any) -> Callable[[F], F]:
-    """Register a function; ``facts`` are those of a :class:`Route`."""
+def route(endpoint: Endpoint[Any], described_as: Callable[[], Any] | None = None) -> Callable[[F], F]:
+    """Register a function as the handler of an endpoint."""
 
     def register(handle: F) -> F:
-        ROUTES.append(Route(method, path, handle, **facts))
+        ROUTES.append(Route(endpoint, handle, described_as))
         return handle
 
     return register
@@ -112,7 +103,7 @@ def _read_body(request: IRequest, kind: Any) -> Any:
         raw = msgspec.json.decode(request.content.read() or b"{}")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as why:
         raise Rejected(400, f"the body is no JSON: {why}") from why
-    if kind is dict:
+    if kind == Table:
         return raw
     try:
         return decode_alone(raw, kind)
@@ -147,7 +138,7 @@ def _send(request: IRequest, given: Any) -> bytes | IResource:
 
 def answer(request: IRequest, body: object, status: int = 200) -> bytes:
     """Answer in JSON."""
-    return _write(request, msgspec.json.encode(body), "application/json", status)
+    return _write(request, msgspec.json.encode(body), JSON, status)
 
 
 def _write(request: IRequest, content: bytes, media_type: str, status: int) -> bytes:

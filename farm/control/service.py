@@ -75,8 +75,8 @@ def _served(route: Route) -> Callable[..., Any]:
 
 
 for _each in ROUTES:
-    _path = _each.path.replace("{", "<").replace("}", ">")
-    ControlApi.app.route(_path, methods=[_each.method], endpoint=f"{_each.method} {_path}")(_served(_each))
+    _method, _path = _each.endpoint.method, _each.endpoint.path.replace("{", "<").replace("}", ">")
+    ControlApi.app.route(_path, methods=[_method], endpoint=f"{_method} {_path}")(_served(_each))
 
 
 @dataclass(eq=False)

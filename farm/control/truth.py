@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from farm.control import endpoints
 from farm.control.bodies import InstanceState
+from farm.control.endpoints import JSON
 from farm.control.instances import backend_of, state_of
 from farm.control.routing import Raw, Rejected, route
 from farm.control.truth_bodies import DeliveredBody, DeliveredState, DrainBody, JournalQuery, JournalState
 from farm.ledger.findings import Bounds
 from farm.ledger.journal import by_route, by_type
 from farm.ledger.lines import as_json
-from farm.ledger.placement.placed import Placement, Terms
-from farm.ledger.verdict import Verdict
+from farm.ledger.placement.placed import Terms
 from farm.sim.events import Event
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ E = TypeVar("E", bound=Event)
 _OF_REQUESTS = ("route", "method", "status", "job")
 
 
-@route("GET", "/api/verdict", query=Bounds, answer=Verdict)
+@route(endpoints.GET_VERDICT)
 def get_verdict(farm: Farm, query: Bounds) -> Raw:
     """Judge the system under test by all that has happened until now.
 
@@ -37,7 +38,7 @@ def get_verdict(farm: Farm, query: Bounds) -> Raw:
     return _json(farm.truth.verdict(query))
 
 
-@route("GET", "/api/placement", query=Terms, answer=Placement)
+@route(endpoints.GET_PLACEMENT)
 def get_placement(farm: Farm, query: Terms) -> Raw:
     """Measure how well the work was placed until now.
 
@@ -47,10 +48,10 @@ def get_placement(farm: Farm, query: Terms) -> Raw:
 
 
 def _json(told: msgspec.Struct) -> Raw:
-    return Raw(as_json(told), "application/json")
+    return Raw(as_json(told), JSON)
 
 
-@route("POST", "/api/delivered", body=DeliveredBody, answer=DeliveredState)
+@route(endpoints.TELL_DELIVERED)
 def post_delivered(farm: Farm, body: DeliveredBody) -> Raw:
     """Say that a result was handed to its user; the verdict then knows what was delivered, and whose it was."""
     facts: dict[str, Any] = {key: getattr(body, key) for key in ("prompt_id", "instance", "file", "picture")}
@@ -61,7 +62,7 @@ def post_delivered(farm: Farm, body: DeliveredBody) -> Raw:
     return _json(DeliveredState(seq=farm.log.seq, job=body.job, stamp=stamp))
 
 
-@route("POST", "/api/instances/{name}/drain", body=DrainBody, answer=InstanceState)
+@route(endpoints.DRAIN_INSTANCE)
 def drain_instance(farm: Farm, name: str, body: DrainBody) -> InstanceState:
     """Write down that the system under test shall send it no new work from now on, or some again.
 
@@ -72,7 +73,7 @@ def drain_instance(farm: Farm, name: str, body: DrainBody) -> InstanceState:
     return state_of(farm, name)
 
 
-@route("GET", "/api/journal", query=JournalQuery, answer=JournalState)
+@route(endpoints.GET_JOURNAL)
 def get_journal(farm: Farm, query: JournalQuery) -> Raw:
     """Give the requests that came and the frames that were sent, and how many of each, oldest first.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
+from farm.control import endpoints
 from farm.control.bodies import WaitBody, WaitState, WaitTimedOut
 from farm.control.instances import backend_of
 from farm.control.routing import Rejected, WithStatus, route
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__: list[str] = []
 
 
-@route("POST", "/api/wait", body=WaitBody, answer=WaitState, others=((504, WaitTimedOut),))
+@route(endpoints.WAIT)
 async def post_wait(farm: Farm, body: WaitBody) -> WaitState | WithStatus:
     """Answer as soon as the farm is idle, so many jobs run or have ended, or an event has happened.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from farm.control.bodies import Done, FarmState, ResetBody
+from farm.control import endpoints
+from farm.control.bodies import FarmState, ResetBody
 from farm.control.instances import state_of
 from farm.control.routing import route
 
@@ -14,12 +15,12 @@ if TYPE_CHECKING:
 __all__: list[str] = []
 
 
-@route("GET", "/healthz", answer=Done)
+@route(endpoints.GET_HEALTH)
 def healthz(_farm: Farm) -> None:
     """Say that the farm serves."""
 
 
-@route("GET", "/api/farm", answer=FarmState)
+@route(endpoints.GET_FARM)
 def get_farm(farm: Farm) -> FarmState:
     """Say where everything is and how it goes."""
     settings = farm.config.farm
@@ -33,7 +34,7 @@ def get_farm(farm: Farm) -> FarmState:
     )
 
 
-@route("POST", "/api/reset", body=ResetBody, answer=Done)
+@route(endpoints.RESET)
 def reset(farm: Farm, body: ResetBody) -> None:
     """Make all instances forget queue, running job, history, cache and uploads, and go on where they were paused.
 
