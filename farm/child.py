@@ -26,6 +26,7 @@ from types import MappingProxyType
 from typing import Any, Literal, Self
 
 from farm.child_config import ConfigSource, config_file
+from farm.control_client import SyncFarmControl
 from farm.evidence.assertions import BREATH_S, Assertions, Move, Within, held
 from farm.evidence.claims import Claim
 from farm.evidence.remote import RemoteEvidence
@@ -34,7 +35,6 @@ from farm.ledger.placement.placed import Placement
 from farm.ledger.verdict import Verdict
 from farm.remote_faults import RemoteFault, RemoteGate
 from farm.sim.stamp import Stamp
-from farm.sync_control import SyncFarmControl
 
 __all__ = ["ConfigSource", "FarmDied", "RunningFarm", "ServedInstance", "run_farm", "start_mock_server"]
 

@@ -1,240 +1,96 @@
-"""What can be asked of a farm, as values: the same for clients that wait and for those that await."""
+"""One request to a farm's control server as a value, made for an endpoint of the table; nothing is sent here."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
 
-from farm.control.bodies import ClockState, Done, FarmState, InstanceDetail, InstanceState, WaitState
-from farm.control.fault_bodies import FaultList, FaultState, GateList, GateState
+from farm.control import endpoints
+from farm.control.endpoints import Endpoint
+from farm.ledger.reading import read_events
 from farm.refused import Refused
+from farm.sim.events import Event
 
-__all__ = [
-    "LONG_S",
-    "Call",
-    "advance",
-    "arm",
-    "arm_all",
-    "as_timeout",
-    "auto",
-    "change",
-    "clock",
-    "crash",
-    "farm_state",
-    "fault",
-    "faults",
-    "gate",
-    "gates",
-    "heal",
-    "hold",
-    "instance",
-    "instance_do",
-    "log",
-    "open_gate",
-    "pass_time",
-    "read_log",
-    "release",
-    "remove_fault",
-    "remove_faults",
-    "reset",
-    "run_until_idle",
-    "wait",
-    "with_query",
-]
+__all__ = ["LONG_S", "Call", "as_events", "as_objects", "call", "durations", "written"]
 
 A = TypeVar("A")
+B = TypeVar("B")
 
-_MARGIN_S = 5.0
+_USUAL_S = 10.0
 LONG_S = 600.0
 """How long a move over hours of load may take, or a look at a long log."""
 
 
 @dataclass(frozen=True)
 class Call(Generic[A]):
-    """One question.
+    """One request.
 
-    :ivar answer: the type of what comes back.
-    :ivar timeout_s: how long to wait for that, in real time.
+    :ivar path: with its names filled in, and the query.
+    :ivar decode: makes the result of the answer's content.
+    :ivar body: sent as JSON; ``None``: there is none.
+    :ivar timeout_s: how long to wait for the answer, in real time.
     """
 
-    method: str
+    endpoint: Endpoint[Any]
     path: str
-    answer: type[A]
-    body: Any = None
-    timeout_s: float = 10.0
+    decode: Callable[[bytes], A]
+    body: Mapping[str, Any] | None = None
+    timeout_s: float = _USUAL_S
 
-    def read(self, content: bytes) -> A:
-        """What came back."""
-        return msgspec.json.decode(content, type=self.answer)
+    def decoded_by(self, decode: Callable[[bytes], B]) -> Call[B]:
+        """Return the same request, whose answer is decoded in another way."""
+        return Call(self.endpoint, self.path, decode, self.body, self.timeout_s)
+
+    def then(self, change: Callable[[A], B]) -> Call[B]:
+        """Return the same request, whose result is changed after decoding."""
+        return self.decoded_by(lambda content: change(self.decode(content)))
+
+    def error(self, refused: Refused) -> Exception:
+        """Return what is raised for an error status: ``TimeoutError`` if a wait was not met, else the same."""
+        if self.endpoint is endpoints.WAIT and refused.status == 504:
+            return TimeoutError(str(refused.body["error"]))
+        return refused
 
 
-def _written(duration: str | float) -> str:
-    """A duration as the farm reads it; a number is seconds."""
+def call(
+    endpoint: Endpoint[A],
+    body: Mapping[str, Any] | None = None,
+    *,
+    query: Mapping[str, Any] | None = None,
+    timeout_s: float = _USUAL_S,
+    **names: str,
+) -> Call[A]:
+    """Make a request whose answer is decoded as the table says.
+
+    :param query: values that are ``None`` are left out.
+    :param names: those in the endpoint's path.
+    """
+    path = endpoint.path.format(**{name: quote(value, safe="") for name, value in names.items()})
+    given = urlencode({key: value for key, value in (query or {}).items() if value is not None})
+    decode = partial(msgspec.json.decode, type=endpoint.answer)
+    return Call(endpoint, f"{path}?{given}" if given else path, decode, body, timeout_s)
+
+
+def written(duration: str | float) -> str:
+    """Write a duration as the farm reads it; a number is seconds."""
     return duration if isinstance(duration, str) else f"{round(duration * 1000)}ms"
 
 
-def farm_state() -> Call[FarmState]:
-    """Where everything is and how it goes."""
-    return Call("GET", "/api/farm", FarmState)
+def durations(**given: str | float | None) -> dict[str, str]:
+    """Write those durations that are not ``None``."""
+    return {key: written(duration) for key, duration in given.items() if duration is not None}
 
 
-def instance(name: str) -> Call[InstanceDetail]:
-    """How one instance goes, with its settings."""
-    return Call("GET", f"/api/instances/{name}", InstanceDetail)
+def as_objects(log: bytes) -> list[dict[str, Any]]:
+    """Decode each line of a log."""
+    return [msgspec.json.decode(line, type=dict[str, Any]) for line in log.splitlines()]
 
 
-def change(name: str, settings: Mapping[str, Any]) -> Call[InstanceDetail]:
-    """Change settings while an instance runs."""
-    return Call("PATCH", f"/api/instances/{name}", InstanceDetail, dict(settings))
-
-
-def instance_do(name: str, what: str) -> Call[InstanceState]:
-    """Start, stop, restart, pause or resume one."""
-    return Call("POST", f"/api/instances/{name}/{what}", InstanceState, {})
-
-
-def reset(name: str | None, *, files: bool) -> Call[Done]:
-    """Empty one instance, or all."""
-    path = "/api/reset" if name is None else f"/api/instances/{name}/reset"
-    return Call("POST", path, Done, {"files": files})
-
-
-def crash(name: str, keep: Collection[str], restart_after: str | float | None) -> Call[InstanceState]:
-    """Let one crash."""
-    body: dict[str, Any] = {"keep": list(keep)}
-    if restart_after is not None:
-        body["restart_after"] = _written(restart_after)
-    return Call("POST", f"/api/instances/{name}/crash", InstanceState, body)
-
-
-def arm(table: Mapping[str, Any]) -> Call[FaultList]:
-    """Arm one fault; the answer has it alone."""
-    return Call("POST", "/api/faults", FaultList, dict(table))
-
-
-def arm_all(tables: Collection[Mapping[str, Any]]) -> Call[FaultList]:
-    """Arm several, or none."""
-    return Call("POST", "/api/faults", FaultList, {"faults": [dict(each) for each in tables]})
-
-
-def faults() -> Call[FaultList]:
-    """All faults there are and were."""
-    return Call("GET", "/api/faults", FaultList)
-
-
-def fault(fault_id: str) -> Call[FaultState]:
-    """What has become of one fault."""
-    return Call("GET", _fault(fault_id), FaultState)
-
-
-def remove_fault(fault_id: str) -> Call[FaultState]:
-    """Take one fault off."""
-    return Call("DELETE", _fault(fault_id), FaultState)
-
-
-def remove_faults() -> Call[Done]:
-    """Take all faults off."""
-    return Call("DELETE", "/api/faults", Done)
-
-
-def heal() -> Call[Done]:
-    """Take all faults off, open all gates, have every instance up."""
-    return Call("POST", "/api/heal", Done, {})
-
-
-def hold(table: Mapping[str, Any]) -> Call[GateState]:
-    """Close a gate."""
-    return Call("POST", "/api/gates", GateState, dict(table))
-
-
-def gates() -> Call[GateList]:
-    """All gates there are and were."""
-    return Call("GET", "/api/gates", GateList)
-
-
-def gate(gate_id: str) -> Call[GateState]:
-    """What waits at one gate."""
-    return Call("GET", _gate(gate_id), GateState)
-
-
-def release(gate_id: str, count: int | None) -> Call[GateState]:
-    """Let go what waits at one gate."""
-    return Call("POST", f"{_gate(gate_id)}/release", GateState, {} if count is None else {"count": count})
-
-
-def open_gate(gate_id: str) -> Call[GateState]:
-    """Open one for good."""
-    return Call("DELETE", _gate(gate_id), GateState)
-
-
-def _fault(fault_id: str) -> str:
-    return f"/api/faults/{quote(fault_id, safe='')}"
-
-
-def _gate(gate_id: str) -> str:
-    return f"/api/gates/{quote(gate_id, safe='')}"
-
-
-def clock() -> Call[ClockState]:
-    """How time passes."""
-    return Call("GET", "/api/clock", ClockState)
-
-
-def advance(duration: str | float) -> Call[ClockState]:
-    """Move a virtual clock."""
-    return _clock({"advance": _written(duration)})
-
-
-def run_until_idle(limit: str | float | None) -> Call[ClockState]:
-    """Move a virtual clock until nothing is due."""
-    said = {} if limit is None else {"limit": _written(limit)}
-    return _clock({"run_until_idle": True, **said})
-
-
-def auto(*, on: bool, quiet: str | float | None) -> Call[ClockState]:
-    """Let a virtual clock move by itself."""
-    said = {} if quiet is None else {"quiet": _written(quiet)}
-    return _clock({"auto": on, **said})
-
-
-def pass_time(*, speed: float | None = None, freeze: bool | None = None) -> Call[ClockState]:
-    """Let real time pass faster, slower or not at all."""
-    said = {"speed": speed, "freeze": freeze}
-    return _clock({key: value for key, value in said.items() if value is not None})
-
-
-def _clock(body: dict[str, Any]) -> Call[ClockState]:
-    return Call("POST", "/api/clock", ClockState, body, LONG_S)
-
-
-def wait(timeout_s: float, condition: Mapping[str, Any]) -> Call[WaitState]:
-    """Wait until something is so."""
-    body = {**condition, "timeout": _written(timeout_s)}
-    return Call("POST", "/api/wait", WaitState, body, timeout_s + _MARGIN_S)
-
-
-def log(query: Mapping[str, Any]) -> Call[Any]:
-    """The events of the log; what comes back is for :func:`read_log`, or for events."""
-    return Call("GET", with_query("/api/log", query), object, None, LONG_S)
-
-
-def with_query(path: str, query: Mapping[str, Any]) -> str:
-    """A path with what was asked for behind it; ``None`` asks for nothing."""
-    said = urlencode({key: value for key, value in query.items() if value is not None})
-    return f"{path}?{said}" if said else path
-
-
-def read_log(content: bytes) -> list[dict[str, Any]]:
-    """The lines of a log as objects."""
-    return [msgspec.json.decode(line, type=dict[str, Any]) for line in content.splitlines()]
-
-
-def as_timeout(why: Refused) -> Exception:
-    """A waiting that was not met is a ``TimeoutError``; any other refusal stays what it is."""
-    if why.status != 504:
-        return why
-    return TimeoutError(str(why.body["error"]))
+def as_events(log: bytes) -> list[Event]:
+    """Decode each line of a log as an event; those of a kind that only a newer farm knows are left out."""
+    return list(read_events(log.splitlines(keepends=True), lambda _what, _seq: None))

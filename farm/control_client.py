@@ -1,242 +1,347 @@
-"""How does Twisted code steer a farm?
+"""Clients of a farm's control server: :class:`SyncFarmControl` blocks, :class:`FarmControl` is for Twisted.
 
-Every call is awaited::
+Both have the same methods::
 
-    control = FarmControl(farm.control_url)
-    await control.advance("10s")                            # clock = "virtual"
-    await control.change("gpu-1", timing={"step": "2s"})
-    await control.wait(finished=20)
-    await control.close()
+    control = SyncFarmControl(farm.control_url)             control = FarmControl(farm.control_url)
+    control.advance("10s")                                  await control.advance("10s")
+    control.change("gpu-1", timing={"step": "2s"})          await control.change("gpu-1", timing={"step": "2s"})
+    control.wait(finished=20)                               await control.wait(finished=20)
+                                                            await control.close()
 
-Elsewhere: :class:`farm.sync_control.SyncFarmControl`, with the same methods.
+Each method is written once, in :class:`ControlMethods`, as a function that returns the :class:`Call` to make.  The
+decorator :func:`method` makes a method of it that passes the call to the client's ``_send``, which either blocks or is
+awaited.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any, TypeVar
+import inspect
+from base64 import b64encode
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
 
-from treq.client import HTTPClient
-from twisted.web.client import Agent, HTTPConnectionPool
-
-from farm import control_calls as calls
-from farm import truth_calls
-from farm.client import global_reactor
+from farm.control import endpoints
 from farm.control.bodies import ClockState, FarmState, InstanceDetail, InstanceState, WaitState
 from farm.control.fault_bodies import FaultList, FaultState, GateList, GateState
 from farm.control.truth_bodies import DeliveredState, JournalState, TimelineFormat
-from farm.ledger.placement.placed import Placement
+from farm.control_calls import LONG_S, Call, as_events, as_objects, call, durations, written
+from farm.ledger.findings import Bounds
+from farm.ledger.placement.placed import Placement, Terms
+from farm.ledger.terms import as_table
 from farm.ledger.timeline.values import RunTimeline
 from farm.ledger.verdict import Verdict
 from farm.refused import Refused
 from farm.sim.events import Event
+from farm.sync_client import ask
 
-__all__ = ["FarmControl"]
+__all__ = ["ControlMethods", "FarmControl", "SyncFarmControl"]
 
 A = TypeVar("A")
+A_co = TypeVar("A_co", covariant=True)
+P = ParamSpec("P")
+
+_MARGIN_S = 5.0
 
 
-class FarmControl:
-    """A client of a farm's control server.
+class Method(Protocol[P, A_co]):
+    """A method of both clients: one returns its result, the other a coroutine."""
 
-    Every method raises :class:`~farm.refused.Refused` where the farm says no (nothing has changed then), and
-    Twisted's own errors where it does not answer.  Durations are written as in the configuration
-    (``"10s"``), or are seconds.
+    @overload
+    def __get__(self, client: SyncFarmControl, owner: type) -> Callable[P, A_co]: ...
+    @overload
+    def __get__(self, client: FarmControl, owner: type) -> Callable[P, Coroutine[Any, Any, A_co]]: ...
+
+
+def method(make: Callable[Concatenate[Any, P], Call[A]]) -> Method[P, A]:
+    """Make a method that sends the call that a function makes; ``help()`` shows the function's text and parameters."""
+
+    @wraps(make)
+    def send(self: Any, *args: P.args, **kwargs: P.kwargs) -> Any:
+        return self._send(make(self, *args, **kwargs))
+
+    signature = inspect.signature(make)
+    result = signature.return_annotation.removeprefix("Call[").removesuffix("]")
+    vars(send)["__signature__"] = signature.replace(return_annotation=result)
+    return cast("Method[P, A]", send)
+
+
+def _move(**body: Any) -> Call[ClockState]:
+    return call(endpoints.CHANGE_CLOCK, body, timeout_s=LONG_S)
+
+
+def _done(request: Call[Any]) -> Call[None]:
+    return request.then(lambda _: None)
+
+
+class ControlMethods:
+    """What can be asked of a farm.
+
+    Every method raises :class:`~farm.refused.Refused` if the farm says no; nothing has changed then.  Durations are
+    written as in the configuration (``"10s"``), or are seconds.
     """
 
-    def __init__(self, base_url: str, *, reactor: Any = None) -> None:
-        """Connect to nothing yet; ``reactor`` defaults to the global one."""
-        self.base_url = base_url.rstrip("/")
-        self._reactor = global_reactor() if reactor is None else reactor
-        self._pool = HTTPConnectionPool(self._reactor)
-        self._http = HTTPClient(Agent(self._reactor, connectTimeout=10, pool=self._pool))
-
-    async def state(self) -> FarmState:
+    @method
+    def state(self) -> Call[FarmState]:
         """Where everything is and how it goes."""
-        return await self._ask(calls.farm_state())
+        return call(endpoints.GET_FARM)
 
-    async def instance(self, name: str) -> InstanceDetail:
+    @method
+    def instance(self, name: str) -> Call[InstanceDetail]:
         """How one instance goes, with its settings."""
-        return await self._ask(calls.instance(name))
+        return call(endpoints.GET_INSTANCE, name=name)
 
-    async def change(self, name: str, **settings: Any) -> InstanceDetail:
+    @method
+    def change(self, /, name: str, **settings: Any) -> Call[InstanceDetail]:
         """Change settings while an instance runs; one bad key, and nothing changes."""
-        return await self._ask(calls.change(name, settings))
+        return call(endpoints.CHANGE_INSTANCE, settings, name=name)
 
-    async def stop(self, name: str) -> InstanceState:
+    @method
+    def stop(self, name: str) -> Call[InstanceState]:
         """Close an instance's port and hang up."""
-        return await self._ask(calls.instance_do(name, "stop"))
+        return call(endpoints.STOP_INSTANCE, name=name)
 
-    async def start(self, name: str) -> InstanceState:
+    @method
+    def start(self, name: str) -> Call[InstanceState]:
         """Let a stopped instance listen again, at the same port."""
-        return await self._ask(calls.instance_do(name, "start"))
+        return call(endpoints.START_INSTANCE, name=name)
 
-    async def restart(self, name: str) -> InstanceState:
+    @method
+    def restart(self, name: str) -> Call[InstanceState]:
         """Stop an instance, if it runs, and start it."""
-        return await self._ask(calls.instance_do(name, "restart"))
+        return call(endpoints.RESTART_INSTANCE, name=name)
 
-    async def crash(
+    @method
+    def crash(
         self, name: str, keep: Collection[str] = (), restart_after: str | float | None = None
-    ) -> InstanceState:
+    ) -> Call[InstanceState]:
         """Let an instance's process die; ``keep``: ``queue``, ``history``, ``uploads``, ``models``."""
-        return await self._ask(calls.crash(name, keep, restart_after))
+        return call(endpoints.CRASH_INSTANCE, {"keep": list(keep), **durations(restart_after=restart_after)}, name=name)
 
-    async def arm(self, **table: Any) -> FaultState:
-        """Arm a fault, written as in the configuration: ``arm(do="crash", at="step", on="gpu-1", times=1)``."""
-        return (await self._ask(calls.arm(table))).faults[0]
-
-    async def arm_all(self, tables: Collection[Mapping[str, Any]]) -> tuple[FaultState, ...]:
-        """Arm several, or none."""
-        return (await self._ask(calls.arm_all(tables))).faults
-
-    async def faults(self) -> FaultList:
-        """All faults there are and were, and which never struck."""
-        return await self._ask(calls.faults())
-
-    async def fault(self, fault_id: str) -> FaultState:
-        """What has become of one fault."""
-        return await self._ask(calls.fault(fault_id))
-
-    async def remove_fault(self, fault_id: str) -> FaultState:
-        """Take one fault off: what it holds goes on, the instance that it keeps down comes up."""
-        return await self._ask(calls.remove_fault(fault_id))
-
-    async def remove_faults(self) -> None:
-        """Take all faults off."""
-        await self._ask(calls.remove_faults())
-
-    async def heal(self) -> None:
-        """Take all faults off, open all gates, have every instance up and at work."""
-        await self._ask(calls.heal())
-
-    async def hold(self, **table: Any) -> GateState:
-        """Close a gate, written as a fault without ``do``: ``hold(on="gpu-1", at="history")``."""
-        return await self._ask(calls.hold(table))
-
-    async def gates(self) -> GateList:
-        """All gates there are and were."""
-        return await self._ask(calls.gates())
-
-    async def gate(self, gate_id: str) -> GateState:
-        """What waits at one gate."""
-        return await self._ask(calls.gate(gate_id))
-
-    async def release(self, gate_id: str, count: int | None = None) -> GateState:
-        """Let go so many of what waits at a gate, or all that waits now."""
-        return await self._ask(calls.release(gate_id, count))
-
-    async def open_gate(self, gate_id: str) -> GateState:
-        """Open a gate for good."""
-        return await self._ask(calls.open_gate(gate_id))
-
-    async def pause(self, name: str) -> InstanceState:
+    @method
+    def pause(self, name: str) -> Call[InstanceState]:
         """Let an instance's worker take no further step."""
-        return await self._ask(calls.instance_do(name, "pause"))
+        return call(endpoints.PAUSE_INSTANCE, name=name)
 
-    async def resume(self, name: str) -> InstanceState:
+    @method
+    def resume(self, name: str) -> Call[InstanceState]:
         """Let it go on."""
-        return await self._ask(calls.instance_do(name, "resume"))
+        return call(endpoints.RESUME_INSTANCE, name=name)
 
-    async def drain(self, name: str, *, on: bool = True) -> InstanceState:
+    @method
+    def drain(self, name: str, *, on: bool = True) -> Call[InstanceState]:
         """Write down that the system under test shall send an instance no new work, or some again."""
-        return await self._ask(truth_calls.drain(name, on=on))
+        return call(endpoints.DRAIN_INSTANCE, {"on": on}, name=name)
 
-    async def reset(self, name: str | None = None, *, files: bool = False) -> None:
+    @method
+    def reset(self, name: str | None = None, *, files: bool = False) -> Call[None]:
         """Empty queue, history, cache and uploads of one instance, or of all."""
-        await self._ask(calls.reset(name, files=files))
+        if name is None:
+            return _done(call(endpoints.RESET, {"files": files}))
+        return _done(call(endpoints.RESET_INSTANCE, {"files": files}, name=name))
 
-    async def clock(self) -> ClockState:
+    @method
+    def arm(self, /, **table: Any) -> Call[FaultState]:
+        """Arm a fault, written as in the configuration: ``arm(do="crash", at="step", on="gpu-1", times=1)``."""
+        return call(endpoints.ARM_FAULTS, table).then(lambda armed: armed.faults[0])
+
+    @method
+    def arm_all(self, tables: Collection[Mapping[str, Any]]) -> Call[tuple[FaultState, ...]]:
+        """Arm several, or none."""
+        body = {"faults": [dict(table) for table in tables]}
+        return call(endpoints.ARM_FAULTS, body).then(lambda armed: armed.faults)
+
+    @method
+    def faults(self) -> Call[FaultList]:
+        """All faults there are and were, and which never struck."""
+        return call(endpoints.LIST_FAULTS)
+
+    @method
+    def fault(self, fault_id: str) -> Call[FaultState]:
+        """What has become of one fault."""
+        return call(endpoints.GET_FAULT, fault_id=fault_id)
+
+    @method
+    def remove_fault(self, fault_id: str) -> Call[FaultState]:
+        """Take one fault off: what it holds goes on, the instance that it keeps down comes up."""
+        return call(endpoints.REMOVE_FAULT, fault_id=fault_id)
+
+    @method
+    def remove_faults(self) -> Call[None]:
+        """Take all faults off."""
+        return _done(call(endpoints.REMOVE_FAULTS))
+
+    @method
+    def heal(self) -> Call[None]:
+        """Take all faults off, open all gates, have every instance up and at work."""
+        return _done(call(endpoints.HEAL))
+
+    @method
+    def hold(self, /, **table: Any) -> Call[GateState]:
+        """Close a gate, written as a fault without ``do``: ``hold(on="gpu-1", at="history")``."""
+        return call(endpoints.CLOSE_GATE, table)
+
+    @method
+    def gates(self) -> Call[GateList]:
+        """All gates there are and were."""
+        return call(endpoints.LIST_GATES)
+
+    @method
+    def gate(self, gate_id: str) -> Call[GateState]:
+        """What waits at one gate."""
+        return call(endpoints.GET_GATE, gate_id=gate_id)
+
+    @method
+    def release(self, gate_id: str, count: int | None = None) -> Call[GateState]:
+        """Let go so many of what waits at a gate, or all that waits now."""
+        return call(endpoints.RELEASE_GATE, {"count": count}, gate_id=gate_id)
+
+    @method
+    def open_gate(self, gate_id: str) -> Call[GateState]:
+        """Open a gate for good."""
+        return call(endpoints.OPEN_GATE, gate_id=gate_id)
+
+    @method
+    def clock(self) -> Call[ClockState]:
         """How time passes, and what moment it is."""
-        return await self._ask(calls.clock())
+        return call(endpoints.GET_CLOCK)
 
-    async def advance(self, duration: str | float) -> ClockState:
-        """Move a virtual clock; all that was due has happened when this ends."""
-        return await self._ask(calls.advance(duration))
+    @method
+    def advance(self, duration: str | float) -> Call[ClockState]:
+        """Move a virtual clock; all that was due has happened when this returns."""
+        return _move(advance=written(duration))
 
-    async def run_until_idle(self, limit: str | float | None = None) -> ClockState:
+    @method
+    def run_until_idle(self, limit: str | float | None = None) -> Call[ClockState]:
         """Move a virtual clock until nothing is due, but not farther than ``limit`` (a day)."""
-        return await self._ask(calls.run_until_idle(limit))
+        return _move(run_until_idle=True, **durations(limit=limit))
 
-    async def auto(self, on: bool = True, quiet: str | float | None = None) -> ClockState:
+    @method
+    def auto(self, on: bool = True, quiet: str | float | None = None) -> Call[ClockState]:
         """Let a virtual clock jump to what is due next whenever the sockets were ``quiet`` for so long (5 ms)."""
-        return await self._ask(calls.auto(on=on, quiet=quiet))
+        return _move(auto=on, **durations(quiet=quiet))
 
-    async def speed(self, speed: float) -> ClockState:
+    @method
+    def speed(self, speed: float) -> Call[ClockState]:
         """Let real time pass so many times as fast."""
-        return await self._ask(calls.pass_time(speed=speed))
+        return _move(speed=speed)
 
-    async def freeze(self, frozen: bool = True) -> ClockState:
+    @method
+    def freeze(self, frozen: bool = True) -> Call[ClockState]:
         """Let simulated time stand still on a real clock, or go on."""
-        return await self._ask(calls.pass_time(freeze=frozen))
+        return _move(freeze=frozen)
 
-    async def wait(self, *, timeout_s: float = 30.0, **condition: Any) -> WaitState:
+    @method
+    def wait(self, /, *, timeout_s: float = 30.0, **condition: Any) -> Call[WaitState]:
         """Wait until ``idle=True``, ``running=n``, ``finished=n`` or ``event={...}`` is so.
 
         ``instance="gpu-1"`` looks at that one only; ``since=seq`` counts later events only.
 
-        :raises TimeoutError: where it is not so in time; says what there was to see instead.
+        :raises TimeoutError: if it is not so in time; says what there was to see instead.
         """
-        try:
-            return await self._ask(calls.wait(timeout_s, condition))
-        except Refused as why:
-            raise calls.as_timeout(why) from None
+        body = {**condition, "timeout": written(timeout_s)}
+        return call(endpoints.WAIT, body, timeout_s=timeout_s + _MARGIN_S)
 
-    async def log(self, **wanted: Any) -> list[dict[str, Any]]:
+    @method
+    def log(self, /, **wanted: Any) -> Call[list[dict[str, Any]]]:
         """The events of the log, filtered by ``instance``, ``kind``, ``prompt_id``, ``since``, ``limit``."""
-        return calls.read_log(await self._exchange(calls.log(wanted)))
+        return call(endpoints.GET_LOG, query=wanted, timeout_s=LONG_S).decoded_by(as_objects)
 
-    async def events(self, **wanted: Any) -> list[Event]:
+    @method
+    def events(self, /, **wanted: Any) -> Call[list[Event]]:
         """The same events as values, for a :class:`~farm.ledger.journal.Journal`."""
-        return truth_calls.read_events_of(await self._exchange(calls.log(wanted)))
+        return call(endpoints.GET_LOG, query=wanted, timeout_s=LONG_S).decoded_by(as_events)
 
-    async def journal(self, **wanted: Any) -> JournalState:
+    @method
+    def journal(self, /, **wanted: Any) -> Call[JournalState]:
         """The requests that came and the frames that were sent: ``journal(route="/history*", instance="gpu-1")``.
 
         Filtered by ``instance``, ``prompt_id``, ``client``, ``route``, ``method``, ``status``, ``job``, ``type``,
         ``since``, ``limit``.
         """
-        return await self._ask(truth_calls.journal(wanted))
+        return call(endpoints.GET_JOURNAL, query=wanted, timeout_s=LONG_S)
 
-    async def verdict(self, **bounds: Any) -> Verdict:
+    @method
+    def verdict(self, /, **bounds: Any) -> Call[Verdict]:
         """What the log proves about the system under test: ``verdict(reaction="5s")`` for another bound."""
-        return await self._ask(truth_calls.verdict(bounds))
+        return call(endpoints.GET_VERDICT, query=as_table(Bounds, bounds), timeout_s=LONG_S)
 
-    async def placement(self, **terms: Any) -> Placement:
+    @method
+    def placement(self, /, **terms: Any) -> Call[Placement]:
         """How well its work was placed: ``placement(fresh="2s")`` for other terms."""
-        return await self._ask(truth_calls.placement(terms))
+        return call(endpoints.GET_PLACEMENT, query=as_table(Terms, terms), timeout_s=LONG_S)
 
-    async def timeline(self) -> RunTimeline:
+    @method
+    def timeline(self) -> Call[RunTimeline]:
         """What each instance did when, as values."""
-        return await self._ask(truth_calls.timeline())
+        return call(endpoints.GET_TIMELINE, timeout_s=LONG_S)
 
-    async def timeline_as(self, form: TimelineFormat) -> str:
+    @method
+    def timeline_as(self, form: TimelineFormat) -> Call[str]:
         """The same drawn (``svg``), for Perfetto (``trace``) or for a terminal (``text``)."""
-        return (await self._exchange(truth_calls.timeline_as(form))).decode()
+        return call(endpoints.GET_TIMELINE, query={"format": form}, timeout_s=LONG_S).decoded_by(bytes.decode)
 
-    async def report(self) -> str:
+    @method
+    def report(self) -> Call[str]:
         """Verdict, timeline, placement and faults as one page of HTML."""
-        return (await self._exchange(truth_calls.report())).decode()
+        return call(endpoints.GET_REPORT, timeout_s=LONG_S).decoded_by(bytes.decode)
 
-    async def delivered(self, job: str, *, picture: bytes | None = None, **facts: Any) -> DeliveredState:
+    @method
+    def delivered(self, /, job: str, *, picture: bytes | None = None, **facts: Any) -> Call[DeliveredState]:
         """Say that a result was handed to its user; the answer tells whose the picture is by its own stamp.
 
         :param facts: ``prompt_id``, ``instance``, ``file``, as far as they are known; ``stamp`` instead of the picture.
         """
-        return await self._ask(truth_calls.delivered(job, facts, picture))
+        shown = {} if picture is None else {"picture": b64encode(picture).decode()}
+        return call(endpoints.TELL_DELIVERED, {"job": job, **facts, **shown})
+
+
+class SyncFarmControl(ControlMethods):
+    """A client of a farm's control server that blocks until the farm has answered.
+
+    Every method raises ``OSError`` if the farm does not answer.
+    """
+
+    def __init__(self, base_url: str) -> None:
+        self.base_url = base_url.rstrip("/")
+
+    def _send(self, request: Call[A]) -> A:
+        try:
+            content = ask(request.endpoint.method, self.base_url + request.path, request.body, request.timeout_s)
+        except Refused as refused:
+            raise request.error(refused) from None
+        return request.decode(content)
+
+
+class FarmControl(ControlMethods):
+    """A client of a farm's control server for Twisted: every method is awaited.
+
+    Every method raises Twisted's own errors if the farm does not answer.
+    """
+
+    def __init__(self, base_url: str, *, reactor: Any = None) -> None:
+        """Connect to nothing yet; ``reactor`` defaults to the global one."""
+        from treq.client import HTTPClient
+        from twisted.web.client import Agent, HTTPConnectionPool
+
+        from farm.client import global_reactor
+
+        self.base_url = base_url.rstrip("/")
+        self._reactor = global_reactor() if reactor is None else reactor
+        self._pool = HTTPConnectionPool(self._reactor)
+        self._http = HTTPClient(Agent(self._reactor, connectTimeout=10, pool=self._pool))
 
     async def close(self) -> None:
         """Leave no connection behind."""
         await self._pool.closeCachedConnections()
 
-    async def _ask(self, call: calls.Call[A]) -> A:
-        return call.read(await self._exchange(call))
-
-    async def _exchange(self, call: calls.Call[Any]) -> bytes:
-        said = {} if call.body is None else {"json": call.body}
-        url = self.base_url + call.path
-        asking = self._http.request(call.method, url, reactor=self._reactor, timeout=call.timeout_s, **said)
-        response = await asking
+    async def _send(self, request: Call[A]) -> A:
+        said: dict[str, Any] = {} if request.body is None else {"json": request.body}
+        url = self.base_url + request.path
+        response = await self._http.request(
+            request.endpoint.method, url, reactor=self._reactor, timeout=request.timeout_s, **said
+        )
         content: bytes = await response.content()
         if response.code >= 400:
-            raise Refused(response.code, content)
-        return content
+            raise request.error(Refused(response.code, content))
+        return request.decode(content)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from farm.control.fault_bodies import Held
-from farm.sync_control import SyncFarmControl
+from farm.control_client import SyncFarmControl
 
 __all__ = ["RemoteFault", "RemoteGate"]
 

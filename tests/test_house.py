@@ -94,19 +94,13 @@ ROOMS: dict[str, set[str]] = {
         *("farm.nemesis", "farm.timekeeper", "farm.truth"),
     },
     # What steers a farm from outside.
-    "farm.control_calls": {"farm.control.bodies", "farm.control.fault_bodies", "farm.refused"},
-    "farm.truth_calls": {
-        *("farm.control.bodies", "farm.control.truth_bodies", "farm.control_calls", "farm.ledger", "farm.sim"),
-    },
+    "farm.control_calls": {"farm.control.endpoints", "farm.ledger", "farm.refused", "farm.sim"},
     "farm.control_client": {
-        *("farm.client", "farm.control.bodies", "farm.control.fault_bodies", "farm.control.truth_bodies"),
-        *("farm.control_calls", "farm.ledger", "farm.refused", "farm.sim", "farm.truth_calls"),
+        *("farm.client", "farm.control.bodies", "farm.control.endpoints", "farm.control.fault_bodies"),
+        *("farm.control.truth_bodies", "farm.control_calls", "farm.ledger", "farm.refused", "farm.sim"),
+        *("farm.sync_client",),
     },
-    "farm.sync_control": {
-        *("farm.control.bodies", "farm.control.fault_bodies", "farm.control.truth_bodies", "farm.control_calls"),
-        *("farm.ledger", "farm.refused", "farm.sim", "farm.sync_client", "farm.truth_calls"),
-    },
-    "farm.remote_faults": {"farm.control.fault_bodies", "farm.sync_control"},
+    "farm.remote_faults": {"farm.control.fault_bodies", "farm.control_client"},
     "farm.live_faults": {"farm.fault_tables", "farm.nemesis", "farm.sim"},
     "farm.judged": {"farm.ledger", "farm.service", "farm.sim", "farm.truth"},
     # What a test may say of a run.
@@ -115,14 +109,14 @@ ROOMS: dict[str, set[str]] = {
         *("farm.control", "farm.control.bodies", "farm.evidence", "farm.ledger", "farm.report", "farm.service"),
         *("farm.truth",),
     },
-    "farm.evidence.remote": {"farm.control.bodies", "farm.evidence", "farm.ledger", "farm.sync_control"},
+    "farm.evidence.remote": {"farm.control.bodies", "farm.evidence", "farm.ledger", "farm.control_client"},
     # Front doors.
     "farm.child_config": set(),
     "farm.overlay": {"farm.child_config", "farm.config", "farm.decoding", "farm.fault_tables", "farm.scenarios"},
     "farm.child_main": set(),
     "farm.child": {
         *("farm.child_config", "farm.evidence", "farm.evidence.remote", "farm.ledger"),
-        *("farm.remote_faults", "farm.sim", "farm.sync_control"),
+        *("farm.remote_faults", "farm.sim", "farm.control_client"),
     },
     "farm.memory_client": set(),
     "farm.testing": {

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from farm.control.bodies import ClockState
+from farm.control_client import SyncFarmControl
 from farm.evidence.base import Struck
 from farm.ledger.verdict import Verdict
-from farm.sync_control import SyncFarmControl
 
 __all__ = ["RemoteEvidence"]
 
