@@ -17,26 +17,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from farm.child_config import ConfigSource, config_file
+from farm.control_calls import Call
 from farm.control_client import SyncFarmControl
-from farm.evidence.assertions import BREATH_S, Assertions, Move, Within, held
-from farm.evidence.claims import Claim
-from farm.evidence.remote import RemoteEvidence
-from farm.ledger.journal import Journal
-from farm.ledger.placement.placed import Placement
-from farm.ledger.verdict import Verdict
-from farm.remote_faults import RemoteFault, RemoteGate
-from farm.sim.stamp import Stamp
+from farm.testing.remote import RemoteFarm
 
 __all__ = ["ConfigSource", "FarmDied", "RunningFarm", "ServedInstance", "run_farm", "start_mock_server"]
+
+A = TypeVar("A")
 
 _READY_WITHIN_S = 20.0
 _STOPPED_WITHIN_S = 5.0
@@ -81,10 +77,11 @@ class ServedInstance:
     output_dir: Path
 
 
-class RunningFarm(Assertions[None]):
+class RunningFarm(RemoteFarm):
     """A farm in a child process: ``farm["gpu-1"].url``.
 
-    Made by :func:`run_farm` and :func:`start_mock_server`.
+    Made by :func:`run_farm` and :func:`start_mock_server`.  Every method that asks it raises :class:`FarmDied` if the
+    child has ended.
 
     :ivar instances: by name, in the order of the configuration.
     :ivar control_url: where the farm's own API is.
@@ -98,7 +95,6 @@ class RunningFarm(Assertions[None]):
         :param config: ``None`` for the default farm of one instance.
         :raises FarmDied: where it ended instead, or was not ready after 20 seconds.
         """
-        self._stopped = False
         self._folder = TemporaryDirectory(prefix="comfyfarm-")
         try:
             self._child = self._start(arguments, config)
@@ -113,6 +109,7 @@ class RunningFarm(Assertions[None]):
             raise
         self.control_url = str(ready["control"])
         self.control = SyncFarmControl(self.control_url)
+        self._control = _ControlOfChild(self.control_url, self._alive)
         self.instances: Mapping[str, ServedInstance] = MappingProxyType(_instances(ready))
 
     def __enter__(self) -> Self:
@@ -139,138 +136,6 @@ class RunningFarm(Assertions[None]):
     def urls(self) -> list[str]:
         """The base URL of each instance, in the order of the configuration."""
         return [instance.url for instance in self.instances.values()]
-
-    def reset(self, name: str | None = None, *, files: bool = False) -> None:
-        """Empty queue, history, cache and uploads of one instance, or of all.
-
-        Output files and the numbers in their names go on, unless ``files``.
-
-        :raises FarmDied: where the child has ended.
-        """
-        with self._alive():
-            self.control.reset(name, files=files)
-
-    def advance(self, duration: str | float) -> int:
-        """Let so much simulated time pass (``"10s"``, or seconds), and give the moment then, in milliseconds.
-
-        The configuration says ``[farm] clock = "virtual"``; all that was due has happened when this returns.
-
-        :raises Refused: where the clock is real.
-        :raises FarmDied: where the child has ended.
-        """
-        with self._alive():
-            return self.control.advance(duration).at_ms
-
-    def run_until_idle(self, limit: str | float | None = None) -> int:
-        """Let simulated time pass until nothing is due any more, and give the moment then, in milliseconds.
-
-        :param limit: but not longer than this; a day where it is not given.
-        :raises TimeoutError: where something is due even then.
-        :raises Refused: where the clock is real.
-        :raises FarmDied: where the child has ended.
-        """
-        with self._alive():
-            state = self.control.run_until_idle(limit)
-        if state.next_ms is not None:
-            raise TimeoutError(f"the farm is not idle at {state.at_ms} ms; the next thing is due at {state.next_ms} ms")
-        return state.at_ms
-
-    @contextmanager
-    def fault(self, **table: Any) -> Iterator[RemoteFault]:
-        """Arm a fault inside a block: ``with farm.fault(do="reset", at="reply", on="gpu-1") as fault:``.
-
-        Written as ``[[fault]]`` of a configuration; taken off at the end, so that what it holds goes on.
-
-        :raises Refused: where it is no fault, or cannot happen there.
-        :raises FarmDied: where the child has ended.
-        """
-        with self._alive():
-            fault = RemoteFault(self.control, self.control.arm(**table).id)
-        with self._removing(fault):
-            yield fault
-
-    @contextmanager
-    def hold(self, **table: Any) -> Iterator[RemoteGate]:
-        """Close a gate inside a block: ``with farm.hold(on="gpu-1", at="history") as gate:``; ``gate.release()``.
-
-        :raises Refused: where nothing can be held there.
-        :raises FarmDied: where the child has ended.
-        """
-        with self._alive():
-            gate = RemoteGate(self.control, self.control.hold(**table).id)
-        with self._removing(gate):
-            yield gate
-
-    @contextmanager
-    def _removing(self, fault: RemoteFault) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            if not self._stopped:
-                with self._alive():
-                    fault.remove()
-
-    def heal(self) -> None:
-        """Take all faults off, open all gates, have every instance up and at work.
-
-        :raises FarmDied: where the child has ended.
-        """
-        with self._alive():
-            self.control.heal()
-
-    def verdict(self, **bounds: Any) -> Verdict:
-        """What the log proves about the system under test by now: ``farm.verdict(reaction="5s").findings``.
-
-        :param bounds: others than the usual ones (docs/verdict.md); a number for a duration is seconds.
-        :raises Refused: where there is no such bound.
-        :raises FarmDied: where the child has ended.
-        """
-        with self._alive():
-            return self.control.verdict(**bounds)
-
-    def placement(self, **terms: Any) -> Placement:
-        """How well its work was placed by now: ``farm.placement().herding.longest``.
-
-        :param terms: others than the usual ones (docs/placement.md); a number for a duration is seconds.
-        :raises Refused: where there is no such term.
-        :raises FarmDied: where the child has ended.
-        """
-        with self._alive():
-            return self.control.placement(**terms)
-
-    def delivered(self, job: str, *, picture: bytes | None = None, **facts: Any) -> Stamp | None:
-        """Say that the system under test has handed a result to its user; gives whose the picture is by its own stamp.
-
-        :param job: the logical job that the user asked for.
-        :param picture: its bytes; ``None`` comes back where it bears no stamp.
-        :param facts: ``prompt_id``, ``instance``, ``file``, as far as they are known; ``stamp`` instead of the picture.
-        :raises Refused: where the stamp is none, or there is no such instance.
-        :raises FarmDied: where the child has ended.
-        """
-        with self._alive():
-            return self.control.delivered(job, picture=picture, **facts).stamp
-
-    @property
-    def log(self) -> Journal:
-        """What came, what was sent and what happened until now: ``farm.log.requests(route="/prompt")``.
-
-        :raises FarmDied: where the child has ended.
-        """
-        with self._alive():
-            return Journal(self.control.events())
-
-    @property
-    def evidence(self) -> RemoteEvidence:
-        """What the farm knows of itself and of who used it."""
-        return RemoteEvidence(self.control)
-
-    def _hold(self, claim: Claim, within: Within) -> None:
-        __tracebackhide__ = True
-        with self._alive():
-            for step in held(claim, self.evidence, within, time.monotonic):
-                if isinstance(step, Move):
-                    self.control.advance(step.by_ms / 1000)
-                time.sleep(BREATH_S if isinstance(step, Move) else step.for_s)
 
     @contextmanager
     def _alive(self) -> Iterator[None]:
@@ -343,6 +208,21 @@ class RunningFarm(Assertions[None]):
         if self._child.stdin is not None:
             self._child.stdin.close()
         self._folder.cleanup()
+
+
+class _ControlOfChild(SyncFarmControl):
+    """A client that says what became of the child, if it does not answer.
+
+    :ivar alive: a block around each request.
+    """
+
+    def __init__(self, base_url: str, alive: Callable[[], AbstractContextManager[None]]) -> None:
+        super().__init__(base_url)
+        self.alive = alive
+
+    def _send(self, request: Call[A]) -> A:
+        with self.alive():
+            return super()._send(request)
 
 
 def run_farm(config: ConfigSource) -> RunningFarm:

@@ -19,12 +19,12 @@ import inspect
 from base64 import b64encode
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
 from farm.control import endpoints
 from farm.control.bodies import ClockState, FarmState, InstanceDetail, InstanceState, WaitState
 from farm.control.fault_bodies import FaultList, FaultState, GateList, GateState
-from farm.control.truth_bodies import DeliveredState, JournalState, TimelineFormat
+from farm.control.truth_bodies import DeliveredState, DeliveryFacts, JournalState, TimelineFormat
 from farm.control_calls import LONG_S, Call, as_events, as_objects, call, durations, written
 from farm.ledger.findings import Bounds
 from farm.ledger.placement.placed import Placement, Terms
@@ -287,11 +287,13 @@ class ControlMethods:
         return call(endpoints.GET_REPORT, timeout_s=LONG_S).decoded_by(bytes.decode)
 
     @method
-    def delivered(self, /, job: str, *, picture: bytes | None = None, **facts: Any) -> Call[DeliveredState]:
+    def delivered(self, /, job: str, **facts: Unpack[DeliveryFacts]) -> Call[DeliveredState]:
         """Say that a result was handed to its user; the answer tells whose the picture is by its own stamp.
 
-        :param facts: ``prompt_id``, ``instance``, ``file``, as far as they are known; ``stamp`` instead of the picture.
+        :param facts: ``prompt_id``, ``instance``, ``file``, as far as they are known; the ``picture``, or instead the
+            ``stamp`` that stands in it.
         """
+        picture = facts.get("picture")
         shown = {} if picture is None else {"picture": b64encode(picture).decode()}
         return call(endpoints.TELL_DELIVERED, {"job": job, **facts, **shown})
 

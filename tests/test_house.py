@@ -100,29 +100,23 @@ ROOMS: dict[str, set[str]] = {
         *("farm.control.truth_bodies", "farm.control_calls", "farm.ledger", "farm.refused", "farm.sim"),
         *("farm.sync_client",),
     },
-    "farm.remote_faults": {"farm.control.fault_bodies", "farm.control_client"},
-    "farm.live_faults": {"farm.fault_tables", "farm.nemesis", "farm.sim"},
-    "farm.judged": {"farm.ledger", "farm.service", "farm.sim", "farm.truth"},
     # What a test may say of a run.
     "farm.evidence": {"farm.control.bodies", "farm.ledger", "farm.sim"},
-    "farm.evidence.live": {
-        *("farm.control", "farm.control.bodies", "farm.evidence", "farm.ledger", "farm.report", "farm.service"),
-        *("farm.truth",),
+    "farm.testing.remote": {
+        *("farm.control.bodies", "farm.control.fault_bodies", "farm.control.truth_bodies", "farm.control_client"),
+        *("farm.evidence", "farm.ledger", "farm.sim"),
     },
-    "farm.evidence.remote": {"farm.control.bodies", "farm.evidence", "farm.ledger", "farm.control_client"},
     # Front doors.
     "farm.child_config": set(),
     "farm.overlay": {"farm.child_config", "farm.config", "farm.decoding", "farm.fault_tables", "farm.scenarios"},
     "farm.child_main": set(),
-    "farm.child": {
-        *("farm.child_config", "farm.evidence", "farm.evidence.remote", "farm.ledger"),
-        *("farm.remote_faults", "farm.sim", "farm.control_client"),
-    },
+    "farm.child": {"farm.child_config", "farm.control_calls", "farm.control_client", "farm.testing.remote"},
     "farm.memory_client": set(),
     "farm.testing": {
-        *("farm.evidence", "farm.evidence.live"),
-        *("farm.backend", "farm.child_config", "farm.client", "farm.clock", "farm.config", "farm.control_client"),
-        *("farm.judged", "farm.live_faults", "farm.memory_client", "farm.ports", "farm.service", "farm.sim"),
+        *("farm.backend", "farm.child_config", "farm.client", "farm.clock", "farm.config", "farm.control"),
+        *("farm.control.bodies", "farm.control.truth_bodies", "farm.control_client", "farm.evidence"),
+        *("farm.fault_tables", "farm.ledger", "farm.memory_client", "farm.nemesis", "farm.ports", "farm.report"),
+        *("farm.service", "farm.sim", "farm.truth"),
     },
     "farm.pytesting": {
         *("farm.child_config", "farm.config", "farm.decoding", "farm.evidence", "farm.ledger", "farm.overlay"),
@@ -219,6 +213,7 @@ TELLS_THE_TIME = {      # the only modules that may ask the machine for the time
     "farm.sync_client": "it waits without a reactor",
     "farm.tap": "the wall clock at the start",
     "farm.testing.in_reactor": "the wall clock at the start",
+    "farm.testing.remote": "it waits for a process",
 }
 SCHEDULING = (
     *("cache", "execution", "history", "input_checks", "instance", "machine", "naming", "nodes", "queue", "worker"),

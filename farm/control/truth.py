@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -54,9 +54,8 @@ def _json(told: msgspec.Struct) -> Raw:
 @route(endpoints.TELL_DELIVERED)
 def post_delivered(farm: Farm, body: DeliveredBody) -> Raw:
     """Say that a result was handed to its user; the verdict then knows what was delivered, and whose it was."""
-    facts: dict[str, Any] = {key: getattr(body, key) for key in ("prompt_id", "instance", "file", "picture")}
     try:
-        stamp = farm.truth.delivered(body.job, stamp=body.stamp, **facts)
+        stamp = farm.truth.delivered(**msgspec.structs.asdict(body))
     except ValueError as why:
         raise Rejected(422, str(why)) from why
     return _json(DeliveredState(seq=farm.log.seq, job=body.job, stamp=stamp))

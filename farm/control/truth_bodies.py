@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypedDict
 
 import msgspec
 
@@ -13,6 +13,7 @@ from farm.sim.stamp import Stamp
 __all__ = [
     "DeliveredBody",
     "DeliveredState",
+    "DeliveryFacts",
     "DrainBody",
     "JournalQuery",
     "JournalState",
@@ -21,6 +22,16 @@ __all__ = [
 ]
 
 TimelineFormat = Literal["json", "svg", "trace", "text"]
+
+
+class DeliveryFacts(TypedDict, total=False):
+    """What is known of a delivery beside its job, as :class:`DeliveredBody` describes it."""
+
+    prompt_id: str | None
+    instance: str
+    file: str
+    stamp: str | None
+    picture: bytes | None
 
 
 class DeliveredBody(Body, frozen=True, kw_only=True):

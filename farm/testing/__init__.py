@@ -1,10 +1,28 @@
 """Farms inside a test: in memory on a clock that the test moves, or in the test's own reactor.
 
-Users get them through the fixtures ``memory_farm`` and ``twisted_farm`` (docs/testing.md).
+Users get them through the fixtures ``memory_farm`` and ``twisted_farm`` (docs/testing.md).  A name is imported when it
+is first used: :mod:`farm.child` needs :mod:`farm.testing.remote`, and must not load Klein and treq with it.
 """
 
-from .configs import as_config, check_config
-from .in_reactor import TwistedFarm, TwistedInstance
-from .memory import MemoryFarm, MemoryInstance
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 __all__ = ["MemoryFarm", "MemoryInstance", "TwistedFarm", "TwistedInstance", "as_config", "check_config"]
+
+if TYPE_CHECKING:
+    from .configs import as_config, check_config
+    from .in_reactor import TwistedFarm, TwistedInstance
+    from .memory import MemoryFarm, MemoryInstance
+else:
+    _MODULES = {
+        **dict.fromkeys(("as_config", "check_config"), "configs"),
+        **dict.fromkeys(("TwistedFarm", "TwistedInstance"), "in_reactor"),
+        **dict.fromkeys(("MemoryFarm", "MemoryInstance"), "memory"),
+    }
+
+    def __getattr__(name: str) -> object:
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -17,13 +17,10 @@ from farm.config import FarmConfig
 from farm.control_client import FarmControl
 from farm.evidence.assertions import BREATH_S, Assertions, Move, Within, held
 from farm.evidence.claims import Claim
-from farm.evidence.live import LiveEvidence
-from farm.judged import JudgedHere
-from farm.live_faults import LiveFault, LiveGate
 from farm.ports import TcpPort
 from farm.service import Farm, make_farm
 
-from .moves import idle_at, in_seconds
+from .in_process import InProcessFarm, LiveFault, LiveGate, in_seconds
 
 __all__ = ["TwistedFarm", "TwistedInstance"]
 
@@ -44,7 +41,7 @@ class TwistedInstance:
 
 
 @dataclass(eq=False)
-class TwistedFarm(JudgedHere, Assertions[Coroutine[Any, Any, None]]):
+class TwistedFarm(InProcessFarm, Assertions[Coroutine[Any, Any, None]]):
     """A farm in the test's own reactor, on real sockets: ``farm["gpu-1"].url``.
 
     :ivar control: the client of its control server.
@@ -100,7 +97,7 @@ class TwistedFarm(JudgedHere, Assertions[Coroutine[Any, Any, None]]):
         :raises TimeoutError: where something is due even after ``limit``.
         :raises WrongClock: unless the configuration says ``[farm] clock = "virtual"``.
         """
-        return idle_at(self.farm, is_idle=await self.farm.keeper.run_until_idle(in_seconds(limit)))
+        return self._idle_at(is_idle=await self.farm.keeper.run_until_idle(in_seconds(limit)))
 
     @asynccontextmanager
     async def fault(self, **table: Any) -> AsyncIterator[LiveFault]:
@@ -133,11 +130,6 @@ class TwistedFarm(JudgedHere, Assertions[Coroutine[Any, Any, None]]):
         """Take all faults off, open all gates, have every instance up and at work."""
         self.farm.nemesis.heal()
         await self._settled()
-
-    @property
-    def evidence(self) -> LiveEvidence:
-        """What the farm knows of itself and of who used it."""
-        return LiveEvidence(self.farm)
 
     async def _hold(self, claim: Claim, within: Within) -> None:
         __tracebackhide__ = True

@@ -17,14 +17,11 @@ from farm.clock import EPOCH_UNIX_MS
 from farm.config import FarmConfig
 from farm.evidence.assertions import Assertions, Move, Within, held
 from farm.evidence.claims import Claim
-from farm.evidence.live import LiveEvidence
-from farm.judged import JudgedHere
-from farm.live_faults import LiveFault, LiveGate
 from farm.memory_client import Listener, MemoryWire, Reply
 from farm.ports import Bind, BoundPort, MemoryPort
 from farm.service import Farm, make_farm
 
-from .moves import idle_at, in_seconds
+from .in_process import InProcessFarm, LiveFault, LiveGate, in_seconds
 
 __all__ = ["MemoryFarm", "MemoryInstance", "memory_ports"]
 
@@ -66,7 +63,7 @@ class MemoryInstance:
 
 
 @dataclass(eq=False)
-class MemoryFarm(JudgedHere, Assertions[None]):
+class MemoryFarm(InProcessFarm, Assertions[None]):
     """A farm without sockets, in time that the test moves: ``farm["gpu-1"].ask(...)``, ``farm.advance("5s")``."""
 
     farm: Farm
@@ -121,7 +118,7 @@ class MemoryFarm(JudgedHere, Assertions[None]):
         """
         is_idle = self._now(self.farm.keeper.run_until_idle(in_seconds(limit)))
         self.wire.flush()
-        return idle_at(self.farm, is_idle=is_idle)
+        return self._idle_at(is_idle=is_idle)
 
     @contextmanager
     def fault(self, **table: Any) -> Iterator[LiveFault]:
@@ -156,11 +153,6 @@ class MemoryFarm(JudgedHere, Assertions[None]):
         """Take all faults off, open all gates, have every instance up and at work."""
         self.farm.nemesis.heal()
         self.advance(0)
-
-    @property
-    def evidence(self) -> LiveEvidence:
-        """What the farm knows of itself and of who used it."""
-        return LiveEvidence(self.farm)
 
     def _hold(self, claim: Claim, within: Within) -> None:
         __tracebackhide__ = True
