@@ -134,6 +134,7 @@ class TwistedFarm(InProcessFarm, Assertions[Coroutine[Any, Any, None]]):
     async def _hold(self, claim: Claim, within: Within) -> None:
         __tracebackhide__ = True
         reactor = self.farm.reactor
+        await deferLater(reactor, 0)    # who asks again and again lets others work meanwhile
         for step in held(claim, self.evidence, within, reactor.seconds):
             if isinstance(step, Move):
                 await self.advance(step.by_ms / 1000)
