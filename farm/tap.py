@@ -73,8 +73,13 @@ def makeService(options: Options) -> IService:
 
     from twisted.internet import reactor
 
-    from farm.ports import TcpPort
-    from farm.service import make_farm
+    try:
+        from farm.ports import TcpPort
+        from farm.service import make_farm
+    except ImportError as why:
+        if why.name != "multipart":
+            raise
+        raise SystemExit(str(why)) from None
 
     bind, unix_ms = TcpPort.binder(reactor), int(time.time() * 1000)
     try:

@@ -13,7 +13,6 @@ from itertools import count, starmap
 from pathlib import PurePosixPath
 from urllib.parse import parse_qsl, unquote
 
-from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -25,6 +24,16 @@ from .disk import Disk, Outside
 from .facts import regular_file
 from .pictures import UnreadablePicture, open_picture
 from .places import NotServed, folder_named, locate
+
+try:
+    from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+except ImportError as why:
+    raise ImportError(
+        "comfyfarm needs the package multipart, which python-multipart before 0.0.13 hides: "
+        "pip install --upgrade python-multipart",
+        name="multipart",
+        path=why.path,
+    ) from None
 
 __all__ = ["Form", "SentFile", "parse_form", "store_image", "store_mask"]
 

@@ -121,6 +121,16 @@ def test_a_taken_port_ends_twistd_and_names_the_instance(tmp_path: Path) -> None
     assert not (tmp_path / "data").exists()
 
 
+def test_an_old_python_multipart_ends_twistd_with_one_line_that_says_what_to_do(tmp_path: Path) -> None:
+    """It brings a folder of the name of the module that the farm needs, and Python takes the folder."""
+    (tmp_path / "multipart").mkdir()
+    (tmp_path / "multipart" / "__init__.py").write_text("class MultipartParser: pass\n")
+    assert refused(tmp_path) == (
+        "comfyfarm needs the package multipart, which python-multipart before 0.0.13 hides: "
+        "pip install --upgrade python-multipart"
+    )
+
+
 def test_a_farm_lives_and_ends_leaving_nothing_but_what_was_asked_for(tmp_path: Path) -> None:
     """Ports count up from ``--port``; SIGTERM ends it within a moment, also under open connections and running jobs."""
     first = free_ports(2)
