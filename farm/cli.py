@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from farm import __version__
+
 __all__ = ["main"]
 
 
@@ -39,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="comfyfarm",
         description="Tools around a farm of mock ComfyUI servers.  The farm itself runs as: twistd -n comfyfarm",
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in _COMMANDS:
         its = commands.add_parser(command.name, help=command.about, description=command.about)

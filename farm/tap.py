@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from twisted.application.service import IService, MultiService
 from twisted.python import usage
 
-from farm import config
+from farm import __version__, config
 
 __all__ = ["Options", "makeService"]
 
@@ -42,6 +43,11 @@ class Options(usage.Options):
     )
     optFlags = (("disable-static-return", None, "Make every instance dynamic, whatever the file says."),)
     farm: config.FarmConfig
+
+    def opt_version(self) -> None:
+        """Display comfyfarm's version and exit."""
+        sys.stdout.write(f"comfyfarm {__version__}\n")
+        raise SystemExit(0)
 
     def parseArgs(self, *words: str) -> None:
         """Take no words without a dash."""
