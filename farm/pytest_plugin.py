@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from farm.testing import MemoryFarm, TwistedFarm
 
 _BOTH_MODES = {"instance": [{"name": "static", "mode": "static"}, {"name": "dynamic", "mode": "dynamic"}]}
-_ADVICE = "this fixture needs pytest-twisted: pip install 'comfyfarm[pytest]'"
+_ADVICE = "this fixture needs pytest-twisted: pip install 'comfyfarm[twisted]'"
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,10 @@ early = sorted(name for name in sys.modules if name.split(".")[0] in ("twisted",
 assert not early, early
 """
 TWISTED = """
+import sys
+
+sys.modules["pytest_twisted"] = None    # as good as not installed
+
 def test_twisted(twisted_farm):
     raise AssertionError("never reached")
 
@@ -57,7 +61,7 @@ def test_without_pytest_twisted_only_the_twisted_fixture_fails(
     pytester.makepyfile(TWISTED)
     result = pytester.runpytest_subprocess("-p", "no:twisted", *plugin(request))
     result.assert_outcomes(passed=2, errors=1)
-    result.stdout.fnmatch_lines(["*pip install 'comfyfarm?pytest?'*"])
+    result.stdout.fnmatch_lines(["*this fixture needs pytest-twisted: pip install 'comfyfarm?twisted?'*"])
 
 
 def test_workers_of_xdist_do_not_meet(pytester: pytest.Pytester, request: pytest.FixtureRequest) -> None:
