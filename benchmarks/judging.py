@@ -22,11 +22,11 @@ from operator import or_
 
 import msgspec
 
-from farm.ledger.lines import as_line
-from farm.ledger.verdict import Judge
-from farm.sim.events import Configured, Event, Exchanged, FrameSent, Progressed, ServerReady
-from farm.testing import MemoryFarm, as_config
-from farm.workflows import text_to_image
+from comfyfarm.analysis.verdict import Judge
+from comfyfarm.events import Configured, Event, Exchanged, FrameSent, Progressed, ServerReady
+from comfyfarm.events.encoding import as_line
+from comfyfarm.testing import MemoryFarm, as_config
+from comfyfarm.workflows import text_to_image
 
 JOBS, INSTANCES = 300, ("gpu-1", "gpu-2", "gpu-3")
 TALE = "feedface"       # stands in every name and id, in whose place each telling has its own

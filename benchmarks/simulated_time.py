@@ -11,20 +11,20 @@ from __future__ import annotations
 import sys
 import time
 
-from farm.data import recorded
-from farm.sim.cache import ResultCache
-from farm.sim.catalogue import Catalogue
-from farm.sim.events import Event, Finished
-from farm.sim.faults.board import Board, Faults
-from farm.sim.files import MemoryFiles
-from farm.sim.instance import Instance
-from farm.sim.machine import Machine
-from farm.sim.memory import Memory
-from farm.sim.naming import Namer
-from farm.sim.seeds import Seeds
-from farm.sim.settings import Settings
-from farm.sim.submission import Sender
-from farm.workflows import text_to_image
+from comfyfarm.config.recorded import recorded
+from comfyfarm.events import Event, Finished
+from comfyfarm.faults.registry import Board, Faults
+from comfyfarm.seeds import Seeds
+from comfyfarm.sim.cache import ResultCache
+from comfyfarm.sim.catalogue.catalogue import Catalogue
+from comfyfarm.sim.files import MemoryFiles
+from comfyfarm.sim.instance import Instance
+from comfyfarm.sim.machine import Machine
+from comfyfarm.sim.memory import Memory
+from comfyfarm.sim.naming import Namer
+from comfyfarm.sim.prompt.submission import Sender
+from comfyfarm.sim.settings import Settings
+from comfyfarm.workflows import text_to_image
 
 STEPS, NODES = 20, 7
 JOB_MS = STEPS * 15 + NODES * 3 + 10

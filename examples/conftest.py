@@ -11,6 +11,7 @@ import pytest_twisted
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 
+from comfyfarm.testing import TwistedFarm
 from examples.dispatcher import (
     Backend,
     Dispatcher,
@@ -24,7 +25,6 @@ from examples.dispatcher import (
     ShortestQueue,
     StaleQueue,
 )
-from farm.testing import TwistedFarm
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import pytest_twisted
 
+from comfyfarm.workflows import text_to_image
 from examples.conftest import Stage
 from examples.dispatcher import Job, ModelAffine, Policy, RoundRobin, ShortestQueue
-from farm.workflows import text_to_image
 
 StartStage = Callable[..., Awaitable[Stage]]
 

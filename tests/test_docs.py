@@ -18,7 +18,7 @@ def test_every_example_runs_as_written(pytester: pytest.Pytester, request: pytes
     blocks = BLOCK.findall(PAGE.read_text(encoding="utf-8"))
     pytester.makepyfile(**{f"test_block_{index:02}": block for index, block in enumerate(blocks)})
     installed = request.config.pluginmanager.hasplugin("comfyfarm")
-    plugin = [] if installed else ["-p", "farm.pytest_plugin"]
+    plugin = [] if installed else ["-p", "comfyfarm.pytest_plugin"]
     result = pytester.runpytest_subprocess("-W", "error", "-W", "default::DeprecationWarning:twisted.*", *plugin)
     assert result.ret == pytest.ExitCode.OK
     assert result.parseoutcomes() == {"passed": sum(len(TEST.findall(block)) for block in blocks)}

@@ -4,9 +4,9 @@ from importlib.metadata import version
 
 import pytest
 
-from farm import __version__
-from farm.cli import main
-from farm.tap import Options
+from comfyfarm import __version__
+from comfyfarm.cli.main import main
+from comfyfarm.tap import Options
 
 
 def test_the_installed_distribution_has_the_version_of_the_package() -> None:

@@ -17,8 +17,10 @@ from twisted.internet.error import ConnectError, ConnectingCancelledError, Conne
 from twisted.internet.task import react
 from twisted.web.client import RequestTransmissionFailed, ResponseFailed
 
-from farm.client import ComfyClient, Message, Refused
-from farm.workflows import text_to_image
+from comfyfarm.clients.comfy import ComfyClient
+from comfyfarm.clients.errors import Refused
+from comfyfarm.clients.websocket import Message
+from comfyfarm.workflows import text_to_image
 
 from .jobs import Job, Target, choose_checkpoint, failure, on_message, pictures, plan, saved_path
 from .show import Bars, print_results

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from farm.child import ServedInstance, run_farm
-from farm.sync_client import ask
-from farm.workflows import text_to_image
+from comfyfarm.clients.comfy_sync import ask
+from comfyfarm.testing.child import ServedInstance, run_farm
+from comfyfarm.workflows import text_to_image
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page, Response

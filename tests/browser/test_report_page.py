@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import pytest
 
-from farm.report.page import Run, page
-from tests.core.logs import Piece, armed, crashed, farm, fired, healed, ran, ready
-from tests.core.timelines import HOSTILE, told
+from comfyfarm.analysis.report.page import Run, page
+from tests.support.logs import Piece, armed, crashed, farm, fired, healed, ran, ready
+from tests.support.timelines import HOSTILE, told
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

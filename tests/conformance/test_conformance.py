@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from farm.child import RunningFarm, run_farm
-from farm.conformance.suite import chosen
+from comfyfarm.conformance.suite import chosen
+from comfyfarm.testing.child import RunningFarm, run_farm
 
 HERE = Path(__file__).parent
 SCENARIOS = {
@@ -56,7 +56,7 @@ class Judge:
         options = ["--json", str(self.result), "--only", ",".join(self.scenarios)]
         options += [] if self.files else ["--without-files"]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "farm.cli", "conform", *self.urls, *options],
+            [sys.executable, "-m", "comfyfarm.cli.main", "conform", *self.urls, *options],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -143,5 +143,5 @@ def test_a_difference_is_told(farm: RunningFarm, capfd: pytest.CaptureFixture[st
 
 
 def _conform(*words: str) -> int:
-    command = [sys.executable, "-m", "farm.cli", "conform", *words]
+    command = [sys.executable, "-m", "comfyfarm.cli.main", "conform", *words]
     return subprocess.run(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, check=False).returncode

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from farm.conformance.families import FAMILIES
-from farm.conformance.suite import chosen
+from comfyfarm.conformance.families import FAMILIES
+from comfyfarm.conformance.suite import chosen
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "fidelity.md").read_text("utf-8")

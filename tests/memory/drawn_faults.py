@@ -9,12 +9,12 @@ from typing import Any
 
 from msgspec import inspect
 
-from farm.decoding import ConfigError
-from farm.fault_tables import read_fault
-from farm.sim.faults.effects import EFFECTS
-from farm.sim.faults.fault import Rule
-from farm.sim.faults.moments import narrowing
-from farm.sim.units import Duration, Size
+from comfyfarm.config.decoding import ConfigError
+from comfyfarm.config.fault_tables import read_fault
+from comfyfarm.faults.effects import EFFECTS
+from comfyfarm.faults.fault import Rule
+from comfyfarm.faults.phases import narrowing
+from comfyfarm.units import Duration, Size
 
 __all__ = ["PAIRS", "Table", "as_toml", "bare_fault", "drawn_faults"]
 

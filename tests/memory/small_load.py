@@ -14,10 +14,10 @@ from typing import Any
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
-from farm.config import FarmConfig, read
-from farm.memory_client import Asking, Listener
-from farm.testing import MemoryFarm
-from farm.workflows import text_to_image
+from comfyfarm.config import FarmConfig, read
+from comfyfarm.testing import MemoryFarm
+from comfyfarm.testing.memory_client import Asking, Listener
+from comfyfarm.workflows import text_to_image
 
 __all__ = ["NAMES", "SmallLoad", "two"]
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from farm.evidence.claims import Disproved
-from farm.testing import MemoryFarm
-from farm.workflows import text_to_image
+from comfyfarm.testing import MemoryFarm
+from comfyfarm.testing.claims import Disproved
+from comfyfarm.workflows import text_to_image
 
 MakeFarm = Callable[..., MemoryFarm]
 TWO = {"instance": [{"name": "gpu-1"}, {"name": "gpu-2"}]}

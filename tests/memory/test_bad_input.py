@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from twisted.logger import capturedLogs
 
-from farm.data import recorded
-from farm.sim.events import Finished, QueueCleared, QueueDeleted, Submitted, Taken
-from farm.testing import MemoryFarm, MemoryInstance
-from farm.workflows import text_to_image
+from comfyfarm.config.recorded import recorded
+from comfyfarm.events import Finished, QueueCleared, QueueDeleted, Submitted, Taken
+from comfyfarm.testing import MemoryFarm, MemoryInstance
+from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], MemoryFarm]
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from farm.capture import NotComfyUI, take, write
-from farm.captured import Captured
-from farm.config import load
-from farm.refused import Refused
-from farm.testing import MemoryFarm, MemoryInstance
-from farm.workflows import text_to_image
+from comfyfarm.clients.capture import NotComfyUI, take, write
+from comfyfarm.clients.errors import Refused
+from comfyfarm.config import load
+from comfyfarm.config.captured import Captured
+from comfyfarm.testing import MemoryFarm, MemoryInstance
+from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], MemoryFarm]
 

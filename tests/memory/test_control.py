@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from farm.sim.events import Configured, Reset
-from farm.testing import MemoryFarm
-from farm.workflows import text_to_image
+from comfyfarm.events import Configured, Reset
+from comfyfarm.testing import MemoryFarm
+from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], MemoryFarm]
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from twisted.internet.testing import MemoryReactorClock
 
-from farm.changes import live_keys
-from farm.memory_client import Asking, Reply
-from farm.sim.events import ServerStopped, SettingsChanged
-from farm.testing import MemoryFarm
-from farm.workflows import text_to_image
+from comfyfarm.config.live_changes import live_keys
+from comfyfarm.events import ServerStopped, SettingsChanged
+from comfyfarm.testing import MemoryFarm
+from comfyfarm.testing.memory_client import Asking, Reply
+from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], MemoryFarm]
 TWO = {"instance": [{"name": "gpu-{n}", "count": 2, "port": 0, "timing": {"step": "1s"}}]}

@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from farm.control import endpoints, service
-from farm.control.endpoints import Endpoint, Table
-from farm.control.routing import ROUTES
-from farm.control_calls import Call
-from farm.control_client import ControlMethods, FarmControl, SyncFarmControl
-from farm.refused import Refused
+from comfyfarm.clients.control import ControlMethods, FarmControl, SyncFarmControl
+from comfyfarm.clients.control_calls import Call
+from comfyfarm.clients.errors import Refused
+from comfyfarm.control import server as service
+from comfyfarm.control.routing import ROUTES
+from comfyfarm.control.schema import endpoints
+from comfyfarm.control.schema.endpoints import Endpoint, Table
 
 TABLE = {name: value for name, value in vars(endpoints).items() if isinstance(value, Endpoint)}
 ARGUMENTS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {

@@ -8,10 +8,10 @@ from filecmp import cmp
 from pathlib import Path
 from typing import Any
 
-from farm.ledger.filters import kind_of
-from farm.ledger.lines import as_object
-from farm.testing import MemoryFarm, as_config
-from farm.workflows import text_to_image
+from comfyfarm.events.encoding import as_object
+from comfyfarm.events.filters import kind_of
+from comfyfarm.testing import MemoryFarm, as_config
+from comfyfarm.workflows import text_to_image
 
 HOUR_MS = 60 * 60 * 1000
 NAMES = ["gpu-1", "gpu-2", "gpu-3", "gpu-4"]

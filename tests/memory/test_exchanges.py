@@ -10,10 +10,10 @@ from twisted.internet.testing import StringTransport
 from twisted.logger import capturedLogs
 from twisted.python.failure import Failure
 
-from farm.memory_client import Reply
-from farm.sim.events import Exchanged, HistoryDeleted, PromptRefused
-from farm.testing import MemoryFarm, MemoryInstance
-from farm.workflows import text_to_image
+from comfyfarm.events import Exchanged, HistoryDeleted, PromptRefused
+from comfyfarm.testing import MemoryFarm, MemoryInstance
+from comfyfarm.testing.memory_client import Reply
+from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], MemoryFarm]
 

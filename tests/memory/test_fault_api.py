@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from twisted.logger import capturedLogs, formatEvent
 
-from farm.sim.events import FaultArmed, FaultHealed, Healed, ServerStarted, ServerStopped
-from farm.testing import MemoryFarm
-from farm.workflows import text_to_image
+from comfyfarm.events import FaultArmed, FaultHealed, Healed, ServerStarted, ServerStopped
+from comfyfarm.testing import MemoryFarm
+from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], MemoryFarm]
 STEP = {"timing": {"step": "1s", "node": "0ms", "save": "0ms"}}

@@ -8,10 +8,10 @@ from random import Random
 
 import pytest
 
-from farm.ledger.lines import as_object
-from farm.sim.events import FaultFired
-from farm.sim.faults.moments import EXCHANGE, JOB
-from farm.testing import MemoryFarm
+from comfyfarm.events import FaultFired
+from comfyfarm.events.encoding import as_object
+from comfyfarm.faults.phases import EXCHANGE, JOB
+from comfyfarm.testing import MemoryFarm
 from tests.memory.drawn_faults import PAIRS, Table, as_toml, bare_fault, drawn_faults
 from tests.memory.small_load import SmallLoad, two
 

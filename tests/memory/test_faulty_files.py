@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from PIL import Image, UnidentifiedImageError
 
-from farm.memory_client import Reply
-from farm.testing import MemoryFarm
-from tests.core.story import picture
+from comfyfarm.testing import MemoryFarm
+from comfyfarm.testing.memory_client import Reply
+from tests.support.instance_story import picture
 
 Start = Callable[[Any], MemoryFarm]
 

@@ -9,11 +9,11 @@ import pytest
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
-from farm.fault_tables import read_fault
-from farm.memory_client import Asking
-from farm.sim.events import Exchanged, FaultArmed, FaultExpired, FaultFired, Submitted
-from farm.testing import MemoryFarm, MemoryInstance
-from farm.workflows import text_to_image
+from comfyfarm.config.fault_tables import read_fault
+from comfyfarm.events import Exchanged, FaultArmed, FaultExpired, FaultFired, Submitted
+from comfyfarm.testing import MemoryFarm, MemoryInstance
+from comfyfarm.testing.memory_client import Asking
+from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], MemoryFarm]
 

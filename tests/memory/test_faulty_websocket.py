@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from twisted.internet.error import ConnectionDone, ConnectionLost
 
-from farm.fault_tables import read_fault
-from farm.memory_client import Listener
-from farm.sim.events import FaultFired, FaultHealed, FrameSent, SocketClosed
-from farm.testing import MemoryFarm, MemoryInstance
-from farm.workflows import text_to_image
+from comfyfarm.config.fault_tables import read_fault
+from comfyfarm.events import FaultFired, FaultHealed, FrameSent, SocketClosed
+from comfyfarm.testing import MemoryFarm, MemoryInstance
+from comfyfarm.testing.memory_client import Listener
+from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], MemoryFarm]
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from farm.memory_client import Asking, Reply
-from farm.sim.events import Failed, Finished, Interrupted, Submitted, Succeeded
-from farm.testing import MemoryFarm
-from farm.workflows import text_to_image
+from comfyfarm.events import Failed, Finished, Interrupted, Submitted, Succeeded
+from comfyfarm.testing import MemoryFarm
+from comfyfarm.testing.memory_client import Asking, Reply
+from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], MemoryFarm]
 STEP = {"timing": {"step": "1s", "node": "0ms", "save": "0ms"}}

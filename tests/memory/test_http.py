@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from farm.comfy.message_limit import LONGEST_BYTES
-from farm.memory_client import Reply
-from farm.testing import MemoryFarm, MemoryInstance
+from comfyfarm.server.websocket.connection import LONGEST_BYTES
+from comfyfarm.testing import MemoryFarm, MemoryInstance
+from comfyfarm.testing.memory_client import Reply
 
 Start = Callable[[Any], MemoryFarm]
 
@@ -221,7 +221,7 @@ def test_every_route_has_a_name_of_its_own() -> None:
     """Klein knows a route by its function's name alone, whatever module that is in, and forgets the older one."""
     functions = [
         node.name
-        for file in files("farm.comfy.routes").iterdir()
+        for file in files("comfyfarm.server.routes").iterdir()
         if file.name.endswith(".py")
         for node in ast.parse(file.read_text("utf-8")).body
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.decorator_list

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from farm.scenarios import Incident, find_incident, incidents
+from comfyfarm.config.scenarios import Incident, find_incident, incidents
 
 pytest.register_assert_rewrite("tests.memory.incidents")
 

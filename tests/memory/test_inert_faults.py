@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from farm.sim.faults.effects import EFFECTS
-from farm.testing import MemoryFarm
-from farm.workflows import text_to_image
+from comfyfarm.faults.effects import EFFECTS
+from comfyfarm.testing import MemoryFarm
+from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], MemoryFarm]
 Events = list[dict[str, Any]]

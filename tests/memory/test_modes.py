@@ -11,9 +11,9 @@ from urllib.parse import urlencode
 import pytest
 from PIL import Image
 
-from farm.data import default_picture
-from farm.testing import MemoryFarm, MemoryInstance
-from farm.workflows import text_to_image
+from comfyfarm.config.recorded import default_picture
+from comfyfarm.testing import MemoryFarm, MemoryInstance
+from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], MemoryFarm]
 

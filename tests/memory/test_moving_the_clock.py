@@ -7,12 +7,12 @@ import pytest
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 
-from farm.clock import EPOCH_UNIX_MS, SimulatedTime, VirtualClock
-from farm.ledger.log import Log
-from farm.sim.events import ClockChanged, ClockMoved, Event
-from farm.testing import MemoryFarm
-from farm.timekeeper import Timekeeper, WrongClock
-from farm.workflows import text_to_image
+from comfyfarm.events import ClockChanged, ClockMoved, Event
+from comfyfarm.events.log import Log
+from comfyfarm.server.time.clock import EPOCH_UNIX_MS, SimulatedTime, VirtualClock
+from comfyfarm.server.time.clock_control import Timekeeper, WrongClock
+from comfyfarm.testing import MemoryFarm
+from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], MemoryFarm]
 SLOW = {"instance": [{"name": "gpu", "mode": "dynamic", "timing": {"step": "60s"}}]}

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from farm.testing import MemoryFarm
-from farm.workflows import text_to_image
+from comfyfarm.testing import MemoryFarm
+from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], MemoryFarm]
 

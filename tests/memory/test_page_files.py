@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from farm.comfy.page import frontend
-from farm.testing import MemoryFarm, MemoryInstance
+from comfyfarm.server.http.frontend import frontend
+from comfyfarm.testing import MemoryFarm, MemoryInstance
 
 Start = Callable[[Any], MemoryFarm]
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from farm.memory_client import Asking
-from farm.sim.events import (
+from comfyfarm.events import (
     Event,
     Exchanged,
     FaultExpired,
@@ -27,8 +26,9 @@ from farm.sim.events import (
     Thawed,
     Uploaded,
 )
-from farm.testing import MemoryFarm
-from farm.workflows import text_to_image
+from comfyfarm.testing import MemoryFarm
+from comfyfarm.testing.memory_client import Asking
+from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], MemoryFarm]
 STEP = {"timing": {"step": "1s", "node": "0ms", "save": "0ms"}}

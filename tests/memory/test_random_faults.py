@@ -11,11 +11,11 @@ import msgspec
 import pytest
 from twisted.logger import LogLevel, capturedLogs
 
-from farm.memory_client import Listener
-from farm.sim.events import FaultFired, Finished
-from farm.sim.faults.effects import EFFECTS
-from farm.testing import MemoryFarm
-from farm.workflows import text_to_image
+from comfyfarm.events import FaultFired, Finished
+from comfyfarm.faults.effects import EFFECTS
+from comfyfarm.testing import MemoryFarm
+from comfyfarm.testing.memory_client import Listener
+from comfyfarm.workflows import text_to_image
 from tests.memory.drawn_faults import PAIRS, as_toml, drawn_faults
 from tests.memory.small_load import NAMES, SmallLoad, two
 

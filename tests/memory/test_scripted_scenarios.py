@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from farm.config import ConfigError
-from farm.scenarios import incidents
-from farm.sim.events import (
+from comfyfarm.config import ConfigError
+from comfyfarm.config.scenarios import incidents
+from comfyfarm.events import (
     FaultArmed,
     FaultExpired,
     FaultFired,
@@ -19,8 +19,8 @@ from farm.sim.events import (
     Submitted,
     Unsubmitted,
 )
-from farm.testing import MemoryFarm
-from farm.workflows import text_to_image
+from comfyfarm.testing import MemoryFarm
+from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], MemoryFarm]
 

@@ -9,13 +9,13 @@ from twisted.internet.defer import ensureDeferred
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 
-from farm.config import read
-from farm.ports import MemoryPort
-from farm.service import make_farm
-from farm.sim.events import Finished
-from farm.sim.submission import Sender
-from farm.testing import MemoryFarm
-from farm.workflows import text_to_image
+from comfyfarm.config import read
+from comfyfarm.events import Finished
+from comfyfarm.server.farm import make_farm
+from comfyfarm.server.ports import MemoryPort
+from comfyfarm.sim.prompt.submission import Sender
+from comfyfarm.testing import MemoryFarm
+from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], MemoryFarm]
 

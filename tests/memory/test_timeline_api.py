@@ -10,18 +10,18 @@ from xml.etree.ElementTree import fromstring
 import msgspec
 import pytest
 
-from farm.ledger.lines import as_line
-from farm.ledger.timeline.drawing import draw
-from farm.ledger.timeline.stays import Outage
-from farm.ledger.timeline.text import as_text
-from farm.ledger.timeline.trace import as_trace
-from farm.ledger.timeline.values import JobStay, RunTimeline, as_values
-from farm.ledger.truth import Truth
-from farm.memory_client import Reply
-from farm.report.page import Run, page
-from farm.testing import MemoryFarm
-from farm.workflows import text_to_image
-from tests.core.timelines import HOSTILE
+from comfyfarm.analysis.log_analysis import Truth
+from comfyfarm.analysis.report.page import Run, page
+from comfyfarm.analysis.timeline.lane import Outage
+from comfyfarm.analysis.timeline.perfetto import as_trace
+from comfyfarm.analysis.timeline.svg import draw
+from comfyfarm.analysis.timeline.text import as_text
+from comfyfarm.analysis.timeline.values import JobStay, RunTimeline, as_values
+from comfyfarm.events.encoding import as_line
+from comfyfarm.testing import MemoryFarm
+from comfyfarm.testing.memory_client import Reply
+from comfyfarm.workflows import text_to_image
+from tests.support.timelines import HOSTILE
 
 Start = Callable[[Any], MemoryFarm]
 CRASH = {"on": "gpu-1", "at": {"phase": "step", "step": 3, "job": 1}, "do": "crash", "restart_after": "2s", "times": 1}

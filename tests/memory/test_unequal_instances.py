@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from farm.sim.events import Configured
-from farm.testing import MemoryFarm
+from comfyfarm.events import Configured
+from comfyfarm.testing import MemoryFarm
 
 Start = Callable[[Any], MemoryFarm]
 

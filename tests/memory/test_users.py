@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from farm.testing import MemoryFarm, MemoryInstance, as_config
+from comfyfarm.testing import MemoryFarm, MemoryInstance, as_config
 
 Start = Callable[[Any], MemoryFarm]
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from farm.ledger.findings import RULES, Finding
-from farm.ledger.verdict import Verdict
-from farm.testing import MemoryFarm
-from tests.clients.broken import BROKEN, BrokenClient
-from tests.clients.drawn import drawn_stage
-from tests.clients.perfect import PerfectClient
-from tests.clients.stage import Stage, play
-from tests.clients.staged import staged
+from comfyfarm.analysis.findings import RULES, Finding
+from comfyfarm.analysis.verdict import Verdict
+from comfyfarm.testing import MemoryFarm
+from tests.memory.clients.broken import BROKEN, BrokenClient
+from tests.memory.clients.drawn import drawn_stage
+from tests.memory.clients.perfect import PerfectClient
+from tests.memory.clients.stage import Stage, play
+from tests.memory.clients.staged import staged
 
 ABOUT_THE_FARM = {"fault_never_fired", "instance_never_used", "log_incomplete", "stuck", "unfinished"}
 

@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 from twisted.logger import capturedLogs
 
-from farm.comfy.version import advice, version_of
-from farm.sim.job_outputs import OutputRules
-from farm.testing import MemoryFarm, MemoryInstance
-from farm.workflows import text_to_image
+from comfyfarm.server.version import advice, version_of
+from comfyfarm.sim.jobs_api import OutputRules
+from comfyfarm.testing import MemoryFarm, MemoryInstance
+from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], MemoryFarm]
 

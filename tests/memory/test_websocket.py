@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from farm.memory_client import Listener
-from farm.sim.events import FrameSent, SocketClosed, SocketOpened, TextSent
-from farm.testing import MemoryFarm, MemoryInstance
-from farm.workflows import text_to_image
+from comfyfarm.events import FrameSent, SocketClosed, SocketOpened, TextSent
+from comfyfarm.testing import MemoryFarm, MemoryInstance
+from comfyfarm.testing.memory_client import Listener
+from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], MemoryFarm]
 

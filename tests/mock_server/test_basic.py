@@ -3,9 +3,10 @@
 import pytest
 import requests
 
-from farm.child import ServedInstance
-from farm.sync_client import Refused, SyncComfyClient
-from farm.workflows import text_to_image
+from comfyfarm.clients.comfy_sync import SyncComfyClient
+from comfyfarm.clients.errors import Refused
+from comfyfarm.testing.child import ServedInstance
+from comfyfarm.workflows import text_to_image
 
 A_LONG_JOB = text_to_image(steps=10_000)
 

@@ -6,8 +6,9 @@ from socket import create_server
 import pytest
 from PIL import Image
 
-from farm.sync_client import Refused, SyncComfyClient, ask
-from farm.workflows import text_to_image
+from comfyfarm.clients.comfy_sync import SyncComfyClient, ask
+from comfyfarm.clients.errors import Refused
+from comfyfarm.workflows import text_to_image
 
 
 def test_get_output_files(mock_comfyui_client_dynamic: SyncComfyClient) -> None:

@@ -11,9 +11,9 @@ import aiohttp
 import pytest
 import requests
 
-from farm.child import RunningFarm, run_farm
-from farm.sync_client import SyncComfyClient
-from farm.workflows import text_to_image
+from comfyfarm.clients.comfy_sync import SyncComfyClient
+from comfyfarm.testing.child import RunningFarm, run_farm
+from comfyfarm.workflows import text_to_image
 
 NAMES = ("one", "two", "three")
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from farm.child import RunningFarm, ServedInstance, run_farm
-from farm.sync_client import SyncComfyClient
-from farm.workflows import text_to_image
+from comfyfarm.clients.comfy_sync import SyncComfyClient
+from comfyfarm.testing.child import RunningFarm, ServedInstance, run_farm
+from comfyfarm.workflows import text_to_image
 
 
 def run(client: SyncComfyClient, **wish: Any) -> list[dict[str, str]]:

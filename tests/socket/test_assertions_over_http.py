@@ -7,11 +7,11 @@ import pytest
 import pytest_twisted
 from twisted.internet.defer import Deferred
 
-from farm.child import RunningFarm, run_farm
-from farm.evidence.claims import Disproved
-from farm.sync_client import SyncComfyClient
-from farm.testing import TwistedFarm
-from farm.workflows import text_to_image
+from comfyfarm.clients.comfy_sync import SyncComfyClient
+from comfyfarm.testing import TwistedFarm
+from comfyfarm.testing.child import RunningFarm, run_farm
+from comfyfarm.testing.claims import Disproved
+from comfyfarm.workflows import text_to_image
 
 TWO = {"instance": [{"name": "gpu-1"}, {"name": "gpu-2"}]}
 VIRTUAL = {"farm": {"clock": "virtual"}, **TWO}

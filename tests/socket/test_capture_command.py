@@ -7,14 +7,14 @@ from pathlib import Path
 from socket import create_server
 from threading import Thread
 
-from farm.child import run_farm
-from farm.sync_client import ask
+from comfyfarm.clients.comfy_sync import ask
+from comfyfarm.testing.child import run_farm
 
 PATHS = ("/object_info", "/models", "/models/checkpoints", "/system_stats", "/features", "/embeddings")
 
 
 def capture(url: str, directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "farm.cli", "capture", url, "-o", str(directory), *options]
+    command = [sys.executable, "-m", "comfyfarm.cli.main", "capture", url, "-o", str(directory), *options]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from farm.child_config import ConfigSource, config_file
+from comfyfarm.config.sources import ConfigSource, config_file
 
 
 def read(config: ConfigSource, folder: Path) -> dict[str, Any]:

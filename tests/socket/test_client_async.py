@@ -11,9 +11,11 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import ConnectError, ConnectionClosed
 from twisted.internet.protocol import Factory, Protocol
 
-from farm.client import ComfyClient, Message, Refused
-from farm.testing import TwistedFarm
-from farm.workflows import text_to_image
+from comfyfarm.clients.comfy import ComfyClient
+from comfyfarm.clients.errors import Refused
+from comfyfarm.clients.websocket import Message
+from comfyfarm.testing import TwistedFarm
+from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], Coroutine[Any, Any, TwistedFarm]]
 ONE = {"instance": [{"name": "one", "mode": "dynamic"}]}

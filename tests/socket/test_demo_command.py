@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from farm.child import RunningFarm
+from comfyfarm.testing.child import RunningFarm
 
 ROOT = Path(__file__).resolve().parents[2]
 LONGEST_S = 60      # it takes about 3 seconds

@@ -40,7 +40,7 @@ BUGS = {
 def run(request: pytest.FixtureRequest, dispatcher: str) -> tuple[int, str]:
     """Run the example's suite, under the rules that hold for our own: nothing is left behind, warnings are errors."""
     installed = request.config.pluginmanager.hasplugin("comfyfarm")
-    plugins = ["-p", "tests.conftest", *([] if installed else ["-p", "farm.pytest_plugin"])]
+    plugins = ["-p", "tests.conftest", *([] if installed else ["-p", "comfyfarm.pytest_plugin"])]
     suite = ["-v", "examples/test_dispatcher.py", "--dispatcher", dispatcher]
     command = [sys.executable, "-m", "pytest", *plugins, *suite]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LONGEST_S, check=False)

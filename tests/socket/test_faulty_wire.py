@@ -15,10 +15,10 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 
-from farm.fault_tables import read_fault
-from farm.sim.events import Exchanged, Submitted
-from farm.testing import TwistedFarm
-from farm.workflows import text_to_image
+from comfyfarm.config.fault_tables import read_fault
+from comfyfarm.events import Exchanged, Submitted
+from comfyfarm.testing import TwistedFarm
+from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], Coroutine[Any, Any, TwistedFarm]]
 ONE = {"farm": {"clock": "virtual"}, "instance": [{"name": "gpu", "port": 0}]}

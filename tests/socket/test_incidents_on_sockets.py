@@ -9,9 +9,9 @@ from typing import Any
 import pytest_twisted
 from twisted.internet.threads import deferToThread
 
-from farm.sim.events import FaultFired
-from farm.testing import TwistedFarm
-from farm.workflows import text_to_image
+from comfyfarm.events import FaultFired
+from comfyfarm.testing import TwistedFarm
+from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], Coroutine[Any, Any, TwistedFarm]]
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import pytest_twisted
 
-from farm.child import run_farm
-from farm.ledger.journal import happened, request
-from farm.refused import Refused
-from farm.sync_client import SyncComfyClient, ask
-from farm.testing import TwistedFarm
-from farm.workflows import text_to_image
+from comfyfarm.analysis.event_query import happened, request
+from comfyfarm.clients.comfy_sync import SyncComfyClient, ask
+from comfyfarm.clients.errors import Refused
+from comfyfarm.testing import TwistedFarm
+from comfyfarm.testing.child import run_farm
+from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], Coroutine[Any, Any, TwistedFarm]]
 
@@ -48,7 +48,7 @@ def test_a_farm_in_another_process_is_judged_and_so_is_its_log(tmp_path: Path) -
             farm.verdict(patience=1)
         live = ask("GET", f"{farm.control_url}/api/verdict"), ask("GET", f"{farm.control_url}/api/placement")
     for form, told in zip(("--json", "--placement-json"), live, strict=True):
-        command = [sys.executable, "-m", "farm.cli", "judge", str(log), form]
+        command = [sys.executable, "-m", "comfyfarm.cli.main", "judge", str(log), form]
         judged = subprocess.run(command, capture_output=True, check=False)
         assert (judged.returncode, judged.stdout, judged.stderr) == (1, told, b"")
 

@@ -12,8 +12,8 @@ from urllib.parse import unquote
 import pytest
 from aiohttp import web
 
-from farm.comfy.answers import Answer
-from farm.comfy.page import look_up
+from comfyfarm.server.http.answer import Answer
+from comfyfarm.server.http.frontend import look_up
 
 Facts = tuple[int, dict[str, str], bytes]
 

@@ -9,7 +9,7 @@ pytest_plugins = ["pytester"]
 
 LATE = """
 import sys
-import farm.pytest_plugin, farm.child, farm.sync_client, farm.workflows
+import comfyfarm.pytest_plugin, comfyfarm.testing.child, comfyfarm.clients.comfy_sync, comfyfarm.workflows
 early = sorted(name for name in sys.modules if name.split(".")[0] in ("twisted", "klein", "treq", "PIL"))
 assert not early, early
 """
@@ -29,7 +29,7 @@ def test_plain(mock_comfyui_url):
 """
 PARALLEL = """
 import pytest
-from farm.workflows import text_to_image
+from comfyfarm.workflows import text_to_image
 
 @pytest.mark.parametrize("seed", range(6))
 def test_one(mock_comfyui_client_dynamic, mock_comfyui_config_dynamic, tmp_path_factory, worker_id, seed):
@@ -46,7 +46,7 @@ def test_one(mock_comfyui_client_dynamic, mock_comfyui_config_dynamic, tmp_path_
 
 def plugin(request: pytest.FixtureRequest) -> list[str]:
     """What makes the plugin known where the project is on the path only, not installed."""
-    return [] if request.config.pluginmanager.hasplugin("comfyfarm") else ["-p", "farm.pytest_plugin"]
+    return [] if request.config.pluginmanager.hasplugin("comfyfarm") else ["-p", "comfyfarm.pytest_plugin"]
 
 
 def test_nothing_of_twisted_is_imported_early() -> None:

@@ -11,11 +11,11 @@ import pytest_twisted
 from twisted.internet.error import ConnectionClosed
 from twisted.internet.task import deferLater
 
-from farm.child import RunningFarm
-from farm.refused import Refused
-from farm.sync_client import SyncComfyClient
-from farm.testing import TwistedFarm
-from farm.workflows import text_to_image
+from comfyfarm.clients.comfy_sync import SyncComfyClient
+from comfyfarm.clients.errors import Refused
+from comfyfarm.testing import TwistedFarm
+from comfyfarm.testing.child import RunningFarm
+from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], Coroutine[Any, Any, TwistedFarm]]
 VIRTUAL = {"farm": {"clock": "virtual"}, "instance": [{"name": "gpu-1", "timing": {"step": "1s"}}, {"name": "gpu-2"}]}

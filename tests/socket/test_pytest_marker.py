@@ -13,7 +13,7 @@ Run = Callable[..., pytest.RunResult]
 
 HEAD = """
 import pytest
-from farm.workflows import text_to_image
+from comfyfarm.workflows import text_to_image
 
 TWO = {"farm": {"clock": "virtual"}, "instance": [{"name": "gpu-1"}, {"name": "gpu-2"}]}
 
@@ -43,7 +43,7 @@ def test_scenarios_are_laid_over_a_given_configuration(memory_farm):
 
 @pytest.mark.comfy_farm(faults=[{"do": "error", "at": "node", "times": 1}])
 def test_each_kind_of_farm_takes_it(comfy_farm):
-    from farm.sync_client import SyncComfyClient
+    from comfyfarm.clients.comfy_sync import SyncComfyClient
 
     farm = comfy_farm()
     assert farm is not comfy_farm()
@@ -54,7 +54,7 @@ def test_each_kind_of_farm_takes_it(comfy_farm):
 """
 TWISTED = """
 import pytest, pytest_twisted
-from farm.workflows import text_to_image
+from comfyfarm.workflows import text_to_image
 
 CONFIG = {"farm": {"clock": "virtual"}, "instance": [{"name": "a"}, {"name": "b"}]}
 
@@ -195,8 +195,8 @@ def test_that_stops_it(comfy_farm):
 """
 CHILDREN = """
 import pytest
-from farm.sync_client import SyncComfyClient
-from farm.workflows import text_to_image
+from comfyfarm.clients.comfy_sync import SyncComfyClient
+from comfyfarm.workflows import text_to_image
 
 FAULTS = [
     {"do": "slow", "factor": 2.0, "at": "step"},
@@ -216,7 +216,7 @@ def test_it(comfy_farm):
 def run(pytester: pytest.Pytester, request: pytest.FixtureRequest) -> Run:
     """Run a suite in a process of its own, as a user would."""
     installed = request.config.pluginmanager.hasplugin("comfyfarm")
-    plugin = [] if installed else ["-p", "farm.pytest_plugin"]
+    plugin = [] if installed else ["-p", "comfyfarm.pytest_plugin"]
 
     def run(suite: str, *options: str) -> pytest.RunResult:
         pytester.makepyfile(test_suite=suite)

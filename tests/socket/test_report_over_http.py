@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest_twisted
 
-from farm.child import run_farm
-from farm.cli import main
-from farm.sync_client import SyncComfyClient
-from farm.testing import TwistedFarm
-from farm.workflows import text_to_image
+from comfyfarm.cli.main import main
+from comfyfarm.clients.comfy_sync import SyncComfyClient
+from comfyfarm.testing import TwistedFarm
+from comfyfarm.testing.child import run_farm
+from comfyfarm.workflows import text_to_image
 
 MakeTwisted = Callable[..., Coroutine[Any, Any, TwistedFarm]]
 TWO = {"farm": {"clock": "virtual"}, "instance": [{"name": "gpu-1"}, {"name": "gpu-2"}]}

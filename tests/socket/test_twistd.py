@@ -18,12 +18,12 @@ import pytest_twisted
 from twisted.internet.task import deferLater
 from twisted.internet.testing import MemoryReactorClock
 
-from farm.comfy.wire import MOST_OWED_BYTES
-from farm.config import FarmConfig
-from farm.sim.events import SocketClosed, TextSent
-from farm.sync_client import SyncComfyClient
-from farm.testing import TwistedFarm
-from farm.workflows import text_to_image
+from comfyfarm.clients.comfy_sync import SyncComfyClient
+from comfyfarm.config import FarmConfig
+from comfyfarm.events import SocketClosed, TextSent
+from comfyfarm.server.websocket.connection import MOST_OWED_BYTES
+from comfyfarm.testing import TwistedFarm
+from comfyfarm.workflows import text_to_image
 
 ROOT = Path(__file__).resolve().parents[2]
 TWISTD = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "--pidfile=", "comfyfarm"]
@@ -270,7 +270,7 @@ def test_a_bad_option_is_refused_without_a_traceback(option: tuple[str, ...]) ->
     """As twistd refuses any: with its help, and the reason last."""
     from twisted.python.usage import UsageError
 
-    from farm.tap import Options
+    from comfyfarm.tap import Options
 
     with pytest.raises(UsageError):
         Options().parseOptions(option)
@@ -291,9 +291,9 @@ def test_a_place_that_cannot_be_written_ends_the_farm_with_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], said: str
 ) -> None:
     """It is named, and what is wrong with it; no file is left behind.  (In this process: a child takes longer.)"""
-    from farm.ports import MemoryPort
-    from farm.service import CannotStart, make_farm
-    from farm.tap import Options
+    from comfyfarm.server.farm import CannotStart, make_farm
+    from comfyfarm.server.ports import MemoryPort
+    from comfyfarm.tap import Options
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tmp").mkdir()

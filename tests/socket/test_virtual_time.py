@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import pytest_twisted
 
-from farm.child import RunningFarm, run_farm
-from farm.refused import Refused
-from farm.sync_client import SyncComfyClient, ask
-from farm.testing import MemoryFarm, TwistedFarm, as_config
-from farm.workflows import text_to_image
+from comfyfarm.clients.comfy_sync import SyncComfyClient, ask
+from comfyfarm.clients.errors import Refused
+from comfyfarm.testing import MemoryFarm, TwistedFarm, as_config
+from comfyfarm.testing.child import RunningFarm, run_farm
+from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], Coroutine[Any, Any, TwistedFarm]]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
-from farm.testing import MemoryFarm
-from farm.workflows import text_to_image
+from comfyfarm.testing import MemoryFarm
+from comfyfarm.workflows import text_to_image
 from tests.memory.incidents.asking import USUAL, begin, data_of, entry_of, fired, heard, post, queue, submit
 from tests.memory.incidents.dealers import Sent
 from tests.memory.incidents.moments import ended_ms, now_ms

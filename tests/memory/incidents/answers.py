@@ -2,7 +2,7 @@
 
 
 
-from farm.workflows import text_to_image
+from comfyfarm.workflows import text_to_image
 from tests.memory.incidents.asking import begin, entry_of, neighbours, post, queue
 from tests.memory.incidents.table import Start, incident, stage
 

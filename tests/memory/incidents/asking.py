@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from farm.memory_client import Asking, Listener, Reply
-from farm.sim.events import FaultFired
-from farm.testing import MemoryFarm
-from farm.workflows import text_to_image
+from comfyfarm.events import FaultFired
+from comfyfarm.testing import MemoryFarm
+from comfyfarm.testing.memory_client import Asking, Listener, Reply
+from comfyfarm.workflows import text_to_image
 
 __all__ = [
     "USUAL",

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from farm.memory_client import Reply
-from farm.testing import MemoryFarm
-from farm.workflows import text_to_image
+from comfyfarm.testing import MemoryFarm
+from comfyfarm.testing.memory_client import Reply
+from comfyfarm.workflows import text_to_image
 from tests.memory.incidents.asking import data_of, entry_of
 from tests.memory.incidents.table import Start, incident, stage
 

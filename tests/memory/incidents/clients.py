@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from farm.testing import MemoryFarm
+from comfyfarm.testing import MemoryFarm
 
 from .asking import post, queue
 

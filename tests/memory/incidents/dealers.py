@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
-from farm.testing import MemoryFarm
+from comfyfarm.testing import MemoryFarm
 from tests.memory.incidents.asking import post
 from tests.memory.incidents.moments import ended_ms
 

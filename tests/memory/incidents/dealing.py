@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from farm.testing import MemoryFarm
+from comfyfarm.testing import MemoryFarm
 from tests.memory.incidents.asking import data_of, post, queue
 from tests.memory.incidents.dealers import (
     AddsItsOwn,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from farm.sim.events import Delivered, Finished
+from comfyfarm.events import Delivered, Finished
 from tests.memory.incidents.asking import USUAL, data_of, entry_of, heard, post, queue
 from tests.memory.incidents.table import Start, incident, stage
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from farm.testing import MemoryFarm
+from comfyfarm.testing import MemoryFarm
 from tests.memory.incidents.asking import USUAL, begin, fired, heard, post, queue, submit, upload
 from tests.memory.incidents.moments import ended_ms
 from tests.memory.incidents.table import Start, incident, stage

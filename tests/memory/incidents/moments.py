@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from farm.clock import EPOCH_UNIX_MS
-from farm.testing import MemoryFarm
+from comfyfarm.server.time.clock import EPOCH_UNIX_MS
+from comfyfarm.testing import MemoryFarm
 from tests.memory.incidents.asking import entry_of
 
 __all__ = ["ended_ms", "now_ms"]

@@ -14,8 +14,8 @@ from PIL import Image
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
-from farm.memory_client import Asking, Reply
-from farm.testing import MemoryFarm
+from comfyfarm.testing import MemoryFarm
+from comfyfarm.testing.memory_client import Asking, Reply
 from tests.memory.incidents.asking import begin, data_of, entry_of, fired, post, queue, upload, view
 from tests.memory.incidents.table import Start, incident, stage
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from farm.sim.events import Submitted
-from farm.testing import MemoryFarm
+from comfyfarm.events import Submitted
+from comfyfarm.testing import MemoryFarm
 from tests.memory.incidents.asking import data_of, entry_of, post, queue
 from tests.memory.incidents.dealers import remaining
 from tests.memory.incidents.moments import ended_ms, now_ms

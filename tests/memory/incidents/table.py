@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from farm.testing import MemoryFarm
+from comfyfarm.testing import MemoryFarm
 
 __all__ = ["CHECKS", "Check", "Start", "incident", "stage"]
 

@@ -2,7 +2,7 @@
 
 from twisted.internet.error import ConnectionDone, ConnectionLost
 
-from farm.workflows import text_to_image
+from comfyfarm.workflows import text_to_image
 from tests.memory.incidents.asking import USUAL, begin, entry_of, heard, neighbours, post, queue
 from tests.memory.incidents.table import Start, incident, stage
 

@@ -1,0 +1,13 @@
+"""What a log can prove: each kind of finding is one rule in one module of this package, found by itself."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from comfyfarm.analysis.findings.finding import RULES, Bounds, Defects, Finding, Known, Rule, Severity
+
+__all__ = ["RULES", "Bounds", "Defects", "Finding", "Known", "Rule", "Severity"]
+
+for _module in sorted(each.name for each in iter_modules(__path__)):
+    import_module(f"{__name__}.{_module}")

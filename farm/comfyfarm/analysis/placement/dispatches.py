@@ -1,0 +1,249 @@
+"""What was true of every instance, and what the client knew of it, whenever a job was sent somewhere?"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import singledispatchmethod
+
+from comfyfarm.analysis.instances import Fleet, Member
+from comfyfarm.analysis.job_tracker import Attempts
+from comfyfarm.analysis.logical_jobs import Attempt
+from comfyfarm.analysis.placement.eligibility import Equipment
+from comfyfarm.analysis.placement.snapshots import Sight, health_of, latest
+from comfyfarm.events import (
+    Configured,
+    Event,
+    Exchanged,
+    Finished,
+    FrameSent,
+    ModelLoaded,
+    ModelUnloaded,
+    PromptRefused,
+    QueueCleared,
+    QueueDeleted,
+    Reset,
+    ServerStopped,
+    SettingsChanged,
+    Submitted,
+    Taken,
+    Work,
+)
+
+
+@dataclass(eq=False, slots=True)
+class Dispatch:
+    """One ``POST /prompt`` that was taken on or refused.
+
+    :ivar chosen: the instance that it went to.
+    :ivar sights: every instance, in the order of the configuration.
+    :ivar taken_ms: when its run began, ``None`` while it waits; where a stopped process kept it, it waits again.
+    :ivar spent_ms: what runs of it took that such a stop has broken off.
+    :ivar loads: how many models had to be loaded for it.
+    :ivar work: what it came to; ``None`` until its run has ended.
+    """
+
+    attempt: Attempt
+    chosen: Sight
+    sights: tuple[Sight, ...]
+    taken_ms: int | None = None
+    taken_seq: int = 0
+    spent_ms: int = 0
+    loads: int = 0
+    work: Work | None = None
+
+    def served_ms(self, at_ms: int) -> int:
+        """How long its run has taken until now, or took altogether."""
+        if self.taken_ms is None:
+            return 0
+        ended_ms = self.attempt.ended_ms
+        return (at_ms if ended_ms is None else ended_ms) - self.taken_ms
+
+    @property
+    def has_run_out(self) -> bool:
+        """Whether its run came to an end of its own, so that its length is known."""
+        return self.work is not None
+
+
+@dataclass(eq=False)
+class Dispatches:
+    """Follows what was sent where.  It hears each event behind the :class:`Attempts` and the :class:`Fleet`.
+
+    :ivar all: in the order in which they were decided.
+    :ivar reloads: by instance, how often a model came back into memory that had to make room before, in one epoch.
+    """
+
+    attempts: Attempts
+    fleet: Fleet
+    all: list[Dispatch] = field(default_factory=list)
+    reloads: Counter[str] = field(default_factory=Counter)
+    _of: dict[Attempt, Dispatch] = field(default_factory=dict)
+    _running: dict[str, Dispatch] = field(default_factory=dict)
+    _open: dict[str, dict[str, list[Dispatch]]] = field(default_factory=lambda: defaultdict(dict))
+    _depths: Counter[str] = field(default_factory=Counter)
+    _equipment: dict[str, Equipment] = field(default_factory=dict)
+    _models: dict[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
+    _evicted: dict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
+    _sent: dict[str, Counter[str | None]] = field(default_factory=lambda: defaultdict(Counter))
+    _last: dict[str, Sight] = field(default_factory=dict)
+
+    def hear(self, event: Event) -> None:
+        """Take an event into account."""
+        if (heard := _HEARD.get(type(event))) is not None:      # most say nothing about where jobs are
+            heard(self, event)
+
+    @singledispatchmethod
+    def _hear(self, event: Event) -> None:
+        raise NotImplementedError(type(event))
+
+    @property
+    def tested(self) -> list[Dispatch]:
+        """Those of the system under test; a scenario's own load only stands in its way."""
+        return [each for each in self.all if not each.attempt.is_load]
+
+    # A job is sent.
+
+    @_hear.register
+    def _(self, event: Submitted) -> None:
+        dispatch = self._sent_now(event, event.job)
+        if dispatch is not None:
+            self._open[event.instance].setdefault(event.prompt_id, []).append(dispatch)
+            self._depths[event.instance] += 1
+            self._sent[event.instance][dispatch.attempt.client_id] += 1
+
+    @_hear.register
+    def _(self, event: PromptRefused) -> None:
+        self._sent_now(event, event.job)
+
+    @_hear.register
+    def _(self, event: Exchanged) -> None:
+        if event.method == "POST" and event.job:
+            self._sent_now(event, event.job)    # where it was refused before anybody looked at it
+        if event.shown is not None:
+            self._sent[event.instance].clear()
+
+    def _sent_now(self, event: Event, name: str) -> Dispatch | None:
+        """The dispatch that this event tells of, if it tells of one that was not known."""
+        job = self.attempts.jobs.get(name)
+        attempt = job.attempts[-1] if job is not None and job.attempts else None
+        if attempt is None or attempt in self._of or (attempt.seq, attempt.instance) != (event.seq, event.instance):
+            return None
+        sights = tuple(self._sight(each, attempt.client_id) for each in self.fleet.members.values())
+        chosen = next((each for each in sights if each.instance == event.instance), None)
+        if chosen is None:
+            return None     # sent to nobody: no farm tells that
+        dispatch = self._of[attempt] = Dispatch(attempt, chosen, sights)
+        self.all.append(dispatch)
+        return dispatch
+
+    def _sight(self, member: Member, client_id: str | None) -> Sight:
+        name = member.name
+        if name not in self._models:
+            self._models[name] = frozenset(member.models)
+        if name not in self._equipment:
+            self._equipment[name] = Equipment.of(member.settings)
+        sight = Sight(
+            instance=name,
+            epoch=member.epoch,
+            depth=self._depths[name],
+            health=health_of(member),
+            is_draining=member.is_draining,
+            models=self._models[name],
+            equipment=self._equipment[name],
+            shown=latest(member.shown.get(client_id), member.shown.get(None)),
+            sent_since=self._sent[name][client_id],
+        )
+        if self._last.get(name) != sight:       # one object for as long as nothing changes: there are many
+            self._last[name] = sight
+        return self._last[name]
+
+    # What the client is told.
+
+    @_hear.register
+    def _(self, event: FrameSent) -> None:
+        if event.shown is not None:
+            for client_id in event.to:
+                self._sent[event.instance].pop(client_id, None)
+
+    # A job runs, and ends.
+
+    @_hear.register
+    def _(self, event: Taken) -> None:
+        attempt = self.attempts.running.get(event.instance)
+        dispatch = self._of.get(attempt) if attempt is not None else None
+        if dispatch is not None:
+            dispatch.taken_ms, dispatch.taken_seq = event.at_ms, event.seq
+            self._running[event.instance] = dispatch
+
+    @_hear.register
+    def _(self, event: Finished) -> None:
+        dispatch = self._running.get(event.instance)
+        if dispatch is not None and dispatch.attempt.end_seq == event.seq:
+            dispatch.work = event.work
+        self._leave(event, [event.prompt_id])
+
+    @_hear.register(QueueDeleted | QueueCleared)
+    def _(self, event: QueueDeleted | QueueCleared) -> None:
+        self._leave(event, [event.prompt_id] if isinstance(event, QueueDeleted) else event.prompt_ids)
+
+    @_hear.register
+    def _(self, event: Reset) -> None:
+        self._leave(event, list(self._open[event.instance]))
+
+    @_hear.register
+    def _(self, event: ServerStopped) -> None:
+        running = self._running.get(event.instance)
+        self._leave(event, list(self._open[event.instance]))
+        if running is not None and running.attempt.is_open:     # it was kept
+            running.spent_ms += running.served_ms(event.at_ms)
+            running.taken_ms, running.taken_seq = None, 0
+        self._running.pop(event.instance, None)
+        self._models.pop(event.instance, None)
+        self._evicted.pop(event.instance, None)
+        self._sent.pop(event.instance, None)
+
+    def _leave(self, event: Event, prompt_ids: Iterable[str]) -> None:
+        """Some of these have ended."""
+        there = self._open[event.instance]
+        for prompt_id in prompt_ids:
+            before = there.pop(prompt_id, [])
+            after = [each for each in before if each.attempt.is_open]
+            if after:
+                there[prompt_id] = after
+            self._depths[event.instance] -= len(before) - len(after)
+        running = self._running.get(event.instance)
+        if running is not None and not running.attempt.is_open:
+            del self._running[event.instance]
+
+    # What an instance holds.
+
+    @_hear.register
+    def _(self, event: Configured) -> None:
+        self._equipment.clear()
+
+    @_hear.register
+    def _(self, event: SettingsChanged) -> None:
+        self._equipment.pop(event.instance, None)
+
+    @_hear.register
+    def _(self, event: ModelLoaded) -> None:
+        self._models.pop(event.instance, None)
+        running = self._running.get(event.instance)
+        if event.prompt_id is not None and running is not None and running.attempt.prompt_id == event.prompt_id:
+            running.loads += 1
+        file = event.folder, event.name
+        if file in self._evicted[event.instance]:
+            self._evicted[event.instance].discard(file)
+            self.reloads[event.instance] += 1
+
+    @_hear.register
+    def _(self, event: ModelUnloaded) -> None:
+        self._models.pop(event.instance, None)
+        if event.reason == "room":
+            self._evicted[event.instance].add((event.folder, event.name))
+
+
+# By kind: asking singledispatchmethod itself for each event takes ten times as long.
+_HEARD = dict(vars(Dispatches)["_hear"].dispatcher.registry)
+del _HEARD[object]

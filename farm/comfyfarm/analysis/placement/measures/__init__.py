@@ -1,0 +1,1 @@
+"""The measures of placement, a family in each module."""

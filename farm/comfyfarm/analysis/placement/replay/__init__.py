@@ -1,0 +1,1 @@
+"""A replay of the recorded work under other policies, for comparison."""

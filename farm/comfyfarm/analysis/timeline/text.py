@@ -1,0 +1,126 @@
+"""A run in plain text, for the report of a failed test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from comfyfarm.analysis.timeline.lane import Lane, Mark, MarkKind, OutageKind
+from comfyfarm.analysis.timeline.markup import extent, readable
+from comfyfarm.analysis.timeline.scale import written
+from comfyfarm.analysis.timeline.timeline import Timeline
+
+# Where several fall on one place, the last of these is seen.
+_OUTAGES: dict[OutageKind, str] = {"refusing": "#", "paused": "=", "frozen": "~", "down": "x"}
+_MARKS: dict[MarkKind, str] = {"delivered": "d", "retry": "r", "refused": "-", "fault": "!", "heal": "h"}
+_WORDS = {
+    ".": "waits",
+    "#": "takes no connection",
+    "=": "paused",
+    "~": "frozen",
+    "x": "down",
+    "d": "delivered",
+    "r": "sent again",
+    "-": "refused",
+    "!": "fault",
+    "h": "healed",
+}
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_MOST_LETTERS = 24      # of a name
+_LEAST_WIDTH = 60       # of the lines that explain
+_MOST_NAMED = 26
+
+
+def as_text(timeline: Timeline, width: int = 80) -> str:
+    """A line for each instance: a letter where a job runs, ``.`` where jobs only wait, and signs for what went wrong.
+
+    Names are shown without what would steer a terminal.
+
+    :param width: of the time axis, in characters.
+    """
+    return "\n".join(_Text(timeline, max(2, width)).lines())
+
+
+@dataclass
+class _Text:
+    """One picture.
+
+    :ivar seen: the signs that are in it, for the legend.
+    """
+
+    timeline: Timeline
+    width: int
+    seen: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.letters = {name: _LETTERS[index % 26] for index, name in enumerate(self.timeline.attempts.jobs)}
+        names = [readable(name, _MOST_LETTERS) for name in self.timeline.lanes]
+        self.gutter = max(map(extent, names), default=0)
+        self.end_ms = self.timeline.end_ms
+
+    def lines(self) -> Iterator[str]:
+        begin, end = written(self.timeline.from_ms), written(self.end_ms)
+        yield self._line("", f"{begin} {end.rjust(self.width - len(begin) - 1)}")
+        for lane in self.timeline.lanes.values():
+            yield self._line(readable(lane.name, _MOST_LETTERS), self._bars(lane))
+            if lane.marks:
+                yield self._line("", self._marks(lane.marks))
+        if self.timeline.marks:
+            yield self._line("", self._marks(self.timeline.marks))
+        yield from self._lines([f"{each} {words}" for each, words in _WORDS.items() if each in self.seen])
+        yield from self._lines(list(self._named()))
+
+    def _line(self, name: str, rest: str) -> str:
+        return f"{name}{' ' * (self.gutter - extent(name))} {rest}".rstrip()
+
+    def _lines(self, words: list[str]) -> Iterator[str]:
+        """As many in a line as there is room for."""
+        while words:
+            count = 1
+            while count < len(words) and extent("  ".join(words[: count + 1])) <= max(_LEAST_WIDTH, self.width):
+                count += 1
+            yield self._line("", "  ".join(words[:count]))
+            del words[:count]
+
+    def _named(self) -> Iterator[str]:
+        """Which letter means which job."""
+        for name, letter in islice(self.letters.items(), _MOST_NAMED):
+            yield f"{letter} {readable(name, _MOST_LETTERS)}"
+        if len(self.letters) > _MOST_NAMED:
+            yield f"and {len(self.letters) - _MOST_NAMED} more, by the same letters"
+
+    def _bars(self, lane: Lane) -> str:
+        line = [" "] * self.width
+        for stay in lane.stays:
+            for wait in stay.waits(self.end_ms):
+                self._put(line, wait, ".")
+        for stay in lane.stays:
+            for run in stay.runs(self.end_ms):
+                self._put(line, run, self.letters.get(stay.attempt.job, "?"))
+        outages = lane.all_outages(self.end_ms)
+        for kind, letter in _OUTAGES.items():
+            for outage in outages:
+                if outage.kind == kind:
+                    self._put(line, (outage.from_ms, self.end_ms if outage.to_ms is None else outage.to_ms), letter)
+        self.seen |= set(line) & {".", *_OUTAGES.values()}
+        return "".join(line)
+
+    def _put(self, line: list[str], stretch: tuple[int, int], letter: str) -> None:
+        """Write a letter wherever a stretch of time falls: at least once."""
+        first, last = self._place(stretch[0]), self._place(stretch[1], up=True)
+        for cell in range(first, max(first + 1, last)):
+            line[cell] = letter
+
+    def _place(self, at_ms: int, *, up: bool = False) -> int:
+        """Which character a moment falls on; ``up``: the first one behind it."""
+        whole_ms = max(1, self.end_ms - self.timeline.from_ms)
+        past = (at_ms - self.timeline.from_ms) * self.width
+        return max(0, min(self.width if up else self.width - 1, -(-past // whole_ms) if up else past // whole_ms))
+
+    def _marks(self, marks: Iterable[Mark]) -> str:
+        line = [" "] * self.width
+        for mark in sorted(marks, key=lambda each: tuple(_MARKS).index(each.kind)):
+            line[self._place(mark.at_ms)] = _MARKS[mark.kind]
+        self.seen |= set(line) - {" "}
+        return "".join(line)

@@ -1,0 +1,214 @@
+"""``comfyfarm``: its commands.
+
+A command is two functions, one that says which arguments it takes and one that does it and gives the exit status;
+the second imports late, so that each command loads only what it needs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from comfyfarm import __version__
+
+
+@dataclass(frozen=True)
+class _Command:
+    name: str
+    about: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says.
+
+    :returns: the exit status; 2 where the command line makes no sense.
+    """
+    options = _parser().parse_args(arguments)
+    status: int = options.run(options)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="comfyfarm",
+        description="Tools around a farm of mock ComfyUI servers.  The farm itself runs as: twistd -n comfyfarm",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in _COMMANDS:
+        its = commands.add_parser(command.name, help=command.about, description=command.about)
+        command.add_arguments(its)
+        its.set_defaults(run=command.run)
+    return parser
+
+
+def _url(word: str) -> str:
+    """A server's base URL; the scheme may be left out."""
+    url = word if "://" in word else f"http://{word}"
+    try:
+        where = urlsplit(url)
+        sound = where.scheme == "http" and where.hostname and where.port != 0
+    except ValueError:
+        sound = False
+    if not sound:
+        raise argparse.ArgumentTypeError(f"expected something like http://127.0.0.1:8188, got {word!r}")
+    return url.rstrip("/")
+
+
+# comfyfarm conform
+
+
+def _conform_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "The server must be idle and nobody else's meanwhile.  The exit status is 0 only where the score is full, "
+        "1 where something differs, 2 where no server could be judged."
+    )
+    parser.add_argument("urls", metavar="URL", nargs="*", type=_url, help="a server; several equal ones share the work")
+    parser.add_argument("--only", metavar="NAMES", help="scenarios, with commas between them: 'run_*,features'")
+    parser.add_argument("--family", metavar="FAMILY", help="only the scenarios of one family")
+    parser.add_argument("--without-files", action="store_true", help="leave output files out (for a static instance)")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write score and differences there")
+    parser.add_argument("--list", action="store_true", dest="only_list", help="say which scenarios there are, and stop")
+    parser.add_argument("-v", "--verbose", action="store_true", help="tell each scenario, and every difference in full")
+
+
+def _conform(options: argparse.Namespace) -> int:
+    from comfyfarm.cli.conform import conform
+
+    return conform(options)
+
+
+# comfyfarm capture
+
+
+def _capture_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "The exit status is 1 where nothing was captured.  What a server tells names its models, the pictures in its "
+        "input folder and its command line: look before you publish it."
+    )
+    parser.add_argument("url", metavar="URL", type=_url, help="of the server")
+    parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="where the files go")
+    parser.add_argument("--name", type=_name, default="captured", help="of the instance; default: %(default)s")
+
+
+def _name(word: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", word):
+        raise argparse.ArgumentTypeError(f"expected letters, digits and ._- only, got {word!r}")
+    return word
+
+
+def _capture(options: argparse.Namespace) -> int:
+    from comfyfarm.clients.capture import capture
+
+    return capture(options)
+
+
+# comfyfarm scenarios
+
+
+def _scenarios_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "docs/scenarios.md tells how to stage one, and how to write one of your own."
+    deeds = parser.add_subparsers(metavar="show", dest="deed")
+    show = deeds.add_parser("show", help="tell all about one", description="Tells all about one incident.")
+    show.add_argument("incident", metavar="ID", help="such as F08")
+
+
+def _scenarios(options: argparse.Namespace) -> int:
+    from comfyfarm.cli.scenarios import scenarios, show_scenario
+
+    return scenarios() if options.deed is None else show_scenario(options)
+
+
+# comfyfarm judge
+
+
+def _judge_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "A farm writes its log where [farm] log says.  The exit status is 0 for pass, 1 for fail, 2 for unknown or "
+        "where nothing could be judged.  docs/verdict.md and docs/placement.md define all of it."
+    )
+    parser.add_argument("log", metavar="FILE", help="a saved log, a line of JSON for each event; - reads what comes in")
+    parser.add_argument(
+        "--set",
+        metavar="BOUND=VALUE",
+        action="append",
+        default=[],
+        help="another bound than the usual one: reaction=5s, retries=3; also the placement's fresh and overtakes",
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print the verdict alone, byte for byte as GET /api/verdict")
+    form.add_argument(
+        "--placement-json", action="store_true", help="print the placement alone, as GET /api/placement gives it"
+    )
+
+
+def _judge(options: argparse.Namespace) -> int:
+    from comfyfarm.cli.judge import judge
+
+    return judge(options)
+
+
+# comfyfarm report
+
+
+def _report_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = (
+        "A farm writes its log where [farm] log says.  The exit status is 1 where something could not be read or "
+        "written, else 0, whatever the verdict.  docs/timeline.md tells what there is to see."
+    )
+    parser.add_argument("log", metavar="FILE", help="a saved log, a line of JSON for each event; - reads what comes in")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, help="the page; default, where nothing else is asked for: LOG.html"
+    )
+    parser.add_argument("--trace", metavar="FILE", type=Path, help="the timeline for Perfetto and chrome://tracing")
+    parser.add_argument("--svg", metavar="FILE", type=Path, help="the timeline as a picture")
+    parser.add_argument("--text", action="store_true", help="print the timeline as text")
+
+
+def _report(options: argparse.Namespace) -> int:
+    from comfyfarm.cli.report import report
+
+    return report(options)
+
+
+_COMMANDS = (
+    _Command(
+        "conform",
+        "Runs ComfyUI's ways of behaving against a server, and prints a score and the differences.",
+        _conform_arguments,
+        _conform,
+    ),
+    _Command(
+        "capture",
+        "Asks a real server what it has, and writes an instance that serves the same.",
+        _capture_arguments,
+        _capture,
+    ),
+    _Command(
+        "scenarios",
+        "Lists the incidents that a farm can stage, and tells all about one.",
+        _scenarios_arguments,
+        _scenarios,
+    ),
+    _Command(
+        "judge",
+        "Says what a saved log proves about the software that used the farm.",
+        _judge_arguments,
+        _judge,
+    ),
+    _Command(
+        "report",
+        "Shows a saved log as one page: verdict, timeline, placement, faults.",
+        _report_arguments,
+        _report,
+    ),
+)
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""Clients of a ComfyUI, and of the farm's control API."""

@@ -1,0 +1,114 @@
+"""What of an instance may change while it runs, and what a change makes of its configuration.
+
+Which keys may is said at the fields, by :data:`~comfyfarm.sim.settings.LIVE`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from comfyfarm.config import ConfigError, InstanceConfig
+from comfyfarm.config.decoding import decode_alone
+from comfyfarm.sim.distributions import Span
+from comfyfarm.sim.settings import LIVE
+from comfyfarm.units import Duration
+
+
+@cache
+def live_keys() -> tuple[str, ...]:
+    """The keys that may change while an instance runs, in the order of their declaration."""
+    hints = get_type_hints(InstanceConfig, include_extras=True)
+    return tuple(key for key in InstanceConfig.__struct_fields__ if _is_live(hints[key]))
+
+
+@cache
+def live_type() -> type[msgspec.Struct]:
+    """What a change may say, as a type: for descriptions of it."""
+    doc = "The settings that may change while an instance runs, written as in its configuration."
+    return _partial("InstanceChange", doc, InstanceConfig, live_keys())
+
+
+def _partial(name: str, doc: str, kind: type[msgspec.Struct], keys: Iterable[str]) -> type[msgspec.Struct]:
+    """Some keys of a table, each of which may be missing."""
+    hints = get_type_hints(kind, include_extras=True)
+    fields: list[tuple[str, Any, Any]] = []
+    for key in keys:
+        hint = hints[key]
+        if _is_live(hint):
+            hint = hint.__origin__
+        if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+            hint = _partial(f"{hint.__name__}Change", hint.__doc__ or "", hint, hint.__struct_fields__)
+        fields.append((key, hint | msgspec.UnsetType, msgspec.UNSET))
+    return msgspec.defstruct(name, fields, namespace={"__doc__": doc}, kw_only=True)
+
+
+def _is_live(hint: Any) -> bool:
+    return get_origin(hint) is Annotated and LIVE in get_args(hint)
+
+
+def changed(config: InstanceConfig, change: object) -> InstanceConfig:
+    """A configuration with a change in it; tables are merged key by key, lists are replaced.
+
+    :param change: what JSON or TOML makes of the keys of an ``[[instance]]``.
+    :raises ConfigError: where a key may not change or a value is none; the message begins with the first such key.
+    """
+    for key in change if isinstance(change, Mapping) else ():
+        if key not in live_keys():
+            what = "cannot change while it runs" if key in config.__struct_fields__ else "unknown key"
+            raise ConfigError(f"{key}: {what} (what may: {', '.join(live_keys())})")
+    _check_keys(config, change, "")
+    read = decode_alone(change, InstanceConfig)
+    assert isinstance(change, Mapping), "nothing else is taken"
+    try:
+        merged: InstanceConfig = _merged(config, read, change)
+    except ValueError as why:
+        raise ConfigError(str(why)) from why
+    return merged
+
+
+def _check_keys(old: object, given: object, where: str) -> None:
+    """Refuse the first key of a table, or of a table in it, that there is none of; and say what there is."""
+    if not (isinstance(old, msgspec.Struct) and isinstance(given, Mapping)):
+        return
+    for key, value in given.items():
+        if key not in old.__struct_fields__:
+            raise ConfigError(f"{where}{key}: unknown key (there are: {', '.join(old.__struct_fields__)})")
+        _check_keys(getattr(old, key), value, f"{where}{key}.")
+
+
+def _merged(old: Any, new: Any, given: Any) -> Any:
+    """The old value, and in it what the new one was given."""
+    if isinstance(old, msgspec.Struct) and isinstance(given, Mapping):
+        parts = {key: _merged(getattr(old, key), getattr(new, key), given[key]) for key in given}
+        return msgspec.structs.replace(old, **parts)
+    if isinstance(old, dict) and isinstance(new, dict):
+        return old | new
+    return new
+
+
+def as_written(value: Any) -> Any:
+    """A value of a configuration, as it is written in one (and as JSON says it)."""
+    if isinstance(value, msgspec.Struct):
+        return {key: as_written(getattr(value, key)) for key in value.__struct_fields__}
+    if isinstance(value, dict):
+        return {key: as_written(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_written(each) for each in value]
+    if isinstance(value, Span):
+        return _span_as_written(value)
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    return str(value)
+
+
+def _span_as_written(span: Span) -> Any:
+    first, second = str(Duration(span.first)), str(Duration(span.second))
+    if span.kind == "uniform":
+        return {"uniform": [first, second]}
+    if span.kind == "normal":
+        return {"normal": first, "sd": second}
+    return first if span.kind == "fixed" else {"lognormal": first, "sigma": span.second}

@@ -1,0 +1,28 @@
+"""Checks of scenarios against the farm that they are for."""
+
+from __future__ import annotations
+
+from comfyfarm.config import ConfigError, FarmConfig
+from comfyfarm.config.equipment import Stock, check_change
+from comfyfarm.config.live_changes import changed
+from comfyfarm.config.scenarios.scenario import Change
+
+
+def check_scenarios(farm: FarmConfig, stock: Stock) -> None:
+    """Look whether every change that a scenario makes can be made.
+
+    :raises ConfigError: such as ``scenario[0].step[1].change.port: cannot change while it runs ...``.
+    """
+    for scenario in farm.scenario:
+        for step in scenario.steps:
+            if isinstance(step.action, Change):
+                _check_change(step.action, step.place, farm, stock)
+
+
+def _check_change(change: Change, place: str, farm: FarmConfig, stock: Stock) -> None:
+    for config in farm.instance:
+        if config.name in change.on:
+            try:
+                check_change(changed(config, change.settings), farm.instance, stock)
+            except ConfigError as why:
+                raise ConfigError(f"{place}.change.{why}") from why

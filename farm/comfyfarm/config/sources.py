@@ -1,0 +1,91 @@
+"""Which file does a child process read, when the caller gave a path, a dictionary or TOML text?"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, TypeGuard
+
+ConfigSource = Path | str | Mapping[str, Any]
+
+_FIRST_PORT = 8188
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+_PATHS = {"captured", "data_dir", "input", "log", "object_info", "output_dir"}     # the keys that name a file or folder
+
+
+def config_file(config: ConfigSource, folder: Path) -> Path:
+    """Give the path of a configuration file, writing one into ``folder`` unless ``config`` is a path already.
+
+    A path is taken as it is.  In a dictionary or TOML text, an instance without a port gets any free one, and
+    relative paths count from the working directory.  A string is a path if it is one line that ends in ``.toml``.
+
+    :raises tomllib.TOMLDecodeError: where the text is no TOML.
+    """
+    if is_path(config):
+        return Path(config)
+    path = folder / "config.toml"
+    path.write_text(_toml_document(tables_of(config)), encoding="utf-8")
+    return path
+
+
+def is_path(config: ConfigSource) -> TypeGuard[str | Path]:
+    """Whether it names a file: a path, or one line that ends in ``.toml``."""
+    return isinstance(config, Path) or (isinstance(config, str) and config.endswith(".toml") and "\n" not in config)
+
+
+def tables_of(config: ConfigSource) -> dict[str, Any]:
+    """Copy the tables of a configuration and fill in ports and paths; what is wrong with them is the farm's to say.
+
+    The tables of a file mean what they mean there: its own first port, and paths beside it.
+
+    :raises OSError: where a file cannot be read.
+    :raises tomllib.TOMLDecodeError: where a text is no TOML.
+    """
+    if is_path(config):
+        return _filled_in(tomllib.loads(Path(config).read_text("utf-8")), _FIRST_PORT, Path(config).parent)
+    tables = tomllib.loads(config) if isinstance(config, str) else config
+    assert isinstance(tables, Mapping), "a Path is a path"
+    return _filled_in(tables, 0, Path())
+
+
+def _filled_in(config: Mapping[str, Any], port: int, folder: Path) -> dict[str, Any]:
+    tables = deepcopy(dict(config))
+    instances = _only_tables(tables.setdefault("instance", [{}]))
+    for instance in instances:
+        instance.setdefault("port", port)
+    for table in (*_only_tables([tables.get("farm")]), *_only_tables(tables.get("profile")), *instances):
+        for key in _PATHS & table.keys():
+            if isinstance(table[key], str | Path):
+                table[key] = str(folder.absolute() / table[key])
+    return tables
+
+
+def toml_tables(name: str, tables: Iterable[Mapping[str, Any]]) -> str:
+    """Tables as a configuration has them: ``[[fault]]``, and a line for each key."""
+    return "\n".join(f"[[{name}]]\n{_toml_document(each)}" for each in tables)
+
+
+def _only_tables(value: Any) -> list[dict[str, Any]]:
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [item for item in items if isinstance(item, dict)]
+
+
+def _toml_document(tables: Mapping[str, Any]) -> str:
+    return "".join(f"{_key(key)} = {_toml(value)}\n" for key, value in tables.items())
+
+
+def _key(key: Any) -> str:
+    return key if isinstance(key, str) and _BARE_KEY.fullmatch(key) else _toml(key)
+
+
+def _toml(value: Any) -> str:
+    """Write a value on one line; strings, numbers and booleans are TOML as JSON writes them."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_key(key)} = {_toml(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value, ensure_ascii=False, default=str)       # a Path is its text

@@ -1,0 +1,152 @@
+"""What of an answer or a message is worth comparing?  It becomes a small JSON value, one *step* of a transcript.
+
+Short forms are for people: ``{"status": 1}`` is the whole of a status message with one job remaining, and in a
+``progress_state`` ``"running 3/20"`` stands for a node whose five ids say nothing that its key does not.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from comfyfarm.clients.websocket import Message
+from comfyfarm.conformance.asking import Reply
+
+Step = dict[str, Any]
+View = Callable[[Any], Any]
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_LONGEST_TEXT = 400
+_HEADERS = (
+    "Accept-Ranges",
+    "Access-Control-Allow-Methods",
+    "Access-Control-Allow-Origin",
+    "Allow",
+    "Cache-Control",
+    "Content-Disposition",
+    "Content-Encoding",
+    "Content-Range",
+    "Content-Type",
+    "Deprecation",
+    "Expires",
+    "Location",
+    "Pragma",
+    "Sunset",
+    "X-Content-Type-Options",
+)
+
+
+def describe_reply(line: str, reply: Reply, view: View | None = None) -> Step:
+    """The step of a request.
+
+    :param line: what was asked, for people.
+    :param view: gives the part of the JSON that counts.
+    """
+    headers = {name: reply.headers[name.lower()] for name in _HEADERS if name.lower() in reply.headers}
+    step: Step = {"ask": line, "status": reply.status, "headers": headers}
+    if "json" in reply.content_type and reply.content:
+        try:
+            said = reply.json
+        except ValueError:
+            pass
+        else:
+            return {**step, **_viewed(said, view)}
+    return {**step, "body": describe_bytes(reply.content)}
+
+
+def _viewed(said: Any, view: View | None) -> Step:
+    try:
+        return {"json": said if view is None else view(said)}
+    except (LookupError, TypeError, ValueError, AttributeError, StopIteration) as why:
+        return {"json": said, "unlike ComfyUI": f"{type(why).__name__}: {why}"}
+
+
+def describe_bytes(content: bytes) -> Any:
+    """A picture by its kind, a short text as it is; of anything else only that there is something."""
+    if content.startswith(_PNG):
+        return _describe_png(content)
+    if content.startswith(b"\xff\xd8\xff"):
+        return {"kind": "jpeg"}
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return {"kind": "webp"}
+    return content.decode("utf-8", "replace") if len(content) <= _LONGEST_TEXT else {"kind": "other"}
+
+
+def _describe_png(content: bytes) -> dict[str, Any]:
+    width, height, depth, colours = struct.unpack(">IIBB", content[16:26])
+    texts = [data.partition(b"\0")[0].decode("latin-1") for name, data in _chunks(content) if name == b"tEXt"]
+    return {"kind": "png", "width": width, "height": height, "depth": depth, "colour_type": colours, "texts": texts}
+
+
+def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    place = len(_PNG)
+    while place + 8 <= len(content):
+        length, name = struct.unpack(">I4s", content[place:place + 8])
+        yield name, content[place + 8:place + 8 + length]
+        place += length + 12
+
+
+def describe_message(message: Message) -> Step:
+    """What came over the websocket: ``{type: data}``."""
+    if isinstance(message, bytes):
+        return _describe_binary(message)
+    if message.keys() != {"type", "data"}:
+        return {"unlike ComfyUI": message}
+    kind, data = message["type"], message["data"]
+    return {kind: _SHORT[kind](data) if kind in _SHORT else data}
+
+
+def _describe_binary(frame: bytes) -> Step:
+    (event,) = struct.unpack(">I", frame[:4])
+    number = int.from_bytes(frame[4:8], "big")
+    head, rest = frame[8:8 + number], frame[8 + number:]
+    match event:
+        case 1:
+            return {"binary 1": {"format": number, "picture": describe_bytes(frame[8:])}}
+        case 3:
+            return {"binary 3": {"node": head.decode("utf-8", "replace"), "text": rest.decode("utf-8", "replace")}}
+        case 4:
+            return {"binary 4": {"metadata": json.loads(head), "picture": describe_bytes(rest)}}
+        case _:
+            return {f"binary {event}": {"picture": describe_bytes(frame[4:])}}
+
+
+def _short_status(data: Any) -> Any:
+    match data:
+        case {"status": {"exec_info": {"queue_remaining": int(remaining), **more}, **rest}, **others} if not (
+            more or rest or others
+        ):
+            return remaining
+        case _:
+            return data
+
+
+def _short_progress(data: Any) -> Any:
+    if not isinstance(data, dict) or not isinstance(data.get("nodes"), dict):
+        return data
+    nodes = {key: _short_node(key, node, data.get("prompt_id")) for key, node in data["nodes"].items()}
+    return {**data, "nodes": nodes}
+
+
+def _short_node(key: str, node: Any, prompt_id: Any) -> Any:
+    ids = {"node_id": key, "display_node_id": key, "real_node_id": key, "parent_node_id": None, "prompt_id": prompt_id}
+    if not isinstance(node, dict) or {name: node.get(name) for name in ids} != ids:
+        return node
+    told = {name: value for name, value in node.items() if name not in ids}
+    if told.keys() != {"state", "value", "max"}:
+        return node
+    return f"{told['state']} {told['value']!r}/{told['max']!r}"
+
+
+_SHORT: dict[str, View] = {"status": _short_status, "progress_state": _short_progress}
+
+
+def shape(value: Any, depth: int = 3) -> Any:
+    """The keys and types of a value that is different on each machine; of a list the first item's."""
+    if isinstance(value, dict) and depth:
+        return {key: shape(item, depth - 1) for key, item in sorted(value.items())}
+    if isinstance(value, list) and depth:
+        return [shape(value[0], depth - 1)] if value else []
+    return type(value).__name__

@@ -1,0 +1,85 @@
+"""What does a person see of a run?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from comfyfarm.conformance.differences import Difference
+from comfyfarm.conformance.scenario import Scenario
+from comfyfarm.conformance.score import Outcome, Score, by_family
+
+_DIFFERENCES = 3        # of one scenario, unless all are wanted
+_LETTERS = 160          # of one value
+
+
+def progress_bar(console: Console) -> Progress:
+    """How far the run is, on a terminal; nothing elsewhere."""
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+
+def print_line(console: Console, outcome: Outcome) -> None:
+    """One scenario, as it ends."""
+    what = "skipped" if outcome.skipped is not None else "same" if outcome.is_same else "differs"
+    colour = {"skipped": "yellow", "same": "green", "differs": "red"}[what]
+    line = Text(f"{what:8}", style=colour).append(f"{outcome.name:40} {outcome.seconds:6.2f} s", style="default")
+    console.print(line, soft_wrap=True)
+
+
+def print_report(console: Console, outcomes: Sequence[Outcome], *, in_full: bool) -> None:
+    """Differences first, then the families, and the score at the end, where it is seen."""
+    for outcome in outcomes:
+        if outcome.differences:
+            _print_differences(console, outcome, in_full=in_full)
+    console.print(_families(outcomes))
+    for reason in sorted({outcome.skipped for outcome in outcomes if outcome.skipped is not None}):
+        count = sum(outcome.skipped == reason for outcome in outcomes)
+        console.print(f"skipped {count}: {reason}", markup=False, highlight=False, soft_wrap=True)
+    score = Score.of(outcomes)
+    console.print(f"score: {score}", style="bold green" if score.is_full else "bold red", highlight=False)
+
+
+def list_scenarios(console: Console, scenarios: Sequence[Scenario]) -> None:
+    """Names, families, and what each shows."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("scenario", "family", "what it shows"):
+        table.add_column(column, no_wrap=column != "what it shows")
+    for scenario in scenarios:
+        table.add_row(scenario.name, scenario.family, Text(scenario.about))
+    console.print(table)
+
+
+def _print_differences(console: Console, outcome: Outcome, *, in_full: bool) -> None:
+    console.print(Text(f"{outcome.name} ({outcome.family})", style="bold"))
+    shown = outcome.differences if in_full else outcome.differences[:_DIFFERENCES]
+    for difference in shown:
+        console.print(_described(difference, in_full=in_full), soft_wrap=True)
+    if len(shown) < len(outcome.differences):
+        console.print(f"  ... and {len(outcome.differences) - len(shown)} more (-v shows all)", highlight=False)
+
+
+def _described(difference: Difference, *, in_full: bool) -> Text:
+    values = {"ComfyUI": difference.expected, "here": difference.got}
+    text = Text(f"  {difference.path}")
+    for whose, value in values.items():
+        shown = "(nothing)" if value is None else value
+        if not in_full and len(shown) > _LETTERS:
+            shown = f"{shown[:_LETTERS]}..."
+        text.append(f"\n    {whose:8}{shown}", style="green" if whose == "ComfyUI" else "red")
+    return text
+
+
+def _families(outcomes: Sequence[Outcome]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("family")
+    for column in ("same", "of", "skipped", "seconds"):
+        table.add_column(column, justify="right")
+    for family, score in by_family(outcomes).items():
+        numbers = (str(score.same), str(score.judged), str(score.skipped), f"{score.seconds:.1f}")
+        table.add_row(family, *numbers, style=None if score.same == score.judged else "red")
+    return table

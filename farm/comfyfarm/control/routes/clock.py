@@ -1,0 +1,62 @@
+"""The farm's clock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from comfyfarm.control.routing import Rejected, route
+from comfyfarm.control.schema import endpoints
+from comfyfarm.control.schema.farm import ClockBody, ClockState
+from comfyfarm.server.time.clock_control import WrongClock
+
+if TYPE_CHECKING:
+    from comfyfarm.server.farm import Farm
+
+
+_DAY_MS = 24 * 60 * 60 * 1000
+_QUIET_MS = 5
+
+
+@route(endpoints.GET_CLOCK)
+def get_clock(farm: Farm) -> ClockState:
+    """Say how time passes, and what moment it is."""
+    farm.catch_up()
+    due = [each.instance.due_ms for each in farm.backends.values() if each.instance.due_ms is not None]
+    at_ms, is_virtual = farm.time.now_ms(), farm.keeper.is_virtual
+    stands = is_virtual or farm.time.is_frozen
+    return ClockState(
+        clock="virtual" if is_virtual else "real",
+        at_ms=at_ms,
+        unix_ms=farm.unix_ms + at_ms,
+        speed=0 if stands else farm.time.speed,
+        frozen=farm.time.is_frozen,
+        auto=farm.keeper.auto is not None,
+        next_ms=farm.keeper.next_ms if is_virtual else min(due, default=None),
+    )
+
+
+@route(endpoints.CHANGE_CLOCK)
+async def post_clock(farm: Farm, body: ClockBody) -> ClockState:
+    """Move a virtual clock, or change how a real one passes.
+
+    A move answers when all that was due has happened, its files are written and its websocket messages are handed to
+    the transport.  A clock of the other kind answers 409.
+    """
+    try:
+        await _do(farm, body)
+    except WrongClock as why:
+        raise Rejected(409, str(why)) from why
+    return get_clock(farm)
+
+
+async def _do(farm: Farm, body: ClockBody) -> None:
+    keeper = farm.keeper
+    if body.advance is not None:
+        await keeper.advance(body.advance / 1000)
+    elif body.run_until_idle:
+        await keeper.run_until_idle((_DAY_MS if body.limit is None else body.limit) / 1000)
+    elif body.auto is not None:
+        quiet_ms = _QUIET_MS if body.quiet is None else int(body.quiet)
+        keeper.set_auto(quiet_ms if body.auto else None)
+    else:
+        keeper.change(speed=body.speed, is_frozen=body.freeze)

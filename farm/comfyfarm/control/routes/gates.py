@@ -1,0 +1,86 @@
+"""Gates: what comes to one waits until it is let go, so that a race is made and not waited for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from comfyfarm.control.routes.faults import arm, fault_state
+from comfyfarm.control.routing import Rejected, route
+from comfyfarm.control.schema import endpoints
+from comfyfarm.control.schema.faults import GateList, GateState, Held, ReleaseBody
+from comfyfarm.faults.armed_fault import Armed
+from comfyfarm.faults.fault import Strike
+
+if TYPE_CHECKING:
+    from comfyfarm.server.farm import Farm
+
+
+_HOLD = "hold"
+
+
+def _gate_state(armed: Armed) -> GateState:
+    state = fault_state(armed)
+    held = tuple(_held(strike) for strike in armed.strikes if strike.is_on)
+    return GateState(id=state.id, state=state.state, gate=state.fault, fired=state.fired, held=held)
+
+
+def _held(strike: Strike) -> Held:
+    facts = strike.facts
+    return Held(
+        instance=strike.instance,
+        prompt_id=facts.prompt_id,
+        job=facts.job_name,
+        node=facts.node,
+        route=facts.route,
+        since_ms=strike.at_ms,
+    )
+
+
+def _gates(farm: Farm) -> dict[str, Armed]:
+    return {name: armed for name, armed in farm.board.armed.items() if armed.fault.effect.do == _HOLD}
+
+
+def _find(farm: Farm, gate_id: str) -> Armed:
+    gates = _gates(farm)
+    if gate_id not in gates:
+        raise Rejected(404, f"no gate is called {gate_id!r} (there are: {', '.join(gates) or 'none'})")
+    return gates[gate_id]
+
+
+@route(endpoints.LIST_GATES)
+def get_gates(farm: Farm) -> GateList:
+    """Say which gates there are, and what waits at each."""
+    return GateList(gates=tuple(_gate_state(armed) for armed in _gates(farm).values()))
+
+
+@route(endpoints.CLOSE_GATE)
+def post_gate(farm: Farm, body: Any) -> GateState:
+    """Close a gate: written as a ``[[fault]]`` of the configuration, without ``do``."""
+    if isinstance(body, dict):
+        if "do" in body:
+            raise Rejected(422, "do: a gate holds, and does nothing else (POST /api/faults arms faults)")
+        body = {"do": _HOLD, **body}
+    (armed,) = arm(farm, [("", body)])
+    return _gate_state(armed)
+
+
+@route(endpoints.GET_GATE)
+def get_gate(farm: Farm, gate_id: str) -> GateState:
+    """Say what waits at one gate."""
+    return _gate_state(_find(farm, gate_id))
+
+
+@route(endpoints.RELEASE_GATE)
+def release(farm: Farm, gate_id: str, body: ReleaseBody) -> GateState:
+    """Let go what has waited longest, or all that waits now; who comes later is held again."""
+    armed = _find(farm, gate_id)
+    farm.nemesis.let_go([strike for strike in armed.strikes if strike.is_on][: body.count])
+    return _gate_state(armed)
+
+
+@route(endpoints.OPEN_GATE)
+def delete_gate(farm: Farm, gate_id: str) -> GateState:
+    """Open a gate for good."""
+    armed = _find(farm, gate_id)
+    farm.nemesis.remove(gate_id)
+    return _gate_state(armed)

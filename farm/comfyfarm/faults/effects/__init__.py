@@ -1,0 +1,13 @@
+"""What faults do: each effect is one class in one module of this package, found by itself."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from comfyfarm.faults.fault import EFFECTS, Effect
+
+__all__ = ["EFFECTS", "Effect"]
+
+for _module in iter_modules(__path__):
+    import_module(f"{__name__}.{_module.name}")

@@ -1,0 +1,258 @@
+"""A configuration comes alive: the farm, as a service of services."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import SystemRandom
+from typing import Any
+
+import msgspec
+from twisted.application.service import MultiService
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from comfyfarm.config import ConfigError, FarmConfig, InstanceConfig
+from comfyfarm.config.equipment import Stock, check_equipment
+from comfyfarm.config.recorded import DEFAULT_PICTURE, default_picture
+from comfyfarm.config.scenarios.checks import check_scenarios
+from comfyfarm.control.server import ControlServer
+from comfyfarm.events import Configured
+from comfyfarm.events.log import Log
+from comfyfarm.faults.registry import Board
+from comfyfarm.seeds import Seeds
+from comfyfarm.server.backend import Backend
+from comfyfarm.server.context import Surroundings
+from comfyfarm.server.fault_controller import Nemesis
+from comfyfarm.server.live_analysis import LiveTruth, Tally
+from comfyfarm.server.log_file import LogFile
+from comfyfarm.server.media.pictures import Painter, UnreadablePicture, read_picture
+from comfyfarm.server.ports import Bind, BoundPort, PortTaken
+from comfyfarm.server.scenario_runner import Player
+from comfyfarm.server.time.clock import EPOCH_UNIX_MS, SimulatedTime, VirtualClock
+from comfyfarm.server.time.clock_control import Timekeeper
+
+
+class CannotStart(Exception):
+    """The farm's surroundings do not let it start; the message says what is in the way, in one line."""
+
+
+def make_farm(config: FarmConfig, *, reactor: Any, clock: IReactorTime, bind: Bind, unix_ms: int) -> Farm:
+    """Build a farm; nothing is bound and nothing is written before it is started.
+
+    :param reactor: what sockets live on.
+    :param clock: what simulated time is read from, unless the configuration asks for a virtual clock.
+    :param bind: how ports are taken.
+    :param unix_ms: what a client's clock says at the farm's start; on a virtual clock it is always the same.
+    :raises ConfigError: where an input picture or a captured file cannot be read, or a name means nothing.
+    """
+    if config.farm.seed is None:
+        drawn = msgspec.structs.replace(config.farm, seed=SystemRandom().getrandbits(32))
+        config = msgspec.structs.replace(config, farm=drawn)
+    if config.farm.clock == "virtual":
+        clock, unix_ms = VirtualClock(), EPOCH_UNIX_MS
+    painters: dict[str | None, Painter] = {}    # one for all instances that show the same picture
+    for index, each in enumerate(config.instance):
+        if each.input not in painters:
+            painters[each.input] = _painter(config.place(index), each)
+    stock = Stock()
+    check_equipment(config, stock)
+    check_scenarios(config, stock)
+    return Farm(config, reactor, clock, bind, unix_ms, painters, stock)
+
+
+def _painter(place: str, config: InstanceConfig) -> Painter:
+    try:
+        return Painter(default_picture() if config.input is None else read_picture(Path(config.input)))
+    except UnreadablePicture as why:
+        raise ConfigError(f"{place}.input: {why}") from why
+
+
+@dataclass(eq=False)
+class Farm(MultiService):
+    """All instances, the control server, the log.
+
+    :ivar config: the effective configuration, with its seed.
+    :ivar backends: by name, in the order of the configuration; empty before the start.
+    :ivar on_ready: called once every port listens.
+    """
+
+    config: FarmConfig
+    reactor: Any
+    clock: IReactorTime
+    bind: Bind
+    unix_ms: int
+    painters: dict[str | None, Painter]
+    stock: Stock
+    log: Log = field(default_factory=Log)
+    backends: dict[str, Backend] = field(default_factory=dict)
+    ready_file: Path | None = None
+    logger = Logger()
+
+    def __post_init__(self) -> None:
+        """Be a service."""
+        super().__init__()
+
+    def startService(self) -> None:
+        """Take every port, then make the folders, then serve.
+
+        :raises CannotStart: where a port is taken or a file cannot be written; nothing is left behind.
+        """
+        ports = self._bind_all()
+        try:
+            self._open(ports)
+            super().startService()
+            self._announce()
+        except OSError as why:
+            self._abandon(ports)
+            raise CannotStart(f"{why.filename or 'comfyfarm'}: {why.strerror or why}") from why
+
+    def _bind_all(self) -> list[BoundPort]:
+        """The control server's port, then the instances'."""
+        wanted = [("control", self.config.farm.control_port)]
+        wanted += [(each.name, each.port) for each in self.config.instance]
+        ports: list[BoundPort] = []
+        for name, number in wanted:
+            try:
+                ports.append(self.bind(self.config.farm.host, number))
+            except PortTaken as why:
+                self._abandon(ports)
+                raise CannotStart(f"{name}: port {number} cannot be had: {why.reason}") from why
+        return ports
+
+    def _open(self, ports: list[BoundPort]) -> None:
+        settings = self.config.farm
+        self._temporary = tempfile.mkdtemp(prefix="comfyfarm-") if settings.data_dir is None else None
+        self.data_dir = Path(self._temporary or settings.data_dir or "").absolute()
+        self.time = SimulatedTime(self.clock, settings.speed)
+        self.keeper = Timekeeper(self.reactor, self.clock, self.time, self.log, self.catch_up, self._is_owing)
+        self.tally = Tally.of(self.log)
+        self.truth = LiveTruth(self.log, self._now_ms, self._epochs)
+        self._log_file = LogFile.open(Path(settings.log), self.log) if settings.log else None
+        self.log.publish(Configured(at_ms=0, config=_described(self.config)))
+        assert settings.seed is not None, "make_farm draws one"
+        names = tuple(each.name for each in self.config.instance)
+        self.board = Board(names, Seeds(settings.seed).of("faults"), self.log.publish)
+        self.nemesis = Nemesis(self.clock, self.time, self.board, self.log, self.backends)
+        around = Surroundings(
+            reactor=self.reactor,
+            clock=self.clock,
+            time=self.time,
+            unix_ms=self.unix_ms,
+            log=self.log,
+            seeds=Seeds(settings.seed),
+            stock=self.stock,
+            host=settings.host,
+            data_dir=self.data_dir,
+            bind=self.bind,
+            board=self.board,
+            strike=self.nemesis.strike,
+            heard=self.keeper.heard,
+            fault_headers=settings.fault_headers,
+        )
+        for config, port in zip(self.config.instance, ports[1:], strict=True):
+            name = Path(config.input).name if config.input else DEFAULT_PICTURE
+            backend = Backend.of(config, around, port, self.painters[config.input], name)
+            backend.setServiceParent(self)
+            self.backends[config.name] = backend
+        self.nemesis.arm_all(self.config.fault)
+        self.player = Player(
+            self.clock, self.time, self.log, self.nemesis, self.backends, self.stock, self.config.scenario
+        )
+        self.player.setServiceParent(self)
+        self.control = ControlServer(self, ports[0])
+        self.control.setServiceParent(self)
+
+    def _abandon(self, ports: list[BoundPort]) -> None:
+        for port in ports:
+            port.close()
+        self._remove_temporary()
+
+    async def stopService(self) -> None:
+        """Stop everything, and remove what was written."""
+        self.keeper.stop()
+        self.nemesis.stop()
+        if self.board.never_fired:
+            self.logger.info("faults that never fired: {ids}", ids=", ".join(self.board.never_fired))
+        await super().stopService()
+        try:
+            if self._log_file is not None:
+                self._log_file.close()
+        finally:
+            self._remove_temporary()
+
+    def _remove_temporary(self) -> None:
+        temporary = getattr(self, "_temporary", None)
+        configs = [backend.config for backend in self.backends.values()]
+        kept = [each.name for each in configs if each.keep_outputs and each.output_dir is None]
+        if temporary is not None and kept:
+            self.logger.info("the files of {names} stay in {path}", names=", ".join(kept), path=temporary)
+        elif temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    def catch_up(self) -> None:
+        """Let happen, everywhere, what is due."""
+        for backend in self.backends.values():
+            backend.driver.catch_up()
+            backend.driver.set_alarm()
+
+    def _now_ms(self) -> int:
+        if self.running:
+            self.catch_up()
+        return self.time.now_ms()
+
+    def _epochs(self) -> dict[str, int]:
+        return {name: backend.epoch for name, backend in self.backends.items()}
+
+    def _is_owing(self) -> bool:
+        return any(backend.hub.is_owing for backend in self.backends.values())
+
+    # What it tells.
+
+    def described(self) -> dict[str, Any]:
+        """Where everything is: the ready file's content."""
+        return {
+            "control": self.control.url,
+            "instances": {name: dict(_facts(backend)) for name, backend in self.backends.items()},
+        }
+
+    def _announce(self) -> None:
+        for name, backend in self.backends.items():
+            self.logger.info("{name}: {url} ({mode})", name=name, url=backend.url, mode=backend.config.mode)
+        self.logger.info("control: {url}", url=self.control.url)
+        if self.ready_file is not None:
+            _write_atomically(self.ready_file, json.dumps(self.described(), indent=1))
+
+
+def _facts(backend: Backend) -> Iterator[tuple[str, str]]:
+    yield "url", backend.url
+    yield "mode", backend.config.mode
+    yield "input_dir", str(backend.disk.input_dir)
+    yield "output_dir", str(backend.disk.output_dir)
+
+
+def _described(config: FarmConfig) -> dict[str, Any]:
+    """The configuration for the log: without ports and paths, so that equal runs give equal logs."""
+    whole: dict[str, Any] = msgspec.to_builtins(config, enc_hook=str)
+    del whole["tables"], whole["fault"], whole["scenario"]     # told when they are armed, or when their steps are taken
+    for key in ("host", "control_port", "data_dir", "log"):
+        whole["farm"].pop(key, None)
+    for each in whole["instance"]:
+        for key in ("port", "input", "output_dir", "object_info", "captured"):
+            each.pop(key, None)
+    return whole
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_text(text)
+        draft.replace(path)
+    except OSError as why:
+        draft.unlink(missing_ok=True)
+        raise OSError(why.errno, why.strerror, str(path)) from why     # nobody asked for the draft

@@ -1,0 +1,162 @@
+"""Who breaks a farm on purpose, and who heals it: faults in simulated time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Protocol
+
+from twisted.internet.interfaces import IReactorTime
+
+from comfyfarm.events import Healed
+from comfyfarm.events.log import Log
+from comfyfarm.faults.armed_fault import Armed
+from comfyfarm.faults.effects.process import Crash
+from comfyfarm.faults.fault import At, Fault, Rule, Strike
+from comfyfarm.faults.phases import Facts
+from comfyfarm.faults.registry import Board, Faults, UnknownFault
+from comfyfarm.faults.targets import Kept, Process
+from comfyfarm.server.time.alarm import Alarm
+from comfyfarm.server.time.clock import SimulatedTime
+from comfyfarm.server.time.task import Telling
+from comfyfarm.units import Duration
+
+
+class Victim(Process, Protocol):
+    """An instance, as far as faults befall its process."""
+
+    @property
+    def faults(self) -> Faults:
+        """Those of the process that runs."""
+
+    def restore(self) -> None:
+        """Be up again, whatever was done to it: started, thawed, accepting, its worker at work."""
+
+    def wake(self) -> None:
+        """Look again at everything that pauses until something has changed."""
+
+
+@dataclass(eq=False)
+class Nemesis:
+    """Arms faults, lets them befall processes, ends them when their time is over, and heals.
+
+    :ivar victims: the instances, by name.
+    """
+
+    clock: IReactorTime
+    time: SimulatedTime
+    board: Board
+    log: Log
+    victims: Mapping[str, Victim]
+    _tellings: dict[Strike, Telling] = field(default_factory=dict)
+    _beginnings: dict[tuple[str, str], Alarm] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Have an alarm for the next fault that ends by itself."""
+        self._expiry = Alarm(self.clock, self.time, self._expire)
+
+    # Arming, and an end of it.
+
+    def arm(self, fault: Fault) -> Armed:
+        """Let a fault strike from now on.
+
+        :raises UnknownFault: where it means no instance, or its id is taken; nothing has changed then.
+        """
+        armed = self.board.arm(fault, self.time.now_ms())
+        if fault.rule.at.phase == "process":
+            for name, from_ms in armed.begins.items():
+                self._begin_at(armed.fault.id, name, from_ms)
+        self._expiry.set(self.board.due_ms)
+        return armed
+
+    def arm_all(self, faults: Collection[Fault]) -> list[Armed]:
+        """Let several faults strike from now on; none, where one of them cannot be armed.
+
+        :raises UnknownFault: where one means no instance, or an id is taken or given twice.
+        """
+        for index, each in enumerate(faults):
+            self.board.check(each)
+            if each.id and each.id in [other.id for other in tuple(faults)[:index]]:
+                raise UnknownFault(f"id: {each.id!r} is given twice")
+        return [self.arm(each) for each in self.board.named(faults)]
+
+    def _begin_at(self, fault_id: str, name: str, from_ms: int) -> None:
+        """Ask at that moment what befalls the process: in a turn of its own, never within another's."""
+        alarm = Alarm(self.clock, self.time, lambda: self._begin(fault_id, name))
+        self._beginnings[fault_id, name] = alarm
+        alarm.set(from_ms)
+
+    def _begin(self, fault_id: str, name: str) -> None:
+        self._beginnings.pop((fault_id, name), None)
+        for strike in self.victims[name].faults.verdict("process", Facts(), self.time.now_ms(), only=fault_id):
+            self.strike(strike)
+
+    def strike(self, strike: Strike) -> None:
+        """Let a fault befall the process of its instance, now."""
+        story = strike.fault.effect.on_process(self.victims[strike.instance], strike)
+        telling = Telling(self.clock, self.time, story, lambda: self._told(strike), lambda _: None)
+        self._tellings[strike] = telling
+        telling.go_on()
+
+    def crash(self, name: str, keep: Collection[Kept] = (), restart_after: Duration | None = None) -> None:
+        """Let an instance crash by hand; that is no fault, and the next :meth:`heal` brings it up again."""
+        rule = Rule(on=name, at=At(phase="process"))
+        fault = Fault(rule, Crash(keep=tuple(keep), restart_after=restart_after))
+        now_ms = self.time.now_ms()
+        self.strike(Strike(fault, name, now_ms, Facts(), Random(0), now_ms, {}))
+
+    def _told(self, strike: Strike) -> None:
+        self._tellings.pop(strike, None)
+        strike.is_on = False
+
+    def _expire(self) -> None:
+        self.board.expire(self.time.now_ms())
+        self._clean_up()
+
+    def remove_all(self) -> None:
+        """Take every fault off."""
+        for fault_id in tuple(self.board.armed):
+            self.board.remove(fault_id, self.time.now_ms())
+        self._clean_up()
+
+    def remove(self, fault_id: str) -> None:
+        """Take one fault off: what it holds goes on, and the instance that it keeps down comes up.
+
+        :raises UnknownFault: where none of that id is known.
+        """
+        self.board.remove(fault_id, self.time.now_ms())
+        self._clean_up()
+
+    def let_go(self, strikes: Collection[Strike]) -> None:
+        """Let what these hold go on; their faults stay armed."""
+        for strike in strikes:
+            strike.is_on = False
+        self._clean_up()
+
+    def heal(self) -> None:
+        """Take all faults off, open all gates, and have every instance up and at work."""
+        self.board.heal(self.time.now_ms())
+        self.let_go(tuple(self._tellings))      # what was done by hand, too
+        for victim in self.victims.values():
+            victim.restore()
+        self.log.publish(Healed(at_ms=self.time.now_ms()))
+
+    def _clean_up(self) -> None:
+        """What is off by now has no effect any more: its story undoes what it has done, and nothing else."""
+        for strike in [each for each in self._tellings if not each.is_on]:
+            self._tellings[strike].hurry()
+        for fault_id, name in [key for key in self._beginnings if self.board.find(key[0]).state != "armed"]:
+            self._beginnings.pop((fault_id, name)).set(None)
+        for victim in self.victims.values():
+            victim.wake()
+        self._expiry.set(self.board.due_ms)
+
+    def stop(self) -> None:
+        """The farm ends: nothing more befalls anybody."""
+        for telling in self._tellings.values():
+            telling.stop()
+        for alarm in (self._expiry, *self._beginnings.values()):
+            alarm.set(None)
+        self._tellings.clear()
+        self._beginnings.clear()

@@ -1,0 +1,1 @@
+"""The files of an instance: folders on disk, uploads, views, users."""

@@ -1,0 +1,227 @@
+"""What becomes of a file that a client uploads (``POST /upload/image``, ``POST /upload/mask``)?"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from itertools import count, starmap
+from pathlib import PurePosixPath
+from urllib.parse import parse_qsl, unquote
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from comfyfarm.events.base import Folder
+from comfyfarm.server.files.disk import Disk, Outside
+from comfyfarm.server.files.file_reference import NotServed, folder_named, locate
+from comfyfarm.server.http.answer import Answer, empty, json_answer
+from comfyfarm.server.media.pictures import UnreadablePicture, open_picture
+from comfyfarm.server.stat_cache import regular_file
+from comfyfarm.sim.errors import ServerError
+
+try:
+    from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
+except ImportError as why:
+    raise ImportError(
+        "comfyfarm needs the package multipart, which python-multipart before 0.0.13 hides: "
+        "pip install --upgrade python-multipart",
+        name="multipart",
+        path=why.path,
+    ) from None
+
+
+@dataclass(frozen=True)
+class SentFile:
+    """A part of a form that has a file name."""
+
+    filename: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Form:
+    """A form as aiohttp would read it.
+
+    :ivar values: by name; of several values the first.  ``bytes`` are a part that is neither text nor a file.
+    """
+
+    values: Mapping[str, str | bytes | SentFile]
+
+
+def parse_form(content_type: str, body: bytes) -> Form | None:
+    """Read a form; ``None`` where the content type speaks of none (ComfyUI then sees a form without fields).
+
+    :raises ServerError: where it is broken.
+    """
+    kind, options = parse_options_header(content_type)
+    try:
+        if kind == "multipart/form-data":
+            return _form(starmap(_named, _parts(options["boundary"], body)))
+        if kind == "application/x-www-form-urlencoded":
+            charset = options.get("charset", "utf-8")
+            return _form(parse_qsl(body.rstrip().decode(charset), keep_blank_values=True, encoding=charset))
+    except (MultipartError, LookupError, ValueError) as error:
+        raise ServerError(f"broken form: {error}") from error
+    return None
+
+
+def store_image(disk: Disk, form: Form | None) -> Answer:
+    """Keep the uploaded ``image``, whatever it is, and say under which name.
+
+    :raises ServerError: where ComfyUI would fail.
+    """
+    return _answered(lambda: _store(disk, form, lambda _form, _name, content: content))
+
+
+def store_mask(disk: Disk, form: Form | None) -> Answer:
+    """Put the alpha of the uploaded ``image`` onto the picture that ``original_ref`` names, and keep the result.
+
+    :raises ServerError: where ComfyUI would fail.
+    """
+    return _answered(lambda: _store(disk, form, lambda form, name, content: _masked(disk, form, name, content)))
+
+
+_Make = Callable[[Form, str, bytes], bytes | None]
+
+
+def _answered(store: Callable[[], Answer]) -> Answer:
+    try:
+        return store()
+    except (OSError, ValueError, UnreadablePicture) as error:
+        raise ServerError(f"upload: {error}") from error
+
+
+def _store(disk: Disk, form: Form | None, make: _Make) -> Answer:
+    """The way of every upload.
+
+    :param make: gives what to write for form, name and content, or ``None`` for nothing.
+    """
+    sent = form.values.get("image") if form is not None else None
+    if form is None or not sent:
+        return empty(400)
+    if not isinstance(sent, SentFile):
+        raise ServerError("image has no file name")
+    type_name, subfolder = _text(form, "type", "input"), _text(form, "subfolder", "")
+    folder = folder_named(type_name)
+    if folder is None or "\0" in subfolder + sent.filename:
+        raise ServerError("no such folder")
+    try:
+        disk.place(folder, subfolder, sent.filename)
+        disk.make_directory(folder, subfolder)
+    except Outside:
+        return empty(400)
+    name, there = _free_name(disk, folder, subfolder, sent, overwrite=form.values.get("overwrite") in ("true", "1"))
+    content = None if there else make(form, name, sent.content)
+    if content is not None:
+        disk.upload(disk.place(folder, subfolder, name), content)
+    return json_answer({"name": name, "subfolder": subfolder, "type": type_name})
+
+
+def _free_name(disk: Disk, folder: Folder, subfolder: str, sent: SentFile, *, overwrite: bool) -> tuple[str, bool]:
+    """A name for the file, and whether it stands there already, byte for byte."""
+    digest = hashlib.sha256(sent.content).hexdigest()
+    stem, suffix = os.path.splitext(sent.filename)      # noqa: PTH122 (of a name, with all its slashes)
+    for number in count():
+        name = f"{stem} ({number}){suffix}" if number else sent.filename
+        path = disk.place(folder, subfolder, name)
+        if not path.exists():
+            break
+        if regular_file(path) is None:
+            raise ServerError(f"{name} is no file")
+        if overwrite:
+            break
+        if disk.digest_at(path) == digest:
+            return name, True
+    return name, False
+
+
+def _masked(disk: Disk, form: Form, name: str, content: bytes) -> bytes | None:
+    """The original with the uploaded alpha, or ``None`` where the original is not to be had (ComfyUI then shrugs)."""
+    ref = json.loads(_text(form, "original_ref"))
+    filename, subfolder = (ref.get("filename"), ref.get("subfolder", "")) if isinstance(ref, dict) else (None, "")
+    if not isinstance(filename, str) or not isinstance(subfolder, str):
+        raise ServerError("original_ref names no file")
+    try:
+        path = locate(disk, filename, str(ref.get("type", "output")), subfolder)
+    except NotServed:
+        return None
+    original = open_picture(path.read_bytes())
+    picture = original.convert("RGBA")
+    picture.putalpha(open_picture(content).convert("RGBA").getchannel("A"))
+    return _encoded(picture, name, getattr(original, "text", {}))
+
+
+def _encoded(picture: Image.Image, name: str, texts: Mapping[str, str]) -> bytes:
+    kind = Image.registered_extensions().get(PurePosixPath(name).suffix.lower())
+    if kind is None:
+        raise ServerError(f"no picture format for {name}")
+    kept = PngInfo()
+    for key, value in texts.items():
+        kept.add_text(key, value)
+    file = BytesIO()
+    picture.save(file, kind, compress_level=4, pnginfo=kept)
+    return file.getvalue()
+
+
+def _text(form: Form, key: str, default: str | None = None) -> str:
+    value = form.values.get(key, default)
+    if not isinstance(value, str):
+        raise ServerError(f"{key} is missing or no text")
+    return value
+
+
+def _form(pairs: Iterable[tuple[str, str | bytes | SentFile]]) -> Form:
+    values: dict[str, str | bytes | SentFile] = {}
+    for key, value in pairs:
+        values.setdefault(key, value)
+    return Form(values)
+
+
+def _parts(boundary: str, body: bytes) -> Iterator[tuple[MultipartSegment, bytes]]:
+    # Latin-1 keeps every byte of a file name, see _parameter.
+    with PushMultipartParser(boundary, header_charset="latin-1") as parser:
+        for event in parser.parse(body):
+            if isinstance(event, MultipartSegment):
+                segment, pieces = event, list[bytes]()
+            elif event is None:
+                yield segment, b"".join(pieces)
+            else:
+                pieces.append(event)
+
+
+def _named(segment: MultipartSegment, content: bytes) -> tuple[str, str | bytes | SentFile]:
+    disposition = segment.header("Content-Disposition")
+    name, filename = _parameter(disposition, "name"), _parameter(disposition, "filename")
+    if name is None:
+        raise ValueError("a part without a name")
+    if filename:
+        return name, SentFile(filename, content)
+    if segment.content_type is None or segment.content_type.startswith("text/"):
+        return name, content.decode(segment.charset or "utf-8")
+    return name, content
+
+
+_PARAMETER = re.compile(r';\s*([^\s;="]+)\s*=\s*("(?:\\.|[^"\\])*"|[^;]*)')
+
+
+def _parameter(header: str, key: str) -> str | None:
+    """A parameter of a header, by aiohttp's rules, which are not a browser's.
+
+    ``%22`` stays as it is, leading slashes fall, and ``filename*=utf-8''...`` (as aiohttp and older requests send names
+    beyond ASCII) counts before ``filename=...``.  Bytes that are no UTF-8 become surrogates.
+    """
+    text = header.encode("latin-1").decode("utf-8", "surrogateescape")
+    found = {name.lower(): value.strip() for name, value in _PARAMETER.findall(text)}
+    try:
+        charset, _, escaped = found[key + "*"].split("'", 2)
+        return unquote(escaped, charset or "utf-8", "strict")
+    except (LookupError, ValueError):
+        value = found.get(key)
+    if value is not None and value.startswith('"'):
+        return re.sub(r"\\(.)", r"\1", value[1:-1].lstrip("\\/"))
+    return value

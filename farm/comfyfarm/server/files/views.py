@@ -1,0 +1,107 @@
+"""What does ``GET /view`` show of a file?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from io import BytesIO
+from mimetypes import MimeTypes
+from pathlib import Path
+
+from PIL import Image
+
+from comfyfarm.server.files.disk import Disk
+from comfyfarm.server.files.file_reference import NotServed, locate
+from comfyfarm.server.http.answer import Answer, empty
+from comfyfarm.server.http.headers import active_as_attachment, with_escaped_name
+from comfyfarm.server.http.static_file import Ask, Headers, serve
+from comfyfarm.server.media.pictures import UnreadablePicture, open_picture
+from comfyfarm.sim.errors import ServerError
+
+_QUALITY = 90
+
+# The tables of Python alone: those of the machine differ from one to the next.
+_TYPES = MimeTypes()
+_TYPES.add_type("application/javascript; charset=utf-8", ".js")     # as ComfyUI registers it
+_TYPES.add_type("application/javascript", ".mjs")                   # Python changed its mind in 3.12
+_TYPES.add_type("image/webp", ".webp")
+
+_NEVER_SHOWN = frozenset({"text/html", "application/xhtml+xml", "text/javascript", "text/css"})
+
+
+def view(
+    disk: Disk, query: Mapping[str, str], headers: Ask, static_name: str | None = None, *, shielded: bool = False
+) -> Answer:
+    """A file as it is, or a preview or channel of it.
+
+    :param headers: the request's.
+    :param static_name: the one name with ``..`` in it that a static instance serves, e.g. ``../input/NAME.jpg``.
+    :param shielded: keep a browser from running it, as newer versions do.
+    :raises ServerError: where ComfyUI would fail, as on a preview of what is no picture.
+    """
+    filename = query.get("filename")
+    if filename is None or filename.startswith("blake3:"):      # the assets store, which is off and empty
+        return empty(404)
+    try:
+        path = locate(disk, filename, query.get("type", "output"), query.get("subfolder", ""), static_name)
+    except NotServed as no:
+        return empty(no.status)
+    if "preview" in query or query.get("channel") in ("rgb", "a"):
+        made = _preview(path, query) if "preview" in query else _channel(path, query["channel"])
+        return with_escaped_name(made, path.name) if shielded else made
+    head = _head(path, guessed_type(path.name))
+    return serve(path, active_as_attachment(path.name, declared_type(path.name)) if shielded else head, headers)
+
+
+def guessed_type(name: str) -> str:
+    """The content type that ComfyUI gives a file: nothing that a browser would run from here."""
+    guess = declared_type(name)
+    return "application/octet-stream" if guess in _NEVER_SHOWN else guess
+
+
+def declared_type(name: str) -> str:
+    """The content type that a file has by the end of its name."""
+    return _TYPES.guess_type(name)[0] or "application/octet-stream"
+
+
+def _preview(path: Path, query: Mapping[str, str]) -> Answer:
+    """The picture re-encoded, as ``preview=FORMAT;QUALITY`` asks."""
+    wish, channel = query["preview"].split(";"), query.get("channel", "")
+    kind = wish[0] if wish[0] in ("webp", "jpeg") and "a" not in channel else "webp"
+    quality = wish[-1] if wish[-1].isdigit() else _QUALITY
+    image = _opened(path)
+    if kind == "jpeg" or channel == "rgb":
+        image = image.convert("RGB")
+    # Method 0 is the quickest; ComfyUI takes Pillow's default, which would hold the reactor much longer.
+    return _encoded(path, image, kind, {"quality": quality, **({"method": 0} if kind == "webp" else {})})
+
+
+def _channel(path: Path, channel: str) -> Answer:
+    image = _opened(path)
+    if channel == "rgb":
+        return _encoded(path, image.convert("RGB"), "png", {})
+    black = Image.new("RGBA", image.size)
+    black.putalpha(image.getchannel("A") if image.mode == "RGBA" else Image.new("L", image.size, 255))
+    return _encoded(path, black, "png", {})
+
+
+def _opened(path: Path) -> Image.Image:
+    try:
+        return open_picture(path.read_bytes())
+    except (OSError, UnreadablePicture) as error:
+        raise ServerError(f"{path.name}: {error}") from error
+
+
+def _encoded(path: Path, image: Image.Image, kind: str, options: Mapping[str, str | int]) -> Answer:
+    file = BytesIO()
+    try:
+        image.save(file, kind, **{key: int(value) for key, value in options.items()})
+    except (OSError, ValueError, OverflowError) as error:   # a quality that there is not, too big a size
+        raise ServerError(f"{path.name} as {kind}: {error}") from error
+    return Answer(200, _head(path, f"image/{kind}"), file.getvalue())
+
+
+def _head(path: Path, content_type: str) -> Headers:
+    # aiohttp, too, would rather break than send a header with a line break; all else, quotes too, goes out as it is.
+    if any(bad in path.name for bad in "\r\n\0"):
+        raise ServerError(f"{path.name!r} cannot stand in a header")
+    return ("Content-Disposition", f'filename="{path.name}"'), ("Content-Type", content_type)

@@ -1,0 +1,1 @@
+"""HTTP: sites, requests, answers, and faults of exchanges."""

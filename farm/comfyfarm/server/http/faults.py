@@ -1,0 +1,216 @@
+"""What goes wrong at one process's HTTP exchanges: asked before their work and after it, told as one story each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from comfyfarm.faults.armed_fault import Armed
+from comfyfarm.faults.fault import Strike, in_turn
+from comfyfarm.faults.pauses import UNTIL_WOKEN, Story
+from comfyfarm.faults.phases import Phase
+from comfyfarm.faults.registry import Faults
+from comfyfarm.faults.targets import Exchange
+from comfyfarm.server.http.fault_header import fault_in
+from comfyfarm.server.http.request_facts import Asked
+from comfyfarm.server.http.response_writer import Capture, Outlet, usual_headers
+from comfyfarm.server.http.site import ComfyRequest
+from comfyfarm.server.time.driver import Driver
+from comfyfarm.server.time.task import Telling
+
+
+@dataclass(eq=False)
+class Striking:
+    """The faults of one process, as far as its HTTP exchanges meet them.
+
+    :ivar strike: called where one befalls the process.
+    :ivar stands_still: whether the process is frozen or has ended: nothing goes on meanwhile.
+    :ivar takes_headers: whether a client may bring a fault along (``X-Comfyfarm-Fault``).
+    """
+
+    driver: Driver
+    faults: Faults
+    strike: Callable[[Strike], None]
+    stands_still: Callable[[], bool]
+    takes_headers: bool = False
+    _courses: dict[Course, None] = field(default_factory=dict, init=False)
+
+    def course(self, request: ComfyRequest, *, is_refused: bool) -> Course | None:
+        """The course of an exchange at which something may go wrong; ``None`` for all others.
+
+        :param is_refused: nothing of ComfyUI's will be asked: only the request itself counts, and the answer.
+        :raises BadFault: where the client brings a fault along that is none.
+        """
+        if self.faults.is_quiet and not self.takes_headers:
+            return None
+        asked = Asked.of(request)
+        before = ("request",) if is_refused else asked.before
+        brought = fault_in(request) if self.takes_headers and not is_refused else None
+        if brought is None and not any(map(self.faults.watches, (*before, *asked.after))):
+            return None
+        private = self.faults.arm_once(brought, self.now_ms()) if brought is not None else None
+        return Course(self, asked, request, before, private)
+
+    def now_ms(self) -> int:
+        """The simulated moment."""
+        return self.driver.time.now_ms()
+
+    def wake(self) -> None:
+        """Something may have changed: let go on what waits for it."""
+        for course in tuple(self._courses):
+            course.wake()
+
+    def stop(self) -> None:
+        """The process has ended: nothing goes on any more."""
+        for course in tuple(self._courses):
+            course.stop()
+
+    def began(self, course: Course) -> None:
+        """Remember who waits."""
+        self._courses[course] = None
+
+    def ended(self, course: Course) -> None:
+        """Forget it."""
+        self._courses.pop(course, None)
+
+
+@dataclass(eq=False)
+class Course:
+    """One exchange, from its request to the last byte of its answer.
+
+    :ivar before: the phases before its work.
+    :ivar private: the fault that is for this request alone, or ``None``.
+    """
+
+    striking: Striking
+    asked: Asked
+    request: ComfyRequest
+    before: tuple[Phase, ...]
+    private: Armed | None
+    _is_working: bool = field(default=False, init=False)
+    _is_handed_over: bool = field(default=False, init=False)
+    _waiting: list[Strike] = field(default_factory=list, init=False)
+
+    def begin(
+        self, work: Callable[[], None], hand_over: Callable[[], None], on_end: Callable[[int, int], None]
+    ) -> None:
+        """Tell it as far as it goes without time passing.
+
+        :param work: does what the request asks, and writes the answer.
+        :param hand_over: does it where nothing of it is ours any more: a websocket.
+        :param on_end: takes the status that went out, 0 for none, and how many bytes of the body did.
+        """
+        self._work, self._hand_over, self._on_end = work, hand_over, on_end
+        self._outlet = Outlet(self.request, self.request.channel)
+        query = self.request.uri.partition(b"?")[2].decode("utf-8", "replace")
+        self._facts = self.asked.facts(self.striking.driver.instance.accepted)
+        now_ms = self.striking.now_ms()
+        self._exchange = Exchange(self._facts, now_ms, query, usual_headers(self.request))
+        driver = self.striking.driver
+        self._telling = Telling(driver.clock, driver.time, self._minding(self._story()), self._told, self._strike)
+        self.request.on_lost = self.stop
+        self.striking.began(self)
+        self._telling.go_on()
+
+    def wake(self) -> None:
+        """Something may have changed."""
+        self._telling.wake()
+
+    def stop(self) -> None:
+        """The client has gone, or the process has."""
+        if not self._telling.is_over:
+            self._telling.stop()
+            self._told()
+
+    def _told(self) -> None:
+        self.request.on_lost = None
+        self.striking.ended(self)
+        if self.private is not None:
+            self.striking.faults.end_once(self.private, self.striking.now_ms())
+        if not self._is_handed_over:
+            self._note()
+            self._on_end(self._outlet.status, self._outlet.size_bytes)
+
+    def _note(self) -> None:
+        """Let the log say whose work was not done, and what the answer showed."""
+        about = self.request.about
+        if self.asked.is_submit and not about.job:
+            client = self._facts.client
+            about.job, about.client_id = self._facts.job_name, client if isinstance(client, str) else None
+        if self._exchange.reply is not None:
+            about.read(self._exchange.reply)
+
+    def _strike(self, strike: Strike) -> None:
+        """Befall the process, and go on at once where that leaves it alive and awake."""
+        self.striking.strike(strike)
+        if not self.striking.stands_still():
+            self._telling.wake()
+
+    # The story.
+
+    def _minding(self, story: Story) -> Story:
+        """The same story, at true moments, standing still while the process does."""
+        for pause in story:
+            yield pause
+            while self.striking.stands_still():
+                yield UNTIL_WOKEN
+            self._exchange.at_ms = self.striking.now_ms()
+
+    def _story(self) -> Story:
+        for phase in self.before:
+            if not self._exchange.is_decided:
+                yield from self._befall(phase)
+        if self._exchange.is_decided:
+            yield from self._tell(self._waiting)
+        elif not self.asked.after:
+            self._is_handed_over = True
+            self._hand_over()
+            return
+        else:
+            yield from self._do_work()
+            yield from self._befall_after()
+        yield from self._outlet.send(self._exchange)
+
+    def _do_work(self) -> Story:
+        """Do the work, and keep the answer back."""
+        capture = self._outlet.capture = Capture(self.request, self._worked)
+        self.request.channel = capture  # type: ignore[assignment]  # it has what a request needs of one
+        self._is_working = True
+        self._work()
+        self._is_working = False
+        while capture.reply is None or self.striking.stands_still():
+            yield UNTIL_WOKEN
+        self._exchange.reply = capture.reply
+        self._facts = self.asked.answered(self._facts, capture.reply, self.striking.driver.instance.accepted)
+        self._exchange.facts = self._facts
+
+    def _worked(self) -> None:
+        if not self._is_working:
+            self._telling.wake()
+
+    def _befall_after(self) -> Story:
+        for phase in self.asked.after:
+            if phase == "reply":
+                yield from self._tell(self._waiting)
+            yield from self._befall(phase)
+
+    def _befall(self, phase: Phase) -> Story:
+        is_early = phase in self.before
+        if is_early:    # after the work nothing more may happen first: an answer goes out before the worker's next step
+            self.striking.driver.catch_up()
+            self.striking.driver.set_alarm()
+        while self.striking.stands_still():     # what was due has done that
+            yield UNTIL_WOKEN
+        now_ms = self.striking.now_ms()
+        strikes = self.striking.faults.verdict(phase, self._facts, now_ms, private=self.private)
+        self._waiting += [each for each in strikes if is_early and each.fault.effect.needs_reply]
+        yield from self._tell(each for each in strikes if not (is_early and each.fault.effect.needs_reply))
+
+    def _tell(self, strikes: Iterable[Strike]) -> Story:
+        with in_turn(strikes) as in_order:
+            for strike in in_order:
+                effect = strike.fault.effect
+                if effect.is_for_process:
+                    yield strike
+                elif self._exchange.reply is not None or not effect.needs_reply:
+                    yield from effect.on_exchange(self._exchange, strike)

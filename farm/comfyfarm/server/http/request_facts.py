@@ -1,0 +1,145 @@
+"""What a request is about, as far as a fault may look for it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from io import SEEK_END
+from typing import Any
+from urllib.parse import unquote
+
+from twisted.web.server import Request
+
+from comfyfarm.faults.phases import Facts, Phase
+from comfyfarm.faults.targets import Reply
+from comfyfarm.server.files.uploads import SentFile, parse_form
+from comfyfarm.server.http.request import header, json_body, query
+from comfyfarm.sim.errors import ServerError
+from comfyfarm.sim.job_facts import names_in, types_in
+from comfyfarm.sim.prompt.submission import Sender, job_name
+
+_READING = ("GET", "HEAD")
+_STATUS = ("/queue", "/prompt", "/system_stats", "/jobs")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request, by the path that its route has.
+
+    :ivar route: without ``/api``, and with nothing quoted.
+    """
+
+    request: Request
+    method: str
+    route: str
+
+    @classmethod
+    def of(cls, request: Request) -> Asked:
+        """Look at the first line alone."""
+        path = unquote(request.path.decode("utf-8", "replace"))
+        if path.startswith("/api/"):
+            path = path.removeprefix("/api")
+            path = path.removeprefix("/api") if path.startswith("/api/jobs") else path      # those have it twice
+        return cls(request, request.method.decode("ascii", "replace"), path)
+
+    @property
+    def before(self) -> tuple[Phase, ...]:
+        """The phases that come before its work."""
+        if self.is_submit:
+            return "request", "submit"
+        if self.method in _READING and self.route == "/view":
+            return "request", "view"
+        if self.method == "POST" and self.route.startswith("/upload/"):
+            return "request", "upload"
+        return ("request",)
+
+    @property
+    def after(self) -> tuple[Phase, ...]:
+        """The phases that come after it; a handshake of a websocket has no answer of its own."""
+        if self.route == "/ws":
+            return ()
+        shows_status = self.method in _READING and self.route in _STATUS
+        return ("status", "reply") if shows_status else ("reply",)
+
+    @property
+    def is_submit(self) -> bool:
+        """Whether it brings a prompt."""
+        return self.method == "POST" and self.route == "/prompt"
+
+    def facts(self, accepted: int) -> Facts:
+        """What it is about; whatever a client has put there, this does not fail.
+
+        :param accepted: how many jobs the instance has taken on.
+        """
+        asked = query(self.request)
+        facts = Facts(
+            route=self.route,
+            method=self.method,
+            client=asked.get("clientId", asked.get("client_id")),
+            size_bytes=self._size_bytes(),
+            file=asked.get("filename", "") if self.route == "/view" else self._sent_name(),
+        )
+        return self._with_prompt(facts, accepted) if self.is_submit else facts
+
+    def _size_bytes(self) -> int:
+        """Of the body; where it was too large and is not kept, what was said of it."""
+        declared = header(self.request, "content-length") or ""
+        if declared.isdecimal():
+            return int(declared)
+        content = self.request.content
+        assert content is not None, "the whole request is there"
+        size_bytes = content.seek(0, SEEK_END)
+        content.seek(0)
+        return int(size_bytes)
+
+    def _sent_name(self) -> str:
+        """The name of the file that is uploaded."""
+        if "upload" not in self.before:
+            return ""
+        try:
+            form = parse_form(header(self.request, "content-type") or "", self._body())
+        except ServerError:
+            return ""
+        sent = form.values.get("image") if form is not None else None
+        return sent.filename if isinstance(sent, SentFile) else ""
+
+    def _body(self) -> bytes:
+        content = self.request.content
+        assert content is not None, "the whole request is there"
+        body: bytes = content.read()
+        content.seek(0)
+        return body
+
+    def _with_prompt(self, facts: Facts, accepted: int) -> Facts:
+        body = self._prompt_body()
+        prompt, prompt_id = body.get("prompt"), body.get("prompt_id")
+        nodes = list(prompt.values()) if isinstance(prompt, dict) else []
+        return replace(
+            facts,
+            client=body.get("client_id", facts.client),
+            job=accepted + 1,
+            job_name=job_name(body, Sender(job=header(self.request, "x-comfyfarm-job"))),
+            prompt_id=prompt_id if isinstance(prompt_id, str) else None,
+            node_types=types_in(nodes),
+            models=names_in(nodes),
+        )
+
+    def _prompt_body(self) -> dict[str, Any]:
+        try:
+            body = json_body(self.request)
+        except ServerError:
+            body = None
+        assert self.request.content is not None, "the whole request is there"
+        self.request.content.seek(0)
+        return body if isinstance(body, dict) else {}
+
+    def answered(self, facts: Facts, reply: Reply, accepted: int) -> Facts:
+        """What is known after the work: the job that a prompt became, or that it became none.
+
+        :param accepted: how many jobs the instance has taken on, this one included.
+        """
+        if not self.is_submit:
+            return facts
+        if reply.status != 200:
+            return replace(facts, job=0, prompt_id=None)
+        return replace(facts, job=accepted, prompt_id=json.loads(reply.body)["prompt_id"])

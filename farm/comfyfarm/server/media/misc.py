@@ -1,0 +1,66 @@
+"""The bytes of latents, drawings and meshes."""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import Any
+from xml.sax.saxutils import escape
+
+from comfyfarm.server.media.metadata import labels
+from comfyfarm.sim.files import Written
+
+_LATENT_BYTES = 16
+_CORNERS = ((0, 0, 0), (1, 0, 0), (0, 1, 0))
+_POINTS = b"".join(struct.pack("<3f", *corner) for corner in _CORNERS)
+_FLOAT, _VERTICES = 5126, 34962
+
+
+def latent(written: Written) -> bytes:
+    """A safetensors file as ``SaveLatent`` writes it: one small tensor, and an empty one that tells the version."""
+    empty = {"dtype": "F32", "shape": [0], "data_offsets": [_LATENT_BYTES, _LATENT_BYTES]}
+    head = {
+        "__metadata__": labels(written),
+        "latent_tensor": {"dtype": "F32", "shape": [1, 4, 1, 1], "data_offsets": [0, _LATENT_BYTES]},
+        "latent_format_version_0": empty,
+    }
+    text = json.dumps(head).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + bytes(_LATENT_BYTES)
+
+
+def svg(written: Written) -> bytes:
+    """A grey square, and the texts as its metadata."""
+    texts = json.dumps(labels(written))
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        '<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64" viewBox="0 0 64 64">\n'
+        f"<metadata>{escape(texts)}</metadata>\n"
+        '<rect width="64" height="64" fill="#808080"/>\n'
+        "</svg>\n"
+    ).encode()
+
+
+def glb(written: Written) -> bytes:
+    """A binary glTF 2.0 file with one triangle; as in ``SaveGLB``, the texts are extras of the asset."""
+    text = json.dumps(_scene(written)).encode()
+    chunks = _chunk(b"JSON", text + b" " * (-len(text) % 4)) + _chunk(b"BIN\0", _POINTS)
+    return b"glTF" + struct.pack("<II", 2, 12 + len(chunks)) + chunks
+
+
+def _scene(written: Written) -> dict[str, Any]:
+    size = {"min": [0, 0, 0], "max": [1, 1, 0]}
+    return {
+        "asset": {"version": "2.0", "generator": "comfyfarm", "extras": labels(written)},
+        "scene": 0,
+        "scenes": [{"nodes": [0]}],
+        "nodes": [{"mesh": 0}],
+        "meshes": [{"primitives": [{"attributes": {"POSITION": 0}}]}],
+        "accessors": [{"bufferView": 0, "componentType": _FLOAT, "count": len(_CORNERS), "type": "VEC3", **size}],
+        "bufferViews": [{"buffer": 0, "byteLength": len(_POINTS), "target": _VERTICES}],
+        "buffers": [{"byteLength": len(_POINTS)}],
+    }
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack("<I", len(data)) + kind + data

@@ -1,0 +1,351 @@
+"""One epoch of an instance: all that begins and ends with the process that it plays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal
+
+from klein.resource import KleinResource
+from twisted.internet.task import deferLater
+
+from comfyfarm.config import InstanceConfig
+from comfyfarm.events import Event, Frozen, Refusing, ServerReady, SocketClosed, SocketOpened, Thawed
+from comfyfarm.faults.editing import say
+from comfyfarm.faults.registry import Faults
+from comfyfarm.faults.targets import Kept
+from comfyfarm.server import routes
+from comfyfarm.server.api import ComfyApi
+from comfyfarm.server.context import Surroundings
+from comfyfarm.server.features import server_flags
+from comfyfarm.server.freezer import Frost
+from comfyfarm.server.front import Gate
+from comfyfarm.server.http.faults import Striking
+from comfyfarm.server.http.headers import allowed_origin
+from comfyfarm.server.http.request import _exchange
+from comfyfarm.server.http.site import ComfyRequest, FarmSite
+from comfyfarm.server.ports import Door, url
+from comfyfarm.server.server_log import ServerLog
+from comfyfarm.server.storage import Home
+from comfyfarm.server.time.alarm import Alarm
+from comfyfarm.server.time.driver import Driver
+from comfyfarm.server.websocket.faults import FaultyFrames
+from comfyfarm.server.websocket.hub import Hub, Socket
+from comfyfarm.server.websocket.message import Letter
+from comfyfarm.server.websocket.notifier import Narrator
+from comfyfarm.server.websocket.outbox import Post
+from comfyfarm.sim.cache import ResultCache
+from comfyfarm.sim.carried_state import Legacy
+from comfyfarm.sim.catalogue.catalogue import Catalogue
+from comfyfarm.sim.durations import draw_ms
+from comfyfarm.sim.instance import Instance
+from comfyfarm.sim.machine import Machine
+from comfyfarm.sim.memory import Memory
+
+assert routes   # imported so that every route is registered
+State = Literal["booting", "running", "paused", "frozen", "stopped"]
+
+
+@dataclass(eq=False)
+class Epoch:
+    """A process: simulation, sockets, routes and server log.  It knows nothing of the one before.
+
+    :ivar number: how often the instance has been started, this time included.
+    :ivar config: as it is now: some of it may change while the instance runs.
+    :ivar legacy: what the epoch before has left; this one has it from the end of its boot on.
+    :ivar has_ended: it was stopped, or has crashed: nothing of it happens any more.
+    :ivar is_refusing: its port is closed to new connections.
+    :ivar frost: whether it is frozen.
+    """
+
+    number: int
+    config: InstanceConfig
+    around: Surroundings
+    home: Home
+    port: Door
+    legacy: Legacy = Legacy()   # noqa: RUF009 (frozen)
+    has_ended: bool = field(default=False, init=False)
+    is_refusing: bool = field(default=False, init=False)
+    frost: Frost = field(default_factory=Frost, init=False)
+    _has_begun: bool = field(default=False, init=False)
+    _has_hung_up: bool = field(default=False, init=False)
+    _stop_hearing: Callable[[], None] = field(default=lambda: None, init=False)
+
+    def __post_init__(self) -> None:
+        """Put the parts together; nobody listens yet."""
+        self.home.namer.keep_temp_prefixes({})
+        self.faults = Faults(self.around.board, self.config.name, self.publish)
+        self.instance = Instance(
+            machine=self._make_machine(),
+            ids=self.home.ids,
+            strike_process=self.around.strike,
+            accepted=self.legacy.accepted,
+        )
+        self.driver = Driver(self.around.clock, self.around.time, self.instance)
+        self.hub = self._make_hub()
+        self.post = Post(self.hub, self._make_faulty_frames(), self.publish)
+        self.narrator = Narrator(self.post, self.home.painter, self.around.unix_ms)
+        self.server_log = ServerLog(self.config, self.hub, self.narrator.tell, self.around.unix_ms)
+        self._saying = self.server_log.hear, self.narrator.hear     # looking them up for each event takes its time
+        self.api = self._make_api()
+        self.striking = self._make_striking()
+        self.site = self._make_site()
+        self._boot = Alarm(self.around.clock, self.around.time, self._listen)
+
+    def _make_machine(self) -> Machine:
+        config, seeds = self.config, self.home.seeds
+        return Machine(
+            name=config.name,
+            epoch=self.number,
+            settings=config,
+            catalogue=self._make_catalogue(),
+            namer=self.home.namer,
+            cache=ResultCache(config.cache),
+            tell=self.publish,
+            memory=Memory(config.vram),
+            faults=self.faults,
+            seeds=seeds if self.number == 1 else seeds.of(f"epoch {self.number}"),
+            unix_ms=self.around.unix_ms,
+            size=self.home.painter.size,
+            static_name=self.home.static_name,
+        )
+
+    def _make_catalogue(self) -> Catalogue:
+        equipment = self.around.stock.equip(self.config)
+        return equipment.catalogue(self.config, self.home.disk, brought=self.home.brought)
+
+    def _make_hub(self) -> Hub:
+        equipment = self.around.stock.equip(self.config)
+        flags = server_flags(self.config, equipment.features)
+        return Hub(self.home.sids, flags, self._opened, self._closed, self._tell)
+
+    def _make_faulty_frames(self) -> FaultyFrames:
+        return FaultyFrames(
+            self.faults,
+            self.hub,
+            partial(Alarm, self.around.clock, self.around.time),
+            self.frost.let,
+            self.around.time.now_ms,
+            self.publish,
+            self.instance.job_before,
+        )
+
+    def _make_api(self) -> ComfyApi:
+        return ComfyApi(
+            self.config,
+            self.driver,
+            self.home.disk,
+            self.hub,
+            self.home.users,
+            self.server_log,
+            self._served_static_name,
+            self.publish,
+            self.around.stock.equip(self.config).system_stats,
+            self.frost.let,
+        )
+
+    def _make_striking(self) -> Striking:
+        return Striking(
+            self.driver,
+            self.faults,
+            self.around.strike,
+            stands_still=lambda: self.has_ended or self.frost.is_on,
+            takes_headers=self.around.fault_headers,
+        )
+
+    def _make_site(self) -> FarmSite:
+        most_bytes, origin = int(self.config.max_upload_size), allowed_origin(self.config.enable_cors)
+        routes = KleinResource(self.api.app)
+        gate = Gate(self.config.name, routes, self.striking, self._exchanged, most_bytes, origin)
+        around = self.around
+        return FarmSite(gate, around.reactor, most_bytes, around.heard, self.frost, around.time.now_ms)
+
+    @property
+    def _served_static_name(self) -> str | None:
+        return self.home.static_name if self.config.mode == "static" else None
+
+    # Life.
+
+    @property
+    def state(self) -> State:
+        """Whether it lives, whether it answers, and whether its worker works."""
+        if self.has_ended or not self._has_begun:
+            return "stopped"
+        if self._boot.is_set or self.port.is_opening:
+            return "booting"
+        if self.frost.is_on:
+            return "frozen"
+        return "paused" if self.instance.is_paused else "running"
+
+    def open(self) -> None:
+        """Print the greeting, begin to work, and listen at the end of the boot."""
+        now_ms = self.around.time.now_ms()
+        self._has_begun = True
+        self.server_log.begin(url(self.around.host, self.port.number), now_ms)
+        self._stop_hearing = self.around.log.listen(self._hear, self.config.name)
+        self.instance.machine.at_ms = now_ms
+        self.instance.machine.warm_up(self.legacy.models)
+        self.driver.start()
+        boot_ms = self._draw_boot_ms()
+        if boot_ms:
+            self._boot.set(now_ms + boot_ms)
+        else:
+            self._listen()
+
+    def _draw_boot_ms(self) -> int:
+        timing, chance = self.config.timing, self.instance.machine.seeds.of("timing").stream(f"boot {self.number}")
+        return draw_ms(timing.boot, timing.jitter, chance)
+
+    def _listen(self) -> None:
+        """The end of the boot: until now the port was bound, and connections were refused."""
+        if not self.is_refusing:
+            self.port.open(self.site)
+        self.publish(ServerReady(at_ms=self.around.time.now_ms()))
+        self._take_over()
+
+    def _take_over(self) -> None:
+        """Have what the epoch before has left."""
+        legacy, self.legacy = self.legacy, Legacy()
+        if legacy.jobs or legacy.history.entries:
+            self.instance.inherit(legacy, self.around.time.now_ms())
+            self.driver.set_alarm()
+
+    def change(self, config: InstanceConfig) -> None:
+        """Be configured anew from now on; the running job hears of it at its next step."""
+        before, self.config, machine = self.config, config, self.instance.machine
+        machine.settings, self.api.config = config, config
+        self.api.static_name = self._served_static_name
+        self.home.namer.naming = config.naming
+        machine.catalogue = self._make_catalogue()
+        machine.memory.capacity_bytes = config.vram
+        if config.cache != before.cache:
+            machine.cache = ResultCache(config.cache)
+
+    def reset(self, *, files: bool, now_ms: int) -> None:
+        """Forget all jobs, also those that the epoch before has left."""
+        self.legacy = Legacy(accepted=self.legacy.accepted)
+        self.instance.reset(files=files, now_ms=now_ms)
+
+    def end(self, keep: Collection[Kept]) -> tuple[Legacy, tuple[str, ...]]:
+        """Die: nobody is answered and nothing that is due happens any more; all connections are reset.
+
+        :returns: what is left for the next epoch, and the ids of the jobs that are lost, in the queue's order.
+        """
+        self.has_ended = True
+        self.striking.stop()
+        self._take_over()
+        whole = self.instance.legacy
+        legacy = whole.but(keep)
+        lost = () if "queue" in keep else tuple(job.prompt_id for job in whole.jobs)
+        self.driver.stop()
+        self._boot.set(None)
+        self._stop_hearing()
+        self.instance.forget()
+        self.frost.forget()
+        self.post.stop()
+        self.port.close()
+        self._has_hung_up = self.site.hang_up()
+        return legacy, lost
+
+    async def ended(self) -> None:
+        """Wait until clients can know that it is dead: the port is closed and the connections are reset."""
+        await self.port.settled()
+        if self._has_hung_up:
+            await deferLater(self.around.reactor, 0)
+
+    # What faults do to it.
+
+    def freeze(self, *, worker: bool) -> None:
+        """Answer nobody and say nothing, the port open.
+
+        :param worker: whether the job stands still, too.
+        """
+        now_ms = self.driver.catch_up()
+        is_new = not self.frost.is_on or (worker and not self.instance.stands_still)
+        if self.has_ended or not is_new:
+            return
+        self.frost.is_on = True
+        if worker:
+            self.instance.stand_still(now_ms)
+        self.publish(Frozen(at_ms=now_ms, worker=worker))
+        self.driver.set_alarm()
+
+    def thaw(self) -> None:
+        """Hear, answer and say what has come up meanwhile, in its order."""
+        if self.has_ended or not self.frost.is_on:
+            return
+        now_ms = self.driver.catch_up()
+        self.instance.move_on(now_ms)
+        self.publish(Thawed(at_ms=now_ms))
+        self.post.thawed_ms = now_ms
+        self.frost.thaw()
+        self.wake()
+
+    def refuse(self) -> None:
+        """Close the port to new connections; those that are open stay."""
+        if not self.has_ended and not self.is_refusing:
+            self.is_refusing = True
+            self.port.close()
+            self.publish(Refusing(at_ms=self.driver.catch_up(), on=True))
+            self.driver.set_alarm()
+
+    def accept(self) -> None:
+        """Listen again, unless it boots still."""
+        if not self.has_ended and self.is_refusing:
+            self.is_refusing = False
+            if not self._boot.is_set:
+                self.port.open(self.site)
+            self.publish(Refusing(at_ms=self.driver.catch_up(), on=False))
+            self.driver.set_alarm()
+
+    def wake(self) -> None:
+        """Look again, now, at everything that pauses until something has changed."""
+        if self.has_ended:
+            return
+        self.instance.wake(self.driver.catch_up())
+        self.driver.catch_up()
+        self.driver.set_alarm()
+        self.striking.wake()
+
+    # What happens.
+
+    def _hear(self, event: Event) -> None:
+        """Print and say what an event means; a frozen process does so when it thaws."""
+        self.frost.let(partial(self._say, event))
+
+    def _say(self, event: Event) -> None:
+        for hear in self._saying:
+            hear(event)
+
+    def publish(self, event: Event) -> None:
+        """Say what happened here."""
+        self.around.log.publish(event, self.config.name, self.number)
+
+    def _opened(self, socket: Socket) -> None:
+        now_ms = self.driver.catch_up()
+        self.publish(SocketOpened(at_ms=now_ms, client_id=socket.client_id))
+        remaining = self.instance.queue.remaining
+        self._tell(socket, "status", {"status": {"exec_info": {"queue_remaining": remaining}}, "sid": socket.client_id})
+        execution = self.instance.execution
+        if execution is not None and execution.node is not None and execution.job.client_id == socket.client_id:
+            # Without prompt_id, as ComfyUI says it to a client that comes back (docs/fidelity.md, "Upstream bugs").
+            content, taken = say("executing", {"node": execution.node}), self.narrator.taken
+            letter = Letter(now_ms, "executing", content, taken=taken, node=execution.node, is_told=False)
+            self.post.send(socket, letter)
+        self.driver.set_alarm()
+
+    def _tell(self, socket: Socket, kind: str, data: object) -> None:
+        """Tell one socket what the log does not have."""
+        letter = Letter(self.around.time.now_ms(), kind, say(kind, data), is_told=False)
+        self.post.send(socket, letter)
+
+    def _closed(self, socket: Socket) -> None:
+        reason = "too slow" if socket.line.too_slow else "closed"
+        event = SocketClosed(at_ms=self.around.time.now_ms(), client_id=socket.client_id, reason=reason)
+        self.publish(event)
+        self.post.closed(socket)
+
+    def _exchanged(self, request: ComfyRequest, status: int, size_bytes: int) -> None:
+        heard = (0, 0) if request.line.is_deserted else (status, size_bytes)
+        self.publish(_exchange(request, self.around.time.now_ms(), *heard))

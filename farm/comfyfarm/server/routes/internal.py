@@ -1,0 +1,93 @@
+"""What ComfyUI keeps for its own page: the log, folders and files.
+
+On a real server these routes are an application of its own inside the other, which is why no ``/api`` leads here and
+why what is not there gets another 404 than elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from twisted.web.iweb import IRequest
+
+from comfyfarm.server.api import ComfyApi
+from comfyfarm.server.files.file_reference import folder_named
+from comfyfarm.server.files.model_files import model_paths, models_home
+from comfyfarm.server.http.answer import Answer, text_answer
+from comfyfarm.server.http.request import answer, json_body, nothing, segment, send
+from comfyfarm.server.server_log import SIZE
+from comfyfarm.server.stat_cache import is_draft
+from comfyfarm.sim.errors import ServerError, raising_as_comfyui
+
+app = ComfyApi.app
+_ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"]
+_READ_ONLY = ("logs", "logs/raw", "folder_paths")
+
+
+@app.route("/internal/logs", methods=["GET"])
+def get_log(api: ComfyApi, request: IRequest) -> bytes:
+    """The log as one text."""
+    return answer(request, api.server_log.text())
+
+
+@app.route("/internal/logs/raw", methods=["GET"])
+def get_log_entries(api: ComfyApi, request: IRequest) -> bytes:
+    """The log line by line."""
+    return answer(request, {"entries": list(api.server_log.entries), "size": SIZE})
+
+
+@app.route("/internal/logs/subscribe", methods=["PATCH"])
+def patch_log_subscription(api: ComfyApi, request: IRequest) -> bytes:
+    """Tell a client of each new line, or no more."""
+    body: Any = json_body(request)
+    with raising_as_comfyui():
+        api.server_log.subscribe(body["clientId"], enabled=bool(body["enabled"]))
+    return nothing(request)
+
+
+@app.route("/internal/folder_paths", methods=["GET"])
+def get_folder_paths(api: ComfyApi, request: IRequest) -> bytes:
+    """Where models would be."""
+    return answer(request, model_paths(api.catalogue, models_home(api.disk.input_dir)))
+
+
+@app.route("/internal/files/<folder>", methods=["GET"])
+def get_folder_files(api: ComfyApi, request: IRequest, folder: str) -> bytes:
+    """The files of ``input``, ``output`` or ``temp``, the newest first."""
+    known = folder_named(segment(folder))
+    if known is None:
+        return answer(request, {"error": "Invalid directory type"}, 400)
+    try:
+        with os.scandir(api.disk.place(known, "", "")) as entries:
+            shown = [entry for entry in entries if entry.is_file() and not _is_hidden(entry.name)]
+            shown.sort(key=lambda entry: (-entry.stat().st_mtime_ns, entry.name))
+    except OSError as why:
+        raise ServerError(f"internal/files: {why}") from why
+    return answer(request, [f"{entry.name} [{known}]" for entry in shown])
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or is_draft(name)
+
+
+@app.route("/internal/", methods=_ALL_METHODS, strict_slashes=False)
+def no_internal_root(_: ComfyApi, request: IRequest) -> bytes:
+    """There is nothing at the top."""
+    return send(request, _not_found())
+
+
+@app.route("/internal/<path:path>", methods=_ALL_METHODS)
+def nothing_internal(_: ComfyApi, request: IRequest, path: str) -> bytes:
+    """What is not there, or not by this method."""
+    if path in _READ_ONLY or (path.startswith("files/") and path.count("/") == 1):
+        return send(request, _not_allowed("GET,HEAD"))
+    return send(request, _not_allowed("PATCH") if path == "logs/subscribe" else _not_found())
+
+
+def _not_found() -> Answer:
+    return text_answer("404: Not Found", 404, is_raised=True)
+
+
+def _not_allowed(methods: str) -> Answer:
+    return text_answer("405: Method Not Allowed", 405, ("Allow", methods), is_raised=True)

@@ -1,0 +1,79 @@
+"""Submitting, interrupting, freeing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.web.iweb import IRequest
+
+from comfyfarm.server.api import ComfyApi
+from comfyfarm.server.http.request import answer, header, json_body, note, nothing
+from comfyfarm.sim.errors import Refused, ServerError, raising_as_comfyui
+from comfyfarm.sim.prompt.submission import Sender, job_name
+
+app = ComfyApi.app
+
+
+@app.route("/prompt", methods=["GET"])
+def get_prompt(api: ComfyApi, request: IRequest) -> bytes:
+    """How much there is to do."""
+    with api.moment():
+        remaining = api.instance.queue.remaining
+    note(request, shown=remaining)
+    return answer(request, {"exec_info": {"queue_remaining": remaining}})
+
+
+@app.route("/prompt", methods=["POST"])
+def post_prompt(api: ComfyApi, request: IRequest) -> bytes:
+    """Take a prompt on."""
+    body = json_body(request)
+    sender = Sender(usage_source=header(request, "comfy-usage-source"), job=header(request, "x-comfyfarm-job"))
+    with api.moment() as now_ms:
+        try:
+            accepted = api.instance.submit(body, sender, now_ms)
+        except (Refused, ServerError) as refusal:
+            note(request, job=job_name(body, sender) if isinstance(body, dict) else "")
+            _advise(api, refusal)
+            raise
+    note(request, prompt_id=accepted.prompt_id, job=accepted.job)
+    return answer(request, accepted.as_json())
+
+
+def _advise(api: ComfyApi, refusal: Refused | ServerError) -> None:
+    """Tell the person who runs the farm, once, what to do about unknown node types."""
+    error = refusal.body["error"] if isinstance(refusal, Refused) else {}
+    if error.get("type") == "missing_node_type" and not api.has_advised:
+        api.has_advised = True
+        api.log.warn(
+            '{name}: refused a prompt with the unknown node type {class_type!r}; validation = "lenient" lets unknown '
+            'types pass, validation = "off" lets everything pass (docs/config.md)',
+            name=api.name,
+            class_type=error["extra_info"]["class_type"],
+        )
+
+
+@app.route("/interrupt", methods=["POST"])
+def post_interrupt(api: ComfyApi, request: IRequest) -> bytes:
+    """Stop the running job; with an id, only if it is that one."""
+    try:
+        body = json_body(request)
+    except ServerError:
+        body = {}
+    with raising_as_comfyui():
+        prompt_id = body.get("prompt_id")
+    job = header(request, "x-comfyfarm-job") or ""
+    note(request, job=job)
+    with api.moment() as now_ms:
+        api.instance.interrupt(prompt_id or None, now_ms, job)
+    return nothing(request)
+
+
+@app.route("/free", methods=["POST"])
+def post_free(api: ComfyApi, request: IRequest) -> bytes:
+    """Give memory back."""
+    body: Any = json_body(request)
+    with raising_as_comfyui():
+        unload_models, free_memory = bool(body.get("unload_models")), bool(body.get("free_memory"))
+    with api.moment() as now_ms:
+        api.instance.free(unload_models=unload_models, free_memory=free_memory, now_ms=now_ms)
+    return nothing(request)

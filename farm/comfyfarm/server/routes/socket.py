@@ -1,0 +1,34 @@
+"""The websocket's door."""
+
+from __future__ import annotations
+
+from twisted.web.iweb import IRequest
+from twisted.web.resource import IResource
+from twisted.web.websocket import WebSocketResource
+
+from comfyfarm.server.api import ComfyApi
+from comfyfarm.server.http.answer import Answer
+from comfyfarm.server.http.request import header, send
+
+app = ComfyApi.app
+
+
+@app.route("/ws", methods=["GET"])
+def get_ws(api: ComfyApi, request: IRequest) -> bytes | IResource:
+    """Become a websocket, or say why not in aiohttp's words."""
+    refusal = _refusal(request)
+    if refusal is None:
+        return WebSocketResource(api.hub)
+    return send(request, Answer(400, (("Content-Type", "text/plain; charset=utf-8"),), refusal.encode()))
+
+
+def _refusal(request: IRequest) -> str | None:
+    upgrade = header(request, "upgrade")
+    connection = header(request, "connection")
+    if (upgrade or "").strip().lower() != "websocket":
+        return f'No WebSocket UPGRADE hdr: {upgrade}\n Can "Upgrade" only to "WebSocket".'
+    if "upgrade" not in (connection or "").lower():
+        return f"No CONNECTION upgrade hdr: {connection}"
+    if header(request, "sec-websocket-version") != "13":
+        return f"Unsupported version: {header(request, 'sec-websocket-version') or ''}"
+    return None

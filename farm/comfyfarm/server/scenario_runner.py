@@ -1,0 +1,221 @@
+"""Plays scenarios: each step at its simulated moment."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from comfyfarm.config import ConfigError
+from comfyfarm.config.equipment import Stock, check_change
+from comfyfarm.config.live_changes import changed
+from comfyfarm.config.scenarios.scenario import Action, Arm, Change, Deed, Do, Load, Scenario, Step
+from comfyfarm.events import StepTaken, Unsubmitted
+from comfyfarm.events.log import Log
+from comfyfarm.faults.registry import UnknownFault
+from comfyfarm.server.backend import Backend
+from comfyfarm.server.fault_controller import Nemesis
+from comfyfarm.server.time.alarm import Alarm
+from comfyfarm.server.time.clock import SimulatedTime
+from comfyfarm.sim.errors import Refused
+from comfyfarm.sim.prompt.submission import Sender
+from comfyfarm.workflows import text_to_image
+
+
+@dataclass(eq=False)
+class Player(Service):
+    """Takes the steps of all scenarios, in their order; of those at the same moment, the first one first.
+
+    :ivar backends: the instances, by name.
+    """
+
+    clock: IReactorTime
+    time: SimulatedTime
+    log: Log
+    nemesis: Nemesis
+    backends: Mapping[str, Backend]
+    stock: Stock
+    scenarios: Iterable[Scenario]
+    _due: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list, init=False)
+    _count: int = field(default=0, init=False)
+    _jobs: Counter[str] = field(default_factory=Counter, init=False)
+
+    def __post_init__(self) -> None:
+        """Have an alarm for the next step."""
+        self._alarm = Alarm(self.clock, self.time, self._go_on)
+        for scenario in self.scenarios:
+            for step in scenario.steps:
+                self._later(step.at_ms, self._taking(scenario, step))
+
+    def startService(self) -> None:
+        """Take the steps that are due at once; the instances have been started."""
+        super().startService()
+        self._go_on()
+
+    def stopService(self) -> None:
+        """Take no further step."""
+        super().stopService()
+        self._alarm.set(None)
+
+    # When.
+
+    def _taking(self, scenario: Scenario, step: Step) -> Callable[[], None]:
+        return lambda: self._take(scenario, step)
+
+    def _later(self, at_ms: int, act: Callable[[], None]) -> None:
+        self._count += 1
+        heapq.heappush(self._due, (at_ms, self._count, act))
+
+    def _go_on(self) -> None:
+        """Do what is due, and be woken for the next."""
+        try:
+            while self._due and self._due[0][0] <= self.time.now_ms():
+                heapq.heappop(self._due)[-1]()
+        finally:    # an error of ours is logged, and the play goes on
+            if self.running:
+                self._alarm.set(self._due[0][0] if self._due else None)
+
+    def _take(self, scenario: Scenario, step: Step) -> None:
+        """Take a step, and say so, also where it could not be taken everywhere."""
+        action = step.action
+        refused = "; ".join(self._act(action, step.at_ms))
+        on = tuple(self.nemesis.board.find(action.fault.id).counts) if isinstance(action, Arm) else action.on
+        taken = StepTaken(
+            at_ms=self.time.now_ms(), scenario=scenario.name, action=action.action, on=on, refused=refused
+        )
+        self.log.publish(taken)
+
+    # What.
+
+    def _act(self, action: Action, at_ms: int) -> Iterator[str]:
+        """Do it; what it yields is why a part of it could not be done."""
+        match action:
+            case Load():
+                self._load(action, at_ms)
+            case Arm():
+                yield from self._arm(action)
+            case Do():
+                yield from self._do(action)
+            case Change():
+                yield from self._change(action)
+            case _:
+                self.nemesis.heal()
+
+    def _arm(self, action: Arm) -> Iterator[str]:
+        try:
+            self.nemesis.arm(action.fault)
+        except UnknownFault as why:     # its id was taken while the farm ran
+            yield str(why)
+
+    def _do(self, action: Do) -> Iterator[str]:
+        for name in action.on:
+            backend = self.backends[name]
+            if action.action not in ("start", "restart") and backend.state == "stopped":
+                yield f"{name} is stopped"
+            elif action.action in _ASKED and not _hears(backend):
+                yield f"{name} answers nobody"
+            else:
+                _DEEDS[action.action](backend)
+
+    def _change(self, action: Change) -> Iterator[str]:
+        for name in action.on:
+            backend = self.backends[name]
+            try:
+                config = changed(backend.config, action.settings)
+                check_change(config, [each.config for each in self.backends.values()], self.stock)
+            except ConfigError as why:      # it was changed by others meanwhile
+                yield f"{name}: {why}"
+            else:
+                backend.change(config, list(action.settings))
+
+    # Load.
+
+    def _load(self, load: Load, at_ms: int) -> None:
+        """Give each instance its jobs: the first one now, before the next step of the same moment."""
+        for nth in range(load.jobs):
+            for name in load.on:
+                if nth * load.every:
+                    self._later(at_ms + nth * load.every, self._submitting(load, name))
+                else:
+                    self._submit(load, self.backends[name])
+
+    def _submitting(self, load: Load, name: str) -> Callable[[], None]:
+        return lambda: self._submit(load, self.backends[name])
+
+    def _submit(self, load: Load, backend: Backend) -> None:
+        """Submit the next job of a load, as a client would that asks once."""
+        self._jobs[load.job] += 1
+        number = self._jobs[load.job]
+        job = f"{load.job}-{number}"
+        if not _hears(backend):
+            backend.publish(Unsubmitted(at_ms=self.time.now_ms(), job=job))
+            return
+        body: dict[str, object] = {"prompt": _prompt(backend, number, load.steps)}
+        if load.client:
+            body["client_id"] = load.client
+        now_ms = backend.driver.catch_up()
+        try:
+            backend.instance.submit(body, Sender(job=job, is_load=True), now_ms)
+        except Refused:
+            pass    # the instance has told that
+        finally:
+            backend.driver.set_alarm()
+
+
+def _prompt(backend: Backend, seed: int, steps: int) -> dict[str, object]:
+    """The standard workflow, with a checkpoint that the instance has."""
+    prompt = text_to_image(seed=seed, steps=steps)
+    loader = prompt["4"]["inputs"]
+    names = backend.instance.machine.catalogue.model_names("checkpoints") or []
+    if names and loader["ckpt_name"] not in names:
+        loader["ckpt_name"] = names[0]
+    return prompt
+
+
+def _hears(backend: Backend) -> bool:
+    """Whether a client that asks something now is answered."""
+    return backend.state in ("running", "paused") and not backend.is_refusing
+
+
+def _stop(backend: Backend) -> None:
+    Deferred.fromCoroutine(backend.stop())      # it has stopped by then; only its port takes another turn
+
+
+def _restart(backend: Backend) -> None:
+    """End the process, whatever it does, and begin another."""
+    _stop(backend)
+    backend.start()
+
+
+def _interrupt(backend: Backend) -> None:
+    backend.instance.interrupt(None, backend.driver.catch_up())
+    backend.driver.set_alarm()
+
+
+def _clear_history(backend: Backend) -> None:
+    backend.instance.clear_history(backend.driver.catch_up())
+    backend.driver.set_alarm()
+
+
+def _clear_queue(backend: Backend) -> None:
+    backend.instance.clear_queue(backend.driver.catch_up())
+    backend.driver.set_alarm()
+
+
+_ASKED = ("interrupt", "clear_history", "clear_queue")
+_DEEDS: dict[Deed, Callable[[Backend], None]] = {
+    "restart": _restart,
+    "crash": lambda backend: backend.crash(()),
+    "stop": _stop,
+    "start": Backend.start,
+    "pause": Backend.pause,
+    "resume": Backend.resume,
+    "interrupt": _interrupt,
+    "clear_history": _clear_history,
+    "clear_queue": _clear_queue,
+}

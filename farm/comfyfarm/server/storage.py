@@ -1,0 +1,86 @@
+"""What does an instance keep while it is stopped, and what do all instances of a farm share?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from comfyfarm.config import InstanceConfig
+from comfyfarm.events.base import Folder
+from comfyfarm.seeds import Seeds
+from comfyfarm.server.context import Surroundings
+from comfyfarm.server.files.disk import Disk
+from comfyfarm.server.files.example import EXAMPLE, bring_example
+from comfyfarm.server.files.users import Users
+from comfyfarm.server.media.pictures import Painter
+from comfyfarm.sim.naming import Namer
+
+_FOLDERS: tuple[Folder, ...] = ("input", "output", "temp")
+
+
+@dataclass(eq=False)
+class Home:
+    """What one epoch of an instance leaves to the next: folders, users, file names, streams of chance.
+
+    :ivar seeds: the instance's own.
+    :ivar ids: where prompt ids come from.
+    :ivar sids: where the ids of nameless clients come from.
+    :ivar picture_name: the file name of the input picture.
+    """
+
+    seeds: Seeds
+    ids: Random
+    sids: Random
+    disk: Disk
+    namer: Namer
+    users: Users
+    painter: Painter
+    picture_name: str
+
+    @classmethod
+    def of(cls, config: InstanceConfig, around: Surroundings, painter: Painter, picture_name: str) -> Home:
+        """An instance's home; nothing is written yet."""
+        folder, seeds = around.data_dir / config.name, around.seeds.of(config.name)
+        output_dir = Path(config.output_dir) if config.output_dir else folder / "output"
+        disk = Disk(folder / "input", output_dir, folder / "temp", painter)
+        return cls(
+            seeds=seeds,
+            ids=seeds.stream("prompt_id"),
+            sids=seeds.stream("sid"),
+            disk=disk,
+            namer=Namer(disk, config.naming, seeds.stream("temp_letters")),
+            users=Users(folder, config.multi_user, seeds.stream("users")),
+            painter=painter,
+            picture_name=picture_name,
+        )
+
+    @property
+    def brought(self) -> tuple[str, str]:
+        """The names of the pictures that are there from the start."""
+        return self.picture_name, EXAMPLE
+
+    @property
+    def static_name(self) -> str:
+        """How a static instance names its picture: a client that joins it to ``output_dir`` finds the file."""
+        return f"../input/{self.picture_name}"
+
+    def furnish(self) -> None:
+        """Make the folders, and bring the pictures."""
+        for folder in _FOLDERS:
+            self.disk.make_directory(folder, "")
+        self.disk.bring(self.picture_name, self.painter.input_picture)
+        bring_example(self.disk, self.painter)
+
+    def tidy(self, *, keep_uploads: bool = False) -> None:
+        """Remove what a process does not leave behind."""
+        self.disk.empty_temp()
+        if not keep_uploads:
+            self.disk.remove_uploads()
+
+    def clear(self, *, keep_outputs: bool) -> None:
+        """Remove what was written."""
+        self.users.remove_files()
+        self.tidy()
+        if not keep_outputs:
+            self.disk.remove_written()

@@ -1,0 +1,1 @@
+"""Simulated time in the reactor: clocks, timers, tasks."""

@@ -1,0 +1,81 @@
+"""Tells a story that pauses, in simulated time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from twisted.internet.interfaces import IReactorTime
+
+from comfyfarm.faults.fault import Strike
+from comfyfarm.faults.pauses import Rest, Story
+from comfyfarm.server.time.alarm import Alarm
+from comfyfarm.server.time.clock import SimulatedTime
+
+
+@dataclass(eq=False)
+class Telling:
+    """One story, from its beginning to its end.
+
+    :ivar on_strike: called where the story pauses for the process; the story waits until it is woken.
+    :ivar on_end: called when it has been told; not where it was stopped.
+    """
+
+    clock: IReactorTime
+    time: SimulatedTime
+    story: Story
+    on_end: Callable[[], None]
+    on_strike: Callable[[Strike], None]
+    is_over: bool = field(default=False, init=False)
+    _is_speaking: bool = field(default=False, init=False)
+    _resting: Strike | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        """Have an alarm; nothing is told yet."""
+        self._alarm = Alarm(self.clock, self.time, self.go_on)
+
+    def go_on(self) -> None:
+        """Tell the story as far as it goes without time passing."""
+        # What the story does may itself wake it, or be the end of it.
+        while not (self.is_over or self._is_speaking or self._alarm.is_set):
+            self._is_speaking = True
+            try:
+                pause = next(self.story)
+            except StopIteration:
+                if not self.is_over:
+                    self.is_over = True
+                    self.on_end()
+                return
+            finally:
+                self._is_speaking = False
+            if self.is_over:
+                return
+            self._resting = pause.strike if isinstance(pause, Rest) else None
+            if isinstance(pause, int | Rest):
+                self._pass(pause if isinstance(pause, int) else pause.ms)
+                continue
+            if pause is not None:
+                self.on_strike(pause)
+            return
+
+    def _pass(self, ms: int) -> None:
+        if ms > 0:
+            self._alarm.set(self.time.now_ms() + ms)
+
+    def wake(self) -> None:
+        """Something may have changed."""
+        if self._resting is not None and not self._resting.is_on:
+            self._alarm.set(None)
+        if not self._alarm.is_set:
+            self.go_on()
+
+    def hurry(self) -> None:
+        """Let no more time pass where the story pauses now: it looks at what has become of its strike."""
+        self._alarm.set(None)
+        self.go_on()
+
+    def stop(self) -> None:
+        """Tell no more of it, and drop it, so that it lets go what it holds."""
+        self.is_over = True
+        self._alarm.set(None)
+        self.story = iter(())

@@ -1,0 +1,1 @@
+"""The websocket: connections, messages, and faults of messages."""

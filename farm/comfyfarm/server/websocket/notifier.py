@@ -1,0 +1,232 @@
+"""Events, said in ComfyUI's websocket words, to those who shall hear them (docs/fidelity.md, "Websocket")."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import singledispatchmethod
+from typing import Any
+
+from comfyfarm.events import (
+    Cached,
+    Event,
+    Failed,
+    Finished,
+    Interrupted,
+    NodeFinished,
+    NodeStarted,
+    PictureSent,
+    Progressed,
+    QueueCleared,
+    QueueDeleted,
+    Started,
+    Submitted,
+    Succeeded,
+    Taken,
+    TextSent,
+)
+from comfyfarm.faults.editing import say
+from comfyfarm.server.media.pictures import Painter
+from comfyfarm.server.websocket.message import Letter
+from comfyfarm.server.websocket.outbox import Post
+from comfyfarm.sim.values import Picture
+
+_EVERYBODY = None
+_PREVIEW_IMAGE, _TEXT, _PREVIEW_WITH_METADATA = 1, 3, 4
+_FORMATS = {"image/jpeg": 1, "image/png": 2}
+_LEAST_MS, _LEAST_SHARE = 100, 0.005    # between two progress messages
+
+
+@dataclass(eq=False)
+class Narrator:
+    """Follows one instance's events and tells its sockets.
+
+    It keeps what ComfyUI's messages repeat (whose job runs, how far each node is), so that an event need not.
+
+    :ivar unix_ms: what a client's clock says at the simulated moment 0.
+    :ivar taken: the job that was taken last.
+    """
+
+    post: Post
+    painter: Painter
+    unix_ms: int
+    taken: Taken | None = None
+    _client: Any = None
+    _nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _told: dict[str, tuple[int, int]] = field(default_factory=dict)     # by node: when, and which value
+
+    @singledispatchmethod
+    def hear(self, event: Event) -> None:
+        """Tell the sockets what an event means to them; most mean nothing."""
+
+    @hear.register(Submitted | QueueCleared | Taken)
+    def _(self, event: Submitted | QueueCleared | Taken) -> None:
+        if isinstance(event, Taken):
+            self.taken, self._client, self._nodes, self._told = event, event.client_id, {}, {}
+        self._status(event.at_ms, event.queue_remaining)
+
+    @hear.register
+    def _(self, event: QueueDeleted) -> None:
+        for _ in range(2 if event.last else 1):
+            self._status(event.at_ms, event.queue_remaining)
+
+    @hear.register
+    def _(self, event: Started) -> None:
+        self._to_client(event, "execution_start", {"prompt_id": event.prompt_id}, stamped=True)
+
+    @hear.register
+    def _(self, event: Cached) -> None:
+        data = {"nodes": list(event.nodes), "prompt_id": event.prompt_id}
+        self._to_client(event, "execution_cached", data, stamped=True)
+
+    @hear.register
+    def _(self, event: NodeStarted) -> None:
+        self._nodes[event.node] = _state(event.prompt_id, event.node)
+        self._progress_state(event)
+        data = {"node": event.node, "display_node": event.node, "prompt_id": event.prompt_id}
+        self._to_client(event, "executing", data)
+
+    @hear.register
+    def _(self, event: Progressed) -> None:
+        self._nodes[event.node] |= {"value": event.value, "max": event.max}
+        if self._is_due(event):
+            self._told[event.node] = event.at_ms, event.value
+            self._progress_state(event)
+            self._progress(event)
+
+    @hear.register
+    def _(self, event: PictureSent) -> None:
+        """An update with a picture is never held back."""
+        self._nodes[event.node] |= {"value": event.value, "max": event.max}
+        self._told[event.node] = event.at_ms, event.value
+        self._progress_state(event)
+        if self._wants_metadata():
+            self._picture(event)
+            self._progress(event)
+        else:
+            self._progress(event)
+            self._picture(event)
+
+    @hear.register
+    def _(self, event: TextSent) -> None:
+        node = event.node.encode()
+        payload = struct.pack(">II", _TEXT, len(node)) + node + event.text.encode()
+        self._send(_EVERYBODY, event, "binary-3", lambda: payload)
+
+    @hear.register
+    def _(self, event: NodeFinished) -> None:
+        if event.output is not None:
+            shown = {"node": event.shown_as, "display_node": event.shown_as}
+            data = {**shown, "output": event.output, "prompt_id": event.prompt_id}
+            self._to_client(event, "executed", data)
+        state = self._nodes.setdefault(event.node, _state(event.prompt_id, event.node))
+        if event.cached:
+            state["max"] = 1    # whole, where a node that runs begins with 1.0
+        state |= {"value": state["max"], "state": "finished"}
+        self._progress_state(event)
+
+    @hear.register
+    def _(self, event: Succeeded) -> None:
+        self._to_client(event, "execution_success", {"prompt_id": event.prompt_id}, stamped=True)
+
+    @hear.register
+    def _(self, event: Failed) -> None:
+        self._to_client(event, "execution_error", {"prompt_id": event.prompt_id, **event.error}, stamped=True)
+
+    @hear.register
+    def _(self, event: Interrupted) -> None:
+        """Goes to everybody where the job has no client."""
+        about = {"prompt_id": event.prompt_id, "node_id": event.node, "node_type": event.class_type}
+        data = {**about, "executed": list(event.executed), "timestamp": self.unix_ms + event.at_ms}
+        self._send_json(self._client, event, "execution_interrupted", data)
+
+    @hear.register
+    def _(self, event: Finished) -> None:
+        self._status(event.at_ms, event.queue_remaining)
+        self._to_client(event, "executing", {"node": None, "prompt_id": event.prompt_id})
+
+    # What several of them say.
+
+    def _status(self, at_ms: int, queue_remaining: int) -> None:
+        data = {"status": {"exec_info": {"queue_remaining": queue_remaining}}}
+        if self.post.hub.hearing(_EVERYBODY):
+            self.post.send(_EVERYBODY, Letter(at_ms, "status", say("status", data), shown=queue_remaining))
+
+    def _progress_state(self, event: Any) -> None:
+        """How far every node is that was begun; to everybody where the job has no client."""
+        if self.post.hub.hearing(self._client):
+            data = {"prompt_id": event.prompt_id, "nodes": self._nodes}
+            self._send_json(self._client, event, "progress_state", data)
+
+    def _progress(self, event: Progressed | PictureSent) -> None:
+        data = {"value": event.value, "max": event.max, "prompt_id": event.prompt_id, "node": event.node}
+        self._send_json(self._client, event, "progress", data)
+
+    def _picture(self, event: PictureSent) -> None:
+        if self._wants_metadata():
+            self._send(self._client, event, "binary-4", lambda: self._with_metadata(event))
+        else:
+            head = struct.pack(">II", _PREVIEW_IMAGE, _FORMATS[event.preview.image_type])
+            self._send(self._client, event, "binary-1", lambda: head + self._pixels(event))
+
+    def _with_metadata(self, event: PictureSent) -> bytes:
+        facts = {key: value for key, value in _state(event.prompt_id, event.node).items() if key.endswith("_id")}
+        described = json.dumps({**facts, "image_type": event.preview.image_type}).encode()
+        return struct.pack(">II", _PREVIEW_WITH_METADATA, len(described)) + described + self._pixels(event)
+
+    def _pixels(self, event: PictureSent) -> bytes:
+        shown = event.preview
+        if shown.image_type == "image/jpeg":
+            return self.painter.preview_jpeg(shown.width, shown.height)
+        return self.painter.preview_png(Picture(shown.width, shown.height, colour=shown.colour))
+
+    def _wants_metadata(self) -> bool:
+        """Whether the job's client announced that it takes pictures with metadata; everybody did not."""
+        sockets = self.post.hub.hearing(self._client) if self._client is not None else ()
+        return any(socket.flags.get("supports_preview_metadata") is True for socket in sockets)
+
+    def _is_due(self, event: Progressed) -> bool:
+        """Whether this step is told: the first, the last, or one far enough from the last one told."""
+        if event.node not in self._told or event.value == event.max:
+            return True
+        at_ms, value = self._told[event.node]
+        return event.at_ms - at_ms >= _LEAST_MS and event.value - value >= event.max * _LEAST_SHARE
+
+    # How it is sent.
+
+    def tell(self, client_id: str, event: Event, kind: str, data: dict[str, Any]) -> None:
+        """Tell one client what the server says beside its jobs."""
+        self._send_json(client_id, event, kind, data)
+
+    def _to_client(self, event: Event, kind: str, data: dict[str, Any], *, stamped: bool = False) -> None:
+        """Tell the job's client; nobody where the job has none."""
+        if self._client is not None:
+            stamp = {"timestamp": self.unix_ms + event.at_ms} if stamped else {}
+            self._send_json(self._client, event, kind, {**data, **stamp})
+
+    def _send_json(self, to: Any, event: Event, kind: str, data: dict[str, Any]) -> None:
+        self._send(to, event, kind, lambda: say(kind, data))
+
+    def _send(self, to: Any, event: Event, kind: str, make: Callable[[], str | bytes]) -> None:
+        """Make a message once for all who hear it, and not at all where nobody does."""
+        if not self.post.hub.hearing(to):
+            return
+        prompt_id, node = getattr(event, "prompt_id", None), getattr(event, "node", "")
+        taken = self.taken if self.taken is not None and self.taken.prompt_id == prompt_id else None
+        self.post.send(to, Letter(event.at_ms, kind, make(), prompt_id, taken=taken, node=node))
+
+
+def _state(prompt_id: str, node: str) -> dict[str, Any]:
+    """A node that was just begun, as ``progress_state`` shows it."""
+    return {
+        "value": 0.0,
+        "max": 1.0,
+        "state": "running",
+        "node_id": node,
+        "prompt_id": prompt_id,
+        "display_node_id": node,
+        "parent_node_id": None,
+        "real_node_id": node,
+    }

@@ -1,0 +1,48 @@
+"""How does a message get to the sockets that it is for?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+from comfyfarm.events import Event
+from comfyfarm.server.websocket.faults import FaultyFrames
+from comfyfarm.server.websocket.hub import Hub, Socket
+from comfyfarm.server.websocket.message import Letter
+
+
+@dataclass(eq=False)
+class Post:
+    """Sends every message of one process; where no fault is armed, the same bytes to all who hear it.
+
+    :ivar publish: takes the note of each message that went out, and to whom.
+    :ivar thawed_ms: when the process was last thawed: what came up before went out then.
+    """
+
+    hub: Hub
+    faulty: FaultyFrames
+    publish: Callable[[Event], None]
+    thawed_ms: int = 0
+    _is_over: bool = field(default=False, init=False)
+
+    def send(self, to: object, letter: Letter) -> None:
+        """Send a message to a client, to everybody where ``to`` is ``None``, or to one socket."""
+        if self._is_over:
+            return
+        letter = letter if letter.at_ms >= self.thawed_ms else letter.at(self.thawed_ms)
+        sockets: Collection[Socket] = [to] if isinstance(to, Socket) else self.hub.hearing(to)
+        if self.faulty.is_needed(letter.type):
+            reached = self.faulty.send(letter, sockets)
+        else:
+            reached = [each for each in sockets if not each.is_displaced and each.line.write(letter.framed)]
+        if reached and letter.is_told:
+            self.publish(letter.note(tuple(socket.client_id for socket in reached)))
+
+    def closed(self, socket: Socket) -> None:
+        """A socket is gone."""
+        self.faulty.closed(socket)
+
+    def stop(self) -> None:
+        """The process ends: nothing goes out any more."""
+        self._is_over = True
+        self.faulty.stop()

@@ -1,0 +1,133 @@
+"""Which results outlive a job (docs/fidelity.md, "Result cache")."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from comfyfarm.sim.catalogue.catalogue import Catalogue, annotated_place
+from comfyfarm.sim.prompt.workflow import is_link
+
+Key = str
+_NEVER_CACHED = {"SaveImageWebsocket"}     # it answers ComfyUI's "has it changed" with the time
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a node came to.
+
+    :ivar values: by output slot.
+    :ivar ui: what it showed, or ``None``.
+    :ivar meta: whose showing that was: the ids of the run that made it.
+    """
+
+    values: tuple[Any, ...]
+    ui: dict[str, Any] | None
+    meta: dict[str, Any]
+
+
+@dataclass(eq=False)
+class ResultCache:
+    """The results of an instance, by content.
+
+    :ivar policy: ``none``, ``ram``, ``classic`` or ``lru:N``.
+    """
+
+    policy: str
+    _results: OrderedDict[Key, Result] = field(default_factory=OrderedDict)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is ever kept."""
+        return self.policy != "none"
+
+    def find(self, key: Key | None) -> Result | None:
+        """A kept result."""
+        result = self._results.get(key) if key is not None else None
+        if result is not None and key is not None:
+            self._results.move_to_end(key)
+        return result
+
+    def add(self, key: Key | None, result: Result) -> None:
+        """Keep a result; where the policy counts, the one used longest ago goes."""
+        if key is None or not self.is_on:
+            return
+        self._results[key] = result
+        if self.policy.startswith("lru:") and len(self._results) > int(self.policy.removeprefix("lru:")):
+            self._results.popitem(last=False)
+
+    def begin_job(self, keys: Collection[Key | None]) -> None:
+        """A job with these keys starts: the classic policy drops all others."""
+        if self.policy == "classic":
+            self._keep_only(keys)
+
+    def begin_node(self, keys: Collection[Key | None]) -> None:
+        """A node of such a job runs: now the default policy drops all others."""
+        if self.policy == "ram":
+            self._keep_only(keys)
+
+    def clear(self) -> None:
+        """Drop everything."""
+        self._results.clear()
+
+    def _keep_only(self, keys: Collection[Key | None]) -> None:
+        for key in self._results.keys() - set(keys):
+            del self._results[key]
+
+
+def result_keys(prompt: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Key | None]:
+    """For each node, what its result depends on: its type, its constants, its files, and the same of all it uses.
+
+    ``None`` for a node whose result is never kept.  Node ids, titles and extra data do not matter.
+    """
+    keys: dict[str, Key | None] = {}
+    for start in prompt:
+        ahead = [start]
+        under_way: set[str] = set()
+        while ahead:
+            node = ahead[-1]
+            missing = [source for source in _sources(prompt, node) if source not in keys and source not in under_way]
+            if node in keys or not missing:
+                ahead.pop()
+                if node not in keys:
+                    keys[node] = _key(prompt, node, keys, catalogue)
+            else:
+                under_way.add(node)
+                ahead.extend(missing)
+    return keys
+
+
+def _sources(prompt: Mapping[str, Any], node: str) -> list[str]:
+    inputs = prompt[node].get("inputs", {})
+    return [value[0] for value in inputs.values() if is_link(value) and value[0] in prompt]
+
+
+def _key(
+    prompt: Mapping[str, Any], node: str, keys: Mapping[str, Key | None], catalogue: Catalogue
+) -> Key | None:
+    class_type = prompt[node].get("class_type")
+    node_type = catalogue.node_type(class_type)
+    parts: list[Any] = [class_type, node if node_type is not None and node_type.id_matters else None]
+    for name, value in sorted(prompt[node].get("inputs", {}).items()):
+        if is_link(value):
+            source = keys.get(value[0])
+            if source is None:
+                return None
+            parts.append([name, "link", source, value[1]])
+        else:
+            parts.append([name, value, _digest(class_type, name, value, catalogue)])
+    if class_type in _NEVER_CACHED:
+        return None
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _digest(class_type: Any, name: str, value: Any, catalogue: Catalogue) -> str | None:
+    """What a file input's file holds now."""
+    if catalogue.file_kind(class_type, name) is None or not isinstance(value, str):
+        return None
+    place = annotated_place(value)
+    return catalogue.files.digest(place) if place else None

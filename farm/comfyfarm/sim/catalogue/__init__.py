@@ -1,0 +1,1 @@
+"""The node types and models that an instance has."""

@@ -1,0 +1,172 @@
+"""Node types that a configuration declares, so that custom nodes are known."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from comfyfarm.sim.catalogue.recorded import ModelChoice
+from comfyfarm.sim.distributions import Span
+
+Scalar = str | int | float | bool
+
+_NUMBERS = ("INT", "FLOAT")
+_KINDS: dict[str, tuple[type[Any], ...]] = {
+    "INT": (int,),
+    "FLOAT": (int, float),
+    "STRING": (str,),
+    "BOOLEAN": (bool,),
+}
+
+
+class DeclaredInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One input, written as a table; exactly one of the first three keys says what it takes.
+
+    :ivar type: ComfyUI's type name, such as ``FLOAT`` or ``IMAGE``.
+    :ivar choices: what it chooses from.
+    :ivar folder: the model folder whose files it chooses from.
+    :ivar options: whatever else ``/object_info`` shall show beside it.
+    """
+
+    type: str | None = None
+    choices: tuple[Scalar, ...] | None = None
+    folder: str | None = None
+    default: Scalar | None = None
+    min: int | float | None = None
+    max: int | float | None = None
+    step: int | float | None = None
+    multiline: bool | None = None
+    tooltip: str | None = None
+    options: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself.
+
+        :raises ValueError: naming the key.
+        """
+        said = [key for key in ("type", "choices", "folder") if getattr(self, key) is not None]
+        if len(said) != 1:
+            raise ValueError(f"expected exactly one of type, choices, folder, got {' and '.join(said) or 'none'}")
+        self._check_type()
+        self._check_bounds()
+        self._check_default()
+
+    def _check_type(self) -> None:
+        if self.type in ("", "COMBO"):
+            raise ValueError('type: expected a type name such as "IMAGE" (what is chosen from goes into choices)')
+        if self.choices == ():
+            raise ValueError("choices: expected at least one")
+
+        try:
+            json.dumps(self.options)
+        except (TypeError, ValueError) as why:
+            raise ValueError(f"options: {why}") from why
+
+    def _check_bounds(self) -> None:
+        for key in ("min", "max", "step"):
+            if getattr(self, key) is not None and self.type not in _NUMBERS:
+                raise ValueError(f"{key}: only an INT or a FLOAT has one")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min: {self.min} is more than max, which is {self.max}")
+
+    def _check_default(self) -> None:
+        if self.default is None:
+            return
+        kinds = _KINDS.get(self.type or "")
+        if self.choices is not None and self.default not in self.choices:
+            raise ValueError(f"default: {self.default!r} is none of the choices")
+        if kinds and not (isinstance(self.default, kinds) and isinstance(self.default, bool) is (bool in kinds)):
+            raise ValueError(f"default: expected what {self.type} takes, got {self.default!r}")
+        low = self.min is not None and self.default < self.min  # type: ignore[operator]
+        if low or (self.max is not None and self.default > self.max):  # type: ignore[operator]
+            raise ValueError(f"default: {self.default} is out of bounds")
+
+    def spec(self) -> list[Any]:
+        """As ``/object_info`` gives it, in the form of ComfyUI's older nodes."""
+        kind = self.type if self.choices is None else list(self.choices)
+        keys = ("default", "min", "max", "step", "multiline", "tooltip")
+        said = {key: getattr(self, key) for key in keys if getattr(self, key) is not None} | self.options
+        return [[] if kind is None else kind, *([said] if said else [])]
+
+
+Inputs = dict[str, str | tuple[Scalar, ...] | DeclaredInput]
+
+
+class DeclaredType(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[instance.node_types.NAME]``: a node type.
+
+    An input is a type name, a list of choices, or a table.
+
+    :ivar inputs: those that must be there; ``optional``: the others.
+    :ivar hidden: what the server hands it, such as ``{ prompt = "PROMPT", unique_id = "UNIQUE_ID" }``.
+    :ivar outputs: their types by slot, or their names and types.
+    :ivar duration: how long it runs; ``None``: as any node.
+    """
+
+    inputs: Inputs = {}
+    optional: Inputs = {}
+    hidden: dict[str, str] = {}
+    outputs: tuple[str, ...] | dict[str, str] = ()
+    output_node: bool = False
+    category: str = "custom"
+    display_name: str | None = None
+    description: str = ""
+    python_module: str = "custom_nodes.declared"
+    duration: Span | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what contradicts itself.
+
+        :raises ValueError: naming the key.
+        """
+        twice = sorted(self.inputs.keys() & self.optional.keys())
+        if twice:
+            raise ValueError(f"optional: {twice[0]!r} is among the inputs already")
+        for group in ("inputs", "optional"):
+            for name, written in getattr(self, group).items():
+                if written in ((), "", "COMBO"):
+                    what = "at least one choice" if written == () else "a type name, or a list of choices"
+                    raise ValueError(f"{group}.{name}: expected {what}, got {written or 'none'}")
+
+    def entry(self, name: str) -> dict[str, Any]:
+        """As ``/object_info`` gives it."""
+        said: dict[str, dict[str, Any]] = {"required": _specs(self.inputs)}
+        said |= {"optional": _specs(self.optional), "hidden": dict(self.hidden)}
+        groups = {group: specs for group, specs in said.items() if specs or group == "required"}
+        outputs = self.outputs if isinstance(self.outputs, dict) else dict(enumerate(self.outputs))
+        kinds = list(outputs.values())
+        return {
+            "input": groups,
+            "input_order": {group: list(specs) for group, specs in groups.items()},
+            "is_input_list": False,
+            "output": kinds,
+            "output_is_list": [False] * len(kinds),
+            "output_name": list(self.outputs),
+            "name": name,
+            "display_name": self.display_name or name,
+            "description": self.description,
+            "python_module": self.python_module,
+            "category": self.category,
+            "output_node": self.output_node,
+            "has_intermediate_output": False,
+            "search_aliases": [],
+        }
+
+    def model_choices(self, name: str) -> Iterator[ModelChoice]:
+        """Its inputs that choose a model file."""
+        for each, written in (*self.inputs.items(), *self.optional.items()):
+            if isinstance(written, DeclaredInput) and written.folder is not None:
+                yield ModelChoice(name, each, written.folder)
+
+
+def _specs(inputs: Mapping[str, str | tuple[Scalar, ...] | DeclaredInput]) -> dict[str, list[Any]]:
+    return {name: _spec(written) for name, written in inputs.items()}
+
+
+def _spec(written: str | tuple[Scalar, ...] | DeclaredInput) -> list[Any]:
+    if isinstance(written, DeclaredInput):
+        return written.spec()
+    return [written if isinstance(written, str) else list(written)]

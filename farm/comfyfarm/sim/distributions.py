@@ -1,0 +1,153 @@
+"""How long something takes, where that is not always the same."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from comfyfarm.units import Duration
+
+_FARTHEST = 3.0     # standard deviations: a test stays sane
+
+
+class Span:
+    """A duration, or a distribution of durations.
+
+    Written ``"45ms"``, ``{ normal = "45ms", sd = "5ms" }``, ``{ lognormal = "45ms", sigma = 0.3 }`` (the median, and
+    the standard deviation of the logarithm) or ``{ uniform = ["20ms", "80ms"] }``.  No draw is negative, and none is
+    farther out than three standard deviations.
+
+    :ivar kind: ``fixed``, ``normal``, ``lognormal`` or ``uniform``.
+    :ivar first: the duration, mean, median or lower bound, in milliseconds.
+    :ivar second: the standard deviation in milliseconds, sigma, or the upper bound in milliseconds; 0 for ``fixed``.
+    """
+
+    # No dataclass: msgspec would read that as a table by itself, and not ask for parse().
+    __slots__ = ("first", "kind", "second")
+
+    def __init__(self, kind: str, first: float, second: float = 0.0) -> None:
+        """Be one; nothing changes it."""
+        self.kind = kind
+        self.first = first
+        self.second = second
+
+    def __eq__(self, other: object) -> bool:
+        """Spans are values."""
+        return isinstance(other, Span) and self._parts == other._parts
+
+    def __hash__(self) -> int:
+        """Spans are values."""
+        return hash(self._parts)
+
+    @property
+    def _parts(self) -> tuple[str, float, float]:
+        return self.kind, self.first, self.second
+
+    @classmethod
+    def fixed(cls, duration_ms: float) -> Span:
+        """Always the same."""
+        return cls("fixed", duration_ms)
+
+    @classmethod
+    def parse(cls, written: object) -> Span:
+        """Read a span.
+
+        :raises ValueError: where it is none of the four forms.
+        """
+        if not isinstance(written, dict):
+            return cls("fixed", Duration.parse(written))
+        read = _FORMS.get(frozenset(written))
+        if read is None:
+            raise ValueError(
+                'expected a duration such as "45ms", or { normal = "45ms", sd = "5ms" }, '
+                f'{{ lognormal = "45ms", sigma = 0.3 }}, {{ uniform = ["20ms", "80ms"] }}; got {written!r}'
+            )
+        return read(written)
+
+    def draw_ms(self, chance: Random) -> float:
+        """One duration, in milliseconds; a fixed one asks chance for nothing."""
+        if self.kind == "fixed":
+            return self.first
+        if self.kind == "uniform":
+            return chance.uniform(self.first, self.second)
+        deviation = max(-_FARTHEST, min(_FARTHEST, chance.gauss(0.0, 1.0)))
+        if self.kind == "normal":
+            return max(0.0, self.first + deviation * self.second)
+        return self.first * math.exp(deviation * self.second)
+
+    @property
+    def mean_ms(self) -> float:
+        """What its draws come to on average, in milliseconds."""
+        if self.kind == "fixed" or not self.second:
+            return self.first
+        if self.kind == "uniform":
+            return (self.first + self.second) / 2
+        if self.kind == "normal":
+            return self.first + self.second * _mean_above(-self.first / self.second)
+        return self.first * _mean_of_exp(self.second)
+
+    def __str__(self) -> str:
+        """As it is written in a configuration."""
+        one = f'"{self.first:g}ms"'
+        if self.kind == "fixed":
+            return f"{self.first:g}ms"
+        if self.kind == "uniform":
+            return f'{{ uniform = [{one}, "{self.second:g}ms"] }}'
+        if self.kind == "normal":
+            return f'{{ normal = {one}, sd = "{self.second:g}ms" }}'
+        return f"{{ lognormal = {one}, sigma = {self.second:g} }}"
+
+
+# Of a standard normal deviation that is held within _FARTHEST:
+
+
+def _mean_above(lowest: float) -> float:
+    """Its mean where it is held at ``lowest``, too."""
+    low = max(-_FARTHEST, min(_FARTHEST, lowest))
+    inside = _density(low) - _density(_FARTHEST)
+    return low * _share_below(low) + inside + _FARTHEST * _share_below(-_FARTHEST)
+
+
+def _mean_of_exp(sigma: float) -> float:
+    """The mean of ``exp(sigma * deviation)``."""
+    within = _share_below(_FARTHEST - sigma) - _share_below(-_FARTHEST - sigma)
+    held = _share_below(-_FARTHEST) * (math.exp(_FARTHEST * sigma) + math.exp(-_FARTHEST * sigma))
+    return math.exp(sigma * sigma / 2) * within + held
+
+
+def _density(deviation: float) -> float:
+    return math.exp(-deviation * deviation / 2) / math.sqrt(2 * math.pi)
+
+
+def _share_below(deviation: float) -> float:
+    return math.erfc(-deviation / math.sqrt(2)) / 2
+
+
+def _normal(written: dict[str, Any]) -> Span:
+    return Span("normal", Duration.parse(written["normal"]), Duration.parse(written["sd"]))
+
+
+def _lognormal(written: dict[str, Any]) -> Span:
+    sigma = written["sigma"]
+    if isinstance(sigma, bool) or not isinstance(sigma, int | float) or not 0 <= sigma <= 3:
+        raise ValueError(f"expected a sigma from 0 to 3, got {sigma!r}")
+    return Span("lognormal", Duration.parse(written["lognormal"]), float(sigma))
+
+
+def _uniform(written: dict[str, Any]) -> Span:
+    bounds = written["uniform"]
+    if not isinstance(bounds, list) or len(bounds) != 2:
+        raise ValueError(f'expected two bounds such as ["20ms", "80ms"], got {bounds!r}')
+    low, high = (Duration.parse(each) for each in bounds)
+    if low > high:
+        raise ValueError(f"expected the lower bound first, got {bounds!r}")
+    return Span("uniform", low, high)
+
+
+_FORMS: dict[frozenset[str], Callable[[dict[str, Any]], Span]] = {
+    frozenset(("normal", "sd")): _normal,
+    frozenset(("lognormal", "sigma")): _lognormal,
+    frozenset(("uniform",)): _uniform,
+}

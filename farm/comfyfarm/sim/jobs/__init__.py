@@ -1,0 +1,1 @@
+"""Jobs that wait, run and have ended: the queue and the history."""

@@ -1,0 +1,109 @@
+"""Evaluates the expressions of the math node with ``simpleeval``, in bounded time and memory."""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import simpleeval
+
+from comfyfarm.sim.nodes.call import NodeError
+
+_LONGEST_EXPRESSION = 4096
+_LONGEST_NUMBER_BITS = 4096     # four times what a float can hold
+_MOST_DIGITS = 400
+# simpleeval also knows texts, attributes and assignments: '"%999999999d" % 1' would fill the memory.
+_SYNTAX = (ast.BinOp, ast.BoolOp, ast.Call, ast.Compare, ast.IfExp, ast.UnaryOp)
+
+
+def evaluate(expression: str, names: Mapping[str, float]) -> float:
+    """The value of an expression.
+
+    :raises ArithmeticError, ValueError, SyntaxError: as Python does.
+    :raises NodeError: if it holds what an expression may not hold; with the words of ``simpleeval``.
+    """
+    expression = expression.strip()
+    if not expression:
+        raise NodeError("ValueError", "Expression cannot be empty")
+    if len(expression) > _LONGEST_EXPRESSION:
+        raise MemoryError
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")     # Python's advice about the expression is for its author
+        tree = ast.parse(expression, mode="eval")
+    try:
+        return _number(_evaluator(expression, names).eval(expression, tree.body))
+    except simpleeval.InvalidExpression as error:
+        raise NodeError(f"simpleeval.{type(error).__name__}", str(error)) from error
+    except TypeError as error:      # elsewhere our mistake; here the expression's
+        raise NodeError("TypeError", str(error)) from error
+
+
+def _evaluator(expression: str, names: Mapping[str, float]) -> simpleeval.SimpleEval:
+    known = {"pi": math.pi, "e": math.e, **names}
+
+    def named(node: ast.Name) -> float:     # simpleeval's own also gives functions, whose text is an address
+        if node.id not in known:
+            raise simpleeval.NameNotDefined(node.id, expression)
+        return known[node.id]
+
+    evaluator = simpleeval.SimpleEval(_OPERATORS, _FUNCTIONS)
+    syntax = {kind: evaluator.nodes[kind] for kind in _SYNTAX}
+    evaluator.nodes = {**syntax, ast.Constant: _constant, ast.Name: named}
+    return evaluator
+
+
+def _constant(node: ast.Constant) -> float:
+    if not isinstance(node.value, int | float):
+        raise simpleeval.FeatureNotAvailable("Sorry, Constant is not available in this evaluator")
+    return node.value
+
+
+def _number(value: Any) -> float:
+    """Check that a result is a number of a bounded size; each step of a calculation goes through here."""
+    if not isinstance(value, int | float):
+        kind = type(value).__name__
+        raise NodeError("ValueError", f"Expression must evaluate to a numeric result, got {kind}: {value!r}")
+    if isinstance(value, int) and value.bit_length() > _LONGEST_NUMBER_BITS:
+        raise OverflowError("int too large to convert to float")
+    return value
+
+
+def _bounded(function: Callable[..., Any]) -> Callable[..., float]:
+    return lambda *arguments: _number(function(*arguments))
+
+
+def _power(base: float, exponent: float) -> Any:
+    """``simpleeval`` limits base and exponent, not the size of the result."""
+    if isinstance(base, int) and isinstance(exponent, int) and base.bit_length() * exponent > _LONGEST_NUMBER_BITS:
+        raise OverflowError("int too large to convert to float")
+    return base**exponent
+
+
+def _rounded(number: float, digits: Any = None) -> float:
+    """``round`` itself takes minutes for some numbers of digits."""
+    if digits is None:
+        return round(number)
+    return round(number, max(-_MOST_DIGITS, min(_MOST_DIGITS, operator.index(digits))))
+
+
+def _sum(*numbers: float) -> float:
+    return math.fsum(numbers) if any(isinstance(number, float) for number in numbers) else sum(numbers)
+
+
+# Matrix multiplication is here for Python's TypeError: simpleeval's own would show an address.
+_OPERATORS: dict[type[ast.AST], Callable[..., float]] = {
+    kind: _bounded(function)
+    for kind, function in (simpleeval.DEFAULT_OPERATORS | {ast.Pow: _power, ast.MatMult: operator.matmul}).items()
+}
+_MATH = (
+    *("acos", "asin", "atan", "atan2", "ceil", "cos", "degrees", "exp", "fabs", "floor", "fmod"),
+    *("hypot", "log", "log10", "log2", "radians", "sin", "sqrt", "tan", "trunc"),
+)
+_FUNCTIONS: dict[str, Callable[..., float]] = {
+    function.__name__: _bounded(function)
+    for function in (abs, bool, float, int, max, min, *(getattr(math, name) for name in _MATH))
+} | {"pow": _bounded(_power), "round": _bounded(_rounded), "sum": _bounded(_sum)}

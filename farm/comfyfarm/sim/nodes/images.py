@@ -1,0 +1,169 @@
+"""Nodes that make pictures, or change what they show."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+
+from comfyfarm.sim.nodes.call import Call, first
+from comfyfarm.sim.nodes.colours import Blend, blended, recoloured
+from comfyfarm.sim.nodes.limits import allocate
+from comfyfarm.sim.nodes.outcome import Outcome, Save
+from comfyfarm.sim.nodes.shapes import mask_of
+from comfyfarm.sim.nodes.table import rule
+from comfyfarm.sim.values import Loaded, Look, Picture
+
+
+def image(picture: Picture) -> Outcome:
+    """A node whose only output is a picture."""
+    return Outcome(values=(picture,))
+
+
+@rule("EmptyImage")
+def _empty(call: Call) -> Outcome:
+    width, height, count = call.integer("width", 512), call.integer("height", 512), call.integer("batch_size", 1)
+    allocate(count, height, width, 1)
+    return image(Picture(width, height, count, colour=call.integer("color", 0) & 0xFFFFFF))
+
+
+@rule("ImageInvert")
+def _invert(call: Call) -> Outcome:
+    return image(recoloured(call.picture("image"), lambda value: 1.0 - value))
+
+
+@rule("AdjustBrightness")
+def _brightness(call: Call) -> Outcome:
+    factor = call.number("factor", 1.0)
+    return image(recoloured(call.picture("images"), lambda value: value * factor))
+
+
+@rule("AdjustContrast")
+def _contrast(call: Call) -> Outcome:
+    factor = call.number("factor", 1.0)
+    return image(recoloured(call.picture("images"), lambda value: (value - 0.5) * factor + 0.5))
+
+
+@rule("NormalizeImages")
+def _normalize(call: Call) -> Outcome:
+    mean, std = call.number("mean", 0.5), call.number("std", 0.5) or 1.0
+    return image(recoloured(call.picture("images"), lambda value: (value - mean) / std))
+
+
+@rule("ImageBlend")
+def _blend(call: Call) -> Outcome:
+    """The second picture is brought to the size of the first."""
+    factor = call.number("blend_factor", 0.5)
+    mode = _BLENDS.get(call.word("blend_mode", "normal"), _BLENDS["normal"])
+
+    def blend(one: float, two: float) -> float:
+        return one * (1 - factor) + mode(one, two) * factor
+
+    return image(blended(call.picture("image1"), call.picture("image2"), blend))
+
+
+def _overlay(one: float, two: float) -> float:
+    return 2 * one * two if one <= 0.5 else 1 - 2 * (1 - one) * (1 - two)
+
+
+def _soft_light(one: float, two: float) -> float:
+    if two <= 0.5:
+        return one - (1 - 2 * two) * one * (1 - one)
+    soft = ((16 * one - 12) * one + 4) * one if one <= 0.25 else math.sqrt(one)
+    return one + (2 * two - 1) * (soft - one)
+
+
+_BLENDS: dict[str, Blend] = {
+    "normal": lambda _one, two: two,
+    "multiply": lambda one, two: one * two,
+    "screen": lambda one, two: 1 - (1 - one) * (1 - two),
+    "overlay": _overlay,
+    "soft_light": _soft_light,
+    "difference": lambda one, two: one - two,
+}
+
+
+@rule("ImageBlur", "ImageSharpen", "ImageQuantize", "ImageAddNoise", "ColorTransfer", "DrawBBoxes")
+def _filter(call: Call) -> Outcome:
+    """What is of one colour stays so, and no filter's work is known on anything else."""
+    return image(first(call, Picture) or Picture(*call.size))
+
+
+@rule("Canny")
+def _canny(call: Call) -> Outcome:
+    """One colour has no edges."""
+    return image(_black_if_known(call.picture("image")))
+
+
+@rule("Morphology")
+def _morphology(call: Call) -> Outcome:
+    picture = call.picture("image")
+    is_difference = call.word("operation") in ("gradient", "bottom_hat", "top_hat")
+    return image(_black_if_known(picture) if is_difference else picture)
+
+
+def _black_if_known(picture: Picture) -> Picture:
+    return recoloured(picture, lambda _: 0.0)
+
+
+@rule("ImageRGBToYUV")
+def _to_yuv(call: Call) -> Outcome:
+    return Outcome(values=(_without_colour(call.picture("image")),) * 3)
+
+
+@rule("ImageYUVToRGB")
+def _from_yuv(call: Call) -> Outcome:
+    return image(_without_colour(call.picture("Y")))
+
+
+@rule("LTXVPreprocess")
+def _compress(call: Call) -> Outcome:
+    """A video frame's sides are even."""
+    picture = call.picture("image")
+    return image(replace(picture, width=max(1, picture.width & ~1), height=max(1, picture.height & ~1)))
+
+
+def _without_colour(picture: Picture) -> Picture:
+    return picture.showing(Look(look.count, None, look.source) for look in picture.looks)
+
+
+@rule("ImageUpscaleWithModel")
+def _upscale_with_model(call: Call) -> Outcome:
+    """Four times as wide and high, unless the model's name says otherwise; reports progress tile by tile."""
+    picture, model = call.picture("image"), call.inputs.get("upscale_model")
+    times = _times(model.name) if isinstance(model, Loaded) else 4
+    tiles = _tiles(picture.width) * _tiles(picture.height)
+    larger = replace(picture, width=picture.width * times, height=picture.height * times)
+    return Outcome(values=(larger,), steps=picture.count * tiles)
+
+
+def _times(name: str) -> int:
+    """``4x-UltraSharp.pth`` and ``RealESRGAN_x2plus.pth`` say how much larger a picture becomes."""
+    found = re.search(r"(?<![0-9a-z])([1-9])x|x([1-9])(?![0-9])", name.lower())
+    return int(found[1] or found[2]) if found else 4
+
+
+def _tiles(side: int, tile: int = 512, overlap: int = 32) -> int:
+    return 1 if side <= tile else -(-(side - overlap) // (tile - overlap))
+
+
+@rule("GLSLShader")
+def _shader(call: Call) -> Outcome:
+    """Draws on a canvas of the first picture's size or its own, and shows what it drew."""
+    pictures = [value for value in call.group("images").values() if isinstance(value, Picture)]
+    drawn = pictures[0] if pictures else Picture(*call.size)
+    if call.word("size_mode") == "custom":
+        width, height = call.amount("size_mode.width", 512), call.amount("size_mode.height", 512)
+        drawn = replace(drawn, width=width, height=height)
+    drawn = _without_colour(drawn)
+    return Outcome(values=(drawn,) * 4, saves=(Save(drawn, "temp", None),))
+
+
+@rule("Painter")
+def _painter(call: Call) -> Outcome:
+    """A canvas of its own size and colour, unless it is given a picture; shows what was painted."""
+    given, colour = call.inputs.get("image"), call.word("bg_color", "#000000")
+    known = int(colour[1:], 16) if re.fullmatch("#[0-9a-fA-F]{6}", colour) and not call.word("mask") else None
+    blank = Picture(call.amount("width", 512), call.amount("height", 512), colour=known)
+    painted = given if isinstance(given, Picture) else blank
+    return Outcome(values=(painted, mask_of(painted)), saves=(Save(painted, "temp", None),))

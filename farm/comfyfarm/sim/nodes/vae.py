@@ -1,0 +1,101 @@
+"""Nodes that turn pictures into latents and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfyfarm.sim.nodes.call import Call
+from comfyfarm.sim.nodes.outcome import Outcome
+from comfyfarm.sim.nodes.table import rule
+from comfyfarm.sim.values import Audio, AVLatent, BlindLatent, Latent, Loaded, Model3D, Picture
+
+# What a VAE's file name tells of its grid: pixels across and down, and further frames, to a latent value; a VAE for
+# still pictures has no frames.  The first that fits counts.
+_GRIDS: tuple[tuple[str, int, int | None], ...] = (
+    ("pixel_space", 1, None),
+    ("flux2", 16, None),
+    ("hunyuan_image", 32, None),
+    ("hunyuanimage", 32, None),
+    ("hunyuanvideo15", 16, 4),
+    ("hunyuan_video", 8, 4),
+    ("ltx", 32, 8),
+    ("mochi", 8, 6),
+    ("cosmos", 8, 8),
+    ("wan2.2", 16, 4),
+    ("wan", 8, 4),
+)
+
+
+@rule("VAEDecode", "VAEDecodeTiled")
+def _decode(call: Call) -> Outcome:
+    """A video's frames become a batch, one video after another."""
+    given = call.inputs.get("samples")
+    latent = given.video if isinstance(given, AVLatent) else call.latent("samples")
+    picture = Picture(latent.width, latent.height, latent.count * latent.frames)
+    return Outcome(values=(picture,), steps=_tiles(call, latent))
+
+
+@rule("VAEEncode", "VAEEncodeTiled", "VAEEncodeForInpaint")
+def _encode(call: Call) -> Outcome:
+    latent = _encoded(call.picture("pixels"), call.inputs.get("vae"))
+    return Outcome(values=(latent,), steps=_tiles(call, latent))
+
+
+@rule("InpaintModelConditioning", "InstructPixToPixConditioning")
+def _encode_to_edit(call: Call) -> Outcome:
+    return Outcome(values=(None, None, _encoded(call.picture("pixels"), call.inputs.get("vae"))))
+
+
+def _encoded(picture: Picture, vae: Any) -> Latent:
+    """Whole blocks only; a VAE for videos takes the batch for one."""
+    name = vae.name.lower() if isinstance(vae, Loaded) else ""
+    block, stride = next(((block, stride) for part, block, stride in _GRIDS if part in name), (8, None))
+    width, height = (max(block, side // block * block) for side in (picture.width, picture.height))
+    if stride is None:
+        return Latent(width, height, picture.count, block=block)
+    return Latent(width, height, 1, (picture.count - 1) // stride * stride + 1, block, stride)
+
+
+def _tiles(call: Call, latent: Latent) -> int:
+    """The steps that a tiled node reports: it goes over each still picture three times, in tiles of three shapes."""
+    if not call.class_type.endswith("Tiled") or latent.frames > 1:
+        return 0
+    tile, overlap = call.amount("tile_size", 512), max(0, call.integer("overlap", 64))
+    shapes = ((tile, tile), (tile // 2, tile * 2), (tile * 2, tile // 2))
+    return latent.count * sum(
+        _in_line(latent.width, width, overlap) * _in_line(latent.height, height, overlap) for width, height in shapes
+    )
+
+
+def _in_line(side: int, tile: int, overlap: int) -> int:
+    return 1 if side <= tile else max(1, -(-(side - overlap) // max(8, tile - overlap)))
+
+
+@rule("StableCascade_StageC_VAEEncode")
+def _cascade_encode(call: Call) -> Outcome:
+    picture, compression = call.picture("image"), call.amount("compression", 42)
+    return Outcome(values=tuple(_blocks(picture, block) for block in (compression, 4)))
+
+
+@rule("StableCascade_SuperResolutionControlnet")
+def _cascade_super_resolution(call: Call) -> Outcome:
+    picture = call.picture("image")
+    return Outcome(values=(picture, _blocks(picture, 16), _blocks(picture, 2)))
+
+
+def _blocks(picture: Picture, block: int) -> Latent:
+    width, height = (max(block, side // block * block) for side in (picture.width, picture.height))
+    return Latent(width, height, picture.count, block=block)
+
+
+@rule("VAEDecodeAudio", "VAEDecodeAudioTiled", "LTXVAudioVAEDecode")
+def _decode_sound(call: Call) -> Outcome:
+    latent = call.inputs.get("samples")
+    known = latent if isinstance(latent, BlindLatent) else latent.sound if isinstance(latent, AVLatent) else None
+    return Outcome(values=(Audio(known.seconds, count=known.count) if known else Audio(1.0),))
+
+
+@rule("VAEDecodeHunyuan3D", "VAEDecodeTripoSplat")
+def _decode_body(call: Call) -> Outcome:
+    latent = call.inputs.get("samples")
+    return Outcome(values=(Model3D(latent.count if isinstance(latent, BlindLatent) else 1),))

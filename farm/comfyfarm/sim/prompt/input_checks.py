@@ -1,0 +1,121 @@
+"""One input's value: converted, bounded, chosen from its list, or the file it names found.
+
+The texts are those of docs/fidelity.md, "Validation".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from comfyfarm.sim.catalogue.node_types import Input
+
+if TYPE_CHECKING:
+    from comfyfarm.sim.catalogue.catalogue import Catalogue
+
+
+Problem = dict[str, Any]
+
+_MESSAGES = {
+    "bad_linked_input": "Bad linked input, must be a length-2 list of [node_id, slot_index]",
+    "custom_validation_failed": "Custom validation failed for node",
+    "dependency_cycle": "Dependency cycle detected",
+    "exception_during_inner_validation": "Exception when validating inner node",
+    "exception_during_validation": "Exception when validating node",
+    "required_input_missing": "Required input is missing",
+    "return_type_mismatch": "Return type mismatch between linked nodes",
+    "value_not_in_list": "Value not in list",
+}
+_CONVERT = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool}
+_LONG_LIST = 20     # ComfyUI does not repeat longer lists
+
+
+def problem(kind: str, details: str, *, message: str = "", **extra_info: object) -> Problem:
+    """One entry of a node's ``errors``.
+
+    :param message: where it differs from value to value; else it follows from ``kind``.
+    """
+    return {"type": kind, "message": message or _MESSAGES[kind], "details": details, "extra_info": extra_info}
+
+
+def check_value(class_type: str, declared: Input, value: Any, catalogue: Catalogue, problems: list[Problem]) -> Any:
+    """Convert a constant to its declared type and hold it against its bounds.
+
+    Adds to ``problems``, and answers the value that is stored in the prompt.
+    """
+    if isinstance(value, dict) and "__value__" in value:
+        value = value["__value__"]
+    convert = _CONVERT.get(declared.type)
+    if convert is not None:
+        try:
+            value = convert(value)
+        except (TypeError, ValueError, OverflowError) as why:
+            problems.append(_not_converted(declared, value, why))
+            return value
+    if catalogue.file_kind(class_type, declared.name) is not None:
+        return value    # the node's own validator looks at it
+    _check_bounds(declared, value, problems)
+    if declared.type == "COMBO":
+        _check_choice(class_type, declared, value, catalogue, problems)
+    return value
+
+
+def _not_converted(declared: Input, value: Any, why: Exception) -> Problem:
+    return problem(
+        "invalid_input_type",
+        f"{declared.name}, {value}, {why}",
+        message=f"Failed to convert an input value to a {declared.type} value",
+        input_name=declared.name,
+        input_config=declared.config,
+        received_value=value,
+        exception_message=str(why),
+    )
+
+
+def _check_bounds(declared: Input, value: Any, problems: list[Problem]) -> None:
+    facts = {"input_name": declared.name, "input_config": declared.config, "received_value": value}
+    options = declared.options
+    if "min" in options and value < options["min"]:
+        message = f"Value {value} smaller than min of {options['min']}"
+        problems.append(problem("value_smaller_than_min", declared.name, message=message, **facts))
+    if "max" in options and value > options["max"]:
+        message = f"Value {value} bigger than max of {options['max']}"
+        problems.append(problem("value_bigger_than_max", declared.name, message=message, **facts))
+
+
+def _check_choice(class_type: str, declared: Input, value: Any, catalogue: Catalogue, problems: list[Problem]) -> None:
+    if catalogue.takes_any_choice(class_type, declared.name):
+        return
+    choices = catalogue.choices(class_type, declared)
+    if choices is None or value in choices:
+        return
+    long = len(choices) > _LONG_LIST
+    offered = f"(list of length {len(choices)})" if long else f"{choices}"
+    config = [choices, declared.options] if isinstance(declared.config[0], list) else declared.config
+    problems.append(
+        problem(
+            "value_not_in_list",
+            f"{declared.name}: {value!r} not in {offered}",
+            input_name=declared.name,
+            input_config=None if long else config,
+            received_value=value,
+        )
+    )
+
+
+def check_files(class_type: str, inputs: dict[str, Any], catalogue: Catalogue, problems: list[Problem]) -> None:
+    """Look for the input files that a node names, as its own validator does."""
+    for name, value in inputs.items():
+        kind = catalogue.file_kind(class_type, name)
+        if kind is None or isinstance(value, list) or not _is_missing(value, catalogue):
+            continue
+        text = f"{name} - Invalid {kind} file: {value}"
+        problems.append(problem("custom_validation_failed", text, input_name=name))
+
+
+def _is_missing(value: Any, catalogue: Catalogue) -> bool:
+    """Whether there is no such file.
+
+    An empty name passes: it leads to the folder itself, which exists (the job then fails when it runs).
+    A value that is no string has no ``endswith``; ComfyUI tells the client so.
+    """
+    return not value.endswith("/") and value != "" and not catalogue.has_file(value)

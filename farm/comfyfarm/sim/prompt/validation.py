@@ -1,0 +1,280 @@
+"""Which outputs of a prompt can run, and what is wrong with the others, as ComfyUI tells it.
+
+The texts and the order of checks are those of docs/fidelity.md, "Validation".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Generator, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from comfyfarm.sim.catalogue.catalogue import Catalogue
+from comfyfarm.sim.catalogue.node_types import Input, NodeType, accepts
+from comfyfarm.sim.errors import Refused
+from comfyfarm.sim.prompt.input_checks import Problem, check_files, check_value, problem
+from comfyfarm.sim.prompt.workflow import consumed
+
+Prompt = dict[str, Any]
+Walk = Generator[str, None, None]
+_LONGEST_CYCLE = 500    # that is told in full, at each of its nodes
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What may run.
+
+    :ivar outputs: the ids of the valid output nodes, never empty.
+    :ivar node_errors: by node id, what is wrong with the rest.
+    """
+
+    outputs: tuple[str, ...]
+    node_errors: dict[str, Any]
+
+
+def validate(prompt: Prompt, targets: Container[str] | None, catalogue: Catalogue) -> Verdict:
+    """Check a prompt, and convert its values to the declared types in place.
+
+    :param targets: the only output nodes that shall run, or ``None`` for all.
+    :raises Refused: where nothing can run.
+    :raises TypeError: and others, where ComfyUI's own handler raises them.
+    """
+    if catalogue.validation != "off":
+        for node_id, node in prompt.items():
+            _check_class(node_id, node, catalogue)
+    outputs = [each for each in _output_nodes(prompt, catalogue) if targets is None or each in targets]
+    if not outputs:
+        raise Refused.because("prompt_no_outputs", "Prompt has no outputs", "")
+    if catalogue.validation == "off":
+        return Verdict(tuple(outputs), {})
+    return _Check(prompt, catalogue).verdict(outputs)
+
+
+def _check_class(node_id: str, node: dict[str, Any], catalogue: Catalogue) -> None:
+    title = node.get("_meta", {}).get("title")
+    if "class_type" not in node:
+        who = f"Node '{title or f'ID #{node_id}'}'"
+        message = f"{who} has no class_type. The workflow may be corrupted or a custom node is missing."
+        extra = {"node_id": node_id, "class_type": None, "node_title": title or None}
+    elif catalogue.knows(node["class_type"]) or _passes_unknown(node["class_type"], catalogue):
+        return
+    else:
+        name = title or node["class_type"]
+        message = f"Node '{name}' not found. The custom node may not be installed."
+        extra = {"node_id": node_id, "class_type": node["class_type"], "node_title": name}
+    raise Refused.because("missing_node_type", message, f"Node ID '#{node_id}'", **extra)
+
+
+def _passes_unknown(class_type: str, catalogue: Catalogue) -> bool:
+    return catalogue.validation == "lenient" and not catalogue.lacks(class_type)
+
+
+def _output_nodes(prompt: Prompt, catalogue: Catalogue) -> Iterator[str]:
+    """ComfyUI's outputs; where types may be unknown, also what nobody consumes."""
+    used = consumed(prompt) if catalogue.validation != "strict" else set()
+    for node_id, node in prompt.items():
+        node_type = catalogue.node_type(node.get("class_type"))
+        judged_by_type = node_type is not None and catalogue.validation != "off"
+        if node_type.output_node if judged_by_type and node_type else node_id not in used:
+            yield node_id
+
+
+@dataclass
+class _Result:
+    """What one node's check came to.
+
+    :ivar valid: ``None`` while it is under way.
+    """
+
+    valid: bool | None = None
+    problems: list[Problem] = field(default_factory=list)
+
+
+@dataclass
+class _Check:
+    """One prompt's check.
+
+    A node's check asks for the checks of the nodes that feed it.  That is a recursion, but on a stack of our own:
+    a long chain of nodes must not end in Python's limit.
+    """
+
+    prompt: Prompt
+    catalogue: Catalogue
+    results: dict[str, _Result] = field(default_factory=dict)
+    _asking: dict[str, Input] = field(default_factory=dict)   # the input that each node under check looks at
+
+    def verdict(self, outputs: list[str]) -> Verdict:
+        """Check each output and what feeds it."""
+        good: list[str] = []
+        lines: list[str] = []
+        node_errors: dict[str, Any] = {}
+        for output in outputs:
+            self._walk(output)
+            result = self.results[output]
+            if result.valid:
+                good.append(output)
+                continue
+            lines.extend(f"{each['message']}: {each['details']}" for each in result.problems)
+            self._blame(output, node_errors)
+        if good:
+            return Verdict(tuple(good), node_errors)
+        refusal = Refused.because(
+            "prompt_outputs_failed_validation", "Prompt outputs failed validation", "\n".join(lines)
+        )
+        refusal.body["node_errors"] = node_errors
+        raise refusal
+
+    def _blame(self, output: str, node_errors: dict[str, Any]) -> None:
+        """Name the failed output at every faulty node seen so far, related or not, as ComfyUI does."""
+        for node_id, result in self.results.items():
+            if result.valid is False and result.problems:
+                entry = node_errors.setdefault(
+                    node_id,
+                    {
+                        "errors": result.problems,
+                        "dependent_outputs": [],
+                        "class_type": self.prompt[node_id]["class_type"],
+                    },
+                )
+                entry["dependent_outputs"].append(output)
+
+    def _walk(self, output: str) -> None:
+        if output in self.results:
+            return
+        path, walks = [output], [self._node(output)]
+        while walks:
+            try:
+                source = next(walks[-1])
+            except StopIteration:
+                self._leave(path, walks)
+            except Exception as raised:  # noqa: BLE001 (whatever a prompt makes a check raise is told to the client)
+                self._raised(path, walks, raised)
+            else:
+                if source in path:
+                    self._circle(path, walks, source)
+                elif source not in self.results:
+                    path.append(source)
+                    walks.append(self._node(source))
+
+    def _leave(self, path: list[str], walks: list[Walk]) -> None:
+        path.pop()
+        walks.pop()
+
+    def _raised(self, path: list[str], walks: list[Walk], raised: Exception) -> None:
+        """A node's own check raised: ComfyUI notes it at the node, in the words of the input that led there."""
+        node_id = path[-1]
+        name = type(raised).__name__
+        facts: dict[str, Any] = {"exception_type": name, "traceback": [f"{name}: {raised}"]}
+        if len(path) == 1:
+            found = problem("exception_during_validation", str(raised), **facts)
+        else:
+            consumer = self._asking[path[-2]]
+            found = problem(
+                "exception_during_inner_validation",
+                str(raised),
+                input_name=consumer.name,
+                input_config=consumer.config,
+                exception_message=str(raised),
+                **facts,
+                linked_node=self.prompt[path[-2]]["inputs"][consumer.name],
+            )
+        self.results[node_id] = _Result(valid=False, problems=[found])
+        self._leave(path, walks)
+
+    def _circle(self, path: list[str], walks: list[Walk], source: str) -> None:
+        """A path came back to itself; ComfyUI follows a long one until Python's limit, and tells that instead."""
+        cycle = path[path.index(source) :]
+        if len(cycle) > _LONGEST_CYCLE:
+            self._raised(path, walks, RecursionError("maximum recursion depth exceeded"))
+        else:
+            self._cycle(cycle)
+
+    def _cycle(self, cycle: list[str]) -> None:
+        named = [f"{node_id} ({self.prompt[node_id]['class_type']})" for node_id in (*cycle, cycle[0])]
+        for node_id in cycle:
+            found = problem(
+                "dependency_cycle",
+                " -> ".join(named),
+                node_id=node_id,
+                cycle_nodes=list(cycle),
+            )
+            self.results[node_id] = _Result(valid=False, problems=[found])
+
+    def _node(self, node_id: str) -> Walk:
+        """Check one node; yields the id of each node that has to be checked before it goes on."""
+        result = self.results[node_id] = _Result()
+        node = self.prompt[node_id]
+        node_type = self.catalogue.node_type(node["class_type"])
+        inputs = node["inputs"]
+        if node_type is None:
+            yield from self._unknown(node_id, inputs)
+            return
+        sound = True
+        for declared in node_type.inputs.values():
+            self._asking[node_id] = declared
+            if declared.name not in inputs:
+                if declared.required and not declared.type.startswith("COMFY_"):
+                    result.problems.append(
+                        problem(
+                            "required_input_missing",
+                            declared.name,
+                            input_name=declared.name,
+                        )
+                    )
+            elif isinstance(inputs[declared.name], list):
+                sound = (yield from self._link(inputs[declared.name], declared, result)) and sound
+            else:
+                inputs[declared.name] = check_value(
+                    node_type.name, declared, inputs[declared.name], self.catalogue, result.problems
+                )
+        self._finish(node_id, node_type, inputs, sound=sound)
+
+    def _finish(self, node_id: str, node_type: NodeType, inputs: dict[str, Any], *, sound: bool) -> None:
+        result = self.results[node_id]
+        if result.valid is False:  # a cycle was found meanwhile: it is all that ComfyUI tells
+            return
+        if not result.problems:
+            check_files(node_type.name, inputs, self.catalogue, result.problems)
+        result.valid = sound and not result.problems
+
+    def _unknown(self, node_id: str, inputs: dict[str, Any]) -> Walk:
+        """A node type that nobody declared: only what feeds it can be wrong."""
+        sound = True
+        for name, value in inputs.items():
+            if isinstance(value, list) and value and value[0] in self.prompt:
+                self._asking[node_id] = Input(name, "*", {}, required=False, config=["*", {}], choices=None)
+                yield value[0]
+                sound = self.results[value[0]].valid is not False and sound
+        if self.results[node_id].valid is None:
+            self.results[node_id].valid = sound
+
+    def _link(self, value: list[Any], declared: Input, result: _Result) -> Generator[str, None, bool]:
+        """Check a link; the generator's value says whether the node behind it is sound."""
+        if len(value) != 2:
+            result.problems.append(
+                problem(
+                    "bad_linked_input",
+                    declared.name,
+                    input_name=declared.name,
+                    input_config=declared.config,
+                    received_value=value,
+                )
+            )
+            return True
+        source, slot = value
+        source_type = self.catalogue.node_type(self.prompt[source]["class_type"])
+        received = source_type.outputs[slot] if source_type is not None else "*"
+        if not accepts(declared.type, received):
+            result.problems.append(
+                problem(
+                    "return_type_mismatch",
+                    f"{declared.name}, received_type({received}) mismatch input_type({declared.type})",
+                    input_name=declared.name,
+                    input_config=declared.config,
+                    received_type=received,
+                    linked_node=value,
+                )
+            )
+            return True
+        yield source
+        return self.results[source].valid is True

@@ -1,0 +1,110 @@
+"""``twistd comfyfarm``: its options, and the farm they ask for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import IService, MultiService
+from twisted.python import usage
+
+from comfyfarm import __version__, config
+
+
+def _number(kind: type[int | float]) -> Callable[[str], Any]:
+    """Turn a word of the command line into a number, or say that it is none."""
+
+    def convert(word: str) -> Any:
+        try:
+            return kind(word)
+        except ValueError:
+            raise ValueError(f"expected a number, got {word!r}") from None
+
+    return convert
+
+
+class Options(usage.Options):
+    """The command line."""
+
+    synopsis = "[--config=config.toml] [options]"
+    longdesc = "Hosts mock ComfyUI servers.  Without --config: one static instance on port 8188."
+    optParameters = (
+        ("config", "c", None, "The TOML file that describes the farm; without it no file is read."),
+        ("port", None, None, "The first instance's port; the others count up. 0: any free ones.", _number(int)),
+        ("control-port", None, None, "The control server's port; 0 for any free port.", _number(int)),
+        ("seed", None, None, "Decides everything that is left to chance.", _number(int)),
+        ("speed", None, None, "How many simulated seconds pass in a real one.", _number(float)),
+        ("ready-file", None, None, "A JSON file to put there once every port listens."),
+        ("data-dir", None, None, "Where each instance's input/, output/ and temp/ live."),
+    )
+    optFlags = (("disable-static-return", None, "Make every instance dynamic, whatever the file says."),)
+    farm: config.FarmConfig
+
+    def opt_version(self) -> None:
+        """Display comfyfarm's version and exit."""
+        sys.stdout.write(f"comfyfarm {__version__}\n")
+        raise SystemExit(0)
+
+    def parseArgs(self, *words: str) -> None:
+        """Take no words without a dash."""
+        if words:
+            raise usage.UsageError(f"unexpected: {' '.join(words)} (a file is given with --config)")
+
+    def postOptions(self) -> None:
+        """Read the configuration; a bad one ends the process with one line and status 1."""
+        overrides = config.Overrides(
+            port=self["port"],
+            control_port=self["control-port"],
+            seed=self["seed"],
+            speed=self["speed"],
+            data_dir=self["data-dir"],
+            disable_static_return=bool(self["disable-static-return"]),
+        )
+        try:
+            if self["config"] is None:
+                self.farm = config.read({}, Path(), overrides)
+            else:
+                self.farm = config.load(Path(self["config"]), overrides)
+        except config.ConfigError as why:
+            raise SystemExit(str(why)) from None
+
+
+def makeService(options: Options) -> IService:
+    """The farm that the options describe; twistd ends with one line and status 1 where it cannot start."""
+    import time
+
+    from twisted.internet import reactor
+
+    try:
+        from comfyfarm.server.farm import make_farm
+        from comfyfarm.server.ports import TcpPort
+    except ImportError as why:
+        if why.name != "multipart":
+            raise
+        raise SystemExit(str(why)) from None
+
+    bind, unix_ms = TcpPort.binder(reactor), int(time.time() * 1000)
+    try:
+        farm = make_farm(options.farm, reactor=reactor, clock=reactor, bind=bind, unix_ms=unix_ms)
+    except config.ConfigError as why:
+        where = f"{options['config']}: " if options["config"] else ""
+        raise SystemExit(f"{where}{why}") from None
+    farm.ready_file = Path(options["ready-file"]) if options["ready-file"] else None
+    process = _Process()
+    farm.setServiceParent(process)
+    return process
+
+
+class _Process(MultiService):
+    """A farm as the only thing of its process, which ends where the farm cannot start."""
+
+    def startService(self) -> None:
+        """Start the farm, or say in one line why not, instead of printing thirty."""
+        from comfyfarm.server.farm import CannotStart
+
+        try:
+            super().startService()
+        except CannotStart as why:
+            raise SystemExit(str(why)) from None

@@ -1,4 +1,0 @@
-"""What goes wrong on purpose: where, at which phase, how often, until when (docs/faults.md).
-
-Pure: whoever comes to a phase asks :meth:`~farm.sim.faults.board.Faults.verdict`, and lets what strikes happen.
-"""

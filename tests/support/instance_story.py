@@ -1,0 +1,165 @@
+"""One instance in memory, for core tests: what it is asked, and everything that it tells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from comfyfarm.config.fault_tables import read_fault
+from comfyfarm.config.recorded import recorded
+from comfyfarm.events import Event, snake_case
+from comfyfarm.faults.armed_fault import Armed
+from comfyfarm.faults.fault import Strike
+from comfyfarm.faults.registry import Board, Faults
+from comfyfarm.seeds import Seeds
+from comfyfarm.sim.cache import ResultCache
+from comfyfarm.sim.catalogue.catalogue import Catalogue
+from comfyfarm.sim.files import MemoryFiles, Place
+from comfyfarm.sim.instance import Instance
+from comfyfarm.sim.machine import Machine
+from comfyfarm.sim.memory import Memory
+from comfyfarm.sim.naming import Namer
+from comfyfarm.sim.prompt.submission import Sender
+from comfyfarm.sim.settings import Settings
+
+__all__ = ["STARTED_UNIX_MS", "Story", "catalogue", "chain", "picture", "tell"]
+
+STARTED_UNIX_MS = 1_700_000_000_000     # Tuesday, 14 November 2023, 22:13:20 UTC
+E = TypeVar("E", bound=Event)
+Prompt = dict[str, Any]
+
+
+@dataclass(eq=False)
+class Story:
+    """An instance, and the moment that its clients live in.
+
+    :ivar struck: what faults did to its process.
+    """
+
+    instance: Instance
+    files: MemoryFiles
+    events: list[Event]
+    board: Board
+    struck: list[Strike]
+    now_ms: int = 0
+    _ids: list[str] = field(default_factory=list)
+
+    def post(self, prompt: Prompt, sender: Sender = Sender(), **body: Any) -> str:  # noqa: B008 (frozen)
+        """Submit a copy of a prompt; the answer is its id."""
+        self.instance.advance(self.now_ms)
+        whole = deepcopy({"prompt": prompt, **body})
+        return self.instance.submit(whole, sender, self.now_ms).prompt_id
+
+    def wait(self, ms: int) -> None:
+        """Let time pass in one jump."""
+        self.now_ms += ms
+        self.instance.advance(self.now_ms)
+
+    def creep(self, ms: int, step_ms: int = 1) -> None:
+        """Let time pass in small steps."""
+        for _ in range(0, ms, step_ms):
+            self.wait(step_ms)
+
+    def run(self) -> int:
+        """Let all jobs end; the answer is the moment when the last one did."""
+        while self.instance.due_ms is not None:
+            self.now_ms = self.instance.due_ms
+            self.instance.advance(self.now_ms)
+        return self.now_ms
+
+    def interrupt(self, prompt_id: str | None = None) -> None:
+        """Ask for the running job to stop."""
+        self.instance.interrupt(prompt_id, self.now_ms)
+
+    def arm(self, do: str, at: str | dict[str, Any], **rest: Any) -> Armed:
+        """Arm a fault, written as in a configuration."""
+        return self.board.arm(read_fault({"do": do, "at": at, **rest}), self.now_ms)
+
+    def wake(self) -> None:
+        """Let what pauses look again, as whoever changes a fault does."""
+        self.instance.wake(self.now_ms)
+        self.instance.advance(self.now_ms)
+
+    def remove(self, fault_id: str) -> None:
+        """Take a fault off."""
+        self.board.remove(fault_id, self.now_ms)
+        self.wake()
+
+    def of(self, kind: type[E]) -> list[E]:
+        """What was told of one kind."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def kinds(self) -> list[str]:
+        """The kinds of all that was told, in order."""
+        return [snake_case(type(event).__name__) for event in self.events]
+
+    def entry(self, prompt_id: str) -> dict[str, Any]:
+        """The history of a job."""
+        return self.instance.history.entries[prompt_id].as_json()
+
+    def names(self) -> list[str]:
+        """The files written, in order, as ``folder/subfolder/name``."""
+        return ["/".join(filter(None, (each.folder, each.subfolder, each.name))) for each in self.files.written]
+
+
+def catalogue(
+    files: MemoryFiles | None = None,
+    *,
+    models: Mapping[str, Sequence[str]] | None = None,
+    open_models: bool = True,
+    settings: Settings = Settings(),
+) -> Catalogue:
+    """What an instance has: all core nodes."""
+    return Catalogue(recorded(), files or MemoryFiles(), models or {}, open_models, settings.validation)
+
+
+def tell(settings: Settings | None = None, *, seed: int = 0, pictures: Sequence[str] = (), **has: Any) -> Story:
+    """Begin a story of one dynamic instance, or of one with other settings.
+
+    :param pictures: the names of what stands in ``input``, each 32 pixels wide and 16 high.
+    :param has: for :func:`catalogue`.
+    """
+    settings = settings or Settings(mode="dynamic")
+    events: list[Event] = []
+    files = MemoryFiles({Place("input", "", name): (32, 16) for name in pictures})
+    struck: list[Strike] = []
+    seeds = Seeds(seed).of("gpu")
+    board = Board(("gpu",), Seeds(seed).of("faults"), events.append)
+    machine = Machine(
+        name="gpu",
+        epoch=1,
+        settings=settings,
+        catalogue=catalogue(files, settings=settings, **has),
+        namer=Namer(files, settings.naming, seeds.stream("temp_letters")),
+        cache=ResultCache(settings.cache),
+        tell=events.append,
+        unix_ms=STARTED_UNIX_MS,
+        size=(512, 768),
+        static_name="../input/cat.jpg",
+        memory=Memory(settings.vram),
+        seeds=seeds,
+        faults=Faults(board, "gpu", events.append),
+    )
+    instance = Instance(machine=machine, ids=seeds.stream("prompt_id"), strike_process=struck.append)
+    return Story(instance, files, events, board, struck)
+
+
+def picture(prefix: str = "barn", *, width: int = 64, height: int = 64, batch_size: int = 1, colour: int = 0) -> Prompt:
+    """The smallest job that writes a file: node ``2`` saves what node ``1`` makes."""
+    size = {"width": width, "height": height, "batch_size": batch_size, "color": colour}
+    return {
+        "1": {"class_type": "EmptyImage", "inputs": size},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": prefix}},
+    }
+
+
+def chain(length: int) -> Prompt:
+    """A long line of nodes, each fed by the one before; the last one saves."""
+    prompt = picture()
+    for number in range(3, length + 1):
+        source = "1" if number == 3 else str(number - 1)
+        prompt[str(number)] = {"class_type": "ImageInvert", "inputs": {"image": [source, 0]}}
+    prompt["2"]["inputs"]["images"] = [str(length), 0]
+    return prompt

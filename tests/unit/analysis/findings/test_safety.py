@@ -1,0 +1,296 @@
+"""Was work lost, doubled, mixed up or wrongly stopped?  Each finding with a log that proves it, and one near to it."""
+
+from __future__ import annotations
+
+from tests.support.judging import found, judged, only, said
+from tests.support.logs import (
+    Piece,
+    answered,
+    armed,
+    asked,
+    crashed,
+    delivered,
+    farm,
+    fetched,
+    finished,
+    fired,
+    forgot_history,
+    interrupt,
+    ran,
+    ready,
+    rejected,
+    reset,
+    seen,
+    socket_closed,
+    started,
+    submitted,
+    taken,
+    taken_out,
+)
+
+HASH = "0123456789abcdef"
+A_MINUTE_LATER = asked("/object_info", on="b", at=60_000)
+
+
+def used(*names: str) -> list[Piece]:
+    """Each instance has done something that is of no interest."""
+    return [ran(f"other-{name}", on=name, at=0, until=1) for name in names]
+
+
+def test_a_job_that_went_down_with_its_process_and_was_not_sent_again_is_lost() -> None:
+    pieces = farm("a", "b"), used("b"), submitted("j", on="a", at=3_200), crashed("a", at=4_000, lost=["j"])
+    finding = only(*pieces, A_MINUTE_LATER)
+    assert (finding.finding, finding.severity, finding.job, finding.instance) == ("lost", "error", "j", "a")
+    assert finding.says == (
+        "j was taken on by a at 3.2 s, a went down with it at 4 s, and nobody sent it again in the 56 s since."
+    )
+    assert finding.events == (8 + 2, 8 + 3)
+
+
+def test_a_job_that_was_sent_again_after_a_crash_is_not_lost() -> None:
+    again = ran("j", on="b", at=5_000, until=6_000)
+    assert found(farm("a", "b"), submitted("j", on="a", at=1), crashed("a", at=4_000, lost=["j"]), again) == []
+
+
+def test_a_client_is_given_time_before_a_job_is_called_lost() -> None:
+    pieces = farm("a", "b"), used("b"), submitted("j", on="a", at=1_000), crashed("a", at=4_000, lost=["j"])
+    soon = asked("/queue", on="b", at=33_999)
+    assert judged(*pieces, soon).verdict == "unknown"
+    assert found(*pieces, soon) == [("unfinished", "j", "a")]
+    assert said(*pieces, soon) == (
+        "j was lost with a at 4 s, and its client has had only 29.999 s to send it again."
+    )
+    assert found(*pieces, asked("/queue", on="b", at=34_000)) == [("lost", "j", "a")]
+    assert found(*pieces, soon, reaction=29_999) == [("lost", "j", "a")]
+
+
+def test_a_job_is_not_called_lost_while_there_is_no_instance_to_send_it_to() -> None:
+    pieces = farm("a"), submitted("j", on="a", at=1_000), crashed("a", at=4_000, lost=["j"])
+    assert said(*pieces, armed("f", on=["a"], at=90_000), fired("f", on="a", at=90_000)) == (
+        "j was lost with a at 4 s, and there has been no instance to send it to again."
+    )
+    back = [started("a", at=100_000), ready("a", at=101_000, epoch=2)]
+    assert found(*pieces, back, asked("/queue", on="a", at=130_999)) == [("unfinished", "j", "a")]
+    assert found(*pieces, back, asked("/queue", on="a", at=131_000)) == [("lost", "j", "a")]
+
+
+def test_a_job_is_not_lost_where_its_client_could_see_how_it_ended() -> None:
+    for end in (
+        finished("j", on="a", at=2_000, ends="error"),
+        finished("j", on="a", at=2_000, ends="interrupted"),
+        [reset("a", at=2_000)],
+    ):
+        pieces = farm("a"), submitted("j", on="a", at=1), taken("j", on="a", at=2), end
+        assert found(*pieces, asked("/queue", on="a", at=90_000)) == []
+    deleted = farm("a"), submitted("j", on="a", at=1), taken_out("j", on="a", at=5)
+    assert found(*deleted, asked("/queue", on="a", at=90_000)) == []
+
+
+def test_a_second_attempt_that_is_lost_after_an_error_counts() -> None:
+    first = ran("j", on="b", at=0, until=5, ends="error")
+    second = submitted("j", on="a", at=6), crashed("a", at=10, lost=["j"])
+    assert found(farm("a", "b"), first, second, A_MINUTE_LATER) == [("lost", "j", "a")]
+
+
+def test_a_lost_job_that_its_user_gave_up_is_not_lost() -> None:
+    pieces = farm("a", "b"), used("b"), submitted("j", on="a", at=1), crashed("a", at=10, lost=["j"]), A_MINUTE_LATER
+    assert found(*pieces, interrupt(on="b", at=20, job="j")) == []
+    assert found(*pieces, interrupt(on="a", at=5, meant="j")) == []
+    assert found(*pieces, interrupt(on="b", at=20, job="other")) == [("lost", "j", "a")]
+
+
+def test_a_job_whose_picture_was_fetched_before_the_crash_is_not_lost() -> None:
+    """Every node was done, and its client has heard of it; only the history entry never came to be."""
+    run = ran("j", on="a", at=0, until=10, file="x.png")[:-1]
+    pieces = farm("a", "b"), used("b"), run, crashed("a", at=12, lost=["j"]), A_MINUTE_LATER
+    assert found(*pieces, fetched("x.png", on="a", at=11)) == []
+    assert found(*pieces) == [("lost", "j", "a")]
+
+
+def test_a_job_that_ran_to_its_end_on_two_instances_ran_twice() -> None:
+    runs = ran("j", on="a", at=0, until=3_000), ran("j", on="b", at=2_000, until=2_500)
+    finding = only(farm("a", "b"), *runs)
+    assert (finding.finding, finding.severity, finding.job) == ("ran_twice", "error", "j")
+    assert finding.says == (
+        "j ran 2 times to its end, on b at 2.5 s, on a at 3 s; the second was sent at 2 s, "
+        "while the first was under way."
+    )
+
+
+def test_a_job_that_ran_twice_but_once_to_its_end_did_not_run_twice() -> None:
+    runs = ran("j", on="a", at=0, until=3, ends="error"), ran("j", on="b", at=4_000, until=5_000)
+    assert found(farm("a", "b"), *runs) == []
+
+
+def test_ran_twice_tells_of_an_answer_that_never_came() -> None:
+    first = submitted("j", on="a", at=0), taken("j", on="a", at=0), answered("j", on="a", at=10_000, status=0, began=0)
+    pieces = farm("a", "b"), first, finished("j", on="a", at=11_000), ran("j", on="b", at=10_001, until=12_000)
+    assert said(*pieces).endswith("; its first submission, to a, was never answered.")
+
+
+def test_ran_twice_tells_unnamed_jobs_how_to_be_told_apart() -> None:
+    runs = ran(HASH, on="a", at=0, until=3_000), ran(HASH, on="b", at=4_000, until=5_000)
+    assert "who sends a prompt twice on purpose names the jobs" in said(farm("a", "b"), *runs)
+
+
+def test_the_same_prompt_id_sent_twice_to_one_instance_ran_twice() -> None:
+    pieces = [submitted("j", on="a", at=0), submitted("j", on="a", at=1)]
+    runs = taken("j", on="a", at=2), finished("j", on="a", at=3), taken("j", on="a", at=4), finished("j", on="a", at=5)
+    assert found(farm("a"), pieces, *runs) == [("ran_twice", "j", "")]
+
+
+def test_one_result_given_to_its_user_twice_was_delivered_twice() -> None:
+    run = farm("a"), ran("j", on="a", at=0, until=3_000)
+    for again in (
+        [delivered("j", at=4_000), delivered("j", at=5_000)],
+        [delivered("j", at=4_000, file="x.png"), delivered("j", at=5_000, file="x.png")],
+        [delivered("j", at=4_000, on="a", file="x.png"), delivered("j", at=5_000, on="b", file="y.png")],
+        [delivered("j", at=4_000, prompt_id="j@a", file="x"), delivered("j", at=5_000, prompt_id="j@c", file="y")],
+    ):
+        finding = next(each for each in judged(*run, again).findings if each.severity == "error")
+        assert (finding.finding, finding.job) == ("delivered_twice", "j")
+        assert finding.says.startswith("j was delivered at 4 s")
+
+
+def test_several_files_of_one_attempt_are_one_delivery() -> None:
+    parts = [delivered("j", at=4_000 + each, on="a", prompt_id="j@a", file=f"{each}.png") for each in range(4)]
+    assert found(farm("a"), ran("j", on="a", at=0, until=3_000), parts) == []
+
+
+def test_what_nobody_fetched_is_orphaned_where_others_are_fetched() -> None:
+    runs = ran("j", on="a", at=0, until=3_000, file="j.png"), ran("k", on="a", at=0, until=4_000, file="k.png")
+    pieces = farm("a"), runs, seen("j", on="a", at=5_000), fetched("k.png", on="a", at=5_000)
+    finding = only(*pieces)
+    assert (finding.finding, finding.severity, finding.job, finding.instance) == ("orphaned", "warning", "j", "a")
+    assert finding.says == "j succeeded on a at 3 s, and nobody has taken its result so far."
+    assert judged(*pieces).verdict == "pass"
+    assert found(*pieces, fetched("j.png", on="a", at=6_000)) == []
+
+
+def test_nothing_is_orphaned_where_nobody_ever_takes_anything() -> None:
+    assert found(farm("a"), ran("j", on="a", at=0, until=3_000, file="j.png"), seen("j", on="a", at=5_000)) == []
+
+
+def test_what_has_no_file_is_taken_by_being_seen() -> None:
+    runs = farm("a"), ran("j", on="a", at=0, until=3_000), ran("k", on="a", at=0, until=4_000)
+    assert found(*runs, seen("k", on="a", at=5_000)) == [("orphaned", "j", "a")]
+    assert found(*runs, seen("k", on="a", at=5_000), seen("j", on="a", at=5_000)) == []
+    assert found(*runs, asked("/history", on="a", at=5_000)) == []
+    assert found(*runs, asked("/history", on="a", at=3_500)) == [("orphaned", "k", "a")]
+
+
+def test_what_was_delivered_is_not_orphaned() -> None:
+    runs = farm("a"), ran("j", on="a", at=0, until=3_000, file="j.png"), ran("k", on="a", at=0, until=4_000, file="k")
+    assert found(*runs, delivered("k", at=5_000)) == [("orphaned", "j", "a")]
+    assert found(*runs, delivered("k", at=5_000), delivered("j", at=5_000)) == []
+
+
+def test_a_history_that_was_forgotten_shows_nobody_anything() -> None:
+    runs = farm("a"), ran("j", on="a", at=0, until=3_000), ran("k", on="a", at=0, until=3_000)
+    looks = seen("k", on="a", at=4_000), seen("j", on="a", at=6_000)
+    assert found(*runs, looks, forgot_history("j", on="a", at=5_000)) == [("orphaned", "j", "a")]
+    assert found(*runs, looks, crashed("a", at=5_000)) == [("orphaned", "j", "a")]
+    assert found(*runs, looks, crashed("a", at=5_000, kept=("history",))) == []
+
+
+def test_an_orphan_names_its_cause() -> None:
+    other = farm("a", "b"), ran("k", on="b", at=0, until=4_000, file="k.png"), fetched("k.png", on="b", at=5_000)
+    run = taken("j", on="a", at=1_000), finished("j", on="a", at=9_000)
+    sent = submitted("j", on="a", at=1_000)
+    known = ran("l", on="b", at=0, until=4_000), seen("l", on="b", at=5_000)
+    lost_reply = answered("j", on="a", at=8_000, status=0, began=1_000)
+    assert said(*other, known, sent, run, lost_reply).endswith(": the answer to its submission at 1 s never came.")
+    again = ran("j", on="b", at=8_500, until=8_600, ends="error")
+    assert said(*other, known, sent, run, again).endswith(": it was sent again, to b, at 8.5 s.")
+    gone = socket_closed("c", on="a", at=8_000)
+    assert said(*other, known, sent, run, gone).endswith(": its client's websocket was gone by then.")
+
+
+def test_a_second_run_is_told_once_and_not_as_an_orphan() -> None:
+    runs = ran("j", on="a", at=0, until=3_000, file="j"), ran("j", on="b", at=0, until=4_000, file="k")
+    assert found(farm("a", "b"), runs, fetched("j", on="a", at=5_000)) == [("ran_twice", "j", "")]
+
+
+def test_another_jobs_picture_is_misattributed_by_its_stamp() -> None:
+    runs = farm("a"), ran("j", on="a", at=0, until=1_000), ran("k", on="a", at=0, until=2_000)
+    swapped = delivered("j", at=3_000, stamp_job="k"), delivered("k", at=3_000, stamp_job="k")
+    finding = only(*runs, *swapped)
+    assert (finding.finding, finding.severity, finding.job) == ("misattributed", "error", "j")
+    assert finding.says == "What was delivered as j at 3 s is k's, as the picture's stamp says."
+    right = delivered("j", at=3_000, stamp_job="j"), delivered("k", at=3_000, stamp_job="k")
+    assert found(*runs, *right) == []
+
+
+def test_another_jobs_prompt_id_is_misattributed() -> None:
+    runs = farm("a"), ran("j", on="a", at=0, until=1_000), ran("k", on="a", at=0, until=2_000)
+    swapped = [delivered("j", at=3_000, prompt_id="k@a"), delivered("k", at=3_000, stamp_prompt_id="j@a")]
+    assert found(*runs, swapped) == [("misattributed", "j", ""), ("misattributed", "k", "")]
+    unknown = [delivered("j", at=3_000, prompt_id="elsewhere"), delivered("k", at=3_000, prompt_id="k@a")]
+    assert found(*runs, unknown) == []
+
+
+def test_a_picture_that_comes_too_soon_and_is_anothers_is_told_once() -> None:
+    runs = farm("a"), ran("j", on="a", at=0, until=9_000), ran("k", on="a", at=0, until=2_000), delivered("k", at=9_500)
+    assert found(*runs, delivered("j", at=3_000, stamp_job="k")) == [("misattributed", "j", "")]
+
+
+def test_done_is_false_before_a_run_has_come_to_its_end() -> None:
+    pieces = farm("a"), ran("j", on="a", at=0, until=5_000)
+    finding = only(*pieces, delivered("j", at=4_000))
+    assert (finding.finding, finding.severity) == ("false_completion", "error")
+    assert finding.says == "j was said to be delivered at 4 s, when its attempt on a was still open."
+    assert found(*pieces, delivered("j", at=5_000)) == []
+
+
+def test_done_is_true_as_soon_as_every_node_is_done() -> None:
+    """``execution_success`` goes out before the history entry exists."""
+    run = ran("j", on="a", at=0, until=5_000)
+    late = run[:-1], delivered("j", at=5_001), finished("j", on="a", at=9_000)[1:]
+    assert found(farm("a"), late) == []
+
+
+def test_done_is_false_for_a_job_that_was_lost_or_never_sent() -> None:
+    lost = submitted("j", on="a", at=0), crashed("a", at=10, lost=["j"])
+    says_done = delivered("other-b", at=2), delivered("j", at=20)
+    assert found(farm("a", "b"), used("b"), lost, *says_done, A_MINUTE_LATER) == [("false_completion", "j", "")]
+    assert said(farm("a"), used("a"), delivered("other-a", at=2), delivered("j", at=20)).endswith(
+        "when it had been sent to no instance."
+    )
+    failed = rejected("j", on="b", at=5, status=503)
+    assert found(farm("b"), failed, delivered("j", at=20), A_MINUTE_LATER) == [("false_completion", "j", "")]
+
+
+def test_an_interrupt_that_names_one_job_and_stops_another_is_wrong() -> None:
+    run = ran("j", on="a", at=0, until=2_000, ends="interrupted")
+    finding = only(farm("a"), run, interrupt(on="a", at=1_500, hit="j", job="k"))
+    assert (finding.finding, finding.severity, finding.job, finding.instance) == ("wrong_cancel", "error", "j", "a")
+    assert finding.says == "An interrupt on a at 1.5 s stopped j, though it was meant for k."
+    assert found(farm("a"), run, interrupt(on="a", at=1_500, hit="j", job="j")) == []
+
+
+def test_an_interrupt_that_comes_too_late_hits_nobody() -> None:
+    runs = ran("k", on="a", at=0, until=1_000), ran("j", on="a", at=0, until=2_000)
+    assert found(farm("a"), runs, interrupt(on="a", at=1_500, meant="k", job="k")) == []
+
+
+def stopped_without_a_name(job: str = "j", *more: Piece) -> list[tuple[str, str, str]]:
+    """A job in a queue with another is stopped by an interrupt that names nothing, and sent again."""
+    stopped = ran(job, on="a", at=0, until=2_000, ends="interrupted")
+    waiting = ran("k", on="a", at=0, begins=2_000, until=3_000)
+    again = ran(job, on="b", at=4_000, until=5_000)
+    return found(farm("a", "b"), stopped, waiting, again, interrupt(on="a", at=1_500, hit=job), *more)
+
+
+def test_an_interrupt_without_a_name_is_wrong_where_what_it_hit_is_sent_again() -> None:
+    assert stopped_without_a_name() == [("wrong_cancel", "j", "a")]
+
+
+def test_an_interrupt_without_a_name_proves_nothing_where_it_may_have_been_meant() -> None:
+    stopped = ran("j", on="a", at=0, until=2_000, ends="interrupted"), interrupt(on="a", at=1_500, hit="j")
+    again = ran("j", on="b", at=4_000, until=5_000)
+    company = ran("k", on="a", at=0, begins=2_000, until=3_000)
+    assert found(farm("a", "b"), stopped, again) == []                          # nobody else was there
+    assert found(farm("a"), stopped, company) == []                             # nobody wanted it back
+    hang = armed("f", on=["a"]), fired("f", on="a", at=100, job="j", do="hang")
+    assert stopped_without_a_name("j", *hang) == []                             # its client moved it away from a fault
+    assert stopped_without_a_name(HASH) == []                                   # the same prompt, but the same wish?

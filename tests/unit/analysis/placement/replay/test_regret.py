@@ -1,0 +1,158 @@
+"""How far the tested system is from the best of four policies."""
+
+import pytest
+
+from comfyfarm.analysis.placement.replay.policies import POLICIES
+from comfyfarm.analysis.placement.replay.regret import Outcome, regret_of
+from comfyfarm.analysis.placement.replay.replay import replay
+from comfyfarm.analysis.placement.replay.workload import Traffic
+from comfyfarm.analysis.placement.statistics import ENOUGH
+from comfyfarm.events import Event
+from tests.support.logs import farm, loaded, log, ran, rejected, submitted
+from tests.unit.analysis.placement.replay.test_replay import busy, heard, instance, nodes
+from tests.unit.sim.test_work_meter import GB
+
+# Three instances: a node takes 10 ms on a, 20 ms on b, 40 ms on c; a gigabyte is loaded in 100 ms; model x (1 GB) is in
+# c's memory from the start.  Six jobs, with the nodes that they have and how long they run (j6 needs x):
+#
+#   job   at   nodes    a             b             c
+#   j1     0     10   100           200           400
+#   j2     0     10   100           200           400
+#   j3    10     10   100           200           400
+#   j4    20      5    50           100           200
+#   j5    30      5    50           100           200
+#   j6   200     10   100 + 100     200 + 100     400
+#
+# The tested system:                   round_robin:
+#   j1 a   0..100   waits   0            j1 a   0..100   waits   0
+#   j2 a 100..200   waits 100            j2 b   0..200   waits   0
+#   j3 a 200..300   waits 190            j3 c  10..410   waits   0
+#   j4 b  20..120   waits   0            j4 a 100..150   waits  80
+#   j5 b 120..220   waits  90            j5 b 200..300   waits 170
+#   j6 b 220..520   waits  20            j6 c 410..810   waits 210
+#   520 ms, waits 400 ms                 810 ms, waits 460 ms
+#
+# shortest_queue:                      least_work_left:
+#   j1 a   0..100   waits   0            j1 a   0..100   waits   0    left: a   0, b   0, c   0
+#   j2 b   0..200   waits   0            j2 b   0..200   waits   0    left: a 100, b   0, c   0
+#   j3 c  10..410   waits   0            j3 c  10..410   waits   0    left: a  90, b 190, c   0
+#   j4 a 100..150   waits  80            j4 a 100..150   waits  80    left: a  80, b 180, c 390
+#   j5 b 200..300   waits 170            j5 a 150..200   waits 120    left: a 120, b 170, c 380
+#   j6 a 200..400   waits   0            j6 a 200..400   waits   0    left: a   0, b   0, c 210
+#   (at 30 a has two, b and c one;
+#   at 200 a has none)
+#   410 ms, waits 250 ms                 410 ms, waits 200 ms
+#
+# model_affine: as least_work_left, but j6 goes to c, where x is:
+#   j6 c 410..810   waits 210:   810 ms, waits 410 ms
+JOBS = {"j1": (0, 10), "j2": (0, 10), "j3": (10, 10), "j4": (20, 5), "j5": (30, 5)}
+TABLES = [instance(name, node_ms, 100) for name, node_ms in (("a", 10), ("b", 20), ("c", 40))]
+TESTED = {"j1": "a", "j2": "a", "j3": "a", "j4": "b", "j5": "b", "j6": "b"}
+ROUND = {"j1": "a", "j2": "b", "j3": "c", "j4": "a", "j5": "b", "j6": "c"}
+SHORTEST = {"j1": "a", "j2": "b", "j3": "c", "j4": "a", "j5": "b", "j6": "a"}
+LEAST = {"j1": "a", "j2": "b", "j3": "c", "j4": "a", "j5": "a", "j6": "a"}
+AFFINE = {"j1": "a", "j2": "b", "j3": "c", "j4": "a", "j5": "a", "j6": "c"}
+BY_HAND = {"round_robin": ROUND, "shortest_queue": SHORTEST, "least_work_left": LEAST, "model_affine": AFFINE}
+
+
+def example(placed: dict[str, str]) -> Traffic:
+    """The six jobs; when they really ended does not matter, only where they were."""
+    jobs = [ran(job, on=placed[job], at=at, until=9000 + at, work=nodes(count)) for job, (at, count) in JOBS.items()]
+    jobs.append(ran("j6", on=placed["j6"], at=200, until=9900, work=nodes(10, ("x", 1))))
+    return heard(log(farm(*TABLES), loaded("c", "x", at=0, size_bytes=GB), jobs))
+
+
+def test_three_instances_and_six_jobs_as_computed_by_hand() -> None:
+    """To the millisecond; of two policies with the same makespan the first is named."""
+    regret = regret_of(example(TESTED))
+    assert regret is not None
+    assert (regret.n, regret.left_out) == (6, 0)
+    assert regret.tested == Outcome(makespan_ms=520, mean_wait_ms=400 / 6)
+    assert regret.policies == {
+        "round_robin": Outcome(makespan_ms=810, mean_wait_ms=460 / 6),
+        "shortest_queue": Outcome(makespan_ms=410, mean_wait_ms=250 / 6),
+        "least_work_left": Outcome(makespan_ms=410, mean_wait_ms=200 / 6),
+        "model_affine": Outcome(makespan_ms=810, mean_wait_ms=410 / 6),
+    }
+    assert (regret.best_makespan, regret.makespan_ratio) == ("shortest_queue", 520 / 410)
+    assert (regret.best_mean_wait, regret.mean_wait_ratio) == ("least_work_left", 2.0)
+
+
+@pytest.mark.parametrize("policy", sorted(BY_HAND))
+def test_a_system_that_places_as_a_policy_does_comes_to_what_that_policy_comes_to(policy: str) -> None:
+    """Its regret against that policy is 1.0 exactly, and against the best where that is the best."""
+    regret = regret_of(example(BY_HAND[policy]))
+    assert regret is not None
+    assert regret.tested == regret.policies[policy]
+    assert (regret.makespan_ratio == 1.0) == (policy in ("shortest_queue", "least_work_left"))
+    assert (regret.mean_wait_ratio == 1.0) == (policy == "least_work_left")
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("policy", sorted(POLICIES))
+def test_regret_of_the_four_reference_policies_against_themselves_is_one(policy: str, seed: int) -> None:
+    """Also on a hard day: their placement is put into the log's place, and replayed as the tested system's."""
+    traffic = busy(seed)
+    placed = replay(traffic, POLICIES[policy]()).given
+    regret = regret_of(Traffic(traffic.settings, traffic.warm, traffic.arrivals, placed, traffic.changes))
+    assert regret is not None
+    own = regret.policies[policy]
+    assert regret.tested == own
+    assert regret.tested.makespan_ms / own.makespan_ms == regret.tested.mean_wait_ms / own.mean_wait_ms == 1.0
+    best = min(each.makespan_ms for each in regret.policies.values())
+    assert (regret.makespan_ratio == 1.0) == (own.makespan_ms == best)
+    assert regret.makespan_ratio == own.makespan_ms / best
+    assert regret.policies[regret.best_makespan].makespan_ms == best
+
+
+def test_one_can_be_better_than_all_four() -> None:
+    """None of them knows that a long job is to come; only who keeps the quick instance free for it is fast."""
+    tables = [instance("fast", 10), instance("slow", 100)]
+    jobs = [ran("j1", on="slow", at=0, until=100, work=nodes(1)), ran("j2", on="fast", at=1, until=201, work=nodes(20))]
+    regret = regret_of(heard(log(farm(*tables), jobs)))
+    assert regret is not None
+    assert regret.tested == Outcome(makespan_ms=201, mean_wait_ms=0)
+    assert regret.best_mean_wait == "round_robin"
+    assert regret.makespan_ratio is not None
+    assert regret.makespan_ratio < 0.11
+
+
+def test_where_the_best_policy_lets_nobody_wait_a_ratio_of_waits_has_no_meaning() -> None:
+    """Both waits stand beside it; where the tested system lets nobody wait either it is as good."""
+    two: list[Event] = [*farm(instance("a"), instance("b")), *ran("j1", on="a", at=0, until=100, work=nodes(10))]
+    behind = regret_of(heard(log(two, ran("j2", on="a", at=10, begins=100, until=200, work=nodes(10)))))
+    beside = regret_of(heard(log(two, ran("j2", on="b", at=10, until=110, work=nodes(10)))))
+    assert behind is not None
+    assert beside is not None
+    assert (behind.tested.mean_wait_ms, behind.mean_wait_ratio) == (45.0, None)
+    assert (beside.tested.mean_wait_ms, beside.mean_wait_ratio, beside.makespan_ratio) == (0.0, 1.0, 1.0)
+
+
+def test_there_is_no_regret_where_there_is_nothing_to_compare() -> None:
+    """No job, no job that ran, one instance, no configuration."""
+    one = ran("j1", on="a", at=0, until=10, work=nodes(1))
+    assert regret_of(heard(log(farm("a", "b")))) is None
+    assert regret_of(heard(log(farm("a", "b"), submitted("j1", on="a", at=0)))) is None
+    assert regret_of(heard(log(farm("a"), one))) is None
+    assert regret_of(heard(log(one))) is None
+    assert regret_of(heard(log(farm("a", "b"), one))) is not None
+
+
+@pytest.mark.parametrize(("jobs", "instances", "is_small"), [(ENOUGH - 1, 2, True), (ENOUGH, 2, False), (39, 4, True)])
+def test_a_small_sample_is_called_small(jobs: int, instances: int, is_small: bool) -> None:
+    """Too few jobs, or too few for each instance."""
+    there = farm(*(instance(name) for name in "abcd"[:instances]))
+    many = [ran(f"j{n}", on="a", at=n, until=1000 + n, work=nodes(1)) for n in range(jobs)]
+    regret = regret_of(heard(log(there, many)))
+    assert regret is not None
+    assert (regret.n, regret.is_small) == (jobs, is_small)
+
+
+def test_what_a_client_waits_before_it_sends_a_job_again_is_its_own_wait() -> None:
+    """Where one instance is full the job is sent again later; the policies have it at once."""
+    tables = [instance("a"), instance("b")]
+    again = ran("j1", on="b", at=500, until=510, work=nodes(1))
+    regret = regret_of(heard(log(farm(*tables), rejected("j1", on="a", at=0, status=429), again)))
+    assert regret is not None
+    assert regret.tested == Outcome(makespan_ms=510, mean_wait_ms=500.0)
+    assert regret.policies["round_robin"] == Outcome(makespan_ms=10, mean_wait_ms=0.0)

@@ -1,0 +1,119 @@
+"""``comfyfarm judge``: what a person sees, what a machine reads, and the exit status."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from comfyfarm.analysis.log_analysis import Truth
+from comfyfarm.cli.main import main
+from comfyfarm.events import Event
+from comfyfarm.events.encoding import as_json, as_line
+from tests.support.logs import farm, log, ran, submitted
+
+WELL = log(farm("gpu-1", "gpu-2"), ran("j1", on="gpu-1", at=0, until=500), ran("j2", on="gpu-2", at=10, until=800))
+BADLY = log(farm("gpu-1", "gpu-2"), ran("[red]", on="gpu-1", at=0, until=5), ran("[red]", on="gpu-2", at=10, until=15))
+OPEN = log(farm("gpu-1"), submitted("j1", on="gpu-1", at=0))
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("COLUMNS", "250")
+    return tmp_path / "run.jsonl"
+
+
+def save(path: Path, events: list[Event]) -> str:
+    path.write_bytes(b"".join(as_line(event) + b"\n" for event in events))
+    return str(path)
+
+
+@pytest.mark.parametrize(("events", "status", "word"), [(WELL, 0, "pass"), (BADLY, 1, "fail"), (OPEN, 2, "unknown")])
+def test_the_exit_status_is_the_verdict(
+    path: Path, events: list[Event], status: int, word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Unknown is no pass."""
+    assert main(["judge", save(path, events)]) == status
+    assert capsys.readouterr().out.startswith(f"{word}: ")
+
+
+def test_a_person_is_told_the_findings_and_the_placement(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In sentences, whatever brackets a job's name has; and which samples are small."""
+    main(["judge", save(path, BADLY)])
+    told = capsys.readouterr().out
+    words = " ".join(told.split())
+    assert "fail: 1 jobs, 2 attempts, 1 succeeded; 15 events, 0.015 s" in words
+    assert "error ran_twice" in words
+    assert "[red] ran 2 times" in words
+    assert "fairness 2* jain 1" in words
+    assert "* too few to show much." in words
+    assert "None" not in words
+
+
+@pytest.mark.parametrize("form", ["--json", "--placement-json"])
+def test_a_machine_gets_the_bytes_and_nothing_else(
+    path: Path, form: str, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Those that the live farm's control server gives, see tests/memory/test_analysis_api.py."""
+    truth = Truth()
+    for event in BADLY:
+        truth.hear(event)
+    assert main(["judge", save(path, BADLY), form]) == 1
+    assert capsysbinary.readouterr().out == as_json(truth.verdict() if form == "--json" else truth.placement())
+
+
+def test_bounds_are_set_on_the_command_line(path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    """And the placement's terms, too."""
+    retried = log(farm("gpu-1"), *(ran("j1", on="gpu-1", at=at, until=at + 5, ends="error") for at in (0, 500)))
+    assert main(["judge", save(path, retried), "--json"]) == 0
+    assert main(["judge", save(path, retried), "--json", "--set", "backoff=1s", "--set", "quick_retries=0"]) == 1
+    capsysbinary.readouterr()
+    main(["judge", str(path), "--placement-json", "--set", "fresh=7s", "--set", "overtakes=4"])
+    placement = json.loads(capsysbinary.readouterr().out)
+    assert (placement["misplacements"]["fresh_ms"], placement["starvation"]["overtakes"]) == (7000, 4)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--set", "patience=5s"], "comfyfarm judge: patience: there is no such bound (there are: liveness, reaction,"),
+        (["--set", "reaction=5"], 'comfyfarm judge: reaction: expected a duration such as "45ms",'),
+        (["--set", "retries=-1"], "comfyfarm judge: retries: expected int >= 0"),
+        (["--set", "retries"], "comfyfarm judge: retries: expected int, got str"),
+    ],
+)
+def test_a_wrong_bound_is_refused_in_one_line(
+    path: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["judge", save(path, WELL), *words]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(said)
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+
+
+def test_a_log_that_cannot_be_opened_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["judge", str(tmp_path / "no.jsonl")]) == 2
+    assert main(["judge", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"comfyfarm judge: {tmp_path}/no.jsonl: No such file or directory",
+        f"comfyfarm judge: {tmp_path}: Is a directory",
+    ]
+
+
+def test_what_is_no_log_at_all_is_unknown(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path.write_bytes(bytes(range(256)) * 100)
+    assert main(["judge", str(path)]) == 2
+    words = " ".join(capsys.readouterr().out.split())
+    assert "unknown log_incomplete" in words
+    assert "line 1 is no JSON; line 2 is no JSON;" in words
+
+
+def test_a_log_may_come_in_from_another_program(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``curl .../api/log | comfyfarm judge -``."""
+    save(path, BADLY)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
+    assert main(["judge", "-"]) == 1

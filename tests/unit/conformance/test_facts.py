@@ -1,0 +1,80 @@
+"""Scenarios and recorded facts belong together."""
+
+import json
+
+import pytest
+
+from comfyfarm.conformance.facts import as_text, recorded
+from comfyfarm.conformance.families import FAMILIES
+from comfyfarm.conformance.normalise import Aliases, normalise
+from comfyfarm.conformance.scenario import Family
+from comfyfarm.conformance.suite import NoSuchScenario, Played, chosen, judged
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_each_scenario_has_its_facts(family: Family) -> None:
+    """And there are no facts without a scenario; each says what it shows."""
+    assert recorded(family.name).keys() == {scenario.name for scenario in family.scenarios}
+    assert all(scenario.about.endswith(".") for scenario in family.scenarios)
+
+
+def test_all_of_the_recording_is_there() -> None:
+    """93 scenarios were recorded, and the sampler's five are judged by rules."""
+    names = [scenario.name for scenario in chosen()]
+    assert len(names) == len(set(names)) == 93 + 5
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_facts_are_normalised(family: Family) -> None:
+    """Nothing of one run has got into them, and a run that does the same has the full score."""
+    for scenario in family.scenarios:
+        facts = recorded(family.name)[scenario.name]
+        assert normalise(facts, Aliases()) == facts
+        assert judged(Played(scenario, facts, 0.0)).is_same
+
+
+def test_a_fact_that_is_not_met_is_named_by_its_step() -> None:
+    """So that a person finds the request."""
+    (scenario,) = chosen("get_queue_empty")
+    steps = [dict(step) for step in recorded("http")["get_queue_empty"]]
+    steps[1]["status"] = 500
+    (difference,) = judged(Played(scenario, steps, 0.0)).differences
+    assert (difference.path, difference.expected) == ("step 2, GET /api/queue: status", "200")
+
+
+def test_a_scenario_that_broke_off_differs_where_it_did() -> None:
+    """The steps that it did not come to are not told one by one."""
+    (scenario,) = chosen("get_queue_empty")
+    steps = recorded("http")["get_queue_empty"][:1]
+    (difference,) = judged(Played(scenario, steps, 0.0, broke_off="KeyError: 'x'")).differences
+    assert (difference.path, difference.got) == ("step 2: it could not be gone on", "KeyError: 'x'")
+
+
+def test_scenarios_are_chosen_by_pattern_and_family() -> None:
+    """And without those about output files."""
+    assert [each.name for each in chosen("features, err_no_*")] == ["features", "err_no_prompt", "err_no_outputs"]
+    assert {each.family for each in chosen(family="users")} == {"users"}
+    assert not any(each.of_files for each in chosen(files=False))
+
+
+@pytest.mark.parametrize(
+    ("names", "family", "said"),
+    [
+        ("run_*,nope", None, "no scenario 'nope'"),
+        ("features", "users", "no scenario 'features' in the family users"),
+        (None, "nope", "no family 'nope'; there are: http, "),
+    ],
+)
+def test_a_choice_of_nothing_is_an_error(names: str | None, family: str | None, said: str) -> None:
+    """It says which word fits none."""
+    with pytest.raises(NoSuchScenario) as raised:
+        chosen(names, family)
+    assert str(raised.value).startswith(said)
+
+
+def test_facts_are_written_a_line_a_step() -> None:
+    """And read back as they were."""
+    facts = {"b": [{"status": 200, "ask": "GET /é"}], "a": []}
+    text = as_text(facts)
+    assert json.loads(text) == facts
+    assert '{"ask": "GET /é", "status": 200}' in text.splitlines()

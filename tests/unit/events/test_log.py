@@ -1,0 +1,197 @@
+"""The one place where things are said to have happened."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from twisted.logger import capturedLogs
+
+from comfyfarm import events
+from comfyfarm.events import Event, FrameSent, Started, Submitted, Succeeded
+from comfyfarm.events import log as log_module
+from comfyfarm.events.log import Log
+from comfyfarm.server.log_file import LogFile
+
+
+def started(number: int = 0) -> Event:
+    return Started(at_ms=number, prompt_id=f"p{number}")
+
+
+def test_every_event_gets_its_number_and_says_whose_it_is() -> None:
+    log = Log()
+    log.publish(started(), "gpu", 2)
+    log.publish(started(), "gpu", 2)
+    log.publish(Event(at_ms=5))
+    assert list(log.events) == [
+        Started(seq=1, at_ms=0, instance="gpu", epoch=2, prompt_id="p0"),
+        Started(seq=2, at_ms=0, instance="gpu", epoch=2, prompt_id="p0"),
+        Event(seq=3, at_ms=5),
+    ]
+
+
+def test_every_listener_hears_every_event_in_order_also_what_a_listener_says() -> None:
+    """The one who says something while it hears hears the end of what it was hearing first."""
+    log = Log()
+    one: list[Event] = []
+    two: list[Event] = []
+
+    def echo(event: Event) -> None:
+        one.append(event)
+        if isinstance(event, Started):
+            log.publish(FrameSent(at_ms=event.at_ms, type="x", to=("me",)), "gpu")
+            log.publish(Succeeded(at_ms=event.at_ms, prompt_id=event.prompt_id), "gpu")
+
+    log.listen(echo)
+    log.listen(two.append)
+    for number in range(3):
+        log.publish(started(number), "gpu")
+    assert one == two == list(log.events)
+    assert [event.seq for event in two] == list(range(1, 10))
+    assert [type(event) for event in two] == [Started, FrameSent, Succeeded] * 3
+
+
+def test_a_listener_of_one_instance_hears_nothing_of_the_others() -> None:
+    log = Log()
+    heard: list[Event] = []
+    log.listen(heard.append, "gpu-1")
+    for name in ("gpu-1", "gpu-2", "", "gpu-1"):
+        log.publish(started(), name)
+    assert [event.seq for event in heard] == [1, 4]
+
+
+def test_whoever_stops_listening_hears_no_more() -> None:
+    """Also in the middle of a telling; and the others go on."""
+    log = Log()
+    heard: list[str] = []
+
+    def hear_once(_: Event) -> None:
+        heard.append("one")
+        stop_one()
+
+    stop_one = log.listen(hear_once)
+    stop_two = log.listen(lambda _: heard.append("two"))
+    log.publish(started())
+    log.publish(started())
+    stop_two()
+    log.publish(started())
+    assert heard == ["one", "two", "two"]
+
+
+def test_a_listener_that_comes_later_hears_only_what_comes_later() -> None:
+    log = Log()
+    log.publish(started())
+    heard: list[Event] = []
+    log.listen(heard.append)
+    log.publish(started())
+    assert [event.seq for event in heard] == [2]
+
+
+def test_only_the_latest_events_stay_in_memory() -> None:
+    """Numbers go on."""
+    log = Log()
+    for number in range(log_module.KEPT + 5):
+        log.publish(started(number))
+    assert len(log.events) == log_module.KEPT
+    assert (log.events[0].seq, log.events[-1].seq) == (6, log_module.KEPT + 5)
+
+
+def test_events_are_found_by_kind() -> None:
+    log = Log()
+    log.publish(started(1))
+    log.publish(Event(at_ms=2))
+    log.publish(started(3))
+    assert [event.at_ms for event in log.of(Started)] == [1, 3]
+
+
+def test_a_listener_that_fails_does_not_silence_the_log() -> None:
+    """It is an error of ours; what comes later is heard all the same."""
+    log = Log()
+    heard: list[int] = []
+
+    def fail(event: Event) -> None:
+        heard.append(event.seq)
+        if event.seq == 1:
+            raise RuntimeError
+
+    log.listen(fail)
+    with pytest.raises(RuntimeError):
+        log.publish(started())
+    log.publish(started())
+    assert heard == [1, 2]
+
+
+# On disk.
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def test_a_log_file_holds_every_event_as_a_line_of_json(tmp_path: Path) -> None:
+    """With its kind, and without what says nothing."""
+    log, path = Log(), tmp_path / "run.jsonl"
+    file = LogFile.open(path, log)
+    log.publish(started(), "gpu", 1)
+    file.close()
+    log.publish(started())
+    assert lines(path) == [
+        {"kind": "started", "seq": 1, "at_ms": 0, "instance": "gpu", "epoch": 1, "prompt_id": "p0"},
+    ]
+
+
+KINDS = [getattr(events, name) for name in events.__all__ if name not in ("Event", "Preview", "Work", "snake_case")]
+
+
+def test_every_kind_of_event_has_a_name_of_its_own() -> None:
+    """By which a saved log is read again."""
+    tags = [kind.__struct_config__.tag for kind in KINDS]
+    assert len(tags) == len(set(tags)) > 25
+    assert "node_started" in tags
+    assert all(issubclass(kind, Event) for kind in KINDS)
+
+
+def test_a_saved_event_is_read_as_what_it_was(tmp_path: Path) -> None:
+    log, path = Log(), tmp_path / "run.jsonl"
+    file = LogFile.open(path, log)
+    told = Submitted(
+        at_ms=5, prompt_id="p", number=-1.5, job="ä", client_id={"a": [1]}, outputs=("9",), queue_remaining=2
+    )
+    log.publish(told, "gpu", 1)
+    file.close()
+    assert msgspec.json.decode(path.read_bytes(), type=Submitted) == log.events[0]
+
+
+@pytest.mark.parametrize("said", ["\ud800", "x\udfffy", {"\ud800": 1}, ["\ud800", 10**40, float("nan")]])
+def test_half_a_character_that_a_client_says_does_not_end_the_log(tmp_path: Path, said: Any) -> None:
+    """JSON can hold it, UTF-8 cannot; the line stays one that can be read."""
+    log, path = Log(), tmp_path / "run.jsonl"
+    file = LogFile.open(path, log)
+    told = Submitted(at_ms=5, prompt_id="p", number=1, job="\ud800", client_id=said, outputs=(), queue_remaining=2)
+    log.publish(told)
+    log.publish(started())
+    file.close()
+    first, second = path.read_bytes().splitlines()
+    assert msgspec.json.decode(first, type=Submitted).job == "?"
+    assert msgspec.json.decode(second)["kind"] == "started"
+
+
+def test_a_log_file_that_cannot_be_written_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        LogFile.open(tmp_path / "missing" / "run.jsonl", Log())
+
+
+def test_a_full_disk_ends_the_log_file_and_nothing_else() -> None:
+    """It is told once; the farm goes on."""
+    log = Log()
+    heard: list[Event] = []
+    with capturedLogs() as said:
+        file = LogFile.open(Path("/dev/full"), log)
+        log.listen(heard.append)
+        for number in range(2000):
+            log.publish(started(number), "x" * 100)
+        file.close()
+    assert len(heard) == 2000
+    (line,) = [event["log_format"] for event in said if event["log_namespace"] == "comfyfarm.server.log_file.LogFile"]
+    assert line == "the log file is not whole: {why}"

@@ -1,0 +1,159 @@
+"""Saved logs: read and judged as far as they go, whatever has become of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import count, islice
+from typing import Any
+
+import pytest
+
+from comfyfarm.analysis.log_analysis import Truth
+from comfyfarm.events import Configured, Event, Healed
+from comfyfarm.events.encoding import as_json, as_line
+from comfyfarm.events.saved_log import read_events
+from tests.support.logs import farm, log, ran
+
+
+def line(**fields: Any) -> bytes:
+    return json.dumps({"kind": "healed", "at_ms": 0, **fields}).encode() + b"\n"
+
+
+def lines(events: Iterable[Event]) -> list[bytes]:
+    return [as_line(event) + b"\n" for event in events]
+
+
+def read(given: Iterable[bytes]) -> tuple[list[int], list[str]]:
+    """The numbers of the events that can be used, and what is wrong."""
+    defects: list[str] = []
+    events = list(read_events(given, lambda text, _seq: defects.append(text)))
+    return [event.seq for event in events], defects
+
+
+def test_a_saved_log_gives_the_events_that_were_saved() -> None:
+    told = log(farm("a", "b"), ran("j1", on="a", at=10, until=50, file="x.png"))
+    defects: list[str] = []
+    assert list(read_events(lines(told), lambda text, _seq: defects.append(text))) == told
+    assert defects == []
+
+
+def test_what_a_later_version_adds_to_an_event_is_no_defect() -> None:
+    assert read([line(seq=1, colour="red", more={"a": [1]})]) == ([1], [])
+
+
+def test_a_line_without_an_end_is_as_good_as_any_if_it_is_whole() -> None:
+    """And empty lines between them do no harm."""
+    assert read([line(seq=1), b"\n", b"\r\n", line(seq=2).rstrip()]) == ([1, 2], [])
+
+
+@pytest.mark.parametrize(
+    ("given", "seqs", "defects"),
+    [
+        ([line(seq=1), line(seq=2)[:20]], [1], ["line 2 is torn"]),
+        ([line(seq=1), b"hello\n", line(seq=2)], [1, 2], ["line 2 is no JSON"]),
+        ([line(seq=1), b"\xff\xfe\0\n", line(seq=2)], [1, 2], ["line 2 is no JSON"]),
+        ([line(seq=1), b"[" * 50_000 + b"\n"], [1], ["line 2 is no JSON"]),
+        ([line(seq=1), b"[1]\n", b"7\n", b"{}\n"], [1], [f"line {n} is no event" for n in (2, 3, 4)]),
+        ([line(seq=1, kind=5), line(seq=2)], [2], ["line 1 is no event", "seq 1 is missing"]),
+        (
+            [line(seq=1), line(seq=2, kind="teleported"), line(seq=3)],
+            [1, 3],
+            ["seq 2 is of a kind that is not known here, 'teleported'"],
+        ),
+        (
+            [line(seq=1), line(seq=2, at_ms="noon"), line(seq=3)],
+            [1, 3],
+            ["seq 2 (healed) cannot be read: Expected int, got str - at $.at_ms"],
+        ),
+        ([line(seq=1), line(seq=4), line(seq=6)], [1, 4, 6], ["seq 2 to 3 are missing", "seq 5 is missing"]),
+        ([line(seq=17), line(seq=18)], [17, 18], ["seq 1 to 16 are missing"]),
+        ([line(seq=1), line(seq=1), line(seq=2)], [1, 2], ["seq 1 stands again, or too late, and is left out"]),
+        (
+            [line(seq=1), line(seq=3), line(seq=2)],
+            [1, 3],
+            ["seq 2 is missing", "seq 2 stands again, or too late, and is left out"],
+        ),
+        ([line(seq=1), line()], [1], ["line 2 has no seq, and is left out"]),
+        ([line(seq=1), line(seq=10**30), line(seq=2)], [1, 2], ["line 2 has a seq or a moment that cannot be"]),
+        ([line(seq=1, at_ms=10**30), line(seq=1)], [1], ["line 1 has a seq or a moment that cannot be"]),
+        ([], [], ["there is no event in it"]),
+    ],
+)
+def test_what_is_wrong_with_a_log_is_said_and_the_rest_is_read(
+    given: list[bytes], seqs: list[int], defects: list[str]
+) -> None:
+    assert read(given) == (seqs, defects)
+
+
+def test_a_log_is_read_as_it_comes_and_not_kept() -> None:
+    """One without an end gives its first events at once."""
+
+    def endless() -> Iterator[bytes]:
+        yield from (line(seq=seq) for seq in count(1))
+
+    events = read_events(endless(), lambda text, _seq: pytest.fail(text))
+    assert [event.seq for event in islice(events, 3)] == [1, 2, 3]
+
+
+# What comes of it.
+
+
+TWICE = log(farm("a", "b"), ran("j1", on="a", at=0, until=5), ran("j1", on="b", at=10, until=15))
+
+
+def verdict_of(given: Iterable[bytes]) -> Any:
+    return Truth.of_saved(given).verdict()
+
+
+def test_a_log_with_a_torn_end_is_no_pass() -> None:
+    whole = lines(log(farm("a"), ran("j1", on="a", at=0, until=5)))
+    assert verdict_of(whole).verdict == "pass"
+    assert verdict_of([*whole, b'{"kind":"fini']).verdict == "unknown"
+
+
+def test_an_empty_log_is_no_pass() -> None:
+    (finding,) = verdict_of([]).findings
+    assert (finding.finding, finding.severity) == ("log_incomplete", "unknown")
+
+
+def test_what_a_damaged_log_says_stands() -> None:
+    """A job that ran twice did."""
+    verdict = verdict_of([*lines(TWICE), b"torn"])
+    assert verdict.verdict == "fail"
+    assert [each.finding for each in verdict.findings if each.severity == "error"] == ["ran_twice"]
+
+
+@pytest.mark.parametrize("config", [{"instance": 5}, {"instance": [{}]}, {"farm": 1.5}, {"instance": ["a"]}])
+def test_an_event_that_makes_no_sense_does_not_end_the_judging(config: Any) -> None:
+    """It is a defect as any other; what comes behind it is judged."""
+    twice = ran("j1", on="a", at=0, until=5), ran("j1", on="b", at=9, until=12)
+    events = log(Configured(at_ms=0, config=config), *twice)
+    verdict = verdict_of(lines(events))
+    assert {each.finding for each in verdict.findings} >= {"ran_twice", "log_incomplete"}
+
+
+def test_a_live_farm_and_its_saved_log_come_to_the_same_bytes() -> None:
+    """Also where a client has said half a character, which UTF-8 cannot hold."""
+    events = [*TWICE, *log(farm("a"), ran("\ud800", on="a", at=20, until=25))[2:]]
+    events = [type(each)(**{**fields(each), "seq": seq}) for seq, each in enumerate(events, 1)]
+    live = Truth()
+    for event in events:
+        live.hear(event)
+    saved = Truth.of_saved(lines(events))
+    assert as_json(live.verdict()) == as_json(saved.verdict())
+    assert as_json(live.placement()) == as_json(saved.placement())
+
+
+def fields(event: Event) -> dict[str, Any]:
+    return {name: getattr(event, name) for name in event.__struct_fields__}
+
+
+def test_events_are_folded_in_time_whether_or_not_anybody_asks() -> None:
+    """No more than a thousand wait at any moment, and none is lost."""
+    truth = Truth()
+    for seq in range(1, 3501):
+        truth.hear(Healed(seq=seq, at_ms=seq))
+    assert truth.judge.attempts.at_ms == 3000
+    assert truth.verdict().seq == 3500
+    assert truth.placement().seq == 3500

@@ -1,0 +1,153 @@
+"""What each effect makes of a websocket message."""
+
+import json
+import struct
+from random import Random
+from typing import Any
+
+import pytest
+
+from comfyfarm.config.decoding import ConfigError
+from comfyfarm.config.fault_tables import read_fault
+from comfyfarm.faults.editing import prompt_id_in, remaining_in, say, type_of, with_data
+from comfyfarm.faults.fault import Strike
+from comfyfarm.faults.phases import Facts
+from comfyfarm.faults.targets import Frame, Parcel
+
+EXECUTING = say("executing", {"node": "3", "display_node": "3", "prompt_id": "new"})
+STATUS = say("status", {"status": {"exec_info": {"queue_remaining": 3}}})
+DESCRIBED = json.dumps({"prompt_id": "new", "image_type": "image/png"}).encode()
+PICTURE = struct.pack(">II", 4, len(DESCRIBED)) + DESCRIBED + b"\x89PNG pixels"
+
+
+def struck(content: str | bytes = EXECUTING, older: str | None = None, **fault: Any) -> tuple[Frame, Strike]:
+    """A message after a fault has struck it."""
+    armed = read_fault({"at": "frame", "id": "f-1", **fault})
+    strike = Strike(armed, "gpu", 5, Facts(type="executing"), Random(1))
+    frame = Frame(strike.facts, content, older)
+    armed.effect.on_frame(frame, strike)
+    return frame, strike
+
+
+def data_of(frame: Frame) -> Any:
+    (parcel,) = frame.parcels
+    return json.loads(parcel.content)["data"]
+
+
+def test_a_close_says_why() -> None:
+    frame, _ = struck(do="close", code=1001, reason="going away")
+    assert frame.parcels == [Parcel(EXECUTING)]
+    assert (frame.ending, frame.code, frame.reason) == ("close", 1001, "going away")
+
+
+@pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 2999, 5000])
+def test_a_code_that_no_server_may_send_is_refused(code: int) -> None:
+    with pytest.raises(ConfigError, match=f"code: expected one of 1000-1003, 1007-1014, 3000-4999, got {code}"):
+        read_fault({"at": "frame", "do": "close", "code": code})
+
+
+def test_a_mute_socket_does_not_hear_the_message_itself() -> None:
+    frame, strike = struck(do="mute")
+    assert (frame.parcels, frame.muted_by, frame.ending) == ([], strike, "keep")
+
+
+def test_a_gap_cuts_the_connection_and_goes_on() -> None:
+    frame, strike = struck(do="gap", duration="5s")
+    assert (frame.parcels, frame.ending, frame.deaf_by, frame.deaf_ms) == ([], "reset", strike, 5000)
+
+
+def test_a_displaced_socket_hears_the_message_as_its_last() -> None:
+    frame, _ = struck(do="displace")
+    assert (frame.parcels, frame.is_displaced, frame.ending) == ([Parcel(EXECUTING)], True, "keep")
+
+
+def test_copies_say_how_many_more() -> None:
+    frame, _ = struck(do="duplicate", copies=2)
+    assert frame.parcels == [Parcel(EXECUTING)] * 3
+
+
+def test_a_reordered_message_waits_for_the_next() -> None:
+    frame, _ = struck(do="reorder")
+    assert (frame.parcels, frame.waits_for_next) == ([Parcel(EXECUTING)], True)
+
+
+def test_a_broadcast_is_for_everybody() -> None:
+    frame, _ = struck(do="broadcast")
+    assert (frame.parcels, frame.to_everybody) == ([Parcel(EXECUTING)], True)
+
+
+def test_a_stale_id_is_the_one_given_or_of_the_job_before_or_made_up() -> None:
+    """Made up: the same for the same stream of chance."""
+    assert data_of(struck(do="stale_id", prompt_id="given", older="old")[0])["prompt_id"] == "given"
+    assert data_of(struck(do="stale_id", older="old")[0]) == {"node": "3", "display_node": "3", "prompt_id": "old"}
+    made_up = [data_of(struck(do="stale_id")[0])["prompt_id"] for _ in range(2)]
+    assert made_up[0] == made_up[1] != "new"
+    assert len(made_up[0]) == 36
+
+
+def test_a_stale_id_stands_in_all_places_and_nowhere_else() -> None:
+    """At each node of ``progress_state``, in a picture's metadata; in no message that has no id."""
+    nodes = {"3": {"value": 0.0, "prompt_id": "new"}, "4": {"value": 1.0, "prompt_id": "new"}}
+    frame, _ = struck(say("progress_state", {"prompt_id": "new", "nodes": nodes}), do="stale_id", older="old")
+    changed = {"3": {"value": 0.0, "prompt_id": "old"}, "4": {"value": 1.0, "prompt_id": "old"}}
+    assert data_of(frame) == {"prompt_id": "old", "nodes": changed}
+    (picture,) = struck(PICTURE, do="stale_id", older="old")[0].parcels
+    assert prompt_id_in(picture.content) == "old"
+    assert isinstance(picture.content, bytes)
+    assert picture.content.endswith(b"}\x89PNG pixels")
+    for content in (STATUS, b"\0\0\0\1\0\0\0\1pixels"):
+        assert struck(content, do="stale_id", older="old")[0].parcels == [Parcel(content)]
+
+
+def test_a_key_is_left_out() -> None:
+    assert data_of(struck(do="strip")[0]) == {"node": "3", "display_node": "3"}
+    assert data_of(struck(do="strip", key="node")[0]) == {"display_node": "3", "prompt_id": "new"}
+    assert struck(STATUS, do="strip")[0].parcels == [Parcel(STATUS)]
+
+
+def test_an_unknown_message_comes_first() -> None:
+    frame, _ = struck(do="unknown", type="crystools.monitor", data={"cpu": 5})
+    assert [each.content for each in frame.parcels] == [say("crystools.monitor", {"cpu": 5}), EXECUTING]
+    first, second = struck(do="unknown", binary=99)[0].parcels
+    assert isinstance(first.content, bytes)
+    assert (first.content[:4], len(first.content), second.content) == (b"\0\0\0\x63", 20, EXECUTING)
+
+
+def test_a_delay_adds_to_another() -> None:
+    frame, strike = struck(do="delay", duration="2s")
+    strike.fault.effect.on_frame(frame, strike)
+    assert frame.parcels == [Parcel(EXECUTING, 4000)]
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ({"do": "gap"}, "duration: is missing"),
+        ({"do": "duplicate", "copies": 0}, "copies: expected"),
+        ({"do": "unknown", "binary": -1}, "binary: expected"),
+        ({"do": "mute", "duration": "5s"}, "duration: unknown key"),
+    ],
+)
+def test_what_means_nothing_is_refused(fault: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        read_fault({"at": "frame", **fault})
+
+
+@pytest.mark.parametrize("do", ["mute", "close", "gap", "duplicate", "reorder", "displace", "stale_id", "broadcast"])
+def test_what_is_done_to_a_socket_cannot_be_done_to_an_exchange(do: str) -> None:
+    more = {"duration": "1s"} if do == "gap" else {}
+    with pytest.raises(ConfigError, match=f"'{do}' cannot happen at phase 'reply'"):
+        read_fault({"at": "reply", "do": do, **more})
+
+
+def test_a_message_says_what_it_is() -> None:
+    assert [type_of(each) for each in (EXECUTING, STATUS, PICTURE)] == ["executing", "status", "binary-4"]
+    assert [prompt_id_in(each) for each in (EXECUTING, STATUS, PICTURE, b"\0\0\0\1x")] == ["new", None, "new", None]
+    assert [remaining_in(each) for each in (EXECUTING, STATUS, PICTURE, say("status", None))] == [None, 3, None, None]
+
+
+def test_a_message_that_is_not_changed_is_the_same_text() -> None:
+    """Floats and key order too; one without data cannot be changed at all."""
+    for content in (EXECUTING, STATUS, say("progress", {"value": 0.0, "max": 1, "ü": None}), PICTURE):
+        assert with_data(content, dict) == content
+    assert with_data(say("x", [1]), lambda _: {}) == say("x", [1])

@@ -1,0 +1,388 @@
+"""The folders of an instance on the disk."""
+
+import os
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from comfyfarm.server.files import atomic as whole
+from comfyfarm.server.files.disk import Disk, Outside
+from comfyfarm.server.media.pictures import Painter
+from comfyfarm.sim.files import Place, Written
+from comfyfarm.sim.values import Picture
+
+PICTURE = Written(Picture(8, 4), {"prompt": "{}"}, "{}")
+
+
+def png(width: int = 8, height: int = 8, colour: str = "red") -> bytes:
+    file = BytesIO()
+    Image.new("RGB", (width, height), colour).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "farm" / "alpha"
+
+
+@pytest.fixture
+def disk(root: Path) -> Disk:
+    return Disk(root / "input", root / "output", root / "temp", Painter(png()))
+
+
+def everything(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_the_folders_are_there_from_the_start(disk: Disk, root: Path) -> None:
+    """A client may join output with ../input/NAME, which the system resolves only through folders that exist."""
+    assert everything(root) == ["input", "output", "temp"]
+
+
+def test_a_put_picture_is_a_real_file_and_known_to_all_questions(disk: Disk, root: Path) -> None:
+    """Name, existence, size and digest."""
+    place = Place("output", "sub/deep", "a_00001_.png")
+    disk.put(place, PICTURE)
+    with Image.open(root / "output/sub/deep/a_00001_.png") as image:
+        assert image.size == (8, 4)
+    assert list(disk.names("output", "sub/deep")) == ["a_00001_.png"]
+    assert disk.exists(place)
+    assert disk.size(place) == (8, 4)
+    assert len(disk.digest(place) or "") == 64
+
+
+def test_what_is_not_there_is_none(disk: Disk) -> None:
+    """No name, no digest, no size, no error; also where the place is outside or impossible."""
+    for place in (
+        Place("output", "", "no.png"),
+        Place("output", "..", "input"),
+        Place("input", "../../..", "etc/passwd"),
+        Place("input", "", "/etc/passwd"),
+        Place("temp", "", "a\0b"),
+        Place("temp", "", "n" * 300),
+        Place("temp", "", "\udfff"),
+        Place("output", "", ""),
+    ):
+        assert (disk.exists(place), disk.digest(place), disk.size(place)) == (False, None, None)
+        assert list(disk.names(place.folder, place.subfolder + "/none")) == []
+
+
+def test_a_taken_name_is_not_overwritten(disk: Disk, root: Path) -> None:
+    """Neither ours nor a foreign one."""
+    disk.put(Place("output", "", "a.png"), PICTURE)
+    (root / "output/b.png").write_bytes(b"theirs")
+    (root / "output/c.png").symlink_to("nowhere")
+    before = (root / "output/a.png").read_bytes()
+    for name in ("a.png", "b.png", "c.png"):
+        with pytest.raises(FileExistsError):
+            disk.put(Place("output", "", name), Written(Picture(1, 1), {}, ""))
+    assert (root / "output/a.png").read_bytes() == before
+    assert (root / "output/b.png").read_bytes() == b"theirs"
+
+
+def test_a_name_that_is_taken_while_we_paint_is_not_overwritten(
+    disk: Disk, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program may write into the same folder."""
+    def paint(*_: object) -> bytes:
+        (root / "output/a.png").write_bytes(b"theirs")
+        return b"ours"
+    monkeypatch.setattr(disk.painter, "paint", paint)
+    with pytest.raises(FileExistsError):
+        disk.put(Place("output", "", "a.png"), PICTURE)
+    assert everything(root / "output") == ["a.png"]
+    assert (root / "output/a.png").read_bytes() == b"theirs"
+    disk.remove_written()
+    assert everything(root / "output") == ["a.png"]
+
+
+def test_without_hard_links_a_file_is_still_whole_and_new(
+    disk: Disk, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some file systems have none."""
+    def no_link(*_: object) -> None:
+        raise PermissionError
+    monkeypatch.setattr("pathlib.Path.hardlink_to", no_link)
+    disk.put(Place("output", "", "a.png"), PICTURE)
+    (root / "output/b.png").write_bytes(b"theirs")
+    with pytest.raises(FileExistsError):
+        whole._name(root / "output/a.png", root / "output/b.png")
+    assert everything(root / "output") == ["a.png", "b.png"]
+
+
+def test_nobody_sees_a_file_before_it_is_whole(disk: Disk, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it is written it has another name, which no list shows and no question knows."""
+    seen = []
+    name = whole._name
+    def look(draft: Path, path: Path) -> None:
+        seen.append((list(disk.names("output", "")), everything(root / "output"), draft.stat().st_size))
+        assert not disk.exists(Place("output", "", draft.name))
+        name(draft, path)
+    monkeypatch.setattr(whole, "_name", look)
+    disk.put(Place("output", "", "a.png"), PICTURE)
+    (names, (draft,), size), = seen
+    assert names == []
+    assert draft.startswith(".")
+    assert size == (root / "output/a.png").stat().st_size
+    assert everything(root / "output") == ["a.png"]
+
+
+def test_a_full_disk_leaves_nothing_behind(disk: Disk, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a file is worse than none."""
+    def full(path: Path, _: bytes) -> None:
+        path.touch()
+        raise OSError(28, "No space left on device")
+    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.raises(OSError, match="No space"):
+        disk.put(Place("output", "", "a.png"), PICTURE)
+    assert everything(root / "output") == []
+
+
+def test_a_directory_in_the_way_is_an_error_of_its_own(disk: Disk, root: Path) -> None:
+    """Not a taken name: a job that looks for the next free one would look for ever."""
+    (root / "output/a.png").mkdir()
+    (root / "output/b").write_bytes(b"")
+    with pytest.raises(IsADirectoryError):
+        disk.put(Place("output", "", "a.png"), PICTURE)
+    with pytest.raises(NotADirectoryError):
+        disk.put(Place("output", "b", "a.png"), PICTURE)
+    assert list(disk.names("output", "")) == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("subfolder", "name"),
+    [
+        ("..", "x"), ("", "../x"), ("", "/etc/passwd"), ("/etc", "passwd"), ("a/../..", "x"), ("../output2", "x"),
+        ("", "a\0"),
+    ],
+)
+def test_a_way_out_of_the_folder_is_refused(disk: Disk, root: Path, subfolder: str, name: str) -> None:
+    """Nothing is written, neither there nor here."""
+    with pytest.raises(Outside):
+        disk.place("output", subfolder, name)
+    with pytest.raises(Outside):
+        disk.put(Place("output", subfolder, name), PICTURE)
+    assert everything(root) == ["input", "output", "temp"]
+
+
+@pytest.mark.parametrize(
+    ("subfolder", "name"), [("../output", "x"), ("a/..", "x"), (".", "./x"), ("a", "../x"), ("", "x")]
+)
+def test_a_way_that_ends_inside_is_taken(disk: Disk, root: Path, subfolder: str, name: str) -> None:
+    """As ComfyUI compares where a path ends, not how it goes."""
+    assert disk.place("output", subfolder, name) == root / "output/x"
+
+
+def test_relative_folders_stay_where_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later change of directory does not move them."""
+    monkeypatch.chdir(tmp_path)
+    disk = Disk(Path("in"), Path("out"), Path("temp"), Painter(png()))
+    monkeypatch.chdir("/")
+    assert disk.place("output", "", "a") == tmp_path / "out/a"
+
+
+def test_digest_and_size_follow_the_file(disk: Disk, root: Path) -> None:
+    """They are remembered only as long as it stays as it is."""
+    path, place = root / "input/a.png", Place("input", "", "a.png")
+    path.write_bytes(png(8, 8))
+    first = disk.digest(place), disk.size(place)
+    path.write_bytes(png(16, 8))
+    os.utime(path, ns=(1, 1))
+    second = disk.digest(place), disk.size(place)
+    assert (first[1], second[1]) == ((8, 8), (16, 8))
+    assert first[0] != second[0]
+    path.write_bytes(b"no picture")
+    assert disk.size(place) is None
+
+
+def test_an_unchanged_file_is_read_once(disk: Disk, root: Path) -> None:
+    """Its digest is asked for every job."""
+    (root / "input/a.png").write_bytes(b"x")
+    answers = iter(["the digest"])
+    disk._digests.find_out = lambda _: next(answers)
+    assert {disk.digest(Place("input", "", "a.png")) for _ in range(5)} == {"the digest"}
+
+
+def test_a_job_shows_the_pixels_of_the_uploaded_file(disk: Disk, root: Path) -> None:
+    """Found by the digest that the simulation was told; when the file has changed since, it is the input picture."""
+    path = root / "input/green.png"
+    disk.upload(path, png(4, 4, "lime"))
+    source = disk.digest(Place("input", "", "green.png"))
+    assert source is not None
+    disk.put(Place("output", "", "a.png"), Written(Picture(8, 8, source=source), {}, ""))
+    with Image.open(root / "output/a.png") as image:
+        assert image.getpixel((0, 0)) == (0, 255, 0)
+    disk.upload(path, png(5, 5, "blue"))
+    assert disk.content_of(source) is None
+
+
+def test_at_the_end_only_what_we_brought_is_gone(disk: Disk, root: Path, tmp_path: Path) -> None:
+    """Files and directories of others stay, even in a directory that we made."""
+    (root / "output/theirs").mkdir()
+    (root / "output/theirs/keep.png").write_bytes(b"keep")
+    disk.put(Place("output", "theirs", "a.png"), PICTURE)
+    disk.put(Place("output", "ours/deep", "a.png"), PICTURE)
+    disk.put(Place("output", "shared", "a.png"), PICTURE)
+    disk.put(Place("temp", "", "t.png"), PICTURE)
+    disk.upload(root / "input/up.png", b"up")
+    disk.bring("kernie.jpg", b"own")
+    (root / "output/shared/keep.txt").write_bytes(b"keep")
+    disk.remove_written()
+    assert everything(tmp_path) == [
+        "farm", "farm/alpha", "farm/alpha/output", "farm/alpha/output/shared", "farm/alpha/output/shared/keep.txt",
+        "farm/alpha/output/theirs", "farm/alpha/output/theirs/keep.png",
+    ]
+
+
+def test_where_all_was_ours_nothing_is_left(disk: Disk, tmp_path: Path) -> None:
+    """Not even the folders, though they come back when they are needed."""
+    disk.put(Place("output", "a/b", "a.png"), PICTURE)
+    disk.remove_written()
+    assert everything(tmp_path) == []
+    disk.put(Place("output", "", "a.png"), PICTURE)
+    assert disk.exists(Place("output", "", "a.png"))
+
+
+def test_a_given_folder_stays_though_it_is_empty(tmp_path: Path) -> None:
+    """We did not make it."""
+    for name in ("input", "output", "temp"):
+        (tmp_path / name).mkdir()
+    disk = Disk(tmp_path / "input", tmp_path / "output", tmp_path / "temp", Painter(png()))
+    disk.put(Place("output", "sub", "a.png"), PICTURE)
+    disk.remove_written()
+    assert everything(tmp_path) == ["input", "output", "temp"]
+
+
+def test_a_reset_takes_the_uploads_and_leaves_the_outputs(disk: Disk, root: Path) -> None:
+    """And with files=true the outputs too; the instance's own picture and the folders stay."""
+    disk.bring("kernie.jpg", b"own")
+    disk.make_directory("input", "sub")
+    disk.upload(root / "input/sub/up.png", b"up")
+    disk.upload(root / "output/up.png", b"up")
+    disk.put(Place("output", "", "a.png"), PICTURE)
+    disk.remove_uploads()
+    assert everything(root) == ["input", "input/kernie.jpg", "output", "output/a.png", "temp"]
+    disk.remove_outputs()
+    assert everything(root) == ["input", "input/kernie.jpg", "output", "temp"]
+
+
+def test_an_emptied_temp_keeps_what_others_put_there(disk: Disk, root: Path) -> None:
+    """ComfyUI would clear it; but a folder that was given to us is not ours."""
+    disk.put(Place("temp", "", "a.png"), PICTURE)
+    disk.upload(root / "temp/up.png", b"up")
+    disk.put(Place("output", "", "a.png"), PICTURE)
+    (root / "temp/theirs.png").write_bytes(b"keep")
+    disk.empty_temp()
+    assert everything(root) == ["input", "output", "output/a.png", "temp", "temp/theirs.png"]
+
+
+def test_an_upload_over_a_foreign_file_is_not_removed(disk: Disk, root: Path) -> None:
+    """There was a file of that name before us, so there is one after us."""
+    (root / "input/theirs.png").write_bytes(b"old")
+    disk.upload(root / "input/theirs.png", b"new")
+    disk.remove_written()
+    assert (root / "input/theirs.png").read_bytes() == b"new"
+
+
+def test_an_upload_over_an_upload_or_an_output_is_still_ours(disk: Disk, root: Path) -> None:
+    """It came from us in the first place."""
+    disk.put(Place("output", "", "a.png"), PICTURE)
+    disk.upload(root / "output/a.png", b"1")
+    disk.upload(root / "input/b.png", b"1")
+    disk.upload(root / "input/b.png", b"2")
+    disk.remove_uploads()
+    assert everything(root) == ["input", "output", "temp"]
+
+
+def test_the_own_picture_may_stand_there_already_but_no_other_of_its_name(disk: Disk, root: Path) -> None:
+    """What stands there is the user's, and stays."""
+    (root / "input/cat.jpg").write_bytes(b"own")
+    disk.bring("cat.jpg", b"own")
+    with pytest.raises(FileExistsError):
+        disk.bring("cat.jpg", b"other")
+    disk.remove_written()
+    assert (root / "input/cat.jpg").read_bytes() == b"own"
+
+
+# What faults do.
+
+
+A = Place("output", "", "a.png")
+
+
+def test_a_hidden_file_is_nowhere_until_it_is_revealed(disk: Disk, root: Path) -> None:
+    """Its name is taken meanwhile, also where its subfolder went with it."""
+    for place in (A, Place("output", "sub", "b.png")):
+        disk.put(place, PICTURE)
+        content = disk.place(place.folder, place.subfolder, place.name).read_bytes()
+        assert disk.hide(place)
+        assert (everything(root / "output"), disk.exists(place)) == ([], False)
+        assert list(disk.names("output", place.subfolder)) == [place.name]
+        with pytest.raises(FileExistsError):
+            disk.put(place, PICTURE)
+        assert disk.reveal(place)
+        assert disk.place(place.folder, place.subfolder, place.name).read_bytes() == content
+        assert not disk.reveal(place)
+        assert disk.remove(place)
+    disk.remove_written()
+    assert not root.exists()
+
+
+def test_a_hidden_file_does_not_come_back_over_another(disk: Disk, root: Path) -> None:
+    """Somebody took its name; that file is theirs, and stays."""
+    disk.put(A, PICTURE)
+    disk.hide(A)
+    (root / "output/a.png").write_bytes(b"theirs")
+    assert not disk.reveal(A)
+    disk.remove_written()
+    assert (root / "output/a.png").read_bytes() == b"theirs"
+
+
+def test_a_hidden_file_is_forgotten_with_the_others(disk: Disk, root: Path) -> None:
+    """By a reset with files, at a new start for what is in temp, and at the end."""
+    temp = Place("temp", "", "t.png")
+    for place, forget in ((A, disk.remove_outputs), (temp, disk.empty_temp), (A, disk.remove_written)):
+        disk.put(place, PICTURE)
+        disk.hide(place)
+        forget()
+        assert not disk.reveal(place)
+    assert not root.exists()
+
+
+def test_a_cut_file_is_shorter_and_still_ours(disk: Disk, root: Path) -> None:
+    """Its digest is that of what is left."""
+    disk.put(A, PICTURE)
+    before = (disk.length(A), disk.digest(A))
+    assert disk.cut(A, 10)
+    assert disk.length(A) == 10
+    assert disk.digest(A) not in (None, before[1])
+    disk.remove_written()
+    assert not root.exists()
+
+
+def test_what_is_not_ours_is_neither_hidden_nor_cut_nor_removed_nor_overwritten(disk: Disk, root: Path) -> None:
+    """A user's file, a client's upload, none at all, and a place outside."""
+    theirs = root / "output/a.png"
+    theirs.write_bytes(b"theirs")
+    uploaded = Place("input", "", "up.png")
+    disk.upload(disk.place("input", "", "up.png"), b"uploaded")
+    for place in (A, uploaded, Place("output", "", "none.png"), Place("output", "../..", "x.png")):
+        assert (disk.hide(place), disk.cut(place, 1), disk.remove(place), disk.reveal(place)) == (False,) * 4
+    with pytest.raises(FileExistsError):
+        disk.replace(A, PICTURE)
+    with pytest.raises(FileExistsError):
+        disk.replace(Place("output", "", "none.png"), PICTURE)
+    assert (theirs.read_bytes(), disk.length(uploaded)) == (b"theirs", 8)
+
+
+def test_what_another_instance_wrote_into_a_shared_folder_is_overwritten(disk: Disk, root: Path) -> None:
+    """As by two processes that count alike; both clean up after themselves, in any order."""
+    other = Disk(root / "input", root / "output", root / "temp", Painter(png()))
+    disk.put(A, PICTURE)
+    other.replace(A, Written(Picture(3, 2), {}, ""))
+    assert disk.size(A) == (3, 2)
+    disk.remove_written()
+    other.remove_written()
+    assert everything(root.parent) == []

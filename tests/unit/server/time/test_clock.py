@@ -1,0 +1,119 @@
+"""Simulated time on a Twisted clock, and the clock that a test moves."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.task import Clock
+
+from comfyfarm.server.time.clock import SimulatedTime, VirtualClock
+
+speeds = st.sampled_from([0.1, 1.0, 2.0, 10.0, 100.0, 1 / 3])
+
+
+def test_simulated_time_begins_when_the_farm_does() -> None:
+    clock = Clock()
+    clock.advance(100)
+    time = SimulatedTime(clock)
+    assert time.now_ms() == 0
+    clock.advance(1.5)
+    assert time.now_ms() == 1500
+
+
+def test_time_passes_as_fast_as_it_is_told() -> None:
+    clock = Clock()
+    time = SimulatedTime(clock, speed=10)
+    clock.advance(1.5)
+    assert time.now_ms() == 15_000
+    assert time.seconds_until(20_000) == pytest.approx(0.5)
+    assert time.seconds_until(1) == 0
+
+
+@given(st.floats(0, 2e9), st.lists(st.integers(0, 10_000), max_size=20), speeds)
+@settings(deadline=None)
+def test_an_alarm_never_rings_too_early(begin: float, waits: list[int], speed: float) -> None:
+    """When it rings the moment has come, though sums of seconds are not exact (within what a float can say)."""
+    clock = Clock()
+    clock.advance(begin)
+    time = SimulatedTime(clock, speed)
+    resolution_ms = begin * 2**-52 * 1000 * speed * 4
+    due_ms = 0
+    for wait in waits:
+        due_ms += wait
+        clock.advance(time.seconds_until(due_ms) or 0.0)
+        assert time.now_ms() >= due_ms or resolution_ms > 5e-4
+        assert time.now_ms() <= due_ms + 1
+
+
+def test_whole_milliseconds_add_up_for_a_day() -> None:
+    """10,000 waits of 8,640 ms."""
+    clock = VirtualClock()
+    time = SimulatedTime(clock)
+    for number in range(1, 10_001):
+        clock.advance(8.64)
+        assert time.now_ms() == number * 8640
+
+
+def test_waits_that_follow_each_other_add_up_within_one_jump() -> None:
+    """Twisted's own clock would begin the second wait at the end of the jump."""
+    clock = VirtualClock()
+    rang: list[float] = []
+
+    def ring() -> None:
+        rang.append(clock.seconds())
+        if len(rang) < 5:
+            clock.callLater(2, ring)
+
+    clock.callLater(1, ring)
+    clock.advance(60)
+    assert rang == [1, 3, 5, 7, 9]
+    assert clock.seconds() == 60
+
+
+def test_calls_of_one_moment_are_made_in_the_order_in_which_they_were_asked_for() -> None:
+    """Those that are asked for meanwhile come last, in the same jump."""
+    clock = VirtualClock()
+    rang: list[str] = []
+    clock.callLater(1, rang.append, "a")
+    clock.callLater(1, rang.append, "b")
+    clock.callLater(1, clock.callLater, 0, rang.append, "d")
+    clock.callLater(1, rang.append, "c")
+    clock.advance(1)
+    assert rang == ["a", "b", "c", "d"]
+
+
+def test_a_jump_ends_just_at_a_call() -> None:
+    clock = VirtualClock()
+    rang: list[int] = []
+    clock.callLater(1, rang.append, 1)
+    clock.callLater(1.001, rang.append, 2)
+    clock.advance(1)
+    assert rang == [1]
+    clock.advance(0)
+    assert rang == [1]
+
+
+def test_a_call_that_was_cancelled_on_the_way_is_not_made() -> None:
+    clock = VirtualClock()
+    later = clock.callLater(2, pytest.fail)
+    clock.callLater(1, later.cancel)
+    clock.advance(5)
+
+
+def test_a_call_can_be_put_off_on_the_way() -> None:
+    clock = VirtualClock()
+    rang: list[float] = []
+    later = clock.callLater(2, lambda: rang.append(clock.seconds()))
+    clock.callLater(1, lambda: later.reset(3))
+    clock.advance(5)
+    assert rang == [4]
+
+
+def test_a_call_that_fails_says_so_and_the_clock_can_be_moved_on() -> None:
+    clock = VirtualClock()
+    rang: list[int] = []
+    clock.callLater(1, [].pop)
+    clock.callLater(2, rang.append, 2)
+    with pytest.raises(IndexError):
+        clock.advance(5)
+    clock.advance(5)
+    assert rang == [2]

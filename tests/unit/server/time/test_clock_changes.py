@@ -1,0 +1,69 @@
+"""How does simulated time pass, by which clock?"""
+
+from twisted.internet.task import Clock
+
+from comfyfarm.server.time.clock import SimulatedTime, VirtualClock
+
+
+def test_simulated_time_passes_as_fast_as_its_speed_says() -> None:
+    """And from a change on by the new one; what has passed stays."""
+    clock = Clock()
+    time = SimulatedTime(clock, speed=10)
+    clock.advance(1)
+    assert time.now_ms() == 10_000
+    time.change(speed=2)
+    clock.advance(1)
+    assert time.now_ms() == 12_000
+    assert time.seconds_until(13_000) == 0.5
+
+
+def test_frozen_time_stands_still_and_goes_on_where_it_was() -> None:
+    """Nothing later is due in it, ever."""
+    clock = Clock()
+    time = SimulatedTime(clock)
+    clock.advance(1)
+    time.change(is_frozen=True)
+    clock.advance(60)
+    assert time.now_ms() == 1000
+    assert time.seconds_until(1000) == 0
+    assert time.seconds_until(1001) is None
+    time.change(is_frozen=False)
+    clock.advance(1)
+    assert time.now_ms() == 2000
+
+
+def test_who_set_an_alarm_hears_of_a_change() -> None:
+    """An alarm set by the old speed would ring at the wrong moment."""
+    time, heard = SimulatedTime(Clock()), []
+    time.on_change.append(lambda: heard.append(time.speed))
+    time.change(speed=3)
+    assert heard == [3]
+
+
+def test_a_virtual_clock_stops_at_each_call_on_the_way() -> None:
+    """A wait that begins in one of them begins at its moment, and is over within the same jump."""
+    clock, rang = VirtualClock(), []
+    clock.callLater(1, lambda: clock.callLater(1, lambda: rang.append(clock.seconds())))
+    clock.advance(5)
+    assert rang == [2]
+    assert clock.seconds() == 5
+
+
+def test_calls_for_the_same_moment_come_in_the_order_they_were_made() -> None:
+    """However the fractions of their waits add up."""
+    clock, rang = VirtualClock(), list[str]()
+    clock.callLater(0.3, rang.append, "first")
+    clock.advance(0.1)
+    clock.callLater(0.2, rang.append, "second")
+    clock.advance(0.1)
+    clock.callLater(0.1, rang.append, "third")
+    clock.advance(0.1)
+    assert rang == ["first", "second", "third"]
+
+
+def test_small_steps_of_a_virtual_clock_do_not_drift() -> None:
+    """A thousand tenths are a hundred seconds."""
+    clock = VirtualClock()
+    for _ in range(1000):
+        clock.advance(0.1)
+    assert clock.seconds() == 100

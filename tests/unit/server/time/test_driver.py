@@ -1,0 +1,128 @@
+"""An instance is woken when it is due, and at no other time."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from comfyfarm.events import Finished, NodeStarted
+from comfyfarm.server.time.clock import SimulatedTime, VirtualClock
+from comfyfarm.server.time.driver import Driver
+from comfyfarm.workflows import text_to_image
+from tests.support.instance_story import Story, picture, tell
+
+
+@dataclass
+class Driven:
+    """A story whose time is a clock's."""
+
+    clock: VirtualClock = field(default_factory=VirtualClock)
+    story: Story = field(default_factory=tell)
+    speed: float = 1.0
+
+    def __post_init__(self) -> None:  # noqa: D105 (it starts the driver)
+        self.driver = Driver(self.clock, SimulatedTime(self.clock, self.speed), self.story.instance)
+        self.driver.start()
+
+    def post(self) -> str:
+        """As a route does it."""
+        self.story.now_ms = self.driver.catch_up()
+        prompt_id = self.story.post(picture())
+        self.driver.set_alarm()
+        return prompt_id
+
+
+def test_a_job_runs_while_the_clock_is_moved() -> None:
+    """At its own moments, however big the jump."""
+    driven = Driven()
+    driven.clock.advance(5)
+    driven.post()
+    driven.clock.advance(0.015)
+    assert [each.at_ms for each in driven.story.of(NodeStarted)] == [5000, 5003]
+    assert driven.story.of(Finished) == []
+    driven.clock.advance(3600)
+    assert [each.at_ms for each in driven.story.of(Finished)] == [5016]
+
+
+def test_speed_is_felt_by_the_clock_only() -> None:
+    """The story is the same, in a tenth of the time."""
+    driven = Driven(speed=10)
+    driven.post()
+    driven.clock.advance(0.0015)
+    assert driven.story.of(Finished) == []
+    driven.clock.advance(0.0001)
+    assert [each.at_ms for each in driven.story.of(Finished)] == [16]
+
+
+def test_one_alarm_waits_and_none_where_there_is_nothing_to_do() -> None:
+    driven = Driven()
+    assert driven.clock.getDelayedCalls() == []
+    for _ in range(5):
+        driven.post()
+    assert len(driven.clock.getDelayedCalls()) == 1
+    driven.clock.advance(60)
+    assert driven.clock.getDelayedCalls() == []
+
+
+def test_between_two_steps_nobody_is_woken() -> None:
+    """One ring for each thing that is due: two nodes and a picture."""
+    driven = Driven()
+    driven.post()
+    rings = 0
+    while driven.clock.getDelayedCalls():
+        (alarm,) = driven.clock.getDelayedCalls()
+        driven.clock.advance(alarm.getTime() - driven.clock.seconds())
+        rings += 1
+    assert rings == 4       # the start, the first node's end, the second node, its picture
+
+
+def test_whoever_asks_late_finds_everything_done_at_its_own_moment() -> None:
+    """A busy reactor changes nothing in the story."""
+    driven = Driven()
+    driven.post()
+    driven.clock.rightNow += 1      # an alarm that has not rung
+    assert driven.driver.catch_up() == 1000
+    assert [each.at_ms for each in driven.story.of(Finished)] == [16]
+    driven.driver.set_alarm()
+    assert driven.clock.getDelayedCalls() == []
+
+
+def test_a_driver_that_was_stopped_wakes_nobody() -> None:
+    driven = Driven()
+    driven.post()
+    driven.driver.stop()
+    assert driven.clock.getDelayedCalls() == []
+    driven.driver.set_alarm()
+    driven.clock.advance(60)
+    assert driven.story.of(Finished) == []
+    driven.driver.start()
+    driven.clock.advance(0)
+    assert len(driven.story.of(Finished)) == 1
+
+
+def test_an_error_in_the_story_does_not_end_the_waking() -> None:
+    """An error of ours is told once; its job is over, and the next one runs."""
+    driven = Driven()
+    broken, good = driven.post(), driven.post()
+    tell_well = driven.story.instance.machine.tell
+
+    def fail(event: object) -> None:
+        driven.story.instance.machine.tell = tell_well
+        raise RuntimeError
+
+    driven.story.instance.machine.tell = fail
+    with pytest.raises(RuntimeError):
+        driven.clock.advance(1)
+    driven.clock.advance(1)
+    assert driven.story.entry(broken)["status"]["status_str"] == "error"
+    assert driven.story.entry(good)["status"]["completed"]
+    assert driven.clock.getDelayedCalls() == []
+
+
+def test_an_hour_of_load_takes_no_time() -> None:
+    """Thirty-six thousand steps of sampling in one jump, without a wait."""
+    driven = Driven()
+    for _ in range(100):
+        driven.story.post(text_to_image())
+    driven.driver.set_alarm()
+    driven.clock.advance(3600)
+    assert len(driven.story.of(Finished)) == 100

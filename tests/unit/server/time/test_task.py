@@ -1,0 +1,79 @@
+"""A story that pauses, told in simulated time."""
+
+from random import Random
+
+from twisted.internet.task import Clock
+
+from comfyfarm.config.fault_tables import read_fault
+from comfyfarm.faults.fault import Strike
+from comfyfarm.faults.pauses import UNTIL_WOKEN, Rest, Story
+from comfyfarm.faults.phases import Facts
+from comfyfarm.server.time.clock import SimulatedTime
+from comfyfarm.server.time.task import Telling
+
+
+def telling_of(story: Story, clock: Clock, ends: list[int]) -> Telling:
+    time = SimulatedTime(clock)
+    return Telling(clock, time, story, lambda: ends.append(time.now_ms()), lambda _: None)
+
+
+def test_a_story_goes_on_when_its_time_has_passed_or_somebody_wakes_it() -> None:
+    """A pause of a set length is not cut short by that."""
+    clock, ends, open_now = Clock(), list[int](), list[bool]()
+
+    def story() -> Story:
+        yield 1000
+        while not open_now:
+            yield UNTIL_WOKEN
+
+    telling = telling_of(story(), clock, ends)
+    telling.go_on()
+    open_now.append(True)
+    telling.wake()
+    assert ends == []
+    clock.advance(1)
+    assert ends == [1000]
+
+
+def test_a_rest_is_cut_short_when_its_strike_is_let_go_and_not_before() -> None:
+    clock, ends = Clock(), list[int]()
+    fault = read_fault({"at": "reply", "do": "delay", "duration": "1h"})
+    strike = Strike(fault, "gpu-1", 0, Facts(), Random(0))
+    telling = telling_of(iter([Rest(3_600_000, strike)]), clock, ends)
+    telling.go_on()
+    clock.advance(1)
+    telling.wake()
+    assert ends == []
+    strike.is_on = False
+    telling.wake()
+    assert ends == [1000]
+    assert clock.getDelayedCalls() == []
+
+
+def test_a_story_may_wake_itself() -> None:
+    """What it does may change something, of which all are told."""
+    clock, ends = Clock(), list[int]()
+
+    def story() -> Story:
+        telling.wake()
+        yield 500
+
+    telling = telling_of(story(), clock, ends)
+    telling.go_on()
+    clock.advance(0.5)
+    assert ends == [500]
+
+
+def test_a_story_may_be_the_end_of_itself() -> None:
+    """Nothing more is told of it, and nothing is left on the clock."""
+    clock, ends = Clock(), list[int]()
+
+    def story() -> Story:
+        telling.stop()
+        yield 500
+
+    telling = telling_of(story(), clock, ends)
+    telling.go_on()
+    assert clock.getDelayedCalls() == []
+    telling.wake()
+    assert ends == []

@@ -1,0 +1,134 @@
+"""What an instance has: node types, models, files; and how ``/object_info`` shows them."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from comfyfarm.config.recorded import recorded
+from comfyfarm.sim.catalogue.node_types import accepts
+from comfyfarm.sim.files import MemoryFiles, Place
+from comfyfarm.sim.settings import Settings
+from tests.support.instance_story import catalogue
+
+
+def options(entry: Mapping[str, Any] | None, name: str, group: str = "required") -> Any:
+    """What an entry offers at an input."""
+    assert entry is not None
+    declared = entry["input"][group][name]
+    return declared[0] if isinstance(declared[0], list) else declared[1].get("options")
+
+
+def test_a_folder_that_is_named_has_exactly_those_files() -> None:
+    """Sorted; other folders stay open, and show a few customary names."""
+    each = catalogue(models={"checkpoints": ("b.ckpt", "sub/a.ckpt", "a.ckpt")})
+    assert each.model_names("checkpoints") == ["a.ckpt", "b.ckpt", "sub/a.ckpt"]
+    assert options(each.entry("CheckpointLoaderSimple"), "ckpt_name") == ["a.ckpt", "b.ckpt", "sub/a.ckpt"]
+    assert len(each.model_names("loras") or []) > 0
+    assert each.takes_any_choice("LoraLoader", "lora_name")
+    assert not each.takes_any_choice("CheckpointLoaderSimple", "ckpt_name")
+
+
+def test_closed_folders_are_empty_but_for_what_comes_with_comfyui() -> None:
+    each = catalogue(models={"checkpoints": ("a.ckpt",)}, open_models=False)
+    assert each.model_names("checkpoints") == ["a.ckpt"]
+    assert each.model_names("loras") == []
+    assert each.model_names("configs") == list(recorded().model_folders["configs"].files)
+    assert each.model_names("configs") != []
+    assert not each.takes_any_choice("LoraLoader", "lora_name")
+
+
+def test_an_unknown_folder_is_none_unless_the_configuration_names_it() -> None:
+    """And then it comes last."""
+    each = catalogue(models={"mine": ("x.bin",)})
+    assert catalogue().model_names("mine") is None
+    assert each.model_names("mine") == ["x.bin"]
+    assert each.folder_names() == [*catalogue().folder_names(), "mine"]
+    assert catalogue().folder_names()[:3] == ["checkpoints", "configs", "loras"]
+
+
+def test_a_list_of_uploads_is_live() -> None:
+    """Pictures only, whatever their case, and none of a subfolder."""
+    files = MemoryFiles()
+    each = catalogue(files)
+    assert options(each.entry("LoadImage"), "image") == []
+    for name in ("b.png", "A.JPG", "notes.txt", "clip.mp4"):
+        files.pictures[Place("input", "", name)] = (8, 8)
+    files.pictures[Place("input", "sub", "c.png")] = (8, 8)
+    files.pictures[Place("output", "", "d.png")] = (8, 8)
+    assert options(each.entry("LoadImage"), "image") == ["A.JPG", "b.png"]
+
+
+def test_a_list_that_the_page_fetches_itself_is_not_in_the_catalogue() -> None:
+    """``LoadImageOutput`` asks another route for its files; any name passes the check of its list."""
+    files = MemoryFiles({Place("output", "", "b.png"): (8, 8)})
+    entry = catalogue(files).entry("LoadImageOutput")
+    assert entry == recorded_entry("LoadImageOutput")
+    assert options(entry, "image") is None
+
+
+def recorded_entry(class_type: str) -> dict[str, Any]:
+    """As the data file has it, completed."""
+    whole: dict[str, Any] = json.loads(recorded().json_entries[class_type])
+    return whole
+
+
+def test_object_info_is_the_entries_of_all_node_types_as_json() -> None:
+    """In the recorded order, and the same as each entry asked alone."""
+    files = MemoryFiles({Place("input", "", "b.png"): (8, 8)})
+    each = catalogue(files, models={"checkpoints": ("a.ckpt",)})
+    whole = json.loads(each.object_info())
+    assert list(whole) == list(recorded().object_info)
+    assert len(whole) == 557
+    assert whole == {name: each.entry(name) for name in whole}
+    assert options(whole["LoadImage"], "image") == ["b.png"]
+    assert each.object_info() == json.dumps(whole).encode()
+
+
+def test_object_info_is_made_once_until_a_file_comes_or_goes() -> None:
+    """The same bytes, not equal ones."""
+    files = MemoryFiles()
+    each = catalogue(files)
+    first = each.object_info()
+    assert each.object_info() is first
+    files.pictures[Place("input", "", "b.png")] = (8, 8)
+    assert json.loads(each.object_info())["LoadImage"]["input"]["required"]["image"][0] == ["b.png"]
+    files.pictures.clear()
+    assert each.object_info() == first
+
+
+def test_instances_do_not_see_each_others_files_and_models() -> None:
+    """What was recorded is shared, and never changed."""
+    before = json.dumps(recorded().object_info["LoadImage"])
+    one = catalogue(MemoryFiles({Place("input", "", "b.png"): (8, 8)}), models={"checkpoints": ("a.ckpt",)})
+    one.object_info()
+    assert options(catalogue().entry("LoadImage"), "image") == []
+    assert options(catalogue().entry("CheckpointLoaderSimple"), "ckpt_name") != ["a.ckpt"]
+    assert json.dumps(recorded().object_info["LoadImage"]) == before
+
+
+def test_an_entry_has_every_key_that_clients_read() -> None:
+    entry = catalogue().entry("KSampler")
+    assert entry is not None
+    assert entry.keys() >= {
+        *("input", "input_order", "is_input_list", "output", "output_is_list", "output_name", "name"),
+        *("display_name", "description", "python_module", "category", "output_node"),
+        *("has_intermediate_output", "search_aliases"),
+    }
+    assert catalogue().entry("NoSuchNode") is None
+
+
+def test_lenient_and_off_take_any_choice() -> None:
+    for validation in ("lenient", "off"):
+        each = catalogue(settings=Settings(validation=validation), open_models=False)
+        assert each.takes_any_choice("KSampler", "sampler_name")
+
+
+def test_a_link_may_carry_what_the_input_takes() -> None:
+    """One type, one of several, anything; and never more than the input takes."""
+    assert accepts("IMAGE", "IMAGE")
+    assert accepts("*", "IMAGE")
+    assert accepts("IMAGE", "*")
+    assert accepts("IMAGE,MASK", "MASK")
+    assert accepts("COMFY_MATCHTYPE_V3", "MASK")
+    assert not accepts("IMAGE", "MASK")
+    assert not accepts("IMAGE", "IMAGE,MASK")

@@ -1,0 +1,114 @@
+"""The order in which jobs are listed, and the order in which they run."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from comfyfarm.sim.jobs.queue import Job, Queue
+
+
+def job(number: float, prompt_id: str = "", prompt: Any = None, order: int = 0) -> Job:
+    return Job(number, prompt_id or f"id-{number}", prompt or {}, {}, [], "job", order)
+
+
+def filled(*numbers: float) -> Queue:
+    queue = Queue()
+    for order, number in enumerate(numbers):
+        queue.put(job(number, order=order))
+    return queue
+
+
+def listed(queue: Queue) -> list[float]:
+    return [each.number for each in queue.pending]
+
+
+def emptied(queue: Queue) -> list[Job]:
+    return [queue.take() for _ in range(len(queue.pending))]
+
+
+def test_waiting_jobs_are_listed_as_comfyuis_heap_holds_them() -> None:
+    """Recorded from the real server; not the order in which they run."""
+    queue = filled(5, 3, 4, 1, 2, 9, 0)
+    assert listed(queue) == [0, 2, 1, 5, 3, 9, 4]
+    assert [each.number for each in emptied(queue)] == [0, 1, 2, 3, 4, 5, 9]
+
+
+def test_jobs_of_one_number_run_by_their_ids() -> None:
+    """Texts, compared as texts."""
+    queue = Queue()
+    for prompt_id in ("b", "c", "a"):
+        queue.put(job(1, prompt_id))
+    assert [each.prompt_id for each in emptied(queue)] == ["a", "b", "c"]
+
+
+def test_two_jobs_of_one_number_and_id_cannot_be_compared_but_both_wait() -> None:
+    """ComfyUI answers 500, and queues the second one all the same."""
+    queue = Queue()
+    queue.put(job(1, "a", {"1": {}}))
+    with pytest.raises(TypeError):
+        queue.put(job(1, "a", {"2": {}}))
+    assert queue.remaining == 2
+
+
+def test_the_very_same_job_twice_is_no_error() -> None:
+    """Where nothing differs, Python has nothing to compare that it could not."""
+    queue = filled(1, 1)
+    assert queue.remaining == 2
+
+
+def test_jobs_that_cannot_be_compared_all_run_in_the_order_they_came() -> None:
+    """ComfyUI's worker would end there, for good; an instance goes on, and loses none."""
+    queue = Queue()
+    for order in range(7):
+        try:
+            queue.put(job(1, "a", {str(order): {}}, order))
+        except TypeError:
+            assert order
+    assert queue.delete("a") is not None
+    assert sorted(each.order for each in queue.pending) == [1, 2, 3, 4, 5, 6]
+    assert [each.order for each in emptied(queue)] == [1, 2, 3, 4, 5, 6]
+
+
+def test_deleting_takes_the_first_of_that_id_and_keeps_a_heap() -> None:
+    """And nothing that runs."""
+    queue = filled(5, 3, 4, 1, 2)
+    queue.take()
+    assert queue.delete("id-1") is None
+    assert queue.delete("id-3") is not None
+    assert queue.delete(["id-4"]) is None
+    assert queue.remaining == 4
+    assert [each.number for each in emptied(queue)] == [2, 4, 5]
+
+
+def test_clearing_leaves_the_running_job() -> None:
+    queue = filled(1, 2, 3)
+    running = queue.take()
+    assert [each.number for each in queue.clear()] == [2, 3]
+    assert (queue.running, queue.pending, queue.remaining) == (running, [], 1)
+
+
+def test_a_job_is_shown_in_five_parts() -> None:
+    shown = Job(7.0, "id", {"1": {}}, {"client_id": "me"}, ["1"], "name")
+    assert shown.item == [7.0, "id", {"1": {}}, {"client_id": "me"}, ["1"]]
+    assert shown.client_id == "me"
+    assert job(1).client_id is None
+
+
+numbers = st.integers(-3, 3) | st.floats(-3, 3)
+
+
+@given(st.lists(numbers, max_size=20), st.lists(st.integers(0, 19), max_size=5))
+@settings(deadline=None)
+def test_whatever_is_deleted_the_rest_runs_by_number(given_numbers: list[float], deleted: list[int]) -> None:
+    """Then by id."""
+    queue = Queue()
+    for order, number in enumerate(given_numbers):
+        queue.put(job(number, f"{order:02}", order=order))
+    for order in deleted:
+        queue.delete(f"{order:02}")
+    wanted = [
+        (number, f"{order:02}") for order, number in enumerate(given_numbers) if order not in deleted
+    ]
+    assert [(each.number, each.prompt_id) for each in emptied(queue)] == sorted(wanted)

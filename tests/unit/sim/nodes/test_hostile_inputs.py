@@ -1,0 +1,250 @@
+"""Whatever is thrown at a node, it answers or fails as a node does, at once, and allocates nothing."""
+
+import json
+import time
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from comfyfarm.config.recorded import recorded
+from comfyfarm.sim.files import MemoryFiles, Place
+from comfyfarm.sim.nodes import Call, NodeError, Outcome, known_types, run
+from comfyfarm.sim.values import (
+    Audio,
+    AVLatent,
+    BlindLatent,
+    Latent,
+    Loaded,
+    Look,
+    Mask,
+    Model3D,
+    Picture,
+    Several,
+    Sigmas,
+    Video,
+)
+from tests.support.node_bench import PICTURE_SIZE, Nodes
+
+TYPES = sorted({*recorded().node_types, *known_types(), "NobodyKnowsIt"})
+FILES = MemoryFiles(pictures={Place("input", "", "cat.png"): (640, 480), Place("input", "set", "dog.jpg"): (32, 16)})
+
+sizes = st.integers(1, 20_000)
+counts = st.one_of(st.integers(1, 9), st.integers(1, 5000))
+pictures = st.builds(Picture, sizes, sizes, counts, st.none() | st.integers(0, 0xFFFFFF)) | st.builds(
+    lambda looks: Picture(64, 32).showing(looks),
+    st.lists(st.builds(Look, counts, st.none() | st.integers(0, 0xFFFFFF)), min_size=1, max_size=4),
+)
+masks = st.builds(Mask, sizes, sizes, counts, st.none() | st.floats(0, 1))
+latents = st.builds(Latent, sizes, sizes, counts, st.integers(1, 200), st.sampled_from([1, 8, 16, 32]))
+sounds = st.builds(Audio, st.floats(0, 1e9), st.integers(1, 192_000))
+shapes = st.one_of(
+    pictures,
+    masks,
+    latents,
+    sounds,
+    st.builds(AVLatent, latents, st.builds(BlindLatent, counts)),
+    st.builds(BlindLatent, counts, st.floats(0, 1e6)),
+    st.builds(Sigmas, st.integers(0, 10_000)),
+    st.builds(Video, pictures, st.floats(0.01, 1000), st.none() | sounds),
+    st.builds(Model3D, counts),
+    st.builds(Loaded, st.sampled_from(["VAE", "UPSCALE_MODEL", "MODEL"]), st.text(max_size=20)),
+)
+plain = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.integers(-(10**40), 10**40),
+    st.floats(),
+    st.text(max_size=30),
+    st.sampled_from(["", "abc", "(a+)+$", "[", "{a:>99999999}", "{}", "1/0", "9**9**9", "cat.png", "../x", "set"]),
+)
+jsonable = st.recursive(
+    plain, lambda one: st.lists(one, max_size=3) | st.dictionaries(st.text(max_size=6), one, max_size=3), max_leaves=4
+)
+lists = st.lists(shapes | plain, min_size=2, max_size=4).map(lambda items: Several(tuple(items)))
+
+
+values = st.one_of(shapes, jsonable, lists)
+MEMBERS = ("a", "b", "value0", "value1", "image0", "image1", "input0", "latent0", "mask0", "width", "height", "match")
+
+
+def input_names(class_type: str) -> list[str]:
+    """All that a node type declares, likely members of its growing and changing inputs, and two that it does not."""
+    node_type = recorded().node_types.get(class_type)
+    declared = node_type.inputs.values() if node_type else ()
+    members = [f"{each.name}.{member}" for each in declared if each.type.startswith("COMFY_") for member in MEMBERS]
+    return [*(each.name for each in declared), *members, "bogus", "option1"]
+
+
+def dealt(class_type: str, hand: list[Any], turn: int) -> Call:
+    """A call whose inputs are dealt from a hand of values, and now and then hold what they should."""
+    node_type = recorded().node_types.get(class_type)
+    inputs = {}
+    for place, name in enumerate(input_names(class_type), turn):
+        declared = node_type.inputs.get(name) if node_type else None
+        offered = declared and (declared.choices or [each["key"] for each in declared.options.get("options", ())])
+        inputs[name] = offered[place % len(offered)] if offered and place % 3 else hand[place % len(hand)]
+    return Call(class_type, inputs, node_type.outputs if node_type else (), turn % 2 == 0, PICTURE_SIZE, FILES)
+
+
+def items(values: tuple[Any, ...]) -> list[Any]:
+    return [item for value in values for item in (value.items if isinstance(value, Several) else (value,))]
+
+
+def check(outcome: Outcome) -> None:
+    """All that whoever writes files and frames may rely on."""
+    for shape in items(outcome.values):
+        if isinstance(shape, Picture | Mask | Latent):
+            assert min(shape.width, shape.height, shape.count) >= 1
+            assert all(isinstance(side, int) for side in (shape.width, shape.height, shape.count))
+        if isinstance(shape, Picture):
+            assert sum(look.count for look in shape.looks) == shape.count
+        assert isinstance(str(shape), str)
+    assert sum(save.picture.count for save in outcome.saves) <= 1 << 16
+    for save in outcome.saves:
+        assert min(save.picture.width, save.picture.height) >= 1
+    assert outcome.steps >= 0
+    json.dumps(outcome.ui)
+
+
+def assert_is_said_well(error: NodeError) -> None:
+    """Such an error goes into history, and to clients."""
+    assert error.exception_type
+    assert len(error.message) < 100_000
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(values, min_size=1, max_size=12), st.integers(0, 40))
+def test_any_node_answers_any_inputs_or_raises_what_a_node_raises(hand: list[Any], turn: int) -> None:
+    """Every rule and every known type: an outcome that makes sense, or a NodeError, never anything else."""
+    for class_type in TYPES:
+        try:
+            outcome = run(dealt(class_type, hand, turn))
+        except NodeError as error:
+            assert_is_said_well(error)
+        except Exception as error:
+            error.add_note(class_type)
+            raise
+        else:
+            check(outcome)
+
+
+def test_a_node_without_any_input_answers() -> None:
+    """With validation off even that is possible."""
+    for class_type in TYPES:
+        known = recorded().node_types.get(class_type)
+        with suppress(NodeError):
+            check(run(Call(class_type, {}, known.outputs if known else (), known is None, PICTURE_SIZE, FILES)))
+
+
+@pytest.mark.parametrize(
+    ("class_type", "inputs"),
+    [
+        ("StringReplace", {"string": "a" * 4000, "find": "a", "replace": "b" * 4000}),
+        ("StringConcatenate", {"string_a": "a" * 3_000_000, "string_b": "b" * 3_000_000, "delimiter": ""}),
+        ("StringFormat", {"f_string": "{a:>999999999}", "values__a": 1}),
+        ("StringFormat", {"f_string": "{a}" * 100_000, "values__a": "x" * 1000}),
+        ("RegexReplace", {"string": "a" * 4000, "regex_pattern": "a", "replace": "b" * 4000}),
+        ("RegexReplace", {"string": "a" * 3000, "regex_pattern": "a+", "replace": "\\g<0>" * 5000}),
+        ("EmptyImage", {"width": 1 << 40, "height": 1 << 40}),
+        ("EmptyImage", {"width": 10**30, "height": 1}),
+        ("RepeatImageBatch", {"image": Picture(1, 1, 4096), "amount": 4096}),
+        ("EmptyLatentImage", {"width": 1 << 30, "height": 1 << 30, "batch_size": 1 << 30}),
+        ("EmptyHunyuanLatentVideo", {"width": 16384, "height": 16384, "length": 16384}),
+        ("RebatchImages", {"images": Picture(8, 8, 65_000), "batch_size": 1}),
+        ("SplitImageToTileList", {"image": Picture(16384, 16384), "tile_width": 64, "tile_height": 64, "overlap": 63}),
+        ("KSampler", {"steps": 1 << 62}),
+        ("ComfyMathExpression", {"expression": "9**9**9**9", "values__a": 1}),
+        ("ComfyMathExpression", {"expression": "+".join(["1"] * 3000), "values__a": 1}),
+        ("ComfyMathExpression", {"expression": "(" * 4000, "values__a": 1}),
+        ("ComfyMathExpression", {"expression": "-" * 4000 + "1", "values__a": 1}),
+        ("ComfyMathExpression", {"expression": "round(a, -1000000000)", "values__a": 10**4000}),
+        ("ComfyMathExpression", {"expression": "1 << 999999999", "values__a": 1}),
+        ("ComfyMathExpression", {"expression": "pow(9, 999999999)", "values__a": 1}),
+        ("ComfyMathExpression", {"expression": "'%999999999d' % 1", "values__a": 1}),
+        ("ComfyMathExpression", {"expression": "f'{1:>999999999}'", "values__a": 1}),
+        ("JsonExtractString", {"json_string": "[" * 100_000, "key": "a"}),
+        ("SaveImage", {"images": Several((Picture(8, 8, 60_000),) * 4000), "filename_prefix": "x"}),
+    ],
+)
+def test_what_would_need_a_lifetime_or_a_terabyte_fails_at_once(class_type: str, inputs: dict[str, Any]) -> None:
+    """Hostile sizes cost nothing: the node fails like one that has run out of memory, or of patience with them."""
+    begun = time.perf_counter()
+    with pytest.raises(NodeError):
+        Nodes().run(class_type, **inputs)
+    assert time.perf_counter() - begun < 1
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "found"),
+    [
+        ("(a+)+$", "a" * 40 + "!", False),
+        ("(a|a)*b", "a" * 60, False),
+        ("(x+x+)+y", "y" + "x" * 60 + "z", False),
+        ("a*a*a*a*a*b", "a" * 2000, False),
+        ("(a?){40}a{40}", "a" * 40, True),
+        ("(.*)(.*)(.*)(.*)(.*)[x]", "a" * 3000, False),
+        ("(?=(a+)+$)b", "a" * 60, False),
+        ("(?x) (a+) +$", "a" * 40 + "!", False),
+        ("(a+)(?#again)+$", "a" * 40 + "!", False),
+        (r"(.+)+\1b", "ab" * 400, True),
+        (r"(\w|\W)*!", "a" * 20_000, False),
+        (r"(\w|\W)*!\Z", "!" + "a" * 20_000, False),
+    ],
+)
+def test_a_pattern_that_would_hold_a_real_server_is_decided_or_given_up_at_once(
+    pattern: str, text: str, found: bool
+) -> None:
+    """Never is the answer a wrong one."""
+    begun = time.process_time()
+    assert Nodes().value("RegexMatch", regex_pattern=pattern, string=text) in {found, None}
+    assert time.process_time() - begun < 0.5
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        ("(a+)+!", "!" + "a" * 500_000),
+        ("a.*a.*!", "!" + "a" * 500_000),
+        ("((a{0,40}){0,40}){0,40}b", "a" * 40),
+        ("(a{65535}){65535}", "a" * 1000),
+        ("((((((a{9,}){9,}){9,}){9,}){9,}){9,}){9,}", "a" * 1000),
+        ("a" * 2000, "a" * 4000),
+    ],
+)
+@pytest.mark.parametrize("class_type", ["RegexMatch", "RegexExtract", "RegexReplace"])
+def test_a_pattern_that_would_take_for_ever_gives_a_value_that_nobody_knows(
+    class_type: str, pattern: str, text: str
+) -> None:
+    """A real server hangs there, or runs out of memory; we go on."""
+    begun = time.process_time()
+    assert Nodes().value(class_type, regex_pattern=pattern, string=text, replace="") is None
+    assert time.process_time() - begun < 0.5
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"\d+",
+        r"(\w+)\s*=\s*(\w+)",
+        r"<lora:([^:>]+):(\d+(\.\d+)?)>",
+        r"\((.*?)\)",
+        r"^(.*?),",
+        r"(?:\w+,\s*)+",
+        r"(\s*,\s*)+",
+        r"(,\s*){2,}",
+        r"(cat|dog)+",
+        r"^\s+|\s+$",
+        r"\b\w+\b",
+        r"[\s\S]*foo",
+        r"(?i)masterpiece|best\s+quality",
+        r"(.*?)\((.*?)\)",
+    ],
+)
+def test_patterns_that_people_use_on_prompts_are_run(pattern: str) -> None:
+    """The guard against the others does not stand in their way."""
+    prompt = "masterpiece, best quality, (a red barn:1.2), <lora:add_detail:0.8>, 35mm, f/1.8, " * 20
+    assert Nodes().value("RegexReplace", regex_pattern=pattern, string=prompt, replace="") is not None

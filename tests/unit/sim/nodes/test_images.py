@@ -1,0 +1,323 @@
+"""What a user gets from the nodes of pictures and masks: how large, how many, and of which colour."""
+
+from typing import Any
+
+import pytest
+
+from comfyfarm.sim.files import MemoryFiles, Place
+from comfyfarm.sim.nodes import NodeError
+from comfyfarm.sim.values import Loaded, Look, Mask, Picture, Several
+from tests.support.node_bench import PICTURE_SIZE, Nodes
+
+CAT = Picture(640, 480, 2, source="cat")
+TALL = Picture(480, 640, 2)
+RED, BLUE = Picture(64, 32, colour=0xFF0000), Picture(64, 32, 3, colour=0x0000FF)
+
+TOO_MUCH = (
+    "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to "
+    "allocate 13194139533312 bytes. Error code 12 (Cannot allocate memory)"
+)
+
+SIZES: list[tuple[str, dict[str, Any], tuple[int, int, int]]] = [
+    ("EmptyImage", {"width": 1024, "height": 768, "batch_size": 3, "color": 0}, (1024, 768, 3)),
+    ("ImageScale", {"image": CAT, "width": 100, "height": 50, "crop": "center"}, (100, 50, 2)),
+    ("ImageScale", {"image": CAT, "width": 320, "height": 0}, (320, 240, 2)),
+    ("ImageScale", {"image": CAT, "width": 0, "height": 0}, (640, 480, 2)),
+    ("ImageScaleBy", {"image": CAT, "scale_by": 1.5}, (960, 720, 2)),
+    ("ImageScaleBy", {"image": CAT, "scale_by": 0.01}, (6, 5, 2)),
+    ("ImageScaleToTotalPixels", {"image": CAT, "megapixels": 1.0}, (1182, 887, 2)),
+    ("ImageScaleToTotalPixels", {"image": CAT, "megapixels": 1.0, "resolution_steps": 64}, (1152, 896, 2)),
+    ("ImageScaleToMaxDimension", {"image": CAT, "largest_size": 1024}, (1024, 768, 2)),
+    ("ImageScaleToMaxDimension", {"image": TALL, "largest_size": 1024}, (768, 1024, 2)),
+    ("ResizeImagesByLongerEdge", {"images": TALL, "longer_edge": 320}, (240, 320, 2)),
+    ("ResizeImagesByShorterEdge", {"images": TALL, "shorter_edge": 240}, (240, 320, 2)),
+    ("FluxKontextImageScale", {"image": CAT}, (1184, 880, 2)),
+    ("ImageUpscaleWithModel", {"image": CAT}, (2560, 1920, 2)),
+    ("ImageUpscaleWithModel", {"image": CAT, "upscale_model": Loaded("UPSCALE_MODEL", "RealESRGAN_x2plus.pth")},
+     (1280, 960, 2)),
+    ("ImageUpscaleWithModel", {"image": CAT, "upscale_model": Loaded("UPSCALE_MODEL", "8x_NMKD.pth")},
+     (5120, 3840, 2)),
+    ("ImageUpscaleWithModel", {"image": CAT, "upscale_model": Loaded("UPSCALE_MODEL", "sharp2023.pth")},
+     (2560, 1920, 2)),
+    ("ImageCrop", {"image": CAT, "width": 100, "height": 50, "x": 10, "y": 10}, (100, 50, 2)),
+    ("ImageCrop", {"image": CAT, "width": 512, "height": 512, "x": 600, "y": 470}, (40, 10, 2)),
+    ("ImageCrop", {"image": CAT, "width": 512, "height": 512, "x": 9999, "y": 9999}, (1, 1, 2)),
+    ("ImageCropV2", {"image": CAT, "crop_region": {"x": 600, "y": 0, "width": 100, "height": 100}}, (40, 100, 2)),
+    ("CenterCropImages", {"images": CAT, "width": 512, "height": 512}, (512, 480, 2)),
+    ("RandomCropImages", {"images": CAT, "width": 100, "height": 100, "seed": 5}, (100, 100, 2)),
+    ("CropByBBoxes", {"image": CAT, "output_width": 128, "output_height": 64}, (128, 64, 2)),
+    ("ImagePadForOutpaint", {"image": CAT, "left": 64, "top": 0, "right": 64, "bottom": 32}, (768, 512, 2)),
+    ("ResizeAndPadImage", {"image": CAT, "target_width": 512, "target_height": 512}, (512, 512, 2)),
+    ("ImageFlip", {"image": CAT, "flip_method": "x-axis: vertically"}, (640, 480, 2)),
+    ("ImageRotate", {"image": CAT, "rotation": "90 degrees"}, (480, 640, 2)),
+    ("ImageRotate", {"image": CAT, "rotation": "180 degrees"}, (640, 480, 2)),
+    ("ImageRotate", {"image": CAT, "rotation": "none"}, (640, 480, 2)),
+    ("ImageStitch", {"image1": CAT, "image2": TALL, "direction": "right"}, (1000, 480, 2)),
+    ("ImageStitch", {"image1": CAT, "image2": TALL, "direction": "down", "match_image_size": False}, (640, 1120, 2)),
+    ("ImageStitch", {"image1": CAT, "image2": CAT, "direction": "left", "spacing_width": 9}, (1290, 480, 2)),
+    ("ImageStitch", {"image1": CAT}, (640, 480, 2)),
+    ("ImageCompositeMasked", {"destination": CAT, "source": RED, "x": 0, "y": 0}, (640, 480, 2)),
+    ("PorterDuffImageComposite", {"source": RED, "destination": CAT}, (64, 32, 1)),
+    ("ImageGrid", {"images": CAT, "columns": 2, "cell_width": 256, "cell_height": 256, "padding": 4}, (516, 256, 1)),
+    ("ImageMergeTileList", {"image_list": Several((CAT, CAT)), "final_width": 900, "final_height": 700}, (900, 700, 2)),
+    ("ImageBatch", {"image1": CAT, "image2": BLUE}, (640, 480, 5)),
+    ("BatchImagesNode", {"images__image0": CAT, "images__image1": RED, "images__image2": BLUE}, (640, 480, 6)),
+    ("RepeatImageBatch", {"image": CAT, "amount": 5}, (640, 480, 10)),
+    ("ImageFromBatch", {"image": BLUE, "batch_index": 1, "length": 5}, (64, 32, 2)),
+    ("ImageFromBatch", {"image": BLUE, "batch_index": -1, "length": 1}, (64, 32, 1)),
+    ("FrameInterpolate", {"images": BLUE, "multiplier": 4}, (64, 32, 9)),
+    ("LTXVPreprocess", {"image": Picture(641, 481)}, (640, 480, 1)),
+    ("ImageBlur", {"image": CAT}, (640, 480, 2)),
+    ("DA3Render", {"da3_geometry": CAT}, (640, 480, 2)),
+    ("RenderSplat", {"width": 640, "height": 480, "frames": -12}, (640, 480, 12)),
+    ("GLSLShader", {"images__image0": CAT, "size_mode": "from_input"}, (640, 480, 2)),
+    ("GLSLShader", {"images__image0": CAT, "size_mode": "custom", "size_mode__width": 9, "size_mode__height": 8},
+     (9, 8, 2)),
+    ("Painter", {"width": 640, "height": 512, "bg_color": "#000000"}, (640, 512, 1)),
+    ("MaskToImage", {"mask": Mask(16, 8, 2)}, (16, 8, 2)),
+    ("SolidMask", {"value": 0.5, "width": 16, "height": 8}, (16, 8, 1)),
+    ("InvertMask", {"mask": Mask(16, 8, 2)}, (16, 8, 2)),
+    ("CropMask", {"mask": Mask(16, 8), "x": 10, "y": 0, "width": 512, "height": 4}, (6, 4, 1)),
+    ("MaskComposite", {"destination": Mask(16, 8), "source": Mask(64, 64), "operation": "add"}, (16, 8, 1)),
+    ("GrowMask", {"mask": Mask(16, 8), "expand": 6}, (16, 8, 1)),
+    ("BatchMasksNode", {"masks__mask0": Mask(16, 8), "masks__mask1": Mask(64, 64, 2)}, (16, 8, 3)),
+    ("ImageToMask", {"image": CAT, "channel": "red"}, (640, 480, 2)),
+    ("ImageColorToMask", {"image": CAT, "color": 0}, (640, 480, 2)),
+    ("RemoveBackground", {"image": CAT}, (640, 480, 2)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("class_type", "inputs", "size"), SIZES)
+def test_a_picture_has_the_size_and_number_that_the_workflow_implies(
+    class_type: str, inputs: dict[str, Any], size: tuple[int, int, int]
+) -> None:
+    """Width, height and how many."""
+    made = Nodes().value(class_type, **inputs)
+    assert (made.width, made.height, made.count) == size
+
+
+@pytest.mark.parametrize(
+    ("way", "inputs", "size"),
+    [
+        ("scale dimensions", {"width": 100, "height": 50}, (100, 50)),
+        ("scale dimensions", {"width": 0, "height": 240}, (320, 240)),
+        ("scale by multiplier", {"multiplier": 0.5}, (320, 240)),
+        ("scale longer dimension", {"longer_size": 320}, (320, 240)),
+        ("scale shorter dimension", {"shorter_size": 240}, (320, 240)),
+        ("scale width", {"width": 1280}, (1280, 960)),
+        ("scale height", {"height": 960}, (1280, 960)),
+        ("scale total pixels", {"megapixels": 1.0}, (1182, 887)),
+        ("match size", {"match": RED}, (64, 32)),
+        ("match size", {"match": Mask(7, 9)}, (7, 9)),
+        ("scale to multiple", {"multiple": 64}, (640, 448)),
+    ],
+)
+@pytest.mark.parametrize("given", [CAT, Mask(640, 480, 2)], ids=["picture", "mask"])
+def test_one_node_resizes_pictures_and_masks_in_nine_ways(
+    way: str, inputs: dict[str, Any], size: tuple[int, int], given: Picture | Mask
+) -> None:
+    """Its settings arrive under the name of the choice that they belong to."""
+    settings = {f"resize_type__{name}": value for name, value in inputs.items()}
+    made = Nodes().value("ResizeImageMaskNode", input=given, resize_type=way, **settings)
+    assert (type(made), made.width, made.height, made.count) == (type(given), *size, 2)
+
+
+@pytest.mark.parametrize(
+    ("class_type", "inputs", "colour"),
+    [
+        ("EmptyImage", {"width": 8, "height": 8, "batch_size": 1, "color": 0x0F7A99}, 0x0F7A99),
+        ("ImageInvert", {"image": RED}, 0x00FFFF),
+        ("ImageInvert", {"image": CAT}, None),
+        ("ImageScale", {"image": RED, "width": 8, "height": 8}, 0xFF0000),
+        ("ImageBlend", {"image1": RED, "image2": BLUE, "blend_factor": 0.5, "blend_mode": "normal"}, 0x7F007F),
+        ("ImageBlend", {"image1": RED, "image2": RED, "blend_factor": 1.0, "blend_mode": "screen"}, 0xFF0000),
+        ("ImageBlend", {"image1": RED, "image2": BLUE, "blend_factor": 1.0, "blend_mode": "multiply"}, 0),
+        ("ImageBlend", {"image1": RED, "image2": CAT, "blend_factor": 0.5, "blend_mode": "normal"}, None),
+        ("ImageBlur", {"image": RED, "blur_radius": 9, "sigma": 3.0}, 0xFF0000),
+        ("AdjustBrightness", {"images": RED, "factor": 0.5}, 0x7F0000),
+        ("AdjustContrast", {"images": RED, "factor": 0.0}, 0x7F7F7F),
+        ("Canny", {"image": RED}, 0),
+        ("Canny", {"image": CAT}, None),
+        ("Morphology", {"image": RED, "operation": "erode"}, 0xFF0000),
+        ("Morphology", {"image": RED, "operation": "gradient"}, 0),
+        ("ResizeAndPadImage", {"image": RED, "target_width": 32, "target_height": 16}, 0xFF0000),
+        ("ResizeAndPadImage", {"image": RED, "target_width": 32, "target_height": 32}, None),
+        ("ImageStitch", {"image1": RED, "image2": RED}, 0xFF0000),
+        ("ImageStitch", {"image1": RED, "image2": RED, "spacing_width": 2}, None),
+        ("ImageBatch", {"image1": RED, "image2": RED}, 0xFF0000),
+        ("MaskToImage", {"mask": Mask(8, 8, value=0.5)}, 0x7F7F7F),
+        ("MaskToImage", {"mask": Mask(8, 8)}, None),
+        ("Painter", {"width": 64, "height": 64, "bg_color": "#00ff00"}, 0x00FF00),
+    ],
+)
+def test_a_colour_is_known_as_long_as_it_fills_the_picture(
+    class_type: str, inputs: dict[str, Any], colour: int | None
+) -> None:
+    """Calculated in 32-bit floats and cut off, as ComfyUI does; ``None`` is the input picture."""
+    assert Nodes().value(class_type, **inputs).colour == colour
+
+
+@pytest.mark.parametrize("colour", range(0, 256, 5))
+def test_inverting_twice_is_at_most_one_too_low(colour: int) -> None:
+    """ComfyUI cuts the fraction off when it writes a file."""
+    once = Nodes().value("ImageInvert", image=Picture(8, 8, colour=colour * 0x010101))
+    twice = Nodes().value("ImageInvert", image=once)
+    assert abs((once.colour & 0xFF) + colour - 255) <= 1
+    assert abs((twice.colour & 0xFF) - colour) <= 2
+
+
+@pytest.mark.parametrize(
+    ("class_type", "inputs", "value"),
+    [
+        ("SolidMask", {"value": 0.25, "width": 8, "height": 8}, 0.25),
+        ("InvertMask", {"mask": Mask(8, 8, value=0.25)}, 0.75),
+        ("InvertMask", {"mask": Mask(8, 8)}, None),
+        ("ThresholdMask", {"mask": Mask(8, 8, value=0.6), "value": 0.5}, 1.0),
+        ("GrowMask", {"mask": Mask(8, 8, value=1.0), "expand": 9}, 1.0),
+        ("FeatherMask", {"mask": Mask(8, 8, value=1.0), "left": 9}, None),
+        ("MaskComposite", {"destination": Mask(8, 8, value=0.5), "source": Mask(8, 8, value=0.5),
+                           "operation": "multiply"}, 0.25),
+        ("MaskComposite", {"destination": Mask(8, 8, value=1.0), "source": Mask(8, 8, value=1.0),
+                           "operation": "xor"}, 0.0),
+        ("MaskComposite", {"destination": Mask(8, 8, value=0.5), "source": Mask(4, 4, value=0.5),
+                           "operation": "add"}, None),
+        ("ImageToMask", {"image": RED, "channel": "red"}, 1.0),
+        ("ImageToMask", {"image": RED, "channel": "blue"}, 0.0),
+        ("ImageColorToMask", {"image": RED, "color": 0xFF0000}, 1.0),
+        ("ImageColorToMask", {"image": RED, "color": 0xFF0001}, 0.0),
+        ("BatchMasksNode", {"masks__mask0": Mask(8, 8, value=1.0), "masks__mask1": Mask(8, 8, value=0.0)}, None),
+    ],
+)  # fmt: skip
+def test_a_mask_of_one_value_stays_known(class_type: str, inputs: dict[str, Any], value: float | None) -> None:
+    """Until something makes it uneven."""
+    assert Nodes().value(class_type, **inputs).value == value
+
+
+def test_a_mixed_batch_remembers_what_each_of_its_pictures_shows() -> None:
+    """So that its files show them, in their order."""
+    batch = Nodes().value("BatchImagesNode", images__image0=RED, images__image1=CAT, images__image2=BLUE)
+    assert batch.looks == (Look(1, 0xFF0000), Look(2, None, "cat"), Look(3, 0x0000FF))
+    assert [each.colour for each in batch.each()] == [0xFF0000, None, None, 0x0000FF, 0x0000FF, 0x0000FF]
+    middle = Nodes().value("ImageFromBatch", image=batch, batch_index=2, length=2)
+    assert middle.looks == (Look(1, None, "cat"), Look(1, 0x0000FF))
+    inverted = Nodes().value("ImageInvert", image=batch)
+    assert [each.colour for each in inverted.each()] == [0x00FFFF, None, None, 0xFFFF00, 0xFFFF00, 0xFFFF00]
+    twice = Nodes().value("RepeatImageBatch", image=middle, amount=2)
+    assert [each.source for each in twice.each()] == ["cat", None, "cat", None]
+
+
+def test_a_batch_too_mixed_to_remember_shows_the_input_picture() -> None:
+    """Its number stays right, and nothing grows without end."""
+    batch = Nodes().value("ImageBatch", image1=RED, image2=CAT)
+    often = Nodes().value("RepeatImageBatch", image=batch, amount=5000)
+    assert (often.count, often.looks) == (15_000, (Look(15_000),))
+
+
+def test_rebatching_makes_a_list_that_what_follows_is_run_for() -> None:
+    """Seven pictures in threes are three, three and one."""
+    made = Nodes().flow(
+        {
+            "1": ("EmptyImage", {"width": 8, "height": 8, "batch_size": 7, "color": 0}),
+            "2": ("RebatchImages", {"images": ["1", 0], "batch_size": 3}),
+            "3": ("ImageScale", {"image": ["2", 0], "width": 16, "height": 16}),
+            "4": ("SaveImage", {"images": ["3", 0], "filename_prefix": "barn"}),
+        }
+    )
+    assert [(save.picture.width, save.picture.count) for save in made["4"].saves] == [(16, 3), (16, 3), (16, 1)]
+
+
+def test_pictures_of_another_size_begin_another_batch() -> None:
+    """They cannot be joined."""
+    made = Nodes().value("RebatchImages", images=Several((RED, CAT, CAT)), batch_size=3)
+    assert [(each.width, each.count) for each in made.items] == [(64, 1), (640, 3), (640, 1)]
+
+
+def test_a_picture_is_split_into_equal_tiles_that_overlap() -> None:
+    """And put together again."""
+    tiles = Nodes().value("SplitImageToTileList", image=CAT, tile_width=256, tile_height=256, overlap=64)
+    assert tiles == Several((Picture(256, 256, 2, source="cat"),) * 9)
+    whole = Nodes().value("SplitImageToTileList", image=CAT, tile_width=1024, tile_height=1024, overlap=64)
+    assert whole == CAT
+
+
+class NoPictures(MemoryFiles):
+    """Files that are there, but hold something else."""
+
+    def size(self, place: Place) -> None:
+        """Nobody can tell."""
+
+
+def loader(**pictures: tuple[int, int]) -> Nodes:
+    nodes = Nodes()
+    nodes.files.pictures = {Place("input", "", name.replace("_", ".")): size for name, size in pictures.items()}
+    return nodes
+
+
+def test_an_uploaded_picture_keeps_its_size_and_its_pixels_through_the_workflow() -> None:
+    """LoadImage, then scale and flip: still the same file's pixels."""
+    nodes = loader(cat_png=(640, 480))
+    picture, mask = nodes.run("LoadImage", image="cat.png").values
+    assert (picture.width, picture.height) == (mask.width, mask.height) == (640, 480)
+    assert nodes.value("ImageScaleBy", image=picture, scale_by=0.5) == Picture(320, 240, source=picture.source)
+
+
+def test_a_picture_that_can_have_no_alpha_comes_with_comfyuis_small_empty_mask() -> None:
+    """64 x 64, whatever the picture's own size."""
+    assert loader(cat_jpg=(640, 480)).run("LoadImage", image="cat.jpg").values[1] == Mask(64, 64, value=0.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "exception_type", "message"),
+    [
+        ("", "IsADirectoryError", "[Errno 21] Is a directory: '/comfyui/input'"),
+        ("gone.png", "FileNotFoundError", "[Errno 2] No such file or directory: '/comfyui/input/gone.png'"),
+        ("a/b.png [output]", "FileNotFoundError", "[Errno 2] No such file or directory: '/comfyui/output/a/b.png'"),
+        ("cat.png", "PIL.UnidentifiedImageError", "cannot identify image file '/comfyui/input/cat.png'"),
+        (5, "AttributeError", "'int' object has no attribute 'endswith'"),
+    ],
+)
+def test_what_cannot_be_opened_fails_as_in_pillow(name: object, exception_type: str, message: str) -> None:
+    """An empty name is the folder itself."""
+    nodes = Nodes(NoPictures({Place("input", "", "cat.png"): (1, 1)}))
+    with pytest.raises(NodeError) as raised:
+        nodes.run("LoadImage", image=name)
+    assert (raised.value.exception_type, raised.value.message) == (exception_type, message)
+
+
+@pytest.mark.parametrize(
+    ("class_type", "inputs", "exception_type", "message"),
+    [
+        ("EmptyImage", {"width": -5, "height": 8, "batch_size": 1}, "RuntimeError",
+         "Trying to create tensor with negative dimension -5: [1, 8, -5, 1]"),
+        ("EmptyImage", {"width": 0, "height": 8}, "IndexError", "index 0 is out of bounds for dimension 0 with size 0"),
+        ("ImageScale", {"image": RED, "width": -5, "height": 8}, "RuntimeError",
+         "Input and output sizes should be greater than 0, but got input (H: 32, W: 64) output (H: 8, W: -5)"),
+        ("EmptyImage", {"width": 16384, "height": 16384, "batch_size": 4096}, "RuntimeError",
+         TOO_MUCH),
+    ],
+)  # fmt: skip
+def test_a_size_that_cannot_be_fails_as_in_pytorch(
+    class_type: str, inputs: dict[str, Any], exception_type: str, message: str
+) -> None:
+    """Such sizes come from linked numbers, which no validation sees."""
+    with pytest.raises(NodeError) as raised:
+        Nodes().run(class_type, **inputs)
+    assert (raised.value.exception_type, raised.value.message) == (exception_type, message)
+
+
+def test_a_node_of_a_custom_pack_passes_its_first_picture_through() -> None:
+    """And saves it where nobody uses what it makes."""
+    nodes = Nodes()
+    call = nodes.call("CR Some Filter", strength=0.5, image=CAT)
+    assert nodes.run("CR Some Filter", strength=0.5, image=CAT).saves[0].picture == CAT
+    assert call.shows
+    assert nodes.run("CLIPTextEncode", text="barn").values == (None,)
+
+
+def test_a_folder_of_pictures_is_a_list_of_them() -> None:
+    """In the order of their names; what is no picture is left out."""
+    nodes = Nodes()
+    nodes.files.pictures = {Place("input", "set", "b.png"): (8, 4), Place("input", "set", "a.png"): (6, 3)}
+    loaded = nodes.value("LoadImageDataSetFromFolder", folder="set")
+    assert [(each.width, each.height) for each in loaded.items] == [(6, 3), (8, 4)]
+    assert nodes.value("LoadImageDataSetFromFolder", folder="none") == Picture(*PICTURE_SIZE)

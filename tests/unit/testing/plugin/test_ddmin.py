@@ -1,0 +1,34 @@
+"""Which of many things are enough to make something fail?"""
+
+from collections.abc import Sequence
+
+import pytest
+
+from comfyfarm.testing.plugin.ddmin import smallest
+
+
+@pytest.mark.parametrize("guilty", [{0}, {11}, {2, 9}, {0, 11}, {4, 5}, {1, 6, 10}, set(range(12))])
+def test_exactly_the_guilty_ones_are_left_in_their_order(guilty: set[int]) -> None:
+    assert smallest(range(12), lambda each: guilty <= set(each)) == sorted(guilty)
+
+
+def test_nothing_is_left_where_it_fails_by_itself() -> None:
+    assert smallest([1, 2, 3], lambda _: True) == []
+
+
+def test_of_two_causes_one_is_left() -> None:
+    """And none of what is left can be left out."""
+    left = smallest(range(12), lambda each: {1, 2} <= set(each) or {7, 8, 9} <= set(each))
+    assert left in ([1, 2], [7, 8, 9])
+
+
+def test_no_selection_is_tried_twice() -> None:
+    """Each is a whole run of a test."""
+    tried: list[tuple[int, ...]] = []
+
+    def fails(each: Sequence[int]) -> bool:
+        tried.append(tuple(each))
+        return {3, 20} <= set(each)
+
+    assert smallest(range(24), fails) == [3, 20]
+    assert len(tried) == len(set(tried)) < 60

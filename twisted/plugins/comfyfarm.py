@@ -1,5 +1,0 @@
-"""Makes ``twistd comfyfarm`` known to Twisted."""
-
-from twisted.application.service import ServiceMaker
-
-comfyfarm = ServiceMaker("comfyfarm", "farm.tap", "A farm of mock ComfyUI servers.", "comfyfarm")
