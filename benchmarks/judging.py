@@ -22,7 +22,7 @@ from operator import or_
 
 import msgspec
 
-from comfyfarm.analysis.verdict import Judge
+from comfyfarm.analysis.verdict import VerdictBuilder
 from comfyfarm.events import Configured, Event, Exchanged, FrameSent, Progressed, ServerReady
 from comfyfarm.events.encoding import as_line
 from comfyfarm.testing import MemoryFarm, as_config
@@ -105,9 +105,9 @@ class Clock:
     decoding: float = 0.0
 
 
-def judge_many(tales: Tales, events: int) -> tuple[Judge, int, Clock]:
+def judge_many(tales: Tales, events: int) -> tuple[VerdictBuilder, int, Clock]:
     """Judge so many events, and take the time of that, and of reading their lines."""
-    judge, clock, seq, number = Judge(), Clock(), 0, 0
+    judge, clock, seq, number = VerdictBuilder(), Clock(), 0, 0
     while seq < events:
         lines = tales.lines_of(number)
         start = time.perf_counter()
@@ -131,7 +131,7 @@ def bytes_per_job(tales: Tales, repeats: int) -> float:
 
     :param repeats: how often each event is told that can come any number of times in a job's life.
     """
-    judge, seq, sizes = Judge(), 0, []
+    judge, seq, sizes = VerdictBuilder(), 0, []
     tracemalloc.start()
     for number in range(SAMPLE_TALES):
         decoded = [_event.decode(line) for line in tales.lines_of(number)]

@@ -13,7 +13,7 @@ import time
 
 from comfyfarm.config.recorded import recorded
 from comfyfarm.events import Event, Finished
-from comfyfarm.faults.registry import Board, Faults
+from comfyfarm.faults.registry import FaultRegistry, InstanceFaults
 from comfyfarm.seeds import Seeds
 from comfyfarm.sim.cache import ResultCache
 from comfyfarm.sim.catalogue.catalogue import Catalogue
@@ -22,7 +22,7 @@ from comfyfarm.sim.instance import Instance
 from comfyfarm.sim.machine import Machine
 from comfyfarm.sim.memory import Memory
 from comfyfarm.sim.naming import Namer
-from comfyfarm.sim.prompt.submission import Sender
+from comfyfarm.sim.prompt.submission import PromptSource
 from comfyfarm.sim.settings import Settings
 from comfyfarm.workflows import text_to_image
 
@@ -51,7 +51,7 @@ def make_instance(number: int, ended: list[int]) -> Instance:
         static_name="../input/picture.jpg",
         memory=Memory(),
         seeds=seeds,
-        faults=Faults(Board((), seeds, tell), str(number), tell),
+        faults=InstanceFaults(FaultRegistry((), seeds, tell), str(number), tell),
     )
     return Instance(machine=machine, ids=seeds.stream("prompt_id"), strike_process=lambda _: None)
 
@@ -64,7 +64,7 @@ def main() -> None:
         ended: list[int] = []
         instance = make_instance(number, ended)
         for seed in range(jobs):
-            instance.submit({"prompt": text_to_image(seed)}, Sender(), 0)
+            instance.submit({"prompt": text_to_image(seed)}, PromptSource(), 0)
         instance.advance(jobs * JOB_MS)
         assert ended == [JOB_MS * (n + 1) for n in range(jobs)], "every job ends when it can be computed to end"
     seconds = time.perf_counter() - start

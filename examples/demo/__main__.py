@@ -18,7 +18,7 @@ from twisted.internet.task import react
 from twisted.web.client import RequestTransmissionFailed, ResponseFailed
 
 from comfyfarm.clients.comfy import ComfyClient
-from comfyfarm.clients.errors import Refused
+from comfyfarm.clients.errors import HttpStatusError
 from comfyfarm.clients.websocket import Message
 from comfyfarm.workflows import text_to_image
 
@@ -29,7 +29,7 @@ _ANSWER_TIMEOUT_S = 10.0
 _JOB_TIMEOUT_S = 300.0
 _WIDTH = 140    # columns, if there is no terminal to ask
 _NO_ANSWER = (ConnectError, ConnectingCancelledError, ConnectionClosed, DNSLookupError, ResponseFailed)
-_WENT_WRONG = (*_NO_ANSWER, Refused, RequestTransmissionFailed, TimeoutError)
+_WENT_WRONG = (*_NO_ANSWER, HttpStatusError, RequestTransmissionFailed, TimeoutError)
 _NO_SERVER = (*_NO_ANSWER, CancelledError, AttributeError, LookupError, TypeError, ValueError)
 
 
@@ -164,7 +164,7 @@ class _Lane:
 
 def _reason(error: Exception) -> str:
     """What went wrong, in one line."""
-    if not isinstance(error, Refused):
+    if not isinstance(error, HttpStatusError):
         return str(error) or type(error).__name__
     message = error.body["error"]["message"] if isinstance(error.body, dict) and "error" in error.body else error.body
     return f"HTTP {error.status}: {message}"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from comfyfarm.testing import MemoryFarm, TwistedFarm
     from comfyfarm.testing.child import RunningFarm, ServedInstance
     from comfyfarm.testing.plugin.marker import AnyConfig
-    from comfyfarm.testing.plugin.session import Trial
+    from comfyfarm.testing.plugin.session import TestSession
 
 
 _BOTH_MODES = {"instance": [{"name": "static", "mode": "static"}, {"name": "dynamic", "mode": "dynamic"}]}
@@ -284,7 +284,7 @@ def _tell(item: pytest.Item, why: pytest.ExceptionInfo[BaseException], report: p
         report.sections.extend(sections(item.stash[TRIAL], item.nodeid, where))
 
 
-def _check_marker(trial: Trial) -> None:
+def _check_marker(trial: TestSession) -> None:
     """Look whether a farm in this process can be made of the marker's configuration."""
     from comfyfarm.config.decoding import ConfigError
     from comfyfarm.testing import as_config, check_config

@@ -13,7 +13,7 @@ from comfyfarm.config.decoding import ConfigError
 from comfyfarm.config.fault_tables import read_fault
 from comfyfarm.faults.effects import EFFECTS
 from comfyfarm.faults.fault import Rule
-from comfyfarm.faults.phases import narrowing
+from comfyfarm.faults.phases import filter_keys
 from comfyfarm.units import Duration, Size
 
 __all__ = ["PAIRS", "Table", "as_toml", "bare_fault", "drawn_faults"]
@@ -68,7 +68,7 @@ def bare_fault(do: str, phase: str) -> Table:
 
 def _drawn_whole(chance: Random) -> Table:
     do, phase = chance.choice(PAIRS)
-    keys = [key for key in narrowing(phase) if chance.random() < _GIVEN / 2]
+    keys = [key for key in filter_keys(phase) if chance.random() < _GIVEN / 2]
     at = {"phase": phase, **{key: chance.choice(_NARROWED[key]) for key in keys}}
     fields = [each for each in _fields(Rule) if each.name in _RULE]
     return _drawn(do, {"on": chance.choice(_ON), "at": at}, chance, fields)

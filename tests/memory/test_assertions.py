@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from comfyfarm.testing import MemoryFarm
-from comfyfarm.testing.claims import Disproved
+from comfyfarm.testing.claims import ExpectationFailed
 from comfyfarm.workflows import text_to_image
 
 MakeFarm = Callable[..., MemoryFarm]
@@ -55,7 +55,7 @@ def test_the_error_tells_what_happened(farm: MemoryFarm) -> None:
     assert "    error ran_twice: barn ran 2 times to its end, on gpu-1 at" in text
     assert [line.split()[0] for line in text.splitlines() if line.startswith("gpu-")] == ["gpu-1", "gpu-2"]
     assert "A barn" in text
-    assert isinstance(failed.value, Disproved)
+    assert isinstance(failed.value, ExpectationFailed)
     assert [each.finding for each in failed.value.findings] == ["ran_twice"]
 
 
@@ -65,18 +65,18 @@ def test_what_a_client_delivers_is_looked_at(farm: MemoryFarm, name: str) -> Non
     mine, other = send(farm, "mine"), send(farm, "other")
     if name == "a_delivery_of_what_did_not_run":
         farm.delivered("mine", prompt_id=mine)
-        with pytest.raises(Disproved, match="false_completion"):
+        with pytest.raises(ExpectationFailed, match="false_completion"):
             farm.assert_no_false_completion()
         return
     farm.run_until_idle()
     farm.delivered("mine", prompt_id=other if name == "somebody_elses" else mine)
     if name == "somebody_elses":
-        with pytest.raises(Disproved, match="misattributed"):
+        with pytest.raises(ExpectationFailed, match="misattributed"):
             farm.assert_nothing_misattributed()
         return
     farm.assert_nothing_delivered_twice()
     farm.delivered("mine", prompt_id=mine)
-    with pytest.raises(Disproved, match="delivered_twice"):
+    with pytest.raises(ExpectationFailed, match="delivered_twice"):
         farm.assert_nothing_delivered_twice()
 
 
@@ -84,7 +84,7 @@ def test_a_job_that_goes_down_is_lost_until_it_is_sent_again(farm: MemoryFarm) -
     """At once, without the time that the verdict gives a client."""
     send(farm, "barn", steps=100)
     crash(farm, "gpu-1")
-    with pytest.raises(Disproved, match="lost: barn was taken on by gpu-1"):
+    with pytest.raises(ExpectationFailed, match="lost: barn was taken on by gpu-1"):
         farm.assert_no_lost_jobs()
     assert farm.verdict().verdict == "unknown"
     send(farm, "barn", "gpu-2")
@@ -94,7 +94,7 @@ def test_a_job_that_goes_down_is_lost_until_it_is_sent_again(farm: MemoryFarm) -
 def test_the_farm_is_moved_until_it_is_so(farm: MemoryFarm) -> None:
     """And hardly farther."""
     send(farm, "barn")
-    with pytest.raises(Disproved, match="barn still runs on gpu-1"):
+    with pytest.raises(ExpectationFailed, match="barn still runs on gpu-1"):
         farm.assert_all_finished()
     farm.assert_all_finished(within="20s")
     assert farm.farm.time.now_ms() < 1000
@@ -102,7 +102,7 @@ def test_the_farm_is_moved_until_it_is_so(farm: MemoryFarm) -> None:
 
 def test_the_farm_is_moved_no_farther_than_said(farm: MemoryFarm) -> None:
     send(farm, "barn", steps=10_000)
-    with pytest.raises(Disproved, match="after 5 s of simulated time"):
+    with pytest.raises(ExpectationFailed, match="after 5 s of simulated time"):
         farm.assert_all_finished(within=5)
     assert farm.farm.time.now_ms() == 5000
 
@@ -113,7 +113,7 @@ def test_time_passes_where_nothing_is_due_any_more(farm: MemoryFarm) -> None:
     crash(farm, "gpu-1")
     farm.assert_verdict("unknown")
     farm.assert_verdict("fail", within="40s")
-    with pytest.raises(Disproved, match="lost"):
+    with pytest.raises(ExpectationFailed, match="lost"):
         farm.assert_verdict("pass")
 
 
@@ -126,7 +126,7 @@ def test_what_moves_by_itself_is_waited_for(farm: MemoryFarm) -> None:
 
 
 def test_a_verdict_that_nothing_speaks_against_can_be_wrong_too(farm: MemoryFarm) -> None:
-    with pytest.raises(Disproved, match=r"not so: the verdict is fail .*\n.*nothing against anybody"):
+    with pytest.raises(ExpectationFailed, match=r"not so: the verdict is fail .*\n.*nothing against anybody"):
         farm.assert_verdict("fail")
 
 
@@ -136,7 +136,7 @@ def test_a_farm_that_was_stopped_can_still_be_asked(farm: MemoryFarm) -> None:
     farm.stop()
     farm.assert_all_finished()
     farm.assert_verdict("pass", within="5s")
-    with pytest.raises(Disproved, match="not so"):
+    with pytest.raises(ExpectationFailed, match="not so"):
         farm.assert_verdict("fail")
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from comfyfarm.clients.capture import NotComfyUI, take, write
-from comfyfarm.clients.errors import Refused
+from comfyfarm.clients.errors import HttpStatusError
 from comfyfarm.config import load
-from comfyfarm.config.captured import Captured
+from comfyfarm.config.captured import CapturedServer
 from comfyfarm.testing import MemoryFarm, MemoryInstance
 from comfyfarm.workflows import text_to_image
 
@@ -43,7 +43,7 @@ def get(instance: MemoryInstance) -> Callable[[str], bytes]:
     def body(path: str) -> bytes:
         reply = instance.ask("GET", path)
         if reply.status >= 400:
-            raise Refused(reply.status, reply.body)
+            raise HttpStatusError(reply.status, reply.body)
         return reply.body
 
     return body
@@ -118,8 +118,8 @@ def test_the_fragment_is_a_whole_configuration(memory_farm: Start, tmp_path: Pat
 def test_a_new_capture_replaces_the_old_one_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     entry = {"A": {"input": {"required": {}}, "output": []}}
-    write(Captured(entry, {}, {"system": {}}, {"x": 1}), tmp_path, "http://a")
-    write(Captured(entry, None, {"system": {}}, None), tmp_path, "http://b")
+    write(CapturedServer(entry, {}, {"system": {}}, {"x": 1}), tmp_path, "http://a")
+    write(CapturedServer(entry, None, {"system": {}}, None), tmp_path, "http://b")
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "instance.toml",
         "notes.txt",
@@ -139,7 +139,7 @@ def test_an_older_server_that_does_not_tell_its_features_can_be_captured() -> No
 
     def old(path: str) -> bytes:
         if path not in told:
-            raise Refused(404, b"404: Not Found")
+            raise HttpStatusError(404, b"404: Not Found")
         return json.dumps(told[path]).encode()
 
     captured = take(old)
@@ -166,7 +166,7 @@ def test_a_server_that_is_no_comfyui_is_told_from_one(
         if asked != path:
             return real(asked)
         if answer is None:
-            raise Refused(404, b"")
+            raise HttpStatusError(404, b"")
         return answer
 
     with pytest.raises(NotComfyUI, match=why):

@@ -10,7 +10,7 @@ import pytest
 
 from comfyfarm.clients.control import ControlMethods, FarmControl, SyncFarmControl
 from comfyfarm.clients.control_calls import Call
-from comfyfarm.clients.errors import Refused
+from comfyfarm.clients.errors import HttpStatusError
 from comfyfarm.control import server as service
 from comfyfarm.control.routing import ROUTES
 from comfyfarm.control.schema import endpoints
@@ -105,7 +105,10 @@ def keys_of(kind: type[msgspec.Struct] | None) -> set[str]:
 
 def test_a_wait_that_is_not_met_is_a_timeout_and_other_refusals_stay_what_they_are() -> None:
     """Whichever client asked."""
-    late, wrong = Refused(504, b'{"error": "after 1s"}'), Refused(422, b'{"error": "idle: expected true"}')
+    late, wrong = (
+        HttpStatusError(504, b'{"error": "after 1s"}'),
+        HttpStatusError(422, b'{"error": "idle: expected true"}'),
+    )
     assert isinstance(made("wait", idle=True).error(late), TimeoutError)
     assert str(made("wait", idle=True).error(late)) == "after 1s"
     assert made("wait", idle=True).error(wrong) is wrong

@@ -10,7 +10,7 @@ from twisted.internet.testing import MemoryReactorClock
 from comfyfarm.events import ClockChanged, ClockMoved, Event
 from comfyfarm.events.log import Log
 from comfyfarm.server.time.clock import EPOCH_UNIX_MS, SimulatedTime, VirtualClock
-from comfyfarm.server.time.clock_control import Timekeeper, WrongClock
+from comfyfarm.server.time.clock_control import ClockControl, WrongClock
 from comfyfarm.testing import MemoryFarm
 from comfyfarm.workflows import text_to_image
 
@@ -121,11 +121,11 @@ def test_what_a_clock_does_not_take_is_refused_and_nothing_moves(
     assert not list(farm.farm.log.of(ClockMoved))
 
 
-def keeper(clock: Clock, reactor: MemoryReactorClock) -> Timekeeper:
-    return Timekeeper(reactor, clock, SimulatedTime(clock), Log(), lambda: None, lambda: False)
+def keeper(clock: Clock, reactor: MemoryReactorClock) -> ClockControl:
+    return ClockControl(reactor, clock, SimulatedTime(clock), Log(), lambda: None, lambda: False)
 
 
-async def _moved(keeper: Timekeeper) -> None:
+async def _moved(keeper: ClockControl) -> None:
     await keeper.advance(1)
 
 
@@ -202,7 +202,7 @@ def test_an_automatic_clock_waits_for_what_a_client_here_has_under_way() -> None
 def test_a_long_move_lets_the_reactor_have_its_turns() -> None:
     """Clients that read are served on the way; one that does not holds nothing up."""
     clock, reactor = VirtualClock(), MemoryReactorClock()
-    moving = Timekeeper(reactor, clock, SimulatedTime(clock), Log(), lambda: None, lambda: True)
+    moving = ClockControl(reactor, clock, SimulatedTime(clock), Log(), lambda: None, lambda: True)
     ended: list[Event] = []
     moving.log.listen(ended.append)
     clock.callLater(1, reactor.advance, 0.03)       # something that takes its time

@@ -13,7 +13,7 @@ from comfyfarm.config import read
 from comfyfarm.events import Finished
 from comfyfarm.server.farm import make_farm
 from comfyfarm.server.ports import MemoryPort
-from comfyfarm.sim.prompt.submission import Sender
+from comfyfarm.sim.prompt.submission import PromptSource
 from comfyfarm.testing import MemoryFarm
 from comfyfarm.workflows import text_to_image
 
@@ -30,7 +30,7 @@ def test_a_job_takes_as_long_as_the_speed_says(tmp_path: Path, speed: float, sec
     )
     farm.startService()
     backend = farm.backends["comfyui"]
-    backend.instance.submit({"prompt": text_to_image()}, Sender(), backend.driver.catch_up())
+    backend.instance.submit({"prompt": text_to_image()}, PromptSource(), backend.driver.catch_up())
     backend.driver.set_alarm()
     clock.advance(seconds * 0.99)
     assert not list(farm.log.of(Finished))

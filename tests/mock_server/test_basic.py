@@ -4,7 +4,7 @@ import pytest
 import requests
 
 from comfyfarm.clients.comfy_sync import SyncComfyClient
-from comfyfarm.clients.errors import Refused
+from comfyfarm.clients.errors import HttpStatusError
 from comfyfarm.testing.child import ServedInstance
 from comfyfarm.workflows import text_to_image
 
@@ -64,7 +64,7 @@ def test_a_bad_workflow_is_refused(mock_comfyui_client: SyncComfyClient) -> None
     """The refusal says which node is wrong, as ComfyUI's does."""
     workflow = text_to_image()
     workflow["3"]["inputs"]["steps"] = 0
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(HttpStatusError) as refused:
         mock_comfyui_client.submit_workflow(workflow)
     assert refused.value.status == 400
     assert refused.value.body["node_errors"]["3"]["errors"][0]["type"] == "value_smaller_than_min"

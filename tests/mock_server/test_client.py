@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from comfyfarm.clients.comfy_sync import SyncComfyClient, ask
-from comfyfarm.clients.errors import Refused
+from comfyfarm.clients.errors import HttpStatusError
 from comfyfarm.workflows import text_to_image
 
 
@@ -85,7 +85,7 @@ def test_no_server_is_not_healthy() -> None:
 
 
 def test_a_refusal_without_json_gives_its_text(mock_comfyui_url: str) -> None:
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(HttpStatusError) as refused:
         ask("GET", f"{mock_comfyui_url}/view")
     assert refused.value.status == 404
     assert isinstance(refused.value.body, str)

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from comfyfarm.clients.comfy_sync import SyncComfyClient
 from comfyfarm.testing import TwistedFarm
 from comfyfarm.testing.child import RunningFarm, run_farm
-from comfyfarm.testing.claims import Disproved
+from comfyfarm.testing.claims import ExpectationFailed
 from comfyfarm.workflows import text_to_image
 
 TWO = {"instance": [{"name": "gpu-1"}, {"name": "gpu-2"}]}
@@ -25,7 +25,9 @@ def submit(farm: RunningFarm, name: str, **what: Any) -> str:
 def test_a_childs_virtual_clock_is_moved_until_it_is_so() -> None:
     with run_farm(VIRTUAL) as farm:
         submit(farm, "gpu-1", steps=10_000)
-        with pytest.raises(Disproved, match=r"after 5 s of simulated time, at 5 s; .*\n.* unfinished: .*\n\n +0 ms"):
+        with pytest.raises(
+            ExpectationFailed, match=r"after 5 s of simulated time, at 5 s; .*\n.* unfinished: .*\n\n +0 ms"
+        ):
             farm.assert_all_finished(within="5s")
         farm.assert_all_finished(within="1h")
 
@@ -37,7 +39,7 @@ def test_real_time_is_waited_for_in_a_child() -> None:
         farm.assert_all_finished(within="10s")
         submit(farm, "gpu-2", steps=20)
         farm.control.wait(idle=True)
-        with pytest.raises(Disproved, match=r"error ran_twice: .*, on gpu-1 at"):
+        with pytest.raises(ExpectationFailed, match=r"error ran_twice: .*, on gpu-1 at"):
             farm.assert_verdict("pass", within=0.1)
 
 
@@ -46,7 +48,7 @@ async def test_they_are_awaited_in_this_reactor(twisted_farm: MakeTwisted) -> No
     """Real time passes, and other things in the reactor go on."""
     farm = await twisted_farm(TWO)
     await farm["gpu-1"].client.submit(text_to_image())
-    with pytest.raises(Disproved, match="unfinished"):
+    with pytest.raises(ExpectationFailed, match="unfinished"):
         await farm.assert_all_finished()
     await farm.assert_all_finished(within="10s")
     await farm.assert_no_lost_jobs()

@@ -12,7 +12,7 @@ from twisted.internet.error import ConnectError, ConnectionClosed
 from twisted.internet.protocol import Factory, Protocol
 
 from comfyfarm.clients.comfy import ComfyClient
-from comfyfarm.clients.errors import Refused
+from comfyfarm.clients.errors import HttpStatusError
 from comfyfarm.clients.websocket import Message
 from comfyfarm.testing import TwistedFarm
 from comfyfarm.workflows import text_to_image
@@ -103,7 +103,7 @@ async def test_following_a_job_that_has_ended_ends_at_once(twisted_farm: Start) 
 @pytest_twisted.ensureDeferred
 async def test_a_refusal_carries_the_answer(twisted_farm: Start) -> None:
     client = (await twisted_farm(ONE))["one"].client
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(HttpStatusError) as refused:
         await client.submit({})
     assert refused.value.status == 400
     assert refused.value.body["error"]["type"] == "prompt_no_outputs"
@@ -175,7 +175,7 @@ async def test_a_server_that_hangs_up_is_an_error_and_no_wait() -> None:
 async def test_a_socket_that_is_refused_says_so(twisted_farm: Start) -> None:
     """A server may answer the upgrade with an error."""
     client = ComfyClient((await twisted_farm(ONE))["one"].url + "/no/such")
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(HttpStatusError) as refused:
         await anext(client.follow())
     assert refused.value.status >= 400
     await client.close()

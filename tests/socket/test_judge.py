@@ -13,7 +13,7 @@ import pytest_twisted
 
 from comfyfarm.analysis.event_query import happened, request
 from comfyfarm.clients.comfy_sync import SyncComfyClient, ask
-from comfyfarm.clients.errors import Refused
+from comfyfarm.clients.errors import HttpStatusError
 from comfyfarm.testing import TwistedFarm
 from comfyfarm.testing.child import run_farm
 from comfyfarm.workflows import text_to_image
@@ -44,7 +44,7 @@ def test_a_farm_in_another_process_is_judged_and_so_is_its_log(tmp_path: Path) -
         assert farm.log.in_order(request(route="/prompt"), happened("finished"), request(route="/view"))
         assert {each.finding for each in farm.verdict().findings} >= {"ran_twice", "misattributed"}
         assert farm.placement(fresh=5).misplacements.fresh_ms == 5000
-        with pytest.raises(Refused, match="patience: unknown key"):
+        with pytest.raises(HttpStatusError, match="patience: unknown key"):
             farm.verdict(patience=1)
         live = ask("GET", f"{farm.control_url}/api/verdict"), ask("GET", f"{farm.control_url}/api/placement")
     for form, told in zip(("--json", "--placement-json"), live, strict=True):

@@ -12,7 +12,7 @@ from twisted.internet.error import ConnectionClosed
 from twisted.internet.task import deferLater
 
 from comfyfarm.clients.comfy_sync import SyncComfyClient
-from comfyfarm.clients.errors import Refused
+from comfyfarm.clients.errors import HttpStatusError
 from comfyfarm.testing import TwistedFarm
 from comfyfarm.testing.child import RunningFarm
 from comfyfarm.workflows import text_to_image
@@ -126,9 +126,9 @@ def test_plain_code_breaks_and_heals_a_farm(comfy_farm: Callable[[Any], RunningF
     farm.heal()
     assert {each.state for each in control.state().instances.values()} == {"running"}
     control.remove_faults()
-    with pytest.raises(Refused, match="lunch"):
+    with pytest.raises(HttpStatusError, match="lunch"):
         control.arm(do="crash", at="lunch")
-    with pytest.raises(Refused, match="lunch"), farm.fault(do="crash", at="lunch"):
+    with pytest.raises(HttpStatusError, match="lunch"), farm.fault(do="crash", at="lunch"):
         pass
 
 

@@ -11,7 +11,7 @@ import pytest
 import pytest_twisted
 
 from comfyfarm.clients.comfy_sync import SyncComfyClient, ask
-from comfyfarm.clients.errors import Refused
+from comfyfarm.clients.errors import HttpStatusError
 from comfyfarm.testing import MemoryFarm, TwistedFarm, as_config
 from comfyfarm.testing.child import RunningFarm, run_farm
 from comfyfarm.workflows import text_to_image
@@ -124,7 +124,7 @@ def test_plain_code_steers_a_farm(steered: RunningFarm) -> None:
         "server_stopped",
         "server_started",
     ]
-    with pytest.raises(Refused, match="cannot change while it runs"):
+    with pytest.raises(HttpStatusError, match="cannot change while it runs"):
         control.change("gpu", port=1)
     with pytest.raises(TimeoutError, match="there was no running = 1"):
         control.wait(running=1, timeout_s=0.05)
@@ -135,7 +135,7 @@ def test_plain_code_steers_a_farm(steered: RunningFarm) -> None:
 
 def test_a_real_clock_is_not_moved_but_made_faster(comfy_farm: Callable[[Any], RunningFarm]) -> None:
     farm = comfy_farm({"instance": [{"name": "gpu", "timing": {"step": "60s"}}]})
-    with pytest.raises(Refused, match="clock is real"):
+    with pytest.raises(HttpStatusError, match="clock is real"):
         farm.advance("1s")
     assert farm.control.freeze().speed == 0
     client = SyncComfyClient(farm.url)
@@ -160,7 +160,7 @@ async def test_twisted_code_steers_a_farm(twisted_farm: Start) -> None:
             if not isinstance(message, bytes) and message["type"] == "execution_success":
                 break
     assert prompt_id in await client.history()
-    with pytest.raises(Refused, match="speed"):
+    with pytest.raises(HttpStatusError, match="speed"):
         await farm.control.speed(2)
     assert (await farm.control.stop("gpu")).state == "stopped"
     assert (await farm.control.start("gpu")).state == "running"

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from comfyfarm.config.fault_tables import read_fault
 from comfyfarm.config.recorded import recorded
 from comfyfarm.events import Event, snake_case
-from comfyfarm.faults.armed_fault import Armed
-from comfyfarm.faults.fault import Strike
-from comfyfarm.faults.registry import Board, Faults
+from comfyfarm.faults.armed_fault import ArmedFault
+from comfyfarm.faults.fault import Firing
+from comfyfarm.faults.registry import FaultRegistry, InstanceFaults
 from comfyfarm.seeds import Seeds
 from comfyfarm.sim.cache import ResultCache
 from comfyfarm.sim.catalogue.catalogue import Catalogue
@@ -21,7 +21,7 @@ from comfyfarm.sim.instance import Instance
 from comfyfarm.sim.machine import Machine
 from comfyfarm.sim.memory import Memory
 from comfyfarm.sim.naming import Namer
-from comfyfarm.sim.prompt.submission import Sender
+from comfyfarm.sim.prompt.submission import PromptSource
 from comfyfarm.sim.settings import Settings
 
 __all__ = ["STARTED_UNIX_MS", "Story", "catalogue", "chain", "picture", "tell"]
@@ -41,12 +41,12 @@ class Story:
     instance: Instance
     files: MemoryFiles
     events: list[Event]
-    board: Board
-    struck: list[Strike]
+    board: FaultRegistry
+    struck: list[Firing]
     now_ms: int = 0
     _ids: list[str] = field(default_factory=list)
 
-    def post(self, prompt: Prompt, sender: Sender = Sender(), **body: Any) -> str:  # noqa: B008 (frozen)
+    def post(self, prompt: Prompt, sender: PromptSource = PromptSource(), **body: Any) -> str:  # noqa: B008 (frozen)
         """Submit a copy of a prompt; the answer is its id."""
         self.instance.advance(self.now_ms)
         whole = deepcopy({"prompt": prompt, **body})
@@ -73,7 +73,7 @@ class Story:
         """Ask for the running job to stop."""
         self.instance.interrupt(prompt_id, self.now_ms)
 
-    def arm(self, do: str, at: str | dict[str, Any], **rest: Any) -> Armed:
+    def arm(self, do: str, at: str | dict[str, Any], **rest: Any) -> ArmedFault:
         """Arm a fault, written as in a configuration."""
         return self.board.arm(read_fault({"do": do, "at": at, **rest}), self.now_ms)
 
@@ -124,9 +124,9 @@ def tell(settings: Settings | None = None, *, seed: int = 0, pictures: Sequence[
     settings = settings or Settings(mode="dynamic")
     events: list[Event] = []
     files = MemoryFiles({Place("input", "", name): (32, 16) for name in pictures})
-    struck: list[Strike] = []
+    struck: list[Firing] = []
     seeds = Seeds(seed).of("gpu")
-    board = Board(("gpu",), Seeds(seed).of("faults"), events.append)
+    board = FaultRegistry(("gpu",), Seeds(seed).of("faults"), events.append)
     machine = Machine(
         name="gpu",
         epoch=1,
@@ -140,7 +140,7 @@ def tell(settings: Settings | None = None, *, seed: int = 0, pictures: Sequence[
         static_name="../input/cat.jpg",
         memory=Memory(settings.vram),
         seeds=seeds,
-        faults=Faults(board, "gpu", events.append),
+        faults=InstanceFaults(board, "gpu", events.append),
     )
     instance = Instance(machine=machine, ids=seeds.stream("prompt_id"), strike_process=struck.append)
     return Story(instance, files, events, board, struck)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from comfyfarm.analysis.findings import Bounds, Finding
-from comfyfarm.analysis.verdict import Judge, Verdict
+from comfyfarm.analysis.findings import Finding, Thresholds
+from comfyfarm.analysis.verdict import Verdict, VerdictBuilder
 from tests.support.logs import Piece, log
 
 __all__ = ["found", "judged", "only", "said"]
@@ -16,9 +16,9 @@ def judged(*pieces: Piece, defects: Iterable[str] = (), **bounds: Any) -> Verdic
     """The verdict on a log.
 
     :param defects: what is wrong with the log itself.
-    :param bounds: for :class:`Bounds`.
+    :param bounds: for :class:`Thresholds`.
     """
-    judge = Judge(bounds=Bounds(**bounds))
+    judge = VerdictBuilder(bounds=Thresholds(**bounds))
     for event in log(*pieces):
         judge.hear(event)
     for each in defects:

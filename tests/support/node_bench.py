@@ -8,7 +8,7 @@ from typing import Any
 
 from comfyfarm.config.recorded import recorded
 from comfyfarm.sim.files import MemoryFiles
-from comfyfarm.sim.nodes import Call, Outcome, run
+from comfyfarm.sim.nodes import NodeCall, NodeOutcome, run
 from comfyfarm.sim.prompt.workflow import is_link
 
 __all__ = ["PICTURE_SIZE", "Nodes"]
@@ -22,10 +22,10 @@ class Nodes:
 
     files: MemoryFiles = field(default_factory=MemoryFiles)
 
-    def call(self, class_type: str, /, **inputs: Any) -> Call:
+    def call(self, class_type: str, /, **inputs: Any) -> NodeCall:
         """The call of a node; an input with a dot in its name is written with two underscores."""
         known = recorded().node_types.get(class_type)
-        return Call(
+        return NodeCall(
             class_type=class_type,
             inputs={name.replace("__", "."): value for name, value in inputs.items()},
             outputs=known.outputs if known else (),
@@ -34,7 +34,7 @@ class Nodes:
             files=self.files,
         )
 
-    def run(self, class_type: str, /, **inputs: Any) -> Outcome:
+    def run(self, class_type: str, /, **inputs: Any) -> NodeOutcome:
         """What a node comes to."""
         return run(self.call(class_type, **inputs))
 
@@ -42,9 +42,9 @@ class Nodes:
         """What a node gives at its first output."""
         return self.run(class_type, **inputs).values[0]
 
-    def flow(self, prompt: Mapping[str, tuple[str, dict[str, Any]]]) -> dict[str, Outcome]:
+    def flow(self, prompt: Mapping[str, tuple[str, dict[str, Any]]]) -> dict[str, NodeOutcome]:
         """What the nodes of a prompt come to, each of which follows those that it uses: id -> type and inputs."""
-        outcomes: dict[str, Outcome] = {}
+        outcomes: dict[str, NodeOutcome] = {}
         for node, (class_type, inputs) in prompt.items():
             given = {
                 name: outcomes[value[0]].values[value[1]] if is_link(value) else value for name, value in inputs.items()

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from comfyfarm.analysis.placement.placement import Placed, Placement, Terms
+from comfyfarm.analysis.placement.placement import Placement, PlacementAnalyzer, PlacementThresholds
 from comfyfarm.analysis.placement.records import OptionRecord
 from tests.support.logs import log
 
 __all__ = ["follow", "option", "place"]
 
 
-def follow(*pieces: Any) -> Placed:
+def follow(*pieces: Any) -> PlacementAnalyzer:
     """What has heard a whole log."""
-    placed = Placed()
+    placed = PlacementAnalyzer()
     for event in log(*pieces):
         placed.hear(event)
     return placed
 
 
-def place(*pieces: Any, terms: Terms | None = None) -> Placement:
+def place(*pieces: Any, terms: PlacementThresholds | None = None) -> Placement:
     """All measures of a log."""
     return follow(*pieces).placement(terms)
 

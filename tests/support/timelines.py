@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from comfyfarm.analysis.job_tracker import Attempts
-from comfyfarm.analysis.log_analysis import Truth
+from comfyfarm.analysis.job_tracker import JobTracker
+from comfyfarm.analysis.log_analysis import LogAnalysis
 from comfyfarm.analysis.timeline.lane import Outage
 from comfyfarm.analysis.timeline.timeline import Timeline
 from tests.support.logs import Piece, log
@@ -31,16 +31,16 @@ HOSTILE = (
 
 def seen(*pieces: Piece) -> Timeline:
     """The timeline of a log."""
-    timeline = Timeline(Attempts())
+    timeline = Timeline(JobTracker())
     for event in log(*pieces):
         timeline.attempts.hear(event)
         timeline.hear(event)
     return timeline
 
 
-def told(*pieces: Piece) -> Truth:
+def told(*pieces: Piece) -> LogAnalysis:
     """All that comes of a log."""
-    truth = Truth()
+    truth = LogAnalysis()
     for event in log(*pieces):
         truth.hear(event)
     return truth

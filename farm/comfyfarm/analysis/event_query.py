@@ -21,7 +21,7 @@ class UnknownFact(ValueError):
 
 
 @dataclass(frozen=True)
-class _Fact:
+class _Condition:
     """One thing that must be so.
 
     :ivar seen: what is true of an event.
@@ -38,7 +38,7 @@ class _Fact:
 
 
 @dataclass(frozen=True, repr=False)
-class Wanted:
+class EventQuery:
     """An event that is looked for; made by :func:`request`, :func:`frame` and :func:`happened`.
 
     :ivar name: what it is called.
@@ -47,7 +47,7 @@ class Wanted:
 
     kind: type[Event]
     name: str
-    facts: Mapping[str, _Fact]
+    facts: Mapping[str, _Condition]
 
     def is_met_by(self, event: Event) -> bool:
         """Whether it is one of these."""
@@ -82,7 +82,7 @@ def request(
     prompt_id: str | None = None,
     job: str | None = None,
     client: str | None = None,
-) -> Wanted:
+) -> EventQuery:
     """An HTTP exchange that has ended; what is not given may be anything, and texts may be globs (``/history*``).
 
     :param route: its path, without ``/api`` and the query.
@@ -101,7 +101,7 @@ def frame(
     instance: str | None = None,
     prompt_id: str | None = None,
     client: str | None = None,
-) -> Wanted:
+) -> EventQuery:
     """A websocket message that was sent; what is not given may be anything, and texts may be globs (``exec*``).
 
     :param type: ComfyUI's message type, or ``binary-1`` and the like.
@@ -111,7 +111,7 @@ def frame(
     return _wanted(FrameSent, "frame", said)
 
 
-def happened(kind: str, **facts: Any) -> Wanted:
+def happened(kind: str, **facts: Any) -> EventQuery:
     """Any event of the log: ``happened("finished", prompt_id=..., status="success")``; each fact must be exactly so.
 
     :param kind: as the log writes it.
@@ -124,16 +124,18 @@ def happened(kind: str, **facts: Any) -> Wanted:
     for name in facts:
         if name not in fields:
             raise UnknownFact(f"{kind}: unknown field {name!r} (there are: {', '.join(fields)})")
-    return Wanted(of_kind[kind], kind, {name: _Fact(value, attrgetter(name), _is) for name, value in facts.items()})
+    return EventQuery(
+        of_kind[kind], kind, {name: _Condition(value, attrgetter(name), _is) for name, value in facts.items()}
+    )
 
 
-def _wanted(kind: type[Event], name: str, said: Mapping[str, Any]) -> Wanted:
+def _wanted(kind: type[Event], name: str, said: Mapping[str, Any]) -> EventQuery:
     given = {key: value for key, value in said.items() if value is not None}
     facts = {
-        key: _Fact(value, _SEEN.get((kind, key), attrgetter(key)), _like if isinstance(value, str) else _is)
+        key: _Condition(value, _SEEN.get((kind, key), attrgetter(key)), _like if isinstance(value, str) else _is)
         for key, value in given.items()
     }
-    return Wanted(kind, name, facts)
+    return EventQuery(kind, name, facts)
 
 
 def _is(seen: Any, value: Any) -> bool:

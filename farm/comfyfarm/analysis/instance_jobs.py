@@ -11,7 +11,7 @@ from comfyfarm.events import Exchanged
 
 
 @dataclass(eq=False)
-class Place:
+class InstanceJobs:
     """One instance.
 
     :ivar open: by prompt id, what waits or runs, in the order in which it was taken on.

@@ -31,7 +31,7 @@ from comfyfarm.events import (
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ReportedState:
     """What a client was told of an instance's queue.
 
     :ivar remaining: waiting and running, true or not.
@@ -42,7 +42,7 @@ class Shown:
 
 
 @dataclass(eq=False)
-class Member:
+class InstanceStatus:
     """One instance.
 
     :ivar settings: every key of its ``[[instance]]``, as it is now.
@@ -63,7 +63,7 @@ class Member:
     is_draining: bool = False
     is_paused: bool = False
     models: dict[tuple[str, str], int] = field(default_factory=dict)
-    shown: dict[str | None, Shown] = field(default_factory=dict)
+    shown: dict[str | None, ReportedState] = field(default_factory=dict)
     accepted: int = 0
     down_since_ms: int | None = 0
 
@@ -79,7 +79,7 @@ class Member:
 
 
 @dataclass(eq=False)
-class Fleet:
+class FleetState:
     """All instances of a farm, in the order of its configuration.
 
     An instance of which the log has no configuration (its beginning is missing) is made up at its first event.
@@ -89,15 +89,15 @@ class Fleet:
         now it could not.
     """
 
-    members: dict[str, Member] = field(default_factory=dict)
+    members: dict[str, InstanceStatus] = field(default_factory=dict)
     seed: int | None = None
     calm: tuple[int, int] | None = None
     available_since_ms: int | None = 0
 
-    def member(self, name: str) -> Member:
+    def member(self, name: str) -> InstanceStatus:
         """An instance."""
         if name not in self.members:
-            self.members[name] = Member(name, {}, is_up=True, down_since_ms=None)
+            self.members[name] = InstanceStatus(name, {}, is_up=True, down_since_ms=None)
         return self.members[name]
 
     def hear(self, event: Event) -> None:
@@ -129,7 +129,7 @@ class Fleet:
         self.seed = event.config.get("farm", {}).get("seed")
         for each in event.config.get("instance", []):
             name = each.get("name", "")
-            self.members[name] = Member(name, dict(each))
+            self.members[name] = InstanceStatus(name, dict(each))
 
     @_hear.register
     def _(self, event: SettingsChanged) -> None:
@@ -145,7 +145,7 @@ class Fleet:
     @_hear.register
     def _(self, event: ServerStopped) -> None:
         before = self.member(event.instance)
-        after = Member(before.name, before.settings, before.epoch, accepted=before.accepted)
+        after = InstanceStatus(before.name, before.settings, before.epoch, accepted=before.accepted)
         after.down_since_ms, after.is_draining = event.at_ms, before.is_draining
         self.members[event.instance] = after
 
@@ -202,17 +202,17 @@ class Fleet:
     @_hear.register
     def _(self, event: Exchanged) -> None:
         if event.shown is not None:
-            self.member(event.instance).shown[None] = Shown(event.at_ms, event.shown)
+            self.member(event.instance).shown[None] = ReportedState(event.at_ms, event.shown)
 
     @_hear.register
     def _(self, event: FrameSent) -> None:
         if event.shown is not None:
             for client_id in event.to:
-                self.member(event.instance).shown[client_id] = Shown(event.at_ms, event.shown)
+                self.member(event.instance).shown[client_id] = ReportedState(event.at_ms, event.shown)
 
 
 _OF_HEALTH = frozenset({Configured, Draining, ServerReady, ServerStopped, Frozen, Thawed, Refusing})
 _TROUBLE = frozenset({FaultArmed, ServerStopped, Frozen, Refusing, Paused})
 # By kind: asking singledispatchmethod itself for each event takes ten times as long.
-_HEARD = dict(vars(Fleet)["_hear"].dispatcher.registry)
+_HEARD = dict(vars(FleetState)["_hear"].dispatcher.registry)
 del _HEARD[object]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import singledispatchmethod
 
-from comfyfarm.analysis.instance_jobs import Place, route_of
+from comfyfarm.analysis.instance_jobs import InstanceJobs, route_of
 from comfyfarm.analysis.logical_jobs import Attempt, Delivery, End, LogicalJob, Stop
 from comfyfarm.events import (
     Delivered,
@@ -33,7 +33,7 @@ from comfyfarm.events import (
 
 
 @dataclass(eq=False)
-class Attempts:
+class JobTracker:
     """Follows all jobs of a farm.
 
     :ivar jobs: by name, in the order of their first attempt; also those that the farm sent itself.
@@ -48,7 +48,7 @@ class Attempts:
     at: dict[str, list[Attempt]] = field(default_factory=dict)
     of_prompt: dict[str, list[Attempt]] = field(default_factory=dict)
     at_ms: int = 0
-    _places: dict[str, Place] = field(default_factory=dict)
+    _places: dict[str, InstanceJobs] = field(default_factory=dict)
 
     def job(self, name: str) -> LogicalJob:
         """A logical job, made where there is none of that name yet."""
@@ -65,9 +65,9 @@ class Attempts:
         """What waits or runs on an instance; those of one prompt id stand together."""
         return [each for attempts in self._place(instance).open.values() for each in attempts]
 
-    def _place(self, instance: str) -> Place:
+    def _place(self, instance: str) -> InstanceJobs:
         if instance not in self._places:
-            self._places[instance] = Place()
+            self._places[instance] = InstanceJobs()
         return self._places[instance]
 
     def hear(self, event: Event) -> None:
@@ -275,5 +275,5 @@ class Attempts:
 
 _UNREADABLE = frozenset({"garbage", "truncate"})    # of such an answer a client knows the status at most
 # By kind: asking singledispatchmethod itself for each event takes ten times as long.
-_HEARD = dict(vars(Attempts)["_hear"].dispatcher.registry)
+_HEARD = dict(vars(JobTracker)["_hear"].dispatcher.registry)
 del _HEARD[object]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from comfyfarm.analysis.event_query import Wanted, frame, request
+from comfyfarm.analysis.event_query import EventQuery, frame, request
 from comfyfarm.analysis.findings.finding import moment
 from comfyfarm.analysis.instance_jobs import route_of
 from comfyfarm.events import Event, Exchanged, FrameSent
@@ -49,7 +49,7 @@ class Journal:
         """How many there are."""
         return len(tuple(self._events))
 
-    def all(self, wanted: Wanted) -> list[Event]:
+    def all(self, wanted: EventQuery) -> list[Event]:
         """Those that are looked for."""
         return [each for each in self if wanted.is_met_by(each)]
 
@@ -67,11 +67,11 @@ class Journal:
         """
         return cast(list[FrameSent], self.all(frame(**facts)))
 
-    def count(self, wanted: Wanted) -> int:
+    def count(self, wanted: EventQuery) -> int:
         """How many there are: ``count(request(route="/history*"))``."""
         return len(self.all(wanted))
 
-    def in_order(self, *steps: Wanted) -> Order:
+    def in_order(self, *steps: EventQuery) -> Order:
         """Whether these came, each behind the one before, whatever else came between them."""
         found: list[Event] = []
         rest = iter(self)
@@ -83,12 +83,12 @@ class Journal:
             found.append(event)
         return Order(f"all {len(steps)} came in this order", is_met=True, events=tuple(found))
 
-    def nearest(self, wanted: Wanted) -> str:
+    def nearest(self, wanted: EventQuery) -> str:
         """Where nothing of the kind came: what came nearest to it, in words; where it came: when."""
         first = next(iter(self.all(wanted)), None)
         return self._missed(wanted, 0) if first is None else f"{wanted}: {_at(first)}"
 
-    def _missed(self, wanted: Wanted, behind: int) -> str:
+    def _missed(self, wanted: EventQuery, behind: int) -> str:
         """What came nearest behind that ``seq``: the earliest of those that miss it by the fewest facts."""
         where = f" behind seq {behind}" if behind else ""
         come = [each for each in self if isinstance(each, wanted.kind) and each.seq > behind]

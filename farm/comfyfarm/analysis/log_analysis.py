@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Self
 
-from comfyfarm.analysis.findings import Bounds
-from comfyfarm.analysis.placement.placement import Placed, Placement, Terms
+from comfyfarm.analysis.findings import Thresholds
+from comfyfarm.analysis.placement.placement import Placement, PlacementAnalyzer, PlacementThresholds
 from comfyfarm.analysis.timeline.faults import FaultRow, FaultRows
 from comfyfarm.analysis.timeline.timeline import Timeline
-from comfyfarm.analysis.verdict import Judge, Verdict
+from comfyfarm.analysis.verdict import Verdict, VerdictBuilder
 from comfyfarm.events import Event
 from comfyfarm.events.saved_log import read_events
 
@@ -18,20 +18,20 @@ _MOST_WAITING = 1000
 
 
 @dataclass(eq=False)
-class Truth:
+class LogAnalysis:
     """Follows a log from its first event, and can tell at any moment what it comes to.
 
     Events are folded when somebody asks, or when a thousand wait: who never asks in a short run pays nothing, and in a
     long one the farm stands still for a few milliseconds now and then.
     """
 
-    judge: Judge = field(default_factory=Judge)
+    judge: VerdictBuilder = field(default_factory=VerdictBuilder)
     _waiting: list[Event] = field(default_factory=list)
     _faults: FaultRows = field(default_factory=FaultRows)
 
     def __post_init__(self) -> None:
         """Let all of them look at the same jobs and instances."""
-        self.placed = Placed(attempts=self.judge.attempts, fleet=self.judge.fleet)
+        self.placed = PlacementAnalyzer(attempts=self.judge.attempts, fleet=self.judge.fleet)
         self._timeline = Timeline(self.judge.attempts)
 
     @classmethod
@@ -51,7 +51,7 @@ class Truth:
         if len(self._waiting) >= _MOST_WAITING:
             self._fold_all()
 
-    def verdict(self, bounds: Bounds | None = None) -> Verdict:
+    def verdict(self, bounds: Thresholds | None = None) -> Verdict:
         """Judge by all that was heard.
 
         :param bounds: others than the usual ones.
@@ -59,7 +59,7 @@ class Truth:
         self._fold_all()
         return self.judge.verdict(bounds)
 
-    def placement(self, terms: Terms | None = None) -> Placement:
+    def placement(self, terms: PlacementThresholds | None = None) -> Placement:
         """Measure by all that was heard.
 
         :param terms: others than the usual ones.

@@ -8,9 +8,9 @@ from typing import Literal
 
 import msgspec
 
-from comfyfarm.analysis.findings import RULES, Bounds, Defects, Finding, Known, Rule, Severity
-from comfyfarm.analysis.instances import Fleet
-from comfyfarm.analysis.job_tracker import Attempts
+from comfyfarm.analysis.findings import RULES, Defects, Finding, FindingRule, RuleContext, Severity, Thresholds
+from comfyfarm.analysis.instances import FleetState
+from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.events import Event
 
 _ORDER: tuple[Severity, ...] = ("error", "unknown", "warning", "note")
@@ -39,19 +39,19 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(eq=False)
-class Judge:
+class VerdictBuilder:
     """Follows a log from its first event, and can judge at any moment."""
 
-    bounds: Bounds = field(default_factory=Bounds)
-    attempts: Attempts = field(default_factory=Attempts)
-    fleet: Fleet = field(default_factory=Fleet)
-    rules: list[Rule] = field(default_factory=lambda: [kind() for _, kind in sorted(RULES.items())])
+    bounds: Thresholds = field(default_factory=Thresholds)
+    attempts: JobTracker = field(default_factory=JobTracker)
+    fleet: FleetState = field(default_factory=FleetState)
+    rules: list[FindingRule] = field(default_factory=lambda: [kind() for _, kind in sorted(RULES.items())])
     _defects: Defects = field(default_factory=Defects)
     _seq: int = 0
 
     def __post_init__(self) -> None:
         """Find out which rules listen to what."""
-        self._listening: dict[type[Event], list[Rule]] = {}
+        self._listening: dict[type[Event], list[FindingRule]] = {}
         for each in self.rules:
             for kind in each.hears:
                 self._listening.setdefault(kind, []).append(each)
@@ -74,7 +74,7 @@ class Judge:
         """
         self._defects.note(text, seq)
 
-    def verdict(self, bounds: Bounds | None = None) -> Verdict:
+    def verdict(self, bounds: Thresholds | None = None) -> Verdict:
         """Judge by all that was heard.
 
         :param bounds: others than the judge's own.
@@ -94,7 +94,7 @@ class Judge:
             findings=tuple(found),
         )
 
-    def _concluded(self, each: Rule, known: Known) -> Iterator[Finding]:
+    def _concluded(self, each: FindingRule, known: RuleContext) -> Iterator[Finding]:
         """What a rule finds; where the log has holes, an error by absence is none."""
         is_doubtful = each.by_absence and known.defects.count > 0
         for finding in each.conclude(known):
@@ -103,5 +103,5 @@ class Judge:
             else:
                 yield finding
 
-    def _known(self, bounds: Bounds) -> Known:
-        return Known(self.attempts, self.fleet, bounds, self.attempts.at_ms, self._defects)
+    def _known(self, bounds: Thresholds) -> RuleContext:
+        return RuleContext(self.attempts, self.fleet, bounds, self.attempts.at_ms, self._defects)

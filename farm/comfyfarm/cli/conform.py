@@ -16,14 +16,14 @@ from twisted.internet.task import react
 from twisted.python.failure import Failure
 
 from comfyfarm.conformance.report import list_scenarios, print_line, print_report, progress_bar
-from comfyfarm.conformance.scenario import Scenario
-from comfyfarm.conformance.score import Outcome, Score, by_family
-from comfyfarm.conformance.suite import NoSuchScenario, Played, Suite, Unreachable, chosen, judged
+from comfyfarm.conformance.scenario import ConformanceScenario
+from comfyfarm.conformance.score import ScenarioOutcome, Score, by_family
+from comfyfarm.conformance.suite import NoSuchScenario, ScenarioResult, Suite, Unreachable, chosen, judged
 
 _FULL, _DIFFERS, _NOT_JUDGED = 0, 1, 2
 
 
-class Wishes(Protocol):
+class ConformArguments(Protocol):
     """The command line.
 
     :ivar json: where the score goes as JSON, if anywhere.
@@ -38,7 +38,7 @@ class Wishes(Protocol):
     verbose: bool
 
 
-def conform(wishes: Wishes) -> int:
+def conform(wishes: ConformArguments) -> int:
     """Run the suite and print what came out; gives the exit status."""
     console = Console()
     try:
@@ -56,15 +56,17 @@ def conform(wishes: Wishes) -> int:
     return _FULL if Score.of(outcomes).is_full else _DIFFERS
 
 
-def _judge(wishes: Wishes, scenarios: Sequence[Scenario], console: Console) -> list[Outcome]:
+def _judge(
+    wishes: ConformArguments, scenarios: Sequence[ConformanceScenario], console: Console
+) -> list[ScenarioOutcome]:
     """Play the scenarios, and judge each as it ends."""
     if not wishes.urls:
         raise Unreachable("which server?  comfyfarm conform URL")
-    outcomes: dict[str, Outcome] = {}
+    outcomes: dict[str, ScenarioOutcome] = {}
     with progress_bar(console) as progress:
         bar = progress.add_task("", total=len(scenarios))
 
-        def take(played: Played) -> None:
+        def take(played: ScenarioResult) -> None:
             outcome = outcomes[played.scenario.name] = judged(played, files=not wishes.without_files)
             progress.update(bar, advance=1, description=outcome.name)
             if wishes.verbose:
@@ -74,7 +76,7 @@ def _judge(wishes: Wishes, scenarios: Sequence[Scenario], console: Console) -> l
     return [outcomes[scenario.name] for scenario in scenarios]
 
 
-def _as_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+def _as_json(outcomes: Sequence[ScenarioOutcome]) -> dict[str, Any]:
     score, families = Score.of(outcomes), by_family(outcomes)
     return {
         "score": _numbers(score),

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from comfyfarm.analysis.findings import Bounds
-from comfyfarm.analysis.log_analysis import Truth
-from comfyfarm.analysis.placement.placement import Placement, Terms
+from comfyfarm.analysis.findings import Thresholds
+from comfyfarm.analysis.log_analysis import LogAnalysis
+from comfyfarm.analysis.placement.placement import Placement, PlacementThresholds
 from comfyfarm.analysis.verdict import Verdict
 from comfyfarm.config.decoding import ConfigError, decode_text
 from comfyfarm.events.encoding import as_json
@@ -25,7 +25,7 @@ _STYLES = {"pass": "green", "fail": "red", "unknown": "yellow", "error": "red", 
 _UNTOLD = ("n", "is_small")
 
 
-class Wishes(Protocol):
+class JudgeArguments(Protocol):
     """The command line of ``judge``.
 
     :ivar log: a path, or ``-`` for what comes in.
@@ -40,12 +40,12 @@ class Wishes(Protocol):
     placement_json: bool
 
 
-def judge(wishes: Wishes) -> int:
+def judge(wishes: JudgeArguments) -> int:
     """Judge a saved log; gives the exit status: 0 for pass, 1 for fail, 2 for unknown or where nothing is judged."""
     try:
         bounds, terms = _read_settings(wishes.set)
         with _opened(wishes.log) as file:
-            truth = Truth.of_saved(file)
+            truth = LogAnalysis.of_saved(file)
         verdict = truth.verdict(bounds)
     except (ConfigError, OSError) as why:
         said = f"{wishes.log}: {why.strerror or why}" if isinstance(why, OSError) else str(why)
@@ -68,12 +68,12 @@ def _opened(path: str) -> Iterator[BinaryIO]:
         yield file
 
 
-def _read_settings(said: Sequence[str]) -> tuple[Bounds, Terms]:
+def _read_settings(said: Sequence[str]) -> tuple[Thresholds, PlacementThresholds]:
     """What ``--set`` says.
 
     :raises ConfigError: naming the key.
     """
-    values: dict[type[msgspec.Struct], dict[str, Any]] = {Bounds: {}, Terms: {}}
+    values: dict[type[msgspec.Struct], dict[str, Any]] = {Thresholds: {}, PlacementThresholds: {}}
     kinds = {field.name: (kind, field.type) for kind in values for field in msgspec.structs.fields(kind)}
     for each in said:
         key, _, value = each.partition("=")
@@ -84,7 +84,7 @@ def _read_settings(said: Sequence[str]) -> tuple[Bounds, Terms]:
             values[kind][key] = decode_text(value, hint)
         except ConfigError as why:
             raise ConfigError(f"{key}: {why}") from why
-    return Bounds(**values[Bounds]), Terms(**values[Terms])
+    return Thresholds(**values[Thresholds]), PlacementThresholds(**values[PlacementThresholds])
 
 
 def _print(console: Console, verdict: Verdict, placement: Placement) -> None:

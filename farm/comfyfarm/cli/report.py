@@ -10,8 +10,8 @@ from typing import BinaryIO, Protocol
 
 import msgspec
 
-from comfyfarm.analysis.log_analysis import Truth
-from comfyfarm.analysis.report.page import Run, page
+from comfyfarm.analysis.log_analysis import LogAnalysis
+from comfyfarm.analysis.report.page import RunReport, page
 from comfyfarm.analysis.timeline.perfetto import as_trace
 from comfyfarm.analysis.timeline.svg import draw
 from comfyfarm.analysis.timeline.text import as_text
@@ -19,7 +19,7 @@ from comfyfarm.analysis.timeline.text import as_text
 _DONE, _NOT_DONE = 0, 1
 
 
-class Wishes(Protocol):
+class ReportArguments(Protocol):
     """The command line of ``report``.
 
     :ivar log: a path, or ``-`` for what comes in.
@@ -36,11 +36,11 @@ class Wishes(Protocol):
     text: bool
 
 
-def report(wishes: Wishes) -> int:
+def report(wishes: ReportArguments) -> int:
     """Write what was asked for; gives the exit status: 0 where all of it was, 1 where not."""
     try:
         with _opened(wishes.log) as lines:
-            truth = Truth.of_saved(lines)
+            truth = LogAnalysis.of_saved(lines)
         if not truth.verdict().seq:
             return _complain(f"{wishes.log}: there is no event in it")
         if wishes.text:
@@ -60,7 +60,7 @@ def _opened(path: str) -> AbstractContextManager[BinaryIO]:
     return nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb")
 
 
-def _files(wishes: Wishes) -> Iterator[tuple[Path, Callable[[Truth], bytes]]]:
+def _files(wishes: ReportArguments) -> Iterator[tuple[Path, Callable[[LogAnalysis], bytes]]]:
     """Where which form of it goes."""
     others = (wishes.trace, _trace), (wishes.svg, _svg)
     if wishes.output is not None:
@@ -72,15 +72,15 @@ def _files(wishes: Wishes) -> Iterator[tuple[Path, Callable[[Truth], bytes]]]:
             yield path, form
 
 
-def _page(truth: Truth) -> bytes:
-    return page(Run.of(truth)).encode()
+def _page(truth: LogAnalysis) -> bytes:
+    return page(RunReport.of(truth)).encode()
 
 
-def _trace(truth: Truth) -> bytes:
+def _trace(truth: LogAnalysis) -> bytes:
     return msgspec.json.encode(as_trace(truth.timeline()))
 
 
-def _svg(truth: Truth) -> bytes:
+def _svg(truth: LogAnalysis) -> bytes:
     return draw(truth.timeline()).encode()
 
 

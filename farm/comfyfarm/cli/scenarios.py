@@ -13,7 +13,7 @@ from comfyfarm.config.scenarios import Incident, UnknownIncident, find_incident,
 _WELL, _UNKNOWN = 0, 2
 
 
-class Wishes(Protocol):
+class ScenariosArguments(Protocol):
     """The command line of ``scenarios show``."""
 
     incident: str
@@ -32,7 +32,7 @@ def scenarios() -> int:
     return _WELL
 
 
-def show_scenario(wishes: Wishes) -> int:
+def show_scenario(wishes: ScenariosArguments) -> int:
     """Tell all about one incident; gives the exit status."""
     wanted = wishes.incident
     try:

@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import quote
 
 from comfyfarm.clients.comfy_sync import ask
-from comfyfarm.clients.errors import Refused
-from comfyfarm.config.captured import FEATURES, MODELS, OBJECT_INFO, SYSTEM_STATS, Captured, check_object_info
+from comfyfarm.clients.errors import HttpStatusError
+from comfyfarm.config.captured import FEATURES, MODELS, OBJECT_INFO, SYSTEM_STATS, CapturedServer, check_object_info
 
 FRAGMENT = "instance.toml"
 _TIMEOUT_S = 60.0       # a server with many packs of nodes takes its time over /object_info
@@ -30,7 +30,7 @@ class NotComfyUI(Exception):
 class _Asker:
     """Asks one server.
 
-    :ivar get: gives the body of a path; raises :class:`Refused` where the server says no.
+    :ivar get: gives the body of a path; raises :class:`HttpStatusError` where the server says no.
     """
 
     get: Get
@@ -42,7 +42,7 @@ class _Asker:
         """
         try:
             return json.loads(self.get(path))
-        except Refused as why:
+        except HttpStatusError as why:
             raise NotComfyUI(f"{path} answered {why.status}") from why
         except ValueError as why:
             raise NotComfyUI(f"{path} answered no JSON") from why
@@ -55,10 +55,10 @@ class _Asker:
             return None
 
 
-def take(get: Get) -> Captured:
+def take(get: Get) -> CapturedServer:
     """Ask a server for all that makes it unlike others.
 
-    :param get: gives the body of a path; raises :class:`Refused` where the server says no.
+    :param get: gives the body of a path; raises :class:`HttpStatusError` where the server says no.
     :raises NotComfyUI: where it is none.
     """
     asker = _Asker(get)
@@ -70,7 +70,7 @@ def take(get: Get) -> Captured:
     except ValueError as why:
         raise NotComfyUI(f"/object_info: {why}") from why
     features = asker.may("/features")
-    return Captured(object_info, _models(asker), stats, features if isinstance(features, dict) else None)
+    return CapturedServer(object_info, _models(asker), stats, features if isinstance(features, dict) else None)
 
 
 def _models(asker: _Asker) -> dict[str, dict[str, int | None]] | None:
@@ -90,7 +90,7 @@ def _files(asker: _Asker, folder: str) -> Iterator[tuple[str, int | None]]:
         yield name, size if isinstance(size, int) else None
 
 
-def write(captured: Captured, directory: Path, url: str, name: str = "captured") -> list[Path]:
+def write(captured: CapturedServer, directory: Path, url: str, name: str = "captured") -> list[Path]:
     """Put the files into a directory, and beside them an ``[[instance]]`` that serves the same.
 
     Files of an earlier capture are replaced; others are left alone.
@@ -124,7 +124,7 @@ def _indented(told: Any) -> str | None:
     return None if told is None else json.dumps(told, indent=1) + "\n"
 
 
-def _fragment(captured: Captured, url: str, name: str) -> str:
+def _fragment(captured: CapturedServer, url: str, name: str) -> str:
     version = captured.defaults().get("comfyui_version", "of an unknown version")
     models = sum(map(len, (captured.models or {}).values()))
     return f"""\

@@ -27,19 +27,26 @@ from twisted.internet.error import ConnectError, ConnectionClosed
 from twisted.internet.task import deferLater
 from twisted.web.client import Agent, HTTPConnectionPool, RequestTransmissionFailed, ResponseFailed
 
-from comfyfarm.clients.errors import Refused
-from comfyfarm.clients.websocket import Ear, Message
+from comfyfarm.clients.errors import HttpStatusError
+from comfyfarm.clients.websocket import ComfyWebSocket, Message
 
 _FIRST_POLL_S = 0.02
 _LONGEST_POLL_S = 0.5
-_UNREACHABLE = (Refused, ConnectError, ConnectionClosed, ResponseFailed, RequestTransmissionFailed, DeferredTimeout)
+_UNREACHABLE = (
+    HttpStatusError,
+    ConnectError,
+    ConnectionClosed,
+    ResponseFailed,
+    RequestTransmissionFailed,
+    DeferredTimeout,
+)
 
 
 class ComfyClient:
     """One client of one server, with connections of its own.
 
-    Every method but :meth:`health` raises :class:`Refused` where the server answers with a status of 400 or more,
-    and Twisted's own errors (``ConnectError``, ``ResponseFailed``) where it does not answer at all.
+    Every method but :meth:`health` raises :class:`HttpStatusError` where the server answers with a status of 400 or
+    more, and Twisted's own errors (``ConnectError``, ``ResponseFailed``) where it does not answer at all.
 
     :ivar client_id: who the server takes us for; it sends the messages of a job to the client that submitted it.
     """
@@ -57,7 +64,7 @@ class ComfyClient:
         self._pool.cachedConnectionTimeout = 30     # seconds; a server closes an idle connection after about 60
         self._http = HTTPClient(Agent(self._reactor, connectTimeout=10, pool=self._pool))
         self._asking: set[Deferred[bytes]] = set()
-        self._ears: set[Ear] = set()
+        self._ears: set[ComfyWebSocket] = set()
 
     async def submit(self, workflow: Mapping[str, Any], **fields: Any) -> str:
         """Post a workflow under our client id; ``fields`` (``number``, ``extra_data``, ...) go beside it.
@@ -70,14 +77,14 @@ class ComfyClient:
         return str(answer["prompt_id"])
 
     @asynccontextmanager
-    async def listening(self) -> AsyncIterator[Ear]:
+    async def listening(self) -> AsyncIterator[ComfyWebSocket]:
         """Hear what the server says to our client id, from now on: the socket is open when the block begins.
 
         Iterating gives a dictionary for each text message and bytes for each binary one.  It never ends by
         itself; where the server hangs up it raises ``twisted.internet.error.ConnectionClosed``.  One at a time for
         one client id: ComfyUI speaks only to the newest, and to none once any of them closes.
         """
-        ear = await Ear.open(self._reactor, self._socket_url())
+        ear = await ComfyWebSocket.open(self._reactor, self._socket_url())
         self._ears.add(ear)
         try:
             yield ear
@@ -183,7 +190,7 @@ class ComfyClient:
         response = await self._http.request(method, self.base_url + path, reactor=self._reactor, **body)
         content = await response.content()
         if response.code >= 400:
-            raise Refused(response.code, content)
+            raise HttpStatusError(response.code, content)
         return content
 
 

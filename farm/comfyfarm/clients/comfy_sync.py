@@ -15,7 +15,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import ProxyHandler, Request, build_opener
 
-from comfyfarm.clients.errors import Refused
+from comfyfarm.clients.errors import HttpStatusError
 
 _POLL_S = 0.02
 _ASK_TIMEOUT_S = 10.0
@@ -38,14 +38,14 @@ def ask(method: str, url: str, body: Any = None, timeout_s: float = _ASK_TIMEOUT
             return bytes(answer.read())
     except HTTPError as refusal:
         with refusal:
-            raise Refused(refusal.code, refusal.read()) from None
+            raise HttpStatusError(refusal.code, refusal.read()) from None
 
 
 class SyncComfyClient:
     """One client of one server; each method blocks until the server has answered.
 
-    All but :meth:`health` raise :class:`Refused` where the server answers with an error, and ``OSError`` where it
-    does not answer.  There is nothing to close.
+    All but :meth:`health` raise :class:`HttpStatusError` where the server answers with an error, and ``OSError`` where
+    it does not answer.  There is nothing to close.
     """
 
     def __init__(self, base_url: str) -> None:
@@ -100,7 +100,7 @@ class SyncComfyClient:
         """Whether the server answers, and well, within that time."""
         try:
             ask("GET", f"{self.base_url}/system_stats", timeout_s=timeout_s)
-        except (Refused, OSError, HTTPException):
+        except (HttpStatusError, OSError, HTTPException):
             return False
         return True
 

@@ -21,14 +21,14 @@ from collections.abc import Callable, Collection, Coroutine, Mapping
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
-from comfyfarm.analysis.findings import Bounds
-from comfyfarm.analysis.placement.placement import Placement, Terms
+from comfyfarm.analysis.findings import Thresholds
+from comfyfarm.analysis.placement.placement import Placement, PlacementThresholds
 from comfyfarm.analysis.thresholds import as_table
 from comfyfarm.analysis.timeline.values import RunTimeline
 from comfyfarm.analysis.verdict import Verdict
 from comfyfarm.clients.comfy_sync import ask
 from comfyfarm.clients.control_calls import LONG_S, Call, as_events, as_objects, call, durations, written
-from comfyfarm.clients.errors import Refused
+from comfyfarm.clients.errors import HttpStatusError
 from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.analysis import DeliveredState, DeliveryFacts, JournalState, TimelineFormat
 from comfyfarm.control.schema.farm import ClockState, FarmState, InstanceDetail, InstanceState, WaitState
@@ -75,8 +75,8 @@ def _done(request: Call[Any]) -> Call[None]:
 class ControlMethods:
     """What can be asked of a farm.
 
-    Every method raises :class:`~comfyfarm.clients.errors.Refused` if the farm says no; nothing has changed then.
-    Durations are written as in the configuration (``"10s"``), or are seconds.
+    Every method raises :class:`~comfyfarm.clients.errors.HttpStatusError` if the farm says no; nothing has changed
+    then. Durations are written as in the configuration (``"10s"``), or are seconds.
     """
 
     @method
@@ -262,12 +262,12 @@ class ControlMethods:
     @method
     def verdict(self, /, **bounds: Any) -> Call[Verdict]:
         """What the log proves about the system under test: ``verdict(reaction="5s")`` for another bound."""
-        return call(endpoints.GET_VERDICT, query=as_table(Bounds, bounds), timeout_s=LONG_S)
+        return call(endpoints.GET_VERDICT, query=as_table(Thresholds, bounds), timeout_s=LONG_S)
 
     @method
     def placement(self, /, **terms: Any) -> Call[Placement]:
         """How well its work was placed: ``placement(fresh="2s")`` for other terms."""
-        return call(endpoints.GET_PLACEMENT, query=as_table(Terms, terms), timeout_s=LONG_S)
+        return call(endpoints.GET_PLACEMENT, query=as_table(PlacementThresholds, terms), timeout_s=LONG_S)
 
     @method
     def timeline(self) -> Call[RunTimeline]:
@@ -308,7 +308,7 @@ class SyncFarmControl(ControlMethods):
     def _send(self, request: Call[A]) -> A:
         try:
             content = ask(request.endpoint.method, self.base_url + request.path, request.body, request.timeout_s)
-        except Refused as refused:
+        except HttpStatusError as refused:
             raise request.error(refused) from None
         return request.decode(content)
 
@@ -343,5 +343,5 @@ class FarmControl(ControlMethods):
         )
         content: bytes = await response.content()
         if response.code >= 400:
-            raise request.error(Refused(response.code, content))
+            raise request.error(HttpStatusError(response.code, content))
         return request.decode(content)

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from comfyfarm.clients.errors import Refused
+from comfyfarm.clients.errors import HttpStatusError
 from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.endpoints import Endpoint
 from comfyfarm.events import Event
@@ -48,7 +48,7 @@ class Call(Generic[A]):
         """Return the same request, whose result is changed after decoding."""
         return self.decoded_by(lambda content: change(self.decode(content)))
 
-    def error(self, refused: Refused) -> Exception:
+    def error(self, refused: HttpStatusError) -> Exception:
         """Return what is raised for an error status: ``TimeoutError`` if a wait was not met, else the same."""
         if self.endpoint is endpoints.WAIT and refused.status == 504:
             return TimeoutError(str(refused.body["error"]))

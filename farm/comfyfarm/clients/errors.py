@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 
-class Refused(Exception):
+class HttpStatusError(Exception):
     """The server answered, but with an error.
 
     :ivar status: the HTTP status, 400 or more.

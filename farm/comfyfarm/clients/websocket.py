@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from twisted.web.websocket import ConnectionRejected, WebSocketClientEndpoint, WebSocketTransport
 from wsproto.utilities import LocalProtocolError
 
-from comfyfarm.clients.errors import Refused
+from comfyfarm.clients.errors import HttpStatusError
 
 Message = dict[str, Any] | bytes
 
@@ -27,7 +27,7 @@ class _End:
 
 
 @dataclass(eq=False)
-class Ear:
+class ComfyWebSocket:
     """One open websocket, as an asynchronous iterator of what it hears.
 
     Use :meth:`open`; it hands out an ear that listens already.
@@ -36,11 +36,11 @@ class Ear:
     _heard: DeferredQueue[Message | _End] = field(default_factory=DeferredQueue, repr=False)
     _closed: Deferred[None] = field(default_factory=Deferred, repr=False)
     _lost: Failure | None = field(default=None, repr=False)
-    _opening: Deferred[Ear] | None = field(default=None, repr=False)
+    _opening: Deferred[ComfyWebSocket] | None = field(default=None, repr=False)
     _transport: WebSocketTransport = field(init=False, repr=False)
 
     @classmethod
-    async def open(cls, reactor: IReactorTCP, url: str) -> Ear:
+    async def open(cls, reactor: IReactorTCP, url: str) -> ComfyWebSocket:
         """Open a websocket at ``url`` (``ws://...``).
 
         :raises Refused: where the server answers the upgrade with something else.
@@ -52,7 +52,7 @@ class Ear:
             return await ear._opening
         except ConnectionRejected as why:
             await ear._closed
-            raise Refused(why.response.code, b"") from why
+            raise HttpStatusError(why.response.code, b"") from why
         except CancelledError:
             if ear._lost is not None:
                 ear._lost.raiseException()
@@ -77,7 +77,7 @@ class Ear:
             self._heard.pending.remove(heard)
             yield heard
 
-    def __aiter__(self) -> Ear:
+    def __aiter__(self) -> ComfyWebSocket:
         """Iterate over what comes in."""
         return self
 
@@ -89,7 +89,7 @@ class Ear:
             heard.reason.raiseException()
         return heard
 
-    def buildProtocol(self, url: str) -> Ear:
+    def buildProtocol(self, url: str) -> ComfyWebSocket:
         """Be Twisted's protocol for this one connection."""
         return self
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from comfyfarm.sim.catalogue.recorded import FileChoice, Folders, ModelChoice, ModelFolder, Recorded
+from comfyfarm.sim.catalogue.recorded import FileChoice, Folders, ModelChoice, ModelFolder, RecordedServer
 
 OBJECT_INFO = "object_info.json"
 MODELS = "models.json"
@@ -29,7 +29,7 @@ class NotCaptured(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Captured:
+class CapturedServer:
     """What one server told.
 
     :ivar object_info: by node type.
@@ -43,7 +43,7 @@ class Captured:
     features: Table | None = None
 
     @classmethod
-    def read(cls, directory: Path) -> Captured:
+    def read(cls, directory: Path) -> CapturedServer:
         """Read a directory that ``comfyfarm capture`` wrote; only ``object_info.json`` has to be there.
 
         :raises NotCaptured: where a file is something else.
@@ -67,12 +67,12 @@ class Captured:
         except ValueError as why:
             raise NotCaptured(f"{path}: not an object_info: {why}") from why
 
-    def recorded(self, shipped: Recorded) -> Recorded:
+    def recorded(self, shipped: RecordedServer) -> RecordedServer:
         """These node types, and what is known of them: which of their inputs choose files.
 
         A list that would not come out as it was captured is left as it was.
         """
-        told = Recorded(self.object_info, shipped.folders)
+        told = RecordedServer(self.object_info, shipped.folders)
         models = self.model_names(shipped)
         names = dict.fromkeys(self.models) if self.models is not None else shipped.model_folders
         folders = Folders(
@@ -81,13 +81,13 @@ class Captured:
             file_choices=tuple(_file_choices(told)),
             kinds=shipped.folders.kinds,
         )
-        return Recorded(self.object_info, folders, base=told)
+        return RecordedServer(self.object_info, folders, base=told)
 
-    def model_names(self, shipped: Recorded) -> dict[str, tuple[str, ...]]:
+    def model_names(self, shipped: RecordedServer) -> dict[str, tuple[str, ...]]:
         """The files of each folder; where folders were not captured, those that the known loaders offer."""
         if self.models is not None:
             return {folder: tuple(sizes) for folder, sizes in self.models.items()}
-        told = Recorded(self.object_info, shipped.folders)
+        told = RecordedServer(self.object_info, shipped.folders)
         found: dict[str, tuple[str, ...]] = {}
         for choice in told.folders.model_choices:
             offered = _offered(told, choice)
@@ -160,14 +160,14 @@ def _read_models(path: Path) -> Sizes | None:
         raise NotCaptured(f"{path}: not a list of models: {why}") from why
 
 
-def _offered(told: Recorded, choice: ModelChoice | FileChoice) -> list[Any] | None:
+def _offered(told: RecordedServer, choice: ModelChoice | FileChoice) -> list[Any] | None:
     """What the server offered there, or ``None`` where it has no such list."""
     node_type = told.node_types.get(choice.class_type)
     declared = node_type.inputs.get(choice.input) if node_type is not None else None
     return None if declared is None else declared.choices
 
 
-def _model_choices(told: Recorded, models: Mapping[str, tuple[str, ...]]) -> list[ModelChoice]:
+def _model_choices(told: RecordedServer, models: Mapping[str, tuple[str, ...]]) -> list[ModelChoice]:
     found = []
     for choice in told.folders.model_choices:
         offered, files = _offered(told, choice), sorted(models.get(choice.folder, ()))
@@ -179,7 +179,7 @@ def _model_choices(told: Recorded, models: Mapping[str, tuple[str, ...]]) -> lis
     return found
 
 
-def _file_choices(told: Recorded) -> list[FileChoice]:
+def _file_choices(told: RecordedServer) -> list[FileChoice]:
     found = []
     for choice in told.folders.file_choices:
         offered = _offered(told, choice)

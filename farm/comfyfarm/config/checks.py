@@ -7,7 +7,7 @@ from math import inf
 
 from comfyfarm.config.decoding import ConfigError
 from comfyfarm.config.values import FarmConfig
-from comfyfarm.faults.registry import Board, UnknownFault
+from comfyfarm.faults.registry import FaultRegistry, UnknownFault
 from comfyfarm.seeds import Seeds
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
@@ -46,7 +46,7 @@ def check_faults(config: FarmConfig) -> None:
 
     :raises ConfigError: where one means no instance, or its id is taken.
     """
-    board = Board(tuple(each.name for each in config.instance), Seeds(0), lambda _: None)
+    board = FaultRegistry(tuple(each.name for each in config.instance), Seeds(0), lambda _: None)
     for index, fault in enumerate(config.fault):
         try:
             board.arm(fault, 0)

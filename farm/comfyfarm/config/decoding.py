@@ -10,13 +10,13 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from comfyfarm.sim.catalogue.models import Model
-from comfyfarm.sim.distributions import Span
+from comfyfarm.sim.distributions import Distribution
 from comfyfarm.units import Duration, Size
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 
-_WRITTEN = (Duration, Model, Size, Span)     # what people write as a text of its own kind
+_WRITTEN = (Duration, Model, Size, Distribution)     # what people write as a text of its own kind
 _STEP = re.compile(r"\.(?P<key>\w+)|\[(?P<index>\d+)\]|(?P<any>\[\.\.\.\])")
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from comfyfarm.config import ConfigError, FarmConfig, InstanceConfig
-from comfyfarm.config.captured import Captured, NotCaptured
+from comfyfarm.config.captured import CapturedServer, NotCaptured
 from comfyfarm.config.recorded import recorded, server_facts
 from comfyfarm.sim.catalogue.catalogue import Catalogue
 from comfyfarm.sim.catalogue.models import sizes_of
-from comfyfarm.sim.catalogue.recorded import Recorded
+from comfyfarm.sim.catalogue.recorded import RecordedServer
 from comfyfarm.sim.files import Files, MemoryFiles
 
 _NEAR = 0.88    # how much alike two names are, from 0 to 1, when one of them is taken for a slip of the pen
@@ -29,7 +29,7 @@ class Equipment:
     :ivar features: as captured; ``None`` for those of its version.
     """
 
-    recorded: Recorded
+    recorded: RecordedServer
     models: Mapping[str, Sequence[str]]
     sizes: Mapping[tuple[str, str], int]
     system_stats: Mapping[str, Any]
@@ -52,11 +52,11 @@ class Equipment:
 
 
 @dataclass(eq=False)
-class Stock:
+class EquipmentCache:
     """Equips instances; each file is read once, and instances that are alike share what was read."""
 
-    _captured: dict[tuple[str | None, str | None], tuple[Captured, Recorded]] = field(default_factory=dict)
-    _changed: dict[tuple[Any, ...], Recorded] = field(default_factory=dict)
+    _captured: dict[tuple[str | None, str | None], tuple[CapturedServer, RecordedServer]] = field(default_factory=dict)
+    _changed: dict[tuple[Any, ...], RecordedServer] = field(default_factory=dict)
 
     def equip(self, config: InstanceConfig) -> Equipment:
         """What an instance has.
@@ -76,7 +76,7 @@ class Stock:
             features=None if captured is None else captured.features,
         )
 
-    def _read(self, config: InstanceConfig) -> tuple[Captured | None, Recorded]:
+    def _read(self, config: InstanceConfig) -> tuple[CapturedServer | None, RecordedServer]:
         key = config.captured, config.object_info
         if key == (None, None):
             return None, recorded()
@@ -85,7 +85,7 @@ class Stock:
             self._captured[key] = captured, captured.recorded(recorded())
         return self._captured[key]
 
-    def _change(self, base: Recorded, config: InstanceConfig) -> Recorded:
+    def _change(self, base: RecordedServer, config: InstanceConfig) -> RecordedServer:
         declared, missing = config.node_types, tuple(sorted(set(config.missing_nodes)))
         if not declared and not missing:
             return base
@@ -97,7 +97,7 @@ class Stock:
         return self._changed[key]
 
 
-def check_equipment(farm: FarmConfig, stock: Stock) -> None:
+def check_equipment(farm: FarmConfig, stock: EquipmentCache) -> None:
     """Look whether every instance can be equipped, and whether names mean something.
 
     :raises ConfigError: such as ``instance[0].missing_nodes[0]: there is no node type 'KSamplr' ...``.
@@ -115,7 +115,7 @@ def check_equipment(farm: FarmConfig, stock: Stock) -> None:
         _check_warm(config, equipment, where)
 
 
-def check_change(config: InstanceConfig, instances: Iterable[InstanceConfig], stock: Stock) -> None:
+def check_change(config: InstanceConfig, instances: Iterable[InstanceConfig], stock: EquipmentCache) -> None:
     """The same for what becomes of one instance while the farm runs; the others are as they are.
 
     :raises ConfigError: begins with the key.
@@ -159,21 +159,21 @@ def _check_warm(config: InstanceConfig, equipment: Equipment, where: str) -> Non
             raise ConfigError(f"{where}warm[{index}]: {name!r} does not fit into vram (they are {sizes})")
 
 
-def _read_captured(directory: str | None, object_info: str | None) -> Captured:
+def _read_captured(directory: str | None, object_info: str | None) -> CapturedServer:
     """A captured directory, or a file, or the one with the other's node types."""
     key = "captured"
     try:
-        found = None if directory is None else Captured.read(Path(directory))
+        found = None if directory is None else CapturedServer.read(Path(directory))
         if object_info is None:
             assert found is not None, "one of them is given"
             return found
         key = "object_info"
-        node_types = Captured.read_object_info(Path(object_info))
+        node_types = CapturedServer.read_object_info(Path(object_info))
     except NotCaptured as why:
         raise ConfigError(f"{key}: {why}") from why
     if found is None:
-        return Captured(node_types)
-    return Captured(node_types, found.models, found.system_stats, found.features)
+        return CapturedServer(node_types)
+    return CapturedServer(node_types, found.models, found.system_stats, found.features)
 
 
 def _with_version(stats: Mapping[str, Any], version: str) -> Mapping[str, Any]:

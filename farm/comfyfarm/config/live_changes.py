@@ -13,7 +13,7 @@ import msgspec
 
 from comfyfarm.config import ConfigError, InstanceConfig
 from comfyfarm.config.decoding import decode_alone
-from comfyfarm.sim.distributions import Span
+from comfyfarm.sim.distributions import Distribution
 from comfyfarm.sim.settings import LIVE
 from comfyfarm.units import Duration
 
@@ -98,14 +98,14 @@ def as_written(value: Any) -> Any:
         return {key: as_written(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [as_written(each) for each in value]
-    if isinstance(value, Span):
+    if isinstance(value, Distribution):
         return _span_as_written(value)
     if value is None or type(value) in (bool, int, float, str):
         return value
     return str(value)
 
 
-def _span_as_written(span: Span) -> Any:
+def _span_as_written(span: Distribution) -> Any:
     first, second = str(Duration(span.first)), str(Duration(span.second))
     if span.kind == "uniform":
         return {"uniform": [first, second]}

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from comfyfarm.config.captured import Captured, NotCaptured
+from comfyfarm.config.captured import CapturedServer, NotCaptured
 from comfyfarm.config.checks import check
 from comfyfarm.config.decoding import ConfigError, decode
 from comfyfarm.config.fault_tables import read_fault
@@ -173,7 +173,7 @@ def _captured_defaults(own: Table, folder: Path, where: str) -> Table:
     if not isinstance(own.get("captured"), str):
         return {}
     try:
-        return Captured.read(folder / own["captured"]).defaults()
+        return CapturedServer.read(folder / own["captured"]).defaults()
     except NotCaptured as why:
         raise ConfigError(f"{where}.captured: {why}") from why
 

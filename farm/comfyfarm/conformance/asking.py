@@ -33,7 +33,7 @@ _BOUNDARY = b"comfyfarm-conformance-boundary"
 
 
 @dataclass(frozen=True)
-class Reply:
+class RawReply:
     """What a server answered.
 
     :ivar headers: by name in lower case; of several of a name the first.
@@ -71,7 +71,7 @@ class Asker:
         self._pool.maxPersistentPerHost = 24
         self._agent = Agent(reactor, connectTimeout=10, pool=self._pool)
 
-    async def ask(self, line: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Reply:
+    async def ask(self, line: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> RawReply:
         """Send ``METHOD /path`` and wait for the whole answer.
 
         :raises Exception: one of :data:`UNANSWERED` where there is none within a minute.
@@ -82,7 +82,7 @@ class Asker:
         except DeferredTimeout:
             raise TimeoutError(f"no answer to {line} within {_WITHIN_S:g} s") from None
 
-    async def _ask(self, line: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
+    async def _ask(self, line: str, body: bytes | None, headers: Mapping[str, str]) -> RawReply:
         method, _, path = line.partition(" ")
         response = await self._agent.request(
             method.encode(),
@@ -94,7 +94,7 @@ class Asker:
             name.decode().lower(): values[0].decode("utf-8", "replace")
             for name, values in response.headers.getAllRawHeaders()
         }
-        return Reply(response.code, received, await content(response))
+        return RawReply(response.code, received, await content(response))
 
     async def close(self) -> None:
         """Leave no connection behind."""

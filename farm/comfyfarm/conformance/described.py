@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from comfyfarm.clients.websocket import Message
-from comfyfarm.conformance.asking import Reply
+from comfyfarm.conformance.asking import RawReply
 
 Step = dict[str, Any]
 View = Callable[[Any], Any]
@@ -38,7 +38,7 @@ _HEADERS = (
 )
 
 
-def describe_reply(line: str, reply: Reply, view: View | None = None) -> Step:
+def describe_reply(line: str, reply: RawReply, view: View | None = None) -> Step:
     """The step of a request.
 
     :param line: what was asked, for people.

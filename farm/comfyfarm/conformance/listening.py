@@ -11,11 +11,11 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTCP
 from twisted.python.failure import Failure
 
-from comfyfarm.clients.websocket import Ear, Message
+from comfyfarm.clients.websocket import ComfyWebSocket, Message
 
 
 @dataclass(eq=False)
-class Listener(Ear):
+class SocketRecorder(ComfyWebSocket):
     """An open websocket that keeps everything it heard.
 
     :ivar name: what the transcript calls it.
@@ -29,12 +29,12 @@ class Listener(Ear):
     _waiting: list[Deferred[None]] = field(default_factory=list, repr=False)
 
     @classmethod
-    async def connect(cls, reactor: IReactorTCP, url: str, name: str, client_id: str) -> Listener:
+    async def connect(cls, reactor: IReactorTCP, url: str, name: str, client_id: str) -> SocketRecorder:
         """Open a websocket.
 
         :raises Refused: where the server answers the upgrade with something else.
         """
-        listener = cast(Listener, await cls.open(reactor, url))
+        listener = cast(SocketRecorder, await cls.open(reactor, url))
         listener.name, listener.client_id = name, client_id
         return listener
 

@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from comfyfarm.conformance.differences import Difference
-from comfyfarm.conformance.scenario import Scenario
-from comfyfarm.conformance.score import Outcome, Score, by_family
+from comfyfarm.conformance.scenario import ConformanceScenario
+from comfyfarm.conformance.score import ScenarioOutcome, Score, by_family
 
 _DIFFERENCES = 3        # of one scenario, unless all are wanted
 _LETTERS = 160          # of one value
@@ -23,7 +23,7 @@ def progress_bar(console: Console) -> Progress:
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
-def print_line(console: Console, outcome: Outcome) -> None:
+def print_line(console: Console, outcome: ScenarioOutcome) -> None:
     """One scenario, as it ends."""
     what = "skipped" if outcome.skipped is not None else "same" if outcome.is_same else "differs"
     colour = {"skipped": "yellow", "same": "green", "differs": "red"}[what]
@@ -31,7 +31,7 @@ def print_line(console: Console, outcome: Outcome) -> None:
     console.print(line, soft_wrap=True)
 
 
-def print_report(console: Console, outcomes: Sequence[Outcome], *, in_full: bool) -> None:
+def print_report(console: Console, outcomes: Sequence[ScenarioOutcome], *, in_full: bool) -> None:
     """Differences first, then the families, and the score at the end, where it is seen."""
     for outcome in outcomes:
         if outcome.differences:
@@ -44,7 +44,7 @@ def print_report(console: Console, outcomes: Sequence[Outcome], *, in_full: bool
     console.print(f"score: {score}", style="bold green" if score.is_full else "bold red", highlight=False)
 
 
-def list_scenarios(console: Console, scenarios: Sequence[Scenario]) -> None:
+def list_scenarios(console: Console, scenarios: Sequence[ConformanceScenario]) -> None:
     """Names, families, and what each shows."""
     table = Table(box=None, pad_edge=False)
     for column in ("scenario", "family", "what it shows"):
@@ -54,7 +54,7 @@ def list_scenarios(console: Console, scenarios: Sequence[Scenario]) -> None:
     console.print(table)
 
 
-def _print_differences(console: Console, outcome: Outcome, *, in_full: bool) -> None:
+def _print_differences(console: Console, outcome: ScenarioOutcome, *, in_full: bool) -> None:
     console.print(Text(f"{outcome.name} ({outcome.family})", style="bold"))
     shown = outcome.differences if in_full else outcome.differences[:_DIFFERENCES]
     for difference in shown:
@@ -74,7 +74,7 @@ def _described(difference: Difference, *, in_full: bool) -> Text:
     return text
 
 
-def _families(outcomes: Sequence[Outcome]) -> Table:
+def _families(outcomes: Sequence[ScenarioOutcome]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("family")
     for column in ("same", "of", "skipped", "seconds"):

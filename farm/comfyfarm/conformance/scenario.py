@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from comfyfarm.conformance.visit import Visit
+from comfyfarm.conformance.visit import Session
 
-Play = Callable[[Visit], Awaitable[None]]
+Play = Callable[[Session], Awaitable[None]]
 
 
 @dataclass(frozen=True)
-class Scenario:
+class ConformanceScenario:
     """A short story that a server is taken through.
 
     :ivar name: what its recorded facts go by.
@@ -35,7 +35,7 @@ class Family:
 
     name: str
     about: str
-    scenarios: list[Scenario] = field(default_factory=list)
+    scenarios: list[ConformanceScenario] = field(default_factory=list)
 
     def scenario(self, play: Play) -> Play:
         """Make a function a scenario; its docstring says what it shows."""
@@ -48,13 +48,13 @@ class Family:
     def requests(self, name: str, about: str, *lines: str) -> None:
         """Make a list of ``METHOD /path`` a scenario."""
 
-        async def play(visit: Visit) -> None:
+        async def play(visit: Session) -> None:
             for line in lines:
                 await visit.ask(line)
 
-        self.scenarios.append(Scenario(name, self.name, about, play))
+        self.scenarios.append(ConformanceScenario(name, self.name, about, play))
 
     def _add(self, play: Play, *, of_files: bool) -> Play:
         name, about = getattr(play, "__name__", ""), (play.__doc__ or "").partition("\n")[0]
-        self.scenarios.append(Scenario(name, self.name, about, play, of_files))
+        self.scenarios.append(ConformanceScenario(name, self.name, about, play, of_files))
         return play

@@ -9,7 +9,7 @@ from comfyfarm.conformance.differences import Difference
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ScenarioOutcome:
     """What became of one scenario.
 
     :ivar differences: from what a real ComfyUI does; none where it is the same.
@@ -41,7 +41,7 @@ class Score:
     seconds: float
 
     @classmethod
-    def of(cls, outcomes: Iterable[Outcome]) -> Score:
+    def of(cls, outcomes: Iterable[ScenarioOutcome]) -> Score:
         """Count."""
         known = list(outcomes)
         skipped = sum(each.skipped is not None for each in known)
@@ -64,9 +64,9 @@ class Score:
         return f"{self.same}/{self.judged} ({percent:.1f} %)"
 
 
-def by_family(outcomes: Iterable[Outcome]) -> dict[str, Score]:
+def by_family(outcomes: Iterable[ScenarioOutcome]) -> dict[str, Score]:
     """The score of each family, in the order in which they came."""
-    families: dict[str, list[Outcome]] = {}
+    families: dict[str, list[ScenarioOutcome]] = {}
     for outcome in outcomes:
         families.setdefault(outcome.family, []).append(outcome)
     return {family: Score.of(members) for family, members in families.items()}

@@ -17,9 +17,9 @@ from comfyfarm.conformance.described import Step
 from comfyfarm.conformance.differences import Difference, differences
 from comfyfarm.conformance.facts import recorded
 from comfyfarm.conformance.families import FAMILIES
-from comfyfarm.conformance.scenario import Scenario
-from comfyfarm.conformance.score import Outcome
-from comfyfarm.conformance.visit import NotPossible, Visit
+from comfyfarm.conformance.scenario import ConformanceScenario
+from comfyfarm.conformance.score import ScenarioOutcome
+from comfyfarm.conformance.visit import NotPossible, Session
 from comfyfarm.conformance.without_files import without_files
 
 _SCENARIO_WITHIN_S = 120.0
@@ -33,7 +33,7 @@ class NoSuchScenario(Exception):
     """A name that fits none; the message says which."""
 
 
-def chosen(names: str | None = None, family: str | None = None, *, files: bool = True) -> list[Scenario]:
+def chosen(names: str | None = None, family: str | None = None, *, files: bool = True) -> list[ConformanceScenario]:
     """The scenarios that are meant, in their order; all of them where nothing is said.
 
     :param names: patterns, with commas between them: ``"run_*,features"``.
@@ -52,7 +52,7 @@ def chosen(names: str | None = None, family: str | None = None, *, files: bool =
 
 
 @dataclass(frozen=True)
-class Played:
+class ScenarioResult:
     """A scenario that a server was taken through.
 
     :ivar steps: its transcript.
@@ -60,7 +60,7 @@ class Played:
     :ivar broke_off: what it met that no ComfyUI does, so that it could not go on, or ``None``.
     """
 
-    scenario: Scenario
+    scenario: ConformanceScenario
     steps: list[Step]
     seconds: float
     skipped: str | None = None
@@ -78,7 +78,7 @@ class Suite:
     chance: Random
 
     async def play(
-        self, urls: Sequence[str], scenarios: Iterable[Scenario], on_played: Callable[[Played], None]
+        self, urls: Sequence[str], scenarios: Iterable[ConformanceScenario], on_played: Callable[[ScenarioResult], None]
     ) -> None:
         """Take servers through scenarios.
 
@@ -99,19 +99,21 @@ class Suite:
             for asker in askers:
                 await asker.close()
 
-    async def _work(self, asker: Asker, waiting: deque[Scenario], on_played: Callable[[Played], None]) -> None:
+    async def _work(
+        self, asker: Asker, waiting: deque[ConformanceScenario], on_played: Callable[[ScenarioResult], None]
+    ) -> None:
         while waiting:
             on_played(await self._play(asker, waiting.popleft()))
 
-    async def _play(self, asker: Asker, scenario: Scenario) -> Played:
-        visit = Visit(server=asker, chance=self.chance)
+    async def _play(self, asker: Asker, scenario: ConformanceScenario) -> ScenarioResult:
+        visit = Session(server=asker, chance=self.chance)
         began = self.reactor.seconds()
         staying = Deferred.fromCoroutine(_stay(visit, scenario))
         why = await staying.addTimeout(_SCENARIO_WITHIN_S, self.reactor).addErrback(_ended_early)
-        return Played(scenario, visit.normalised(), self.reactor.seconds() - began, **(why or {}))
+        return ScenarioResult(scenario, visit.normalised(), self.reactor.seconds() - began, **(why or {}))
 
 
-async def _stay(visit: Visit, scenario: Scenario) -> None:
+async def _stay(visit: Session, scenario: ConformanceScenario) -> None:
     try:
         await visit.begin()
         await scenario.play(visit)
@@ -120,7 +122,7 @@ async def _stay(visit: Visit, scenario: Scenario) -> None:
 
 
 def _ended_early(failure: Failure) -> dict[str, str]:
-    """Say why, in the words of :class:`Played`."""
+    """Say why, in the words of :class:`ScenarioResult`."""
     if failure.check(NotPossible):
         return {"skipped": str(failure.value)}
     return {"broke_off": f"{type(failure.value).__name__}: {failure.value}"}
@@ -141,14 +143,14 @@ def _reason(why: BaseException) -> str:
     return " ".join(str(why).split()) or type(why).__name__
 
 
-def judged(played: Played, *, files: bool = True) -> Outcome:
+def judged(played: ScenarioResult, *, files: bool = True) -> ScenarioOutcome:
     """Hold a transcript against the facts.
 
     :param files: whether output files count, too; a static instance of the farm writes none.
     """
     scenario, seconds = played.scenario, played.seconds
     if played.skipped is not None:
-        return Outcome(scenario.name, scenario.family, seconds, skipped=played.skipped)
+        return ScenarioOutcome(scenario.name, scenario.family, seconds, skipped=played.skipped)
     expected, got = recorded(scenario.family).get(scenario.name, []), played.steps
     found: list[Difference] = []
     if played.broke_off is not None:
@@ -157,7 +159,7 @@ def judged(played: Played, *, files: bool = True) -> Outcome:
     if not files:
         expected, got = without_files(expected), without_files(got)
     found += [_at_step(each, expected) for each in differences(expected, got)]
-    return Outcome(scenario.name, scenario.family, seconds, tuple(found))
+    return ScenarioOutcome(scenario.name, scenario.family, seconds, tuple(found))
 
 
 def _at_step(difference: Difference, steps: list[Step]) -> Difference:

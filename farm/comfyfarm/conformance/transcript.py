@@ -8,9 +8,9 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from comfyfarm.conformance.asking import Reply
+from comfyfarm.conformance.asking import RawReply
 from comfyfarm.conformance.described import Step, describe_message
-from comfyfarm.conformance.listening import Listener
+from comfyfarm.conformance.listening import SocketRecorder
 from comfyfarm.conformance.normalise import Aliases, normalise
 
 
@@ -44,7 +44,7 @@ class Transcript:
         self.aliases.name(kind, made)
         return made
 
-    def learn(self, reply: Reply) -> None:
+    def learn(self, reply: RawReply) -> None:
         """Take the id and the number of a new job into the aliases."""
         if reply.status == 200:
             taken = reply.json
@@ -54,7 +54,7 @@ class Transcript:
 
     def tell(
         self,
-        listener: Listener,
+        listener: SocketRecorder,
         *,
         kinds: tuple[str, ...] = (),
         start: int = 0,

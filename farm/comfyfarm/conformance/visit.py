@@ -14,10 +14,10 @@ from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.task import deferLater
 
 from comfyfarm.clients.websocket import Message
-from comfyfarm.conformance.asking import Asker, Reply, form
+from comfyfarm.conformance.asking import Asker, RawReply, form
 from comfyfarm.conformance.described import View, describe_reply
 from comfyfarm.conformance.graphs import Graph
-from comfyfarm.conformance.listening import Listener, says
+from comfyfarm.conformance.listening import SocketRecorder, says
 from comfyfarm.conformance.transcript import Transcript
 
 _POLL_S = 0.01
@@ -33,11 +33,11 @@ class NotPossible(Exception):
 
 
 @dataclass(eq=False, kw_only=True)
-class Visit(Transcript):
+class Session(Transcript):
     """One scenario's stay at a server."""
 
     server: Asker
-    _listeners: list[Listener] = field(default_factory=list)
+    _listeners: list[SocketRecorder] = field(default_factory=list)
 
     # Asking.
 
@@ -50,7 +50,7 @@ class Visit(Transcript):
         headers: Mapping[str, str] | None = None,
         view: View | None = None,
         as_line: str | None = None,
-    ) -> Reply:
+    ) -> RawReply:
         """Send ``METHOD /path`` and write down what was answered.
 
         :param json: a body; ``None`` for none.
@@ -63,7 +63,7 @@ class Visit(Transcript):
 
     async def peek(
         self, line: str, *, json: Any = None, data: bytes | None = None, headers: Mapping[str, str] | None = None
-    ) -> Reply:
+    ) -> RawReply:
         """Ask without writing it down."""
         kind = {}
         if json is not None:
@@ -87,8 +87,8 @@ class Visit(Transcript):
     # Jobs.
 
     async def post(
-        self, graph: Graph, listener: Listener | None = None, *, quietly: bool = False, **fields: Any
-    ) -> Reply:
+        self, graph: Graph, listener: SocketRecorder | None = None, *, quietly: bool = False, **fields: Any
+    ) -> RawReply:
         """``POST /prompt``, under the listener's client id; ``fields`` go beside the prompt.
 
         :param quietly: do not write it down.
@@ -99,18 +99,18 @@ class Visit(Transcript):
         await self.pause(_BETWEEN_JOBS_S)
         return reply
 
-    async def submit(self, graph: Graph, listener: Listener | None = None, **fields: Any) -> str:
+    async def submit(self, graph: Graph, listener: SocketRecorder | None = None, **fields: Any) -> str:
         """Post a prompt that is taken on; gives its id."""
         reply = await self.post(graph, listener, **fields)
         return str(reply.json["prompt_id"])
 
-    async def run(self, graph: Graph, listener: Listener | None = None, **fields: Any) -> str:
+    async def run(self, graph: Graph, listener: SocketRecorder | None = None, **fields: Any) -> str:
         """Post a prompt and wait until it is over; gives its id."""
         prompt_id = await self.submit(graph, listener, **fields)
         await self.until_over(prompt_id, heard_by=listener)
         return prompt_id
 
-    async def until_over(self, *prompt_ids: str, heard_by: Listener | None = None) -> None:
+    async def until_over(self, *prompt_ids: str, heard_by: SocketRecorder | None = None) -> None:
         """Wait until jobs have ended and nothing more is said.
 
         :param heard_by: who is told of their ends, if anybody is.
@@ -122,7 +122,7 @@ class Visit(Transcript):
                 await self._until_told(heard_by, prompt_id)
         await self.until_quiet()
 
-    async def _until_told(self, listener: Listener, prompt_id: str) -> None:
+    async def _until_told(self, listener: SocketRecorder, prompt_id: str) -> None:
         """Wait for the last message of a job; not for long where history has it already."""
         deadline = self.server.reactor.seconds() + _JOB_WITHIN_S
         while True:
@@ -168,25 +168,25 @@ class Visit(Transcript):
 
     # Listening.
 
-    async def listen(self, client_id: str | None = None) -> Listener:
+    async def listen(self, client_id: str | None = None) -> SocketRecorder:
         """Open a websocket and wait for its greeting."""
         known = self.new_id("client") if client_id is None else client_id
         url = f"ws{self.server.base_url.removeprefix('http')}/ws?{urlencode({'clientId': known})}"
         name = f"websocket {len(self._listeners) + 1}"
-        listener = await Listener.connect(self.server.reactor, url, name, known)
+        listener = await SocketRecorder.connect(self.server.reactor, url, name, known)
         self._listeners.append(listener)
         await self.hears(listener, "status")
         return listener
 
     async def hears(
-        self, listener: Listener, kind: str, *, within_s: float = _MESSAGE_WITHIN_S, start: int = 0, **data: Any
+        self, listener: SocketRecorder, kind: str, *, within_s: float = _MESSAGE_WITHIN_S, start: int = 0, **data: Any
     ) -> Message:
         """Wait for a message of this kind that has these data; it may have come already."""
         return await self.meets(listener, says(kind, **data), within_s=within_s, start=start)
 
     async def meets(
         self,
-        listener: Listener,
+        listener: SocketRecorder,
         wanted: Callable[[Message], bool],
         *,
         within_s: float = _MESSAGE_WITHIN_S,

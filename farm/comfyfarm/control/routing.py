@@ -29,7 +29,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 S = TypeVar("S", bound=msgspec.Struct)
 
 
-class Rejected(Exception):
+class ApiError(Exception):
     """The control API says no; nothing has changed."""
 
     def __init__(self, status: int, error: str) -> None:
@@ -97,17 +97,17 @@ def route(endpoint: Endpoint[Any], described_as: Callable[[], Any] | None = None
 
 def _read_body(request: IRequest, kind: Any) -> Any:
     if getattr(request, "too_large", False):
-        raise Rejected(413, "the body is too large")
+        raise ApiError(413, "the body is too large")
     try:
         raw = msgspec.json.decode(request.content.read() or b"{}")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as why:
-        raise Rejected(400, f"the body is no JSON: {why}") from why
+        raise ApiError(400, f"the body is no JSON: {why}") from why
     if kind == Table:
         return raw
     try:
         return decode_alone(raw, kind)
     except ConfigError as why:
-        raise Rejected(422, str(why)) from why
+        raise ApiError(422, str(why)) from why
 
 
 def _read_query(request: IRequest, kind: type[S]) -> S:
@@ -116,11 +116,11 @@ def _read_query(request: IRequest, kind: type[S]) -> S:
     read = {}
     for key, text in given.items():
         if key not in fields:
-            raise Rejected(422, f"{key}: unknown key (there are: {', '.join(fields)})")
+            raise ApiError(422, f"{key}: unknown key (there are: {', '.join(fields)})")
         try:
             read[key] = decode_text(text, fields[key])
         except ConfigError as why:
-            raise Rejected(422, f"{key}: {why}") from why
+            raise ApiError(422, f"{key}: {why}") from why
     return kind(**read)
 
 

@@ -33,7 +33,7 @@ from comfyfarm.control.routes import (
 from comfyfarm.control.routes import (
     farm as whole,
 )
-from comfyfarm.control.routing import ROUTES, Rejected, Route, answer
+from comfyfarm.control.routing import ROUTES, ApiError, Route, answer
 from comfyfarm.control.schema.farm import Problem
 from comfyfarm.server.http.site import FarmSite
 from comfyfarm.server.ports import BoundPort, url
@@ -56,10 +56,10 @@ class ControlApi:
     app = Klein()
     logger = Logger()
 
-    @app.handle_errors(Rejected)
+    @app.handle_errors(ApiError)
     def _rejected(self, request: IRequest, failure: Failure) -> bytes:
         why = failure.value
-        assert isinstance(why, Rejected)
+        assert isinstance(why, ApiError)
         return answer(request, Problem(why.error), why.status)
 
     @app.handle_errors(HTTPException)

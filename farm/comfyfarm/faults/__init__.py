@@ -1,4 +1,5 @@
 """What goes wrong on purpose: where, at which phase, how often, until when (docs/faults.md).
 
-Pure: whoever comes to a phase asks :meth:`~comfyfarm.faults.registry.Faults.verdict`, and lets what strikes happen.
+Pure: whoever comes to a phase asks :meth:`~comfyfarm.faults.registry.InstanceFaults.verdict`, and lets what strikes
+happen.
 """

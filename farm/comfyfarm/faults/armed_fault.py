@@ -6,14 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from comfyfarm.faults.fault import Fault, Rule, Strike
+from comfyfarm.faults.fault import Fault, Firing, Rule
 from comfyfarm.seeds import Seeds
 
 State = Literal["armed", "expired", "healed", "removed"]
 
 
 @dataclass(eq=False)
-class Count:
+class FaultProgress:
     """How a fault stands with one instance.
 
     :ivar from_ms: when it begins there.
@@ -33,7 +33,7 @@ class Count:
 
 
 @dataclass(eq=False)
-class Armed:
+class ArmedFault:
     """A fault, and what has become of it.
 
     :ivar ends_by: which key of it says when it ends.
@@ -43,11 +43,11 @@ class Armed:
     """
 
     fault: Fault
-    counts: dict[str, Count]
+    counts: dict[str, FaultProgress]
     seeds: Seeds
     ends_by: str
     state: State = "armed"
-    strikes: list[Strike] = field(default_factory=list)
+    strikes: list[Firing] = field(default_factory=list)
     is_private: bool = False
 
     @property
@@ -97,7 +97,7 @@ class Armed:
         return all(self.is_spent_on(name) for name in self.counts)
 
 
-def windows(rule: Rule, names: Iterable[str], now_ms: int) -> tuple[dict[str, Count], str]:
+def windows(rule: Rule, names: Iterable[str], now_ms: int) -> tuple[dict[str, FaultProgress], str]:
     """From when to when a fault may strike each instance, and which key says when that ends."""
     ttl = None if rule.ttl is None else now_ms + rule.ttl
     ends = {key: end for key, end in (("until", rule.until), ("ttl", ttl)) if end is not None}
@@ -106,5 +106,5 @@ def windows(rule: Rule, names: Iterable[str], now_ms: int) -> tuple[dict[str, Co
     for index, name in enumerate(names):
         shift_ms = index * (rule.stagger or 0)
         until_ms = ends[ends_by] + shift_ms if ends else None
-        counts[name] = Count(max(rule.after or 0, now_ms) + shift_ms, until_ms)
+        counts[name] = FaultProgress(max(rule.after or 0, now_ms) + shift_ms, until_ms)
     return counts, ends_by

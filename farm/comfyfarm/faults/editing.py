@@ -12,7 +12,7 @@ _WITH_METADATA = 4      # of the messages in bytes the only one that says more t
 _WORD = 4               # bytes of each of its two numbers: which message it is, and how long its JSON is
 
 
-def say(kind: str, data: Any) -> str:
+def encode_message(kind: str, data: Any) -> str:
     """A message in text."""
     return json.dumps({"type": kind, "data": data})
 
@@ -44,7 +44,7 @@ def with_data(content: str | bytes, change: Callable[[Data], Data]) -> str | byt
     if data is None:
         return content
     if isinstance(content, str):
-        return say(type_of(content), change(data))
+        return encode_message(type_of(content), change(data))
     described = json.dumps(change(data)).encode()
     return content[:_WORD] + len(described).to_bytes(_WORD, "big") + described + content[_end(content):]
 

@@ -12,9 +12,9 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
 
-from comfyfarm.faults.pauses import Story
-from comfyfarm.faults.phases import Facts, Phase, narrowing
-from comfyfarm.faults.targets import Exchange, Frame, Process, Run
+from comfyfarm.faults.pauses import Steps
+from comfyfarm.faults.phases import Phase, PhaseFacts, filter_keys
+from comfyfarm.faults.targets import Exchange, Frame, ProcessControl, RunningJob
 from comfyfarm.units import Duration, Size
 
 _Counted = Annotated[int, msgspec.Meta(ge=1)]
@@ -55,7 +55,7 @@ class At(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, 
 
         :raises ValueError: naming the key, and those that have.
         """
-        allowed = narrowing(self.phase)
+        allowed = filter_keys(self.phase)
         for key in self.narrowed_by:
             if key not in allowed:
                 there_are = ", ".join(allowed) or "none"
@@ -68,11 +68,11 @@ class At(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, 
         """The keys that are given, the phase apart."""
         return tuple(key for key in self.__struct_fields__[1:] if getattr(self, key) is not None)
 
-    def matches(self, facts: Facts) -> bool:
+    def matches(self, facts: PhaseFacts) -> bool:
         """Whether a moment of this phase is meant."""
         return all(self._accepts(key, facts) for key in self.narrowed_by)
 
-    def _accepts(self, key: str, facts: Facts) -> bool:
+    def _accepts(self, key: str, facts: PhaseFacts) -> bool:
         wanted: Any = getattr(self, key)
         match key:
             case "job":
@@ -128,22 +128,22 @@ class Effect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         """Whether it can befall a websocket message: at phase ``status`` some can, and some only an HTTP exchange."""
         return type(self).on_frame is not Effect.on_frame
 
-    def on_job(self, run: Run, strike: Strike) -> Story:
+    def on_job(self, run: RunningJob, strike: Firing) -> Steps:
         """Befall a job; what it yields is time that passes before the job goes on.
 
         :raises NodeError: to let the node fail.
         """
         raise NotImplementedError(self.do)
 
-    def on_exchange(self, exchange: Exchange, strike: Strike) -> Story:
+    def on_exchange(self, exchange: Exchange, strike: Firing) -> Steps:
         """Befall an HTTP exchange; what it yields is time that passes before the exchange goes on."""
         raise NotImplementedError(self.do)
 
-    def on_frame(self, frame: Frame, strike: Strike) -> None:
+    def on_frame(self, frame: Frame, strike: Firing) -> None:
         """Befall a websocket message on its way to one client."""
         raise NotImplementedError(self.do)
 
-    def on_process(self, process: Process, strike: Strike) -> Story:
+    def on_process(self, process: ProcessControl, strike: Firing) -> Steps:
         """Befall the process; the story is told whatever becomes of the process, and ended when the fault is healed."""
         raise NotImplementedError(self.do)
 
@@ -260,7 +260,7 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 @dataclass(eq=False)
-class Strike:
+class Firing:
     """A fault at work, at one moment of one instance.
 
     :ivar at_ms: when it struck.
@@ -273,7 +273,7 @@ class Strike:
     fault: Fault
     instance: str
     at_ms: int
-    facts: Facts
+    facts: PhaseFacts
     chance: Random
     since_ms: int = 0
     memory: dict[str, Any] = field(default_factory=dict)
@@ -281,7 +281,7 @@ class Strike:
 
 
 @contextmanager
-def in_turn(strikes: Iterable[Strike]) -> Iterator[Iterator[Strike]]:
+def firing_in_order(strikes: Iterable[Firing]) -> Iterator[Iterator[Firing]]:
     """Give strikes one after another; where that ends early, those whose turn has not come hold nothing."""
     waiting = deque(strikes)
     try:

@@ -46,13 +46,13 @@ _NARROWING: dict[Phase, tuple[str, ...]] = {
 }
 
 
-def narrowing(phase: Phase) -> tuple[str, ...]:
+def filter_keys(phase: Phase) -> tuple[str, ...]:
     """The keys that can stand beside a phase."""
     return _NARROWING[phase]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Facts:
+class PhaseFacts:
     """What is known at a moment; the defaults where a thing has no meaning there.
 
     :ivar route: the path without ``/api``; for a frame of ``status``: ``/ws``.

@@ -10,9 +10,9 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from comfyfarm.events import Event, FaultArmed, FaultExpired, FaultFired, FaultHealed
-from comfyfarm.faults.armed_fault import Armed, State, windows
-from comfyfarm.faults.fault import Fault, Strike
-from comfyfarm.faults.phases import Facts, Phase
+from comfyfarm.faults.armed_fault import ArmedFault, State, windows
+from comfyfarm.faults.fault import Fault, Firing
+from comfyfarm.faults.phases import Phase, PhaseFacts
 from comfyfarm.seeds import Seeds
 
 
@@ -21,7 +21,7 @@ class UnknownFault(Exception):
 
 
 @dataclass(eq=False)
-class Board:
+class FaultRegistry:
     """The faults of a farm, in the order in which they were armed.
 
     :ivar instances: the names of all there are.
@@ -31,13 +31,13 @@ class Board:
     instances: tuple[str, ...]
     seeds: Seeds
     tell: Callable[[Event], None]
-    armed: dict[str, Armed] = field(default_factory=dict)
+    armed: dict[str, ArmedFault] = field(default_factory=dict)
     _given: Counter[str] = field(default_factory=Counter)
-    _watched: dict[str, dict[Phase, list[Armed]]] = field(default_factory=dict)
+    _watched: dict[str, dict[Phase, list[ArmedFault]]] = field(default_factory=dict)
 
     # Arming, and an end of it.
 
-    def arm(self, fault: Fault, now_ms: int, *, is_private: bool = False) -> Armed:
+    def arm(self, fault: Fault, now_ms: int, *, is_private: bool = False) -> ArmedFault:
         """Let a fault strike from now on.
 
         :param is_private: it strikes nobody but who asks about it by name.
@@ -47,13 +47,15 @@ class Board:
         names = fault.rule.instances(self.instances)
         (fault,) = self.named([fault])
         counts, ends_by = windows(fault.rule, names, now_ms)
-        self.armed.pop(fault.id, None)      # one that is over may have had its id; this one stands last
-        armed = self.armed[fault.id] = Armed(fault, counts, self.seeds.of(fault.id), ends_by, is_private=is_private)
+        self.armed.pop(fault.id, None)  # one that is over may have had its id; this one stands last
+        armed = self.armed[fault.id] = ArmedFault(
+            fault, counts, self.seeds.of(fault.id), ends_by, is_private=is_private
+        )
         self._watch()
         self.tell(FaultArmed(at_ms=now_ms, id=fault.id, fault=fault.as_written(), on=names))
         return armed
 
-    def arm_once(self, fault: Fault, name: str, now_ms: int) -> Armed:
+    def arm_once(self, fault: Fault, name: str, now_ms: int) -> ArmedFault:
         """Let a fault strike one request to one instance: ``header-1``, ``header-2`` and so on."""
         for each in [each for each in self.armed.values() if each.is_private and each.state != "armed"]:
             if not each.lasts:
@@ -61,7 +63,7 @@ class Board:
         rule = msgspec.structs.replace(fault.rule, on=name, id=self._free_id("header"), times=1)
         return self.arm(Fault(rule, fault.effect), now_ms, is_private=True)
 
-    def end_once(self, armed: Armed, now_ms: int) -> None:
+    def end_once(self, armed: ArmedFault, now_ms: int) -> None:
         """The request that a fault was for is over; what the fault has done to the process lasts."""
         if armed.state == "armed":
             armed.state = "expired"
@@ -107,7 +109,7 @@ class Board:
         """
         self._end(self.find(fault_id), "removed", now_ms)
 
-    def find(self, fault_id: str) -> Armed:
+    def find(self, fault_id: str) -> ArmedFault:
         """A fault, whatever has become of it.
 
         :raises UnknownFault: where none of that id is known.
@@ -121,7 +123,7 @@ class Board:
         for armed in self.armed.values():
             self._end(armed, "healed", now_ms)
 
-    def _end(self, armed: Armed, state: State, now_ms: int) -> None:
+    def _end(self, armed: ArmedFault, state: State, now_ms: int) -> None:
         lasts = armed.lasts
         for strike in armed.strikes:
             strike.is_on = False
@@ -163,7 +165,7 @@ class Board:
 
     # Questions.
 
-    def strike(self, armed: Armed, name: str, facts: Facts, now_ms: int) -> Strike | None:
+    def strike(self, armed: ArmedFault, name: str, facts: PhaseFacts, now_ms: int) -> Firing | None:
         """Count a moment that a fault is about, and say whether it strikes."""
         count, rule = armed.counts[name], armed.fault.rule
         if now_ms < count.from_ms or (count.until_ms is not None and now_ms >= count.until_ms):
@@ -178,12 +180,12 @@ class Board:
                 return None
         count.fired += 1
         count.is_stuck = rule.sticky
-        strike = Strike(armed.fault, name, now_ms, facts, chance, count.from_ms, count.memory)
+        strike = Firing(armed.fault, name, now_ms, facts, chance, count.from_ms, count.memory)
         if armed.fault.effect.lasts:
             armed.strikes = [*(each for each in armed.strikes if each.is_on), strike]
         return strike
 
-    def watching(self, name: str, phase: Phase) -> Iterable[Armed]:
+    def watching(self, name: str, phase: Phase) -> Iterable[ArmedFault]:
         """The faults that are about a phase of an instance."""
         return self._watched[name].get(phase, ()) if name in self._watched else ()
 
@@ -191,7 +193,7 @@ class Board:
         """Whether no fault at all is about an instance."""
         return name not in self._watched
 
-    def expire_spent(self, armed: Armed, now_ms: int) -> None:
+    def expire_spent(self, armed: ArmedFault, now_ms: int) -> None:
         """End a fault that has struck as often as it may; what it holds stays held."""
         if armed.state == "armed" and armed.is_spent:
             armed.state = "expired"
@@ -215,13 +217,13 @@ class Board:
 
 
 @dataclass(eq=False)
-class Faults:
+class InstanceFaults:
     """The faults of one instance's process.
 
     :ivar tell: takes what happens to this instance.
     """
 
-    board: Board
+    board: FaultRegistry
     name: str
     tell: Callable[[Event], None]
 
@@ -234,17 +236,23 @@ class Faults:
         """Whether any fault may strike at this phase: where none does, nobody need gather facts."""
         return bool(self.board.watching(self.name, phase))
 
-    def arm_once(self, fault: Fault, now_ms: int) -> Armed:
+    def arm_once(self, fault: Fault, now_ms: int) -> ArmedFault:
         """Let a fault strike one request to this instance."""
         return self.board.arm_once(fault, self.name, now_ms)
 
-    def end_once(self, armed: Armed, now_ms: int) -> None:
+    def end_once(self, armed: ArmedFault, now_ms: int) -> None:
         """That request is over."""
         self.board.end_once(armed, now_ms)
 
     def verdict(
-        self, phase: Phase, facts: Facts, now_ms: int, *, only: str | None = None, private: Armed | None = None
-    ) -> list[Strike]:
+        self,
+        phase: Phase,
+        facts: PhaseFacts,
+        now_ms: int,
+        *,
+        only: str | None = None,
+        private: ArmedFault | None = None,
+    ) -> list[Firing]:
         """What strikes at this moment, in the order in which the faults were armed; mostly nothing.
 
         :param only: ask about the fault of this id alone.
@@ -263,7 +271,7 @@ class Faults:
         return strikes
 
 
-def _fired(strike: Strike) -> FaultFired:
+def _fired(strike: Firing) -> FaultFired:
     facts = strike.facts
     client = facts.client if isinstance(facts.client, str) else None
     return FaultFired(

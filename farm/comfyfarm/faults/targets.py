@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from comfyfarm.faults.editing import Data, with_data
-from comfyfarm.faults.phases import Facts
+from comfyfarm.faults.phases import PhaseFacts
 
 if TYPE_CHECKING:
-    from comfyfarm.faults.fault import Strike
-    from comfyfarm.sim.jobs.history import Entry
+    from comfyfarm.faults.fault import Firing
+    from comfyfarm.sim.jobs.history import HistoryEntry
     from comfyfarm.sim.nodes import NodeError
     from comfyfarm.sim.saving import SavedFile
 
@@ -24,7 +24,7 @@ Ending = Literal["keep", "close", "reset"]
 
 
 @dataclass(frozen=True)
-class Reply:
+class HttpReply:
     """An answer.
 
     :ivar headers: all of them but ``Content-Length`` and ``Connection``.
@@ -51,11 +51,11 @@ class Exchange:
     :ivar ending: what becomes of the connection; what has not gone out yet when it is reset is lost.
     """
 
-    facts: Facts
+    facts: PhaseFacts
     at_ms: int
     query: str = ""
     usual: Headers = ()
-    reply: Reply | None = None
+    reply: HttpReply | None = None
     raw: bytes | None = None
     declared_bytes: int | None = None
     body_bytes: int | None = None
@@ -70,7 +70,7 @@ class Exchange:
 
 
 @dataclass(frozen=True)
-class Parcel:
+class DelayedMessage:
     """One message as it goes out.
 
     :ivar content: text or bytes.
@@ -100,43 +100,43 @@ class Frame:
         socket or on another that it opens.
     """
 
-    facts: Facts
+    facts: PhaseFacts
     content: str | bytes
     older_prompt_id: str | None = None
-    parcels: list[Parcel] = field(default_factory=list)
+    parcels: list[DelayedMessage] = field(default_factory=list)
     waits_for_next: bool = False
     to_everybody: bool = False
     ending: Literal["keep", "close", "reset"] = "keep"
     code: int = 1000
     reason: str = ""
-    muted_by: Strike | None = None
+    muted_by: Firing | None = None
     is_displaced: bool = False
-    deaf_by: Strike | None = None
+    deaf_by: Firing | None = None
     deaf_ms: int = 0
 
     def __post_init__(self) -> None:
         """Begin with the message itself."""
-        self.parcels = [Parcel(self.content)]
+        self.parcels = [DelayedMessage(self.content)]
 
     def change_data(self, change: Callable[[Data], Data]) -> None:
         """Let the parcels say something else; one without data says what it said."""
         self.parcels = [replace(each, content=with_data(each.content, change)) for each in self.parcels]
 
 
-class Run(Protocol):
+class RunningJob(Protocol):
     """A job, at the phase where a fault strikes.
 
     :ivar entry: what will stand in history.
     """
 
     @property
-    def entry(self) -> Entry:
+    def entry(self) -> HistoryEntry:
         """See above."""
 
-    def slow_down(self, strike: Strike, factor: float) -> None:
+    def slow_down(self, strike: Firing, factor: float) -> None:
         """Let everything that the job still does take so many times as long, while the strike is on."""
 
-    def deafen(self, strike: Strike) -> None:
+    def deafen(self, strike: Firing) -> None:
         """Let the job hear no interrupt while the strike is on."""
 
     def out_of_memory(self) -> NodeError:
@@ -160,7 +160,7 @@ Kept = Literal["queue", "history", "uploads", "models"]
 KEPT: tuple[Kept, ...] = ("queue", "history", "uploads", "models")
 
 
-class Process(Protocol):
+class ProcessControl(Protocol):
     """The process of one instance.  Asked for what is so already, it does nothing."""
 
     def crash(self, keep: Collection[Kept] = ()) -> None:

@@ -22,12 +22,12 @@ from comfyfarm.server.front import server_error, unserved
 from comfyfarm.server.http.request import answer, header, send
 from comfyfarm.server.server_log import ServerLog
 from comfyfarm.server.time.alarm import pass_ms
-from comfyfarm.server.time.driver import Driver
+from comfyfarm.server.time.driver import InstanceDriver
 from comfyfarm.server.version import Version, version_of
 from comfyfarm.server.websocket.hub import Hub
 from comfyfarm.sim.catalogue.catalogue import Catalogue
 from comfyfarm.sim.durations import draw_ms
-from comfyfarm.sim.errors import Refused, ServerError
+from comfyfarm.sim.errors import PromptRejected, ServerError
 from comfyfarm.sim.instance import Instance
 from comfyfarm.sim.jobs_api import OutputRules
 
@@ -45,7 +45,7 @@ class ComfyApi:
     """
 
     config: InstanceConfig
-    driver: Driver
+    driver: InstanceDriver
     disk: Disk
     hub: Hub
     users: Users
@@ -113,11 +113,11 @@ class ComfyApi:
         self.let(lambda: going_on.callback(None))
         return going_on
 
-    @app.handle_errors(Refused)
+    @app.handle_errors(PromptRejected)
     def _refused(self, request: IRequest, failure: Failure) -> bytes:
         """Say no as ComfyUI says it."""
         refusal = failure.value
-        assert isinstance(refusal, Refused)
+        assert isinstance(refusal, PromptRejected)
         return answer(request, refusal.body, 400)
 
     @app.handle_errors(ServerError)

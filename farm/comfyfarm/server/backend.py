@@ -12,19 +12,19 @@ from twisted.logger import Logger
 from comfyfarm.config import InstanceConfig
 from comfyfarm.config.live_changes import as_written
 from comfyfarm.events import Event, ServerStarted, ServerStopped, SettingsChanged
-from comfyfarm.faults.registry import Faults
+from comfyfarm.faults.registry import InstanceFaults
 from comfyfarm.faults.targets import KEPT, Kept
-from comfyfarm.server.context import Surroundings
+from comfyfarm.server.context import FarmContext
 from comfyfarm.server.files.disk import Disk
 from comfyfarm.server.http.site import FarmSite
-from comfyfarm.server.media.pictures import Painter
-from comfyfarm.server.ports import BoundPort, Door, url
-from comfyfarm.server.process import Epoch, State
-from comfyfarm.server.storage import Home
-from comfyfarm.server.time.driver import Driver
+from comfyfarm.server.media.pictures import ImageRenderer
+from comfyfarm.server.ports import BoundPort, ReopenablePort, url
+from comfyfarm.server.process import InstanceProcess, State
+from comfyfarm.server.storage import InstanceStorage
+from comfyfarm.server.time.driver import InstanceDriver
 from comfyfarm.server.version import advice
 from comfyfarm.server.websocket.hub import Hub
-from comfyfarm.sim.carried_state import Legacy
+from comfyfarm.sim.carried_state import CarriedState
 from comfyfarm.sim.instance import Instance
 
 
@@ -37,30 +37,30 @@ class Backend(Service):
     :ivar process: the epoch that runs, or ran last.
     """
 
-    around: Surroundings
-    home: Home
-    port: Door
-    process: Epoch
+    around: FarmContext
+    home: InstanceStorage
+    port: ReopenablePort
+    process: InstanceProcess
     logger = Logger()
-    _legacy: Legacy = field(default_factory=Legacy, init=False)
+    _legacy: CarriedState = field(default_factory=CarriedState, init=False)
     _has_served: bool = field(default=False, init=False)
 
     @classmethod
     def of(
         cls,
         config: InstanceConfig,
-        around: Surroundings,
+        around: FarmContext,
         port: BoundPort,
-        painter: Painter,
+        painter: ImageRenderer,
         picture_name: str,
     ) -> Backend:
         """An instance in its first epoch; nothing is written and nobody listens yet.
 
         :param picture_name: the file name of the input picture.
         """
-        home = Home.of(config, around, painter, picture_name)
-        door = Door(around.host, port, around.bind)
-        return cls(around, home, door, Epoch(1, config, around, home, door))
+        home = InstanceStorage.of(config, around, painter, picture_name)
+        door = ReopenablePort(around.host, port, around.bind)
+        return cls(around, home, door, InstanceProcess(1, config, around, home, door))
 
     # What it is now.
 
@@ -95,7 +95,7 @@ class Backend(Service):
         return self.process.instance
 
     @property
-    def driver(self) -> Driver:
+    def driver(self) -> InstanceDriver:
         """What wakes the simulation."""
         return self.process.driver
 
@@ -110,7 +110,7 @@ class Backend(Service):
         return self.process.site
 
     @property
-    def faults(self) -> Faults:
+    def faults(self) -> InstanceFaults:
         """What goes wrong with this epoch."""
         return self.process.faults
 
@@ -135,8 +135,8 @@ class Backend(Service):
         if not self.running or self.state != "stopped":
             return
         self.around.board.restarted(self.config.name, self.around.time.now_ms())
-        self.process = Epoch(self.epoch + 1, self.config, self.around, self.home, self.port, self._legacy)
-        self._legacy = Legacy()
+        self.process = InstanceProcess(self.epoch + 1, self.config, self.around, self.home, self.port, self._legacy)
+        self._legacy = CarriedState()
         self.process.open()
         self.publish(ServerStarted(at_ms=self.around.time.now_ms()))
 
@@ -169,7 +169,7 @@ class Backend(Service):
         if self._has_served:
             self.home.clear(keep_outputs=self.config.keep_outputs)
 
-    # What faults do to its process: :class:`~comfyfarm.server.fault_controller.Victim`.
+    # What faults do to its process: :class:`~comfyfarm.server.fault_controller.FaultTarget`.
 
     def freeze(self, *, worker: bool) -> None:
         """Answer nobody and tell nobody, the port open; with ``worker`` the job stands still too."""
@@ -229,7 +229,7 @@ class Backend(Service):
         self.disk.remove_uploads()
         if files:
             self.disk.remove_outputs()
-        self._legacy = Legacy(accepted=self._legacy.accepted)
+        self._legacy = CarriedState(accepted=self._legacy.accepted)
         self.process.reset(files=files, now_ms=now_ms)
         self.driver.set_alarm()
 

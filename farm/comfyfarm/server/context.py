@@ -9,17 +9,17 @@ from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 
-from comfyfarm.config.equipment import Stock
+from comfyfarm.config.equipment import EquipmentCache
 from comfyfarm.events.log import Log
-from comfyfarm.faults.fault import Strike
-from comfyfarm.faults.registry import Board
+from comfyfarm.faults.fault import Firing
+from comfyfarm.faults.registry import FaultRegistry
 from comfyfarm.seeds import Seeds
 from comfyfarm.server.ports import Bind
 from comfyfarm.server.time.clock import SimulatedTime
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class FarmContext:
     """What all instances of a farm share.
 
     :ivar reactor: sockets and keep-alive live in its time.
@@ -38,11 +38,11 @@ class Surroundings:
     unix_ms: int
     log: Log
     seeds: Seeds
-    stock: Stock
+    stock: EquipmentCache
     host: str
     data_dir: Path
     bind: Bind
-    board: Board
-    strike: Callable[[Strike], None]
+    board: FaultRegistry
+    strike: Callable[[Firing], None]
     heard: Callable[[], None]
     fault_headers: bool

@@ -18,24 +18,24 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from comfyfarm.config import ConfigError, FarmConfig, InstanceConfig
-from comfyfarm.config.equipment import Stock, check_equipment
+from comfyfarm.config.equipment import EquipmentCache, check_equipment
 from comfyfarm.config.recorded import DEFAULT_PICTURE, default_picture
 from comfyfarm.config.scenarios.checks import check_scenarios
 from comfyfarm.control.server import ControlServer
 from comfyfarm.events import Configured
 from comfyfarm.events.log import Log
-from comfyfarm.faults.registry import Board
+from comfyfarm.faults.registry import FaultRegistry
 from comfyfarm.seeds import Seeds
 from comfyfarm.server.backend import Backend
-from comfyfarm.server.context import Surroundings
-from comfyfarm.server.fault_controller import Nemesis
-from comfyfarm.server.live_analysis import LiveTruth, Tally
+from comfyfarm.server.context import FarmContext
+from comfyfarm.server.fault_controller import FaultController
+from comfyfarm.server.live_analysis import JobCounter, LiveAnalysis
 from comfyfarm.server.log_file import LogFile
-from comfyfarm.server.media.pictures import Painter, UnreadablePicture, read_picture
+from comfyfarm.server.media.pictures import ImageRenderer, UnreadablePicture, read_picture
 from comfyfarm.server.ports import Bind, BoundPort, PortTaken
-from comfyfarm.server.scenario_runner import Player
+from comfyfarm.server.scenario_runner import ScenarioRunner
 from comfyfarm.server.time.clock import EPOCH_UNIX_MS, SimulatedTime, VirtualClock
-from comfyfarm.server.time.clock_control import Timekeeper
+from comfyfarm.server.time.clock_control import ClockControl
 
 
 class CannotStart(Exception):
@@ -56,19 +56,19 @@ def make_farm(config: FarmConfig, *, reactor: Any, clock: IReactorTime, bind: Bi
         config = msgspec.structs.replace(config, farm=drawn)
     if config.farm.clock == "virtual":
         clock, unix_ms = VirtualClock(), EPOCH_UNIX_MS
-    painters: dict[str | None, Painter] = {}    # one for all instances that show the same picture
+    painters: dict[str | None, ImageRenderer] = {}    # one for all instances that show the same picture
     for index, each in enumerate(config.instance):
         if each.input not in painters:
             painters[each.input] = _painter(config.place(index), each)
-    stock = Stock()
+    stock = EquipmentCache()
     check_equipment(config, stock)
     check_scenarios(config, stock)
     return Farm(config, reactor, clock, bind, unix_ms, painters, stock)
 
 
-def _painter(place: str, config: InstanceConfig) -> Painter:
+def _painter(place: str, config: InstanceConfig) -> ImageRenderer:
     try:
-        return Painter(default_picture() if config.input is None else read_picture(Path(config.input)))
+        return ImageRenderer(default_picture() if config.input is None else read_picture(Path(config.input)))
     except UnreadablePicture as why:
         raise ConfigError(f"{place}.input: {why}") from why
 
@@ -87,8 +87,8 @@ class Farm(MultiService):
     clock: IReactorTime
     bind: Bind
     unix_ms: int
-    painters: dict[str | None, Painter]
-    stock: Stock
+    painters: dict[str | None, ImageRenderer]
+    stock: EquipmentCache
     log: Log = field(default_factory=Log)
     backends: dict[str, Backend] = field(default_factory=dict)
     ready_file: Path | None = None
@@ -130,16 +130,16 @@ class Farm(MultiService):
         self._temporary = tempfile.mkdtemp(prefix="comfyfarm-") if settings.data_dir is None else None
         self.data_dir = Path(self._temporary or settings.data_dir or "").absolute()
         self.time = SimulatedTime(self.clock, settings.speed)
-        self.keeper = Timekeeper(self.reactor, self.clock, self.time, self.log, self.catch_up, self._is_owing)
-        self.tally = Tally.of(self.log)
-        self.truth = LiveTruth(self.log, self._now_ms, self._epochs)
+        self.keeper = ClockControl(self.reactor, self.clock, self.time, self.log, self.catch_up, self._is_owing)
+        self.tally = JobCounter.of(self.log)
+        self.truth = LiveAnalysis(self.log, self._now_ms, self._epochs)
         self._log_file = LogFile.open(Path(settings.log), self.log) if settings.log else None
         self.log.publish(Configured(at_ms=0, config=_described(self.config)))
         assert settings.seed is not None, "make_farm draws one"
         names = tuple(each.name for each in self.config.instance)
-        self.board = Board(names, Seeds(settings.seed).of("faults"), self.log.publish)
-        self.nemesis = Nemesis(self.clock, self.time, self.board, self.log, self.backends)
-        around = Surroundings(
+        self.board = FaultRegistry(names, Seeds(settings.seed).of("faults"), self.log.publish)
+        self.nemesis = FaultController(self.clock, self.time, self.board, self.log, self.backends)
+        around = FarmContext(
             reactor=self.reactor,
             clock=self.clock,
             time=self.time,
@@ -161,7 +161,7 @@ class Farm(MultiService):
             backend.setServiceParent(self)
             self.backends[config.name] = backend
         self.nemesis.arm_all(self.config.fault)
-        self.player = Player(
+        self.player = ScenarioRunner(
             self.clock, self.time, self.log, self.nemesis, self.backends, self.stock, self.config.scenario
         )
         self.player.setServiceParent(self)

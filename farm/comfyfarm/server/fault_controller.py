@@ -11,23 +11,23 @@ from twisted.internet.interfaces import IReactorTime
 
 from comfyfarm.events import Healed
 from comfyfarm.events.log import Log
-from comfyfarm.faults.armed_fault import Armed
+from comfyfarm.faults.armed_fault import ArmedFault
 from comfyfarm.faults.effects.process import Crash
-from comfyfarm.faults.fault import At, Fault, Rule, Strike
-from comfyfarm.faults.phases import Facts
-from comfyfarm.faults.registry import Board, Faults, UnknownFault
-from comfyfarm.faults.targets import Kept, Process
+from comfyfarm.faults.fault import At, Fault, Firing, Rule
+from comfyfarm.faults.phases import PhaseFacts
+from comfyfarm.faults.registry import FaultRegistry, InstanceFaults, UnknownFault
+from comfyfarm.faults.targets import Kept, ProcessControl
 from comfyfarm.server.time.alarm import Alarm
 from comfyfarm.server.time.clock import SimulatedTime
-from comfyfarm.server.time.task import Telling
+from comfyfarm.server.time.task import SimTask
 from comfyfarm.units import Duration
 
 
-class Victim(Process, Protocol):
+class FaultTarget(ProcessControl, Protocol):
     """An instance, as far as faults befall its process."""
 
     @property
-    def faults(self) -> Faults:
+    def faults(self) -> InstanceFaults:
         """Those of the process that runs."""
 
     def restore(self) -> None:
@@ -38,7 +38,7 @@ class Victim(Process, Protocol):
 
 
 @dataclass(eq=False)
-class Nemesis:
+class FaultController:
     """Arms faults, lets them befall processes, ends them when their time is over, and heals.
 
     :ivar victims: the instances, by name.
@@ -46,10 +46,10 @@ class Nemesis:
 
     clock: IReactorTime
     time: SimulatedTime
-    board: Board
+    board: FaultRegistry
     log: Log
-    victims: Mapping[str, Victim]
-    _tellings: dict[Strike, Telling] = field(default_factory=dict)
+    victims: Mapping[str, FaultTarget]
+    _tellings: dict[Firing, SimTask] = field(default_factory=dict)
     _beginnings: dict[tuple[str, str], Alarm] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -58,7 +58,7 @@ class Nemesis:
 
     # Arming, and an end of it.
 
-    def arm(self, fault: Fault) -> Armed:
+    def arm(self, fault: Fault) -> ArmedFault:
         """Let a fault strike from now on.
 
         :raises UnknownFault: where it means no instance, or its id is taken; nothing has changed then.
@@ -70,7 +70,7 @@ class Nemesis:
         self._expiry.set(self.board.due_ms)
         return armed
 
-    def arm_all(self, faults: Collection[Fault]) -> list[Armed]:
+    def arm_all(self, faults: Collection[Fault]) -> list[ArmedFault]:
         """Let several faults strike from now on; none, where one of them cannot be armed.
 
         :raises UnknownFault: where one means no instance, or an id is taken or given twice.
@@ -89,13 +89,13 @@ class Nemesis:
 
     def _begin(self, fault_id: str, name: str) -> None:
         self._beginnings.pop((fault_id, name), None)
-        for strike in self.victims[name].faults.verdict("process", Facts(), self.time.now_ms(), only=fault_id):
+        for strike in self.victims[name].faults.verdict("process", PhaseFacts(), self.time.now_ms(), only=fault_id):
             self.strike(strike)
 
-    def strike(self, strike: Strike) -> None:
+    def strike(self, strike: Firing) -> None:
         """Let a fault befall the process of its instance, now."""
         story = strike.fault.effect.on_process(self.victims[strike.instance], strike)
-        telling = Telling(self.clock, self.time, story, lambda: self._told(strike), lambda _: None)
+        telling = SimTask(self.clock, self.time, story, lambda: self._told(strike), lambda _: None)
         self._tellings[strike] = telling
         telling.go_on()
 
@@ -104,9 +104,9 @@ class Nemesis:
         rule = Rule(on=name, at=At(phase="process"))
         fault = Fault(rule, Crash(keep=tuple(keep), restart_after=restart_after))
         now_ms = self.time.now_ms()
-        self.strike(Strike(fault, name, now_ms, Facts(), Random(0), now_ms, {}))
+        self.strike(Firing(fault, name, now_ms, PhaseFacts(), Random(0), now_ms, {}))
 
-    def _told(self, strike: Strike) -> None:
+    def _told(self, strike: Firing) -> None:
         self._tellings.pop(strike, None)
         strike.is_on = False
 
@@ -128,7 +128,7 @@ class Nemesis:
         self.board.remove(fault_id, self.time.now_ms())
         self._clean_up()
 
-    def let_go(self, strikes: Collection[Strike]) -> None:
+    def let_go(self, strikes: Collection[Firing]) -> None:
         """Let what these hold go on; their faults stay armed."""
         for strike in strikes:
             strike.is_on = False

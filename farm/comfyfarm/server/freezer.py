@@ -10,7 +10,7 @@ from twisted.logger import Logger
 
 
 @dataclass(eq=False)
-class Frost:
+class FreezeQueue:
     """Whether one process is frozen, and what has come up since: bytes, connections that ended, messages to say.
 
     :ivar is_on: whether it is frozen now.

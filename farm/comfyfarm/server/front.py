@@ -19,7 +19,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from comfyfarm.server.http.answer import Answer, empty, text_answer
 from comfyfarm.server.http.fault_header import BadFault
-from comfyfarm.server.http.faults import Striking
+from comfyfarm.server.http.faults import HttpFaultInjector
 from comfyfarm.server.http.headers import allow_origin, is_foreign
 from comfyfarm.server.http.request import header, send
 from comfyfarm.server.http.site import ComfyRequest
@@ -57,7 +57,7 @@ def unserved(method: str, why: HTTPException) -> Answer:
 
 
 @dataclass(eq=False)
-class Gate(Resource):
+class FrontResource(Resource):
     """Stands before one instance's routes.
 
     :ivar striking: what goes wrong here on purpose.
@@ -70,7 +70,7 @@ class Gate(Resource):
 
     name: str
     routes: KleinResource
-    striking: Striking
+    striking: HttpFaultInjector
     on_end: Callable[[ComfyRequest, int, int], None]
     most_bytes: int
     allowed_origin: str | None = None

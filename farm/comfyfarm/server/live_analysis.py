@@ -9,10 +9,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from comfyfarm.analysis.findings import Bounds
+from comfyfarm.analysis.findings import Thresholds
 from comfyfarm.analysis.journal import Journal
-from comfyfarm.analysis.log_analysis import Truth
-from comfyfarm.analysis.placement.placement import Placement, Terms
+from comfyfarm.analysis.log_analysis import LogAnalysis
+from comfyfarm.analysis.placement.placement import Placement, PlacementThresholds
 from comfyfarm.analysis.thresholds import as_table
 from comfyfarm.analysis.verdict import Verdict
 from comfyfarm.config.decoding import decode_alone
@@ -27,7 +27,7 @@ class UnknownInstance(ValueError):
 
 
 @dataclass(eq=False)
-class LiveTruth:
+class LiveAnalysis:
     """Listens to a farm's log from its first event on, so that the log's bound in memory loses it nothing.
 
     :ivar now_ms: lets happen what is due, and gives the simulated moment.
@@ -39,13 +39,13 @@ class LiveTruth:
     now_ms: Callable[[], int]
     epochs: Callable[[], Mapping[str, int]]
     drained: set[str] = field(default_factory=set)
-    _truth: Truth = field(default_factory=Truth)
+    _truth: LogAnalysis = field(default_factory=LogAnalysis)
 
     def __post_init__(self) -> None:
         """Listen."""
         self.log.listen(self._truth.hear)
 
-    def verdict(self, bounds: Bounds | None = None) -> Verdict:
+    def verdict(self, bounds: Thresholds | None = None) -> Verdict:
         """Judge by all that has happened until now.
 
         :param bounds: others than the usual ones.
@@ -53,7 +53,7 @@ class LiveTruth:
         self._look()
         return self._truth.verdict(bounds)
 
-    def placement(self, terms: Terms | None = None) -> Placement:
+    def placement(self, terms: PlacementThresholds | None = None) -> Placement:
         """Measure by all that has happened until now.
 
         :param terms: others than the usual ones.
@@ -61,7 +61,7 @@ class LiveTruth:
         self._look()
         return self._truth.placement(terms)
 
-    def whole(self) -> Truth:
+    def whole(self) -> LogAnalysis:
         """All that is known until now, for whoever shows it."""
         self._look()
         return self._truth
@@ -128,24 +128,24 @@ def _read(stamp: str) -> Stamp:
         raise ValueError(f"stamp: {why}") from why
 
 
-def read_bounds(said: Mapping[str, Any]) -> Bounds:
+def read_bounds(said: Mapping[str, Any]) -> Thresholds:
     """Bounds as a test says them: ``{"reaction": "5s", "retries": 3}``; a number for a duration is seconds.
 
     :raises ConfigError: naming the key.
     """
-    return decode_alone(as_table(Bounds, said), Bounds)
+    return decode_alone(as_table(Thresholds, said), Thresholds)
 
 
-def read_terms(said: Mapping[str, Any]) -> Terms:
+def read_terms(said: Mapping[str, Any]) -> PlacementThresholds:
     """Terms of the placement in the same way: ``{"fresh": "2s"}``.
 
     :raises ConfigError: naming the key.
     """
-    return decode_alone(as_table(Terms, said), Terms)
+    return decode_alone(as_table(PlacementThresholds, said), PlacementThresholds)
 
 
 @dataclass(eq=False)
-class Tally:
+class JobCounter:
     """The jobs that have ended, well or badly, since the farm's start or the instance's last reset.
 
     :ivar finished: by instance.
@@ -154,7 +154,7 @@ class Tally:
     finished: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, log: Log) -> Tally:
+    def of(cls, log: Log) -> JobCounter:
         """Count from now on."""
         tally = cls()
         log.listen(tally.hear)

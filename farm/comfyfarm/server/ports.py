@@ -113,7 +113,7 @@ class MemoryPort:
 
 
 @dataclass(eq=False)
-class Door:
+class ReopenablePort:
     """A port that is opened, closed and opened again, and stays ours: its number is the same all the time.
 
     Real ports are closed in a later turn of the reactor; who opens one again before that is listened for right then.

@@ -12,31 +12,31 @@ from twisted.internet.task import deferLater
 
 from comfyfarm.config import InstanceConfig
 from comfyfarm.events import Event, Frozen, Refusing, ServerReady, SocketClosed, SocketOpened, Thawed
-from comfyfarm.faults.editing import say
-from comfyfarm.faults.registry import Faults
+from comfyfarm.faults.editing import encode_message
+from comfyfarm.faults.registry import InstanceFaults
 from comfyfarm.faults.targets import Kept
 from comfyfarm.server import routes
 from comfyfarm.server.api import ComfyApi
-from comfyfarm.server.context import Surroundings
+from comfyfarm.server.context import FarmContext
 from comfyfarm.server.features import server_flags
-from comfyfarm.server.freezer import Frost
-from comfyfarm.server.front import Gate
-from comfyfarm.server.http.faults import Striking
+from comfyfarm.server.freezer import FreezeQueue
+from comfyfarm.server.front import FrontResource
+from comfyfarm.server.http.faults import HttpFaultInjector
 from comfyfarm.server.http.headers import allowed_origin
 from comfyfarm.server.http.request import _exchange
 from comfyfarm.server.http.site import ComfyRequest, FarmSite
-from comfyfarm.server.ports import Door, url
+from comfyfarm.server.ports import ReopenablePort, url
 from comfyfarm.server.server_log import ServerLog
-from comfyfarm.server.storage import Home
+from comfyfarm.server.storage import InstanceStorage
 from comfyfarm.server.time.alarm import Alarm
-from comfyfarm.server.time.driver import Driver
-from comfyfarm.server.websocket.faults import FaultyFrames
+from comfyfarm.server.time.driver import InstanceDriver
+from comfyfarm.server.websocket.faults import WebSocketFaultInjector
 from comfyfarm.server.websocket.hub import Hub, Socket
-from comfyfarm.server.websocket.message import Letter
-from comfyfarm.server.websocket.notifier import Narrator
-from comfyfarm.server.websocket.outbox import Post
+from comfyfarm.server.websocket.message import OutgoingMessage
+from comfyfarm.server.websocket.notifier import WebSocketNotifier
+from comfyfarm.server.websocket.outbox import Outbox
 from comfyfarm.sim.cache import ResultCache
-from comfyfarm.sim.carried_state import Legacy
+from comfyfarm.sim.carried_state import CarriedState
 from comfyfarm.sim.catalogue.catalogue import Catalogue
 from comfyfarm.sim.durations import draw_ms
 from comfyfarm.sim.instance import Instance
@@ -48,7 +48,7 @@ State = Literal["booting", "running", "paused", "frozen", "stopped"]
 
 
 @dataclass(eq=False)
-class Epoch:
+class InstanceProcess:
     """A process: simulation, sockets, routes and server log.  It knows nothing of the one before.
 
     :ivar number: how often the instance has been started, this time included.
@@ -61,13 +61,13 @@ class Epoch:
 
     number: int
     config: InstanceConfig
-    around: Surroundings
-    home: Home
-    port: Door
-    legacy: Legacy = Legacy()   # noqa: RUF009 (frozen)
+    around: FarmContext
+    home: InstanceStorage
+    port: ReopenablePort
+    legacy: CarriedState = CarriedState()   # noqa: RUF009 (frozen)
     has_ended: bool = field(default=False, init=False)
     is_refusing: bool = field(default=False, init=False)
-    frost: Frost = field(default_factory=Frost, init=False)
+    frost: FreezeQueue = field(default_factory=FreezeQueue, init=False)
     _has_begun: bool = field(default=False, init=False)
     _has_hung_up: bool = field(default=False, init=False)
     _stop_hearing: Callable[[], None] = field(default=lambda: None, init=False)
@@ -75,17 +75,17 @@ class Epoch:
     def __post_init__(self) -> None:
         """Put the parts together; nobody listens yet."""
         self.home.namer.keep_temp_prefixes({})
-        self.faults = Faults(self.around.board, self.config.name, self.publish)
+        self.faults = InstanceFaults(self.around.board, self.config.name, self.publish)
         self.instance = Instance(
             machine=self._make_machine(),
             ids=self.home.ids,
             strike_process=self.around.strike,
             accepted=self.legacy.accepted,
         )
-        self.driver = Driver(self.around.clock, self.around.time, self.instance)
+        self.driver = InstanceDriver(self.around.clock, self.around.time, self.instance)
         self.hub = self._make_hub()
-        self.post = Post(self.hub, self._make_faulty_frames(), self.publish)
-        self.narrator = Narrator(self.post, self.home.painter, self.around.unix_ms)
+        self.post = Outbox(self.hub, self._make_faulty_frames(), self.publish)
+        self.narrator = WebSocketNotifier(self.post, self.home.painter, self.around.unix_ms)
         self.server_log = ServerLog(self.config, self.hub, self.narrator.tell, self.around.unix_ms)
         self._saying = self.server_log.hear, self.narrator.hear     # looking them up for each event takes its time
         self.api = self._make_api()
@@ -120,8 +120,8 @@ class Epoch:
         flags = server_flags(self.config, equipment.features)
         return Hub(self.home.sids, flags, self._opened, self._closed, self._tell)
 
-    def _make_faulty_frames(self) -> FaultyFrames:
-        return FaultyFrames(
+    def _make_faulty_frames(self) -> WebSocketFaultInjector:
+        return WebSocketFaultInjector(
             self.faults,
             self.hub,
             partial(Alarm, self.around.clock, self.around.time),
@@ -145,8 +145,8 @@ class Epoch:
             self.frost.let,
         )
 
-    def _make_striking(self) -> Striking:
-        return Striking(
+    def _make_striking(self) -> HttpFaultInjector:
+        return HttpFaultInjector(
             self.driver,
             self.faults,
             self.around.strike,
@@ -157,7 +157,7 @@ class Epoch:
     def _make_site(self) -> FarmSite:
         most_bytes, origin = int(self.config.max_upload_size), allowed_origin(self.config.enable_cors)
         routes = KleinResource(self.api.app)
-        gate = Gate(self.config.name, routes, self.striking, self._exchanged, most_bytes, origin)
+        gate = FrontResource(self.config.name, routes, self.striking, self._exchanged, most_bytes, origin)
         around = self.around
         return FarmSite(gate, around.reactor, most_bytes, around.heard, self.frost, around.time.now_ms)
 
@@ -206,7 +206,7 @@ class Epoch:
 
     def _take_over(self) -> None:
         """Have what the epoch before has left."""
-        legacy, self.legacy = self.legacy, Legacy()
+        legacy, self.legacy = self.legacy, CarriedState()
         if legacy.jobs or legacy.history.entries:
             self.instance.inherit(legacy, self.around.time.now_ms())
             self.driver.set_alarm()
@@ -224,10 +224,10 @@ class Epoch:
 
     def reset(self, *, files: bool, now_ms: int) -> None:
         """Forget all jobs, also those that the epoch before has left."""
-        self.legacy = Legacy(accepted=self.legacy.accepted)
+        self.legacy = CarriedState(accepted=self.legacy.accepted)
         self.instance.reset(files=files, now_ms=now_ms)
 
-    def end(self, keep: Collection[Kept]) -> tuple[Legacy, tuple[str, ...]]:
+    def end(self, keep: Collection[Kept]) -> tuple[CarriedState, tuple[str, ...]]:
         """Die: nobody is answered and nothing that is due happens any more; all connections are reset.
 
         :returns: what is left for the next epoch, and the ids of the jobs that are lost, in the queue's order.
@@ -330,14 +330,14 @@ class Epoch:
         execution = self.instance.execution
         if execution is not None and execution.node is not None and execution.job.client_id == socket.client_id:
             # Without prompt_id, as ComfyUI says it to a client that comes back (docs/fidelity.md, "Upstream bugs").
-            content, taken = say("executing", {"node": execution.node}), self.narrator.taken
-            letter = Letter(now_ms, "executing", content, taken=taken, node=execution.node, is_told=False)
+            content, taken = encode_message("executing", {"node": execution.node}), self.narrator.taken
+            letter = OutgoingMessage(now_ms, "executing", content, taken=taken, node=execution.node, is_told=False)
             self.post.send(socket, letter)
         self.driver.set_alarm()
 
     def _tell(self, socket: Socket, kind: str, data: object) -> None:
         """Tell one socket what the log does not have."""
-        letter = Letter(self.around.time.now_ms(), kind, say(kind, data), is_told=False)
+        letter = OutgoingMessage(self.around.time.now_ms(), kind, encode_message(kind, data), is_told=False)
         self.post.send(socket, letter)
 
     def _closed(self, socket: Socket) -> None:

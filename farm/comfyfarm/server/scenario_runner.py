@@ -12,23 +12,32 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from comfyfarm.config import ConfigError
-from comfyfarm.config.equipment import Stock, check_change
+from comfyfarm.config.equipment import EquipmentCache, check_change
 from comfyfarm.config.live_changes import changed
-from comfyfarm.config.scenarios.scenario import Action, Arm, Change, Deed, Do, Load, Scenario, Step
+from comfyfarm.config.scenarios.scenario import (
+    Action,
+    ActionStep,
+    ArmStep,
+    ChangeStep,
+    InstanceAction,
+    LoadStep,
+    Scenario,
+    Step,
+)
 from comfyfarm.events import StepTaken, Unsubmitted
 from comfyfarm.events.log import Log
 from comfyfarm.faults.registry import UnknownFault
 from comfyfarm.server.backend import Backend
-from comfyfarm.server.fault_controller import Nemesis
+from comfyfarm.server.fault_controller import FaultController
 from comfyfarm.server.time.alarm import Alarm
 from comfyfarm.server.time.clock import SimulatedTime
-from comfyfarm.sim.errors import Refused
-from comfyfarm.sim.prompt.submission import Sender
+from comfyfarm.sim.errors import PromptRejected
+from comfyfarm.sim.prompt.submission import PromptSource
 from comfyfarm.workflows import text_to_image
 
 
 @dataclass(eq=False)
-class Player(Service):
+class ScenarioRunner(Service):
     """Takes the steps of all scenarios, in their order; of those at the same moment, the first one first.
 
     :ivar backends: the instances, by name.
@@ -37,9 +46,9 @@ class Player(Service):
     clock: IReactorTime
     time: SimulatedTime
     log: Log
-    nemesis: Nemesis
+    nemesis: FaultController
     backends: Mapping[str, Backend]
-    stock: Stock
+    stock: EquipmentCache
     scenarios: Iterable[Scenario]
     _due: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list, init=False)
     _count: int = field(default=0, init=False)
@@ -84,7 +93,7 @@ class Player(Service):
         """Take a step, and say so, also where it could not be taken everywhere."""
         action = step.action
         refused = "; ".join(self._act(action, step.at_ms))
-        on = tuple(self.nemesis.board.find(action.fault.id).counts) if isinstance(action, Arm) else action.on
+        on = tuple(self.nemesis.board.find(action.fault.id).counts) if isinstance(action, ArmStep) else action.on
         taken = StepTaken(
             at_ms=self.time.now_ms(), scenario=scenario.name, action=action.action, on=on, refused=refused
         )
@@ -95,24 +104,24 @@ class Player(Service):
     def _act(self, action: Action, at_ms: int) -> Iterator[str]:
         """Do it; what it yields is why a part of it could not be done."""
         match action:
-            case Load():
+            case LoadStep():
                 self._load(action, at_ms)
-            case Arm():
+            case ArmStep():
                 yield from self._arm(action)
-            case Do():
+            case ActionStep():
                 yield from self._do(action)
-            case Change():
+            case ChangeStep():
                 yield from self._change(action)
             case _:
                 self.nemesis.heal()
 
-    def _arm(self, action: Arm) -> Iterator[str]:
+    def _arm(self, action: ArmStep) -> Iterator[str]:
         try:
             self.nemesis.arm(action.fault)
         except UnknownFault as why:     # its id was taken while the farm ran
             yield str(why)
 
-    def _do(self, action: Do) -> Iterator[str]:
+    def _do(self, action: ActionStep) -> Iterator[str]:
         for name in action.on:
             backend = self.backends[name]
             if action.action not in ("start", "restart") and backend.state == "stopped":
@@ -122,7 +131,7 @@ class Player(Service):
             else:
                 _DEEDS[action.action](backend)
 
-    def _change(self, action: Change) -> Iterator[str]:
+    def _change(self, action: ChangeStep) -> Iterator[str]:
         for name in action.on:
             backend = self.backends[name]
             try:
@@ -135,7 +144,7 @@ class Player(Service):
 
     # Load.
 
-    def _load(self, load: Load, at_ms: int) -> None:
+    def _load(self, load: LoadStep, at_ms: int) -> None:
         """Give each instance its jobs: the first one now, before the next step of the same moment."""
         for nth in range(load.jobs):
             for name in load.on:
@@ -144,10 +153,10 @@ class Player(Service):
                 else:
                     self._submit(load, self.backends[name])
 
-    def _submitting(self, load: Load, name: str) -> Callable[[], None]:
+    def _submitting(self, load: LoadStep, name: str) -> Callable[[], None]:
         return lambda: self._submit(load, self.backends[name])
 
-    def _submit(self, load: Load, backend: Backend) -> None:
+    def _submit(self, load: LoadStep, backend: Backend) -> None:
         """Submit the next job of a load, as a client would that asks once."""
         self._jobs[load.job] += 1
         number = self._jobs[load.job]
@@ -160,8 +169,8 @@ class Player(Service):
             body["client_id"] = load.client
         now_ms = backend.driver.catch_up()
         try:
-            backend.instance.submit(body, Sender(job=job, is_load=True), now_ms)
-        except Refused:
+            backend.instance.submit(body, PromptSource(job=job, is_load=True), now_ms)
+        except PromptRejected:
             pass    # the instance has told that
         finally:
             backend.driver.set_alarm()
@@ -208,7 +217,7 @@ def _clear_queue(backend: Backend) -> None:
 
 
 _ASKED = ("interrupt", "clear_history", "clear_queue")
-_DEEDS: dict[Deed, Callable[[Backend], None]] = {
+_DEEDS: dict[InstanceAction, Callable[[Backend], None]] = {
     "restart": _restart,
     "crash": lambda backend: backend.crash(()),
     "stop": _stop,

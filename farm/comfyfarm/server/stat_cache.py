@@ -41,7 +41,7 @@ def digest_of(path: Path) -> str:
 
 
 @dataclass(eq=False)
-class Known(Generic[_Fact]):
+class FileFactCache(Generic[_Fact]):
     """What was once found out about files, to be found out again only where they change."""
 
     find_out: Callable[[Path], _Fact]

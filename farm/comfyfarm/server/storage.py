@@ -9,18 +9,18 @@ from random import Random
 from comfyfarm.config import InstanceConfig
 from comfyfarm.events.base import Folder
 from comfyfarm.seeds import Seeds
-from comfyfarm.server.context import Surroundings
+from comfyfarm.server.context import FarmContext
 from comfyfarm.server.files.disk import Disk
 from comfyfarm.server.files.example import EXAMPLE, bring_example
 from comfyfarm.server.files.users import Users
-from comfyfarm.server.media.pictures import Painter
+from comfyfarm.server.media.pictures import ImageRenderer
 from comfyfarm.sim.naming import Namer
 
 _FOLDERS: tuple[Folder, ...] = ("input", "output", "temp")
 
 
 @dataclass(eq=False)
-class Home:
+class InstanceStorage:
     """What one epoch of an instance leaves to the next: folders, users, file names, streams of chance.
 
     :ivar seeds: the instance's own.
@@ -35,11 +35,13 @@ class Home:
     disk: Disk
     namer: Namer
     users: Users
-    painter: Painter
+    painter: ImageRenderer
     picture_name: str
 
     @classmethod
-    def of(cls, config: InstanceConfig, around: Surroundings, painter: Painter, picture_name: str) -> Home:
+    def of(
+        cls, config: InstanceConfig, around: FarmContext, painter: ImageRenderer, picture_name: str
+    ) -> InstanceStorage:
         """An instance's home; nothing is written yet."""
         folder, seeds = around.data_dir / config.name, around.seeds.of(config.name)
         output_dir = Path(config.output_dir) if config.output_dir else folder / "output"

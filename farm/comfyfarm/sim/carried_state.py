@@ -11,7 +11,7 @@ from comfyfarm.sim.memory import ModelFile
 
 
 @dataclass(frozen=True)
-class Legacy:
+class CarriedState:
     """What outlasts an epoch; a real ComfyUI leaves nothing.
 
     :ivar jobs: those that waited or ran, in the order in which they would have run; they all wait again.
@@ -32,9 +32,9 @@ class Legacy:
         waiting = sorted(queue.pending)
         return (queue.running, *waiting) if queue.running else tuple(waiting)
 
-    def but(self, keep: Collection[str]) -> Legacy:
+    def but(self, keep: Collection[str]) -> CarriedState:
         """What of this is left where only these are kept."""
-        return Legacy(
+        return CarriedState(
             jobs=self.jobs if "queue" in keep else (),
             number=self.number if "queue" in keep else 0,
             accepted=self.accepted,

@@ -12,7 +12,7 @@ from comfyfarm.units import Duration
 _FARTHEST = 3.0     # standard deviations: a test stays sane
 
 
-class Span:
+class Distribution:
     """A duration, or a distribution of durations.
 
     Written ``"45ms"``, ``{ normal = "45ms", sd = "5ms" }``, ``{ lognormal = "45ms", sigma = 0.3 }`` (the median, and
@@ -35,7 +35,7 @@ class Span:
 
     def __eq__(self, other: object) -> bool:
         """Spans are values."""
-        return isinstance(other, Span) and self._parts == other._parts
+        return isinstance(other, Distribution) and self._parts == other._parts
 
     def __hash__(self) -> int:
         """Spans are values."""
@@ -46,12 +46,12 @@ class Span:
         return self.kind, self.first, self.second
 
     @classmethod
-    def fixed(cls, duration_ms: float) -> Span:
+    def fixed(cls, duration_ms: float) -> Distribution:
         """Always the same."""
         return cls("fixed", duration_ms)
 
     @classmethod
-    def parse(cls, written: object) -> Span:
+    def parse(cls, written: object) -> Distribution:
         """Read a span.
 
         :raises ValueError: where it is none of the four forms.
@@ -125,28 +125,28 @@ def _share_below(deviation: float) -> float:
     return math.erfc(-deviation / math.sqrt(2)) / 2
 
 
-def _normal(written: dict[str, Any]) -> Span:
-    return Span("normal", Duration.parse(written["normal"]), Duration.parse(written["sd"]))
+def _normal(written: dict[str, Any]) -> Distribution:
+    return Distribution("normal", Duration.parse(written["normal"]), Duration.parse(written["sd"]))
 
 
-def _lognormal(written: dict[str, Any]) -> Span:
+def _lognormal(written: dict[str, Any]) -> Distribution:
     sigma = written["sigma"]
     if isinstance(sigma, bool) or not isinstance(sigma, int | float) or not 0 <= sigma <= 3:
         raise ValueError(f"expected a sigma from 0 to 3, got {sigma!r}")
-    return Span("lognormal", Duration.parse(written["lognormal"]), float(sigma))
+    return Distribution("lognormal", Duration.parse(written["lognormal"]), float(sigma))
 
 
-def _uniform(written: dict[str, Any]) -> Span:
+def _uniform(written: dict[str, Any]) -> Distribution:
     bounds = written["uniform"]
     if not isinstance(bounds, list) or len(bounds) != 2:
         raise ValueError(f'expected two bounds such as ["20ms", "80ms"], got {bounds!r}')
     low, high = (Duration.parse(each) for each in bounds)
     if low > high:
         raise ValueError(f"expected the lower bound first, got {bounds!r}")
-    return Span("uniform", low, high)
+    return Distribution("uniform", low, high)
 
 
-_FORMS: dict[frozenset[str], Callable[[dict[str, Any]], Span]] = {
+_FORMS: dict[frozenset[str], Callable[[dict[str, Any]], Distribution]] = {
     frozenset(("normal", "sd")): _normal,
     frozenset(("lognormal", "sigma")): _lognormal,
     frozenset(("uniform",)): _uniform,

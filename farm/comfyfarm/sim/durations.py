@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
-from comfyfarm.faults.fault import Strike
-from comfyfarm.sim.distributions import Span
+from comfyfarm.faults.fault import Firing
+from comfyfarm.sim.distributions import Distribution
 from comfyfarm.sim.machine import Machine
 from comfyfarm.sim.memory import ModelFile
-from comfyfarm.sim.nodes import Outcome
+from comfyfarm.sim.nodes import NodeOutcome
 from comfyfarm.sim.values import AVLatent, Latent
-from comfyfarm.sim.work_meter import WorkDone
+from comfyfarm.sim.work_meter import WorkMeter
 
 REFERENCE_PIXELS = 512 * 512    # a step's duration is written down for one picture of this size
 _GB = 1024**3
 
 
 @dataclass(eq=False)
-class Pace:
+class JobDurations:
     """One job's durations.
 
     The settings are read at each question, so that a change takes effect at the next step.
@@ -32,11 +32,11 @@ class Pace:
     machine: Machine
     chance: Random
     load_chance: Random
-    slowed: dict[Strike, float] = field(default_factory=dict)
-    done: WorkDone = field(default_factory=WorkDone)
+    slowed: dict[Firing, float] = field(default_factory=dict)
+    done: WorkMeter = field(default_factory=WorkMeter)
 
     @classmethod
-    def of_job(cls, machine: Machine, prompt_id: str) -> Pace:
+    def of_job(cls, machine: Machine, prompt_id: str) -> JobDurations:
         """The durations of one job."""
         seeds = machine.seeds.of("timing")
         return cls(machine, seeds.stream(prompt_id), seeds.of("models").stream(prompt_id))
@@ -46,7 +46,7 @@ class Pace:
         self.done.node(class_type)
         return self._draw_ms(self.machine.settings.timing.node_span(class_type))
 
-    def step_ms(self, outcome: Outcome) -> int:
+    def step_ms(self, outcome: NodeOutcome) -> int:
         """One sampling step, in proportion to what is sampled."""
         weight = _pixels(outcome) / REFERENCE_PIXELS
         self.done.step(weight)
@@ -66,13 +66,13 @@ class Pace:
         """A model's way out of memory."""
         return self._draw_ms(self.machine.settings.timing.unload, chance=self.load_chance)
 
-    def _draw_ms(self, span: Span, times: float = 1.0, chance: Random | None = None) -> int:
+    def _draw_ms(self, span: Distribution, times: float = 1.0, chance: Random | None = None) -> int:
         slowed = 1 + self.machine.settings.timing.under_load * self.machine.waiting
         slowed *= max((factor for strike, factor in self.slowed.items() if strike.is_on), default=1)
         return draw_ms(span, self.machine.settings.timing.jitter, chance or self.chance, times * slowed)
 
 
-def draw_ms(span: Span, jitter: float, chance: Random, times: float = 1.0) -> int:
+def draw_ms(span: Distribution, jitter: float, chance: Random, times: float = 1.0) -> int:
     """One duration, in whole milliseconds: ``times`` the span's, off by at most ``jitter`` as a share."""
     drawn_ms = span.draw_ms(chance) * times
     if jitter:
@@ -80,7 +80,7 @@ def draw_ms(span: Span, jitter: float, chance: Random, times: float = 1.0) -> in
     return max(0, round(drawn_ms))
 
 
-def _pixels(outcome: Outcome) -> int:
+def _pixels(outcome: NodeOutcome) -> int:
     """What a sampler works on; the reference where that is no picture."""
     latent = outcome.latent.video if isinstance(outcome.latent, AVLatent) else outcome.latent
     if not isinstance(latent, Latent):

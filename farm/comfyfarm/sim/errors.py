@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 
-class Refused(Exception):
+class PromptRejected(Exception):
     """ComfyUI answers 400 and says why.
 
     :ivar body: the JSON of the answer: ``{"error": {...}, "node_errors": {...}}``.
@@ -18,7 +18,7 @@ class Refused(Exception):
         self.body = body
 
     @classmethod
-    def because(cls, kind: str, message: str, details: str, **extra_info: object) -> Refused:
+    def because(cls, kind: str, message: str, details: str, **extra_info: object) -> PromptRejected:
         """A refusal that is about the prompt as a whole."""
         error = {"type": kind, "message": message, "details": details, "extra_info": extra_info}
         return cls({"error": error, "node_errors": {}})

@@ -27,18 +27,18 @@ from comfyfarm.events import (
     TextSent,
     Work,
 )
-from comfyfarm.faults.fault import Strike, in_turn
-from comfyfarm.faults.pauses import Story
-from comfyfarm.faults.phases import Facts, Phase
+from comfyfarm.faults.fault import Firing, firing_in_order
+from comfyfarm.faults.pauses import Steps
+from comfyfarm.faults.phases import Phase, PhaseFacts
 from comfyfarm.sim.cache import Result, result_keys
-from comfyfarm.sim.durations import Pace
+from comfyfarm.sim.durations import JobDurations
 from comfyfarm.sim.job_facts import job_facts
-from comfyfarm.sim.jobs.history import Entry
+from comfyfarm.sim.jobs.history import HistoryEntry
 from comfyfarm.sim.jobs.queue import Job
 from comfyfarm.sim.machine import Machine
 from comfyfarm.sim.memory import TooLarge
-from comfyfarm.sim.model_needs import ModelNeeds
-from comfyfarm.sim.nodes import Call, NodeError, Outcome, run
+from comfyfarm.sim.model_needs import ModelRequirements
+from comfyfarm.sim.nodes import NodeCall, NodeError, NodeOutcome, run
 from comfyfarm.sim.prompt.workflow import ExecutionOrder, consumed, is_link
 from comfyfarm.sim.saving import SavedFile, Saver
 from comfyfarm.sim.values import Latent
@@ -70,10 +70,10 @@ class Execution:
     machine: Machine
     later: Callable[[int, Callable[[], None]], None]
     forget_after_ms: int | None = None
-    entry: Entry = field(init=False)
+    entry: HistoryEntry = field(init=False)
     node: str | None = None
     _has_run: bool = False
-    _deafening: list[Strike] = field(default_factory=list)
+    _deafening: list[Firing] = field(default_factory=list)
     _changes: list[Callable[[SavedFile], None]] = field(default_factory=list)
     _name_again: bool = False
     _executed: list[str] = field(default_factory=list)
@@ -81,7 +81,7 @@ class Execution:
 
     def __post_init__(self) -> None:
         """Find out which nodes show something, and which results are there already."""
-        self.entry = Entry(self.job)
+        self.entry = HistoryEntry(self.job)
         used = consumed(self.job.prompt)
         self._showing = {node for node in self.job.prompt if self._shows(node, used)}
         cache = self.machine.cache
@@ -91,10 +91,10 @@ class Execution:
             if (kept := cache.find(key)) is not None:
                 self._results[node] = kept
         self._cached = frozenset(self._results)
-        self._pace = Pace.of_job(self.machine, self.job.prompt_id)
-        self._needs = ModelNeeds(self.job.prompt, self.machine.catalogue)
+        self._pace = JobDurations.of_job(self.machine, self.job.prompt_id)
+        self._needs = ModelRequirements(self.job.prompt, self.machine.catalogue)
 
-    def run(self) -> Story:
+    def run(self) -> Steps:
         """Run all nodes that the outputs need, in order."""
         yield from self.struck("start")
         self._note("execution_start")
@@ -127,7 +127,7 @@ class Execution:
         self._executed.append(node)
         self._show(node, self._results[node], cached=True)
 
-    def _run_node(self, node: str) -> Story:
+    def _run_node(self, node: str) -> Steps:
         self.node = node
         class_type = self._class_type(node)
         self._tell(NodeStarted, node=node, class_type=class_type)
@@ -156,7 +156,7 @@ class Execution:
         self._executed.append(node)
         self._show(node, result, cached=False)
 
-    def _load_models(self, node: str) -> Story:
+    def _load_models(self, node: str) -> Steps:
         """Bring the models that the node needs into memory, and others out of it to make room."""
         needed = self._needs.of(node)
         self._pace.done.need(needed)
@@ -171,7 +171,7 @@ class Execution:
         except TooLarge:
             raise self.out_of_memory() from None
 
-    def _work(self, node: str, outcome: Outcome) -> Story:
+    def _work(self, node: str, outcome: NodeOutcome) -> Steps:
         """What a node does while it runs: steps, pictures and texts over the websocket."""
         if outcome.text is not None:
             self._tell(TextSent, node=node, text=outcome.text)
@@ -211,11 +211,11 @@ class Execution:
 
     # What a node is given.
 
-    def _call(self, node: str) -> Call:
+    def _call(self, node: str) -> NodeCall:
         class_type = self._class_type(node)
         node_type = self.machine.catalogue.node_type(class_type)
         inputs = self.job.prompt[node].get("inputs", {})
-        return Call(
+        return NodeCall(
             class_type=class_type,
             inputs={name: self._resolve(value) for name, value in inputs.items()},
             outputs=node_type.outputs if node_type else (),
@@ -242,29 +242,29 @@ class Execution:
         """What the job has come to so far."""
         return self._pace.done.total
 
-    # What goes wrong on purpose: :class:`~comfyfarm.faults.targets.Run`.
+    # What goes wrong on purpose: :class:`~comfyfarm.faults.targets.RunningJob`.
 
-    def struck(self, phase: Phase, step: int = 0) -> Story:
+    def struck(self, phase: Phase, step: int = 0) -> Steps:
         """Let happen what a fault does at this phase."""
         faults = self.machine.faults
         if not faults.watches(phase):
             return
-        with in_turn(faults.verdict(phase, self._facts(phase, step), self.machine.at_ms)) as strikes:
+        with firing_in_order(faults.verdict(phase, self._facts(phase, step), self.machine.at_ms)) as strikes:
             for strike in strikes:
                 if strike.fault.effect.is_for_process:
                     yield strike
                 else:
                     yield from strike.fault.effect.on_job(self, strike)
 
-    def _facts(self, phase: Phase, step: int) -> Facts:
+    def _facts(self, phase: Phase, step: int) -> PhaseFacts:
         """What is known of the node that runs; before the first and behind the last, of the whole job."""
         return job_facts(self.job, self.node if phase in ("node", "step", "save") else None, step)
 
-    def slow_down(self, strike: Strike, factor: float) -> None:
+    def slow_down(self, strike: Firing, factor: float) -> None:
         """Let all that is still to do take so many times as long."""
         self._pace.slowed[strike] = factor
 
-    def deafen(self, strike: Strike) -> None:
+    def deafen(self, strike: Firing) -> None:
         """Hear no interrupt."""
         self._deafening.append(strike)
 

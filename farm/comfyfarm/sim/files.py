@@ -27,7 +27,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Written:
+class FileContent:
     """What a new file holds.
 
     :ivar picture: its size and look; several pictures make an animation.
@@ -55,7 +55,7 @@ class Files(Protocol):
     def size(self, place: Place) -> tuple[int, int] | None:
         """Width and height in pixels, or ``None`` where there is no such picture."""
 
-    def put(self, place: Place, written: Written) -> None:
+    def put(self, place: Place, written: FileContent) -> None:
         """Write a new file, whole or not at all.
 
         :raises FileExistsError: where the name is taken; nothing is overwritten.
@@ -63,7 +63,7 @@ class Files(Protocol):
 
     # What faults do to files that were put here; each says whether there was one.
 
-    def replace(self, place: Place, written: Written) -> None:
+    def replace(self, place: Place, written: FileContent) -> None:
         """Write over a file that was put here, by this instance or by another that shares the folder.
 
         :raises FileExistsError: where it is somebody else's.
@@ -94,8 +94,8 @@ class MemoryFiles:
     """
 
     pictures: dict[Place, tuple[int, int]] = field(default_factory=dict)
-    written: dict[Place, Written] = field(default_factory=dict)
-    hidden: dict[Place, Written] = field(default_factory=dict)
+    written: dict[Place, FileContent] = field(default_factory=dict)
+    hidden: dict[Place, FileContent] = field(default_factory=dict)
     lengths: dict[Place, int] = field(default_factory=dict)
 
     def names(self, folder: Folder, subfolder: str) -> Collection[str]:
@@ -121,13 +121,13 @@ class MemoryFiles:
             return picture.width, picture.height
         return self.pictures.get(place)
 
-    def put(self, place: Place, written: Written) -> None:
+    def put(self, place: Place, written: FileContent) -> None:
         """See :class:`Files`."""
         if self.exists(place) or place in self.hidden:
             raise FileExistsError(place)
         self.written[place] = written
 
-    def replace(self, place: Place, written: Written) -> None:
+    def replace(self, place: Place, written: FileContent) -> None:
         """See :class:`Files`."""
         if place not in self.written:
             raise FileExistsError(place)

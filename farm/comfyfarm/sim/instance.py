@@ -17,11 +17,11 @@ from comfyfarm.events import (
     Submitted,
 )
 from comfyfarm.seeds import new_uuid
-from comfyfarm.sim.carried_state import Legacy
-from comfyfarm.sim.errors import Refused, raising_as_comfyui
+from comfyfarm.sim.carried_state import CarriedState
+from comfyfarm.sim.errors import PromptRejected, raising_as_comfyui
 from comfyfarm.sim.jobs.queue import Job
 from comfyfarm.sim.prompt.submission import (
-    Sender,
+    PromptSource,
     given_number,
     job_name,
     make_extra_data,
@@ -36,7 +36,7 @@ from comfyfarm.sim.worker import Worker
 
 
 @dataclass(frozen=True)
-class Acceptance:
+class PromptAccepted:
     """The answer to an accepted prompt.
 
     :ivar node_errors: what is wrong with the outputs that will not run; empty when all will.
@@ -68,7 +68,7 @@ class Instance(Worker):
     accepted: int = 0
     _number: int = 0
 
-    def submit(self, body: Any, sender: Sender, now_ms: int) -> Acceptance:
+    def submit(self, body: Any, sender: PromptSource, now_ms: int) -> PromptAccepted:
         """Take the body of a ``POST /prompt`` on.
 
         :raises Refused: where ComfyUI answers 400.
@@ -78,11 +78,11 @@ class Instance(Worker):
         try:
             with raising_as_comfyui():
                 return self._submit(body, sender)
-        except Refused as refusal:
+        except PromptRejected as refusal:
             self._refused(body, sender, refusal)
             raise
 
-    def _submit(self, body: Any, sender: Sender) -> Acceptance:
+    def _submit(self, body: Any, sender: PromptSource) -> PromptAccepted:
         number = given_number(body)
         if number is None:
             number = self._next_number(front="front" in body and body["front"])
@@ -94,7 +94,7 @@ class Instance(Worker):
         extra_data = make_extra_data(body, sender, self.machine.now_unix_ms)
         job = Job(number, prompt_id, prompt, extra_data, list(verdict.outputs), name, self.accepted)
         self._put(job, is_load=sender.is_load)
-        return Acceptance(prompt_id, number, verdict.node_errors, name)
+        return PromptAccepted(prompt_id, number, verdict.node_errors, name)
 
     def _next_number(self, *, front: bool) -> int:
         """The server's counter, which every readable body moves on, refused or not."""
@@ -122,7 +122,7 @@ class Instance(Worker):
                 )
             )
 
-    def _refused(self, body: Any, sender: Sender, refusal: Refused) -> None:
+    def _refused(self, body: Any, sender: PromptSource, refusal: PromptRejected) -> None:
         known = body if isinstance(body, dict) else {}
         refused = PromptRefused(
             at_ms=self.machine.at_ms,
@@ -205,12 +205,12 @@ class Instance(Worker):
     # From one process to the next.
 
     @property
-    def legacy(self) -> Legacy:
+    def legacy(self) -> CarriedState:
         """All that could be left to another process."""
         models = tuple(self.machine.memory.loaded)
-        return Legacy(Legacy.jobs_of(self.queue), self._number, self.accepted, self.history, models)
+        return CarriedState(CarriedState.jobs_of(self.queue), self._number, self.accepted, self.history, models)
 
-    def inherit(self, legacy: Legacy, now_ms: int) -> None:
+    def inherit(self, legacy: CarriedState, now_ms: int) -> None:
         """Take over what an older process has left; its jobs are not new, so nobody is told."""
         self.machine.at_ms = now_ms
         self.history.entries = {**legacy.history.entries, **self.history.entries}

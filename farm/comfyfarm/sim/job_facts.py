@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from comfyfarm.faults.phases import Facts
+from comfyfarm.faults.phases import PhaseFacts
 from comfyfarm.sim.jobs.queue import Job
 
 
-def job_facts(job: Job, node: str | None = None, step: int = 0) -> Facts:
+def job_facts(job: Job, node: str | None = None, step: int = 0) -> PhaseFacts:
     """The facts of a job that was taken on; of one node where that is given."""
     nodes = [job.prompt[node]] if node is not None else job.prompt.values()
-    return Facts(
+    return PhaseFacts(
         client=job.client_id,
         job=job.order + 1,
         job_name=job.name,

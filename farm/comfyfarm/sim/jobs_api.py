@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from comfyfarm.sim.instance import Instance
-from comfyfarm.sim.jobs.history import Entry
+from comfyfarm.sim.jobs.history import HistoryEntry
 from comfyfarm.sim.jobs.queue import Job
 
 _STATUSES = ("pending", "in_progress", "completed", "failed", "cancelled")
@@ -141,7 +141,7 @@ def _waiting(job: Job, status: str) -> dict[str, Any]:
     return {key: value for key, value in item.items() if value is not None}
 
 
-def _ended(entry: Entry, rules: OutputRules) -> dict[str, Any]:
+def _ended(entry: HistoryEntry, rules: OutputRules) -> dict[str, Any]:
     times = {kind: data["timestamp"] for kind, data in entry.messages}
     ends = {kind: data for kind, data in entry.messages if kind not in ("execution_start", "execution_cached")}
     item = {
@@ -155,7 +155,7 @@ def _ended(entry: Entry, rules: OutputRules) -> dict[str, Any]:
     return {key: value for key, value in item.items() if value is not None}
 
 
-def _status(entry: Entry) -> str:
+def _status(entry: HistoryEntry) -> str:
     if entry.status_str == "success":
         return "completed"
     interrupted = any(kind == "execution_interrupted" for kind, _ in entry.messages)

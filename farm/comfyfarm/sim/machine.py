@@ -8,7 +8,7 @@ from functools import cached_property
 from random import Random
 
 from comfyfarm.events import Event, ModelLoaded, ModelUnloaded
-from comfyfarm.faults.registry import Faults
+from comfyfarm.faults.registry import InstanceFaults
 from comfyfarm.seeds import Seeds
 from comfyfarm.sim.cache import ResultCache
 from comfyfarm.sim.catalogue.catalogue import Catalogue
@@ -41,7 +41,7 @@ class Machine:
     static_name: str
     memory: Memory
     seeds: Seeds
-    faults: Faults
+    faults: InstanceFaults
     at_ms: int = 0
     waiting: int = 0
     interrupt: bool = False

@@ -23,7 +23,7 @@ class ModelFile:
 
 
 @dataclass(frozen=True)
-class Move:
+class ModelMove:
     """A model on its way into memory, or out of it."""
 
     file: ModelFile
@@ -57,7 +57,7 @@ class Memory:
         """How much the loaded models take."""
         return sum(file.size_bytes for file in self.loaded)
 
-    def moves_for(self, needed: Iterable[ModelFile]) -> Iterator[Move]:
+    def moves_for(self, needed: Iterable[ModelFile]) -> Iterator[ModelMove]:
         """What has to move, in order, so that these models are there; each move is made when it is asked for.
 
         A model that is needed now never goes for another that is needed now.
@@ -72,7 +72,7 @@ class Memory:
             if file not in self.loaded:
                 yield from self._make_room(file, wanted)
                 self.loaded[file] = None
-                yield Move(file, is_load=True)
+                yield ModelMove(file, is_load=True)
 
     def unload_all(self) -> list[ModelFile]:
         """Empty the memory, and say what was in it."""
@@ -80,7 +80,7 @@ class Memory:
         self.loaded.clear()
         return gone
 
-    def _make_room(self, file: ModelFile, wanted: list[ModelFile]) -> Iterator[Move]:
+    def _make_room(self, file: ModelFile, wanted: list[ModelFile]) -> Iterator[ModelMove]:
         if self.capacity_bytes is None:
             return
         while self.used_bytes + file.size_bytes > self.capacity_bytes:
@@ -88,4 +88,4 @@ class Memory:
             if victim is None:
                 raise TooLarge(file)
             del self.loaded[victim]
-            yield Move(victim, is_load=False)
+            yield ModelMove(victim, is_load=False)

@@ -12,7 +12,7 @@ from comfyfarm.sim.prompt.workflow import is_link
 
 
 @dataclass(frozen=True)
-class ModelNeeds:
+class ModelRequirements:
     """The models of one prompt, as they travel along its links.
 
     A loader needs the files it names.  What it hands on as ``MODEL``, ``CLIP``, ``VAE`` and the like carries them to

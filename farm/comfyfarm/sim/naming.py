@@ -13,7 +13,7 @@ from itertools import count
 from random import Random
 
 from comfyfarm.events.base import Folder
-from comfyfarm.sim.files import Files, Place, Written
+from comfyfarm.sim.files import FileContent, Files, Place
 from comfyfarm.sim.nodes import NodeError, Save
 from comfyfarm.sim.settings import Naming
 
@@ -83,7 +83,7 @@ class Namer:
         _split(prefix, save, unix_ms)
 
     def write(
-        self, save: Save, prefix: str, parts: list[Written], prompt_id: str, unix_ms: int, *, again: bool = False
+        self, save: Save, prefix: str, parts: list[FileContent], prompt_id: str, unix_ms: int, *, again: bool = False
     ) -> list[Place]:
         """Write the files of one output, each under a new name.
 
@@ -101,7 +101,7 @@ class Namer:
         except (OSError, ValueError) as why:
             raise NodeError(type(why).__name__, _impossible(series, why)) from why
 
-    def _put(self, series: _Series, index: int, part: Written) -> Place:
+    def _put(self, series: _Series, index: int, part: FileContent) -> Place:
         """Write one file; where its name was taken meanwhile, look again and take the next."""
         base = series.name.replace("%batch_num%", str(index))
         for attempt in count():
@@ -116,7 +116,7 @@ class Namer:
                 return place
         raise AssertionError("there is always a next name")
 
-    def _put_again(self, series: _Series, part: Written) -> Place | None:
+    def _put_again(self, series: _Series, part: FileContent) -> Place | None:
         """Write over the file whose name was given last, whoever shares the folder; ``None`` where there is none."""
         last = self._last.get(series.key)
         if self.naming == "counter":

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from comfyfarm.events import Event, FileAppeared, FileCut, FileRemoved, Written
+from comfyfarm.sim.files import FileContent as Content
 from comfyfarm.sim.files import Place
-from comfyfarm.sim.files import Written as Content
 from comfyfarm.sim.jobs.queue import Job
 from comfyfarm.sim.machine import Machine
 from comfyfarm.sim.nodes import Save

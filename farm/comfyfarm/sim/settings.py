@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from comfyfarm.sim.distributions import Span
+from comfyfarm.sim.distributions import Distribution
 from comfyfarm.units import Size
 
 LIVE = msgspec.Meta(extra={"live": True})
@@ -34,18 +34,18 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     :ivar under_load: by how much each waiting job slows the running one, as a share.
     """
 
-    step: Span = Span.fixed(15)
-    node: Span = Span.fixed(3)
-    save: Span = Span.fixed(10)
-    nodes: dict[str, Span] = {}
-    boot: Span = Span.fixed(0)
-    load_per_gb: Span = Span.fixed(0)
-    unload: Span = Span.fixed(0)
-    upload: Span = Span.fixed(0)
+    step: Distribution = Distribution.fixed(15)
+    node: Distribution = Distribution.fixed(3)
+    save: Distribution = Distribution.fixed(10)
+    nodes: dict[str, Distribution] = {}
+    boot: Distribution = Distribution.fixed(0)
+    load_per_gb: Distribution = Distribution.fixed(0)
+    unload: Distribution = Distribution.fixed(0)
+    upload: Distribution = Distribution.fixed(0)
     jitter: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.0
     under_load: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0.0
 
-    def node_span(self, class_type: str) -> Span:
+    def node_span(self, class_type: str) -> Distribution:
         """How long one node of this type takes, its steps, models and pictures apart."""
         return self.nodes.get(class_type, self.node)
 

@@ -16,7 +16,7 @@ _MOST_LOOKS = 256       # of a mixed batch; what is more varied than that is sho
 
 
 @dataclass(frozen=True)
-class Look:
+class Appearance:
     """So many pictures of a batch that look alike; see :class:`Picture`."""
 
     count: int
@@ -41,16 +41,16 @@ class Picture:
     count: int = 1
     colour: int | None = None
     source: str | None = None
-    mixed: tuple[Look, ...] = ()
+    mixed: tuple[Appearance, ...] = ()
 
     def __str__(self) -> str:
         """As PyTorch prints it."""
         return _tensor(self.count, self.height, self.width, 3)
 
     @property
-    def looks(self) -> tuple[Look, ...]:
+    def looks(self) -> tuple[Appearance, ...]:
         """What the pictures show, in their order."""
-        return self.mixed or (Look(self.count, self.colour, self.source),)
+        return self.mixed or (Appearance(self.count, self.colour, self.source),)
 
     def each(self) -> Iterator[Picture]:
         """The pictures, one by one."""
@@ -62,7 +62,7 @@ class Picture:
         look = self.looks[0]
         return Picture(self.width, self.height, self.count, look.colour, look.source)
 
-    def showing(self, looks: Iterable[Look]) -> Picture:
+    def showing(self, looks: Iterable[Appearance]) -> Picture:
         """A batch of the same size that shows other things."""
         known = tuple(looks)
         count = sum(look.count for look in known)
@@ -236,7 +236,7 @@ class Loaded:
 
 
 @dataclass(frozen=True)
-class Several:
+class ListValue:
     """A list of values, for each of which the nodes that follow run once.
 
     :ivar items: at least two, none of them a list again.

@@ -11,7 +11,7 @@ from comfyfarm.sim.memory import ModelFile
 
 
 @dataclass(eq=False)
-class WorkDone:
+class WorkMeter:
     """Adds up what one run draws durations for, so that another machine's durations can be put in their place."""
 
     _nodes: Counter[str] = field(default_factory=Counter)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
 from comfyfarm.events import Finished, Paused, Resumed, Taken
-from comfyfarm.faults.fault import Strike
-from comfyfarm.faults.pauses import UNTIL_WOKEN, Pause, Rest
+from comfyfarm.faults.fault import Firing
+from comfyfarm.faults.pauses import WAIT, Pause, Sleep
 from comfyfarm.sim.execution import Execution
-from comfyfarm.sim.jobs.history import Entry, History
+from comfyfarm.sim.jobs.history import History, HistoryEntry
 from comfyfarm.sim.jobs.queue import Job, Queue
 from comfyfarm.sim.machine import Machine
 
@@ -27,7 +27,7 @@ class Worker:
     """
 
     machine: Machine
-    strike_process: Callable[[Strike], None]
+    strike_process: Callable[[Firing], None]
     queue: Queue = field(default_factory=Queue)
     history: History = field(default_factory=History)
     execution: Execution | None = None
@@ -37,7 +37,7 @@ class Worker:
     _left_ms: int = 0
     _free_memory: bool = False
     _unload_models: bool = False
-    _resting: Strike | None = None
+    _resting: Firing | None = None
     _story: Generator[Pause, None, None] | None = None
     _later: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
     _later_count: int = 0
@@ -112,14 +112,14 @@ class Worker:
         except StopIteration:
             self._step_ms = self.machine.at_ms if self.queue.pending else None
             return
-        self._resting = pause.strike if isinstance(pause, Rest) else None
-        if isinstance(pause, Strike):
+        self._resting = pause.strike if isinstance(pause, Sleep) else None
+        if isinstance(pause, Firing):
             self._step_ms = self.machine.at_ms      # it goes on, unless the process does not
             self.strike_process(pause)
-        elif pause is UNTIL_WOKEN:
+        elif pause is WAIT:
             self._step_ms = None
         else:
-            self._step_ms = self.machine.at_ms + (pause.ms if isinstance(pause, Rest) else pause)
+            self._step_ms = self.machine.at_ms + (pause.ms if isinstance(pause, Sleep) else pause)
 
     def look_for_work(self) -> None:
         """A job has come into the queue, at the machine's moment."""
@@ -164,7 +164,7 @@ class Worker:
         """An error of our own: the job is over, so that the worker is not woken for it for ever."""
         running = self.queue.running
         if running is not None:
-            entry = self.execution.entry if self.execution is not None else Entry(running)
+            entry = self.execution.entry if self.execution is not None else HistoryEntry(running)
             entry.status_str = "error"
             self.history.add(entry, self.machine.settings.history_limit)
         self._story = self.execution = self.queue.running = None
@@ -188,7 +188,7 @@ class Worker:
             )
         )
 
-    def _forget_later(self, entry: Entry, after_ms: int) -> None:
+    def _forget_later(self, entry: HistoryEntry, after_ms: int) -> None:
         """Drop an entry so long after its job's end, unless another has taken its place by then."""
 
         def forget() -> None:

@@ -8,8 +8,8 @@ from typing import Generic, TypeVar
 
 from comfyfarm.analysis.findings.finding import moment
 from comfyfarm.control.schema.farm import ClockState
-from comfyfarm.testing.claims import Claim, no_finding, that_verdict
-from comfyfarm.testing.evidence import Evidence
+from comfyfarm.testing.claims import Expectation, no_finding, that_verdict
+from comfyfarm.testing.evidence import FarmView
 from comfyfarm.units import Duration
 
 R = TypeVar("R")
@@ -26,7 +26,7 @@ _PATIENCE_S = 30.0  # in real time, with a virtual clock that moves by itself an
 
 
 @dataclass(frozen=True)
-class Move:
+class AdvanceClock:
     """Let so much simulated time pass, by moving the clock."""
 
     by_ms: int
@@ -43,11 +43,11 @@ class Assertions(Generic[R]):
     """What a test may assert of a farm.
 
     Each method takes ``within``: of simulated time where the clock is virtual (the farm is moved until it is so, or the
-    time is up), of real time otherwise.  Each raises :class:`~comfyfarm.testing.claims.Disproved`, an
+    time is up), of real time otherwise.  Each raises :class:`~comfyfarm.testing.claims.ExpectationFailed`, an
     ``AssertionError``.
     """
 
-    def _hold(self, claim: Claim, within: Within) -> R:
+    def _hold(self, claim: Expectation, within: Within) -> R:
         raise NotImplementedError
 
     def assert_verdict(self, wanted: str = "pass", *, within: Within = None) -> R:
@@ -86,7 +86,9 @@ class Assertions(Generic[R]):
         return self._hold(no_finding("what was said to be done had been done", "false_completion"), within)
 
 
-def held(claim: Claim, evidence: Evidence, within: Within, seconds: Callable[[], float]) -> Iterator[Move | Pause]:
+def held(
+    claim: Expectation, evidence: FarmView, within: Within, seconds: Callable[[], float]
+) -> Iterator[AdvanceClock | Pause]:
     """What has to be done, one after another, until a claim is so.
 
     :param seconds: the real time.
@@ -121,7 +123,7 @@ class _Patience:
             return cls(within_ms, seconds, clock.at_ms + within_ms, seconds() + max(_PATIENCE_S, within_ms / 1000))
         return cls(within_ms, seconds, None, seconds() + within_ms / 1000)
 
-    def next(self, clock: ClockState) -> Move | Pause | None:
+    def next(self, clock: ClockState) -> AdvanceClock | Pause | None:
         """What to do now; ``None`` when the time is up."""
         left_s = self.until_s - self.seconds()
         if self.until_ms is None:
@@ -130,10 +132,10 @@ class _Patience:
         if left_ms <= 0:
             return None
         if clock.next_ms is None:
-            return Move(left_ms)
+            return AdvanceClock(left_ms)
         if clock.auto:      # it moves by itself, when the sockets are quiet
             return Pause(_POLL_S) if left_s > 0 else None
-        return Move(min(left_ms, max(clock.next_ms - clock.at_ms, self.within_ms // _STEPS, 1)))
+        return AdvanceClock(min(left_ms, max(clock.next_ms - clock.at_ms, self.within_ms // _STEPS, 1)))
 
     @property
     def in_words(self) -> str:

@@ -13,7 +13,7 @@ from comfyfarm.analysis.verdict import Verdict
 _MOST_TOLD = 20
 
 
-class Disproved(AssertionError):
+class ExpectationFailed(AssertionError):
     """A claim is not so; the message has the findings' sentences and the timeline.
 
     :ivar findings: what is against it.
@@ -25,7 +25,7 @@ class Disproved(AssertionError):
 
 
 @dataclass(frozen=True)
-class Claim:
+class Expectation:
     """What shall be so.
 
     :ivar says: in words: ``no job is lost``.
@@ -51,14 +51,14 @@ class Claim:
             return [each for each in verdict.findings if each.severity in ("error", "unknown")]
         return [each for each in verdict.findings if each.finding in self.names]
 
-    def objection(self, verdict: Verdict, timeline: str, within: str | None = None) -> Disproved:
+    def objection(self, verdict: Verdict, timeline: str, within: str | None = None) -> ExpectationFailed:
         """The error that tells why it is not so.
 
         :param within: how much time it had, in words; empty where it could have had some, ``None`` where it could not.
         """
         against = self.against(verdict)
         whole = "\n".join([*self._lines(verdict, within), *told(against), "", timeline])
-        return Disproved(whole, against)
+        return ExpectationFailed(whole, against)
 
     def _lines(self, verdict: Verdict, within: str | None) -> Iterator[str]:
         when = f"after {within}, " if within else ""
@@ -77,7 +77,7 @@ def told(findings: Collection[Finding]) -> Iterator[str]:
         yield f"    and {len(findings) - _MOST_TOLD} more"
 
 
-def no_finding(says: str, *names: str, **bounds: Any) -> Claim:
+def no_finding(says: str, *names: str, **bounds: Any) -> Expectation:
     """Nothing of these kinds is found.
 
     :raises ValueError: where there is no such finding.
@@ -87,10 +87,10 @@ def no_finding(says: str, *names: str, **bounds: Any) -> Claim:
             raise ValueError(f"there is no finding {name!r} (there are: {', '.join(RULES)})")
     if not names:
         raise ValueError(f"expected the name of a finding (there are: {', '.join(RULES)})")
-    return Claim(says, names, bounds=bounds)
+    return Expectation(says, names, bounds=bounds)
 
 
-def that_verdict(wanted: object) -> Claim:
+def that_verdict(wanted: object) -> Expectation:
     """The verdict is this one.
 
     :raises ValueError: where there is no such verdict.
@@ -98,4 +98,4 @@ def that_verdict(wanted: object) -> Claim:
     words = get_args(get_type_hints(Verdict)["verdict"])
     if not isinstance(wanted, str) or wanted not in words:
         raise ValueError(f"there is no verdict {wanted!r} (there are: {', '.join(words)})")
-    return Claim(f"the verdict is {wanted}", verdict=wanted)
+    return Expectation(f"the verdict is {wanted}", verdict=wanted)

@@ -11,7 +11,7 @@ from comfyfarm.analysis.verdict import Verdict
 from comfyfarm.control.schema.farm import ClockState
 
 
-class Struck(msgspec.Struct, frozen=True, kw_only=True):
+class FaultFirings(msgspec.Struct, frozen=True, kw_only=True):
     """A fault, and how often it has struck.
 
     :ivar on: how often on each instance that it has struck.
@@ -31,7 +31,7 @@ class Struck(msgspec.Struct, frozen=True, kw_only=True):
         return cls(id=fault_id, do=str(fault.get("do")), phase=str(phase), on=on)
 
 
-class Evidence(Protocol):
+class FarmView(Protocol):
     """What a farm knows of itself and of who used it; asking changes nothing."""
 
     def verdict(self, **bounds: Any) -> Verdict:
@@ -43,7 +43,7 @@ class Evidence(Protocol):
     def seed(self) -> int:
         """What decided every draw."""
 
-    def faults(self) -> Sequence[Struck]:
+    def faults(self) -> Sequence[FaultFirings]:
         """Those that were armed, in their order."""
 
     def timeline(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Self, Unpack
 
 from comfyfarm.analysis.journal import Journal
 from comfyfarm.analysis.placement.placement import Placement
-from comfyfarm.analysis.report.page import Run, page
+from comfyfarm.analysis.report.page import RunReport, page
 from comfyfarm.analysis.timeline.text import as_text
 from comfyfarm.analysis.verdict import Verdict
 from comfyfarm.config.fault_tables import read_fault
@@ -16,12 +16,12 @@ from comfyfarm.control.routes.clock import get_clock
 from comfyfarm.control.schema.analysis import DeliveryFacts
 from comfyfarm.control.schema.farm import ClockState
 from comfyfarm.events.stamp import Stamp
-from comfyfarm.faults.armed_fault import Armed
-from comfyfarm.faults.fault import Strike
+from comfyfarm.faults.armed_fault import ArmedFault
+from comfyfarm.faults.fault import Firing
 from comfyfarm.server.farm import Farm
-from comfyfarm.server.fault_controller import Nemesis
+from comfyfarm.server.fault_controller import FaultController
 from comfyfarm.server.live_analysis import read_bounds, read_terms
-from comfyfarm.testing.evidence import Struck
+from comfyfarm.testing.evidence import FaultFirings
 from comfyfarm.units import Duration
 
 
@@ -62,9 +62,9 @@ class InProcessFarm:
         return self.farm.truth.journal
 
     @property
-    def evidence(self) -> LiveEvidence:
+    def evidence(self) -> InProcessView:
         """What the farm knows of itself and of who used it."""
-        return LiveEvidence(self.farm)
+        return InProcessView(self.farm)
 
     def _idle_at(self, *, is_idle: bool) -> int:
         """Return the moment at which the farm came to be idle, in milliseconds.
@@ -78,7 +78,7 @@ class InProcessFarm:
 
 
 @dataclass(frozen=True)
-class LiveEvidence:
+class InProcessView:
     """What a farm in this process knows, for assertions and reports."""
 
     farm: Farm
@@ -96,10 +96,10 @@ class LiveEvidence:
         assert self.farm.config.farm.seed is not None, "make_farm draws one"
         return self.farm.config.farm.seed
 
-    def faults(self) -> Sequence[Struck]:
+    def faults(self) -> Sequence[FaultFirings]:
         """Those that were armed, in their order."""
         every = [armed for armed in self.farm.board.armed.values() if not armed.is_private]
-        return [Struck.of(armed.fault.id, armed.fault.as_written(), armed.fired) for armed in every]
+        return [FaultFirings.of(armed.fault.id, armed.fault.as_written(), armed.fired) for armed in every]
 
     def timeline(self) -> str:
         """What each instance did when, in plain text."""
@@ -107,18 +107,18 @@ class LiveEvidence:
 
     def page(self) -> str:
         """All of it, as one HTML document."""
-        return page(Run.of(self.farm.truth.whole()))
+        return page(RunReport.of(self.farm.truth.whole()))
 
 
 @dataclass(eq=False)
 class LiveFault:
     """A fault that was armed."""
 
-    nemesis: Nemesis
-    armed: Armed
+    nemesis: FaultController
+    armed: ArmedFault
 
     @classmethod
-    def arm(cls, nemesis: Nemesis, table: Mapping[str, Any]) -> Self:
+    def arm(cls, nemesis: FaultController, table: Mapping[str, Any]) -> Self:
         """Arm what a table describes, as ``[[fault]]`` would.
 
         :raises ConfigError: if it describes none.
@@ -157,7 +157,7 @@ class LiveGate(LiveFault):
     """A gate that was closed."""
 
     @property
-    def held(self) -> list[Strike]:
+    def held(self) -> list[Firing]:
         """What waits at it, who came first first: ``.instance``, ``.facts.prompt_id``, ``.at_ms`` of each."""
         return [strike for strike in self.armed.strikes if strike.is_on]
 

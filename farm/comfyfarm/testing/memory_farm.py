@@ -17,8 +17,8 @@ from comfyfarm.server.backend import Backend
 from comfyfarm.server.farm import Farm, make_farm
 from comfyfarm.server.ports import Bind, BoundPort, MemoryPort
 from comfyfarm.server.time.clock import EPOCH_UNIX_MS
-from comfyfarm.testing.assertions import Assertions, Move, Within, held
-from comfyfarm.testing.claims import Claim
+from comfyfarm.testing.assertions import AdvanceClock, Assertions, Within, held
+from comfyfarm.testing.claims import Expectation
 from comfyfarm.testing.in_process import InProcessFarm, LiveFault, LiveGate, in_seconds
 from comfyfarm.testing.memory_client import Listener, MemoryWire, Reply
 
@@ -151,10 +151,10 @@ class MemoryFarm(InProcessFarm, Assertions[None]):
         self.farm.nemesis.heal()
         self.advance(0)
 
-    def _hold(self, claim: Claim, within: Within) -> None:
+    def _hold(self, claim: Expectation, within: Within) -> None:
         __tracebackhide__ = True
         for step in held(claim, self.evidence, within, self.wire.reactor.seconds):
-            if isinstance(step, Move):
+            if isinstance(step, AdvanceClock):
                 self.advance(step.by_ms / 1000)
             else:
                 self.wire.reactor.advance(step.for_s)

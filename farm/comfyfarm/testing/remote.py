@@ -16,9 +16,9 @@ from comfyfarm.control.schema.analysis import DeliveryFacts
 from comfyfarm.control.schema.farm import ClockState
 from comfyfarm.control.schema.faults import Held
 from comfyfarm.events.stamp import Stamp
-from comfyfarm.testing.assertions import BREATH_S, Assertions, Move, Within, held
-from comfyfarm.testing.claims import Claim
-from comfyfarm.testing.evidence import Struck
+from comfyfarm.testing.assertions import BREATH_S, AdvanceClock, Assertions, Within, held
+from comfyfarm.testing.claims import Expectation
+from comfyfarm.testing.evidence import FaultFirings
 
 
 class RemoteFarm(Assertions[None]):
@@ -126,20 +126,20 @@ class RemoteFarm(Assertions[None]):
         return Journal(self._control.events())
 
     @property
-    def evidence(self) -> RemoteEvidence:
+    def evidence(self) -> RemoteView:
         """What the farm knows of itself and of who used it."""
-        return RemoteEvidence(self.control)
+        return RemoteView(self.control)
 
-    def _hold(self, claim: Claim, within: Within) -> None:
+    def _hold(self, claim: Expectation, within: Within) -> None:
         __tracebackhide__ = True
-        for step in held(claim, RemoteEvidence(self._control), within, time.monotonic):
-            if isinstance(step, Move):
+        for step in held(claim, RemoteView(self._control), within, time.monotonic):
+            if isinstance(step, AdvanceClock):
                 self._control.advance(step.by_ms / 1000)
-            time.sleep(BREATH_S if isinstance(step, Move) else step.for_s)
+            time.sleep(BREATH_S if isinstance(step, AdvanceClock) else step.for_s)
 
 
 @dataclass(frozen=True)
-class RemoteEvidence:
+class RemoteView:
     """What a farm in another process knows, for assertions and reports."""
 
     control: SyncFarmControl
@@ -156,9 +156,9 @@ class RemoteEvidence:
         """What decided every draw."""
         return self.control.state().seed
 
-    def faults(self) -> Sequence[Struck]:
+    def faults(self) -> Sequence[FaultFirings]:
         """Those that were armed, in their order."""
-        return [Struck.of(fault.id, fault.fault, fault.fired) for fault in self.control.faults().faults]
+        return [FaultFirings.of(fault.id, fault.fault, fault.fired) for fault in self.control.faults().faults]
 
     def timeline(self) -> str:
         """What each instance did when, in plain text."""

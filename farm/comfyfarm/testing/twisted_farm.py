@@ -17,8 +17,8 @@ from comfyfarm.config import FarmConfig
 from comfyfarm.server.backend import Backend
 from comfyfarm.server.farm import Farm, make_farm
 from comfyfarm.server.ports import TcpPort
-from comfyfarm.testing.assertions import BREATH_S, Assertions, Move, Within, held
-from comfyfarm.testing.claims import Claim
+from comfyfarm.testing.assertions import BREATH_S, AdvanceClock, Assertions, Within, held
+from comfyfarm.testing.claims import Expectation
 from comfyfarm.testing.in_process import InProcessFarm, LiveFault, LiveGate, in_seconds
 
 F = TypeVar("F", bound=LiveFault)
@@ -128,14 +128,14 @@ class TwistedFarm(InProcessFarm, Assertions[Coroutine[Any, Any, None]]):
         self.farm.nemesis.heal()
         await self._settled()
 
-    async def _hold(self, claim: Claim, within: Within) -> None:
+    async def _hold(self, claim: Expectation, within: Within) -> None:
         __tracebackhide__ = True
         reactor = self.farm.reactor
         await deferLater(reactor, 0)    # who asks again and again lets others work meanwhile
         for step in held(claim, self.evidence, within, reactor.seconds):
-            if isinstance(step, Move):
+            if isinstance(step, AdvanceClock):
                 await self.advance(step.by_ms / 1000)
-            await deferLater(reactor, BREATH_S if isinstance(step, Move) else step.for_s)
+            await deferLater(reactor, BREATH_S if isinstance(step, AdvanceClock) else step.for_s)
 
     async def _settled(self) -> None:
         for instance in self.instances.values():

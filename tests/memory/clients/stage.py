@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, TypeVar
 
-from comfyfarm.analysis.findings import Bounds
+from comfyfarm.analysis.findings import Thresholds
 from comfyfarm.analysis.verdict import Verdict
 from comfyfarm.config.fault_tables import read_fault
 from comfyfarm.testing import MemoryFarm, as_config
@@ -49,7 +49,7 @@ class Stage:
     drains: Sequence[Drain] = ()
     heal_ms: int = 60_000
     seed: int = 0
-    bounds: Bounds = Bounds()   # noqa: RUF009 (frozen)
+    bounds: Thresholds = Thresholds()   # noqa: RUF009 (frozen)
 
     def start(self) -> MemoryFarm:
         """A farm at the first moment; no fault is armed yet."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from comfyfarm.analysis.findings import Bounds
+from comfyfarm.analysis.findings import Thresholds
 
 from . import broken
 from .broken import BrokenClient
@@ -48,7 +48,7 @@ def _calm(chance: Random) -> dict[str, Any]:
 
 
 def _few_questions_are_enough(chance: Random) -> dict[str, Any]:
-    return {"wishes": drawn_load(chance), "bounds": Bounds(polls=40)}
+    return {"wishes": drawn_load(chance), "bounds": Thresholds(polls=40)}
 
 
 def _answers_get_lost(chance: Random) -> dict[str, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pickle import dumps
 from random import Random
 
-from comfyfarm.analysis.job_tracker import Attempts
+from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.logical_jobs import Attempt
-from comfyfarm.analysis.verdict import Judge
+from comfyfarm.analysis.verdict import VerdictBuilder
 from comfyfarm.events import Event, FrameSent, QueueCleared
 from tests.support.logs import (
     Piece,
@@ -49,9 +49,9 @@ from tests.support.logs import (
 )
 
 
-def told(*pieces: Piece) -> Attempts:
+def told(*pieces: Piece) -> JobTracker:
     """All attempts of a log."""
-    attempts = Attempts()
+    attempts = JobTracker()
     for event in log(*pieces):
         attempts.hear(event)
     return attempts
@@ -226,9 +226,9 @@ def everything() -> list[Event]:
     )
 
 
-def judge(events: list[Event]) -> Judge:
+def judge(events: list[Event]) -> VerdictBuilder:
     """A judge who has heard these."""
-    heard = Judge()
+    heard = VerdictBuilder()
     for event in events:
         heard.hear(event)
     return heard
@@ -254,7 +254,7 @@ def test_a_log_may_be_out_of_order() -> None:
 
 def test_judging_in_between_changes_nothing() -> None:
     events = everything()
-    often = Judge()
+    often = VerdictBuilder()
     for event in events:
         often.hear(event)
         often.verdict()

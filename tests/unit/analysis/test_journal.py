@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from comfyfarm.analysis.event_query import UnknownFact, Wanted, frame, happened, request
+from comfyfarm.analysis.event_query import EventQuery, UnknownFact, frame, happened, request
 from comfyfarm.analysis.journal import Journal, by_route, by_type
 from comfyfarm.events import Event, FrameSent
 from tests.support.logs import answered, asked, farm, log, ran, refused, seen, showed
@@ -58,7 +58,7 @@ JOURNAL = Journal(EVENTS)
         (happened("exchanged", path="/api/history"), [8]),
     ],
 )
-def test_what_is_asked_for_is_found(wanted: Wanted, seqs: list[int]) -> None:
+def test_what_is_asked_for_is_found(wanted: EventQuery, seqs: list[int]) -> None:
     assert [event.seq for event in JOURNAL.all(wanted)] == seqs
     assert JOURNAL.count(wanted) == len(seqs)
 
@@ -147,7 +147,7 @@ def test_the_same_step_twice_needs_two_events() -> None:
         (request(status=404), "request with status 404: seq 11 at 0.07 s"),
     ],
 )
-def test_what_did_not_come_is_told_by_what_came_nearest(wanted: Wanted, said: str) -> None:
+def test_what_did_not_come_is_told_by_what_came_nearest(wanted: EventQuery, said: str) -> None:
     assert JOURNAL.nearest(wanted) == said
 
 

@@ -8,10 +8,10 @@ from rich.console import Console
 from comfyfarm.cli.main import main
 from comfyfarm.conformance.differences import Difference
 from comfyfarm.conformance.report import print_report
-from comfyfarm.conformance.score import Outcome
+from comfyfarm.conformance.score import ScenarioOutcome
 
 
-def printed(*outcomes: Outcome, in_full: bool = False) -> str:
+def printed(*outcomes: ScenarioOutcome, in_full: bool = False) -> str:
     file = StringIO()
     print_report(Console(file=file, width=100), outcomes, in_full=in_full)
     return file.getvalue()
@@ -19,8 +19,8 @@ def printed(*outcomes: Outcome, in_full: bool = False) -> str:
 
 def test_a_report_ends_with_the_score() -> None:
     """Families above it, and why some were not judged."""
-    skipped = Outcome("c", "sampling", 0.0, skipped="no checkpoint")
-    told = printed(Outcome("a", "http", 1.0), Outcome("b", "http", 0.5), skipped, skipped)
+    skipped = ScenarioOutcome("c", "sampling", 0.0, skipped="no checkpoint")
+    told = printed(ScenarioOutcome("a", "http", 1.0), ScenarioOutcome("b", "http", 0.5), skipped, skipped)
     assert [line.split() for line in told.splitlines()] == [
         ["family", "same", "of", "skipped", "seconds"],
         ["http", "2", "2", "0", "1.5"],
@@ -33,7 +33,7 @@ def test_a_report_ends_with_the_score() -> None:
 def test_a_report_begins_with_the_differences() -> None:
     """Values as they are, with their brackets; what is missing is nothing."""
     found = (Difference("step 1, GET /x: json[0]", '["[red]"]', None), Difference("step 2: status", "200", "404"))
-    assert printed(Outcome("a", "http", 1.0, found)).startswith(
+    assert printed(ScenarioOutcome("a", "http", 1.0, found)).startswith(
         "a (http)\n"
         "  step 1, GET /x: json[0]\n"
         '    ComfyUI ["[red]"]\n'
@@ -46,7 +46,7 @@ def test_a_report_begins_with_the_differences() -> None:
 
 def test_long_reports_are_cut_unless_all_is_wanted() -> None:
     """Three differences of a scenario, and the beginning of a long value."""
-    outcome = Outcome("a", "http", 1.0, tuple(Difference(f"p{n}", "x" * 500, "y") for n in range(5)))
+    outcome = ScenarioOutcome("a", "http", 1.0, tuple(Difference(f"p{n}", "x" * 500, "y") for n in range(5)))
     short, whole = printed(outcome), printed(outcome, in_full=True)
     assert "... and 2 more (-v shows all)" in short
     assert "x" * 160 + "..." in short

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from comfyfarm.analysis.log_analysis import Truth
+from comfyfarm.analysis.log_analysis import LogAnalysis
 from comfyfarm.cli.main import main
 from comfyfarm.events import Event
 from comfyfarm.events.encoding import as_json, as_line
@@ -58,7 +58,7 @@ def test_a_machine_gets_the_bytes_and_nothing_else(
     path: Path, form: str, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     """Those that the live farm's control server gives, see tests/memory/test_analysis_api.py."""
-    truth = Truth()
+    truth = LogAnalysis()
     for event in BADLY:
         truth.hear(event)
     assert main(["judge", save(path, BADLY), form]) == 1

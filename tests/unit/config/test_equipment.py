@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from comfyfarm.config import ConfigError, FarmConfig, load, read
-from comfyfarm.config.equipment import Stock, check_equipment
+from comfyfarm.config.equipment import EquipmentCache, check_equipment
 from comfyfarm.config.recorded import recorded
 from comfyfarm.sim.catalogue.catalogue import Catalogue
-from comfyfarm.sim.errors import Refused
+from comfyfarm.sim.errors import PromptRejected
 from comfyfarm.sim.files import MemoryFiles, Place
 from comfyfarm.sim.prompt.validation import validate
 
@@ -35,14 +35,14 @@ def farm(*instances: dict[str, Any], folder: Path = Path(), **tables: Any) -> Fa
     """A configuration that was read and checked as at a farm's start."""
     named = [{"name": f"gpu-{index}", "port": 0, **each} for index, each in enumerate(instances)]
     config = read({"instance": named, **tables}, folder)
-    check_equipment(config, Stock())
+    check_equipment(config, EquipmentCache())
     return config
 
 
 def catalogue(*, files: MemoryFiles | None = None, folder: Path = Path(), **keys: Any) -> Catalogue:
     """What an instance with these keys has."""
     (config,) = farm(keys, folder=folder).instance
-    return Stock().equip(config).catalogue(config, files or MemoryFiles())
+    return EquipmentCache().equip(config).catalogue(config, files or MemoryFiles())
 
 
 def complaint(*instances: dict[str, Any], **tables: Any) -> str:
@@ -76,7 +76,7 @@ def test_a_missing_node_type_is_neither_shown_nor_accepted() -> None:
     shown = json.loads(lacking.object_info())
     assert recorded().object_info.keys() - shown.keys() == {"EmptyImage", "LoraLoader"}
     assert lacking.entry("EmptyImage") is None
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(PromptRejected) as refused:
         validate({"1": {"class_type": "EmptyImage", "inputs": {}}}, None, lacking)
     assert refused.value.body["error"]["type"] == "missing_node_type"
 
@@ -87,7 +87,7 @@ def test_a_missing_node_type_is_refused_even_where_unknown_ones_pass() -> None:
     prompt = {"1": {"class_type": "Unheard", "inputs": {}}}
     assert validate(prompt, None, lenient).outputs == ("1",)
     prompt["1"]["class_type"] = "UltimateSDUpscale"
-    with pytest.raises(Refused):
+    with pytest.raises(PromptRejected):
         validate(prompt, None, lenient)
 
 
@@ -110,7 +110,7 @@ def test_a_custom_node_that_nobody_knows_may_be_missing() -> None:
 def test_instances_that_are_alike_share_their_catalogue() -> None:
     """A hundred instances cost the memory of one."""
     config = farm(*[{"missing_nodes": ["KSampler"], **declared()} for _ in range(3)], {})
-    stock = Stock()
+    stock = EquipmentCache()
     one, two, three, plain = (stock.equip(each).recorded for each in config.instance)
     assert one is two is three
     assert plain is recorded()
@@ -145,7 +145,7 @@ def test_a_declared_node_type_validates_like_a_core_node() -> None:
     assert validate(workflow(), None, has).outputs == ("3",)
     wrong = workflow(upscale_by=9, mode_type="Zigzag", upscale_model="x8.pth", image=["2", 1])
     del wrong["2"]["inputs"]["image"]
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(PromptRejected) as refused:
         validate(wrong, None, has)
     problems = refused.value.body["node_errors"]["2"]["errors"]
     assert [(each["type"], each["extra_info"]["input_name"]) for each in problems] == [
@@ -297,7 +297,7 @@ def test_a_custom_node_that_says_too_little_spoils_nothing(tmp_path: Path) -> No
     has = catalogue(folder=tmp_path, object_info=captured(tmp_path, Sloppy=sloppy))
     assert json.loads(has.object_info())["Sloppy"] == sloppy
     prompt = {"1": {"class_type": "Sloppy", "inputs": {"a": 1, "b": 2}}}
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(PromptRejected) as refused:
         validate(prompt, None, has)
     assert refused.value.body["error"]["type"] == "prompt_no_outputs"
 
@@ -324,7 +324,7 @@ def test_a_file_that_is_no_object_info_is_told_with_the_reason(tmp_path: Path, c
     (tmp_path / "config.toml").write_text('[[instance]]\nobject_info = "info.json"\n')
     config = load(tmp_path / "config.toml")
     with pytest.raises(ConfigError) as refused:
-        check_equipment(config, Stock())
+        check_equipment(config, EquipmentCache())
     assert str(refused.value).startswith(f"instance[0].object_info: {tmp_path}/info.json: {told}")
 
 

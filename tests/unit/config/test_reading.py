@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from comfyfarm.config import ConfigError, FarmConfig, FarmSettings, InstanceConfig, Overrides, load, read
-from comfyfarm.sim.distributions import Span
+from comfyfarm.sim.distributions import Distribution
 from comfyfarm.sim.settings import Timing
 
 NO_OVERRIDES = Overrides()
@@ -198,8 +198,10 @@ def test_a_profile_is_what_an_instance_has_unless_it_says_otherwise(tmp_path: Pa
         models.checkpoints = ["z"]
     """
     (instance,) = config(text, tmp_path).instance
-    nodes = {"A": Span.fixed(1000), "B": Span.fixed(3000)}
-    assert instance.timing == Timing(step=Span.fixed(1), node=Span.fixed(5), save=Span.fixed(10), nodes=nodes)
+    nodes = {"A": Distribution.fixed(1000), "B": Distribution.fixed(3000)}
+    assert instance.timing == Timing(
+        step=Distribution.fixed(1), node=Distribution.fixed(5), save=Distribution.fixed(10), nodes=nodes
+    )
     named = {folder: [model.name for model in models] for folder, models in instance.models.items()}
     assert named == {"checkpoints": ["z"], "loras": ["c"]}
     assert instance.mode == "dynamic"
@@ -220,14 +222,14 @@ def test_a_profile_may_serve_several_instances(tmp_path: Path) -> None:
         profile = "p"
     """
     _, second = config(text, tmp_path).instance
-    assert second.timing.nodes == {"A": Span.fixed(1000)}
+    assert second.timing.nodes == {"A": Distribution.fixed(1000)}
 
 
 def test_units_are_read_as_quantities(tmp_path: Path) -> None:
     text = '[[instance]]\nmax_upload_size = "1.5MB"\ntiming = { step = "1.5s", node = "0ms" }'
     (instance,) = config(text, tmp_path).instance
     assert instance.max_upload_size == 1_572_864
-    assert (instance.timing.step, instance.timing.node) == (Span.fixed(1500), Span.fixed(0))
+    assert (instance.timing.step, instance.timing.node) == (Distribution.fixed(1500), Distribution.fixed(0))
 
 
 def test_paths_count_from_the_file(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from comfyfarm.conformance.asking import Reply
+from comfyfarm.conformance.asking import RawReply
 from comfyfarm.conformance.described import describe_bytes, describe_message, describe_reply, shape
 from comfyfarm.conformance.without_files import without_files
 
@@ -24,14 +24,14 @@ def picture(kind: str, **options: Any) -> bytes:
 
 def test_an_answer_is_its_status_its_headers_and_its_json() -> None:
     """Headers that say nothing about ComfyUI are left out."""
-    reply = Reply(200, {**JSON, "allow": "GET", "date": "now"}, b'{"a": 1}')
+    reply = RawReply(200, {**JSON, "allow": "GET", "date": "now"}, b'{"a": 1}')
     headers = {"Allow": "GET", "Content-Type": "application/json"}
     assert describe_reply("GET /x", reply) == {"ask": "GET /x", "status": 200, "headers": headers, "json": {"a": 1}}
 
 
 def test_a_view_gives_the_part_that_counts() -> None:
     """Where it cannot, the whole is kept, and that it is not as expected."""
-    reply = Reply(200, JSON, b'{"a": [1, 2]}')
+    reply = RawReply(200, JSON, b'{"a": [1, 2]}')
     assert describe_reply("GET /x", reply, view=lambda said: len(said["a"]))["json"] == 2
     odd = describe_reply("GET /x", reply, view=lambda said: said["b"])
     assert (odd["json"], odd["unlike ComfyUI"]) == ({"a": [1, 2]}, "KeyError: 'b'")
@@ -39,7 +39,7 @@ def test_a_view_gives_the_part_that_counts() -> None:
 
 def test_json_that_is_none_is_a_body() -> None:
     """The content type does not decide."""
-    assert describe_reply("GET /x", Reply(200, JSON, b"{"))["body"] == "{"
+    assert describe_reply("GET /x", RawReply(200, JSON, b"{"))["body"] == "{"
 
 
 def test_pictures_are_known_by_their_kind() -> None:

@@ -8,7 +8,7 @@ from comfyfarm.conformance.facts import as_text, recorded
 from comfyfarm.conformance.families import FAMILIES
 from comfyfarm.conformance.normalise import Aliases, normalise
 from comfyfarm.conformance.scenario import Family
-from comfyfarm.conformance.suite import NoSuchScenario, Played, chosen, judged
+from comfyfarm.conformance.suite import NoSuchScenario, ScenarioResult, chosen, judged
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
@@ -30,7 +30,7 @@ def test_facts_are_normalised(family: Family) -> None:
     for scenario in family.scenarios:
         facts = recorded(family.name)[scenario.name]
         assert normalise(facts, Aliases()) == facts
-        assert judged(Played(scenario, facts, 0.0)).is_same
+        assert judged(ScenarioResult(scenario, facts, 0.0)).is_same
 
 
 def test_a_fact_that_is_not_met_is_named_by_its_step() -> None:
@@ -38,7 +38,7 @@ def test_a_fact_that_is_not_met_is_named_by_its_step() -> None:
     (scenario,) = chosen("get_queue_empty")
     steps = [dict(step) for step in recorded("http")["get_queue_empty"]]
     steps[1]["status"] = 500
-    (difference,) = judged(Played(scenario, steps, 0.0)).differences
+    (difference,) = judged(ScenarioResult(scenario, steps, 0.0)).differences
     assert (difference.path, difference.expected) == ("step 2, GET /api/queue: status", "200")
 
 
@@ -46,7 +46,7 @@ def test_a_scenario_that_broke_off_differs_where_it_did() -> None:
     """The steps that it did not come to are not told one by one."""
     (scenario,) = chosen("get_queue_empty")
     steps = recorded("http")["get_queue_empty"][:1]
-    (difference,) = judged(Played(scenario, steps, 0.0, broke_off="KeyError: 'x'")).differences
+    (difference,) = judged(ScenarioResult(scenario, steps, 0.0, broke_off="KeyError: 'x'")).differences
     assert (difference.path, difference.got) == ("step 2: it could not be gone on", "KeyError: 'x'")
 
 

@@ -1,11 +1,11 @@
 """Outcomes are counted: the same, of those that were judged."""
 
 from comfyfarm.conformance.differences import Difference
-from comfyfarm.conformance.score import Outcome, Score, by_family
+from comfyfarm.conformance.score import ScenarioOutcome, Score, by_family
 
-SAME = Outcome("a", "http", 1.0)
-OTHER = Outcome("b", "http", 2.0, (Difference("status", "200", "404"),))
-SKIPPED = Outcome("c", "sampling", 0.0, skipped="no checkpoint")
+SAME = ScenarioOutcome("a", "http", 1.0)
+OTHER = ScenarioOutcome("b", "http", 2.0, (Difference("status", "200", "404"),))
+SKIPPED = ScenarioOutcome("c", "sampling", 0.0, skipped="no checkpoint")
 
 
 def test_what_was_skipped_is_not_judged() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from comfyfarm.analysis.log_analysis import Truth
+from comfyfarm.analysis.log_analysis import LogAnalysis
 from comfyfarm.events import Configured, Event, Healed
 from comfyfarm.events.encoding import as_json, as_line
 from comfyfarm.events.saved_log import read_events
@@ -103,7 +103,7 @@ TWICE = log(farm("a", "b"), ran("j1", on="a", at=0, until=5), ran("j1", on="b", 
 
 
 def verdict_of(given: Iterable[bytes]) -> Any:
-    return Truth.of_saved(given).verdict()
+    return LogAnalysis.of_saved(given).verdict()
 
 
 def test_a_log_with_a_torn_end_is_no_pass() -> None:
@@ -137,10 +137,10 @@ def test_a_live_farm_and_its_saved_log_come_to_the_same_bytes() -> None:
     """Also where a client has said half a character, which UTF-8 cannot hold."""
     events = [*TWICE, *log(farm("a"), ran("\ud800", on="a", at=20, until=25))[2:]]
     events = [type(each)(**{**fields(each), "seq": seq}) for seq, each in enumerate(events, 1)]
-    live = Truth()
+    live = LogAnalysis()
     for event in events:
         live.hear(event)
-    saved = Truth.of_saved(lines(events))
+    saved = LogAnalysis.of_saved(lines(events))
     assert as_json(live.verdict()) == as_json(saved.verdict())
     assert as_json(live.placement()) == as_json(saved.placement())
 
@@ -151,7 +151,7 @@ def fields(event: Event) -> dict[str, Any]:
 
 def test_events_are_folded_in_time_whether_or_not_anybody_asks() -> None:
     """No more than a thousand wait at any moment, and none is lost."""
-    truth = Truth()
+    truth = LogAnalysis()
     for seq in range(1, 3501):
         truth.hear(Healed(seq=seq, at_ms=seq))
     assert truth.judge.attempts.at_ms == 3000

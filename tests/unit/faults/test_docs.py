@@ -18,7 +18,7 @@ from comfyfarm.events import faults as fault_events
 from comfyfarm.events.filters import kind_of
 from comfyfarm.faults.effects import EFFECTS, Effect
 from comfyfarm.faults.fault import At, Rule
-from comfyfarm.faults.phases import EXCHANGE, JOB, Phase, narrowing
+from comfyfarm.faults.phases import EXCHANGE, JOB, Phase, filter_keys
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "faults.md").read_text("utf-8")
@@ -51,7 +51,7 @@ def test_every_phase_has_its_row_and_says_what_narrows_it() -> None:
     table = {named(phase)[0]: named(keys) for phase, _, keys in rows("When: phases", "phase")}
     assert set(table) == set(get_args(Phase))
     for phase in get_args(Phase):
-        assert sorted(table[phase]) == sorted(narrowing(phase)), phase
+        assert sorted(table[phase]) == sorted(filter_keys(phase)), phase
 
 
 def test_the_phases_of_a_job_stand_in_their_order() -> None:

@@ -9,16 +9,16 @@ import pytest
 
 from comfyfarm.config.fault_tables import read_fault
 from comfyfarm.events import Event, FaultArmed, FaultExpired, FaultFired, FaultHealed
-from comfyfarm.faults.armed_fault import Armed
+from comfyfarm.faults.armed_fault import ArmedFault
 from comfyfarm.faults.effects import EFFECTS, Effect
-from comfyfarm.faults.fault import At, Rule, Strike
-from comfyfarm.faults.phases import EXCHANGE, JOB, Facts, Phase
-from comfyfarm.faults.registry import Board, Faults, UnknownFault
+from comfyfarm.faults.fault import At, Firing, Rule
+from comfyfarm.faults.phases import EXCHANGE, JOB, Phase, PhaseFacts
+from comfyfarm.faults.registry import FaultRegistry, InstanceFaults, UnknownFault
 from comfyfarm.seeds import Seeds
 from comfyfarm.units import Size
 
 NAMES = ("gpu-1", "gpu-2", "cpu")
-ONE = Facts(prompt_id="p-1", job_name="cat", client="me", node="3")
+ONE = PhaseFacts(prompt_id="p-1", job_name="cat", client="me", node="3")
 
 
 class Told:
@@ -26,16 +26,16 @@ class Told:
 
     def __init__(self, seed: int = 0) -> None:
         self.events: list[Event] = []
-        self.board = Board(NAMES, Seeds(seed).of("faults"), self.events.append)
+        self.board = FaultRegistry(NAMES, Seeds(seed).of("faults"), self.events.append)
 
-    def arm(self, do: str = "delay", at: Any = "node", now_ms: int = 0, **rest: Any) -> Armed:
+    def arm(self, do: str = "delay", at: Any = "node", now_ms: int = 0, **rest: Any) -> ArmedFault:
         own = {"duration": "1s"} if do == "delay" else {}
         return self.board.arm(read_fault({"do": do, "at": at, **own, **rest}), now_ms)
 
     def ask(
-        self, name: str = "gpu-1", now_ms: int = 0, phase: Phase = "node", facts: Facts = ONE
-    ) -> list[Strike]:
-        return Faults(self.board, name, self.events.append).verdict(phase, facts, now_ms)
+        self, name: str = "gpu-1", now_ms: int = 0, phase: Phase = "node", facts: PhaseFacts = ONE
+    ) -> list[Firing]:
+        return InstanceFaults(self.board, name, self.events.append).verdict(phase, facts, now_ms)
 
     def ids(self, name: str = "gpu-1", now_ms: int = 0, phase: Phase = "node") -> list[str]:
         return [strike.fault.id for strike in self.ask(name, now_ms, phase)]
@@ -96,7 +96,7 @@ def test_only_what_matches_counts() -> None:
     """Other nodes do not use up what is skipped."""
     told = Told()
     armed = told.arm(at={"phase": "node", "node": "3"}, skip=1, times=1)
-    other = Facts(node="4")
+    other = PhaseFacts(node="4")
     seen = [bool(told.ask(facts=facts)) for facts in (other, ONE, other, ONE, ONE)]
     assert seen == [False, False, False, True, False]
     assert armed.matched == 2
@@ -115,7 +115,7 @@ def test_a_phase_without_a_fault_is_not_watched() -> None:
     """So that nobody gathers facts for nothing; one that is over is not watched either."""
     told = Told()
     told.arm(on="gpu-1", times=1)
-    here, there = (Faults(told.board, name, told.events.append) for name in ("gpu-1", "gpu-2"))
+    here, there = (InstanceFaults(told.board, name, told.events.append) for name in ("gpu-1", "gpu-2"))
     assert (here.watches("node"), here.watches("start"), there.watches("node")) == (True, False, False)
     told.ask()
     assert not here.watches("node")
@@ -388,23 +388,23 @@ def test_a_process_fault_strikes_each_process_once_whoever_asks() -> None:
 @pytest.mark.parametrize(
     ("at", "matching", "other"),
     [
-        (At(phase="request", route="/history*"), Facts(route="/history/1"), Facts(route="/queue")),
-        (At(phase="request", method="post"), Facts(method="POST"), Facts(method="GET")),
-        (At(phase="request", size=Size(10)), Facts(size_bytes=10), Facts(size_bytes=9)),
-        (At(phase="request", client="me"), Facts(client="me"), Facts(client="you")),
-        (At(phase="request", client="*"), Facts(client=""), Facts(client=["hostile"])),
-        (At(phase="node", job=3), Facts(job=3), Facts(job=2)),
-        (At(phase="node", job="cat*"), Facts(job=1, job_name="cat-7"), Facts(job=1, job_name="dog")),
-        (At(phase="node", node="3"), Facts(node="3"), Facts(node="33")),
-        (At(phase="node", node_type="KSampler*"), Facts(node_types=frozenset({"KSamplerAdvanced"})), Facts()),
-        (At(phase="node", model="*flux*"), Facts(models=frozenset({"a", "x/flux.sft"})), Facts()),
-        (At(phase="step", step=4), Facts(step=4), Facts(step=3)),
-        (At(phase="frame", type="binary-*"), Facts(type="binary-1"), Facts(type="status")),
-        (At(phase="view", file="*.webp"), Facts(file="a.webp"), Facts(file="a.png")),
-        (At(phase="step", node="3", step=1), Facts(node="3", step=1), Facts(node="3", step=2)),
+        (At(phase="request", route="/history*"), PhaseFacts(route="/history/1"), PhaseFacts(route="/queue")),
+        (At(phase="request", method="post"), PhaseFacts(method="POST"), PhaseFacts(method="GET")),
+        (At(phase="request", size=Size(10)), PhaseFacts(size_bytes=10), PhaseFacts(size_bytes=9)),
+        (At(phase="request", client="me"), PhaseFacts(client="me"), PhaseFacts(client="you")),
+        (At(phase="request", client="*"), PhaseFacts(client=""), PhaseFacts(client=["hostile"])),
+        (At(phase="node", job=3), PhaseFacts(job=3), PhaseFacts(job=2)),
+        (At(phase="node", job="cat*"), PhaseFacts(job=1, job_name="cat-7"), PhaseFacts(job=1, job_name="dog")),
+        (At(phase="node", node="3"), PhaseFacts(node="3"), PhaseFacts(node="33")),
+        (At(phase="node", node_type="KSampler*"), PhaseFacts(node_types=frozenset({"KSamplerAdvanced"})), PhaseFacts()),
+        (At(phase="node", model="*flux*"), PhaseFacts(models=frozenset({"a", "x/flux.sft"})), PhaseFacts()),
+        (At(phase="step", step=4), PhaseFacts(step=4), PhaseFacts(step=3)),
+        (At(phase="frame", type="binary-*"), PhaseFacts(type="binary-1"), PhaseFacts(type="status")),
+        (At(phase="view", file="*.webp"), PhaseFacts(file="a.webp"), PhaseFacts(file="a.png")),
+        (At(phase="step", node="3", step=1), PhaseFacts(node="3", step=1), PhaseFacts(node="3", step=2)),
     ],
 )
-def test_a_moment_is_meant_where_all_that_is_given_fits(at: At, matching: Facts, other: Facts) -> None:
+def test_a_moment_is_meant_where_all_that_is_given_fits(at: At, matching: PhaseFacts, other: PhaseFacts) -> None:
     assert (at.matches(matching), at.matches(other)) == (True, False)
 
 

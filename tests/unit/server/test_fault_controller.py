@@ -11,11 +11,11 @@ import pytest
 from comfyfarm.config.fault_tables import read_fault
 from comfyfarm.events import FaultExpired, FaultFired, FaultHealed, Healed
 from comfyfarm.events.log import Log
-from comfyfarm.faults.phases import Facts
-from comfyfarm.faults.registry import Board, Faults, UnknownFault
+from comfyfarm.faults.phases import PhaseFacts
+from comfyfarm.faults.registry import FaultRegistry, InstanceFaults, UnknownFault
 from comfyfarm.faults.targets import Kept
 from comfyfarm.seeds import Seeds
-from comfyfarm.server.fault_controller import Nemesis, Victim
+from comfyfarm.server.fault_controller import FaultController, FaultTarget
 from comfyfarm.server.time.clock import SimulatedTime, VirtualClock
 from comfyfarm.units import Duration
 
@@ -28,7 +28,7 @@ class Process:
 
     name: str
     scene: Scene
-    faults: Faults
+    faults: InstanceFaults
 
     def _note(self, what: str) -> None:
         self.scene.done.append((self.name, what, self.scene.time.now_ms()))
@@ -75,12 +75,12 @@ class Scene:
         """Begin at the simulated moment 0."""
         self.clock = VirtualClock()
         self.time = SimulatedTime(self.clock)
-        self.board = Board(NAMES, Seeds(0).of("faults"), self.log.publish)
-        self.victims: dict[str, Victim] = {name: Process(name, self, self._faults(name)) for name in NAMES}
-        self.nemesis = Nemesis(self.clock, self.time, self.board, self.log, self.victims)
+        self.board = FaultRegistry(NAMES, Seeds(0).of("faults"), self.log.publish)
+        self.victims: dict[str, FaultTarget] = {name: Process(name, self, self._faults(name)) for name in NAMES}
+        self.nemesis = FaultController(self.clock, self.time, self.board, self.log, self.victims)
 
-    def _faults(self, name: str) -> Faults:
-        return Faults(self.board, name, lambda event: self.log.publish(event, name, 1))
+    def _faults(self, name: str) -> InstanceFaults:
+        return InstanceFaults(self.board, name, lambda event: self.log.publish(event, name, 1))
 
     def arm(self, **table: Any) -> str:
         return self.nemesis.arm(read_fault(table)).fault.id
@@ -194,7 +194,7 @@ def test_a_strike_from_a_job_or_an_exchange_befalls_its_own_process(scene: Scene
     """Each time anew; what is spent still lasts."""
     scene.arm(do="crash", at="step", on="a", times=2, restart_after="1s")
     for _ in range(3):
-        for strike in scene.victims["a"].faults.verdict("step", Facts(step=1), scene.time.now_ms()):
+        for strike in scene.victims["a"].faults.verdict("step", PhaseFacts(step=1), scene.time.now_ms()):
             scene.nemesis.strike(strike)
         scene.pass_s(5)
     assert scene.done == [("a", "crash", 0), ("a", "start", 1000), ("a", "crash", 5000), ("a", "start", 6000)]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from comfyfarm.events import Configured, Judged, ServerReady, ServerStopped, Submitted
 from comfyfarm.events.log import Log
-from comfyfarm.server.live_analysis import LiveTruth
+from comfyfarm.server.live_analysis import LiveAnalysis
 
 
 def test_a_job_that_nobody_sends_again_is_lost_after_a_while_in_which_nothing_else_happens() -> None:
     now_ms, log = [0], Log()
-    truth = LiveTruth(log, lambda: now_ms[0], lambda: {"a": 2})
+    truth = LiveAnalysis(log, lambda: now_ms[0], lambda: {"a": 2})
     log.publish(Configured(at_ms=0, config={"instance": [{"name": "a"}]}))
     log.publish(ServerReady(at_ms=0), "a", 1)
     log.publish(Submitted(at_ms=1, prompt_id="p", number=0, job="j", outputs=("9",), queue_remaining=1), "a", 1)
@@ -22,6 +22,6 @@ def test_a_job_that_nobody_sends_again_is_lost_after_a_while_in_which_nothing_el
 
 def test_asking_twice_at_one_moment_says_so_once() -> None:
     log = Log()
-    truth = LiveTruth(log, lambda: 7, dict)
+    truth = LiveAnalysis(log, lambda: 7, dict)
     assert truth.verdict().at_ms == truth.placement().at_ms == 7
     assert list(log.events) == [Judged(seq=1, at_ms=7)]

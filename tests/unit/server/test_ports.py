@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.internet.protocol import Factory
 
-from comfyfarm.server.ports import BoundPort, Door, PortTaken
+from comfyfarm.server.ports import BoundPort, PortTaken, ReopenablePort
 
 
 @dataclass(eq=False)
@@ -67,11 +67,11 @@ def street() -> Street:
 
 
 @pytest.fixture
-def door(street: Street) -> Door:
-    return Door("127.0.0.1", cast(BoundPort, Port(street, 8188)), street.bind)
+def door(street: Street) -> ReopenablePort:
+    return ReopenablePort("127.0.0.1", cast(BoundPort, Port(street, 8188)), street.bind)
 
 
-def test_who_opens_it_while_it_is_being_closed_is_listened_for_right_then(street: Street, door: Door) -> None:
+def test_who_opens_it_while_it_is_being_closed_is_listened_for_right_then(street: Street, door: ReopenablePort) -> None:
     """Never two at once on the same number, and never an older process."""
     door.open(site("first"))
     door.close()
@@ -85,7 +85,7 @@ def test_who_opens_it_while_it_is_being_closed_is_listened_for_right_then(street
     assert (street.closing, door.number) == ([], 8188)
 
 
-def test_whoever_waits_is_told_when_it_is_closed(street: Street, door: Door) -> None:
+def test_whoever_waits_is_told_when_it_is_closed(street: Street, door: ReopenablePort) -> None:
     door.open(site("first"))
     assert door.settled().called
     door.close()
@@ -96,7 +96,7 @@ def test_whoever_waits_is_told_when_it_is_closed(street: Street, door: Door) -> 
     assert (door.is_open, door.is_opening) == (False, False)
 
 
-def test_opened_twice_or_closed_twice_it_stays_as_it_is(street: Street, door: Door) -> None:
+def test_opened_twice_or_closed_twice_it_stays_as_it_is(street: Street, door: ReopenablePort) -> None:
     door.close()
     door.open(site("first"))
     door.open(site("first"))
@@ -106,7 +106,7 @@ def test_opened_twice_or_closed_twice_it_stays_as_it_is(street: Street, door: Do
     assert len(street.closing) == 1
 
 
-def test_a_number_that_somebody_else_took_meanwhile_is_had_again_later(street: Street, door: Door) -> None:
+def test_a_number_that_somebody_else_took_meanwhile_is_had_again_later(street: Street, door: ReopenablePort) -> None:
     door.open(site("first"))
     door.close()
     street.is_taken = True
@@ -119,7 +119,7 @@ def test_a_number_that_somebody_else_took_meanwhile_is_had_again_later(street: S
     assert (door.is_open, street.done) == (True, ["listen first", "close", "bind", "listen third"])
 
 
-def test_given_up_it_is_nobodys(street: Street, door: Door) -> None:
+def test_given_up_it_is_nobodys(street: Street, door: ReopenablePort) -> None:
     door.open(site("first"))
     giving_up = Deferred.fromCoroutine(door.give_up())
     assert not giving_up.called

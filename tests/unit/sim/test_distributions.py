@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from comfyfarm.sim.distributions import Span
+from comfyfarm.sim.distributions import Distribution
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from comfyfarm.sim.distributions import Span
 )
 def test_a_thousand_draws_stay_within_their_bounds(written: object, low: float, high: float) -> None:
     """A test stays sane: nothing is negative, and nothing takes for ever."""
-    span, chance = Span.parse(written), Random(7)
+    span, chance = Distribution.parse(written), Random(7)
     draws = [span.draw_ms(chance) for _ in range(1000)]
     assert low <= min(draws) <= max(draws) <= high
 
@@ -27,8 +27,8 @@ def test_a_thousand_draws_stay_within_their_bounds(written: object, low: float, 
 def test_a_distribution_really_varies_around_its_middle() -> None:
     """The mean of a normal and the median of a lognormal are what was written."""
     chance = Random(7)
-    normal = sorted(Span.parse({"normal": "45ms", "sd": "5ms"}).draw_ms(chance) for _ in range(2001))
-    lognormal = sorted(Span.parse({"lognormal": "45ms", "sigma": 0.5}).draw_ms(chance) for _ in range(2001))
+    normal = sorted(Distribution.parse({"normal": "45ms", "sd": "5ms"}).draw_ms(chance) for _ in range(2001))
+    lognormal = sorted(Distribution.parse({"lognormal": "45ms", "sigma": 0.5}).draw_ms(chance) for _ in range(2001))
     assert normal[1000] == pytest.approx(45, abs=1)
     assert lognormal[1000] == pytest.approx(45, abs=3)
     assert len(set(normal)) > 1900
@@ -48,14 +48,14 @@ def test_a_distribution_really_varies_around_its_middle() -> None:
 )
 def test_the_mean_is_what_many_draws_come_to(written: object) -> None:
     """Also where draws are held back."""
-    span, chance = Span.parse(written), Random(7)
+    span, chance = Distribution.parse(written), Random(7)
     assert sum(span.draw_ms(chance) for _ in range(50_000)) / 50_000 == pytest.approx(span.mean_ms, rel=0.03)
 
 
 def test_a_fixed_duration_does_not_shift_the_draws_of_others() -> None:
     """It asks chance for nothing."""
     chance = Random(7)
-    Span.parse("45ms").draw_ms(chance)
+    Distribution.parse("45ms").draw_ms(chance)
     assert chance.random() == Random(7).random()
 
 
@@ -76,7 +76,7 @@ def test_a_fixed_duration_does_not_shift_the_draws_of_others() -> None:
 def test_what_is_no_span_is_refused_with_advice(written: object, message: str) -> None:
     """The error says what is taken."""
     with pytest.raises(ValueError, match=message):
-        Span.parse(written)
+        Distribution.parse(written)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +87,6 @@ def test_a_span_is_told_as_it_was_written(written: object) -> None:
     """The log's first line can be read by a person."""
     import tomllib
 
-    told = str(Span.parse(written))
+    told = str(Distribution.parse(written))
     again = tomllib.loads(f"x = {told}")["x"] if told.startswith("{") else told
-    assert Span.parse(again) == Span.parse(written)
+    assert Distribution.parse(again) == Distribution.parse(written)

@@ -30,11 +30,11 @@ from comfyfarm.events import (
     Work,
     Written,
 )
-from comfyfarm.sim.distributions import Span
+from comfyfarm.sim.distributions import Distribution
 from comfyfarm.sim.errors import ServerError
+from comfyfarm.sim.files import FileContent as Content
 from comfyfarm.sim.files import Place
-from comfyfarm.sim.files import Written as Content
-from comfyfarm.sim.prompt.submission import Sender
+from comfyfarm.sim.prompt.submission import PromptSource
 from comfyfarm.sim.settings import Settings, Timing
 from comfyfarm.workflows import text_to_image
 from tests.support.instance_story import STARTED_UNIX_MS, Prompt, Story, chain, picture, tell
@@ -570,7 +570,7 @@ def test_a_change_of_speed_is_felt_at_the_next_step() -> None:
     story.post(sampling(steps=4))
     while len(story.of(Progressed)) < 2:
         story.wait(1)
-    slow = Timing(step=Span.fixed(100))
+    slow = Timing(step=Distribution.fixed(100))
     story.instance.machine.settings = msgspec.structs.replace(story.instance.machine.settings, timing=slow)
     story.run()
     at = [each.at_ms for each in story.of(Progressed)]
@@ -578,7 +578,9 @@ def test_a_change_of_speed_is_felt_at_the_next_step() -> None:
 
 
 def test_a_node_type_can_take_a_time_of_its_own() -> None:
-    timing = Timing(node=Span.fixed(2), save=Span.fixed(0), nodes={"EmptyImage": Span.fixed(300)})
+    timing = Timing(
+        node=Distribution.fixed(2), save=Distribution.fixed(0), nodes={"EmptyImage": Distribution.fixed(300)}
+    )
     story = tell(Settings(mode="dynamic", timing=timing))
     story.post(picture())
     assert story.run() == 302
@@ -586,7 +588,7 @@ def test_a_node_type_can_take_a_time_of_its_own() -> None:
 
 def test_without_any_time_everything_happens_at_once() -> None:
     """Also a hundred jobs."""
-    timing = Timing(node=Span.fixed(0), save=Span.fixed(0), step=Span.fixed(0))
+    timing = Timing(node=Distribution.fixed(0), save=Distribution.fixed(0), step=Distribution.fixed(0))
     story = tell(Settings(mode="dynamic", timing=timing))
     for _ in range(100):
         story.post(sampling())
@@ -597,7 +599,7 @@ def test_without_any_time_everything_happens_at_once() -> None:
 
 def test_what_a_job_is_called_is_in_the_log_and_in_its_pictures() -> None:
     story = tell()
-    prompt_id = story.post(picture(batch_size=2), Sender(job="order-7"))
+    prompt_id = story.post(picture(batch_size=2), PromptSource(job="order-7"))
     story.run()
     assert story.of(Submitted)[0].job == "order-7"
     stamps = [msgspec.json.decode(each.stamp) for each in story.files.written.values()]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from comfyfarm.sim.memory import Memory, ModelFile, Move, TooLarge
+from comfyfarm.sim.memory import Memory, ModelFile, ModelMove, TooLarge
 
 GB = 1024**3
 SDXL, FLUX, CLIP, LORA = (
@@ -71,7 +71,7 @@ def test_each_move_is_made_when_it_is_asked_for() -> None:
     memory = Memory(12 * GB)
     moves(memory, SDXL)
     steps = memory.moves_for([FLUX])
-    assert next(steps) == Move(SDXL, is_load=False)
+    assert next(steps) == ModelMove(SDXL, is_load=False)
     assert memory.used_bytes == 0
-    assert next(steps) == Move(FLUX, is_load=True)
+    assert next(steps) == ModelMove(FLUX, is_load=True)
     assert memory.used_bytes == 12 * GB

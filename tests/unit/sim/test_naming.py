@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comfyfarm.sim.files import MemoryFiles, Place, Written
+from comfyfarm.sim.files import FileContent, MemoryFiles, Place
 from comfyfarm.sim.naming import Namer
 from comfyfarm.sim.nodes import NodeError, Save
 from comfyfarm.sim.settings import Naming
@@ -32,7 +32,7 @@ def write(
 ) -> list[str]:
     """The paths of new files in the output folder."""
     save = Save(Picture(640, 480, count), "output", prefix, suffix=suffix)
-    parts = [Written(Picture(640, 480), {}, "")] * count
+    parts = [FileContent(Picture(640, 480), {}, "")] * count
     places = each.write(save, prefix, parts, prompt_id, STARTED_UNIX_MS)
     assert all(place.folder == "output" for place in places)
     return ["/".join(filter(None, (place.subfolder, place.name))) for place in places]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from comfyfarm.events import Finished, Work
-from comfyfarm.sim.distributions import Span
+from comfyfarm.sim.distributions import Distribution
 from comfyfarm.sim.settings import Settings, Timing
 from comfyfarm.units import Size
 from comfyfarm.workflows import text_to_image
@@ -50,7 +50,13 @@ def test_a_run_tells_its_nodes_steps_saves_and_models() -> None:
 
 def test_it_is_the_same_on_a_slow_machine_and_where_the_model_is_there_already() -> None:
     """Whoever compares machines compares them over the same work."""
-    slow = Timing(step=Span.fixed(900), node=Span.fixed(70), load_per_gb=Span.fixed(500), jitter=0.5, under_load=2.0)
+    slow = Timing(
+        step=Distribution.fixed(900),
+        node=Distribution.fixed(70),
+        load_per_gb=Distribution.fixed(500),
+        jitter=0.5,
+        under_load=2.0,
+    )
     stories = [tell(models=SIZES), tell(Settings(mode="static", timing=slow, warm=("sdxl",)), models=SIZES)]
     for story in stories:
         story.post(sampling())

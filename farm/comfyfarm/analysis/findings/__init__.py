@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from pkgutil import iter_modules
 
-from comfyfarm.analysis.findings.finding import RULES, Bounds, Defects, Finding, Known, Rule, Severity
+from comfyfarm.analysis.findings.finding import RULES, Defects, Finding, FindingRule, RuleContext, Severity, Thresholds
 
-__all__ = ["RULES", "Bounds", "Defects", "Finding", "Known", "Rule", "Severity"]
+__all__ = ["RULES", "Defects", "Finding", "FindingRule", "RuleContext", "Severity", "Thresholds"]
 
 for _module in sorted(each.name for each in iter_modules(__path__)):
     import_module(f"{__name__}.{_module}")

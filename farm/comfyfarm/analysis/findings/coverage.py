@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from comfyfarm.analysis.findings.finding import Finding, Known, Rule, moment, rule
+from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
 from comfyfarm.events import Event, FaultArmed, FaultFired
 
 
 @rule("fault_never_fired")
 @dataclass(eq=False)
-class FaultNeverFired(Rule):
+class FaultNeverFired(FindingRule):
     """A fault was armed, and has struck no instance so far."""
 
     hears = (FaultArmed, FaultFired)
     by_absence = True
     _waiting: dict[str, FaultArmed] = field(default_factory=dict)
 
-    def hear(self, event: Event, known: Known) -> None:
+    def hear(self, event: Event, known: RuleContext) -> None:
         """Expect a fault, or have it."""
         if isinstance(event, FaultArmed):
             self._waiting[event.id] = event
         elif isinstance(event, FaultFired):
             self._waiting.pop(event.id, None)
 
-    def conclude(self, known: Known) -> Iterator[Finding]:
+    def conclude(self, known: RuleContext) -> Iterator[Finding]:
         """One finding for each such fault."""
         for fault_id, armed in self._waiting.items():
             yield Finding(
@@ -39,12 +39,12 @@ class FaultNeverFired(Rule):
 
 
 @rule("instance_never_used")
-class InstanceNeverUsed(Rule):
+class InstanceNeverUsed(FindingRule):
     """Jobs were sent to the farm, and none to this instance."""
 
     by_absence = True
 
-    def conclude(self, known: Known) -> Iterator[Finding]:
+    def conclude(self, known: RuleContext) -> Iterator[Finding]:
         """One finding for each such instance."""
         used = known.attempts.at
         if used:
@@ -59,13 +59,13 @@ class InstanceNeverUsed(Rule):
 
 
 @rule("log_incomplete")
-class LogIncomplete(Rule):
+class LogIncomplete(FindingRule):
     """Something is wrong with the log itself: a torn line, unknown kinds of events, missing numbers.
 
     What it says stands.  What it does not say proves nothing: an error of that sort is *unknown* then.
     """
 
-    def conclude(self, known: Known) -> Iterator[Finding]:
+    def conclude(self, known: RuleContext) -> Iterator[Finding]:
         """At most one finding."""
         defects = known.defects
         if not defects.count:

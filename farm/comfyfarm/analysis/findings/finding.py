@@ -9,8 +9,8 @@ from typing import Annotated, ClassVar, Literal, TypeVar
 
 import msgspec
 
-from comfyfarm.analysis.instances import Fleet
-from comfyfarm.analysis.job_tracker import Attempts
+from comfyfarm.analysis.instances import FleetState
+from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.events import Event
 from comfyfarm.units import Duration
 
@@ -39,7 +39,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     says: str
 
 
-class Bounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How much is too much; durations in simulated time.
 
     :ivar liveness: after a heal, everything ends within this.
@@ -85,20 +85,20 @@ class Defects:
 
 
 @dataclass(frozen=True)
-class Known:
+class RuleContext:
     """What a rule looks at when it concludes.
 
     :ivar at_ms: the moment of the judgement: that of the latest event.
     """
 
-    attempts: Attempts
-    fleet: Fleet
-    bounds: Bounds
+    attempts: JobTracker
+    fleet: FleetState
+    bounds: Thresholds
     at_ms: int
     defects: Defects
 
 
-class Rule:
+class FindingRule:
     """Finds one kind of thing.  It may conclude again and again, while the log goes on.
 
     :cvar name: the finding's.
@@ -111,18 +111,18 @@ class Rule:
     hears: ClassVar[tuple[type[Event], ...]] = ()
     by_absence: ClassVar[bool] = False
 
-    def hear(self, event: Event, known: Known) -> None:
-        """Take an event into account, behind :class:`Attempts` and :class:`Fleet`; for what they do not keep."""
+    def hear(self, event: Event, known: RuleContext) -> None:
+        """Take an event into account, behind :class:`JobTracker` and :class:`FleetState`; for what they do not keep."""
 
-    def conclude(self, known: Known) -> Iterator[Finding]:
+    def conclude(self, known: RuleContext) -> Iterator[Finding]:
         """Say what is proven by now, in the order of the log."""
         raise NotImplementedError(self.name)
 
 
-RULES: dict[str, type[Rule]] = {}
+RULES: dict[str, type[FindingRule]] = {}
 """Every rule by its name, in the order of the alphabet."""
 
-R = TypeVar("R", bound=type[Rule])
+R = TypeVar("R", bound=type[FindingRule])
 
 
 def rule(name: str) -> Callable[[R], R]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from comfyfarm.analysis.findings.finding import Finding, Known, Rule, moment, rule
-from comfyfarm.analysis.findings.job_status import fate_of, has_had_time, has_somewhere_to_go, is_stuck, last_of
+from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
+from comfyfarm.analysis.findings.job_status import has_had_time, has_somewhere_to_go, is_stuck, last_of, status_of
 from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob
 
 
 @rule("stuck")
-class Stuck(Rule):
+class Stuck(FindingRule):
     """The farm was healed, and an attempt of a logical job without success is open for longer than everything may take.
 
     Counted from the heal, or from when it was taken on, whichever came later; not once something else has gone wrong on
@@ -19,10 +19,10 @@ class Stuck(Rule):
 
     by_absence = True
 
-    def conclude(self, known: Known) -> Iterator[Finding]:
+    def conclude(self, known: RuleContext) -> Iterator[Finding]:
         """One finding for each such job."""
         for job in known.attempts.tested:
-            if fate_of(job, known.bounds) != "open":
+            if status_of(job, known.bounds) != "open":
                 continue
             attempt = next((each for each in job.attempts if is_stuck(each, known)), None)
             if attempt is None or known.fleet.calm is None:
@@ -41,13 +41,13 @@ class Stuck(Rule):
 
 
 @rule("unfinished")
-class Unfinished(Rule):
+class Unfinished(FindingRule):
     """A logical job has not succeeded, and may yet: an attempt is open, or its client still has time to send one."""
 
-    def conclude(self, known: Known) -> Iterator[Finding]:
+    def conclude(self, known: RuleContext) -> Iterator[Finding]:
         """One finding for each such job."""
         for job in known.attempts.tested:
-            fate = fate_of(job, known.bounds)
+            fate = status_of(job, known.bounds)
             if fate == "open" and not any(is_stuck(each, known) for each in job.attempts):
                 yield self._found(job, *_open(next(each for each in job.attempts if each.is_open)))
             elif fate in {"lost", "failed"} and not has_had_time(last_of(job), known):
@@ -70,7 +70,7 @@ def _open(attempt: Attempt) -> tuple[Attempt, int, str]:
     return attempt, attempt.seq, f"still runs on {attempt.instance}, since {moment(attempt.taken_ms)}"
 
 
-def _pending(last: Attempt, known: Known) -> tuple[Attempt, int, str]:
+def _pending(last: Attempt, known: RuleContext) -> tuple[Attempt, int, str]:
     what = f"was lost with {last.instance}" if last.end == "lost" else f"failed at {last.instance} ({last.status})"
     told_ms = last.told_ms or 0
     if not has_somewhere_to_go(last, known):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from comfyfarm.analysis.findings.finding import Bounds, Finding, Known, Rule, moment, rule
-from comfyfarm.analysis.findings.job_status import fate_of, has_had_time, last_of
-from comfyfarm.analysis.job_tracker import Attempts
+from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, Thresholds, moment, rule
+from comfyfarm.analysis.findings.job_status import has_had_time, last_of, status_of
+from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob
 
 
@@ -80,7 +80,7 @@ def _is_to_end_here(attempt: Attempt) -> bool:
     return stop is not None and stop.names_prompt and not stop.job and not attempt.is_struck
 
 
-def early(attempts: Attempts, instance: str) -> Iterator[tuple[Attempt, Attempt]]:
+def early(attempts: JobTracker, instance: str) -> Iterator[tuple[Attempt, Attempt]]:
     """Each attempt at an instance that came earlier than it had asked for, and the one to which it had said so.
 
     What it says is for the client that it says it to, and for the logical job.
@@ -102,14 +102,14 @@ def _not_before_ms(attempt: Attempt) -> int:
     return (attempt.told_ms or 0) + (attempt.retry_after_ms or 0)
 
 
-def carried(job: LogicalJob, bounds: Bounds) -> list[Attempt]:
+def carried(job: LogicalJob, bounds: Thresholds) -> list[Attempt]:
     """The attempts during which a process crashed, where those are more than it may take with it."""
     killed = [each for each in job.attempts if each.kill_seq]
     return killed if len(killed) > bounds.kills else []
 
 
 @rule("resubmitted")
-class Resubmitted(Rule):
+class Resubmitted(FindingRule):
     """A logical job was sent again after an answer of 400 or 413, or after its user had stopped it.
 
     After a 400 that is about what the instance lacks, only to the same process of the same instance: another may have
@@ -117,7 +117,7 @@ class Resubmitted(Rule):
     counts only where it is sent to the same instance again and no fault befell it, for clients move jobs in that way.
     """
 
-    def conclude(self, known: Known) -> Iterator[Finding]:
+    def conclude(self, known: RuleContext) -> Iterator[Finding]:
         """One finding for each such job."""
         for job in known.attempts.tested:
             found = needless(job)
@@ -136,7 +136,7 @@ class Resubmitted(Rule):
 
 
 @rule("no_retry")
-class NoRetry(Rule):
+class NoRetry(FindingRule):
     """The last attempt of a logical job failed before it was taken on, in a way that asks for another; none followed.
 
     Such ways are 429, any 5xx, and no answer at all.  A client that has tried often enough may give up, and before it
@@ -145,15 +145,15 @@ class NoRetry(Rule):
 
     by_absence = True
 
-    def conclude(self, known: Known) -> Iterator[Finding]:
+    def conclude(self, known: RuleContext) -> Iterator[Finding]:
         """One finding for each such job."""
         for job in known.attempts.tested:
-            if len(job.attempts) >= known.bounds.tries or fate_of(job, known.bounds) != "failed":
+            if len(job.attempts) >= known.bounds.tries or status_of(job, known.bounds) != "failed":
                 continue
             if has_had_time(last_of(job), known):
                 yield self._found(job, known)
 
-    def _found(self, job: LogicalJob, known: Known) -> Finding:
+    def _found(self, job: LogicalJob, known: RuleContext) -> Finding:
         last = last_of(job)
         told_ms = last.told_ms or 0
         answer = f"answered {last.status}" if last.status else "gave no answer"
@@ -169,7 +169,7 @@ class NoRetry(Rule):
 
 
 @rule("retry_storm")
-class RetryStorm(Rule):
+class RetryStorm(FindingRule):
     """A logical job was sent more often than it may be, or several times in a row right behind a failure.
 
     A failure is an attempt that was lost, ended in an error, or came to nothing before it was taken on.  What other
@@ -177,7 +177,7 @@ class RetryStorm(Rule):
     for what the instance lacks, or that took a process with them where those are too many (*poison_carried*).
     """
 
-    def conclude(self, known: Known) -> Iterator[Finding]:
+    def conclude(self, known: RuleContext) -> Iterator[Finding]:
         """One finding for each such job."""
         hasty = {each for name in known.attempts.at for each, _ in early(known.attempts, name)}
         for job in known.attempts.tested:
@@ -203,7 +203,7 @@ class RetryStorm(Rule):
         )
 
 
-def _rows(attempts: list[Attempt], bounds: Bounds) -> Iterator[list[Attempt]]:
+def _rows(attempts: list[Attempt], bounds: Thresholds) -> Iterator[list[Attempt]]:
     """The attempts, each with those that follow it at once."""
     row: list[Attempt] = []
     for each in attempts:
@@ -214,7 +214,7 @@ def _rows(attempts: list[Attempt], bounds: Bounds) -> Iterator[list[Attempt]]:
     yield row
 
 
-def _is_quick(before: Attempt, after: Attempt, bounds: Bounds) -> bool:
+def _is_quick(before: Attempt, after: Attempt, bounds: Thresholds) -> bool:
     has_failed = before.is_retryable or before.end in {"lost", "error"}
     failed_ms = before.told_ms
     if not has_failed or failed_ms is None or not after.is_behind(before.told_seq, failed_ms):
@@ -227,13 +227,13 @@ def _longest(rows: Iterable[list[Attempt]]) -> list[Attempt]:
 
 
 @rule("retry_after_ignored")
-class RetryAfterIgnored(Rule):
+class RetryAfterIgnored(FindingRule):
     """A submission came to an instance earlier than its last 429 or 503 had asked for.
 
     What such an answer asks for holds for the client id that it went to, and for the logical job.
     """
 
-    def conclude(self, known: Known) -> Iterator[Finding]:
+    def conclude(self, known: RuleContext) -> Iterator[Finding]:
         """One finding for each logical job and instance."""
         found: dict[tuple[str, str], list[tuple[Attempt, Attempt]]] = {}
         for name in known.attempts.at:
@@ -254,13 +254,13 @@ class RetryAfterIgnored(Rule):
 
 
 @rule("poison_carried")
-class PoisonCarried(Rule):
+class PoisonCarried(FindingRule):
     """A logical job was running on more processes than it may when they crashed, each time sent again by its client.
 
     A process that kept its queue and took the job up again by itself is the same attempt, and counts once.
     """
 
-    def conclude(self, known: Known) -> Iterator[Finding]:
+    def conclude(self, known: RuleContext) -> Iterator[Finding]:
         """One finding for each such job."""
         for job in known.attempts.tested:
             killed = carried(job, known.bounds)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from comfyfarm.analysis.findings.finding import Finding, Known, Rule, moment, rule
+from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
 from comfyfarm.analysis.findings.retries import needless
 from comfyfarm.analysis.instance_jobs import route_of
 from comfyfarm.analysis.logical_jobs import Attempt
@@ -32,7 +32,7 @@ class _Row:
 
 @rule("sent_to_down")
 @dataclass(eq=False)
-class SentToDown(Rule):
+class SentToDown(FindingRule):
     """More submissions than may be failed one after another at one instance, while another was available.
 
     A failure is a 5xx or no answer.  Each was sent after the one before had failed; any other answer ends the row.
@@ -44,7 +44,7 @@ class SentToDown(Rule):
     _rows: dict[str, _Row] = field(default_factory=dict)
     _longest: dict[str, _Row] = field(default_factory=dict)
 
-    def hear(self, event: Event, known: Known) -> None:
+    def hear(self, event: Event, known: RuleContext) -> None:
         """Go on with a row, or end it."""
         if not isinstance(event, Exchanged) or event.method != "POST" or route_of(event.path) != "/prompt":
             return
@@ -64,7 +64,7 @@ class SentToDown(Rule):
         if name not in self._longest or self._longest[name].count < row.count:
             self._longest[name] = row
 
-    def conclude(self, known: Known) -> Iterator[Finding]:
+    def conclude(self, known: RuleContext) -> Iterator[Finding]:
         """One finding for each such instance, about its longest row."""
         for name, row in sorted(self._longest.items(), key=lambda each: each[1].first_seq):
             if row.count > known.bounds.failures:
@@ -79,7 +79,7 @@ class SentToDown(Rule):
                 )
 
 
-def _other(event: Exchanged, known: Known) -> str | None:
+def _other(event: Exchanged, known: RuleContext) -> str | None:
     """An instance that this could have been sent to instead."""
     job = known.attempts.jobs.get(event.job)
     lacking = {each.instance for each in job.attempts if each.missing} if job is not None else set()
@@ -112,7 +112,7 @@ class _Drain:
 
 @rule("sent_to_draining")
 @dataclass(eq=False)
-class SentToDraining(Rule):
+class SentToDraining(FindingRule):
     """A submission was sent to an instance after the system under test was told to send it no new work."""
 
     hears = (Draining,)
@@ -120,7 +120,7 @@ class SentToDraining(Rule):
     _drains: list[_Drain] = field(default_factory=list)
     _current: dict[str, _Drain] = field(default_factory=dict)
 
-    def hear(self, event: Event, known: Known) -> None:
+    def hear(self, event: Event, known: RuleContext) -> None:
         """Begin or end such a time."""
         if not isinstance(event, Draining):
             return
@@ -130,7 +130,7 @@ class SentToDraining(Rule):
         elif not event.on and event.instance in self._current:
             self._current.pop(event.instance).end_seq = event.seq
 
-    def conclude(self, known: Known) -> Iterator[Finding]:
+    def conclude(self, known: RuleContext) -> Iterator[Finding]:
         """One finding for each such time."""
         for drain in self._drains:
             sent = [each for each in known.attempts.at.get(drain.instance, []) if drain.covers(each)]
@@ -158,14 +158,14 @@ class _Case:
 
 
 @rule("ineligible")
-class Ineligible(Rule):
+class Ineligible(FindingRule):
     """A submission was refused for something that the instance lacks, after another had been for the same thing.
 
     The first refusal in each process's life is a discovery, as are those on their way before its answer; the same
     logical job sent there again is *resubmitted*.
     """
 
-    def conclude(self, known: Known) -> Iterator[Finding]:
+    def conclude(self, known: RuleContext) -> Iterator[Finding]:
         """One finding for each thing that an instance lacks."""
         for name in known.attempts.at:
             for case in self._cases(known.attempts.at[name], known):
@@ -181,7 +181,7 @@ class Ineligible(Rule):
                     f"{discovery.job} at {moment(discovery.told_ms or 0)} for lack of {case.thing}.",
                 )
 
-    def _cases(self, attempts: list[Attempt], known: Known) -> Iterator[_Case]:
+    def _cases(self, attempts: list[Attempt], known: RuleContext) -> Iterator[_Case]:
         discovered: dict[tuple[int, str], Attempt] = {}
         cases: dict[str, _Case] = {}
         for each in attempts:
@@ -203,7 +203,7 @@ def _is_known(discovery: Attempt | None, attempt: Attempt) -> bool:
     return discovery is not None and attempt.is_told_of(discovery)
 
 
-def _is_told(attempt: Attempt, known: Known) -> bool:
+def _is_told(attempt: Attempt, known: RuleContext) -> bool:
     """Whether another rule says it."""
     return any(each.attempt is attempt for each in needless(known.attempts.jobs[attempt.job]))
 
@@ -213,7 +213,7 @@ _FAMILIES = ("/history", "/jobs", "/prompt", "/queue", "/system_stats")
 
 @rule("costly_polls")
 @dataclass(eq=False)
-class CostlyPolls(Rule):
+class CostlyPolls(FindingRule):
     """For each logical job that was taken on, state was asked for too often, or the answers were too long, on average.
 
     Asking for state is a ``GET`` of ``/history``, ``/jobs`` (or one entry of them), ``/prompt``, ``/queue`` or
@@ -224,7 +224,7 @@ class CostlyPolls(Rule):
     _asked: Counter[str] = field(default_factory=Counter)
     _bytes: Counter[str] = field(default_factory=Counter)
 
-    def hear(self, event: Event, known: Known) -> None:
+    def hear(self, event: Event, known: RuleContext) -> None:
         """Count a question."""
         if isinstance(event, Exchanged) and event.method == "GET":
             family = "/" + route_of(event.path).split("/")[1] if "/" in event.path else ""
@@ -232,7 +232,7 @@ class CostlyPolls(Rule):
                 self._asked[family] += 1
                 self._bytes[family] += event.size_bytes
 
-    def conclude(self, known: Known) -> Iterator[Finding]:
+    def conclude(self, known: RuleContext) -> Iterator[Finding]:
         """At most one finding."""
         jobs = sum(any(each.is_accepted for each in job.attempts) for job in known.attempts.tested)
         asked, size_bytes = self._asked.total(), self._bytes.total()

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from comfyfarm.analysis.findings.finding import Finding, Known, Rule, is_hash, moment, rule
-from comfyfarm.analysis.findings.job_status import fate_of, has_had_time, last_of
-from comfyfarm.analysis.job_tracker import Attempts
+from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, is_hash, moment, rule
+from comfyfarm.analysis.findings.job_status import has_had_time, last_of, status_of
+from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.logical_jobs import Attempt, Delivery, LogicalJob, Stop
 
 
 @rule("lost")
-class Lost(Rule):
+class Lost(FindingRule):
     """The last attempt of a logical job went down with its process, and nobody has sent it again.
 
     Not where it has succeeded, is said to be delivered (then it is a *false completion*), was given up by its user, or
@@ -21,14 +21,14 @@ class Lost(Rule):
 
     by_absence = True
 
-    def conclude(self, known: Known) -> Iterator[Finding]:
+    def conclude(self, known: RuleContext) -> Iterator[Finding]:
         """One finding for each such job."""
         for job in known.attempts.tested:
-            if fate_of(job, known.bounds) != "lost" or not has_had_time(last_of(job), known):
+            if status_of(job, known.bounds) != "lost" or not has_had_time(last_of(job), known):
                 continue
             yield self._found(job.name, last_of(job), known)
 
-    def _found(self, job: str, last: Attempt, known: Known) -> Finding:
+    def _found(self, job: str, last: Attempt, known: RuleContext) -> Finding:
         ended_ms, where = last.ended_ms or 0, last.instance
         return Finding(
             finding=self.name,
@@ -42,10 +42,10 @@ class Lost(Rule):
 
 
 @rule("ran_twice")
-class RanTwice(Rule):
+class RanTwice(FindingRule):
     """A logical job has more than one successful run, whether or not the second was delivered."""
 
-    def conclude(self, known: Known) -> Iterator[Finding]:
+    def conclude(self, known: RuleContext) -> Iterator[Finding]:
         """One finding for each such job."""
         for job in known.attempts.tested:
             runs = sorted(job.ended("success"), key=lambda each: each.end_seq)
@@ -73,13 +73,13 @@ def _why_twice(job: LogicalJob, runs: list[Attempt]) -> str:
 
 
 @rule("delivered_twice")
-class DeliveredTwice(Rule):
+class DeliveredTwice(FindingRule):
     """A logical job was delivered from more than one attempt, or the same file of it more than once.
 
     Several files of one attempt are one delivery; what is misattributed does not count.
     """
 
-    def conclude(self, known: Known) -> Iterator[Finding]:
+    def conclude(self, known: RuleContext) -> Iterator[Finding]:
         """One finding for each such job."""
         for job in known.attempts.tested:
             pair = _same_again(job, known)
@@ -95,7 +95,7 @@ class DeliveredTwice(Rule):
                 )
 
 
-def _same_again(job: LogicalJob, known: Known) -> tuple[Delivery, Delivery] | None:
+def _same_again(job: LogicalJob, known: RuleContext) -> tuple[Delivery, Delivery] | None:
     """The first two that give the same twice."""
     if len(job.delivered) < 2:
         return None
@@ -137,7 +137,7 @@ class _Ways:
     prompt_ids: frozenset[str]
 
     @classmethod
-    def of(cls, known: Known) -> _Ways:
+    def of(cls, known: RuleContext) -> _Ways:
         """As far as can be seen by now."""
         jobs = known.attempts.tested
         delivered = [each for job in jobs for each in job.delivered]
@@ -158,7 +158,7 @@ class _Ways:
 
 
 @rule("orphaned")
-class Orphaned(Rule):
+class Orphaned(FindingRule):
     """A logical job succeeded, and nobody has taken the result of any of its runs so far.
 
     To take is to fetch one of its files, or to deliver it; where a run wrote no file (a static instance), to be shown
@@ -167,7 +167,7 @@ class Orphaned(Rule):
 
     by_absence = True
 
-    def conclude(self, known: Known) -> Iterator[Finding]:
+    def conclude(self, known: RuleContext) -> Iterator[Finding]:
         """One finding for each such job."""
         ways = _Ways.of(known)
         for job in known.attempts.tested:
@@ -199,10 +199,10 @@ def _why(job: LogicalJob, run: Attempt) -> str:
 
 
 @rule("misattributed")
-class Misattributed(Rule):
+class Misattributed(FindingRule):
     """What was delivered as one logical job's is another's, by the stamp in the picture or by its prompt id."""
 
-    def conclude(self, known: Known) -> Iterator[Finding]:
+    def conclude(self, known: RuleContext) -> Iterator[Finding]:
         """One finding for each such delivery."""
         for job in known.attempts.tested:
             for each in job.delivered:
@@ -219,7 +219,7 @@ class Misattributed(Rule):
                     )
 
 
-def owner_of(job: str, delivery: Delivery, attempts: Attempts) -> str | None:
+def owner_of(job: str, delivery: Delivery, attempts: JobTracker) -> str | None:
     """The logical job that a delivery really belongs to, where that is another one.
 
     A prompt id that is not in the log proves nothing; nor does one that two logical jobs share.
@@ -234,7 +234,7 @@ def owner_of(job: str, delivery: Delivery, attempts: Attempts) -> str | None:
 
 
 @rule("false_completion")
-class FalseCompletion(Rule):
+class FalseCompletion(FindingRule):
     """A logical job was said to be delivered when no attempt of it had come through its last node.
 
     A delivery that is misattributed is told as that alone.
@@ -242,7 +242,7 @@ class FalseCompletion(Rule):
 
     by_absence = True
 
-    def conclude(self, known: Known) -> Iterator[Finding]:
+    def conclude(self, known: RuleContext) -> Iterator[Finding]:
         """One finding for each such job."""
         for job in known.attempts.tested:
             done_seq = min((each.done_seq for each in job.attempts if each.done_seq), default=None)
@@ -272,7 +272,7 @@ def _state(job: LogicalJob, seq: int) -> str:
 
 
 @rule("wrong_cancel")
-class WrongCancel(Rule):
+class WrongCancel(FindingRule):
     """An interrupt hit a logical job that it was not meant for.
 
     Proven where its client said which logical job it meant.  Where it said neither that nor a prompt id, it is taken
@@ -280,7 +280,7 @@ class WrongCancel(Rule):
     no fault, and was not alone on its instance, so that another can have been meant.
     """
 
-    def conclude(self, known: Known) -> Iterator[Finding]:
+    def conclude(self, known: RuleContext) -> Iterator[Finding]:
         """One finding for each attempt that was hit."""
         for job in known.attempts.jobs.values():
             for attempt in job.attempts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from comfyfarm.analysis.instances import Fleet
+from comfyfarm.analysis.instances import FleetState
 from comfyfarm.events import (
     Configured,
     Draining,
@@ -22,7 +22,7 @@ _CHANGING = (Draining, Frozen, Paused, Refusing, Resumed, ServerReady, ServerSto
 
 
 @dataclass(frozen=True, slots=True)
-class Spell:
+class AvailabilityChange:
     """How an instance stood from a moment on.
 
     :ivar seq: of the event that began it.
@@ -38,28 +38,28 @@ class Spell:
 
 
 @dataclass(eq=False)
-class Spells:
+class AvailabilityPeriods:
     """All spells of all instances, in the order of the log; before its first one, an instance was down.
 
     One for each change, so that memory is bounded by how often instances go and come, not by what they do.
     """
 
-    spells: list[Spell] = field(default_factory=list)
+    spells: list[AvailabilityChange] = field(default_factory=list)
     _latest: dict[str, tuple[bool, bool]] = field(default_factory=dict)
 
-    def hear(self, event: Event, fleet: Fleet) -> None:
+    def hear(self, event: Event, fleet: FleetState) -> None:
         """Take an event into account that the fleet has heard."""
         if isinstance(event, Configured):
             self._latest.update(dict.fromkeys(fleet.members, (False, False)))
         elif event.instance and (isinstance(event, _CHANGING) or event.instance not in self._latest):
             self._look(event, fleet)
 
-    def _look(self, event: Event, fleet: Fleet) -> None:
+    def _look(self, event: Event, fleet: FleetState) -> None:
         member = fleet.member(event.instance)
         is_usable = member.is_available and not (member.is_draining or member.is_paused)
         now = member.is_up, is_usable
         if self._latest.get(event.instance, (False, False)) != now:
-            self.spells.append(Spell(event.seq, event.at_ms, event.instance, *now))
+            self.spells.append(AvailabilityChange(event.seq, event.at_ms, event.instance, *now))
         self._latest[event.instance] = now
 
     def up_ms(self, instance: str, from_ms: int, to_ms: int) -> int:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from comfyfarm.analysis.placement.dispatches import Dispatch
-from comfyfarm.analysis.placement.eligibility import Equipment, Need, need_of
-from comfyfarm.analysis.placement.snapshots import Sight
+from comfyfarm.analysis.placement.eligibility import InstanceEquipment, JobNeeds, need_of
+from comfyfarm.analysis.placement.snapshots import InstanceSnapshot
 from comfyfarm.analysis.placement.work_left import WorkLeft, work_left
 from comfyfarm.events import Work
 
@@ -21,9 +21,9 @@ class Option:
     :ivar need: what the job needs; ``None`` where it never ran, so that nobody knows.
     """
 
-    sight: Sight
+    sight: InstanceSnapshot
     is_eligible: bool
-    need: Need | None
+    need: JobNeeds | None
     left: WorkLeft
 
     @property
@@ -86,16 +86,16 @@ class _Evidence:
     :ivar needs: by logical job; one that never ran has none.
     """
 
-    needs: dict[str, Need | None]
+    needs: dict[str, JobNeeds | None]
     declared: frozenset[str]
-    _accepted: set[tuple[str, Equipment]] = field(default_factory=set)
-    _lacking: set[tuple[str, Equipment]] = field(default_factory=set)
-    _can: dict[tuple[Need, Equipment], bool] = field(default_factory=dict)
+    _accepted: set[tuple[str, InstanceEquipment]] = field(default_factory=set)
+    _lacking: set[tuple[str, InstanceEquipment]] = field(default_factory=set)
+    _can: dict[tuple[JobNeeds, InstanceEquipment], bool] = field(default_factory=dict)
 
     @classmethod
     def of(cls, dispatches: Iterable[Dispatch]) -> _Evidence:
         works: dict[str, list[Work]] = defaultdict(list)
-        equipment: set[Equipment] = set()
+        equipment: set[InstanceEquipment] = set()
         found = cls({}, frozenset())
         for each in dispatches:
             equipment.update(sight.equipment for sight in each.sights)
@@ -105,12 +105,12 @@ class _Evidence:
                 found._accepted.add((each.attempt.job, each.chosen.equipment))
             elif each.attempt.missing:
                 found._lacking.add((each.attempt.job, each.chosen.equipment))
-        known: dict[Need | None, Need | None] = {}      # one object for many jobs of a kind
+        known: dict[JobNeeds | None, JobNeeds | None] = {}      # one object for many jobs of a kind
         found.needs = {job: known.setdefault(need := need_of(runs), need) for job, runs in works.items()}
         found.declared = frozenset(node for each in equipment for node in each.own_nodes)
         return found
 
-    def is_eligible(self, job: str, equipment: Equipment) -> bool:
+    def is_eligible(self, job: str, equipment: InstanceEquipment) -> bool:
         """What was seen counts more than what is written; of whom nothing is known, it is believed."""
         if (job, equipment) in self._accepted:
             return self._fits(job, equipment)
@@ -123,7 +123,7 @@ class _Evidence:
             self._can[need, equipment] = equipment.has(need, self.declared)
         return self._can[need, equipment]
 
-    def _fits(self, job: str, equipment: Equipment) -> bool:
+    def _fits(self, job: str, equipment: InstanceEquipment) -> bool:
         """What was taken on may still be too large for the memory."""
         need = self.needs.get(job)
         return need is None or equipment.holds(need)

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from comfyfarm.analysis.placement.dispatches import Dispatch
 
 
-class Mark(NamedTuple):
+class DispatchEvent(NamedTuple):
     """One thing that happened to a job that was sent.
 
     :ivar seq: of the event that says so.
@@ -22,21 +22,21 @@ class Mark(NamedTuple):
     dispatch: Dispatch
 
 
-def marks_of(dispatches: Iterable[Dispatch]) -> list[Mark]:
+def marks_of(dispatches: Iterable[Dispatch]) -> list[DispatchEvent]:
     """All that happened to all of them."""
     return sorted((mark for each in dispatches for mark in _marks(each)), key=attrgetter("seq"))
 
 
-def _marks(dispatch: Dispatch) -> Iterator[Mark]:
+def _marks(dispatch: Dispatch) -> Iterator[DispatchEvent]:
     attempt = dispatch.attempt
     if not attempt.is_accepted:
-        yield Mark(attempt.seq, attempt.sent_ms, "refused", dispatch)
+        yield DispatchEvent(attempt.seq, attempt.sent_ms, "refused", dispatch)
         return
-    yield Mark(attempt.seq, attempt.sent_ms, "sent", dispatch)
+    yield DispatchEvent(attempt.seq, attempt.sent_ms, "sent", dispatch)
     if dispatch.taken_ms is not None:
-        yield Mark(dispatch.taken_seq, dispatch.taken_ms, "taken", dispatch)
+        yield DispatchEvent(dispatch.taken_seq, dispatch.taken_ms, "taken", dispatch)
     if attempt.ended_ms is not None:
-        yield Mark(attempt.end_seq, attempt.ended_ms, "ended", dispatch)
+        yield DispatchEvent(attempt.end_seq, attempt.ended_ms, "ended", dispatch)
 
 
 @dataclass(frozen=True)

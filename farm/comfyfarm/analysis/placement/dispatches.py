@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import singledispatchmethod
 
-from comfyfarm.analysis.instances import Fleet, Member
-from comfyfarm.analysis.job_tracker import Attempts
+from comfyfarm.analysis.instances import FleetState, InstanceStatus
+from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.logical_jobs import Attempt
-from comfyfarm.analysis.placement.eligibility import Equipment
-from comfyfarm.analysis.placement.snapshots import Sight, health_of, latest
+from comfyfarm.analysis.placement.eligibility import InstanceEquipment
+from comfyfarm.analysis.placement.snapshots import InstanceSnapshot, health_of, latest
 from comfyfarm.events import (
     Configured,
     Event,
@@ -45,8 +45,8 @@ class Dispatch:
     """
 
     attempt: Attempt
-    chosen: Sight
-    sights: tuple[Sight, ...]
+    chosen: InstanceSnapshot
+    sights: tuple[InstanceSnapshot, ...]
     taken_ms: int | None = None
     taken_seq: int = 0
     spent_ms: int = 0
@@ -68,25 +68,25 @@ class Dispatch:
 
 @dataclass(eq=False)
 class Dispatches:
-    """Follows what was sent where.  It hears each event behind the :class:`Attempts` and the :class:`Fleet`.
+    """Follows what was sent where.  It hears each event behind the :class:`JobTracker` and the :class:`FleetState`.
 
     :ivar all: in the order in which they were decided.
     :ivar reloads: by instance, how often a model came back into memory that had to make room before, in one epoch.
     """
 
-    attempts: Attempts
-    fleet: Fleet
+    attempts: JobTracker
+    fleet: FleetState
     all: list[Dispatch] = field(default_factory=list)
     reloads: Counter[str] = field(default_factory=Counter)
     _of: dict[Attempt, Dispatch] = field(default_factory=dict)
     _running: dict[str, Dispatch] = field(default_factory=dict)
     _open: dict[str, dict[str, list[Dispatch]]] = field(default_factory=lambda: defaultdict(dict))
     _depths: Counter[str] = field(default_factory=Counter)
-    _equipment: dict[str, Equipment] = field(default_factory=dict)
+    _equipment: dict[str, InstanceEquipment] = field(default_factory=dict)
     _models: dict[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
     _evicted: dict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
     _sent: dict[str, Counter[str | None]] = field(default_factory=lambda: defaultdict(Counter))
-    _last: dict[str, Sight] = field(default_factory=dict)
+    _last: dict[str, InstanceSnapshot] = field(default_factory=dict)
 
     def hear(self, event: Event) -> None:
         """Take an event into account."""
@@ -137,13 +137,13 @@ class Dispatches:
         self.all.append(dispatch)
         return dispatch
 
-    def _sight(self, member: Member, client_id: str | None) -> Sight:
+    def _sight(self, member: InstanceStatus, client_id: str | None) -> InstanceSnapshot:
         name = member.name
         if name not in self._models:
             self._models[name] = frozenset(member.models)
         if name not in self._equipment:
-            self._equipment[name] = Equipment.of(member.settings)
-        sight = Sight(
+            self._equipment[name] = InstanceEquipment.of(member.settings)
+        sight = InstanceSnapshot(
             instance=name,
             epoch=member.epoch,
             depth=self._depths[name],

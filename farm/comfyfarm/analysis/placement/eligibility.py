@@ -14,7 +14,7 @@ File = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Need:
+class JobNeeds:
     """What a logical job cannot do without.
 
     :ivar models: by folder and name.
@@ -27,7 +27,7 @@ class Need:
     nodes: frozenset[str]
 
 
-def need_of(works: Iterable[Work]) -> Need | None:
+def need_of(works: Iterable[Work]) -> JobNeeds | None:
     """What these runs of one logical job needed together; ``None`` where it never ran, so that nobody knows."""
     models: dict[File, int] = {}
     nodes: set[str] = set()
@@ -36,11 +36,11 @@ def need_of(works: Iterable[Work]) -> Need | None:
         has_run = True
         models.update({(folder, name): size_bytes for folder, name, size_bytes in work.models})
         nodes.update(work.nodes)
-    return Need(frozenset(models), max(models.values(), default=0), frozenset(nodes)) if has_run else None
+    return JobNeeds(frozenset(models), max(models.values(), default=0), frozenset(nodes)) if has_run else None
 
 
 @dataclass(frozen=True, eq=False)
-class Equipment:
+class InstanceEquipment:
     """What the settings of one instance say that it has.
 
     :ivar is_strict: it refuses what it has not; another lets names pass.
@@ -58,7 +58,7 @@ class Equipment:
     vram_bytes: int | None
 
     @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> Equipment:
+    def of(cls, settings: Mapping[str, Any]) -> InstanceEquipment:
         """Read an instance's settings as the log has them; what cannot be read is as if it were not there."""
         models = _mapping(settings.get("models"))
         return cls(
@@ -70,7 +70,7 @@ class Equipment:
             vram_bytes=_size_bytes(settings.get("vram")),
         )
 
-    def has(self, need: Need, declared: frozenset[str]) -> bool:
+    def has(self, need: JobNeeds, declared: frozenset[str]) -> bool:
         """Whether such a job can run here.
 
         :param declared: the node types that are declared for any instance: one without its own declaration lacks them.
@@ -82,7 +82,7 @@ class Equipment:
         lacking = self.missing_nodes | (declared - self.own_nodes)
         return not (lacking & need.nodes) and all(self._has_file(folder, name) for folder, name in need.models)
 
-    def holds(self, need: Need) -> bool:
+    def holds(self, need: JobNeeds) -> bool:
         """Whether each of the models fits into the memory."""
         return self.vram_bytes is None or need.largest_bytes <= self.vram_bytes
 

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import msgspec
 
-from comfyfarm.analysis.instances import Fleet
-from comfyfarm.analysis.job_tracker import Attempts
-from comfyfarm.analysis.placement.availability import Spells
+from comfyfarm.analysis.instances import FleetState
+from comfyfarm.analysis.job_tracker import JobTracker
+from comfyfarm.analysis.placement.availability import AvailabilityPeriods
 from comfyfarm.analysis.placement.choices import Choice, choices_of
 from comfyfarm.analysis.placement.dispatch_events import window_of
 from comfyfarm.analysis.placement.dispatches import Dispatches
@@ -38,19 +38,19 @@ from comfyfarm.analysis.placement.measures.waiting import (
     Makespan,
     Spread,
     Starvation,
+    job_spans,
     makespan,
     spread,
     starvation,
-    stays_of,
 )
 from comfyfarm.analysis.placement.records import DispatchRecord, record_of
 from comfyfarm.analysis.placement.replay.regret import Regret, regret_of
-from comfyfarm.analysis.placement.replay.workload import Trace
+from comfyfarm.analysis.placement.replay.workload import WorkloadRecorder
 from comfyfarm.events import Event
 from comfyfarm.units import Duration
 
 
-class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class PlacementThresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where a measure begins to count.
 
     :ivar fresh: what a client was shown not longer ago than this obliges it, even if it is no longer true.
@@ -101,22 +101,22 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(eq=False)
-class Placed:
+class PlacementAnalyzer:
     """Follows a log from its first event, and can measure at any moment.
 
     :ivar attempts: may be somebody else's, who hears each event first; then :meth:`follow` is called behind him.
     """
 
-    terms: Terms = field(default_factory=Terms)
-    attempts: Attempts = field(default_factory=Attempts)
-    fleet: Fleet = field(default_factory=Fleet)
-    spells: Spells = field(default_factory=Spells)
+    terms: PlacementThresholds = field(default_factory=PlacementThresholds)
+    attempts: JobTracker = field(default_factory=JobTracker)
+    fleet: FleetState = field(default_factory=FleetState)
+    spells: AvailabilityPeriods = field(default_factory=AvailabilityPeriods)
     _seq: int = 0
 
     def __post_init__(self) -> None:
         """Have all that goes by what these two know."""
         self.dispatches = Dispatches(self.attempts, self.fleet)
-        self.trace = Trace(self.attempts, self.spells)
+        self.trace = WorkloadRecorder(self.attempts, self.spells)
 
     def hear(self, event: Event) -> None:
         """Take the next event into account."""
@@ -140,7 +140,7 @@ class Placed:
         choices = choices_of(self.dispatches.all, self.attempts.at_ms)
         return [each for each in choices if not each.dispatch.attempt.is_load]
 
-    def placement(self, terms: Terms | None = None) -> Placement:
+    def placement(self, terms: PlacementThresholds | None = None) -> Placement:
         """Measure by all that was heard.
 
         :param terms: others than its own.
@@ -148,7 +148,7 @@ class Placed:
         terms = terms or self.terms
         at_ms, spells = self.attempts.at_ms, self.spells.spells
         sent, choices = self.dispatches.tested, self._choices()
-        window, stays = window_of(sent, at_ms), stays_of(sent)
+        window, stays = window_of(sent, at_ms), job_spans(sent)
         free = with_alternatives(choices)
         used = utilisation(self.dispatches.all, self.fleet.members, self.spells, window, at_ms)
         jobs = [job.attempts for job in self.attempts.tested if job.attempts]

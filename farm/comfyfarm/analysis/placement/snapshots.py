@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from comfyfarm.analysis.instances import Member, Shown
-from comfyfarm.analysis.placement.eligibility import Equipment
+from comfyfarm.analysis.instances import InstanceStatus, ReportedState
+from comfyfarm.analysis.placement.eligibility import InstanceEquipment
 
 Health = Literal["up", "down", "frozen", "refusing", "draining"]
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class InstanceSnapshot:
     """One instance just before a job was sent somewhere.
 
     :ivar depth: jobs that waited or ran there, truly.
@@ -29,8 +29,8 @@ class Sight:
     health: Health
     is_draining: bool
     models: frozenset[tuple[str, str]]
-    equipment: Equipment
-    shown: Shown | None
+    equipment: InstanceEquipment
+    shown: ReportedState | None
     sent_since: int
 
     @property
@@ -39,7 +39,7 @@ class Sight:
         return None if self.shown is None else self.shown.remaining + self.sent_since
 
 
-def health_of(member: Member) -> Health:
+def health_of(member: InstanceStatus) -> Health:
     """How an instance is, as its clients would find it."""
     if not member.is_up:
         return "down"
@@ -50,7 +50,7 @@ def health_of(member: Member) -> Health:
     return "draining" if member.is_draining else "up"
 
 
-def latest(own: Shown | None, asked: Shown | None) -> Shown | None:
+def latest(own: ReportedState | None, asked: ReportedState | None) -> ReportedState | None:
     """The later of two things that a client was told; at one moment what its own websocket said."""
     if own is None or asked is None:
         return asked if own is None else own

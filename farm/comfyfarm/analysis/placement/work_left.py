@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from comfyfarm.analysis.placement.dispatch_events import Mark, marks_of
+from comfyfarm.analysis.placement.dispatch_events import DispatchEvent, marks_of
 from comfyfarm.analysis.placement.dispatches import Dispatch
 from comfyfarm.analysis.placement.statistics import median_ms
 
@@ -74,7 +74,7 @@ class _Queues:
     lengths: _Lengths
     _left_ms: Counter[str] = field(default_factory=Counter)
     _guessed: Counter[str] = field(default_factory=Counter)
-    _running: dict[str, Mark] = field(default_factory=dict)
+    _running: dict[str, DispatchEvent] = field(default_factory=dict)
 
     def left(self, instance: str, at_ms: int) -> WorkLeft:
         """What is left on one instance now."""
@@ -84,7 +84,7 @@ class _Queues:
             left_ms -= min(at_ms - running.at_ms, self.lengths.of(running.dispatch))
         return WorkLeft(left_ms, self._guessed[instance] == 0) if left_ms or self._guessed[instance] else _NONE
 
-    def take_in(self, mark: Mark) -> None:
+    def take_in(self, mark: DispatchEvent) -> None:
         """Go on by one step."""
         instance = mark.dispatch.chosen.instance
         if mark.step == "taken":

@@ -10,7 +10,7 @@ from msgspec.structs import asdict
 
 from comfyfarm.analysis.placement.placement import Placement
 from comfyfarm.analysis.timeline.markup import clipped, escaped, table
-from comfyfarm.analysis.timeline.scale import written
+from comfyfarm.analysis.timeline.scale import as_duration
 
 NONE = "\N{EN DASH}"
 """Stands where a measure has no meaning."""
@@ -107,7 +107,7 @@ def _said(key: str, value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int | float) and key.endswith(("_ms", "ms")):
-        return written(round(value)) if value >= 0 else f"\N{MINUS SIGN}{written(round(-value))}"
+        return as_duration(round(value)) if value >= 0 else f"\N{MINUS SIGN}{as_duration(round(-value))}"
     if isinstance(value, float):
         return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
     if isinstance(value, list | tuple | dict):

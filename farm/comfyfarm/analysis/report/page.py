@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Self
 
 from comfyfarm.analysis.findings import Finding
-from comfyfarm.analysis.log_analysis import Truth
+from comfyfarm.analysis.log_analysis import LogAnalysis
 from comfyfarm.analysis.placement.placement import Placement
 from comfyfarm.analysis.report.measures import NONE, placement_cards
 from comfyfarm.analysis.report.style import SCRIPT, STYLE
 from comfyfarm.analysis.timeline.faults import FaultRow
 from comfyfarm.analysis.timeline.markup import clipped, escaped, table
-from comfyfarm.analysis.timeline.scale import written
+from comfyfarm.analysis.timeline.scale import as_duration
 from comfyfarm.analysis.timeline.svg import draw
 from comfyfarm.analysis.timeline.timeline import Timeline
 from comfyfarm.analysis.verdict import Verdict
@@ -28,7 +28,7 @@ _MOST_LETTERS = 1000    # of a sentence: the names in it may be of any length
 
 
 @dataclass(frozen=True)
-class Run:
+class RunReport:
     """All that a page shows.
 
     :ivar seed: of the farm, or ``None`` where the log does not say.
@@ -41,17 +41,17 @@ class Run:
     seed: int | None
 
     @classmethod
-    def of(cls, truth: Truth) -> Self:
+    def of(cls, truth: LogAnalysis) -> Self:
         """All that a log came to."""
         return cls(truth.verdict(), truth.placement(), truth.timeline(), truth.faults(), truth.seed)
 
 
-def page(run: Run) -> str:
+def page(run: RunReport) -> str:
     """One HTML document; whatever a prompt, a name or a header held is shown as text."""
     return "".join(_parts(run))
 
 
-def _parts(run: Run) -> Iterator[str]:
+def _parts(run: RunReport) -> Iterator[str]:
     verdict = run.verdict
     yield '<!doctype html><html lang="en"><head><meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
@@ -65,13 +65,13 @@ def _parts(run: Run) -> Iterator[str]:
     yield f"<script>{SCRIPT}</script></body></html>"
 
 
-def _summary(run: Run) -> str:
+def _summary(run: RunReport) -> str:
     verdict = run.verdict
     parts = [
         f"{_count(verdict.jobs, 'logical job')} in {_count(verdict.attempts, 'attempt')}",
         f"{verdict.succeeded} succeeded",
         _count(len(run.timeline.lanes), "instance"),
-        f"{written(verdict.at_ms)} of simulated time",
+        f"{as_duration(verdict.at_ms)} of simulated time",
     ]
     return " · ".join([*parts, *([] if run.seed is None else [f"seed {run.seed}"])])
 
@@ -80,7 +80,7 @@ def _count(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
-def _findings(run: Run) -> Iterator[str]:
+def _findings(run: RunReport) -> Iterator[str]:
     found = run.verdict.findings
     yield "<section><h2>Findings</h2>"
     if not found:
@@ -120,7 +120,7 @@ def _faults(faults: Iterable[FaultRow]) -> Iterator[str]:
             escaped(clipped(each.phase)),
             _some(each.on, _MOST_NAMES),
             str(each.fired) if each.fired else '<b class="warning">never</b>',
-            NONE if each.first_ms is None else written(each.first_ms),
+            NONE if each.first_ms is None else as_duration(each.first_ms),
             escaped(each.end or "armed"),
         )
         for each in faults

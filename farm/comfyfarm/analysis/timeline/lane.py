@@ -25,7 +25,7 @@ class Stretch(NamedTuple):
     to_ms: int
 
 
-class Part(msgspec.Struct, frozen=True):
+class SpanPart(msgspec.Struct, frozen=True):
     """A stretch of a job's run that was spent on models or on files."""
 
     kind: PartKind
@@ -57,7 +57,7 @@ class Mark(msgspec.Struct, frozen=True):
 
 
 @dataclass(eq=False, slots=True)
-class Stay:
+class AttemptSpan:
     """One attempt's time on its instance.
 
     :ivar parts: what it did where it did not simply run.
@@ -65,7 +65,7 @@ class Stay:
     """
 
     attempt: Attempt
-    parts: list[Part] = field(default_factory=list)
+    parts: list[SpanPart] = field(default_factory=list)
     broken: list[Stretch] = field(default_factory=list)
 
     def runs(self, end_ms: int) -> list[Stretch]:
@@ -95,7 +95,7 @@ class Lane:
     """
 
     name: str
-    stays: list[Stay] = field(default_factory=list)
+    stays: list[AttemptSpan] = field(default_factory=list)
     outages: list[Outage] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     lasting: dict[OutageKind, int] = field(default_factory=dict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from comfyfarm.analysis.timeline.lane import Lane, Mark, Outage, OutageKind, Stay, Stretch
+from comfyfarm.analysis.timeline.lane import AttemptSpan, Lane, Mark, Outage, OutageKind, Stretch
 from comfyfarm.analysis.timeline.markup import readable
 from comfyfarm.analysis.timeline.scale import depths
 from comfyfarm.analysis.timeline.timeline import Timeline
@@ -55,7 +55,7 @@ def _meta(what: str, args: Record, pid: int, tid: int = _WORKER) -> Record:
     return {"name": what, "ph": "M", "ts": 0, "pid": pid, "tid": tid, "args": args}
 
 
-def _stay(stay: Stay, name: str, pid: int, end_ms: int) -> Iterator[Record]:
+def _stay(stay: AttemptSpan, name: str, pid: int, end_ms: int) -> Iterator[Record]:
     attempt = stay.attempt
     job = readable(attempt.job)
     prompt_id = readable(attempt.prompt_id or "")

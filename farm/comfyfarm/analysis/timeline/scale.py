@@ -43,7 +43,7 @@ class Scale:
         return range(-(-self.from_ms // step_ms) * step_ms, self.end_ms + 1, step_ms)
 
 
-def written(ms: int) -> str:
+def as_duration(ms: int) -> str:
     """A moment or a span in the largest unit that fits: ``350 ms``, ``12.5 s``, ``3:20 min``, ``1:05:00 h``."""
     if ms < 1000:
         return f"{ms} ms"

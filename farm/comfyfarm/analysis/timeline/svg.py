@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from comfyfarm.analysis.timeline.lane import Lane, Mark, Outage, Stay, Stretch
+from comfyfarm.analysis.timeline.lane import AttemptSpan, Lane, Mark, Outage, Stretch
 from comfyfarm.analysis.timeline.markup import clipped, extent, tag, text
-from comfyfarm.analysis.timeline.scale import Scale, depths, rows, written
+from comfyfarm.analysis.timeline.scale import Scale, as_duration, depths, rows
 from comfyfarm.analysis.timeline.svg_symbols import LETTER, PATTERNS, STYLE, Sign, colour, legend, sign
 from comfyfarm.analysis.timeline.timeline import Timeline
 
@@ -87,16 +87,16 @@ class _Drawing:
         for at_ms in self.scale.ticks():
             x = self.scale.x(at_ms)
             yield tag("line", class_="rule", x1=x, x2=x, y1=_TOP - 6, y2=self.foot)
-            yield text(x, _TOP - 12, written(at_ms), kind="faint", anchor="middle")
+            yield text(x, _TOP - 12, as_duration(at_ms), kind="faint", anchor="middle")
             if len(self.timeline.lanes) > _MANY_LANES:
-                yield text(x, self.foot + 16, written(at_ms), kind="faint", anchor="middle")
+                yield text(x, self.foot + 16, as_duration(at_ms), kind="faint", anchor="middle")
 
     def _farm_mark(self, mark: Mark) -> str:
         self.signs.add(mark.kind)
         x = self.scale.x(mark.at_ms)
         if mark.kind != "heal":
             return sign(mark, x, _TOP - 8, _TOP, self.size)
-        return tag("line", f"healed at {written(mark.at_ms)}", class_="heal", x1=x, x2=x, y1=_TOP - 6, y2=self.foot)
+        return tag("line", f"healed at {as_duration(mark.at_ms)}", class_="heal", x1=x, x2=x, y1=_TOP - 6, y2=self.foot)
 
     def _lane(self, lane: Lane, top: float) -> Iterator[str]:
         for outage in lane.all_outages(self.end_ms):
@@ -116,7 +116,7 @@ class _Drawing:
     def _outage(self, outage: Outage, top: float) -> str:
         self.signs.add(outage.kind)
         to_ms = self.end_ms if outage.to_ms is None else outage.to_ms
-        lasts = f"from {written(outage.from_ms)} " + ("on" if outage.to_ms is None else f"to {written(to_ms)}")
+        lasts = f"from {as_duration(outage.from_ms)} " + ("on" if outage.to_ms is None else f"to {as_duration(to_ms)}")
         strip = 3 if outage.kind == "draining" else self.pitch
         x, span = self._span(outage.from_ms, to_ms, 1.0)
         says, where = f"{outage.kind} {lasts}", {"y": top + self.pitch - strip, "height": strip}
@@ -152,7 +152,7 @@ class _Drawing:
             path.append(f"H{self.scale.x(at_ms):.1f}V{top + room * (1 - depth / deepest):.1f}")
         return tag("path", f"up to {deepest} jobs waiting", class_="depth", d="".join(path) + f"V{top + room:.1f}Z")
 
-    def _run(self, stay: Stay, run: Stretch, top: float) -> Iterator[str]:
+    def _run(self, stay: AttemptSpan, run: Stretch, top: float) -> Iterator[str]:
         attempt = stay.attempt
         is_last = run.from_ms == attempt.taken_ms
         failed = is_last and attempt.end in ("error", "interrupted")
@@ -172,7 +172,7 @@ class _Drawing:
             self.signs.add("cut")
             yield tag("line", class_="cut", x1=x + span, x2=x + span, y1=top - 3, y2=top + self.bar + 3)
 
-    def _bar(self, stay: Stay, stretch: Stretch, across: tuple[float, float], kind: str) -> str:
+    def _bar(self, stay: AttemptSpan, stretch: Stretch, across: tuple[float, float], kind: str) -> str:
         self.signs.add(kind.partition(" ")[0])
         x, span = self._span(*stretch, 0.8)
         y, height = across
@@ -182,16 +182,16 @@ class _Drawing:
         return tag("rect", says, class_=kind, **place, fill=colour(index), data_job=index)
 
 
-def _told(stay: Stay, stretch: Stretch, *, waits: bool) -> str:
+def _told(stay: AttemptSpan, stretch: Stretch, *, waits: bool) -> str:
     """What a bar stands for, in words."""
     attempt, (from_ms, to_ms) = stay.attempt, stretch
     again = f", attempt {attempt.number}" if attempt.number > 1 else ""
     who = f"{clipped(attempt.job, 60)}{again} on {clipped(attempt.instance, 60)}"
-    what = f"{'waited' if waits else 'ran'} {written(to_ms - from_ms)} from {written(from_ms)}"
+    what = f"{'waited' if waits else 'ran'} {as_duration(to_ms - from_ms)} from {as_duration(from_ms)}"
     return f"{who}: {what}{_ending(stay, stretch, waits=waits)}"
 
 
-def _ending(stay: Stay, stretch: Stretch, *, waits: bool) -> str:
+def _ending(stay: AttemptSpan, stretch: Stretch, *, waits: bool) -> str:
     """How a stretch ended; nothing where a job waited and was taken."""
     attempt = stay.attempt
     if waits and (attempt.taken_ms is not None or any(run.from_ms == stretch.to_ms for run in stay.broken)):

@@ -7,7 +7,7 @@ from typing import Any
 
 from comfyfarm.analysis.timeline.lane import Mark
 from comfyfarm.analysis.timeline.markup import extent, tag, text
-from comfyfarm.analysis.timeline.scale import written
+from comfyfarm.analysis.timeline.scale import as_duration
 
 STYLE = """
 .timeline{font:12px system-ui,sans-serif;color-scheme:light dark;--ink:#1f2933;--faint:#616e7c;--rule:#dfe3e8;
@@ -93,7 +93,9 @@ def sign(mark: Mark, x: float, top: float, foot: float, size: float) -> str:
     :param top: the upper edge of the bar; ``foot``: the lower one.
     :param size: 1 where there is room.
     """
-    return _shape(mark.kind, x, top if mark.kind in _AT_THE_TOP else foot, size, f"{written(mark.at_ms)}: {mark.says}")
+    return _shape(
+        mark.kind, x, top if mark.kind in _AT_THE_TOP else foot, size, f"{as_duration(mark.at_ms)}: {mark.says}"
+    )
 
 
 def _shape(kind: Sign, x: float, y: float, size: float, says: str = "") -> str:

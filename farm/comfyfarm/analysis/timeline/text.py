@@ -8,7 +8,7 @@ from itertools import islice
 
 from comfyfarm.analysis.timeline.lane import Lane, Mark, MarkKind, OutageKind
 from comfyfarm.analysis.timeline.markup import extent, readable
-from comfyfarm.analysis.timeline.scale import written
+from comfyfarm.analysis.timeline.scale import as_duration
 from comfyfarm.analysis.timeline.timeline import Timeline
 
 # Where several fall on one place, the last of these is seen.
@@ -60,7 +60,7 @@ class _Text:
         self.end_ms = self.timeline.end_ms
 
     def lines(self) -> Iterator[str]:
-        begin, end = written(self.timeline.from_ms), written(self.end_ms)
+        begin, end = as_duration(self.timeline.from_ms), as_duration(self.end_ms)
         yield self._line("", f"{begin} {end.rjust(self.width - len(begin) - 1)}")
         for lane in self.timeline.lanes.values():
             yield self._line(readable(lane.name, _MOST_LETTERS), self._bars(lane))

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from functools import singledispatchmethod
 
 from comfyfarm.analysis.instance_jobs import route_of
-from comfyfarm.analysis.job_tracker import Attempts
+from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.logical_jobs import Attempt
-from comfyfarm.analysis.timeline.lane import Lane, Mark, MarkKind, OutageKind, Part, PartKind, Stay, Stretch
+from comfyfarm.analysis.timeline.lane import AttemptSpan, Lane, Mark, MarkKind, OutageKind, PartKind, SpanPart, Stretch
 from comfyfarm.analysis.timeline.markup import clipped
 from comfyfarm.events import (
     Configured,
@@ -50,11 +50,11 @@ class Timeline:
     :ivar marks: of the farm as a whole.
     """
 
-    attempts: Attempts
+    attempts: JobTracker
     lanes: dict[str, Lane] = field(default_factory=dict)
     marks: list[Mark] = field(default_factory=list)
-    _stays: dict[Attempt, Stay] = field(default_factory=dict)
-    _running: dict[str, tuple[Stay, int]] = field(default_factory=dict)     # by instance: what runs, since when
+    _stays: dict[Attempt, AttemptSpan] = field(default_factory=dict)
+    _running: dict[str, tuple[AttemptSpan, int]] = field(default_factory=dict)     # by instance: what runs, since when
     _since_ms: dict[str, int] = field(default_factory=dict)     # by instance: where the present stretch began
     _strikes: dict[tuple[str, str], int] = field(default_factory=dict)      # by instance and fault
     _first_ms: int | None = None
@@ -104,7 +104,7 @@ class Timeline:
     @_hear.register
     def _(self, event: Submitted) -> None:
         attempt = self.attempts.jobs[event.job].attempts[-1]
-        stay = self._stays[attempt] = Stay(attempt)
+        stay = self._stays[attempt] = AttemptSpan(attempt)
         lane = self.lane(event.instance)
         lane.end("down", event.at_ms)       # where the log does not say when it came up
         lane.stays.append(stay)
@@ -154,7 +154,7 @@ class Timeline:
         parts = self._running[event.instance][0].parts
         if parts and parts[-1].kind == kind and parts[-1].to_ms == from_ms:
             from_ms = parts.pop().from_ms
-        parts.append(Part(kind, from_ms, event.at_ms))
+        parts.append(SpanPart(kind, from_ms, event.at_ms))
 
     @_hear.register
     def _(self, event: Finished) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from comfyfarm.analysis.logical_jobs import End
-from comfyfarm.analysis.timeline.lane import Lane, Mark, Outage, Part, Stay
+from comfyfarm.analysis.timeline.lane import AttemptSpan, Lane, Mark, Outage, SpanPart
 from comfyfarm.analysis.timeline.timeline import Timeline
 
 
-class JobStay(msgspec.Struct, frozen=True, kw_only=True):
+class AttemptBar(msgspec.Struct, frozen=True, kw_only=True):
     """One attempt's time on its instance.
 
     :ivar job: the logical job.
@@ -26,7 +26,7 @@ class JobStay(msgspec.Struct, frozen=True, kw_only=True):
     sent_ms: int
     waits: tuple[tuple[int, int], ...]
     runs: tuple[tuple[int, int], ...]
-    parts: tuple[Part, ...]
+    parts: tuple[SpanPart, ...]
     end: End | None
     ended_ms: int | None
 
@@ -35,7 +35,7 @@ class InstanceLane(msgspec.Struct, frozen=True, kw_only=True):
     """One instance: its jobs in the order in which they were sent, when it did not work as usual, what befell it."""
 
     name: str
-    stays: tuple[JobStay, ...]
+    stays: tuple[AttemptBar, ...]
     outages: tuple[Outage, ...]
     marks: tuple[Mark, ...]
 
@@ -72,9 +72,9 @@ def _lane(lane: Lane, end_ms: int) -> InstanceLane:
     )
 
 
-def _stay(stay: Stay, end_ms: int) -> JobStay:
+def _stay(stay: AttemptSpan, end_ms: int) -> AttemptBar:
     attempt = stay.attempt
-    return JobStay(
+    return AttemptBar(
         job=attempt.job,
         attempt=attempt.number,
         prompt_id=attempt.prompt_id,

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from comfyfarm.sim.catalogue.recorded import Folders, Recorded
+from comfyfarm.sim.catalogue.recorded import Folders, RecordedServer
 
 __all__ = ["DEFAULT_PICTURE", "default_picture", "recorded", "server_facts"]
 
@@ -18,11 +18,11 @@ DEFAULT_PICTURE = "kernie_512x768.jpg"      # our own drawing
 
 
 @cache
-def recorded() -> Recorded:
+def recorded() -> RecordedServer:
     """What a ComfyUI server without custom nodes declares; read once, never changed."""
     here = files(__name__)
     entries = json.loads(here.joinpath("object_info.json").read_bytes())
-    return Recorded(
+    return RecordedServer(
         object_info={name: _complete(entry) for name, entry in entries.items()},
         folders=msgspec.json.decode(here.joinpath("folders.json").read_bytes(), type=Folders),
     )

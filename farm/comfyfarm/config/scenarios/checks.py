@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from comfyfarm.config import ConfigError, FarmConfig
-from comfyfarm.config.equipment import Stock, check_change
+from comfyfarm.config.equipment import EquipmentCache, check_change
 from comfyfarm.config.live_changes import changed
-from comfyfarm.config.scenarios.scenario import Change
+from comfyfarm.config.scenarios.scenario import ChangeStep
 
 
-def check_scenarios(farm: FarmConfig, stock: Stock) -> None:
+def check_scenarios(farm: FarmConfig, stock: EquipmentCache) -> None:
     """Look whether every change that a scenario makes can be made.
 
     :raises ConfigError: such as ``scenario[0].step[1].change.port: cannot change while it runs ...``.
     """
     for scenario in farm.scenario:
         for step in scenario.steps:
-            if isinstance(step.action, Change):
+            if isinstance(step.action, ChangeStep):
                 _check_change(step.action, step.place, farm, stock)
 
 
-def _check_change(change: Change, place: str, farm: FarmConfig, stock: Stock) -> None:
+def _check_change(change: ChangeStep, place: str, farm: FarmConfig, stock: EquipmentCache) -> None:
     for config in farm.instance:
         if config.name in change.on:
             try:

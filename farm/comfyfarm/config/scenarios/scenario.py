@@ -9,9 +9,11 @@ import msgspec
 from comfyfarm.faults.fault import Fault
 from comfyfarm.units import Duration
 
-Deed = Literal["restart", "crash", "stop", "start", "pause", "resume", "interrupt", "clear_history", "clear_queue"]
+InstanceAction = Literal[
+    "restart", "crash", "stop", "start", "pause", "resume", "interrupt", "clear_history", "clear_queue"
+]
 """What can be done to an instance by its name alone; the last three are what any client may ask of it."""
-DEEDS: tuple[Deed, ...] = (
+DEEDS: tuple[InstanceAction, ...] = (
     *("restart", "crash", "stop", "start", "pause", "resume"),
     *("interrupt", "clear_history", "clear_queue"),
 )
@@ -19,7 +21,7 @@ DEEDS: tuple[Deed, ...] = (
 _AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 
 
-class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class LoadStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Jobs that the farm itself submits: ComfyUI's standard workflow, each with a seed of its own.
 
     :ivar on: each of these instances is given so many.
@@ -39,7 +41,7 @@ class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     job: Annotated[str, msgspec.Meta(min_length=1)] = "load"
 
 
-class Arm(msgspec.Struct, frozen=True):
+class ArmStep(msgspec.Struct, frozen=True):
     """A fault is armed; its moments are the farm's, no longer the scenario's."""
 
     action: ClassVar[str] = "fault"
@@ -53,14 +55,14 @@ class Arm(msgspec.Struct, frozen=True):
         return (given,) if isinstance(given, str) else given
 
 
-class Do(msgspec.Struct, frozen=True):
+class ActionStep(msgspec.Struct, frozen=True):
     """Something is done to instances."""
 
-    action: Deed
+    action: InstanceAction
     on: tuple[str, ...]
 
 
-class Change(msgspec.Struct, frozen=True):
+class ChangeStep(msgspec.Struct, frozen=True):
     """Settings are changed while the instances run.
 
     :ivar settings: as they are written in an ``[[instance]]``.
@@ -72,14 +74,14 @@ class Change(msgspec.Struct, frozen=True):
     settings: dict[str, Any]
 
 
-class Heal(msgspec.Struct, frozen=True):
+class HealStep(msgspec.Struct, frozen=True):
     """All faults of the farm are taken off, whosever they are, and every instance is up."""
 
     action: ClassVar[str] = "heal"
     on: ClassVar[tuple[str, ...]] = ()
 
 
-Action: TypeAlias = Load | Arm | Do | Change | Heal
+Action: TypeAlias = LoadStep | ArmStep | ActionStep | ChangeStep | HealStep
 
 
 class Step(msgspec.Struct, frozen=True):

@@ -7,13 +7,22 @@ from fnmatch import fnmatchcase
 from typing import Any, TypeAlias
 
 from comfyfarm.config.decoding import ConfigError, decode
-from comfyfarm.config.scenarios.scenario import DEEDS, Action, Arm, Change, Deed, Do, Heal, Load
+from comfyfarm.config.scenarios.scenario import (
+    DEEDS,
+    Action,
+    ActionStep,
+    ArmStep,
+    ChangeStep,
+    HealStep,
+    InstanceAction,
+    LoadStep,
+)
 from comfyfarm.faults.fault import Fault
 from comfyfarm.units import Duration
 
 ACTIONS = ("load", "fault", *DEEDS, "change", "heal")
 """The keys that can stand beside ``at``."""
-_DEEDS: dict[str, Deed] = {deed: deed for deed in DEEDS}
+_DEEDS: dict[str, InstanceAction] = {deed: deed for deed in DEEDS}
 
 Globs: TypeAlias = str | tuple[str, ...]
 ReadFault: TypeAlias = Callable[[object, str], Fault]
@@ -45,34 +54,34 @@ def _read_action(key: str, value: object, where: str, names: Sequence[str], read
         case "load":
             return _load(value, where, names)
         case "fault":
-            return Arm(read_fault(value, where))
+            return ArmStep(read_fault(value, where))
         case "change":
             return _change(value, where, names)
         case "heal":
             if value is not True:
                 raise ConfigError(f"{where}: expected true, got {value!r}")
-            return Heal()
+            return HealStep()
         case _:
-            return Do(_DEEDS[key], _read_on(value, where, names))
+            return ActionStep(_DEEDS[key], _read_on(value, where, names))
 
 
-def _load(raw: object, where: str, names: Sequence[str]) -> Load:
+def _load(raw: object, where: str, names: Sequence[str]) -> LoadStep:
     table = _table(raw, where)
     for key in table:
-        if key not in Load.__struct_fields__:
-            raise ConfigError(f"{where}.{key}: unknown key (there are: {', '.join(Load.__struct_fields__)})")
+        if key not in LoadStep.__struct_fields__:
+            raise ConfigError(f"{where}.{key}: unknown key (there are: {', '.join(LoadStep.__struct_fields__)})")
     if "jobs" not in table:
         raise ConfigError(f"{where}.jobs: expected how many jobs each instance is given")
     on = _read_on(table.get("on", "*"), f"{where}.on", names)
-    return decode({**table, "on": on}, Load, where)
+    return decode({**table, "on": on}, LoadStep, where)
 
 
-def _change(raw: object, where: str, names: Sequence[str]) -> Change:
+def _change(raw: object, where: str, names: Sequence[str]) -> ChangeStep:
     settings = _table(raw, where)
     on = _read_on(settings.pop("on", "*"), f"{where}.on", names)
     if not settings:
         raise ConfigError(f"{where}: expected at least one setting")
-    return Change(on, settings)
+    return ChangeStep(on, settings)
 
 
 def _read_on(value: object, where: str, names: Sequence[str]) -> tuple[str, ...]:

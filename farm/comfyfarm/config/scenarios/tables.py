@@ -13,7 +13,7 @@ import msgspec
 from comfyfarm.config.decoding import ConfigError, decode
 from comfyfarm.config.fault_tables import read_fault
 from comfyfarm.config.scenarios import Incident, UnknownIncident, find_incident
-from comfyfarm.config.scenarios.scenario import Arm, Scenario, Step
+from comfyfarm.config.scenarios.scenario import ArmStep, Scenario, Step
 from comfyfarm.config.scenarios.steps import chosen, read_step
 from comfyfarm.faults.fault import Fault
 from comfyfarm.units import Duration
@@ -154,7 +154,7 @@ class _Reading:
         """All that happens: first what is armed from the beginning."""
         for index, table in enumerate(body.fault):
             place = f"{self.where}.fault[{index}]"
-            yield Step(self.after_ms, Arm(self._fault(table, place)), place)
+            yield Step(self.after_ms, ArmStep(self._fault(table, place)), place)
         for index, table in enumerate(body.step):
             place = f"{self.where}.step[{index}]"
             at_ms, action = read_step(table, place, self.on, self._fault)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from comfyfarm.conformance.families.running import family, only_outputs
 from comfyfarm.conformance.graphs import Graph, empty_image, node
-from comfyfarm.conformance.visit import Visit
+from comfyfarm.conformance.visit import Session
 
 
 @family.scenario
-async def run_text_progress_binary(visit: Visit) -> None:
+async def run_text_progress_binary(visit: Session) -> None:
     """A node that tells a text tells it to every socket; its result is cached under any id."""
     listener, other = await visit.listen(), await visit.listen()
 
@@ -28,7 +28,7 @@ async def run_text_progress_binary(visit: Visit) -> None:
 
 
 @family.scenario
-async def run_ws_image_old_format(visit: Visit) -> None:
+async def run_ws_image_old_format(visit: Session) -> None:
     """Pictures over the websocket, for a client that announced nothing."""
     listener = await visit.listen()
     job = await visit.run(_sent(visit.fresh()), listener)
@@ -37,7 +37,7 @@ async def run_ws_image_old_format(visit: Visit) -> None:
 
 
 @family.scenario
-async def run_ws_image_with_metadata(visit: Visit) -> None:
+async def run_ws_image_with_metadata(visit: Session) -> None:
     """Pictures over the websocket, for a client that takes them with metadata."""
     listener = await visit.listen()
     listener.say({"type": "feature_flags", "data": {"supports_preview_metadata": True}})

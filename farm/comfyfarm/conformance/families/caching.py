@@ -8,13 +8,13 @@ from PIL import Image
 
 from comfyfarm.conformance.families.running import family
 from comfyfarm.conformance.graphs import empty_image, node, save
-from comfyfarm.conformance.visit import Visit
+from comfyfarm.conformance.visit import Session
 
 _FREED_S = 0.3      # /free is handled by the worker, which nothing tells of
 
 
 @family.scenario
-async def run_cached_rerun(visit: Visit) -> None:
+async def run_cached_rerun(visit: Session) -> None:
     """The same job again runs nothing, and names the old file."""
     listener = await visit.listen()
     graph = save(visit.tag, visit.fresh())
@@ -25,7 +25,7 @@ async def run_cached_rerun(visit: Visit) -> None:
 
 
 @family.scenario
-async def run_cached_other_ids(visit: Visit) -> None:
+async def run_cached_other_ids(visit: Session) -> None:
     """So does the same graph under other node ids; meta keeps the old ones."""
     listener = await visit.listen()
     color = visit.fresh()
@@ -37,7 +37,7 @@ async def run_cached_other_ids(visit: Visit) -> None:
 
 
 @family.scenario
-async def run_cached_after_free(visit: Visit) -> None:
+async def run_cached_after_free(visit: Session) -> None:
     """free_memory empties the cache, unload_models does not."""
     listener = await visit.listen()
     graph = save(visit.tag, visit.fresh())
@@ -50,7 +50,7 @@ async def run_cached_after_free(visit: Visit) -> None:
 
 
 @family.scenario_of_files
-async def run_cached_after_error(visit: Visit) -> None:
+async def run_cached_after_error(visit: Session) -> None:
     """The nodes that finished before an error stay cached."""
     listener = await visit.listen()
     graph = save(f"../{visit.tag}", visit.fresh())
@@ -60,7 +60,7 @@ async def run_cached_after_error(visit: Visit) -> None:
 
 
 @family.scenario
-async def run_load_image_changed_file(visit: Visit) -> None:
+async def run_load_image_changed_file(visit: Session) -> None:
     """LoadImage is cached as long as its file is the same."""
     listener = await visit.listen()
     graph = {"1": node("LoadImage", image=f"{visit.tag}.png"), "2": node("PreviewImage", images=["1", 0])}

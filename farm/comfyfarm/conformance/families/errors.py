@@ -6,12 +6,12 @@ from typing import Any
 
 from comfyfarm.conformance.graphs import Graph, empty_image, node, preview
 from comfyfarm.conformance.scenario import Family
-from comfyfarm.conformance.visit import Visit
+from comfyfarm.conformance.visit import Session
 
 family = Family("errors", "prompts that are refused, and in which words")
 
 
-async def _refused(visit: Visit, *graphs: Graph, **fields: Any) -> None:
+async def _refused(visit: Session, *graphs: Graph, **fields: Any) -> None:
     """Post prompts that should not be taken on; should one be, wait for it, so that the next finds the queue empty."""
     for graph in graphs:
         if (await visit.post(graph, **fields)).status == 200:
@@ -35,14 +35,14 @@ def _scaled(**inputs: Any) -> Graph:
 
 
 @family.scenario
-async def err_no_prompt(visit: Visit) -> None:
+async def err_no_prompt(visit: Session) -> None:
     """A body without a prompt."""
     await visit.ask("POST /prompt", json={})
     await visit.ask("POST /prompt", json={"client_id": "x", "number": 3})
 
 
 @family.scenario
-async def err_missing_class_type(visit: Visit) -> None:
+async def err_missing_class_type(visit: Session) -> None:
     """A node without a class_type is named by its title, or by its id."""
     await _refused(
         visit,
@@ -53,7 +53,7 @@ async def err_missing_class_type(visit: Visit) -> None:
 
 
 @family.scenario
-async def err_unknown_class_type(visit: Visit) -> None:
+async def err_unknown_class_type(visit: Session) -> None:
     """A node type that the server does not have."""
     await _refused(
         visit,
@@ -65,33 +65,33 @@ async def err_unknown_class_type(visit: Visit) -> None:
 
 
 @family.scenario
-async def err_no_outputs(visit: Visit) -> None:
+async def err_no_outputs(visit: Session) -> None:
     """A prompt that shows nothing."""
     await _refused(visit, {"1": empty_image(0)}, {})
 
 
 @family.scenario
-async def err_required_input_missing(visit: Visit) -> None:
+async def err_required_input_missing(visit: Session) -> None:
     """An input is missing, of the output itself and of a node before it."""
     no_batch_size = node("EmptyImage", width=64, height=64, color=0)
     await _refused(visit, {"1": node("PreviewImage")}, _shown(no_batch_size))
 
 
 @family.scenario
-async def err_bad_linked_input(visit: Visit) -> None:
+async def err_bad_linked_input(visit: Session) -> None:
     """Links that are not two items long."""
     for link in (["1", 0, 0], [], ["1"]):
         await _refused(visit, {"1": empty_image(0), "2": node("PreviewImage", images=link)})
 
 
 @family.scenario
-async def err_return_type_mismatch(visit: Visit) -> None:
+async def err_return_type_mismatch(visit: Session) -> None:
     """A mask where a picture is wanted."""
     await _refused(visit, _shown(node("SolidMask", value=1.0, width=8, height=8)))
 
 
 @family.scenario
-async def err_invalid_input_type(visit: Visit) -> None:
+async def err_invalid_input_type(visit: Session) -> None:
     """Values that Python does not convert to the declared type."""
     for width in ("abc", None, {}, {"a": 1}, "", "1.5"):
         await _refused(visit, _shown(node("EmptyImage", width=width, height=64, batch_size=1, color=0)))
@@ -99,7 +99,7 @@ async def err_invalid_input_type(visit: Visit) -> None:
 
 
 @family.scenario
-async def err_min_max(visit: Visit) -> None:
+async def err_min_max(visit: Session) -> None:
     """Numbers below and above what is declared."""
     await _refused(
         visit,
@@ -112,7 +112,7 @@ async def err_min_max(visit: Visit) -> None:
 
 
 @family.scenario
-async def err_value_not_in_list(visit: Visit) -> None:
+async def err_value_not_in_list(visit: Session) -> None:
     """Choices that are not offered; a long list is told by its length."""
     latent = node("EmptyLatentImage", width=64, height=64, batch_size=1)
     sampling = {"seed": 0, "steps": 1, "cfg": 1.0, "sampler_name": "bogus", "scheduler": "normal", "denoise": 1.0}
@@ -135,14 +135,14 @@ async def err_value_not_in_list(visit: Visit) -> None:
 
 
 @family.scenario
-async def err_custom_validation_failed(visit: Visit) -> None:
+async def err_custom_validation_failed(visit: Session) -> None:
     """Pictures that are not there, which LoadImage finds out itself."""
     for name in ("no_such_file.png", "../../etc/passwd_nope", 5, ""):
         await _refused(visit, _shown(node("LoadImage", image=name)))
 
 
 @family.scenario
-async def err_dependency_cycle(visit: Visit) -> None:
+async def err_dependency_cycle(visit: Session) -> None:
     """Nodes that feed each other, and one that feeds itself."""
     await _refused(
         visit,
@@ -156,7 +156,7 @@ async def err_dependency_cycle(visit: Visit) -> None:
 
 
 @family.scenario
-async def partly_valid_prompt(visit: Visit) -> None:
+async def partly_valid_prompt(visit: Session) -> None:
     """One output is in order and one is not: the first runs, the other is told."""
     listener = await visit.listen()
     graph = {**preview(visit.fresh()), "3": node("PreviewImage")}
@@ -166,7 +166,7 @@ async def partly_valid_prompt(visit: Visit) -> None:
 
 
 @family.scenario
-async def err_prompt_id(visit: Visit) -> None:
+async def err_prompt_id(visit: Session) -> None:
     """Prompt ids that are no canonical UUID."""
     wrong: tuple[object, ...] = (
         "abc",
@@ -184,7 +184,7 @@ async def err_prompt_id(visit: Visit) -> None:
 
 
 @family.scenario
-async def err_partial_targets(visit: Visit) -> None:
+async def err_partial_targets(visit: Session) -> None:
     """Targets among which no output is."""
     targets: tuple[object, ...] = ([], ["99"], ["1"], 5)
     for target in targets:
@@ -192,7 +192,7 @@ async def err_partial_targets(visit: Visit) -> None:
 
 
 @family.scenario
-async def err_errors_do_not_queue_but_count(visit: Visit) -> None:
+async def err_errors_do_not_queue_but_count(visit: Session) -> None:
     """A refused prompt uses up a number; a body that is no JSON and an explicit number do not."""
     await visit.post(preview(visit.fresh()))
     await visit.ask("POST /prompt", json={}, as_line="POST /prompt {}")

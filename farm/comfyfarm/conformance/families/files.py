@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from comfyfarm.conformance.scenario import Family
-from comfyfarm.conformance.visit import Visit
+from comfyfarm.conformance.visit import Session
 
 family = Family("files", "uploads, masks, and everything that /view can do")
 
@@ -27,7 +27,7 @@ def _png(edge: int = 8, alpha: int | None = None) -> bytes:
 
 
 @family.scenario
-async def upload_image_basic(visit: Visit) -> None:
+async def upload_image_basic(visit: Session) -> None:
     """The same content keeps its name, other content gets a new one; overwrite must be "true" or "1"."""
     name = f"{visit.tag}.png"
     for edge in (8, 8, 9, 9, 10):
@@ -38,7 +38,7 @@ async def upload_image_basic(visit: Visit) -> None:
 
 
 @family.scenario
-async def upload_image_places(visit: Visit) -> None:
+async def upload_image_places(visit: Session) -> None:
     """Subfolders and types, and a body that is no form."""
     tag, name = visit.tag, f"{visit.tag}.png"
     for subfolder in (f"sub_{tag}", f"a_{tag}/b"):
@@ -52,7 +52,7 @@ async def upload_image_places(visit: Visit) -> None:
 
 
 @family.scenario
-async def upload_too_large(visit: Visit) -> None:
+async def upload_too_large(visit: Session) -> None:
     """No body may be larger than 100 MiB."""
     await visit.ask("POST /prompt", data=bytes(_TOO_MANY_BYTES), as_line="POST /prompt 100 MiB + 10")
     await visit.upload(f"{visit.tag}.bin", bytes(_TOO_MANY_BYTES))
@@ -60,7 +60,7 @@ async def upload_too_large(visit: Visit) -> None:
 
 
 @family.scenario
-async def upload_mask(visit: Visit) -> None:
+async def upload_mask(visit: Session) -> None:
     """A mask's alpha is laid over the picture that it names; where that is not there, nothing is written."""
     tag = visit.tag
     await visit.upload(f"{tag}.png", _png())
@@ -73,13 +73,13 @@ async def upload_mask(visit: Visit) -> None:
         await _mask(visit, number, 0, original)
 
 
-async def _mask(visit: Visit, number: int, alpha: int, original_ref: str | None = None, **fields: Any) -> None:
+async def _mask(visit: Session, number: int, alpha: int, original_ref: str | None = None, **fields: Any) -> None:
     named: dict[str, Any] = {} if original_ref is None else {"original_ref": original_ref}
     await visit.upload(f"{visit.tag}_m{number}.png", _png(alpha=alpha), to="/upload/mask", **named, **fields)
 
 
 @family.scenario
-async def view_variants(visit: Visit) -> None:
+async def view_variants(visit: Session) -> None:
     """Previews, channels, and names that say where they are."""
     name = f"{visit.tag}.png"
     await visit.upload(name, _png(alpha=77), quietly=True)
@@ -108,7 +108,7 @@ async def view_variants(visit: Visit) -> None:
 
 
 @family.scenario
-async def view_errors_and_traversal(visit: Visit) -> None:
+async def view_errors_and_traversal(visit: Session) -> None:
     """Names that are missing, wrong, or lead out of their folder."""
     name = f"{visit.tag}.png"
     await visit.upload(name, _png(), quietly=True)
@@ -138,7 +138,7 @@ async def view_errors_and_traversal(visit: Visit) -> None:
 
 
 @family.scenario
-async def view_range_and_conditional(visit: Visit) -> None:
+async def view_range_and_conditional(visit: Session) -> None:
     """Parts of a file, and the file only if it has changed."""
     name = f"{visit.tag}.txt"
     await visit.upload(name, b"0123456789", quietly=True)

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from comfyfarm.conformance.described import shape
 from comfyfarm.conformance.scenario import Family
-from comfyfarm.conformance.visit import NotPossible, Visit
+from comfyfarm.conformance.visit import NotPossible, Session
 
 family = Family("http", "paths, methods, headers, what the server says of itself")
 
@@ -111,20 +111,20 @@ family.requests(
 
 
 @family.scenario
-async def features(visit: Visit) -> None:
+async def features(visit: Session) -> None:
     """What the server can do."""
     await visit.ask("GET /features")
     await visit.ask("GET /api/features", view=shape)
 
 
 @family.scenario
-async def system_stats_shape(visit: Visit) -> None:
+async def system_stats_shape(visit: Session) -> None:
     """The keys and types of what it says about its machine."""
     await visit.ask("GET /system_stats", view=lambda stats: shape(stats, 4))
 
 
 @family.scenario
-async def models_lists(visit: Visit) -> None:
+async def models_lists(visit: Session) -> None:
     """Model folders without model files, in both APIs."""
     await visit.ask("GET /models")
     await visit.ask("GET /models/checkpoints")
@@ -139,7 +139,7 @@ async def models_lists(visit: Visit) -> None:
 
 
 @family.scenario
-async def misc_get_shapes(visit: Visit) -> None:
+async def misc_get_shapes(visit: Session) -> None:
     """What the web page asks for when it loads."""
     await visit.peek("POST /settings", json={})     # a server that has no user folder yet makes one
     await visit.ask("GET /extensions", view=shape)
@@ -152,7 +152,7 @@ async def misc_get_shapes(visit: Visit) -> None:
 
 
 @family.scenario
-async def internal_routes(visit: Visit) -> None:
+async def internal_routes(visit: Session) -> None:
     """Routes under /internal, which have no /api twin."""
     await visit.ask("GET /internal/logs", view=_type)
     await visit.ask("GET /internal/logs/raw", view=shape)
@@ -167,7 +167,7 @@ async def internal_routes(visit: Visit) -> None:
 
 
 @family.scenario
-async def assets_disabled(visit: Visit) -> None:
+async def assets_disabled(visit: Session) -> None:
     """The assets API says that it is off."""
     await visit.ask("GET /api/assets")
     await visit.ask("GET /assets")
@@ -177,7 +177,7 @@ async def assets_disabled(visit: Visit) -> None:
     await visit.ask("GET /view?filename=blake3:0000")
 
 
-def loopback(visit: Visit) -> tuple[str, int]:
+def loopback(visit: Session) -> tuple[str, int]:
     """The host and port of a server whose address is loopback: only then are origins compared.
 
     :raises NotPossible: where it is another.
@@ -190,7 +190,7 @@ def loopback(visit: Visit) -> tuple[str, int]:
 
 
 @family.scenario
-async def options_requests(visit: Visit) -> None:
+async def options_requests(visit: Session) -> None:
     """OPTIONS is answered on any path, to any page of its own origin."""
     loopback(visit)
     for path in ("/prompt", "/queue", "/nope", "/api/prompt"):
@@ -201,7 +201,7 @@ async def options_requests(visit: Visit) -> None:
 
 
 @family.scenario
-async def origin_check(visit: Visit) -> None:
+async def origin_check(visit: Session) -> None:
     """Pages of other origins are refused, by Origin and by Sec-Fetch-Site."""
     host, port = loopback(visit)
     origins = {
@@ -224,7 +224,7 @@ async def origin_check(visit: Visit) -> None:
 
 
 @family.scenario
-async def accept_html_errors(visit: Visit) -> None:
+async def accept_html_errors(visit: Session) -> None:
     """Whoever accepts HTML gets an error page."""
     accept = {"Accept": "text/html"}
     await visit.ask("GET /nope", headers=accept, as_line="GET /nope Accept: text/html")
@@ -232,7 +232,7 @@ async def accept_html_errors(visit: Visit) -> None:
 
 
 @family.scenario
-async def free_bodies(visit: Visit) -> None:
+async def free_bodies(visit: Session) -> None:
     """What /free makes of bodies."""
     for body in (
         "",

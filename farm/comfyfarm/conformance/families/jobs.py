@@ -6,7 +6,7 @@ from typing import Any
 
 from comfyfarm.conformance.families.queue import family
 from comfyfarm.conformance.graphs import preview, save
-from comfyfarm.conformance.visit import Visit
+from comfyfarm.conformance.visit import Session
 
 _QUERIES = (
     "",
@@ -35,7 +35,7 @@ _QUERIES = (
 
 
 @family.scenario_of_files
-async def jobs_api_queries(visit: Visit) -> None:
+async def jobs_api_queries(visit: Session) -> None:
     """Filters, windows and orders of four jobs that went well and one that failed."""
     listener = await visit.listen()
     jobs = [await visit.run(preview(visit.fresh()), listener, quietly=True) for _ in range(4)]
@@ -53,7 +53,7 @@ def _ids(found: dict[str, Any]) -> dict[str, Any]:
 
 
 @family.scenario
-async def jobs_cancel_routes(visit: Visit) -> None:
+async def jobs_cancel_routes(visit: Session) -> None:
     """Version 0.25 has no route to cancel a job."""
     await visit.ask("POST /api/jobs/nope/cancel", json={})
     await visit.ask("POST /api/jobs/cancel", json={"job_ids": []})

@@ -14,16 +14,16 @@ from twisted.internet.defer import Deferred, gatherResults
 from comfyfarm.clients.websocket import Message
 from comfyfarm.conformance.described import Step
 from comfyfarm.conformance.graphs import preview, save, slow
-from comfyfarm.conformance.listening import Listener
+from comfyfarm.conformance.listening import SocketRecorder
 from comfyfarm.conformance.scenario import Family
-from comfyfarm.conformance.visit import Visit
+from comfyfarm.conformance.visit import Session
 
 family = Family("queue", "what waits, in which order it runs, how it is stopped")
 
 _WELL_INSIDE_A_NODE_S = 0.08
 
 
-async def _busy(visit: Visit, listener: Listener | None = None, steps: int = 6) -> str:
+async def _busy(visit: Session, listener: SocketRecorder | None = None, steps: int = 6) -> str:
     """Keep the worker busy with a job; gives its id."""
     job = await visit.submit(slow(visit.fresh(), steps), listener)
     await visit.until_running(job)
@@ -41,7 +41,7 @@ def _status_apart(messages: list[Step]) -> dict[str, Any]:
 
 
 @family.scenario
-async def queue_running_and_pending(visit: Visit) -> None:
+async def queue_running_and_pending(visit: Session) -> None:
     """One job runs and two wait: in the queue, the jobs API and history, and what their client hears."""
     listener = await visit.listen()
     running = await _busy(visit, listener)
@@ -63,7 +63,7 @@ async def queue_running_and_pending(visit: Visit) -> None:
 
 
 @family.scenario
-async def queue_delete_pending(visit: Visit) -> None:
+async def queue_delete_pending(visit: Session) -> None:
     """Waiting jobs are taken out; unknown ones and the running one are not."""
     listener = await visit.listen()
     running = await _busy(visit, listener)
@@ -80,7 +80,7 @@ async def queue_delete_pending(visit: Visit) -> None:
 
 
 @family.scenario
-async def queue_clear_pending(visit: Visit) -> None:
+async def queue_clear_pending(visit: Session) -> None:
     """All waiting jobs are taken out, and the running one goes on."""
     listener = await visit.listen()
     running = await _busy(visit, listener)
@@ -94,7 +94,7 @@ async def queue_clear_pending(visit: Visit) -> None:
 
 
 @family.scenario
-async def queue_pending_listed_in_heap_order(visit: Visit) -> None:
+async def queue_pending_listed_in_heap_order(visit: Session) -> None:
     """Jobs run by number, are listed as the heap has them, and by the jobs API in order of arrival."""
     await _busy(visit)
     given = {
@@ -111,7 +111,7 @@ async def queue_pending_listed_in_heap_order(visit: Visit) -> None:
 
 
 @family.scenario_of_files
-async def queue_twenty_posts(visit: Visit) -> None:
+async def queue_twenty_posts(visit: Session) -> None:
     """Twenty jobs posted at once: none is lost, and they run in the order of their numbers."""
     listener = await visit.listen()
     body = [{"prompt": save(visit.tag, visit.fresh()), "client_id": listener.client_id} for _ in range(20)]
@@ -135,7 +135,7 @@ async def queue_twenty_posts(visit: Visit) -> None:
 
 
 @family.scenario
-async def queue_status_counts(visit: Visit) -> None:
+async def queue_status_counts(visit: Session) -> None:
     """What the status messages count while jobs come and go."""
     listener = await visit.listen()
     jobs = [await _busy(visit, listener, steps=5)]
@@ -151,7 +151,7 @@ def _remaining(heard: list[Message]) -> Iterator[int]:
 
 
 @family.scenario
-async def interrupt_running_global(visit: Visit) -> None:
+async def interrupt_running_global(visit: Session) -> None:
     """The running job stops before its next node; its client is told, another hears only the status."""
     listener, other = await visit.listen(), await visit.listen()
     job = await _busy(visit, listener, steps=8)
@@ -166,7 +166,7 @@ async def interrupt_running_global(visit: Visit) -> None:
 
 
 @family.scenario
-async def interrupt_no_client_id(visit: Visit) -> None:
+async def interrupt_no_client_id(visit: Session) -> None:
     """The end of a job of nobody is told to everybody when it is an interrupt."""
     listener = await visit.listen()
     job = await visit.submit(slow(visit.fresh(), 8))
@@ -182,7 +182,7 @@ def _has_begun(node: str, message: Message) -> bool:
 
 
 @family.scenario
-async def interrupt_keeps_partial_cache(visit: Visit) -> None:
+async def interrupt_keeps_partial_cache(visit: Session) -> None:
     """The nodes that finished before an interrupt need not run again."""
     listener = await visit.listen()
     graph = slow(visit.fresh(), 8)
@@ -195,13 +195,13 @@ async def interrupt_keeps_partial_cache(visit: Visit) -> None:
     visit.tell(listener, kinds=("execution_cached", "executing"), start=heard)
 
 
-async def _interrupt(visit: Visit) -> None:
+async def _interrupt(visit: Session) -> None:
     await visit.pause(_WELL_INSIDE_A_NODE_S)    # at its very start a node would be stopped itself
     await visit.ask("POST /interrupt", json={})
 
 
 @family.scenario
-async def history_delete(visit: Visit) -> None:
+async def history_delete(visit: Session) -> None:
     """Entries are removed from history, and nobody is told."""
     first, second, *_ = [await visit.run(preview(visit.fresh()), quietly=True) for _ in range(4)]
     listener = await visit.listen()

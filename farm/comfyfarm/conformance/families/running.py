@@ -7,7 +7,7 @@ from typing import Any
 from comfyfarm.conformance.described import Step
 from comfyfarm.conformance.graphs import Graph, empty_image, node, preview, save
 from comfyfarm.conformance.scenario import Family
-from comfyfarm.conformance.visit import Visit
+from comfyfarm.conformance.visit import Session
 
 family = Family("running", "what a job says while it runs, what history says of it, which files it writes")
 
@@ -24,7 +24,7 @@ def _inverted(color: int) -> Graph:
 
 
 @family.scenario
-async def run_preview(visit: Visit) -> None:
+async def run_preview(visit: Session) -> None:
     """The smallest job: every message, its history, its picture."""
     listener = await visit.listen()
     job = await visit.run(preview(visit.fresh()), listener)
@@ -37,7 +37,7 @@ async def run_preview(visit: Visit) -> None:
 
 
 @family.scenario
-async def run_chain(visit: Visit) -> None:
+async def run_chain(visit: Session) -> None:
     """Four nodes in a row."""
     listener = await visit.listen()
     graph = {
@@ -54,7 +54,7 @@ async def run_chain(visit: Visit) -> None:
 
 
 @family.scenario
-async def run_partial_targets(visit: Visit) -> None:
+async def run_partial_targets(visit: Session) -> None:
     """Only the outputs that were asked for run; a string names those whose ids it contains."""
     listener = await visit.listen()
     graph = _inverted(visit.fresh())
@@ -69,7 +69,7 @@ async def run_partial_targets(visit: Visit) -> None:
 
 
 @family.scenario
-async def run_no_client_id(visit: Visit) -> None:
+async def run_no_client_id(visit: Session) -> None:
     """A job of nobody: its progress is told to everybody, its beginning and end to nobody."""
     listener = await visit.listen()
     job = await visit.run(preview(visit.fresh()))
@@ -79,7 +79,7 @@ async def run_no_client_id(visit: Visit) -> None:
 
 
 @family.scenario
-async def run_client_id_in_extra_data(visit: Visit) -> None:
+async def run_client_id_in_extra_data(visit: Session) -> None:
     """The client id may stand in extra_data."""
     listener = await visit.listen()
     job = await visit.submit(preview(visit.fresh()), extra_data={"client_id": listener.client_id})
@@ -89,7 +89,7 @@ async def run_client_id_in_extra_data(visit: Visit) -> None:
 
 
 @family.scenario
-async def run_two_clients_routing(visit: Visit) -> None:
+async def run_two_clients_routing(visit: Session) -> None:
     """Each client hears its own job, and of the other's only the status."""
     one, other = await visit.listen(), await visit.listen()
     await visit.run(preview(visit.fresh()), one)
@@ -99,7 +99,7 @@ async def run_two_clients_routing(visit: Visit) -> None:
 
 
 @family.scenario
-async def run_usage_source_header(visit: Visit) -> None:
+async def run_usage_source_header(visit: Session) -> None:
     """Comfy-Usage-Source goes into extra_data, unless that has one."""
     for extra_data in ({}, {"comfy_usage_source": "mine"}):
         body = {"prompt": preview(visit.fresh()), "extra_data": extra_data}
@@ -111,7 +111,7 @@ async def run_usage_source_header(visit: Visit) -> None:
 
 
 @family.scenario
-async def run_given_prompt_id(visit: Visit) -> None:
+async def run_given_prompt_id(visit: Session) -> None:
     """A client may name its job; null is no name."""
     listener = await visit.listen()
     job = visit.new_id()
@@ -122,7 +122,7 @@ async def run_given_prompt_id(visit: Visit) -> None:
 
 
 @family.scenario
-async def run_duplicate_prompt_id(visit: Visit) -> None:
+async def run_duplicate_prompt_id(visit: Session) -> None:
     """The second job of a name overwrites the first in history."""
     job = visit.new_id()
     await visit.run(preview(visit.fresh()), prompt_id=job)
@@ -133,7 +133,7 @@ async def run_duplicate_prompt_id(visit: Visit) -> None:
 
 
 @family.scenario
-async def run_coercions(visit: Visit) -> None:
+async def run_coercions(visit: Session) -> None:
     """Values are converted to the declared type before they are queued."""
     odd = {"width": "64", "height": 32.9, "batch_size": True, "color": {"__value__": 0}, "bogus": "ignored"}
     number_as_text = {"1": node("PrimitiveString", value=5), "2": node("PreviewAny", source=["1", 0])}
@@ -143,7 +143,7 @@ async def run_coercions(visit: Visit) -> None:
 
 
 @family.scenario
-async def run_preview_any(visit: Visit) -> None:
+async def run_preview_any(visit: Session) -> None:
     """A text is shown, and so is a number; the jobs API counts texts."""
     listener = await visit.listen()
     text = node("PrimitiveString", value=f"hello {visit.tag}")
@@ -157,7 +157,7 @@ async def run_preview_any(visit: Visit) -> None:
 
 
 @family.scenario
-async def run_string_nodes(visit: Visit) -> None:
+async def run_string_nodes(visit: Session) -> None:
     """Texts are joined and measured."""
     graph = {
         "1": node("StringConcatenate", string_a=visit.tag, string_b="b", delimiter="-"),
@@ -170,7 +170,7 @@ async def run_string_nodes(visit: Visit) -> None:
 
 
 @family.scenario
-async def run_image_batch(visit: Visit) -> None:
+async def run_image_batch(visit: Session) -> None:
     """Two pictures become one batch; which of them is made first is left to chance."""
     listener = await visit.listen()
     graph = {
@@ -196,7 +196,7 @@ def _by_node(messages: list[Step]) -> dict[str, Any]:
 
 
 @family.scenario
-async def run_execution_error_bad_image(visit: Visit) -> None:
+async def run_execution_error_bad_image(visit: Session) -> None:
     """A file that is no picture makes its node fail."""
     await visit.upload(f"{visit.tag}.png", b"this is not an image")
     listener = await visit.listen()
@@ -216,7 +216,7 @@ def _ending(entry: dict[str, Any]) -> list[Any]:
 
 
 @family.scenario
-async def run_numeric_node_ids_and_meta(visit: Visit) -> None:
+async def run_numeric_node_ids_and_meta(visit: Session) -> None:
     """Node ids need not be numbers; titles and unknown keys of nodes are kept."""
     listener = await visit.listen()
     shown = {**node("PreviewImage", images=["node-a", 0]), "_meta": {"title": "P"}, "is_changed": ["x"]}

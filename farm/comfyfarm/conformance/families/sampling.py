@@ -9,10 +9,10 @@ from typing import Any
 
 from comfyfarm.clients.websocket import Message
 from comfyfarm.conformance.graphs import Graph, node
-from comfyfarm.conformance.listening import Listener
+from comfyfarm.conformance.listening import SocketRecorder
 from comfyfarm.conformance.progress import Expected, broken_rules
 from comfyfarm.conformance.scenario import Family
-from comfyfarm.conformance.visit import NotPossible, Visit
+from comfyfarm.conformance.visit import NotPossible, Session
 
 family = Family("sampling", "how a sampler reports its steps")
 
@@ -21,7 +21,7 @@ _WIDTH, _HEIGHT = 768, 384
 _PREVIEW = 512, 256     # at most 512 pixels on the longer side
 
 
-async def _graph(visit: Visit, steps: int, denoise: float = 1.0, count: int = 1) -> Graph:
+async def _graph(visit: Session, steps: int, denoise: float = 1.0, count: int = 1) -> Graph:
     """Text to image with a checkpoint that the server has."""
     sampling = {"steps": steps, "cfg": 7.0, "sampler_name": "euler", "scheduler": "normal", "denoise": denoise}
     links = {"model": ["1", 0], "positive": ["2", 0], "negative": ["3", 0], "latent_image": ["4", 0]}
@@ -36,7 +36,7 @@ async def _graph(visit: Visit, steps: int, denoise: float = 1.0, count: int = 1)
     }
 
 
-async def _checkpoint(visit: Visit) -> str:
+async def _checkpoint(visit: Session) -> str:
     entry = (await visit.peek("GET /object_info/CheckpointLoaderSimple")).json
     names = entry["CheckpointLoaderSimple"]["input"]["required"]["ckpt_name"][0]
     if not names:
@@ -45,7 +45,7 @@ async def _checkpoint(visit: Visit) -> str:
 
 
 async def _judge(
-    visit: Visit, listener: Listener, graph: Graph, expected: Expected, **extra_data: Any
+    visit: Session, listener: SocketRecorder, graph: Graph, expected: Expected, **extra_data: Any
 ) -> list[Message]:
     """Run the job, and note which rules it broke; gives what it said."""
     heard = len(listener.heard)
@@ -56,7 +56,7 @@ async def _judge(
 
 
 @family.scenario
-async def sampler_progress(visit: Visit) -> None:
+async def sampler_progress(visit: Session) -> None:
     """Without pictures: the first step, the last, and of the others as many as 100 ms apart."""
     listener = await visit.listen()
     await _judge(visit, listener, await _graph(visit, 4), Expected(_SAMPLER, 4))
@@ -64,7 +64,7 @@ async def sampler_progress(visit: Visit) -> None:
 
 
 @family.scenario
-async def sampler_denoise_half(visit: Visit) -> None:
+async def sampler_denoise_half(visit: Session) -> None:
     """Half the denoising takes as many steps; what stands before the sampler is cached from the job before."""
     listener = await visit.listen()
     await _judge(visit, listener, await _graph(visit, 4), Expected(_SAMPLER, 4))
@@ -74,7 +74,7 @@ async def sampler_denoise_half(visit: Visit) -> None:
 
 
 @family.scenario
-async def sampler_previews(visit: Visit) -> None:
+async def sampler_previews(visit: Session) -> None:
     """With pictures every step is told; the picture comes last."""
     listener = await visit.listen()
     expected = Expected(_SAMPLER, 3, previews=1, size=_PREVIEW)
@@ -82,7 +82,7 @@ async def sampler_previews(visit: Visit) -> None:
 
 
 @family.scenario
-async def sampler_previews_with_metadata(visit: Visit) -> None:
+async def sampler_previews_with_metadata(visit: Session) -> None:
     """For a client that takes them with metadata, the picture comes before the progress."""
     listener = await visit.listen()
     listener.say({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
@@ -92,7 +92,7 @@ async def sampler_previews_with_metadata(visit: Visit) -> None:
 
 
 @family.scenario
-async def sampler_batch(visit: Visit) -> None:
+async def sampler_batch(visit: Session) -> None:
     """A batch is sampled at once: as many steps as for one picture, and as many pictures shown as it has."""
     listener = await visit.listen()
     told = await _judge(visit, listener, await _graph(visit, 2, count=2), Expected(_SAMPLER, 2))

@@ -9,11 +9,11 @@ from typing import Any
 
 from comfyfarm.conformance.families.running import family, only_outputs
 from comfyfarm.conformance.graphs import empty_image, node, save
-from comfyfarm.conformance.visit import Visit
+from comfyfarm.conformance.visit import Session
 
 
 @family.scenario
-async def run_save(visit: Visit) -> None:
+async def run_save(visit: Session) -> None:
     """A picture is written and can be fetched."""
     listener = await visit.listen()
     job = await visit.run(save(visit.tag, visit.fresh()), listener)
@@ -24,7 +24,7 @@ async def run_save(visit: Visit) -> None:
 
 
 @family.scenario_of_files
-async def run_save_batch(visit: Visit) -> None:
+async def run_save_batch(visit: Session) -> None:
     """A batch takes consecutive numbers, and may put them into the name."""
     for prefix, count in ((visit.tag, 3), (f"{visit.tag}_b%batch_num%", 2)):
         job = await visit.run(save(prefix, visit.fresh(), count=count))
@@ -32,7 +32,7 @@ async def run_save_batch(visit: Visit) -> None:
 
 
 @family.scenario_of_files
-async def run_save_prefixes(visit: Visit) -> None:
+async def run_save_prefixes(visit: Session) -> None:
     """Subfolders, tokens and odd letters in a prefix."""
     tag = visit.tag
     for prefix in (
@@ -51,7 +51,7 @@ async def run_save_prefixes(visit: Visit) -> None:
 
 
 @family.scenario_of_files
-async def run_save_prefix_date(visit: Visit) -> None:
+async def run_save_prefix_date(visit: Session) -> None:
     """Tokens for the date."""
     job = await visit.run(save(f"{visit.tag}_%year%-%month%-%day%", visit.fresh()))
     await visit.ask(f"GET /history/{job}", view=_undated)
@@ -62,7 +62,7 @@ def _undated(history: dict[str, Any]) -> Any:
 
 
 @family.scenario_of_files
-async def run_save_prefix_outside(visit: Visit) -> None:
+async def run_save_prefix_outside(visit: Session) -> None:
     """A prefix that leads out of the output folder makes the node fail."""
     listener = await visit.listen()
     job = await visit.run(save(f"../{visit.tag}", visit.fresh()), listener)
@@ -71,7 +71,7 @@ async def run_save_prefix_outside(visit: Visit) -> None:
 
 
 @family.scenario_of_files
-async def run_save_prefix_absolute(visit: Visit) -> None:
+async def run_save_prefix_absolute(visit: Session) -> None:
     """So does an absolute one."""
     job = await visit.run(save(f"/nope/{visit.tag}", visit.fresh()))
     await visit.ask(
@@ -81,7 +81,7 @@ async def run_save_prefix_absolute(visit: Visit) -> None:
 
 
 @family.scenario_of_files
-async def run_two_outputs_one_fails(visit: Visit) -> None:
+async def run_two_outputs_one_fails(visit: Session) -> None:
     """A job whose only output fails shows nothing."""
     graph = save(f"../{visit.tag}", visit.fresh())
     job = await visit.run({"1": graph["1"], "3": graph["2"]})
@@ -94,7 +94,7 @@ def _ending(entry: dict[str, Any]) -> list[Any]:
 
 
 @family.scenario_of_files
-async def run_temp_names(visit: Visit) -> None:
+async def run_temp_names(visit: Session) -> None:
     """The letters in a preview's name are kept from job to job, while the node keeps its id."""
     ids = ("2", "2", "7", "2", "2")
     names = []
@@ -117,7 +117,7 @@ def _step(before: tuple[str, int], after: tuple[str, int]) -> str:
 
 
 @family.scenario
-async def run_mask_preview(visit: Visit) -> None:
+async def run_mask_preview(visit: Session) -> None:
     """A mask becomes a picture."""
     listener = await visit.listen()
     graph = {
@@ -131,7 +131,7 @@ async def run_mask_preview(visit: Visit) -> None:
 
 
 @family.scenario
-async def run_animated_webp(visit: Visit) -> None:
+async def run_animated_webp(visit: Session) -> None:
     """An animation is one file, and says so."""
     listener = await visit.listen()
     options = {"fps": 6.0, "lossless": True, "quality": 80, "method": "default"}

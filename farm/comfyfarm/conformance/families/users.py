@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from comfyfarm.conformance.scenario import Family
-from comfyfarm.conformance.visit import Visit
+from comfyfarm.conformance.visit import Session
 
 family = Family("users", "settings and the files that a user keeps on the server")
 
 
 @family.scenario
-async def settings_roundtrip(visit: Visit) -> None:
+async def settings_roundtrip(visit: Session) -> None:
     """Settings are written one by one and several at once, and read back."""
     key = f"Conformance.{visit.tag}"
     one = f"/settings/{key}"
@@ -27,13 +27,13 @@ async def settings_roundtrip(visit: Visit) -> None:
 
 
 @family.scenario
-async def userdata_files(visit: Visit) -> None:
+async def userdata_files(visit: Session) -> None:
     """Files are written, listed, moved and removed."""
     await _write_and_list(visit)
     await _move_and_remove(visit)
 
 
-async def _write_and_list(visit: Visit) -> None:
+async def _write_and_list(visit: Session) -> None:
     folder = visit.tag
     file = f"/userdata/{folder}%2Fa.json"
     await visit.ask(f"GET {file}")
@@ -56,7 +56,7 @@ def _facts(info: dict[str, Any]) -> dict[str, Any]:
     return {key: value if key in ("path", "size") else type(value).__name__ for key, value in info.items()}
 
 
-async def _move_and_remove(visit: Visit) -> None:
+async def _move_and_remove(visit: Session) -> None:
     folder = visit.tag
     first, second, third = (f"{folder}%2F{name}" for name in ("a.json", "c.json", "d.json"))
     deep = f"{folder}%2Fs%2Fb.txt"
@@ -70,7 +70,7 @@ async def _move_and_remove(visit: Visit) -> None:
 
 
 @family.scenario
-async def userdata_errors(visit: Visit) -> None:
+async def userdata_errors(visit: Session) -> None:
     """Folders that are missing, wrong, or lead out."""
     for query in ("", "?dir=", f"?dir=nosuchdir_{visit.tag}", "?dir=../..", "?dir=/etc"):
         await visit.ask(f"GET /userdata{query}")

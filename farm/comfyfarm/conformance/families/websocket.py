@@ -6,7 +6,7 @@ from comfyfarm.conformance.described import describe_message
 from comfyfarm.conformance.families.http import loopback
 from comfyfarm.conformance.graphs import preview, slow
 from comfyfarm.conformance.scenario import Family
-from comfyfarm.conformance.visit import Visit
+from comfyfarm.conformance.visit import Session
 
 family = Family("websocket", "who hears what when websockets come and go")
 
@@ -14,7 +14,7 @@ _FORGOTTEN_S = 0.1      # a server forgets a socket only after it has said goodb
 
 
 @family.scenario
-async def ws_origin(visit: Visit) -> None:
+async def ws_origin(visit: Session) -> None:
     """Pages of other origins get no websocket."""
     loopback(visit)
     upgrade = {
@@ -29,7 +29,7 @@ async def ws_origin(visit: Visit) -> None:
 
 
 @family.scenario
-async def ws_reconnect_same_id_old_closes(visit: Visit) -> None:
+async def ws_reconnect_same_id_old_closes(visit: Session) -> None:
     """The newer socket of an id takes over; when the older one closes, the newer goes deaf."""
     old = await visit.listen()
     new = await visit.listen(old.client_id)
@@ -48,7 +48,7 @@ async def ws_reconnect_same_id_old_closes(visit: Visit) -> None:
 
 
 @family.scenario
-async def ws_close_then_reconnect(visit: Visit) -> None:
+async def ws_close_then_reconnect(visit: Session) -> None:
     """What happens while nobody listens is not told later."""
     before = await visit.listen()
     await before.close()
@@ -63,7 +63,7 @@ async def ws_close_then_reconnect(visit: Visit) -> None:
 
 
 @family.scenario
-async def ws_reconnect_while_running(visit: Visit) -> None:
+async def ws_reconnect_while_running(visit: Session) -> None:
     """Whoever comes back is told which node runs, and then hears the rest of its job."""
     before = await visit.listen()
     job = await visit.submit(slow(visit.fresh(), 9), before)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from comfyfarm.analysis.findings import Bounds
+from comfyfarm.analysis.findings import Thresholds
 from comfyfarm.analysis.journal import by_route, by_type
-from comfyfarm.analysis.placement.placement import Terms
+from comfyfarm.analysis.placement.placement import PlacementThresholds
 from comfyfarm.control.routes.instances import backend_of, state_of
-from comfyfarm.control.routing import Raw, Rejected, route
+from comfyfarm.control.routing import ApiError, Raw, route
 from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.analysis import DeliveredBody, DeliveredState, DrainBody, JournalQuery, JournalState
 from comfyfarm.control.schema.endpoints import JSON
@@ -29,7 +29,7 @@ _OF_REQUESTS = ("route", "method", "status", "job")
 
 
 @route(endpoints.GET_VERDICT)
-def get_verdict(farm: Farm, query: Bounds) -> Raw:
+def get_verdict(farm: Farm, query: Thresholds) -> Raw:
     """Judge the system under test by all that has happened until now.
 
     ``comfyfarm judge --json`` gives the same bytes for the saved log.  The query has other bounds than the usual ones.
@@ -38,7 +38,7 @@ def get_verdict(farm: Farm, query: Bounds) -> Raw:
 
 
 @route(endpoints.GET_PLACEMENT)
-def get_placement(farm: Farm, query: Terms) -> Raw:
+def get_placement(farm: Farm, query: PlacementThresholds) -> Raw:
     """Measure how well the work was placed until now.
 
     ``comfyfarm judge --placement-json`` gives the same bytes for the saved log.
@@ -56,7 +56,7 @@ def post_delivered(farm: Farm, body: DeliveredBody) -> Raw:
     try:
         stamp = farm.truth.delivered(**msgspec.structs.asdict(body))
     except ValueError as why:
-        raise Rejected(422, str(why)) from why
+        raise ApiError(422, str(why)) from why
     return _json(DeliveredState(seq=farm.log.seq, job=body.job, stamp=stamp))
 
 
@@ -81,7 +81,7 @@ def get_journal(farm: Farm, query: JournalQuery) -> Raw:
     named = {key: getattr(query, key) for key in _OF_REQUESTS}
     of_requests = [key for key, value in named.items() if value is not None]
     if query.type is not None and of_requests:
-        raise Rejected(422, f"type: is a frame's, and {' and '.join(of_requests)} a request's")
+        raise ApiError(422, f"type: is a frame's, and {' and '.join(of_requests)} a request's")
     both = {"instance": query.instance, "prompt_id": query.prompt_id, "client": query.client}
     journal = farm.truth.journal
     requests = [] if query.type is not None else _since(journal.requests(**both, **named), query.since)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from comfyfarm.control.routing import Rejected, route
+from comfyfarm.control.routing import ApiError, route
 from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.farm import ClockBody, ClockState
 from comfyfarm.server.time.clock_control import WrongClock
@@ -45,7 +45,7 @@ async def post_clock(farm: Farm, body: ClockBody) -> ClockState:
     try:
         await _do(farm, body)
     except WrongClock as why:
-        raise Rejected(409, str(why)) from why
+        raise ApiError(409, str(why)) from why
     return get_clock(farm)
 
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from comfyfarm.config.decoding import ConfigError
 from comfyfarm.config.fault_tables import read_fault
-from comfyfarm.control.routing import Rejected, route
+from comfyfarm.control.routing import ApiError, route
 from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.faults import FaultList, FaultState
-from comfyfarm.faults.armed_fault import Armed
+from comfyfarm.faults.armed_fault import ArmedFault
 from comfyfarm.faults.registry import UnknownFault
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from comfyfarm.server.farm import Farm
 
 
-def fault_state(armed: Armed) -> FaultState:
+def fault_state(armed: ArmedFault) -> FaultState:
     """A fault, and what has become of it."""
     return FaultState(
         id=armed.fault.id,
@@ -30,7 +30,7 @@ def fault_state(armed: Armed) -> FaultState:
     )
 
 
-def arm(farm: Farm, tables: list[tuple[str, Any]]) -> list[Armed]:
+def arm(farm: Farm, tables: list[tuple[str, Any]]) -> list[ArmedFault]:
     """Arm all faults of these tables, or none.
 
     :param tables: each with its place, empty where it stands alone.
@@ -39,23 +39,23 @@ def arm(farm: Farm, tables: list[tuple[str, Any]]) -> list[Armed]:
     try:
         faults = [(place, read_fault(table, place)) for place, table in tables]
     except ConfigError as why:
-        raise Rejected(422, str(why)) from why
+        raise ApiError(422, str(why)) from why
     for place, fault in faults:
         _check(farm, place, fault)
     try:
         return farm.nemesis.arm_all([fault for _, fault in faults])
     except UnknownFault as why:
-        raise Rejected(422, str(why)) from why
+        raise ApiError(422, str(why)) from why
 
 
 def _check(farm: Farm, place: str, fault: Fault) -> None:
     try:
         farm.board.check(fault)
     except UnknownFault as why:
-        raise Rejected(422, f"{place}.{why}".removeprefix(".")) from why
+        raise ApiError(422, f"{place}.{why}".removeprefix(".")) from why
 
 
-def _listed(farm: Farm) -> list[Armed]:
+def _listed(farm: Farm) -> list[ArmedFault]:
     return [armed for armed in farm.board.armed.values() if not armed.is_private]
 
 
@@ -78,7 +78,7 @@ def post_faults(farm: Farm, body: Any) -> FaultList:
     elif isinstance(several, list) and len(body) == 1:
         tables = [(f"faults[{index}]", each) for index, each in enumerate(several)]
     else:
-        raise Rejected(422, "faults: expected a list of faults, and nothing beside it")
+        raise ApiError(422, "faults: expected a list of faults, and nothing beside it")
     states = tuple(fault_state(armed) for armed in arm(farm, tables))
     return FaultList(faults=states, never_fired=tuple(each.id for each in states))
 
@@ -105,11 +105,11 @@ async def delete_fault(farm: Farm, fault_id: str) -> FaultState:
     return fault_state(armed)
 
 
-def _find(farm: Farm, fault_id: str) -> Armed:
+def _find(farm: Farm, fault_id: str) -> ArmedFault:
     try:
         return farm.board.find(fault_id)
     except UnknownFault as why:
-        raise Rejected(404, str(why)) from why
+        raise ApiError(404, str(why)) from why
 
 
 @route(endpoints.HEAL)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from comfyfarm.control.routes.faults import arm, fault_state
-from comfyfarm.control.routing import Rejected, route
+from comfyfarm.control.routing import ApiError, route
 from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.faults import GateList, GateState, Held, ReleaseBody
-from comfyfarm.faults.armed_fault import Armed
-from comfyfarm.faults.fault import Strike
+from comfyfarm.faults.armed_fault import ArmedFault
+from comfyfarm.faults.fault import Firing
 
 if TYPE_CHECKING:
     from comfyfarm.server.farm import Farm
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 _HOLD = "hold"
 
 
-def _gate_state(armed: Armed) -> GateState:
+def _gate_state(armed: ArmedFault) -> GateState:
     state = fault_state(armed)
     held = tuple(_held(strike) for strike in armed.strikes if strike.is_on)
     return GateState(id=state.id, state=state.state, gate=state.fault, fired=state.fired, held=held)
 
 
-def _held(strike: Strike) -> Held:
+def _held(strike: Firing) -> Held:
     facts = strike.facts
     return Held(
         instance=strike.instance,
@@ -36,14 +36,14 @@ def _held(strike: Strike) -> Held:
     )
 
 
-def _gates(farm: Farm) -> dict[str, Armed]:
+def _gates(farm: Farm) -> dict[str, ArmedFault]:
     return {name: armed for name, armed in farm.board.armed.items() if armed.fault.effect.do == _HOLD}
 
 
-def _find(farm: Farm, gate_id: str) -> Armed:
+def _find(farm: Farm, gate_id: str) -> ArmedFault:
     gates = _gates(farm)
     if gate_id not in gates:
-        raise Rejected(404, f"no gate is called {gate_id!r} (there are: {', '.join(gates) or 'none'})")
+        raise ApiError(404, f"no gate is called {gate_id!r} (there are: {', '.join(gates) or 'none'})")
     return gates[gate_id]
 
 
@@ -58,7 +58,7 @@ def post_gate(farm: Farm, body: Any) -> GateState:
     """Close a gate: written as a ``[[fault]]`` of the configuration, without ``do``."""
     if isinstance(body, dict):
         if "do" in body:
-            raise Rejected(422, "do: a gate holds, and does nothing else (POST /api/faults arms faults)")
+            raise ApiError(422, "do: a gate holds, and does nothing else (POST /api/faults arms faults)")
         body = {"do": _HOLD, **body}
     (armed,) = arm(farm, [("", body)])
     return _gate_state(armed)

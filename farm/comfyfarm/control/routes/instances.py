@@ -9,7 +9,7 @@ import msgspec
 from comfyfarm.config.decoding import ConfigError
 from comfyfarm.config.equipment import check_change
 from comfyfarm.config.live_changes import as_written, changed, live_type
-from comfyfarm.control.routing import Rejected, route
+from comfyfarm.control.routing import ApiError, route
 from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.farm import InstanceDetail, InstanceState, ResetBody
 from comfyfarm.control.schema.faults import CrashBody
@@ -25,7 +25,7 @@ def backend_of(farm: Farm, name: str) -> Backend:
     :raises Rejected: where there is none of that name.
     """
     if name not in farm.backends:
-        raise Rejected(404, f"no instance is called {name!r}; there are: {', '.join(farm.backends)}")
+        raise ApiError(404, f"no instance is called {name!r}; there are: {', '.join(farm.backends)}")
     return farm.backends[name]
 
 
@@ -81,7 +81,7 @@ def patch_instance(farm: Farm, name: str, body: Any) -> InstanceDetail:
         config = changed(backend.config, body)
         check_change(config, [each.config for each in farm.backends.values()], farm.stock)
     except ConfigError as why:
-        raise Rejected(422, str(why)) from why
+        raise ApiError(422, str(why)) from why
     backend.change(config, list(body))
     return _detail_of(farm, name)
 
@@ -100,7 +100,7 @@ async def start_instance(farm: Farm, name: str) -> InstanceState:
     """Listen again, as a new process would: a new epoch."""
     backend = backend_of(farm, name)
     if backend.state != "stopped":
-        raise Rejected(409, f"{name} runs already")
+        raise ApiError(409, f"{name} runs already")
     backend.start()
     await backend.port.settled()
     return state_of(farm, name)
@@ -151,5 +151,5 @@ def reset_instance(farm: Farm, name: str, body: ResetBody) -> None:
 
 def _running(name: str, backend: Backend) -> Backend:
     if backend.state == "stopped":
-        raise Rejected(409, f"{name} is stopped")
+        raise ApiError(409, f"{name} is stopped")
     return backend

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 from twisted.web.websocket import WebSocketResource, WebSocketTransport
 
-from comfyfarm.control.routing import Raw, Rejected, route
+from comfyfarm.control.routing import ApiError, Raw, route
 from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.endpoints import LINES
 from comfyfarm.control.schema.farm import LogFilter, LogQuery
@@ -19,7 +19,7 @@ from comfyfarm.events import Event
 from comfyfarm.events.encoding import as_line
 from comfyfarm.events.filters import EventFilter, all_kinds
 from comfyfarm.events.log import Log
-from comfyfarm.server.websocket.connection import Line, frame, limit_messages
+from comfyfarm.server.websocket.connection import SocketWriter, frame, limit_messages
 
 if TYPE_CHECKING:
     from comfyfarm.server.farm import Farm
@@ -47,11 +47,11 @@ def get_stream(farm: Farm, query: LogFilter) -> WebSocketResource:
 
 def _filter(farm: Farm, query: LogFilter) -> EventFilter:
     if query.instance and query.instance not in farm.backends:
-        raise Rejected(422, f"instance: there is no {query.instance!r} (there are: {', '.join(farm.backends)})")
+        raise ApiError(422, f"instance: there is no {query.instance!r} (there are: {', '.join(farm.backends)})")
     kinds = None if query.kind is None else query.kind.split(",")
     for kind in kinds or ():
         if kind not in all_kinds():
-            raise Rejected(422, f"kind: unknown kind {kind!r} (there are: {', '.join(all_kinds())})")
+            raise ApiError(422, f"kind: unknown kind {kind!r} (there are: {', '.join(all_kinds())})")
     return EventFilter(query.instance, kinds, query.prompt_id, query.since or 0)
 
 
@@ -74,7 +74,7 @@ class _Stream:
     log: Log
     wanted: EventFilter
     with_kept: bool
-    _line: Line = field(init=False, repr=False)
+    _line: SocketWriter = field(init=False, repr=False)
     _stop: Callable[[], None] | None = None
 
     def negotiationStarted(self, transport: WebSocketTransport) -> None:
@@ -84,7 +84,7 @@ class _Stream:
 
     def negotiationFinished(self) -> None:
         """Say what is kept, and listen."""
-        self._line = Line(self._transport)
+        self._line = SocketWriter(self._transport)
         for event in tuple(self.log.events) if self.with_kept else ():
             self._hear(event)
         self._stop = self.log.listen(self._hear)

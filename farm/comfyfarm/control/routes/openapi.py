@@ -15,7 +15,7 @@ from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.endpoints import JSON, Endpoint
 from comfyfarm.control.schema.farm import Problem
 from comfyfarm.sim.catalogue.models import Model
-from comfyfarm.sim.distributions import Span
+from comfyfarm.sim.distributions import Distribution
 from comfyfarm.units import Duration, Size
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _WRITTEN: dict[type[Any], dict[str, Any]] = {
     Duration: _TEXT | {"examples": ["45ms", "1.5s", "2min", "1h"]},
     Model: _TEXT | {"examples": ["sdxl.safetensors:6.9GB"]},
     Size: _TEXT | {"examples": ["512MB", "6.9GB"]},
-    Span: {"examples": ["45ms", {"normal": "45ms", "sd": "5ms"}]},
+    Distribution: {"examples": ["45ms", {"normal": "45ms", "sd": "5ms"}]},
 }
 
 

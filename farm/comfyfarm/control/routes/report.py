@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from comfyfarm.analysis.report.page import Run, page
+from comfyfarm.analysis.report.page import RunReport, page
 from comfyfarm.analysis.timeline.perfetto import as_trace
 from comfyfarm.analysis.timeline.svg import draw
 from comfyfarm.analysis.timeline.text import as_text
@@ -44,4 +44,4 @@ def get_timeline(farm: Farm, query: TimelineQuery) -> Raw:
 @route(endpoints.GET_REPORT)
 def get_report(farm: Farm) -> Raw:
     """Give the verdict, the timeline, the placement and the faults as one page, which needs nothing from elsewhere."""
-    return Raw(page(Run.of(farm.truth.whole())).encode(), HTML)
+    return Raw(page(RunReport.of(farm.truth.whole())).encode(), HTML)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 
 from comfyfarm.control.routes.instances import backend_of
-from comfyfarm.control.routing import Rejected, WithStatus, route
+from comfyfarm.control.routing import ApiError, WithStatus, route
 from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.farm import WaitBody, WaitState, WaitTimedOut
 from comfyfarm.events import Event
@@ -94,7 +94,7 @@ class _Look:
         """
         kind = (body.event or {}).get("kind")
         if kind is not None and kind not in all_kinds():
-            raise Rejected(422, f"event.kind: unknown kind {kind!r} (there are: {', '.join(all_kinds())})")
+            raise ApiError(422, f"event.kind: unknown kind {kind!r} (there are: {', '.join(all_kinds())})")
         chosen = farm.backends if body.instance is None else {body.instance: backend_of(farm, body.instance)}
         return cls(farm, body, dict(chosen))
 

@@ -12,8 +12,8 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from comfyfarm.analysis.findings import Bounds
-from comfyfarm.analysis.placement.placement import Placement, Terms
+from comfyfarm.analysis.findings import Thresholds
+from comfyfarm.analysis.placement.placement import Placement, PlacementThresholds
 from comfyfarm.analysis.timeline.values import RunTimeline
 from comfyfarm.analysis.verdict import Verdict
 from comfyfarm.control.schema.analysis import (
@@ -110,8 +110,8 @@ STREAM_LOG = Endpoint("GET", "/api/log/stream", bytes, query=LogFilter, media_ty
 GET_JOURNAL = Endpoint("GET", "/api/journal", JournalState, query=JournalQuery)
 GET_TIMELINE = Endpoint("GET", "/api/timeline", RunTimeline, query=TimelineQuery, also=(SVG, TEXT))
 GET_REPORT = Endpoint("GET", "/api/report", bytes, media_type=HTML)
-GET_VERDICT = Endpoint("GET", "/api/verdict", Verdict, query=Bounds)
-GET_PLACEMENT = Endpoint("GET", "/api/placement", Placement, query=Terms)
+GET_VERDICT = Endpoint("GET", "/api/verdict", Verdict, query=Thresholds)
+GET_PLACEMENT = Endpoint("GET", "/api/placement", Placement, query=PlacementThresholds)
 TELL_DELIVERED = Endpoint("POST", "/api/delivered", DeliveredState, DeliveredBody)
 
 WAIT = Endpoint("POST", "/api/wait", WaitState, WaitBody, others=((504, WaitTimedOut),))

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import msgspec
 
-from comfyfarm.faults.fault import Effect, Strike, effect
-from comfyfarm.faults.pauses import Story
-from comfyfarm.faults.targets import Run
+from comfyfarm.faults.fault import Effect, Firing, effect
+from comfyfarm.faults.pauses import Steps
+from comfyfarm.faults.targets import RunningJob
 from comfyfarm.sim.nodes import NodeError
 from comfyfarm.units import Duration
 
@@ -25,7 +25,7 @@ class Error(Effect, frozen=True, kw_only=True):
     exception_type: str = "RuntimeError"
     message: str = "something went wrong on purpose"
 
-    def on_job(self, run: Run, strike: Strike) -> Story:
+    def on_job(self, run: RunningJob, strike: Firing) -> Steps:
         """Fail."""
         raise NodeError(self.exception_type, self.message)
         yield   # a story, of which this is the end
@@ -38,7 +38,7 @@ class Deaf(Effect, frozen=True, kw_only=True):
     Once the fault is healed or removed, it stops where it looks next.
     """
 
-    def on_job(self, run: Run, strike: Strike) -> Story:
+    def on_job(self, run: RunningJob, strike: Firing) -> Steps:
         """Go deaf."""
         run.deafen(strike)
         yield from ()
@@ -51,7 +51,7 @@ class Oom(Effect, frozen=True, kw_only=True):
     With ``sticky`` every later job fails too, until the process is started anew.
     """
 
-    def on_job(self, run: Run, strike: Strike) -> Story:
+    def on_job(self, run: RunningJob, strike: Firing) -> Steps:
         """Fail, and empty the memory."""
         raise run.out_of_memory()
         yield   # a story, of which this is the end
@@ -66,7 +66,7 @@ class Slow(Effect, frozen=True, kw_only=True):
 
     factor: Annotated[float, msgspec.Meta(ge=1, le=1_000_000)]
 
-    def on_job(self, run: Run, strike: Strike) -> Story:
+    def on_job(self, run: RunningJob, strike: Firing) -> Steps:
         """Slow down, which takes no time itself."""
         run.slow_down(strike, self.factor)
         yield from ()
@@ -76,7 +76,7 @@ class Slow(Effect, frozen=True, kw_only=True):
 class EmptyOutputs(Effect, frozen=True, kw_only=True):
     """Let the entry's ``outputs`` be empty; its status stays, and so do the files."""
 
-    def on_job(self, run: Run, strike: Strike) -> Story:
+    def on_job(self, run: RunningJob, strike: Firing) -> Steps:
         """Forget what was shown."""
         run.entry.outputs.clear()
         run.entry.meta.clear()
@@ -92,7 +92,7 @@ class Evict(Effect, frozen=True, kw_only=True):
 
     lives: Duration = Duration()
 
-    def on_job(self, run: Run, strike: Strike) -> Story:
+    def on_job(self, run: RunningJob, strike: Firing) -> Steps:
         """Have it dropped."""
         run.forget_entry(self.lives)
         yield from ()

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from comfyfarm.faults.fault import Effect, Strike, effect
-from comfyfarm.faults.pauses import UNTIL_WOKEN, Story
+from comfyfarm.faults.fault import Effect, Firing, effect
+from comfyfarm.faults.pauses import WAIT, Steps
 from comfyfarm.faults.phases import EXCHANGE, JOB
-from comfyfarm.faults.targets import Kept, Process
+from comfyfarm.faults.targets import Kept, ProcessControl
 from comfyfarm.units import Duration
 
 
@@ -25,7 +25,7 @@ class Crash(Effect, frozen=True, kw_only=True):
     restart_after: Duration | None = None
     keep: tuple[Kept, ...] = ()
 
-    def on_process(self, process: Process, strike: Strike) -> Story:
+    def on_process(self, process: ProcessControl, strike: Firing) -> Steps:
         """Die, and come back."""
         process.crash(self.keep)
         # A process that kept its queue may die of the same job again, for ever: time has to pass meanwhile.
@@ -48,7 +48,7 @@ class Flap(Effect, frozen=True, kw_only=True):
     times_down: Annotated[int, msgspec.Meta(ge=1)] = 3
     keep: tuple[Kept, ...] = ()
 
-    def on_process(self, process: Process, strike: Strike) -> Story:
+    def on_process(self, process: ProcessControl, strike: Firing) -> Steps:
         """Fall, stand up, and do so again."""
         for left in reversed(range(self.times_down)):
             process.crash(self.keep)
@@ -74,7 +74,7 @@ class Freeze(Effect, frozen=True, kw_only=True):
     duration: Duration | None = None
     worker: Literal["stops", "goes on"] = "stops"
 
-    def on_process(self, process: Process, strike: Strike) -> Story:
+    def on_process(self, process: ProcessControl, strike: Firing) -> Steps:
         """Freeze, and thaw."""
         process.freeze(worker=self.worker == "stops")
         yield from for_a_while(strike, self.duration)
@@ -90,17 +90,17 @@ class Refuse(Effect, frozen=True, kw_only=True):
 
     duration: Duration | None = None
 
-    def on_process(self, process: Process, strike: Strike) -> Story:
+    def on_process(self, process: ProcessControl, strike: Firing) -> Steps:
         """Close the port, and open it again."""
         process.refuse()
         yield from for_a_while(strike, self.duration)
         process.accept()
 
 
-def for_a_while(strike: Strike, duration: Duration | None) -> Story:
+def for_a_while(strike: Firing, duration: Duration | None) -> Steps:
     """Let an effect last so long, and no longer than its strike; ``None``: as long as that."""
     if duration is not None:
         yield duration
         return
     while strike.is_on:
-        yield UNTIL_WOKEN
+        yield WAIT

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from comfyfarm.faults.fault import Effect, Strike, effect
-from comfyfarm.faults.pauses import Story
-from comfyfarm.faults.targets import Exchange, Frame, Parcel
+from comfyfarm.faults.fault import Effect, Firing, effect
+from comfyfarm.faults.pauses import Steps
+from comfyfarm.faults.targets import DelayedMessage, Exchange, Frame
 from comfyfarm.seeds import new_uuid
 from comfyfarm.units import Duration, Size
 
@@ -33,7 +33,7 @@ def change_message(frame: Frame, change: Change) -> None:
     shown = _object(frame.content)
     if shown is not None:
         change(shown)
-        frame.parcels = [Parcel(dumps(shown), each.after_ms) for each in frame.parcels]
+        frame.parcels = [DelayedMessage(dumps(shown), each.after_ms) for each in frame.parcels]
 
 
 def queue_remaining(message: dict[str, Any]) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class Lie(Effect, frozen=True, kw_only=True):
         if isinstance(self.queue_remaining, int) and self.queue_remaining < 0:
             raise ValueError(f"queue_remaining: expected 0 or more, got {self.queue_remaining}")
 
-    def on_exchange(self, exchange: Exchange, strike: Strike) -> Story:
+    def on_exchange(self, exchange: Exchange, strike: Firing) -> Steps:
         """Answer with false numbers."""
         route, remaining = exchange.facts.route, self._remaining(strike, exchange.at_ms)
         if route == "/system_stats":
@@ -107,13 +107,13 @@ class Lie(Effect, frozen=True, kw_only=True):
             change_answer(exchange, lambda shown: _resize(shown, remaining, strike))
         yield from ()
 
-    def on_frame(self, frame: Frame, strike: Strike) -> None:
+    def on_frame(self, frame: Frame, strike: Firing) -> None:
         """Say a false number in a ``status`` message."""
         remaining = self._remaining(strike, strike.at_ms)
         if remaining is not None:
             change_message(frame, lambda shown: queue_remaining(shown).update(queue_remaining=remaining))
 
-    def _remaining(self, strike: Strike, at_ms: int) -> int | None:
+    def _remaining(self, strike: Firing, at_ms: int) -> int | None:
         given = self.queue_remaining
         return given.at(at_ms - strike.since_ms) if isinstance(given, Trend) else given
 
@@ -124,7 +124,7 @@ class Lie(Effect, frozen=True, kw_only=True):
             shown["devices"] = [{**each, "vram_free": int(self.vram_free)} for each in shown["devices"]]
 
 
-def _resize(shown: dict[str, Any], wanted: int, strike: Strike) -> None:
+def _resize(shown: dict[str, Any], wanted: int, strike: Firing) -> None:
     """Make running and waiting jobs together so many."""
     running, pending = shown["queue_running"][:wanted], shown["queue_pending"]
     missing = wanted - len(running) - len(pending)
@@ -134,7 +134,7 @@ def _resize(shown: dict[str, Any], wanted: int, strike: Strike) -> None:
     shown["queue_pending"] = [*pending[: wanted - len(running)], *invented]
 
 
-def _id(strike: Strike, index: int) -> str:
+def _id(strike: Firing, index: int) -> str:
     """The id of a job that nobody submitted: the same one whenever it is shown."""
     ids: list[str] = strike.memory.setdefault("ids", [])
     chance: Random = strike.chance
@@ -157,21 +157,21 @@ class Stale(Effect, frozen=True, kw_only=True):
 
     refresh: Duration | None = None
 
-    def on_exchange(self, exchange: Exchange, strike: Strike) -> Story:
+    def on_exchange(self, exchange: Exchange, strike: Firing) -> Steps:
         """Answer as before."""
         facts = exchange.facts
         key = f"{facts.method} {facts.route}?{exchange.query}"
         exchange.reply = self._remembered(strike, key, exchange.at_ms, exchange.reply)
         yield from ()
 
-    def on_frame(self, frame: Frame, strike: Strike) -> None:
+    def on_frame(self, frame: Frame, strike: Firing) -> None:
         """Say the old number; the rest of the message is the client's own."""
         change_message(frame, lambda shown: queue_remaining(shown).update(self._number(shown, strike)))
 
-    def _number(self, shown: dict[str, Any], strike: Strike) -> dict[str, Any]:
+    def _number(self, shown: dict[str, Any], strike: Firing) -> dict[str, Any]:
         return self._remembered(strike, "frame", strike.at_ms, dict(queue_remaining(shown)))
 
-    def _remembered(self, strike: Strike, key: str, at_ms: int, shown: T) -> T:
+    def _remembered(self, strike: Firing, key: str, at_ms: int, shown: T) -> T:
         """What was shown before under this key, or what is shown now where that is too old."""
         since_ms, before = strike.memory.get(key, (None, None))
         if since_ms is not None and (self.refresh is None or at_ms - since_ms < self.refresh):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from comfyfarm.faults.fault import Effect, Strike, effect
-from comfyfarm.faults.pauses import UNTIL_WOKEN, Rest, Story
+from comfyfarm.faults.fault import Effect, Firing, effect
+from comfyfarm.faults.pauses import WAIT, Sleep, Steps
 from comfyfarm.faults.phases import EXCHANGE, JOB
-from comfyfarm.faults.targets import Exchange, Frame, Parcel, Run
+from comfyfarm.faults.targets import DelayedMessage, Exchange, Frame, RunningJob
 from comfyfarm.units import Duration
 
 
@@ -20,24 +20,24 @@ class Delay(Effect, frozen=True, kw_only=True):
 
     duration: Duration
 
-    def on_job(self, run: Run, strike: Strike) -> Story:
+    def on_job(self, run: RunningJob, strike: Firing) -> Steps:
         """The job stands still meanwhile."""
         yield from self._rest(strike)
 
-    def on_exchange(self, exchange: Exchange, strike: Strike) -> Story:
+    def on_exchange(self, exchange: Exchange, strike: Firing) -> Steps:
         """The client waits meanwhile."""
         yield from self._rest(strike)
 
-    def _rest(self, strike: Strike) -> Story:
+    def _rest(self, strike: Firing) -> Steps:
         try:
-            yield Rest(self.duration, strike)
+            yield Sleep(self.duration, strike)
         finally:
             strike.is_on = False
 
-    def on_frame(self, frame: Frame, strike: Strike) -> None:
+    def on_frame(self, frame: Frame, strike: Firing) -> None:
         """What is sent meanwhile overtakes it; a message that is on its way comes when it comes."""
         strike.is_on = False
-        frame.parcels = [Parcel(each.content, each.after_ms + self.duration) for each in frame.parcels]
+        frame.parcels = [DelayedMessage(each.content, each.after_ms + self.duration) for each in frame.parcels]
 
 
 @effect("hang", *JOB, *EXCHANGE, lasts=True)
@@ -47,19 +47,19 @@ class Hang(Effect, frozen=True, kw_only=True):
     A job that hangs hears no interrupt.  What shall end by itself is a ``delay``.
     """
 
-    def on_job(self, run: Run, strike: Strike) -> Story:
+    def on_job(self, run: RunningJob, strike: Firing) -> Steps:
         """The worker stands still in the middle of a node: nobody looks whether there was an interrupt."""
         yield from _until_let_go(strike)
 
-    def on_exchange(self, exchange: Exchange, strike: Strike) -> Story:
+    def on_exchange(self, exchange: Exchange, strike: Firing) -> Steps:
         """The connection stays open, and nothing comes."""
         yield from _until_let_go(strike)
 
 
-def _until_let_go(strike: Strike) -> Story:
+def _until_let_go(strike: Firing) -> Steps:
     try:
         while strike.is_on:
-            yield UNTIL_WOKEN
+            yield WAIT
     finally:
         strike.is_on = False    # where the story is dropped (a reset, a client that hangs up) nothing is held any more
 

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from comfyfarm.faults.editing import Data, say
-from comfyfarm.faults.fault import Effect, Strike, effect
-from comfyfarm.faults.targets import Frame, Parcel
+from comfyfarm.faults.editing import Data, encode_message
+from comfyfarm.faults.fault import Effect, Firing, effect
+from comfyfarm.faults.targets import DelayedMessage, Frame
 from comfyfarm.seeds import new_uuid
 from comfyfarm.units import Duration
 
@@ -28,13 +28,13 @@ class Unknown(Effect, frozen=True, kw_only=True):
     data: dict[str, Any] = msgspec.field(default_factory=dict)
     binary: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] | None = None
 
-    def on_frame(self, frame: Frame, strike: Strike) -> None:
+    def on_frame(self, frame: Frame, strike: Firing) -> None:
         """Say something strange first."""
-        frame.parcels.insert(0, Parcel(self._content(strike)))
+        frame.parcels.insert(0, DelayedMessage(self._content(strike)))
 
-    def _content(self, strike: Strike) -> str | bytes:
+    def _content(self, strike: Firing) -> str | bytes:
         if self.binary is None:
-            return say(self.type, self.data)
+            return encode_message(self.type, self.data)
         return self.binary.to_bytes(4, "big") + strike.chance.randbytes(_BYTES)
 
 
@@ -42,7 +42,7 @@ class Unknown(Effect, frozen=True, kw_only=True):
 class Broadcast(Effect, frozen=True, kw_only=True):
     """Send the message to every socket, not only to the client that it is for."""
 
-    def on_frame(self, frame: Frame, strike: Strike) -> None:
+    def on_frame(self, frame: Frame, strike: Firing) -> None:
         """Tell them all."""
         frame.to_everybody = True
 
@@ -69,7 +69,7 @@ class Close(Effect, frozen=True, kw_only=True):
         if not any(self.code in allowed for allowed in _MAY_BE_SENT):
             raise ValueError(f"code: expected one of 1000-1003, 1007-1014, 3000-4999, got {self.code}")
 
-    def on_frame(self, frame: Frame, strike: Strike) -> None:
+    def on_frame(self, frame: Frame, strike: Firing) -> None:
         """Send it, say goodbye, hang up."""
         frame.ending, frame.code, frame.reason = "close", self.code, self.reason
 
@@ -81,7 +81,7 @@ class Displace(Effect, frozen=True, kw_only=True):
     The socket stays open; the message is the last one heard on it.  A client that connects anew hears again.
     """
 
-    def on_frame(self, frame: Frame, strike: Strike) -> None:
+    def on_frame(self, frame: Frame, strike: Firing) -> None:
         """Forget."""
         frame.is_displaced = True
 
@@ -95,7 +95,7 @@ class Duplicate(Effect, frozen=True, kw_only=True):
 
     copies: Annotated[int, msgspec.Meta(ge=1)] = 1
 
-    def on_frame(self, frame: Frame, strike: Strike) -> None:
+    def on_frame(self, frame: Frame, strike: Firing) -> None:
         """Say it again."""
         frame.parcels *= 1 + self.copies
 
@@ -111,7 +111,7 @@ class Gap(Effect, frozen=True, kw_only=True):
 
     duration: Duration
 
-    def on_frame(self, frame: Frame, strike: Strike) -> None:
+    def on_frame(self, frame: Frame, strike: Firing) -> None:
         """Cut the connection."""
         frame.parcels, frame.ending = [], "reset"
         frame.deaf_by, frame.deaf_ms = strike, self.duration
@@ -124,7 +124,7 @@ class Mute(Effect, frozen=True, kw_only=True):
     Until the fault is healed or removed, or the socket ends.  A client that connects anew is a new match.
     """
 
-    def on_frame(self, frame: Frame, strike: Strike) -> None:
+    def on_frame(self, frame: Frame, strike: Firing) -> None:
         """Fall silent."""
         frame.parcels, frame.muted_by = [], strike
 
@@ -136,7 +136,7 @@ class Reorder(Effect, frozen=True, kw_only=True):
     Where every message matches, neighbours change places.  One that none follows does not go out.
     """
 
-    def on_frame(self, frame: Frame, strike: Strike) -> None:
+    def on_frame(self, frame: Frame, strike: Firing) -> None:
         """Wait for the next one."""
         frame.waits_for_next = True
 
@@ -150,7 +150,7 @@ class StaleId(Effect, frozen=True, kw_only=True):
 
     prompt_id: str | None = None
 
-    def on_frame(self, frame: Frame, strike: Strike) -> None:
+    def on_frame(self, frame: Frame, strike: Firing) -> None:
         """Mistake the job."""
         stale = self.prompt_id or frame.older_prompt_id or str(new_uuid(strike.chance))
         frame.change_data(lambda data: _renamed(data, stale))
@@ -173,6 +173,6 @@ class Strip(Effect, frozen=True, kw_only=True):
 
     key: str = "prompt_id"
 
-    def on_frame(self, frame: Frame, strike: Strike) -> None:
+    def on_frame(self, frame: Frame, strike: Firing) -> None:
         """Leave it out."""
         frame.change_data(lambda data: {key: value for key, value in data.items() if key != self.key})

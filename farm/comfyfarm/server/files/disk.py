@@ -17,9 +17,9 @@ from weakref import WeakSet
 
 from comfyfarm.events.base import Folder
 from comfyfarm.server.files.atomic import system_error, write_new, write_over
-from comfyfarm.server.media.pictures import Painter, picture_size
-from comfyfarm.server.stat_cache import Known, digest_of, is_draft, regular_file
-from comfyfarm.sim.files import Place, Written
+from comfyfarm.server.media.pictures import ImageRenderer, picture_size
+from comfyfarm.server.stat_cache import FileFactCache, digest_of, is_draft, regular_file
+from comfyfarm.sim.files import FileContent, Place
 
 
 class Outside(Exception):
@@ -36,7 +36,7 @@ class Disk:
     input_dir: Path
     output_dir: Path
     temp_dir: Path
-    painter: Painter
+    painter: ImageRenderer
     _written: set[Path] = field(default_factory=set, init=False, repr=False)
     _uploads: set[Path] = field(default_factory=set, init=False, repr=False)
     _brought: set[Path] = field(default_factory=set, init=False, repr=False)
@@ -52,8 +52,8 @@ class Disk:
             Path(os.path.abspath(each)) for each in (self.input_dir, self.output_dir, self.temp_dir)    # noqa: PTH100
         )
         self._folders: dict[Folder, Path] = {"input": self.input_dir, "output": self.output_dir, "temp": self.temp_dir}
-        self._digests: Known[str] = Known(digest_of)
-        self._sizes: Known[tuple[int, int] | None] = Known(picture_size)
+        self._digests: FileFactCache[str] = FileFactCache(digest_of)
+        self._sizes: FileFactCache[tuple[int, int] | None] = FileFactCache(picture_size)
         for folder in self._folders.values():
             self._make(folder)
 
@@ -86,7 +86,7 @@ class Disk:
         path = self._inside(place)
         return None if path is None else self._sizes.of(path)
 
-    def put(self, place: Place, written: Written) -> None:
+    def put(self, place: Place, written: FileContent) -> None:
         """See :class:`~comfyfarm.sim.files.Files`.
 
         :raises Outside: where the place is out of its folder.
@@ -102,7 +102,7 @@ class Disk:
 
     # What faults do, through the simulation, to files that jobs have written.
 
-    def replace(self, place: Place, written: Written) -> None:
+    def replace(self, place: Place, written: FileContent) -> None:
         """See :class:`~comfyfarm.sim.files.Files`."""
         path = self.place(place.folder, place.subfolder, place.name)
         if not (os.path.lexists(path) and any(each.wrote(path) for each in self._all)):

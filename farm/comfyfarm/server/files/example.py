@@ -5,14 +5,14 @@ from __future__ import annotations
 from contextlib import suppress
 
 from comfyfarm.server.files.disk import Disk
-from comfyfarm.server.media.pictures import Painter
+from comfyfarm.server.media.pictures import ImageRenderer
 from comfyfarm.sim.values import Picture
 
 EXAMPLE = "example.png"
 _LONGER_SIDE = 256
 
 
-def bring_example(disk: Disk, painter: Painter) -> None:
+def bring_example(disk: Disk, painter: ImageRenderer) -> None:
     """Put a small copy of the input picture into ``input``; a user's own file of that name stays."""
     width, height = painter.size
     scale = min(1.0, _LONGER_SIDE / max(width, height))

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from comfyfarm.faults.targets import Reply
+from comfyfarm.faults.targets import HttpReply
 
 
 @dataclass(eq=False)
-class About:
+class ExchangeRecord:
     """What is known of one exchange; see :class:`~comfyfarm.events.Exchanged`."""
 
     began_ms: int = 0
@@ -21,7 +21,7 @@ class About:
     retry_after_ms: int | None = None
     shown: int | None = None
 
-    def read(self, reply: Reply) -> None:
+    def read(self, reply: HttpReply) -> None:
         """Take what an answer shows from the answer itself: a fault has made it."""
         waits = [value for name, value in reply.headers if name.lower() == "retry-after" and value.isdecimal()]
         self.retry_after_ms = int(waits[0]) * 1000 if waits else None

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from comfyfarm.faults.armed_fault import Armed
-from comfyfarm.faults.fault import Strike, in_turn
-from comfyfarm.faults.pauses import UNTIL_WOKEN, Story
+from comfyfarm.faults.armed_fault import ArmedFault
+from comfyfarm.faults.fault import Firing, firing_in_order
+from comfyfarm.faults.pauses import WAIT, Steps
 from comfyfarm.faults.phases import Phase
-from comfyfarm.faults.registry import Faults
+from comfyfarm.faults.registry import InstanceFaults
 from comfyfarm.faults.targets import Exchange
 from comfyfarm.server.http.fault_header import fault_in
-from comfyfarm.server.http.request_facts import Asked
-from comfyfarm.server.http.response_writer import Capture, Outlet, usual_headers
+from comfyfarm.server.http.request_facts import RequestFacts
+from comfyfarm.server.http.response_writer import BufferedChannel, ResponseWriter, usual_headers
 from comfyfarm.server.http.site import ComfyRequest
-from comfyfarm.server.time.driver import Driver
-from comfyfarm.server.time.task import Telling
+from comfyfarm.server.time.driver import InstanceDriver
+from comfyfarm.server.time.task import SimTask
 
 
 @dataclass(eq=False)
-class Striking:
+class HttpFaultInjector:
     """The faults of one process, as far as its HTTP exchanges meet them.
 
     :ivar strike: called where one befalls the process.
@@ -28,14 +28,14 @@ class Striking:
     :ivar takes_headers: whether a client may bring a fault along (``X-Comfyfarm-Fault``).
     """
 
-    driver: Driver
-    faults: Faults
-    strike: Callable[[Strike], None]
+    driver: InstanceDriver
+    faults: InstanceFaults
+    strike: Callable[[Firing], None]
     stands_still: Callable[[], bool]
     takes_headers: bool = False
-    _courses: dict[Course, None] = field(default_factory=dict, init=False)
+    _courses: dict[FaultyExchange, None] = field(default_factory=dict, init=False)
 
-    def course(self, request: ComfyRequest, *, is_refused: bool) -> Course | None:
+    def course(self, request: ComfyRequest, *, is_refused: bool) -> FaultyExchange | None:
         """The course of an exchange at which something may go wrong; ``None`` for all others.
 
         :param is_refused: nothing of ComfyUI's will be asked: only the request itself counts, and the answer.
@@ -43,13 +43,13 @@ class Striking:
         """
         if self.faults.is_quiet and not self.takes_headers:
             return None
-        asked = Asked.of(request)
+        asked = RequestFacts.of(request)
         before = ("request",) if is_refused else asked.before
         brought = fault_in(request) if self.takes_headers and not is_refused else None
         if brought is None and not any(map(self.faults.watches, (*before, *asked.after))):
             return None
         private = self.faults.arm_once(brought, self.now_ms()) if brought is not None else None
-        return Course(self, asked, request, before, private)
+        return FaultyExchange(self, asked, request, before, private)
 
     def now_ms(self) -> int:
         """The simulated moment."""
@@ -65,31 +65,31 @@ class Striking:
         for course in tuple(self._courses):
             course.stop()
 
-    def began(self, course: Course) -> None:
+    def began(self, course: FaultyExchange) -> None:
         """Remember who waits."""
         self._courses[course] = None
 
-    def ended(self, course: Course) -> None:
+    def ended(self, course: FaultyExchange) -> None:
         """Forget it."""
         self._courses.pop(course, None)
 
 
 @dataclass(eq=False)
-class Course:
+class FaultyExchange:
     """One exchange, from its request to the last byte of its answer.
 
     :ivar before: the phases before its work.
     :ivar private: the fault that is for this request alone, or ``None``.
     """
 
-    striking: Striking
-    asked: Asked
+    striking: HttpFaultInjector
+    asked: RequestFacts
     request: ComfyRequest
     before: tuple[Phase, ...]
-    private: Armed | None
+    private: ArmedFault | None
     _is_working: bool = field(default=False, init=False)
     _is_handed_over: bool = field(default=False, init=False)
-    _waiting: list[Strike] = field(default_factory=list, init=False)
+    _waiting: list[Firing] = field(default_factory=list, init=False)
 
     def begin(
         self, work: Callable[[], None], hand_over: Callable[[], None], on_end: Callable[[int, int], None]
@@ -101,13 +101,13 @@ class Course:
         :param on_end: takes the status that went out, 0 for none, and how many bytes of the body did.
         """
         self._work, self._hand_over, self._on_end = work, hand_over, on_end
-        self._outlet = Outlet(self.request, self.request.channel)
+        self._outlet = ResponseWriter(self.request, self.request.channel)
         query = self.request.uri.partition(b"?")[2].decode("utf-8", "replace")
         self._facts = self.asked.facts(self.striking.driver.instance.accepted)
         now_ms = self.striking.now_ms()
         self._exchange = Exchange(self._facts, now_ms, query, usual_headers(self.request))
         driver = self.striking.driver
-        self._telling = Telling(driver.clock, driver.time, self._minding(self._story()), self._told, self._strike)
+        self._telling = SimTask(driver.clock, driver.time, self._minding(self._story()), self._told, self._strike)
         self.request.on_lost = self.stop
         self.striking.began(self)
         self._telling.go_on()
@@ -140,7 +140,7 @@ class Course:
         if self._exchange.reply is not None:
             about.read(self._exchange.reply)
 
-    def _strike(self, strike: Strike) -> None:
+    def _strike(self, strike: Firing) -> None:
         """Befall the process, and go on at once where that leaves it alive and awake."""
         self.striking.strike(strike)
         if not self.striking.stands_still():
@@ -148,15 +148,15 @@ class Course:
 
     # The story.
 
-    def _minding(self, story: Story) -> Story:
+    def _minding(self, story: Steps) -> Steps:
         """The same story, at true moments, standing still while the process does."""
         for pause in story:
             yield pause
             while self.striking.stands_still():
-                yield UNTIL_WOKEN
+                yield WAIT
             self._exchange.at_ms = self.striking.now_ms()
 
-    def _story(self) -> Story:
+    def _story(self) -> Steps:
         for phase in self.before:
             if not self._exchange.is_decided:
                 yield from self._befall(phase)
@@ -171,15 +171,15 @@ class Course:
             yield from self._befall_after()
         yield from self._outlet.send(self._exchange)
 
-    def _do_work(self) -> Story:
+    def _do_work(self) -> Steps:
         """Do the work, and keep the answer back."""
-        capture = self._outlet.capture = Capture(self.request, self._worked)
+        capture = self._outlet.capture = BufferedChannel(self.request, self._worked)
         self.request.channel = capture  # type: ignore[assignment]  # it has what a request needs of one
         self._is_working = True
         self._work()
         self._is_working = False
         while capture.reply is None or self.striking.stands_still():
-            yield UNTIL_WOKEN
+            yield WAIT
         self._exchange.reply = capture.reply
         self._facts = self.asked.answered(self._facts, capture.reply, self.striking.driver.instance.accepted)
         self._exchange.facts = self._facts
@@ -188,26 +188,26 @@ class Course:
         if not self._is_working:
             self._telling.wake()
 
-    def _befall_after(self) -> Story:
+    def _befall_after(self) -> Steps:
         for phase in self.asked.after:
             if phase == "reply":
                 yield from self._tell(self._waiting)
             yield from self._befall(phase)
 
-    def _befall(self, phase: Phase) -> Story:
+    def _befall(self, phase: Phase) -> Steps:
         is_early = phase in self.before
         if is_early:    # after the work nothing more may happen first: an answer goes out before the worker's next step
             self.striking.driver.catch_up()
             self.striking.driver.set_alarm()
         while self.striking.stands_still():     # what was due has done that
-            yield UNTIL_WOKEN
+            yield WAIT
         now_ms = self.striking.now_ms()
         strikes = self.striking.faults.verdict(phase, self._facts, now_ms, private=self.private)
         self._waiting += [each for each in strikes if is_early and each.fault.effect.needs_reply]
         yield from self._tell(each for each in strikes if not (is_early and each.fault.effect.needs_reply))
 
-    def _tell(self, strikes: Iterable[Strike]) -> Story:
-        with in_turn(strikes) as in_order:
+    def _tell(self, strikes: Iterable[Firing]) -> Steps:
+        with firing_in_order(strikes) as in_order:
             for strike in in_order:
                 effect = strike.fault.effect
                 if effect.is_for_process:

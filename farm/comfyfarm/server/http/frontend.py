@@ -13,7 +13,7 @@ from importlib.resources import files
 from pathlib import Path, PurePosixPath
 
 from comfyfarm.server.http.answer import Answer
-from comfyfarm.server.http.static_file import Ask, Part, choose
+from comfyfarm.server.http.static_file import Ask, ByteRange, choose
 from comfyfarm.sim.errors import ServerError
 
 NOT_KEPT = (("Cache-Control", "no-store, must-revalidate"), ("Pragma", "no-cache"), ("Expires", "0"))
@@ -65,7 +65,7 @@ class Found:
 
     place: Path
     head: Answer
-    part: Part
+    part: ByteRange
 
 
 @cache

@@ -91,7 +91,7 @@ def answer(request: IRequest, body: object, status: int = 200) -> bytes:
 
 
 def note(request: IRequest, **facts: Any) -> None:
-    """Let the log say this of an exchange: fields of :class:`~comfyfarm.server.http.exchange_record.About`."""
+    """Let the log say this of an exchange: fields of :class:`~comfyfarm.server.http.exchange_record.ExchangeRecord`."""
     for name, value in facts.items():
         setattr(cast(ComfyRequest, request).about, name, value)
 

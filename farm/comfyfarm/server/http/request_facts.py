@@ -10,20 +10,20 @@ from urllib.parse import unquote
 
 from twisted.web.server import Request
 
-from comfyfarm.faults.phases import Facts, Phase
-from comfyfarm.faults.targets import Reply
+from comfyfarm.faults.phases import Phase, PhaseFacts
+from comfyfarm.faults.targets import HttpReply
 from comfyfarm.server.files.uploads import SentFile, parse_form
 from comfyfarm.server.http.request import header, json_body, query
 from comfyfarm.sim.errors import ServerError
 from comfyfarm.sim.job_facts import names_in, types_in
-from comfyfarm.sim.prompt.submission import Sender, job_name
+from comfyfarm.sim.prompt.submission import PromptSource, job_name
 
 _READING = ("GET", "HEAD")
 _STATUS = ("/queue", "/prompt", "/system_stats", "/jobs")
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestFacts:
     """A request, by the path that its route has.
 
     :ivar route: without ``/api``, and with nothing quoted.
@@ -34,7 +34,7 @@ class Asked:
     route: str
 
     @classmethod
-    def of(cls, request: Request) -> Asked:
+    def of(cls, request: Request) -> RequestFacts:
         """Look at the first line alone."""
         path = unquote(request.path.decode("utf-8", "replace"))
         if path.startswith("/api/"):
@@ -66,13 +66,13 @@ class Asked:
         """Whether it brings a prompt."""
         return self.method == "POST" and self.route == "/prompt"
 
-    def facts(self, accepted: int) -> Facts:
+    def facts(self, accepted: int) -> PhaseFacts:
         """What it is about; whatever a client has put there, this does not fail.
 
         :param accepted: how many jobs the instance has taken on.
         """
         asked = query(self.request)
-        facts = Facts(
+        facts = PhaseFacts(
             route=self.route,
             method=self.method,
             client=asked.get("clientId", asked.get("client_id")),
@@ -110,7 +110,7 @@ class Asked:
         content.seek(0)
         return body
 
-    def _with_prompt(self, facts: Facts, accepted: int) -> Facts:
+    def _with_prompt(self, facts: PhaseFacts, accepted: int) -> PhaseFacts:
         body = self._prompt_body()
         prompt, prompt_id = body.get("prompt"), body.get("prompt_id")
         nodes = list(prompt.values()) if isinstance(prompt, dict) else []
@@ -118,7 +118,7 @@ class Asked:
             facts,
             client=body.get("client_id", facts.client),
             job=accepted + 1,
-            job_name=job_name(body, Sender(job=header(self.request, "x-comfyfarm-job"))),
+            job_name=job_name(body, PromptSource(job=header(self.request, "x-comfyfarm-job"))),
             prompt_id=prompt_id if isinstance(prompt_id, str) else None,
             node_types=types_in(nodes),
             models=names_in(nodes),
@@ -133,7 +133,7 @@ class Asked:
         self.request.content.seek(0)
         return body if isinstance(body, dict) else {}
 
-    def answered(self, facts: Facts, reply: Reply, accepted: int) -> Facts:
+    def answered(self, facts: PhaseFacts, reply: HttpReply, accepted: int) -> PhaseFacts:
         """What is known after the work: the job that a prompt became, or that it became none.
 
         :param accepted: how many jobs the instance has taken on, this one included.

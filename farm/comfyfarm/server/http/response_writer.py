@@ -14,15 +14,15 @@ from twisted.web.http import NO_BODY_CODES, RESPONSES, HTTPChannel
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request
 
-from comfyfarm.faults.pauses import Story
-from comfyfarm.faults.targets import Exchange, Reply
+from comfyfarm.faults.pauses import Steps
+from comfyfarm.faults.targets import Exchange, HttpReply
 
 _OF_THE_CONNECTION = (b"connection", b"transfer-encoding", b"content-length")
 _LAST_INTERIM = 199
 
 
 @dataclass(eq=False)
-class Capture:
+class BufferedChannel:
     """Stands where a request's connection stood, and keeps what is written there.
 
     :ivar on_done: called when the answer is whole.
@@ -32,7 +32,7 @@ class Capture:
 
     request: Request
     on_done: Callable[[], None]
-    reply: Reply | None = field(default=None, init=False)
+    reply: HttpReply | None = field(default=None, init=False)
     length: bytes | None = field(default=None, init=False)
     factory: None = field(default=None, init=False)     # Twisted looks for whom to tell of the exchange
     _head: tuple[int, tuple[tuple[str, str], ...]] = field(default=(0, ()), init=False)
@@ -62,7 +62,7 @@ class Capture:
 
     def requestDone(self, request: Request) -> None:
         """The answer is whole."""
-        self.reply = Reply(*self._head, b"".join(self._pieces))
+        self.reply = HttpReply(*self._head, b"".join(self._pieces))
         self.on_done()
 
 
@@ -81,7 +81,7 @@ def _as_text(headers: Headers) -> tuple[tuple[str, str], ...]:
 
 
 @dataclass(eq=False)
-class Outlet:
+class ResponseWriter:
     """One exchange's way out.
 
     :ivar capture: what the work wrote, where it was done.
@@ -91,11 +91,11 @@ class Outlet:
 
     request: Request
     channel: HTTPChannel
-    capture: Capture | None = None
+    capture: BufferedChannel | None = None
     status: int = field(default=0, init=False)
     size_bytes: int = field(default=0, init=False)
 
-    def send(self, exchange: Exchange) -> Story:
+    def send(self, exchange: Exchange) -> Steps:
         """Send what the exchange has come to, and do with the connection what it says."""
         if exchange.raw is not None:
             self.channel.write(exchange.raw)
@@ -104,7 +104,7 @@ class Outlet:
             yield from self._send(exchange, exchange.reply)
         self._end(exchange)
 
-    def _send(self, exchange: Exchange, reply: Reply) -> Story:
+    def _send(self, exchange: Exchange, reply: HttpReply) -> Steps:
         pieces = list(self._pieces(exchange, reply))
         if exchange.ending == "reset":      # what has just been written would be lost
             pieces.pop()
@@ -116,7 +116,7 @@ class Outlet:
             self.channel.write(piece)
             self.size_bytes += len(piece)
 
-    def _pieces(self, exchange: Exchange, reply: Reply) -> Iterator[bytes]:
+    def _pieces(self, exchange: Exchange, reply: HttpReply) -> Iterator[bytes]:
         """What goes out at once; at least one piece, with which the head goes."""
         body = reply.body if _has_body(self.request, reply) else b""
         body = body if exchange.body_bytes is None else body[: exchange.body_bytes]
@@ -124,7 +124,7 @@ class Outlet:
         for start in range(0, max(1, len(body)), step):
             yield body[start : start + step]
 
-    def _send_head(self, exchange: Exchange, reply: Reply) -> None:
+    def _send_head(self, exchange: Exchange, reply: HttpReply) -> None:
         headers = Headers()
         for name, value in reply.headers:
             headers.addRawHeader(name.encode("ascii"), value.encode("utf-8", "surrogateescape"))
@@ -137,7 +137,7 @@ class Outlet:
         self.channel.writeHeaders(self.request.clientproto, b"%d" % reply.status, reason, headers)
         self.status = reply.status
 
-    def _length(self, exchange: Exchange, reply: Reply) -> bytes | None:
+    def _length(self, exchange: Exchange, reply: HttpReply) -> bytes | None:
         """What is said of the body's length: the truth, unless an effect knows better."""
         if exchange.declared_bytes is not None:
             return b"%d" % exchange.declared_bytes
@@ -157,9 +157,9 @@ class Outlet:
             self.channel.requestDone(self.request)
 
 
-def _has_body(request: Request, reply: Reply) -> bool:
+def _has_body(request: Request, reply: HttpReply) -> bool:
     return request.method != b"HEAD" and not _is_bodiless(reply)
 
 
-def _is_bodiless(reply: Reply) -> bool:
+def _is_bodiless(reply: HttpReply) -> bool:
     return reply.status in NO_BODY_CODES or reply.status <= _LAST_INTERIM

@@ -16,8 +16,8 @@ from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
-from comfyfarm.server.freezer import Frost
-from comfyfarm.server.http.exchange_record import About
+from comfyfarm.server.freezer import FreezeQueue
+from comfyfarm.server.http.exchange_record import ExchangeRecord
 
 _MOST_BYTES = 100 * 1024 * 1024
 
@@ -40,7 +40,7 @@ class ComfyRequest(Request):
     def __init__(self, channel: _Channel, *args: Any, **kwargs: Any) -> None:
         """Know nothing yet."""
         super().__init__(channel, *args, **kwargs)
-        self.about, self.line = About(), channel
+        self.about, self.line = ExchangeRecord(), channel
 
     def gotLength(self, length: int | None) -> None:
         """Learn how long the body will be; ``None``: it comes in chunks."""
@@ -158,7 +158,7 @@ class FarmSite(Site):
         reactor: Any,
         most_bytes: int = _MOST_BYTES,
         heard: Callable[[], None] = lambda: None,
-        frost: Frost | None = None,
+        frost: FreezeQueue | None = None,
         now_ms: Callable[[], int] = lambda: 0,
     ) -> None:
         """Serve a resource.
@@ -172,7 +172,7 @@ class FarmSite(Site):
         self.noisy = False
         self.most_bytes = most_bytes
         self.heard = heard
-        self.frost = frost or Frost()
+        self.frost = frost or FreezeQueue()
         self.now_ms = now_ms
         self.channels: WeakKeyDictionary[_Channel, None] = WeakKeyDictionary()
 

@@ -22,7 +22,7 @@ Headers = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
-class Part:
+class ByteRange:
     """Which bytes of a file an answer holds."""
 
     start: int
@@ -48,7 +48,7 @@ def serve(path: Path, own: Headers, ask: Ask) -> Answer:
         return Answer(403, own)
 
 
-def choose(path: Path, own: Headers, ask: Ask) -> tuple[Answer, Part | None]:
+def choose(path: Path, own: Headers, ask: Ask) -> tuple[Answer, ByteRange | None]:
     """The answer without its body, and what of the file that body is; ``None`` where it has none."""
     found = regular_file(path)
     if found is None:
@@ -63,7 +63,7 @@ def choose(path: Path, own: Headers, ask: Ask) -> tuple[Answer, Part | None]:
         return Answer(416, (*own, ("Content-Range", f"bytes */{found.st_size}"))), None
     headers = (*own, *validators, ("Accept-Ranges", "bytes"))
     if part is None:
-        return Answer(200, headers), Part(0, found.st_size)
+        return Answer(200, headers), ByteRange(0, found.st_size)
     where = f"bytes {part.start}-{part.start + part.count - 1}/{found.st_size}"
     return Answer(206, (*headers, ("Content-Range", where))), part
 
@@ -88,7 +88,7 @@ def _condition(found: stat_result, ask: Ask) -> int | None:
     return 304 if modified_since is not None and found.st_mtime <= modified_since else None
 
 
-def _wanted(found: stat_result, ask: Ask) -> Part | None:
+def _wanted(found: stat_result, ask: Ask) -> ByteRange | None:
     """The part of the file that is asked for, or ``None`` for all of it.
 
     :raises _Unsatisfiable: also for several ranges, and for units other than bytes.
@@ -105,7 +105,7 @@ def _wanted(found: stat_result, ask: Ask) -> Part | None:
         raise _Unsatisfiable from None
 
 
-def _part(first: str, last: str, size_bytes: int) -> Part:
+def _part(first: str, last: str, size_bytes: int) -> ByteRange:
     if not first:
         # The tail; of no bytes ("-0") aiohttp makes the whole file.
         start, end = max(0, size_bytes - int(last)) if int(last) else 0, size_bytes
@@ -115,7 +115,7 @@ def _part(first: str, last: str, size_bytes: int) -> Part:
             raise _Unsatisfiable
     if start >= size_bytes:
         raise _Unsatisfiable
-    return Part(start, end - start)
+    return ByteRange(start, end - start)
 
 
 def _etag(found: stat_result) -> str:

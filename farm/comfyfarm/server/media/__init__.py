@@ -13,11 +13,11 @@ from comfyfarm.server.media import audio as sounds
 from comfyfarm.server.media import misc as plain
 from comfyfarm.server.media import video as films
 from comfyfarm.server.media.metadata import STAMP_KEYWORD, utf8
-from comfyfarm.sim.files import Written
+from comfyfarm.sim.files import FileContent
 
 __all__ = ["STAMP_KEYWORD", "SUFFIXES", "content"]
 
-_KINDS: Mapping[str, Callable[[Written], bytes]] = {
+_KINDS: Mapping[str, Callable[[FileContent], bytes]] = {
     ".flac": sounds.flac,
     ".glb": plain.glb,
     ".latent": plain.latent,
@@ -32,7 +32,7 @@ SUFFIXES = frozenset(_KINDS)
 """The formats known here, in lower case."""
 
 
-def content(suffix: str, written: Written) -> bytes:
+def content(suffix: str, written: FileContent) -> bytes:
     """The bytes of a new file; of an unknown format or of plain text, the stamp alone.
 
     :param suffix: of its name, in lower case and with its dot.

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 
 from comfyfarm.server.media.metadata import labels, utf8
-from comfyfarm.sim.files import Written
+from comfyfarm.sim.files import FileContent
 
 _VENDOR = b"comfyfarm"
 
@@ -32,14 +32,14 @@ _OGG_CONTINUED, _OGG_FIRST, _OGG_LAST = 1, 2, 4
 _BACKWARDS = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
-def flac(written: Written) -> bytes:
+def flac(written: FileContent) -> bytes:
     """Sixteen bits, stereo; prompt, workflow and stamp are Vorbis comments, as ComfyUI's are."""
     depth, channels = 16, 2
     layout = _RATE << 44 | (channels - 1) << 41 | (depth - 1) << 36 | len(_FLAC_FRAMES) * _FLAC_SAMPLES
     info = struct.pack(">HH6xQ16x", _FLAC_SAMPLES, _FLAC_SAMPLES, layout)
     texts = _vorbis_comments(written)
     if len(texts) > _FLAC_LONGEST_BLOCK:
-        texts = _vorbis_comments(Written(written.picture, {}, written.stamp))
+        texts = _vorbis_comments(FileContent(written.picture, {}, written.stamp))
     last = 0x80
     return b"".join((b"fLaC", _flac_block(0, info), _flac_block(last | 4, texts), *_FLAC_FRAMES))
 
@@ -48,13 +48,13 @@ def _flac_block(kind: int, data: bytes) -> bytes:
     return struct.pack(">I", kind << 24 | len(data)) + data
 
 
-def _vorbis_comments(written: Written) -> bytes:
+def _vorbis_comments(written: FileContent) -> bytes:
     texts = [utf8(f"{key}={value}") for key, value in labels(written).items()]
     fields = (struct.pack("<I", len(text)) + text for text in texts)
     return struct.pack("<I", len(_VENDOR)) + _VENDOR + struct.pack("<I", len(texts)) + b"".join(fields)
 
 
-def mp3(written: Written) -> bytes:
+def mp3(written: FileContent) -> bytes:
     """A few frames, after ID3 texts of the user's own kind."""
     frames = b"".join(_id3_text(key, value) for key, value in labels(written).items())
     return b"ID3\4\0\0" + _seven_bits(len(frames)) + frames + _MP3_FRAME * _MP3_FRAMES
@@ -71,7 +71,7 @@ def _seven_bits(number: int) -> bytes:
     return bytes(number >> shift & 0x7F for shift in (21, 14, 7, 0))
 
 
-def opus(written: Written) -> bytes:
+def opus(written: FileContent) -> bytes:
     """Mono, in Ogg; the comments as in FLAC."""
     head = b"OpusHead" + struct.pack("<BBHIHB", 1, 1, _OPUS_SKIPPED, 48000, 0, 0)
     tags = list(_ogg_pages(1, b"OpusTags" + _vorbis_comments(written)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(eq=False)
-class Shelf:
+class ByteCache:
     """Keeps the bytes that were used last, up to a size and a number."""
 
     room_bytes: int = 64 << 20

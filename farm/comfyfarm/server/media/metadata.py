@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from comfyfarm.sim.files import Written
+from comfyfarm.sim.files import FileContent
 
 STAMP_KEYWORD = "comfyfarm"
 """The name under which a file keeps its proof of origin."""
@@ -12,7 +12,7 @@ STAMP_KEYWORD = "comfyfarm"
 _LONGEST_KEY = 79
 
 
-def labels(written: Written) -> Mapping[str, str]:
+def labels(written: FileContent) -> Mapping[str, str]:
     """The texts that ComfyUI writes (prompt and workflow), and our stamp, by names without anything odd."""
     texts = {_plain(key): value for key, value in written.text.items()}
     return texts | {STAMP_KEYWORD: written.stamp}

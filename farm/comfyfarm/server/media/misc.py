@@ -8,7 +8,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from comfyfarm.server.media.metadata import labels
-from comfyfarm.sim.files import Written
+from comfyfarm.sim.files import FileContent
 
 _LATENT_BYTES = 16
 _CORNERS = ((0, 0, 0), (1, 0, 0), (0, 1, 0))
@@ -16,7 +16,7 @@ _POINTS = b"".join(struct.pack("<3f", *corner) for corner in _CORNERS)
 _FLOAT, _VERTICES = 5126, 34962
 
 
-def latent(written: Written) -> bytes:
+def latent(written: FileContent) -> bytes:
     """A safetensors file as ``SaveLatent`` writes it: one small tensor, and an empty one that tells the version."""
     empty = {"dtype": "F32", "shape": [0], "data_offsets": [_LATENT_BYTES, _LATENT_BYTES]}
     head = {
@@ -29,7 +29,7 @@ def latent(written: Written) -> bytes:
     return struct.pack("<Q", len(text)) + text + bytes(_LATENT_BYTES)
 
 
-def svg(written: Written) -> bytes:
+def svg(written: FileContent) -> bytes:
     """A grey square, and the texts as its metadata."""
     texts = json.dumps(labels(written))
     return (
@@ -41,14 +41,14 @@ def svg(written: Written) -> bytes:
     ).encode()
 
 
-def glb(written: Written) -> bytes:
+def glb(written: FileContent) -> bytes:
     """A binary glTF 2.0 file with one triangle; as in ``SaveGLB``, the texts are extras of the asset."""
     text = json.dumps(_scene(written)).encode()
     chunks = _chunk(b"JSON", text + b" " * (-len(text) % 4)) + _chunk(b"BIN\0", _POINTS)
     return b"glTF" + struct.pack("<II", 2, 12 + len(chunks)) + chunks
 
 
-def _scene(written: Written) -> dict[str, Any]:
+def _scene(written: FileContent) -> dict[str, Any]:
     size = {"min": [0, 0, 0], "max": [1, 1, 0]}
     return {
         "asset": {"version": "2.0", "generator": "comfyfarm", "extras": labels(written)},

@@ -15,8 +15,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from comfyfarm.server import media as other_files
 from comfyfarm.server.media import STAMP_KEYWORD, png, webp
-from comfyfarm.server.media.byte_cache import Shelf
-from comfyfarm.sim.files import Written
+from comfyfarm.server.media.byte_cache import ByteCache
+from comfyfarm.sim.files import FileContent
 from comfyfarm.sim.values import Picture
 
 Find = Callable[[str], bytes | None]
@@ -90,21 +90,21 @@ def picture_size(path: Path | BytesIO) -> tuple[int, int] | None:
 
 
 @dataclass(eq=False)
-class Painter:
+class ImageRenderer:
     """Makes the bytes of pictures; instances with the same input picture may share one.
 
     :ivar input_picture: the bytes of what a picture of unknown look shows; see :func:`read_picture`.
     """
 
     input_picture: bytes = field(repr=False)
-    _shelf: Shelf = field(default_factory=Shelf, init=False, repr=False)
+    _shelf: ByteCache = field(default_factory=ByteCache, init=False, repr=False)
 
     @property
     def size(self) -> tuple[int, int]:
         """Width and height of the input picture, in pixels."""
         return picture_size(BytesIO(self.input_picture)) or (512, 512)
 
-    def paint(self, name: str, written: Written, find: Find = nowhere) -> bytes:
+    def paint(self, name: str, written: FileContent, find: Find = nowhere) -> bytes:
         """The bytes of a new file: WebP or JPEG where its name says so, PNG for other pictures, else no picture.
 
         :param find: where the pixels of an uploaded file are; without them it is the input picture.
@@ -126,7 +126,7 @@ class Painter:
         """What ``SaveImageWebsocket`` sends for one picture of a batch: its full size, and no text."""
         return png.whole(picture.width, picture.height, (), self._pixels(picture, find))
 
-    def _png(self, written: Written, find: Find) -> bytes:
+    def _png(self, written: FileContent, find: Find) -> bytes:
         picture = written.picture
         texts = [png.text(key, value) for key, value in written.text.items()]
         texts.append(png.international_text(STAMP_KEYWORD, written.stamp))
@@ -143,17 +143,17 @@ class Painter:
 
         return self._shelf.get(("apng", picture), make)
 
-    def _webp(self, written: Written, find: Find) -> bytes:
+    def _webp(self, written: FileContent, find: Find) -> bytes:
         asked, limit = written.picture, webp.LONGEST_SIDE
         picture = Picture(min(asked.width, limit), min(asked.height, limit), asked.count, asked.colour, asked.source)
         body = self._shelf.get(("webp", picture), lambda: _webp(self._full(picture, find), picture))
         return webp.whole(picture.width, picture.height, body, _exif(written)[6:])
 
-    def _jpeg(self, written: Written, find: Find) -> bytes:
+    def _jpeg(self, written: FileContent, find: Find) -> bytes:
         plain = self._shelf.get(("jpeg", written.picture), lambda: _jpeg(self._full(written.picture, find)))
         exif = _exif(written)
         if len(exif) > _LONGEST_SEGMENT_BYTES:
-            exif = _exif(Written(written.picture, {}, written.stamp))
+            exif = _exif(FileContent(written.picture, {}, written.stamp))
         return b"".join((plain[:2], b"\xff\xe1", (len(exif) + 2).to_bytes(2, "big"), exif, plain[2:]))
 
     def _full(self, picture: Picture, find: Find) -> Image.Image:
@@ -217,7 +217,7 @@ def _jpeg(image: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def _exif(written: Written) -> bytes:
+def _exif(written: FileContent) -> bytes:
     """The texts as ComfyUI's ``SaveAnimatedWEBP`` places them, and the stamp as the software's name."""
     exif = Image.Exif()
     extra = iter(_EXIF_EXTRA)       # a fourth key of extra_pnginfo finds no tag that may hold text

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 
 from comfyfarm.server.media.metadata import labels, utf8
-from comfyfarm.sim.files import Written
+from comfyfarm.sim.files import FileContent
 from comfyfarm.sim.values import Picture
 
 _FRAME_MS = 42              # 24 a second: nobody tells us another
@@ -32,14 +32,14 @@ def _duration_ms(picture: Picture) -> int:
     return min(max(1, picture.count) * _FRAME_MS, _LONGEST_MS)
 
 
-def mp4(written: Written) -> bytes:
+def mp4(written: FileContent) -> bytes:
     """H.264; prompt, workflow and stamp stand where ``SaveVideo`` (by FFmpeg) has its texts: ``moov.meta``."""
     kinds = _box(b"ftyp", b"isom" + struct.pack(">I", 512) + b"isomiso2avc1mp41")
     frame = _box(b"mdat", struct.pack(">I", len(_H264_FRAME)) + _H264_FRAME)
     return kinds + frame + _moov(written, len(kinds) + 8)
 
 
-def _moov(written: Written, frame_at: int) -> bytes:
+def _moov(written: FileContent, frame_at: int) -> bytes:
     duration = _duration_ms(written.picture)
     head = struct.pack(">IIIIIH10x", 0, 0, 1000, duration, 1 << 16, 1 << 8) + _MATRIX + bytes(24) + struct.pack(">I", 2)
     return _box(b"moov", _full(b"mvhd", head), _track(written.picture, duration, frame_at), _mp4_texts(written))
@@ -81,7 +81,7 @@ def _avc1() -> bytes:
     return _box(b"avc1", entry, _box(b"avcC", one_sequence, one_picture))
 
 
-def _mp4_texts(written: Written) -> bytes:
+def _mp4_texts(written: FileContent) -> bytes:
     texts = labels(written)
     keys = b"".join(_box(b"mdta", utf8(key)) for key in texts)
     values = (_box(b"data", struct.pack(">II", _MP4_UTF8, 0), utf8(value)) for value in texts.values())
@@ -100,7 +100,7 @@ def _box(kind: bytes, *parts: bytes) -> bytes:
     return struct.pack(">I", 8 + len(data)) + kind + data
 
 
-def webm(written: Written) -> bytes:
+def webm(written: FileContent) -> bytes:
     """VP8; the texts are tags, as ``SaveWEBM`` writes them."""
     head = _element(
         "1a45dfa3",
@@ -122,7 +122,7 @@ def _webm_track(picture: Picture) -> bytes:
     return _element("1654ae6b", _element("ae", *numbers, _element("86", b"V_VP8"), _element("e0", *coded, *shown)))
 
 
-def _webm_tags(written: Written) -> bytes:
+def _webm_tags(written: FileContent) -> bytes:
     texts = labels(written).items()
     of_the_whole_file = _element("63c0")
     tags = (_element("67c8", _element("45a3", utf8(key)), _element("4487", utf8(value))) for key, value in texts)

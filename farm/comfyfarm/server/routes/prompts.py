@@ -8,8 +8,8 @@ from twisted.web.iweb import IRequest
 
 from comfyfarm.server.api import ComfyApi
 from comfyfarm.server.http.request import answer, header, json_body, note, nothing
-from comfyfarm.sim.errors import Refused, ServerError, raising_as_comfyui
-from comfyfarm.sim.prompt.submission import Sender, job_name
+from comfyfarm.sim.errors import PromptRejected, ServerError, raising_as_comfyui
+from comfyfarm.sim.prompt.submission import PromptSource, job_name
 
 app = ComfyApi.app
 
@@ -27,11 +27,11 @@ def get_prompt(api: ComfyApi, request: IRequest) -> bytes:
 def post_prompt(api: ComfyApi, request: IRequest) -> bytes:
     """Take a prompt on."""
     body = json_body(request)
-    sender = Sender(usage_source=header(request, "comfy-usage-source"), job=header(request, "x-comfyfarm-job"))
+    sender = PromptSource(usage_source=header(request, "comfy-usage-source"), job=header(request, "x-comfyfarm-job"))
     with api.moment() as now_ms:
         try:
             accepted = api.instance.submit(body, sender, now_ms)
-        except (Refused, ServerError) as refusal:
+        except (PromptRejected, ServerError) as refusal:
             note(request, job=job_name(body, sender) if isinstance(body, dict) else "")
             _advise(api, refusal)
             raise
@@ -39,9 +39,9 @@ def post_prompt(api: ComfyApi, request: IRequest) -> bytes:
     return answer(request, accepted.as_json())
 
 
-def _advise(api: ComfyApi, refusal: Refused | ServerError) -> None:
+def _advise(api: ComfyApi, refusal: PromptRejected | ServerError) -> None:
     """Tell the person who runs the farm, once, what to do about unknown node types."""
-    error = refusal.body["error"] if isinstance(refusal, Refused) else {}
+    error = refusal.body["error"] if isinstance(refusal, PromptRejected) else {}
     if error.get("type") == "missing_node_type" and not api.has_advised:
         api.has_advised = True
         api.log.warn(

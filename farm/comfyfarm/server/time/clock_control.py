@@ -30,7 +30,7 @@ class WrongClock(Exception):
 
 
 @dataclass(eq=False)
-class Timekeeper:
+class ClockControl:
     """Moves the farm's time, or changes how it passes.
 
     :ivar reactor: real time.
@@ -46,7 +46,7 @@ class Timekeeper:
     log: Log
     catch_up: Callable[[], None]
     is_owing: Callable[[], bool]
-    auto: AutoMover | None = None
+    auto: AutoAdvance | None = None
     _walking: DeferredLock = field(default_factory=DeferredLock)
 
     @property
@@ -87,7 +87,7 @@ class Timekeeper:
         clock = self._virtual("it moves by itself")
         if self.auto is not None:
             self.auto.stop()
-        self.auto = None if quiet_ms is None else AutoMover(self.reactor, clock, quiet_ms, self._may_jump)
+        self.auto = None if quiet_ms is None else AutoAdvance(self.reactor, clock, quiet_ms, self._may_jump)
         clock.on_call = None if self.auto is None else self.auto.nudge
         self._changed()
         self.nudge()
@@ -173,7 +173,7 @@ _QUIET_TURNS = 8
 
 
 @dataclass(eq=False)
-class AutoMover:
+class AutoAdvance:
     """Jumps to the next due moment whenever the sockets were quiet for a while in real time.
 
     And for some turns of the reactor: what a client in this process has under way needs turns, not time, and on a busy

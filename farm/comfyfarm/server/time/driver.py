@@ -12,7 +12,7 @@ from comfyfarm.sim.instance import Instance
 
 
 @dataclass(eq=False)
-class Driver:
+class InstanceDriver:
     """Wakes an instance when it is due.
 
     :ivar clock: the reactor, or a clock that a test moves.

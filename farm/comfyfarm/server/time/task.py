@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 from twisted.internet.interfaces import IReactorTime
 
-from comfyfarm.faults.fault import Strike
-from comfyfarm.faults.pauses import Rest, Story
+from comfyfarm.faults.fault import Firing
+from comfyfarm.faults.pauses import Sleep, Steps
 from comfyfarm.server.time.alarm import Alarm
 from comfyfarm.server.time.clock import SimulatedTime
 
 
 @dataclass(eq=False)
-class Telling:
+class SimTask:
     """One story, from its beginning to its end.
 
     :ivar on_strike: called where the story pauses for the process; the story waits until it is woken.
@@ -23,12 +23,12 @@ class Telling:
 
     clock: IReactorTime
     time: SimulatedTime
-    story: Story
+    story: Steps
     on_end: Callable[[], None]
-    on_strike: Callable[[Strike], None]
+    on_strike: Callable[[Firing], None]
     is_over: bool = field(default=False, init=False)
     _is_speaking: bool = field(default=False, init=False)
-    _resting: Strike | None = field(default=None, init=False)
+    _resting: Firing | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Have an alarm; nothing is told yet."""
@@ -50,8 +50,8 @@ class Telling:
                 self._is_speaking = False
             if self.is_over:
                 return
-            self._resting = pause.strike if isinstance(pause, Rest) else None
-            if isinstance(pause, int | Rest):
+            self._resting = pause.strike if isinstance(pause, Sleep) else None
+            if isinstance(pause, int | Sleep):
                 self._pass(pause if isinstance(pause, int) else pause.ms)
                 continue
             if pause is not None:

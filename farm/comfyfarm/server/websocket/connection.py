@@ -23,7 +23,7 @@ def frame(message: str | bytes) -> bytes:
 
 @implementer(IPushProducer)
 @dataclass(eq=False)
-class Line:
+class SocketWriter:
     """One websocket's way out.
 
     A client that stops reading is owed what it does not take.  The first 64 KiB are Twisted's business; beyond

@@ -6,16 +6,16 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 
 from comfyfarm.events import Event
-from comfyfarm.faults.fault import Strike
-from comfyfarm.faults.registry import Faults
+from comfyfarm.faults.fault import Firing
+from comfyfarm.faults.registry import InstanceFaults
 from comfyfarm.faults.targets import Frame
 from comfyfarm.server.time.alarm import Alarm
 from comfyfarm.server.websocket.hub import Hub, Socket
-from comfyfarm.server.websocket.message import Letter
+from comfyfarm.server.websocket.message import OutgoingMessage
 
 
 @dataclass(eq=False)
-class _Trouble:
+class _SocketFaults:
     """What a socket still suffers from faults that have struck.
 
     :ivar muted_by: it hears nothing while this is on.
@@ -23,8 +23,8 @@ class _Trouble:
     :ivar late: what will come to pass by itself.
     """
 
-    muted_by: Strike | None = None
-    held: list[Letter] = field(default_factory=list)
+    muted_by: Firing | None = None
+    held: list[OutgoingMessage] = field(default_factory=list)
     late: list[Alarm] = field(default_factory=list)
 
     @property
@@ -33,7 +33,7 @@ class _Trouble:
 
 
 @dataclass(eq=False)
-class FaultyFrames:
+class WebSocketFaultInjector:
     """Asks of each message to each socket what strikes it, and does what the effects say.
 
     :ivar make_alarm: one in the farm's time.
@@ -43,15 +43,15 @@ class FaultyFrames:
     :ivar older: the job of a client that ended last, other than this one.
     """
 
-    faults: Faults
+    faults: InstanceFaults
     hub: Hub
     make_alarm: Callable[[Callable[[], None]], Alarm]
     let: Callable[[Callable[[], None]], None]
     now_ms: Callable[[], int]
     publish: Callable[[Event], None]
     older: Callable[[str, str | None], str | None]
-    _troubles: dict[Socket, _Trouble] = field(default_factory=dict)
-    _deaf: dict[str, tuple[Strike, int]] = field(default_factory=dict)      # by client: why, and until when
+    _troubles: dict[Socket, _SocketFaults] = field(default_factory=dict)
+    _deaf: dict[str, tuple[Firing, int]] = field(default_factory=dict)      # by client: why, and until when
 
     def is_needed(self, kind: str) -> bool:
         """Whether a message of this type may not simply go out to all who hear it."""
@@ -59,11 +59,11 @@ class FaultyFrames:
             return True
         return kind == "status" and self.faults.watches("status")
 
-    def send(self, letter: Letter, sockets: Collection[Socket]) -> list[Socket]:
+    def send(self, letter: OutgoingMessage, sockets: Collection[Socket]) -> list[Socket]:
         """Send a message to each in turn, and give those that got it now and as it is; the rest is told apart."""
         return [socket for socket in sockets if self._send(letter, socket, sockets)]
 
-    def _send(self, letter: Letter, socket: Socket, sockets: Collection[Socket]) -> bool:
+    def _send(self, letter: OutgoingMessage, socket: Socket, sockets: Collection[Socket]) -> bool:
         if not self._hears(socket, letter.at_ms):
             return False
         frame = self._struck(letter, socket)
@@ -80,7 +80,7 @@ class FaultyFrames:
 
     # What strikes.
 
-    def _struck(self, letter: Letter, socket: Socket) -> Frame | None:
+    def _struck(self, letter: OutgoingMessage, socket: Socket) -> Frame | None:
         """The message as faults have changed it; ``None`` where none struck."""
         facts, frame = letter.facts(socket.client_id), None
         for strike in self._strikes(letter, socket):
@@ -89,7 +89,7 @@ class FaultyFrames:
             strike.fault.effect.on_frame(frame, strike)
         return frame
 
-    def _strikes(self, letter: Letter, socket: Socket) -> Iterator[Strike]:
+    def _strikes(self, letter: OutgoingMessage, socket: Socket) -> Iterator[Firing]:
         faults, facts = self.faults, letter.facts(socket.client_id)
         yield from faults.verdict("frame", facts, letter.at_ms)
         if letter.type == "status":
@@ -124,7 +124,7 @@ class FaultyFrames:
 
     # What goes out.
 
-    def _carry_out(self, letter: Letter, socket: Socket, frame: Frame) -> bool:
+    def _carry_out(self, letter: OutgoingMessage, socket: Socket, frame: Frame) -> bool:
         """Send what is left of a message, and say whether the message itself went out."""
         if frame.muted_by is not None or frame.deaf_by is not None:
             return False
@@ -143,7 +143,7 @@ class FaultyFrames:
             self._let_follow(socket, letter.at_ms)
         return has_it
 
-    def _tell_the_others(self, letter: Letter, frame: Frame, sockets: Collection[Socket]) -> None:
+    def _tell_the_others(self, letter: OutgoingMessage, frame: Frame, sockets: Collection[Socket]) -> None:
         """Send it to all for whom it is not."""
         for parcel in frame.parcels:
             sent = letter.saying(parcel.content)
@@ -155,11 +155,11 @@ class FaultyFrames:
                 else:
                     self._send_apart(sent, socket)
 
-    def _send_apart(self, letter: Letter, socket: Socket) -> None:
+    def _send_apart(self, letter: OutgoingMessage, socket: Socket) -> None:
         if self._hears(socket, letter.at_ms) and socket.line.write(letter.framed) and letter.is_told:
             self.publish(letter.note((socket.client_id,)))
 
-    def _held(self, socket: Socket) -> list[Letter]:
+    def _held(self, socket: Socket) -> list[OutgoingMessage]:
         trouble = self._troubles.get(socket)
         return trouble.held if trouble is not None else []
 
@@ -171,7 +171,7 @@ class FaultyFrames:
             for letter in held:
                 self._send_apart(letter.at(at_ms), socket)
 
-    def _end(self, letter: Letter, socket: Socket, frame: Frame) -> None:
+    def _end(self, letter: OutgoingMessage, socket: Socket, frame: Frame) -> None:
         """End the socket, or forget it, after the last parcel."""
         if not frame.is_displaced and frame.ending == "keep":
             return
@@ -191,7 +191,7 @@ class FaultyFrames:
 
     # What comes to pass later.
 
-    def _send_later(self, letter: Letter, socket: Socket) -> None:
+    def _send_later(self, letter: OutgoingMessage, socket: Socket) -> None:
         def arrive() -> None:
             at_ms = max(letter.at_ms, self.now_ms())    # later where the process was frozen
             self._send_apart(letter.at(at_ms), socket)
@@ -213,8 +213,8 @@ class FaultyFrames:
 
     # An end of it.
 
-    def _trouble(self, socket: Socket) -> _Trouble:
-        return self._troubles.setdefault(socket, _Trouble())
+    def _trouble(self, socket: Socket) -> _SocketFaults:
+        return self._troubles.setdefault(socket, _SocketFaults())
 
     def _tidy(self, socket: Socket) -> None:
         """Forget a socket's trouble when it is over, so that its messages take the short way again."""

@@ -14,7 +14,7 @@ from twisted.web.websocket import WebSocketTransport
 
 from comfyfarm.seeds import new_uuid
 from comfyfarm.server.http.request import query
-from comfyfarm.server.websocket.connection import Line, limit_messages
+from comfyfarm.server.websocket.connection import SocketWriter, limit_messages
 
 
 @dataclass(eq=False)
@@ -29,7 +29,7 @@ class Socket:
     client_id: str
     hub: Hub = field(repr=False)
     flags: dict[str, Any] = field(default_factory=dict)
-    line: Line = field(init=False, repr=False)
+    line: SocketWriter = field(init=False, repr=False)
     is_displaced: bool = False
     _greeted: bool = False
 
@@ -40,7 +40,7 @@ class Socket:
 
     def negotiationFinished(self) -> None:
         """Listen from now on."""
-        self.line = Line(self._transport)
+        self.line = SocketWriter(self._transport)
         self.hub.opened(self)
 
     def textMessageReceived(self, message: str) -> None:

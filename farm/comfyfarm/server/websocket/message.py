@@ -7,12 +7,12 @@ from functools import cached_property
 
 from comfyfarm.events import FrameSent, Taken
 from comfyfarm.faults.editing import prompt_id_in, remaining_in, type_of
-from comfyfarm.faults.phases import Facts
+from comfyfarm.faults.phases import PhaseFacts
 from comfyfarm.server.websocket.connection import frame
 
 
 @dataclass(frozen=True)
-class Letter:
+class OutgoingMessage:
     """A message to one or more sockets.
 
     :ivar at_ms: when it goes out.
@@ -39,10 +39,10 @@ class Letter:
         """Its bytes on the wire: the same for every socket."""
         return frame(self.content)
 
-    def facts(self, client_id: str) -> Facts:
+    def facts(self, client_id: str) -> PhaseFacts:
         """What faults may look at when it goes to this client."""
         taken = self.taken
-        return Facts(
+        return PhaseFacts(
             type=self.type,
             client=client_id,
             node=self.node,
@@ -55,11 +55,11 @@ class Letter:
         """What the log says when it has gone out to these clients."""
         return FrameSent(at_ms=self.at_ms, type=self.type, prompt_id=self.prompt_id, to=to, shown=self.shown)
 
-    def at(self, at_ms: int) -> Letter:
+    def at(self, at_ms: int) -> OutgoingMessage:
         """The same at another moment."""
         return replace(self, at_ms=at_ms)
 
-    def saying(self, content: str | bytes) -> Letter:
+    def saying(self, content: str | bytes) -> OutgoingMessage:
         """The same with other words, which decide what it is."""
         if content == self.content:
             return self

@@ -27,10 +27,10 @@ from comfyfarm.events import (
     Taken,
     TextSent,
 )
-from comfyfarm.faults.editing import say
-from comfyfarm.server.media.pictures import Painter
-from comfyfarm.server.websocket.message import Letter
-from comfyfarm.server.websocket.outbox import Post
+from comfyfarm.faults.editing import encode_message
+from comfyfarm.server.media.pictures import ImageRenderer
+from comfyfarm.server.websocket.message import OutgoingMessage
+from comfyfarm.server.websocket.outbox import Outbox
 from comfyfarm.sim.values import Picture
 
 _EVERYBODY = None
@@ -40,7 +40,7 @@ _LEAST_MS, _LEAST_SHARE = 100, 0.005    # between two progress messages
 
 
 @dataclass(eq=False)
-class Narrator:
+class WebSocketNotifier:
     """Follows one instance's events and tells its sockets.
 
     It keeps what ComfyUI's messages repeat (whose job runs, how far each node is), so that an event need not.
@@ -49,8 +49,8 @@ class Narrator:
     :ivar taken: the job that was taken last.
     """
 
-    post: Post
-    painter: Painter
+    post: Outbox
+    painter: ImageRenderer
     unix_ms: int
     taken: Taken | None = None
     _client: Any = None
@@ -152,7 +152,9 @@ class Narrator:
     def _status(self, at_ms: int, queue_remaining: int) -> None:
         data = {"status": {"exec_info": {"queue_remaining": queue_remaining}}}
         if self.post.hub.hearing(_EVERYBODY):
-            self.post.send(_EVERYBODY, Letter(at_ms, "status", say("status", data), shown=queue_remaining))
+            self.post.send(
+                _EVERYBODY, OutgoingMessage(at_ms, "status", encode_message("status", data), shown=queue_remaining)
+            )
 
     def _progress_state(self, event: Any) -> None:
         """How far every node is that was begun; to everybody where the job has no client."""
@@ -207,7 +209,7 @@ class Narrator:
             self._send_json(self._client, event, kind, {**data, **stamp})
 
     def _send_json(self, to: Any, event: Event, kind: str, data: dict[str, Any]) -> None:
-        self._send(to, event, kind, lambda: say(kind, data))
+        self._send(to, event, kind, lambda: encode_message(kind, data))
 
     def _send(self, to: Any, event: Event, kind: str, make: Callable[[], str | bytes]) -> None:
         """Make a message once for all who hear it, and not at all where nobody does."""
@@ -215,7 +217,7 @@ class Narrator:
             return
         prompt_id, node = getattr(event, "prompt_id", None), getattr(event, "node", "")
         taken = self.taken if self.taken is not None and self.taken.prompt_id == prompt_id else None
-        self.post.send(to, Letter(event.at_ms, kind, make(), prompt_id, taken=taken, node=node))
+        self.post.send(to, OutgoingMessage(event.at_ms, kind, make(), prompt_id, taken=taken, node=node))
 
 
 def _state(prompt_id: str, node: str) -> dict[str, Any]:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from comfyfarm.events import Event
-from comfyfarm.server.websocket.faults import FaultyFrames
+from comfyfarm.server.websocket.faults import WebSocketFaultInjector
 from comfyfarm.server.websocket.hub import Hub, Socket
-from comfyfarm.server.websocket.message import Letter
+from comfyfarm.server.websocket.message import OutgoingMessage
 
 
 @dataclass(eq=False)
-class Post:
+class Outbox:
     """Sends every message of one process; where no fault is armed, the same bytes to all who hear it.
 
     :ivar publish: takes the note of each message that went out, and to whom.
@@ -20,12 +20,12 @@ class Post:
     """
 
     hub: Hub
-    faulty: FaultyFrames
+    faulty: WebSocketFaultInjector
     publish: Callable[[Event], None]
     thawed_ms: int = 0
     _is_over: bool = field(default=False, init=False)
 
-    def send(self, to: object, letter: Letter) -> None:
+    def send(self, to: object, letter: OutgoingMessage) -> None:
         """Send a message to a client, to everybody where ``to`` is ``None``, or to one socket."""
         if self._is_over:
             return

@@ -10,7 +10,7 @@ from typing import Any
 from comfyfarm.events.base import Folder
 from comfyfarm.sim.catalogue.models import customary_size
 from comfyfarm.sim.catalogue.node_types import Input, NodeType
-from comfyfarm.sim.catalogue.recorded import FileChoice, ModelChoice, Recorded
+from comfyfarm.sim.catalogue.recorded import FileChoice, ModelChoice, RecordedServer
 from comfyfarm.sim.files import Files, Place
 from comfyfarm.sim.settings import Validation
 
@@ -25,7 +25,7 @@ class Catalogue:
     :ivar brought: pictures that the farm itself put into ``input``; a captured list does not show them.
     """
 
-    recorded: Recorded
+    recorded: RecordedServer
     files: Files
     models: Mapping[str, Sequence[str]] = field(default_factory=dict)
     open_models: bool = True

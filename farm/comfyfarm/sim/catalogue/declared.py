@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from comfyfarm.sim.catalogue.recorded import ModelChoice
-from comfyfarm.sim.distributions import Span
+from comfyfarm.sim.distributions import Distribution
 
 Scalar = str | int | float | bool
 
@@ -115,7 +115,7 @@ class DeclaredType(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     display_name: str | None = None
     description: str = ""
     python_module: str = "custom_nodes.declared"
-    duration: Span | None = None
+    duration: Distribution | None = None
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself.

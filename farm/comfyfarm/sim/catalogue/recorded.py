@@ -69,7 +69,7 @@ class Folders(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedServer:
     """Everything that was recorded of a server, shared by all instances that are alike.
 
     :ivar object_info: by node type, as ``/object_info`` gives it.
@@ -80,7 +80,7 @@ class Recorded:
     object_info: Mapping[str, Mapping[str, Any]]
     folders: Folders
     missing: frozenset[str] = frozenset()
-    base: Recorded | None = None
+    base: RecordedServer | None = None
 
     def changed(
         self,
@@ -88,7 +88,7 @@ class Recorded:
         without: Collection[str] = (),
         entries: Mapping[str, Mapping[str, Any]] | None = None,
         model_choices: Iterable[ModelChoice] = (),
-    ) -> Recorded:
+    ) -> RecordedServer:
         """A server without some node types, and with others; those come last, or replace one of their name."""
         added = entries or {}
         info = {**{name: entry for name, entry in self.object_info.items() if name not in without}, **added}
@@ -98,7 +98,7 @@ class Recorded:
             model_choices=(*(each for each in self.folders.model_choices if each.class_type in kept), *model_choices),
             file_choices=tuple(each for each in self.folders.file_choices if each.class_type in kept),
         )
-        return Recorded(info, folders, frozenset(without), self)
+        return RecordedServer(info, folders, frozenset(without), self)
 
     @cached_property
     def node_types(self) -> Mapping[str, NodeType]:

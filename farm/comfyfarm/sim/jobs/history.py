@@ -9,7 +9,7 @@ from comfyfarm.sim.jobs.queue import Job
 
 
 @dataclass(eq=False)
-class Entry:
+class HistoryEntry:
     """One job that ended.
 
     :ivar outputs: by node id, what it showed.
@@ -39,9 +39,9 @@ class Entry:
 class History:
     """The entries by prompt id, in order of completion; a repeated id keeps its old place."""
 
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: dict[str, HistoryEntry] = field(default_factory=dict)
 
-    def add(self, entry: Entry, limit: int) -> None:
+    def add(self, entry: HistoryEntry, limit: int) -> None:
         """Keep an entry, and drop the oldest where there are too many.
 
         ComfyUI looks before it adds, so that one more than its limit is seen (docs/fidelity.md, "History").

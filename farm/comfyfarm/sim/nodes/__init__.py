@@ -26,14 +26,14 @@ from comfyfarm.sim.nodes import (
     texts,
     vae,
 )
-from comfyfarm.sim.nodes.call import Call, NodeError
-from comfyfarm.sim.nodes.outcome import Outcome, Save
+from comfyfarm.sim.nodes.call import NodeCall, NodeError
+from comfyfarm.sim.nodes.outcome import NodeOutcome, Save
 from comfyfarm.sim.nodes.table import known_types, run
 
 __all__ = [
-    "Call",
+    "NodeCall",
     "NodeError",
-    "Outcome",
+    "NodeOutcome",
     "Save",
     "batches",
     "geometry",

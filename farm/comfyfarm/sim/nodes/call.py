@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from comfyfarm.sim.files import Files
-from comfyfarm.sim.values import Latent, Mask, Picture, Several
+from comfyfarm.sim.values import Latent, ListValue, Mask, Picture
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ def raising_as_python() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Call:
+class NodeCall:
     """One node about to run.
 
     An input that is absent, not known or of a type that the real node cannot be given counts as not known.
@@ -123,10 +123,10 @@ class Call:
     def items(self, name: str) -> tuple[Any, ...]:
         """An input that may hold a list, as its items."""
         value = self.inputs.get(name)
-        return value.items if isinstance(value, Several) else (value,)
+        return value.items if isinstance(value, ListValue) else (value,)
 
 
-def first(call: Call, *kinds: type[T]) -> T | None:
+def first(call: NodeCall, *kinds: type[T]) -> T | None:
     """The first input of one of these kinds."""
     return next((value for value in call.inputs.values() if isinstance(value, kinds)), None)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from struct import pack, unpack
 
-from comfyfarm.sim.values import Look, Mask, Picture
+from comfyfarm.sim.values import Appearance, Mask, Picture
 
 Blend = Callable[[float, float], float]
 
@@ -40,7 +40,7 @@ def grey(mask: Mask) -> int | None:
     return None if mask.value is None else _colour(*[mask.value] * 3)
 
 
-def _changed(look: Look, change: Callable[[float], float]) -> Look:
+def _changed(look: Appearance, change: Callable[[float], float]) -> Appearance:
     if look.colour is None:
         return look
     return replace(look, colour=_colour(*(_single(change(value)) for value in _channels(look.colour))))

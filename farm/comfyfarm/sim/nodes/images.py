@@ -6,52 +6,52 @@ import math
 import re
 from dataclasses import replace
 
-from comfyfarm.sim.nodes.call import Call, first
+from comfyfarm.sim.nodes.call import NodeCall, first
 from comfyfarm.sim.nodes.colours import Blend, blended, recoloured
 from comfyfarm.sim.nodes.limits import allocate
-from comfyfarm.sim.nodes.outcome import Outcome, Save
+from comfyfarm.sim.nodes.outcome import NodeOutcome, Save
 from comfyfarm.sim.nodes.shapes import mask_of
 from comfyfarm.sim.nodes.table import rule
-from comfyfarm.sim.values import Loaded, Look, Picture
+from comfyfarm.sim.values import Appearance, Loaded, Picture
 
 
-def image(picture: Picture) -> Outcome:
+def image(picture: Picture) -> NodeOutcome:
     """A node whose only output is a picture."""
-    return Outcome(values=(picture,))
+    return NodeOutcome(values=(picture,))
 
 
 @rule("EmptyImage")
-def _empty(call: Call) -> Outcome:
+def _empty(call: NodeCall) -> NodeOutcome:
     width, height, count = call.integer("width", 512), call.integer("height", 512), call.integer("batch_size", 1)
     allocate(count, height, width, 1)
     return image(Picture(width, height, count, colour=call.integer("color", 0) & 0xFFFFFF))
 
 
 @rule("ImageInvert")
-def _invert(call: Call) -> Outcome:
+def _invert(call: NodeCall) -> NodeOutcome:
     return image(recoloured(call.picture("image"), lambda value: 1.0 - value))
 
 
 @rule("AdjustBrightness")
-def _brightness(call: Call) -> Outcome:
+def _brightness(call: NodeCall) -> NodeOutcome:
     factor = call.number("factor", 1.0)
     return image(recoloured(call.picture("images"), lambda value: value * factor))
 
 
 @rule("AdjustContrast")
-def _contrast(call: Call) -> Outcome:
+def _contrast(call: NodeCall) -> NodeOutcome:
     factor = call.number("factor", 1.0)
     return image(recoloured(call.picture("images"), lambda value: (value - 0.5) * factor + 0.5))
 
 
 @rule("NormalizeImages")
-def _normalize(call: Call) -> Outcome:
+def _normalize(call: NodeCall) -> NodeOutcome:
     mean, std = call.number("mean", 0.5), call.number("std", 0.5) or 1.0
     return image(recoloured(call.picture("images"), lambda value: (value - mean) / std))
 
 
 @rule("ImageBlend")
-def _blend(call: Call) -> Outcome:
+def _blend(call: NodeCall) -> NodeOutcome:
     """The second picture is brought to the size of the first."""
     factor = call.number("blend_factor", 0.5)
     mode = _BLENDS.get(call.word("blend_mode", "normal"), _BLENDS["normal"])
@@ -84,19 +84,19 @@ _BLENDS: dict[str, Blend] = {
 
 
 @rule("ImageBlur", "ImageSharpen", "ImageQuantize", "ImageAddNoise", "ColorTransfer", "DrawBBoxes")
-def _filter(call: Call) -> Outcome:
+def _filter(call: NodeCall) -> NodeOutcome:
     """What is of one colour stays so, and no filter's work is known on anything else."""
     return image(first(call, Picture) or Picture(*call.size))
 
 
 @rule("Canny")
-def _canny(call: Call) -> Outcome:
+def _canny(call: NodeCall) -> NodeOutcome:
     """One colour has no edges."""
     return image(_black_if_known(call.picture("image")))
 
 
 @rule("Morphology")
-def _morphology(call: Call) -> Outcome:
+def _morphology(call: NodeCall) -> NodeOutcome:
     picture = call.picture("image")
     is_difference = call.word("operation") in ("gradient", "bottom_hat", "top_hat")
     return image(_black_if_known(picture) if is_difference else picture)
@@ -107,34 +107,34 @@ def _black_if_known(picture: Picture) -> Picture:
 
 
 @rule("ImageRGBToYUV")
-def _to_yuv(call: Call) -> Outcome:
-    return Outcome(values=(_without_colour(call.picture("image")),) * 3)
+def _to_yuv(call: NodeCall) -> NodeOutcome:
+    return NodeOutcome(values=(_without_colour(call.picture("image")),) * 3)
 
 
 @rule("ImageYUVToRGB")
-def _from_yuv(call: Call) -> Outcome:
+def _from_yuv(call: NodeCall) -> NodeOutcome:
     return image(_without_colour(call.picture("Y")))
 
 
 @rule("LTXVPreprocess")
-def _compress(call: Call) -> Outcome:
+def _compress(call: NodeCall) -> NodeOutcome:
     """A video frame's sides are even."""
     picture = call.picture("image")
     return image(replace(picture, width=max(1, picture.width & ~1), height=max(1, picture.height & ~1)))
 
 
 def _without_colour(picture: Picture) -> Picture:
-    return picture.showing(Look(look.count, None, look.source) for look in picture.looks)
+    return picture.showing(Appearance(look.count, None, look.source) for look in picture.looks)
 
 
 @rule("ImageUpscaleWithModel")
-def _upscale_with_model(call: Call) -> Outcome:
+def _upscale_with_model(call: NodeCall) -> NodeOutcome:
     """Four times as wide and high, unless the model's name says otherwise; reports progress tile by tile."""
     picture, model = call.picture("image"), call.inputs.get("upscale_model")
     times = _times(model.name) if isinstance(model, Loaded) else 4
     tiles = _tiles(picture.width) * _tiles(picture.height)
     larger = replace(picture, width=picture.width * times, height=picture.height * times)
-    return Outcome(values=(larger,), steps=picture.count * tiles)
+    return NodeOutcome(values=(larger,), steps=picture.count * tiles)
 
 
 def _times(name: str) -> int:
@@ -148,7 +148,7 @@ def _tiles(side: int, tile: int = 512, overlap: int = 32) -> int:
 
 
 @rule("GLSLShader")
-def _shader(call: Call) -> Outcome:
+def _shader(call: NodeCall) -> NodeOutcome:
     """Draws on a canvas of the first picture's size or its own, and shows what it drew."""
     pictures = [value for value in call.group("images").values() if isinstance(value, Picture)]
     drawn = pictures[0] if pictures else Picture(*call.size)
@@ -156,14 +156,14 @@ def _shader(call: Call) -> Outcome:
         width, height = call.amount("size_mode.width", 512), call.amount("size_mode.height", 512)
         drawn = replace(drawn, width=width, height=height)
     drawn = _without_colour(drawn)
-    return Outcome(values=(drawn,) * 4, saves=(Save(drawn, "temp", None),))
+    return NodeOutcome(values=(drawn,) * 4, saves=(Save(drawn, "temp", None),))
 
 
 @rule("Painter")
-def _painter(call: Call) -> Outcome:
+def _painter(call: NodeCall) -> NodeOutcome:
     """A canvas of its own size and colour, unless it is given a picture; shows what was painted."""
     given, colour = call.inputs.get("image"), call.word("bg_color", "#000000")
     known = int(colour[1:], 16) if re.fullmatch("#[0-9a-fA-F]{6}", colour) and not call.word("mask") else None
     blank = Picture(call.amount("width", 512), call.amount("height", 512), colour=known)
     painted = given if isinstance(given, Picture) else blank
-    return Outcome(values=(painted, mask_of(painted)), saves=(Save(painted, "temp", None),))
+    return NodeOutcome(values=(painted, mask_of(painted)), saves=(Save(painted, "temp", None),))

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Literal
 
-from comfyfarm.sim.nodes.call import Call, first
+from comfyfarm.sim.nodes.call import NodeCall, first
 from comfyfarm.sim.nodes.geometry import turned
-from comfyfarm.sim.nodes.outcome import Outcome
+from comfyfarm.sim.nodes.outcome import NodeOutcome
 from comfyfarm.sim.nodes.passing import like
 from comfyfarm.sim.nodes.shapes import window
 from comfyfarm.sim.nodes.table import rule
@@ -17,9 +17,9 @@ from comfyfarm.sim.values import Audio, AVLatent, BlindLatent, Latent, Loaded
 Dimension = Literal["x", "y", "t"]
 
 
-def latent_outcome(latent: Any) -> Outcome:
+def latent_outcome(latent: Any) -> NodeOutcome:
     """A node whose only output is a latent."""
-    return Outcome(values=(latent,))
+    return NodeOutcome(values=(latent,))
 
 
 def _of(latent: Latent, *, columns: int | None = None, rows: int | None = None, steps: int | None = None) -> Latent:
@@ -35,7 +35,7 @@ def _of(latent: Latent, *, columns: int | None = None, rows: int | None = None, 
 
 
 @rule("LatentUpscale", "HunyuanVideo15LatentUpscaleWithModel")
-def _upscale(call: Call) -> Outcome:
+def _upscale(call: NodeCall) -> NodeOutcome:
     """To a size that is meant for blocks of 8 pixels (16 for the video model), whatever the latent's blocks are."""
     latent, unit = call.latent("samples"), 8 if call.class_type == "LatentUpscale" else 16
     width, height = call.integer("width", 0), call.integer("height", 0)
@@ -47,13 +47,13 @@ def _upscale(call: Call) -> Outcome:
 
 
 @rule("LatentUpscaleBy")
-def _upscale_by(call: Call) -> Outcome:
+def _upscale_by(call: NodeCall) -> NodeOutcome:
     latent, factor = call.latent("samples"), call.number("scale_by", 1.5)
     return latent_outcome(_of(latent, columns=round(latent.columns * factor), rows=round(latent.rows * factor)))
 
 
 @rule("LTXVLatentUpsampler")
-def _upsample(call: Call) -> Outcome:
+def _upsample(call: NodeCall) -> NodeOutcome:
     """Twice as large, or twice as long where the model's name says so."""
     latent, model = call.latent("samples"), call.inputs.get("upscale_model")
     if isinstance(model, Loaded) and "temporal" in model.name:
@@ -62,7 +62,7 @@ def _upsample(call: Call) -> Outcome:
 
 
 @rule("LatentCrop")
-def _crop(call: Call) -> Outcome:
+def _crop(call: NodeCall) -> NodeOutcome:
     latent = call.latent("samples")
     x, y, width, height = (call.integer(name, 0) // 8 for name in ("x", "y", "width", "height"))
     # It leaves at least a strip of eight values where the corner lies too far out.
@@ -72,35 +72,35 @@ def _crop(call: Call) -> Outcome:
 
 
 @rule("LatentRotate")
-def _rotate(call: Call) -> Outcome:
+def _rotate(call: NodeCall) -> NodeOutcome:
     return latent_outcome(turned(call.latent("samples"), call.word("rotation")))
 
 
 @rule("LatentBatch")
-def _batch(call: Call) -> Outcome:
+def _batch(call: NodeCall) -> NodeOutcome:
     return latent_outcome(_joined(call, (call.latent("samples1"), call.latent("samples2"))))
 
 
 @rule("BatchLatentsNode")
-def _batch_group(call: Call) -> Outcome:
+def _batch_group(call: NodeCall) -> NodeOutcome:
     return latent_outcome(_joined(call, call.group("latents").values()))
 
 
-def _joined(call: Call, latents: Iterable[Any]) -> Latent:
+def _joined(call: NodeCall, latents: Iterable[Any]) -> Latent:
     """One batch of several, all in the size of the first."""
     known = [latent for latent in latents if isinstance(latent, Latent)] or [Latent(*call.size)]
     return replace(known[0], count=sum(latent.count for latent in known))
 
 
 @rule("RepeatLatentBatch")
-def _repeat(call: Call) -> Outcome:
+def _repeat(call: NodeCall) -> NodeOutcome:
     latent = call.inputs.get("samples")
     known = latent if isinstance(latent, Latent | BlindLatent) else call.latent("samples")
     return latent_outcome(replace(known, count=known.count * call.amount("amount")))
 
 
 @rule("LatentFromBatch")
-def _from_batch(call: Call) -> Outcome:
+def _from_batch(call: NodeCall) -> NodeOutcome:
     latent, index = call.latent("samples"), call.integer("batch_index", 0)
     return latent_outcome(replace(latent, count=_taken(latent.count, index, call.integer("length", 1))))
 
@@ -112,7 +112,7 @@ def _taken(size: int, index: int, amount: int) -> int:
 
 
 @rule("LatentConcat")
-def _concat(call: Call) -> Outcome:
+def _concat(call: NodeCall) -> NodeOutcome:
     """Put together along one direction; a minus puts the second first."""
     one, two = call.latent("samples1"), call.latent("samples2")
     dimension = _dimension(call)
@@ -120,14 +120,14 @@ def _concat(call: Call) -> Outcome:
 
 
 @rule("LatentCut")
-def _cut(call: Call) -> Outcome:
+def _cut(call: NodeCall) -> NodeOutcome:
     latent, dimension = call.latent("samples"), _dimension(call)
     taken = _taken(_length(latent, dimension), call.integer("index", 0), call.integer("amount", 1))
     return latent_outcome(_along(latent, dimension, taken))
 
 
 @rule("LatentCutToBatch")
-def _cut_to_batch(call: Call) -> Outcome:
+def _cut_to_batch(call: NodeCall) -> NodeOutcome:
     """Slices of one length, each a latent of its own; a rest is dropped."""
     latent, dimension = call.latent("samples"), _dimension(call)
     length = _length(latent, dimension)
@@ -135,7 +135,7 @@ def _cut_to_batch(call: Call) -> Outcome:
     return latent_outcome(replace(_along(latent, dimension, size), count=latent.count * (length // size)))
 
 
-def _dimension(call: Call) -> Dimension:
+def _dimension(call: NodeCall) -> Dimension:
     match call.word("dim", "x").removeprefix("-"):
         case "y":
             return "y"
@@ -160,37 +160,37 @@ def _along(latent: Latent, dimension: Dimension, length: int) -> Latent:
 
 
 @rule("TrimVideoLatent")
-def _trim(call: Call) -> Outcome:
+def _trim(call: NodeCall) -> NodeOutcome:
     latent = call.latent("samples")
     return latent_outcome(_of(latent, steps=latent.steps - max(0, call.integer("trim_amount", 0))))
 
 
 @rule("LTXVAddGuide")
-def _add_guide(call: Call) -> Outcome:
+def _add_guide(call: NodeCall) -> NodeOutcome:
     """The guide's frames become latent steps at the end, until LTXVCropGuides takes them away."""
     latent, guide = call.latent("latent"), call.picture("image")
     steps = (guide.count - 1) // latent.stride + 1
     longer = _of(latent, steps=latent.steps + steps)
-    return Outcome(values=(None, None, replace(longer, guides=latent.guides + steps)))
+    return NodeOutcome(values=(None, None, replace(longer, guides=latent.guides + steps)))
 
 
 @rule("LTXVCropGuides")
-def _crop_guides(call: Call) -> Outcome:
+def _crop_guides(call: NodeCall) -> NodeOutcome:
     latent = call.latent("latent")
-    return Outcome(values=(None, None, replace(_of(latent, steps=latent.steps - latent.guides), guides=0)))
+    return NodeOutcome(values=(None, None, replace(_of(latent, steps=latent.steps - latent.guides), guides=0)))
 
 
 @rule("LTXVConcatAVLatent")
-def _join_sound(call: Call) -> Outcome:
+def _join_sound(call: NodeCall) -> NodeOutcome:
     video, sound = call.latent("video_latent"), call.inputs.get("audio_latent")
     return latent_outcome(AVLatent(video, sound if isinstance(sound, BlindLatent) else BlindLatent(video.count)))
 
 
 @rule("LTXVSeparateAVLatent")
-def _split_sound(call: Call) -> Outcome:
+def _split_sound(call: NodeCall) -> NodeOutcome:
     both = call.inputs.get("av_latent")
     known = both if isinstance(both, AVLatent) else AVLatent(call.latent("av_latent"), BlindLatent())
-    return Outcome(values=(known.video, known.sound))
+    return NodeOutcome(values=(known.video, known.sound))
 
 
 @rule(
@@ -212,13 +212,13 @@ def _split_sound(call: Call) -> Outcome:
     "ReplaceVideoLatentFrames",
     "SetLatentNoiseMask",
 )
-def _same_shape(call: Call) -> Outcome:
+def _same_shape(call: NodeCall) -> NodeOutcome:
     """The first latent, in its shape; what else the node makes is not known."""
     latent = first(call, Latent, AVLatent, BlindLatent) or Latent(*call.size)
-    return Outcome(values=tuple(latent if kind == "LATENT" else like(call, kind) for kind in call.outputs))
+    return NodeOutcome(values=tuple(latent if kind == "LATENT" else like(call, kind) for kind in call.outputs))
 
 
 @rule("VAEEncodeAudio", "LTXVAudioVAEEncode")
-def _encode_sound(call: Call) -> Outcome:
+def _encode_sound(call: NodeCall) -> NodeOutcome:
     sound = call.inputs.get("audio")
     return latent_outcome(BlindLatent(sound.count, sound.seconds) if isinstance(sound, Audio) else BlindLatent())

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from comfyfarm.sim.nodes.call import NodeError
-from comfyfarm.sim.nodes.outcome import Outcome
-from comfyfarm.sim.values import Audio, AVLatent, BlindLatent, Latent, Mask, Model3D, Picture, Several, Sigmas, Video
+from comfyfarm.sim.nodes.outcome import NodeOutcome
+from comfyfarm.sim.values import Audio, AVLatent, BlindLatent, Latent, ListValue, Mask, Model3D, Picture, Sigmas, Video
 
 _MEMORY_BYTES = 64 << 30
 _MOST_PIECES = 1 << 16      # in one batch, and files of one node
@@ -20,13 +20,13 @@ _LONGEST_TEXT = 1 << 22
 _LONGEST_NUMBER = 1 << 63
 
 
-def affordable(outcome: Outcome) -> Outcome:
+def affordable(outcome: NodeOutcome) -> NodeOutcome:
     """The outcome, where its values and files are of a possible size.
 
     :raises NodeError: where the real node would run out of memory.
     """
     for value in outcome.values:
-        for item in value.items if isinstance(value, Several) else (value,):
+        for item in value.items if isinstance(value, ListValue) else (value,):
             _check(_size_bytes(item), _pieces(item))
     pictures = [save.picture for save in outcome.saves]
     _check(sum(map(_size_bytes, pictures)), sum(map(_pieces, pictures)))
@@ -65,12 +65,12 @@ def several(items: Iterable[Any]) -> Any:
     """
     known: list[Any] = []
     for item in items:
-        known.extend(item.items if isinstance(item, Several) else (item,))
+        known.extend(item.items if isinstance(item, ListValue) else (item,))
         if len(known) > _MOST_ITEMS:
             raise MemoryError
     if not known:
         raise NodeError("IndexError", "list index out of range")    # ComfyUI takes an empty list's last item
-    return Several(tuple(known)) if len(known) > 1 else known[0]
+    return ListValue(tuple(known)) if len(known) > 1 else known[0]
 
 
 def _check(size_bytes: int, pieces: int) -> None:

@@ -9,9 +9,9 @@ from pathlib import PurePosixPath
 from comfyfarm.events.base import Folder
 from comfyfarm.sim.catalogue.catalogue import annotated_place
 from comfyfarm.sim.files import Place
-from comfyfarm.sim.nodes.call import Call, NodeError
+from comfyfarm.sim.nodes.call import NodeCall, NodeError
 from comfyfarm.sim.nodes.limits import several
-from comfyfarm.sim.nodes.outcome import Outcome
+from comfyfarm.sim.nodes.outcome import NodeOutcome
 from comfyfarm.sim.nodes.passing import by_type
 from comfyfarm.sim.nodes.shapes import mask_of
 from comfyfarm.sim.nodes.table import rule
@@ -24,27 +24,27 @@ _UNKNOWN_RATE = 24.0
 
 
 @rule("LoadImage", "LoadImageOutput")
-def _load_image(call: Call) -> Outcome:
+def _load_image(call: NodeCall) -> NodeOutcome:
     """A picture without alpha comes with an empty mask of 64 x 64, whatever its own size."""
     picture = _picture(call, "image")
     if call.word("image").lower().removesuffix(" [input]").endswith(_NEVER_ALPHA):
-        return Outcome(values=(picture, Mask(64, 64, value=0.0)))
-    return Outcome(values=(picture, mask_of(picture)))
+        return NodeOutcome(values=(picture, Mask(64, 64, value=0.0)))
+    return NodeOutcome(values=(picture, mask_of(picture)))
 
 
 @rule("LoadImageMask")
-def _load_mask(call: Call) -> Outcome:
-    return Outcome(values=(mask_of(_picture(call, "image")),))
+def _load_mask(call: NodeCall) -> NodeOutcome:
+    return NodeOutcome(values=(mask_of(_picture(call, "image")),))
 
 
 @rule("WebcamCapture")
-def _webcam(call: Call) -> Outcome:
+def _webcam(call: NodeCall) -> NodeOutcome:
     """What the page has taken and uploaded."""
     name = call.inputs.get("image")
-    return Outcome(values=(_picture(call, "image") if isinstance(name, str) else Picture(*call.size),))
+    return NodeOutcome(values=(_picture(call, "image") if isinstance(name, str) else Picture(*call.size),))
 
 
-def _picture(call: Call, name: str) -> Picture:
+def _picture(call: NodeCall, name: str) -> Picture:
     """The picture that an input names.
 
     :raises NodeError: where there is none.
@@ -60,7 +60,7 @@ def _picture(call: Call, name: str) -> Picture:
     return Picture(*size, source=call.files.digest(place))
 
 
-def _no_picture(call: Call, name: str, place: Place | None) -> NodeError:
+def _no_picture(call: NodeCall, name: str, place: Place | None) -> NodeError:
     """Why Pillow cannot open it: it is a directory, is not there, or is no picture."""
     folder, plain = _unannotated(name)
     path = f"{_HOME}/{folder}/{plain}".rstrip("/")
@@ -80,15 +80,15 @@ def _unannotated(name: str) -> tuple[str, str]:
 
 
 @rule("LoadImageDataSetFromFolder", "LoadImageTextDataSetFromFolder")
-def _load_folder(call: Call) -> Outcome:
+def _load_folder(call: NodeCall) -> NodeOutcome:
     """A list of all pictures in a folder; their texts, which stand in files beside them, are not read."""
     pictures = list(_in_folder(call, call.word("folder"))) or [Picture(*call.size)]
     images = several(pictures)
     texts = several("" for _ in pictures)
-    return Outcome(values=(images, texts)[: max(1, len(call.outputs))])
+    return NodeOutcome(values=(images, texts)[: max(1, len(call.outputs))])
 
 
-def _in_folder(call: Call, folder: str) -> Iterator[Picture]:
+def _in_folder(call: NodeCall, folder: str) -> Iterator[Picture]:
     for name in sorted(call.files.names("input", folder)):
         place = Place("input", folder, name)
         size = call.files.size(place)
@@ -97,34 +97,34 @@ def _in_folder(call: Call, folder: str) -> Iterator[Picture]:
 
 
 @rule("LoadVideo")
-def _load_video(call: Call) -> Outcome:
+def _load_video(call: NodeCall) -> NodeOutcome:
     frames = Picture(*call.size, count=int(_UNKNOWN_SECONDS * _UNKNOWN_RATE))
-    return Outcome(values=(Video(frames, _UNKNOWN_RATE, Audio(_UNKNOWN_SECONDS)),))
+    return NodeOutcome(values=(Video(frames, _UNKNOWN_RATE, Audio(_UNKNOWN_SECONDS)),))
 
 
 @rule("LoadAudio", "RecordAudio")
-def _load_audio(call: Call) -> Outcome:
-    return Outcome(values=by_type(call, AUDIO=Audio(_UNKNOWN_SECONDS)))
+def _load_audio(call: NodeCall) -> NodeOutcome:
+    return NodeOutcome(values=by_type(call, AUDIO=Audio(_UNKNOWN_SECONDS)))
 
 
 @rule("LoadLatent")
-def _load_latent(call: Call) -> Outcome:
-    return Outcome(values=(Latent(*call.size),))
+def _load_latent(call: NodeCall) -> NodeOutcome:
+    return NodeOutcome(values=(Latent(*call.size),))
 
 
 @rule("LoadTrainingDataset", "MakeTrainingDataset", "ResolutionBucket", takes_lists=True)
-def _training_data(call: Call) -> Outcome:
-    return Outcome(values=(Latent(*call.size), None))
+def _training_data(call: NodeCall) -> NodeOutcome:
+    return NodeOutcome(values=(Latent(*call.size), None))
 
 
 @rule("Load3D")
-def _load_3d(call: Call) -> Outcome:
+def _load_3d(call: NodeCall) -> NodeOutcome:
     """The page renders the body, and uploads what it has rendered."""
     width, height = call.amount("width", 1024), call.amount("height", 1024)
     rendered, name = Picture(width, height), call.word("model_file")
     body = Model3D(name=name, suffix=PurePosixPath(name).suffix or ".glb")
     video = Video(rendered, _UNKNOWN_RATE)
-    return Outcome(values=(rendered, mask_of(rendered), name, rendered, None, video, body, None))
+    return NodeOutcome(values=(rendered, mask_of(rendered), name, rendered, None, video, body, None))
 
 
 _MODELS = {
@@ -139,9 +139,9 @@ _MODELS = {
 }
 
 
-def _load_model(name: str, call: Call) -> Outcome:
+def _load_model(name: str, call: NodeCall) -> NodeOutcome:
     """Of a model its name is known, which may tell how it scales."""
-    return Outcome(values=tuple(Loaded(kind, call.word(name)) for kind in call.outputs))
+    return NodeOutcome(values=tuple(Loaded(kind, call.word(name)) for kind in call.outputs))
 
 
 for _class_type, _input in _MODELS.items():

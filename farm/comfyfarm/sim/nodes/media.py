@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from comfyfarm.sim.nodes.call import Call, NodeError, first
-from comfyfarm.sim.nodes.outcome import Outcome
+from comfyfarm.sim.nodes.call import NodeCall, NodeError, first
+from comfyfarm.sim.nodes.outcome import NodeOutcome
 from comfyfarm.sim.nodes.passing import like
 from comfyfarm.sim.nodes.shapes import mask_of, part
 from comfyfarm.sim.nodes.table import rule
@@ -15,22 +15,22 @@ _UNKNOWN_RATE = 24.0
 _MOST_SECONDS = 1e9
 
 
-def _sound(seconds: float, rate: int = 44100, channels: int = 2) -> Outcome:
-    return Outcome(values=(Audio(max(0.0, min(_MOST_SECONDS, seconds)), rate, channels),))
+def _sound(seconds: float, rate: int = 44100, channels: int = 2) -> NodeOutcome:
+    return NodeOutcome(values=(Audio(max(0.0, min(_MOST_SECONDS, seconds)), rate, channels),))
 
 
-def _given(call: Call, name: str = "audio") -> Audio:
+def _given(call: NodeCall, name: str = "audio") -> Audio:
     value = call.inputs.get(name)
     return value if isinstance(value, Audio) else Audio(0.0)
 
 
 @rule("EmptyAudio")
-def _empty(call: Call) -> Outcome:
+def _empty(call: NodeCall) -> NodeOutcome:
     return _sound(call.number("duration", 60.0), call.amount("sample_rate", 44100), call.amount("channels", 2))
 
 
 @rule("TrimAudioDuration")
-def _trim(call: Call) -> Outcome:
+def _trim(call: NodeCall) -> NodeOutcome:
     """From a start that is counted from the end where it is negative."""
     audio = _given(call)
     start, length = call.number("start_index", 0.0), call.number("duration", 60.0)
@@ -39,99 +39,99 @@ def _trim(call: Call) -> Outcome:
     if begin >= end:
         text = "AudioTrim: Start time must be less than end time and be within the audio length."
         raise NodeError("ValueError", text)
-    return Outcome(values=(replace(audio, seconds=end - begin),))
+    return NodeOutcome(values=(replace(audio, seconds=end - begin),))
 
 
 @rule("SplitAudioChannels")
-def _split_channels(call: Call) -> Outcome:
+def _split_channels(call: NodeCall) -> NodeOutcome:
     one = replace(_given(call), channels=1)
-    return Outcome(values=(one, one))
+    return NodeOutcome(values=(one, one))
 
 
 @rule("JoinAudioChannels")
-def _join_channels(call: Call) -> Outcome:
+def _join_channels(call: NodeCall) -> NodeOutcome:
     left, right = _given(call, "audio_left"), _given(call, "audio_right")
-    return Outcome(values=(replace(left, channels=2, seconds=min(left.seconds, right.seconds)),))
+    return NodeOutcome(values=(replace(left, channels=2, seconds=min(left.seconds, right.seconds)),))
 
 
 @rule("AudioConcat")
-def _concat(call: Call) -> Outcome:
+def _concat(call: NodeCall) -> NodeOutcome:
     one, two = _given(call, "audio1"), _given(call, "audio2")
-    return Outcome(values=(replace(one, seconds=min(_MOST_SECONDS, one.seconds + two.seconds)),))
+    return NodeOutcome(values=(replace(one, seconds=min(_MOST_SECONDS, one.seconds + two.seconds)),))
 
 
 @rule("AudioMerge", "AudioAdjustVolume", "AudioEqualizer3Band")
-def _same_length(call: Call) -> Outcome:
+def _same_length(call: NodeCall) -> NodeOutcome:
     """As long as the first."""
-    return Outcome(values=(first(call, Audio) or Audio(0.0),))
+    return NodeOutcome(values=(first(call, Audio) or Audio(0.0),))
 
 
 @rule("CreateVideo")
-def _create_video(call: Call) -> Outcome:
+def _create_video(call: NodeCall) -> NodeOutcome:
     sound, rate = call.inputs.get("audio"), call.number("fps", 30.0)
     depth = 10 if call.integer("bit_depth", 8) == 10 else 8
     video = Video(call.picture("images"), rate, sound if isinstance(sound, Audio) else None, depth)
-    return Outcome(values=(video,))
+    return NodeOutcome(values=(video,))
 
 
 @rule("GetVideoComponents")
-def _video_components(call: Call) -> Outcome:
+def _video_components(call: NodeCall) -> NodeOutcome:
     video = _video(call)
-    return Outcome(values=(video.frames, video.sound, video.rate, video.bit_depth))
+    return NodeOutcome(values=(video.frames, video.sound, video.rate, video.bit_depth))
 
 
 @rule("Video Slice")
-def _video_slice(call: Call) -> Outcome:
+def _video_slice(call: NodeCall) -> NodeOutcome:
     """A start before 0 is counted from the end, and a length of 0 goes to it."""
     video = _video(call)
     start = round(call.number("start_time", 0.0) * video.rate)
     length = round(call.number("duration", 0.0) * video.rate) or video.frames.count
-    return Outcome(values=(replace(video, frames=part(video.frames, start, length)),))
+    return NodeOutcome(values=(replace(video, frames=part(video.frames, start, length)),))
 
 
-def _video(call: Call) -> Video:
+def _video(call: NodeCall) -> Video:
     value = call.inputs.get("video")
     return value if isinstance(value, Video) else Video(Picture(*call.size), _UNKNOWN_RATE)
 
 
 @rule("VoxelToMesh", "VoxelToMeshBasic", "MoGePointMapToMesh", "DA3GeometryToMesh", "SplatToMesh", "TransformSplat",
       "MergeSplat", "File3DToSplat")
-def _body(call: Call) -> Outcome:
+def _body(call: NodeCall) -> NodeOutcome:
     given = first(call, Model3D)
-    return Outcome(values=(Model3D(given.count if given else 1),))
+    return NodeOutcome(values=(Model3D(given.count if given else 1),))
 
 
 @rule("SplatToFile3D")
-def _splat_to_file(call: Call) -> Outcome:
+def _splat_to_file(call: NodeCall) -> NodeOutcome:
     kind = call.word("format", "ply")
-    return Outcome(values=(Model3D(suffix=f".{kind}" if kind in ("ply", "ksplat", "spz") else ".ply"),))
+    return NodeOutcome(values=(Model3D(suffix=f".{kind}" if kind in ("ply", "ksplat", "spz") else ".ply"),))
 
 
 @rule("RenderSplat")
-def _render_splat(call: Call) -> Outcome:
+def _render_splat(call: NodeCall) -> NodeOutcome:
     """So many pictures of a turn, to the one side or the other."""
     frames = max(1, abs(call.integer("frames", 1)))
     picture = Picture(call.amount("width", 1024), call.amount("height", 1024), frames)
-    return Outcome(values=(picture, mask_of(picture)))
+    return NodeOutcome(values=(picture, mask_of(picture)))
 
 
 @rule("TripoSplatPreprocessImage")
-def _preprocess(call: Call) -> Outcome:
+def _preprocess(call: NodeCall) -> NodeOutcome:
     side = call.amount("size", 1024)
-    return Outcome(values=(replace(call.picture("image"), width=side, height=side),))
+    return NodeOutcome(values=(replace(call.picture("image"), width=side, height=side),))
 
 
 @rule("MoGeInference", "MoGePanoramaInference", "DA3Inference", "SAM3_VideoTrack", "MediaPipeFaceLandmarker",
       "SDPoseKeypointExtractor")
-def _look_at(call: Call) -> Outcome:
+def _look_at(call: NodeCall) -> NodeOutcome:
     """What a model sees in a picture is not known; the picture goes along in its stead, to give what follows a size."""
     picture = first(call, Picture) or Picture(*call.size)
-    return Outcome(values=(picture, *(like(call, kind) for kind in call.outputs[1:])))
+    return NodeOutcome(values=(picture, *(like(call, kind) for kind in call.outputs[1:])))
 
 
 @rule("MoGeRender", "DA3Render", "SDPoseDrawKeypoints", "MediaPipeFaceMeshVisualize", "WanMoveVisualizeTracks",
       "SCAIL2ColoredMask")
-def _draw(call: Call) -> Outcome:
+def _draw(call: NodeCall) -> NodeOutcome:
     """Drawings of what a model saw, as large as the picture that it saw it in."""
     picture = first(call, Picture) or Picture(*call.size)
-    return Outcome(values=tuple(picture if kind == "IMAGE" else None for kind in call.outputs))
+    return NodeOutcome(values=tuple(picture if kind == "IMAGE" else None for kind in call.outputs))

@@ -30,7 +30,7 @@ class Save:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class NodeOutcome:
     """What a node comes to.
 
     :ivar values: by output slot.
@@ -51,12 +51,12 @@ class Outcome:
     text: str | None = None
 
 
-def merged(outcomes: list[Outcome], values: tuple[Any, ...]) -> Outcome:
+def merged(outcomes: list[NodeOutcome], values: tuple[Any, ...]) -> NodeOutcome:
     """What several runs of one node come to."""
     shown = [outcome.ui for outcome in outcomes if outcome.ui is not None]
     keys = dict.fromkeys(key for ui in shown for key in ui)
     sent = [outcome.sends for outcome in outcomes if outcome.sends is not None]
-    return Outcome(
+    return NodeOutcome(
         values=values,
         steps=sum(outcome.steps for outcome in outcomes),
         latent=next((outcome.latent for outcome in outcomes if outcome.latent is not None), None),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from comfyfarm.sim.nodes.call import Call, first
-from comfyfarm.sim.nodes.outcome import Outcome, Save
+from comfyfarm.sim.nodes.call import NodeCall, first
+from comfyfarm.sim.nodes.outcome import NodeOutcome, Save
 from comfyfarm.sim.values import Audio, AVLatent, BlindLatent, Latent, Loaded, Mask, Model3D, Picture, Sigmas, Video
 
 _KINDS: dict[str, tuple[type[Any], ...]] = {
@@ -22,7 +22,7 @@ _KINDS: dict[str, tuple[type[Any], ...]] = {
 }
 
 
-def like(call: Call, kind: str) -> Any:
+def like(call: NodeCall, kind: str) -> Any:
     """The first input of this declared type; ``None`` where there is none."""
     if kind in _KINDS:
         return first(call, *_KINDS[kind])
@@ -30,14 +30,16 @@ def like(call: Call, kind: str) -> Any:
     return next(models, None)
 
 
-def by_type(call: Call, **made: Any) -> tuple[Any, ...]:
+def by_type(call: NodeCall, **made: Any) -> tuple[Any, ...]:
     """The outputs of a node: what it made where its type is named here, else what passes it."""
     return tuple(made[kind] if kind in made else like(call, kind) for kind in call.outputs)
 
 
-def pass_through(call: Call) -> Outcome:
+def pass_through(call: NodeCall) -> NodeOutcome:
     """An unknown type: each output is the first input of its kind; one that shows something saves its pictures."""
     picture = first(call, Picture)
     if call.shows and (picture is not None or not call.outputs):
-        return Outcome(saves=(Save(picture or Picture(*call.size), "output", call.word("filename_prefix", "ComfyUI")),))
-    return Outcome(values=by_type(call) or (picture,))
+        return NodeOutcome(
+            saves=(Save(picture or Picture(*call.size), "output", call.word("filename_prefix", "ComfyUI")),)
+        )
+    return NodeOutcome(values=by_type(call) or (picture,))

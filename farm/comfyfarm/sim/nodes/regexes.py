@@ -25,9 +25,9 @@ from typing import Any, NamedTuple
 
 import regex
 
-from comfyfarm.sim.nodes.call import Call, NodeError
+from comfyfarm.sim.nodes.call import NodeCall, NodeError
 from comfyfarm.sim.nodes.limits import bounded_text
-from comfyfarm.sim.nodes.outcome import Outcome
+from comfyfarm.sim.nodes.outcome import NodeOutcome
 from comfyfarm.sim.nodes.table import rule
 
 _MOST_STEPS = 3 * 10**7         # counted high: about 50 ms at the most
@@ -54,53 +54,53 @@ class _Search(NamedTuple):
         return self.pattern.finditer(self.text, **self.limits)
 
 
-def _unknown_if_slow(node_rule: Callable[[Call], Outcome]) -> Callable[[Call], Outcome]:
+def _unknown_if_slow(node_rule: Callable[[NodeCall], NodeOutcome]) -> Callable[[NodeCall], NodeOutcome]:
     @wraps(node_rule)
-    def run(call: Call) -> Outcome:
+    def run(call: NodeCall) -> NodeOutcome:
         try:
             return node_rule(call)
         except (_Unknown, TimeoutError, regex.error):
-            return Outcome(values=(None,))
+            return NodeOutcome(values=(None,))
 
     return run
 
 
 @rule("RegexMatch")
 @_unknown_if_slow
-def _match(call: Call) -> Outcome:
+def _match(call: NodeCall) -> NodeOutcome:
     """A pattern that is none matches nothing."""
     try:
-        return Outcome(values=(next(_search(call).finds, None) is not None,))
+        return NodeOutcome(values=(next(_search(call).finds, None) is not None,))
     except re.error:
-        return Outcome(values=(False,))
+        return NodeOutcome(values=(False,))
 
 
 @rule("RegexExtract")
 @_unknown_if_slow
-def _extract(call: Call) -> Outcome:
+def _extract(call: NodeCall) -> NodeOutcome:
     """Several finds stand on lines of their own; a pattern that is none finds nothing."""
     try:
         search = _search(call)
     except re.error:
-        return Outcome(values=("",))
+        return NodeOutcome(values=("",))
     mode = call.word("mode", "First Match")
     group = call.integer("group_index", 1) if mode.endswith(("Group", "Groups")) else 0
     found = (find[group] or "" for find in search.finds) if 0 <= group <= search.pattern.groups else iter(())
     text = "\n".join(found) if mode.startswith("All") else next(found, "")
     bounded_text(len(text))
-    return Outcome(values=(text,))
+    return NodeOutcome(values=(text,))
 
 
 @rule("RegexReplace")
 @_unknown_if_slow
-def _replace(call: Call) -> Outcome:
+def _replace(call: NodeCall) -> NodeOutcome:
     search, template = _search(call), call.text("replace", "")
     if template is None:
         raise _Unknown
-    return Outcome(values=(_substituted(search, template, call.integer("count", 0)),))
+    return NodeOutcome(values=(_substituted(search, template, call.integer("count", 0)),))
 
 
-def _search(call: Call) -> _Search:
+def _search(call: NodeCall) -> _Search:
     pattern, text = call.text("regex_pattern"), call.text("string")
     if pattern is None or text is None or len(pattern) > _LONGEST_PATTERN:
         raise _Unknown

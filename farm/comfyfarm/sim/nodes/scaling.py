@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from comfyfarm.sim.nodes.call import Call
+from comfyfarm.sim.nodes.call import NodeCall
 from comfyfarm.sim.nodes.images import image
-from comfyfarm.sim.nodes.outcome import Outcome
+from comfyfarm.sim.nodes.outcome import NodeOutcome
 from comfyfarm.sim.nodes.shapes import Shape, fitted, resized
 from comfyfarm.sim.nodes.table import rule
 from comfyfarm.sim.values import Mask, Picture
@@ -24,38 +24,38 @@ _KONTEXT_SIZES = (
 
 
 @rule("ImageScale")
-def _scale(call: Call) -> Outcome:
+def _scale(call: NodeCall) -> NodeOutcome:
     return image(fitted(call.picture("image"), call.integer("width", 0), call.integer("height", 0)))
 
 
 @rule("ImageScaleBy")
-def _scale_by(call: Call) -> Outcome:
+def _scale_by(call: NodeCall) -> NodeOutcome:
     return image(_by(call.picture("image"), call.number("scale_by", 1.0)))
 
 
 @rule("ImageScaleToTotalPixels")
-def _scale_to_total(call: Call) -> Outcome:
+def _scale_to_total(call: NodeCall) -> NodeOutcome:
     steps = call.amount("resolution_steps", 1)
     return image(_to_total(call.picture("image"), call.number("megapixels", 1.0), steps))
 
 
 @rule("ImageScaleToMaxDimension")
-def _scale_to_max(call: Call) -> Outcome:
+def _scale_to_max(call: NodeCall) -> NodeOutcome:
     return image(_longer(call.picture("image"), call.integer("largest_size", 512)))
 
 
 @rule("ResizeImagesByLongerEdge")
-def _longer_edge(call: Call) -> Outcome:
+def _longer_edge(call: NodeCall) -> NodeOutcome:
     return image(_longer(call.picture("images"), call.integer("longer_edge", 1024)))
 
 
 @rule("ResizeImagesByShorterEdge")
-def _shorter_edge(call: Call) -> Outcome:
+def _shorter_edge(call: NodeCall) -> NodeOutcome:
     return image(_shorter(call.picture("images"), call.integer("shorter_edge", 512)))
 
 
 @rule("FluxKontextImageScale")
-def _kontext_scale(call: Call) -> Outcome:
+def _kontext_scale(call: NodeCall) -> NodeOutcome:
     """To the trained size whose proportions are nearest."""
     picture = call.picture("image")
     ratio = picture.width / picture.height
@@ -63,14 +63,14 @@ def _kontext_scale(call: Call) -> Outcome:
 
 
 @rule("ResizeImageMaskNode")
-def _resize(call: Call) -> Outcome:
+def _resize(call: NodeCall) -> NodeOutcome:
     given = call.inputs.get("input")
     if isinstance(given, Mask):
-        return Outcome(values=(_in_its_way(call, given),))
+        return NodeOutcome(values=(_in_its_way(call, given),))
     return image(_in_its_way(call, call.picture("input")))
 
 
-def _in_its_way(call: Call, shape: Shape) -> Shape:
+def _in_its_way(call: NodeCall, shape: Shape) -> Shape:
     """In the way that the node is set to, whose own settings stand under its name."""
 
     def whole(name: str, default: int = 512) -> int:

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from comfyfarm.sim.nodes.call import Call, NodeError
-from comfyfarm.sim.values import Look, Mask, Picture
+from comfyfarm.sim.nodes.call import NodeCall, NodeError
+from comfyfarm.sim.values import Appearance, Mask, Picture
 
 Shape = TypeVar("Shape", Picture, Mask)
 
@@ -46,7 +46,7 @@ def part(picture: Picture, start: int, length: int) -> Picture:
     """Some pictures of a batch, counted from its end where ``start`` is negative."""
     start = max(0, min(picture.count - 1, start + picture.count if start < 0 else start))
     end = min(picture.count, start + max(1, length))
-    looks: list[Look] = []
+    looks: list[Appearance] = []
     at = 0
     for look in picture.looks:
         inside = min(end, at + look.count) - max(start, at)
@@ -62,13 +62,13 @@ def repeated(picture: Picture, times: int) -> Picture:
     return replace(over, count=picture.count * times)
 
 
-def joined(call: Call, pictures: Iterable[Any]) -> Picture:
+def joined(call: NodeCall, pictures: Iterable[Any]) -> Picture:
     """One batch of several, all in the size of the first; what is no picture is left out."""
     known = [picture for picture in pictures if isinstance(picture, Picture)] or [Picture(*call.size)]
     return known[0].showing(look for picture in known for look in picture.looks)
 
 
-def joined_masks(call: Call, masks: Iterable[Any]) -> Mask:
+def joined_masks(call: NodeCall, masks: Iterable[Any]) -> Mask:
     """One batch of several masks, all in the size of the first."""
     known = [mask for mask in masks if isinstance(mask, Mask)] or [Mask(*call.size)]
     alike = len({mask.value for mask in known}) == 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from comfyfarm.sim.nodes.call import Call
-from comfyfarm.sim.nodes.outcome import Outcome
+from comfyfarm.sim.nodes.call import NodeCall
+from comfyfarm.sim.nodes.outcome import NodeOutcome
 from comfyfarm.sim.nodes.table import rule
 from comfyfarm.sim.values import Audio, AVLatent, BlindLatent, Latent, Loaded, Model3D, Picture
 
@@ -27,23 +27,23 @@ _GRIDS: tuple[tuple[str, int, int | None], ...] = (
 
 
 @rule("VAEDecode", "VAEDecodeTiled")
-def _decode(call: Call) -> Outcome:
+def _decode(call: NodeCall) -> NodeOutcome:
     """A video's frames become a batch, one video after another."""
     given = call.inputs.get("samples")
     latent = given.video if isinstance(given, AVLatent) else call.latent("samples")
     picture = Picture(latent.width, latent.height, latent.count * latent.frames)
-    return Outcome(values=(picture,), steps=_tiles(call, latent))
+    return NodeOutcome(values=(picture,), steps=_tiles(call, latent))
 
 
 @rule("VAEEncode", "VAEEncodeTiled", "VAEEncodeForInpaint")
-def _encode(call: Call) -> Outcome:
+def _encode(call: NodeCall) -> NodeOutcome:
     latent = _encoded(call.picture("pixels"), call.inputs.get("vae"))
-    return Outcome(values=(latent,), steps=_tiles(call, latent))
+    return NodeOutcome(values=(latent,), steps=_tiles(call, latent))
 
 
 @rule("InpaintModelConditioning", "InstructPixToPixConditioning")
-def _encode_to_edit(call: Call) -> Outcome:
-    return Outcome(values=(None, None, _encoded(call.picture("pixels"), call.inputs.get("vae"))))
+def _encode_to_edit(call: NodeCall) -> NodeOutcome:
+    return NodeOutcome(values=(None, None, _encoded(call.picture("pixels"), call.inputs.get("vae"))))
 
 
 def _encoded(picture: Picture, vae: Any) -> Latent:
@@ -56,7 +56,7 @@ def _encoded(picture: Picture, vae: Any) -> Latent:
     return Latent(width, height, 1, (picture.count - 1) // stride * stride + 1, block, stride)
 
 
-def _tiles(call: Call, latent: Latent) -> int:
+def _tiles(call: NodeCall, latent: Latent) -> int:
     """The steps that a tiled node reports: it goes over each still picture three times, in tiles of three shapes."""
     if not call.class_type.endswith("Tiled") or latent.frames > 1:
         return 0
@@ -72,15 +72,15 @@ def _in_line(side: int, tile: int, overlap: int) -> int:
 
 
 @rule("StableCascade_StageC_VAEEncode")
-def _cascade_encode(call: Call) -> Outcome:
+def _cascade_encode(call: NodeCall) -> NodeOutcome:
     picture, compression = call.picture("image"), call.amount("compression", 42)
-    return Outcome(values=tuple(_blocks(picture, block) for block in (compression, 4)))
+    return NodeOutcome(values=tuple(_blocks(picture, block) for block in (compression, 4)))
 
 
 @rule("StableCascade_SuperResolutionControlnet")
-def _cascade_super_resolution(call: Call) -> Outcome:
+def _cascade_super_resolution(call: NodeCall) -> NodeOutcome:
     picture = call.picture("image")
-    return Outcome(values=(picture, _blocks(picture, 16), _blocks(picture, 2)))
+    return NodeOutcome(values=(picture, _blocks(picture, 16), _blocks(picture, 2)))
 
 
 def _blocks(picture: Picture, block: int) -> Latent:
@@ -89,13 +89,13 @@ def _blocks(picture: Picture, block: int) -> Latent:
 
 
 @rule("VAEDecodeAudio", "VAEDecodeAudioTiled", "LTXVAudioVAEDecode")
-def _decode_sound(call: Call) -> Outcome:
+def _decode_sound(call: NodeCall) -> NodeOutcome:
     latent = call.inputs.get("samples")
     known = latent if isinstance(latent, BlindLatent) else latent.sound if isinstance(latent, AVLatent) else None
-    return Outcome(values=(Audio(known.seconds, count=known.count) if known else Audio(1.0),))
+    return NodeOutcome(values=(Audio(known.seconds, count=known.count) if known else Audio(1.0),))
 
 
 @rule("VAEDecodeHunyuan3D", "VAEDecodeTripoSplat")
-def _decode_body(call: Call) -> Outcome:
+def _decode_body(call: NodeCall) -> NodeOutcome:
     latent = call.inputs.get("samples")
-    return Outcome(values=(Model3D(latent.count if isinstance(latent, BlindLatent) else 1),))
+    return NodeOutcome(values=(Model3D(latent.count if isinstance(latent, BlindLatent) else 1),))

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from comfyfarm.sim.errors import Refused
+from comfyfarm.sim.errors import PromptRejected
 
 _MODELS = (".safetensors", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl", ".sft", ".gguf", ".onnx")
 _SECRETS = ("auth_token_comfy_org", "api_key_comfy_org")
 
 
 @dataclass(frozen=True)
-class Sender:
+class PromptSource:
     """What a request says beside its body.
 
     :ivar usage_source: the header ``Comfy-Usage-Source``.
@@ -43,7 +43,7 @@ def require_prompt(body: Any) -> None:
     :raises Refused: where there is none.
     """
     if "prompt" not in body:
-        raise Refused.because("no_prompt", "No prompt provided", "No prompt provided")
+        raise PromptRejected.because("no_prompt", "No prompt provided", "No prompt provided")
 
 
 def read_prompt(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def read_prompt_id(body: Any) -> str | None:
     given = body.get("prompt_id")
     if given is None or _is_canonical_uuid(given):
         return given  # type: ignore[no-any-return]
-    raise Refused.because(
+    raise PromptRejected.because(
         "invalid_prompt_id",
         "prompt_id must be a valid UUID",
         "prompt_id must be a UUID string in canonical lowercase hyphenated form; "
@@ -94,7 +94,7 @@ def read_targets(body: Mapping[str, Any]) -> Container[str] | None:
     return targets
 
 
-def make_extra_data(body: Mapping[str, Any], sender: Sender, unix_ms: int) -> dict[str, Any]:
+def make_extra_data(body: Mapping[str, Any], sender: PromptSource, unix_ms: int) -> dict[str, Any]:
     """What goes along with the job: the client's own keys but its secrets, and what the server adds."""
     extra_data = body.get("extra_data", {})
     if not isinstance(extra_data, dict):
@@ -120,7 +120,7 @@ def missing_in(refusal: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(sorted({value for value in values if value.endswith(_MODELS)}))
 
 
-def job_name(body: Mapping[str, Any], sender: Sender) -> str:
+def job_name(body: Mapping[str, Any], sender: PromptSource) -> str:
     """The logical job: what the client calls it, else a hash of its prompt."""
     extra_data = body.get("extra_data")
     named = extra_data.get("comfyfarm_job") if isinstance(extra_data, dict) else None

@@ -11,7 +11,7 @@ from typing import Any
 
 from comfyfarm.sim.catalogue.catalogue import Catalogue
 from comfyfarm.sim.catalogue.node_types import Input, NodeType, accepts
-from comfyfarm.sim.errors import Refused
+from comfyfarm.sim.errors import PromptRejected
 from comfyfarm.sim.prompt.input_checks import Problem, check_files, check_value, problem
 from comfyfarm.sim.prompt.workflow import consumed
 
@@ -21,7 +21,7 @@ _LONGEST_CYCLE = 500    # that is told in full, at each of its nodes
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ValidationResult:
     """What may run.
 
     :ivar outputs: the ids of the valid output nodes, never empty.
@@ -32,7 +32,7 @@ class Verdict:
     node_errors: dict[str, Any]
 
 
-def validate(prompt: Prompt, targets: Container[str] | None, catalogue: Catalogue) -> Verdict:
+def validate(prompt: Prompt, targets: Container[str] | None, catalogue: Catalogue) -> ValidationResult:
     """Check a prompt, and convert its values to the declared types in place.
 
     :param targets: the only output nodes that shall run, or ``None`` for all.
@@ -44,9 +44,9 @@ def validate(prompt: Prompt, targets: Container[str] | None, catalogue: Catalogu
             _check_class(node_id, node, catalogue)
     outputs = [each for each in _output_nodes(prompt, catalogue) if targets is None or each in targets]
     if not outputs:
-        raise Refused.because("prompt_no_outputs", "Prompt has no outputs", "")
+        raise PromptRejected.because("prompt_no_outputs", "Prompt has no outputs", "")
     if catalogue.validation == "off":
-        return Verdict(tuple(outputs), {})
+        return ValidationResult(tuple(outputs), {})
     return _Check(prompt, catalogue).verdict(outputs)
 
 
@@ -62,7 +62,7 @@ def _check_class(node_id: str, node: dict[str, Any], catalogue: Catalogue) -> No
         name = title or node["class_type"]
         message = f"Node '{name}' not found. The custom node may not be installed."
         extra = {"node_id": node_id, "class_type": node["class_type"], "node_title": name}
-    raise Refused.because("missing_node_type", message, f"Node ID '#{node_id}'", **extra)
+    raise PromptRejected.because("missing_node_type", message, f"Node ID '#{node_id}'", **extra)
 
 
 def _passes_unknown(class_type: str, catalogue: Catalogue) -> bool:
@@ -103,7 +103,7 @@ class _Check:
     results: dict[str, _Result] = field(default_factory=dict)
     _asking: dict[str, Input] = field(default_factory=dict)   # the input that each node under check looks at
 
-    def verdict(self, outputs: list[str]) -> Verdict:
+    def verdict(self, outputs: list[str]) -> ValidationResult:
         """Check each output and what feeds it."""
         good: list[str] = []
         lines: list[str] = []
@@ -117,8 +117,8 @@ class _Check:
             lines.extend(f"{each['message']}: {each['details']}" for each in result.problems)
             self._blame(output, node_errors)
         if good:
-            return Verdict(tuple(good), node_errors)
-        refusal = Refused.because(
+            return ValidationResult(tuple(good), node_errors)
+        refusal = PromptRejected.because(
             "prompt_outputs_failed_validation", "Prompt outputs failed validation", "\n".join(lines)
         )
         refusal.body["node_errors"] = node_errors

@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def smallest(things: Sequence[T], fails: Callable[[Sequence[T]], bool]) -> list[T]:
+def ddmin(things: Sequence[T], fails: Callable[[Sequence[T]], bool]) -> list[T]:
     """A selection that fails, and of which none can be left out; in their order.
 
     Zeller's delta debugging: halves first, then smaller and smaller parts.  All of them together fail: that is known.

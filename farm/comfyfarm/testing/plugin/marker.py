@@ -24,7 +24,7 @@ class BadMarker(Exception):
 
 
 @dataclass(frozen=True)
-class Asked:
+class MarkerArgs:
     """What a test's markers ask for, those nearest to the test first.
 
     :ivar config: for factories that are called without one; ``None``: none.
@@ -41,14 +41,14 @@ class Asked:
     verdict: str | None = None
 
 
-def read_marker(item: pytest.Item) -> Asked:
+def read_marker(item: pytest.Item) -> MarkerArgs:
     """What a test's markers ask for: key by key, the one nearest to the test decides.
 
     :raises BadMarker: where there is no such thing, or where it describes no farm.
     """
     try:
         said = _said(item)
-        asked = Asked(**{_READ[key][0]: _READ[key][1](value) for key, value in said.items() if value is not None})
+        asked = MarkerArgs(**{_READ[key][0]: _READ[key][1](value) for key, value in said.items() if value is not None})
         _check(asked)
     except (BadMarker, ConfigError, ValueError) as why:
         raise BadMarker(f"@pytest.mark.{MARKER}: {why}") from why
@@ -67,7 +67,7 @@ def _said(item: pytest.Item) -> Mapping[str, Any]:
     return said
 
 
-def _check(asked: Asked) -> None:
+def _check(asked: MarkerArgs) -> None:
     """As far as it can be known before there is a farm; where there is a configuration, that is all but its ports."""
     check_scenarios(asked.scenarios)
     if asked.config is not None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from comfyfarm.analysis.findings.finding import moment
 from comfyfarm.testing.claims import told
-from comfyfarm.testing.evidence import Evidence
-from comfyfarm.testing.plugin.session import HasEvidence, Trial
+from comfyfarm.testing.evidence import FarmView
+from comfyfarm.testing.plugin.session import HasEvidence, TestSession
 
 SECTION = "comfyfarm"
 
@@ -20,7 +20,7 @@ _LONGEST_NAME = 150
 _MOST_FARMS = 4     # a test by hypothesis starts hundreds, and fails with the last
 
 
-def sections(trial: Trial, nodeid: str, folder: Path | None) -> Iterator[tuple[str, str]]:
+def sections(trial: TestSession, nodeid: str, folder: Path | None) -> Iterator[tuple[str, str]]:
     """A section for each farm: its title and its text.
 
     :param folder: where pages are written; ``None``: nowhere.
@@ -42,7 +42,7 @@ def _told(farm: HasEvidence, nodeid: str, page: Path | None) -> Iterator[str]:
         yield f"the farm can tell no more: {type(why).__name__}: {why}"
 
 
-def _lines(evidence: Evidence, nodeid: str) -> Iterator[str]:
+def _lines(evidence: FarmView, nodeid: str) -> Iterator[str]:
     verdict = evidence.verdict()
     counts = f"{verdict.jobs} logical jobs in {verdict.attempts} attempts, {verdict.succeeded} succeeded"
     yield f"verdict: {verdict.verdict} ({counts}, at {moment(verdict.at_ms)})"
@@ -53,7 +53,7 @@ def _lines(evidence: Evidence, nodeid: str) -> Iterator[str]:
     yield from ("timeline:", evidence.timeline())
 
 
-def _faults(evidence: Evidence) -> Iterator[str]:
+def _faults(evidence: FarmView) -> Iterator[str]:
     struck = [each for each in evidence.faults() if each.on]
     if struck:
         yield "faults that struck:"

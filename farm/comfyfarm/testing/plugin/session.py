@@ -12,8 +12,8 @@ from comfyfarm.config import FarmConfig
 from comfyfarm.config.overlay import Overlay, Table
 from comfyfarm.config.sources import ConfigSource
 from comfyfarm.testing.claims import that_verdict
-from comfyfarm.testing.evidence import Evidence
-from comfyfarm.testing.plugin.marker import AnyConfig, Asked, BadMarker, read_marker
+from comfyfarm.testing.evidence import FarmView
+from comfyfarm.testing.plugin.marker import AnyConfig, BadMarker, MarkerArgs, read_marker
 from comfyfarm.testing.plugin.stash import AGAIN, MARKER, TRIAL
 
 
@@ -21,7 +21,7 @@ class HasEvidence(Protocol):
     """A farm of any of the fixtures."""
 
     @property
-    def evidence(self) -> Evidence:
+    def evidence(self) -> FarmView:
         """What it knows of itself."""
 
 
@@ -29,7 +29,7 @@ F = TypeVar("F", bound=HasEvidence)
 
 
 @dataclass(frozen=True)
-class Again:
+class Rerun:
     """A test is run again, with other faults.
 
     :ivar seeds: of its farms, in their order, as they were before.
@@ -40,7 +40,7 @@ class Again:
 
 
 @dataclass(eq=False)
-class Trial:
+class TestSession:
     """The farms of one run of one test.
 
     :ivar asked: by its markers.
@@ -49,9 +49,9 @@ class Trial:
     :ivar findings: the names of those that the marker's verdict failed by.
     """
 
-    asked: Asked
+    asked: MarkerArgs
     seed: int | None
-    again: Again | None = None
+    again: Rerun | None = None
     farms: list[HasEvidence] = field(default_factory=list)
     findings: frozenset[str] = frozenset()
 
@@ -94,7 +94,7 @@ class Trial:
         if against:
             pytest.fail("\n\n".join(against), pytrace=False)
 
-    def _objections(self, evidence: Evidence, wanted: str) -> Iterator[str]:
+    def _objections(self, evidence: FarmView, wanted: str) -> Iterator[str]:
         claim = that_verdict(wanted)
         try:
             verdict = evidence.verdict()
@@ -107,7 +107,7 @@ class Trial:
             yield f"@pytest.mark.{MARKER}: {disproved}"
 
 
-def begin(item: pytest.Item) -> Trial:
+def begin(item: pytest.Item) -> TestSession:
     """A test begins to be set up, or its first factory is asked for: read what its markers ask for.
 
     :raises pytest.fail.Exception: where that is not to be had.
@@ -117,12 +117,12 @@ def begin(item: pytest.Item) -> Trial:
     except BadMarker as why:
         raise pytest.fail.Exception(str(why), pytrace=False) from None
     option: Any = item.config.getoption("comfy_seed")
-    trial = Trial(asked, asked.seed if option is None else option, item.stash.get(AGAIN, None))
+    trial = TestSession(asked, asked.seed if option is None else option, item.stash.get(AGAIN, None))
     item.stash[TRIAL] = trial
     return trial
 
 
-def trial_of(item: pytest.Item) -> Trial:
+def trial_of(item: pytest.Item) -> TestSession:
     """Of the test that is run now."""
     trial = item.stash.get(TRIAL, None)
     return begin(item) if trial is None else trial

@@ -10,9 +10,9 @@ from _pytest.runner import runtestprotocol  # (pytest has no public way to run a
 
 from comfyfarm.config.overlay import Table
 from comfyfarm.config.sources import toml_tables
-from comfyfarm.testing.claims import Disproved
-from comfyfarm.testing.plugin.ddmin import smallest
-from comfyfarm.testing.plugin.session import Again
+from comfyfarm.testing.claims import ExpectationFailed
+from comfyfarm.testing.plugin.ddmin import ddmin
+from comfyfarm.testing.plugin.session import Rerun
 from comfyfarm.testing.plugin.stash import AGAIN, FAILURE, TRIAL
 
 _TITLE = "comfyfarm, the smallest set of faults"
@@ -38,7 +38,9 @@ class Failure:
         """Look at a failed test whose farms still run."""
         trial = item.stash[TRIAL]
         own = [entry.lineno for entry in why.traceback if entry.path == item.path]
-        found = frozenset(each.finding for each in why.value.findings) if isinstance(why.value, Disproved) else None
+        found = (
+            frozenset(each.finding for each in why.value.findings) if isinstance(why.value, ExpectationFailed) else None
+        )
         return cls(
             kind=why.typename,
             line=own[-1] if own else None,
@@ -93,7 +95,7 @@ class _Shrinking:
         seeds = ", ".join(map(str, dict.fromkeys(self.failure.seeds)))
         if not self.fails(faults):
             return f"not found: with the same {len(faults)} faults and seed {seeds} the test did not fail so again"
-        needed = smallest(faults, self.fails)
+        needed = ddmin(faults, self.fails)
         runs = f"({self._runs} runs, seed {seeds})"
         if not needed:
             return f"the test fails so without any of its {len(faults)} faults {runs}"
@@ -106,7 +108,7 @@ class _Shrinking:
         """Whether the test fails with these as it did at first."""
         self._runs += 1
         stash = self.item.stash
-        stash[AGAIN] = Again(faults, self.failure.seeds)
+        stash[AGAIN] = Rerun(faults, self.failure.seeds)
         if FAILURE in stash:
             del stash[FAILURE]
         try:

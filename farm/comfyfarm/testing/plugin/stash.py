@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from comfyfarm.testing.plugin.session import Again, Trial
+    from comfyfarm.testing.plugin.session import Rerun, TestSession
     from comfyfarm.testing.plugin.shrink import Failure
 
 
@@ -17,10 +17,10 @@ WORDS = (
     "twisted_farm and comfy_farm are made of, what goes wrong in them, and what they are judged to be in the end"
 )
 
-TRIAL: pytest.StashKey[Trial] = pytest.StashKey()
+TRIAL: pytest.StashKey[TestSession] = pytest.StashKey()
 """Its farms, where it has any or a marker."""
 
-AGAIN: pytest.StashKey[Again] = pytest.StashKey()
+AGAIN: pytest.StashKey[Rerun] = pytest.StashKey()
 """With what it is run again, while that is so."""
 
 FAILURE: pytest.StashKey[Failure] = pytest.StashKey()

@@ -9,7 +9,7 @@ import pytest
 from msgspec import ValidationError, convert
 from msgspec.structs import asdict
 
-from comfyfarm.analysis.findings import RULES, Bounds
+from comfyfarm.analysis.findings import RULES, Thresholds
 from comfyfarm.units import Duration
 from tests.support.judging import found, judged, only, said
 from tests.support.logs import (
@@ -177,9 +177,9 @@ def test_an_empty_log_passes() -> None:
 
 def test_bounds_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ValidationError, match="retries"):
-        convert({"retries": -1}, Bounds)
+        convert({"retries": -1}, Thresholds)
     with pytest.raises(ValidationError, match="unknown field `retry`"):
-        convert({"retry": 3}, Bounds)
+        convert({"retry": 3}, Thresholds)
 
 
 # what is written about it
@@ -194,7 +194,7 @@ def test_the_page_defines_every_finding_and_no_other() -> None:
 def test_the_page_names_every_bound_with_its_default() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", PAGE, re.MULTILINE))
     written = {name: int(Duration.parse(text)) if text.endswith("s") else int(text) for name, text in rows.items()}
-    assert written == asdict(Bounds())
+    assert written == asdict(Thresholds())
 
 
 def test_the_page_names_the_errors_that_rest_on_absence() -> None:

@@ -11,9 +11,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comfyfarm.analysis.instances import Fleet
-from comfyfarm.analysis.job_tracker import Attempts
-from comfyfarm.analysis.placement.placement import Placed, Placement
+from comfyfarm.analysis.instances import FleetState
+from comfyfarm.analysis.job_tracker import JobTracker
+from comfyfarm.analysis.placement.placement import Placement, PlacementAnalyzer
 from comfyfarm.events import Event, Work
 from comfyfarm.events.encoding import as_line
 from tests.support.logs import (
@@ -70,9 +70,9 @@ def test_a_farm_without_jobs_has_measures_without_a_value() -> None:
 
 def test_no_log_at_all_is_measured_too() -> None:
     """Before the first event."""
-    found = Placed().placement()
+    found = PlacementAnalyzer().placement()
     assert (found.at_ms, found.seq, found.jobs, found.dispatches) == (0, 0, 0, 0)
-    assert list(Placed().records()) == []
+    assert list(PlacementAnalyzer().records()) == []
 
 
 def test_regret_stands_beside_the_other_measures() -> None:
@@ -89,8 +89,8 @@ def test_regret_stands_beside_the_other_measures() -> None:
 def test_what_others_have_heard_already_is_not_heard_twice() -> None:
     """With somebody else's attempts and fleet the measures are the same."""
     events = log(farm("a", "b"), nine())
-    attempts, fleet = Attempts(), Fleet()
-    guest = Placed(attempts=attempts, fleet=fleet)
+    attempts, fleet = JobTracker(), FleetState()
+    guest = PlacementAnalyzer(attempts=attempts, fleet=fleet)
     for event in events:
         attempts.hear(event)
         fleet.hear(event)
@@ -100,7 +100,7 @@ def test_what_others_have_heard_already_is_not_heard_twice() -> None:
 
 def test_measuring_changes_nothing() -> None:
     """Measured after each event, and only at the end."""
-    often, once = Placed(), Placed()
+    often, once = PlacementAnalyzer(), PlacementAnalyzer()
     for event in log(farm("a", "b"), nine()):
         often.hear(event)
         once.hear(event)
@@ -113,7 +113,7 @@ def test_a_saved_log_is_measured_as_the_live_one() -> None:
     """From its lines of JSON, to the byte."""
     story: list[Any] = [farm("a", {"name": "b", "models": {"checkpoints": ["x:1GB"]}}), showed(0, on="a", at=0)]
     jobs = nine()
-    live, saved = follow(story, jobs), Placed()
+    live, saved = follow(story, jobs), PlacementAnalyzer()
     decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Union[tuple(Event.__subclasses__())])  # noqa: UP007
     for event in log(story, jobs):
         saved.hear(decoder.decode(as_line(event)))
@@ -134,7 +134,7 @@ def test_every_beginning_is_cut_off_without_harm() -> None:
         [started("b", at=7), ready("b", at=8, epoch=2)],
     )
     for first in range(len(events)):
-        placed = Placed()
+        placed = PlacementAnalyzer()
         for event in events[first:]:
             placed.hear(event)
         assert isinstance(placed.placement(), Placement)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from comfyfarm.analysis.report.measures import NONE
-from comfyfarm.analysis.report.page import Run, page
+from comfyfarm.analysis.report.page import RunReport, page
 from comfyfarm.cli.main import main
 from comfyfarm.events import Event
 from comfyfarm.events.encoding import as_line
@@ -69,7 +69,7 @@ class Reader(HTMLParser):
 def read(*pieces: Piece) -> Reader:
     """The page of a log."""
     reader = Reader()
-    reader.feed(page(Run.of(told(*pieces))))
+    reader.feed(page(RunReport.of(told(*pieces))))
     reader.close()
     assert reader.open == []
     return reader
@@ -143,8 +143,8 @@ def test_nothing_comes_from_elsewhere() -> None:
     reader = read(*LOST)
     asked = [attrs[key] for _, attrs in reader.tags for key in ("src", "href", "data", "action") if attrs.get(key)]
     assert asked == ["data:,"]
-    assert "url(" not in page(Run.of(told(*LOST))).replace("url(#", "")
-    assert "@import" not in page(Run.of(told(*LOST)))
+    assert "url(" not in page(RunReport.of(told(*LOST))).replace("url(#", "")
+    assert "@import" not in page(RunReport.of(told(*LOST)))
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -160,7 +160,7 @@ def test_any_name_is_shown_as_text(name: str) -> None:
             *(crashed(on, at=1100, lost=["lost"]), healed(at=90_000)),
         ]
 
-    assert page(Run.of(told(*run(name)))).encode()
+    assert page(RunReport.of(told(*run(name)))).encode()
     hostile, plain = read(*run(name)), read(*run(""))
     assert [tag for tag, _ in hostile.tags if tag != "line"] == [tag for tag, _ in plain.tags if tag != "line"]
     assert {key for _, attrs in hostile.tags for key in attrs} == {key for _, attrs in plain.tags for key in attrs}
@@ -191,7 +191,7 @@ def test_the_page_is_written_beside_the_log(path: Path, capsys: pytest.CaptureFi
     """Under its name; the command says where, and that it is done, whatever the verdict."""
     assert main(["report", save(path, *LOST)]) == 0
     assert capsys.readouterr().out == f"{path.with_suffix('.html')}\n"
-    assert path.with_suffix(".html").read_text("utf-8") == page(Run.of(told(*LOST)))
+    assert path.with_suffix(".html").read_text("utf-8") == page(RunReport.of(told(*LOST)))
 
 
 def test_each_form_is_written_where_it_is_wanted(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from comfyfarm.analysis.timeline.lane import Outage, Part
-from comfyfarm.analysis.timeline.scale import Scale, depths, rows, written
+from comfyfarm.analysis.timeline.lane import Outage, SpanPart
+from comfyfarm.analysis.timeline.scale import Scale, as_duration, depths, rows
 from comfyfarm.analysis.timeline.svg_symbols import colour
 from comfyfarm.analysis.timeline.values import as_values
 from comfyfarm.events import NodeStarted, Paused, Progressed, Resumed
@@ -116,7 +116,7 @@ def test_the_loading_of_models_is_told_from_the_rest() -> None:
         finished("j", on="a", at=900),
     )
     (stay,) = timeline.lanes["a"].stays
-    assert stay.parts == [Part("loading", 200, 600)]
+    assert stay.parts == [SpanPart("loading", 200, 600)]
 
 
 def test_saving_begins_where_the_last_step_ended() -> None:
@@ -127,7 +127,7 @@ def test_saving_begins_where_the_last_step_ended() -> None:
         *(submitted("j", on="a", at=0), taken("j", on="a", at=0), step),
         *(saved("j", on="a", at=760, name="x.png"), finished("j", on="a", at=760)),
     )
-    assert timeline.lanes["a"].stays[0].parts == [Part("saving", 700, 760)]
+    assert timeline.lanes["a"].stays[0].parts == [SpanPart("saving", 700, 760)]
 
 
 def test_models_that_are_there_from_the_start_belong_to_no_job() -> None:
@@ -294,7 +294,7 @@ def test_the_values_say_all_of_it() -> None:
     assert (lane.name, lane.outages, lane.marks) == ("a", (), tuple(timeline.lanes["a"].marks))
     assert (stay.job, stay.attempt, stay.prompt_id, stay.sent_ms) == ("j", 1, "j@a", 100)
     assert (stay.waits, stay.runs, stay.end, stay.ended_ms) == (((100, 300),), ((300, 900),), "success", 900)
-    assert stay.parts == (Part("saving", 300, 900),)
+    assert stay.parts == (SpanPart("saving", 300, 900),)
 
 
 # What pictures are drawn with.
@@ -309,7 +309,7 @@ def test_the_values_say_all_of_it() -> None:
 )  # fmt: skip
 def test_a_moment_is_written_in_the_largest_unit_that_fits(ms: int, words: str) -> None:
     """As people say it."""
-    assert written(ms) == words
+    assert as_duration(ms) == words
 
 
 def test_moments_at_the_edge_are_round_and_stand_apart() -> None:

@@ -9,9 +9,9 @@ import pytest
 from comfyfarm.cli.main import main
 from comfyfarm.config import ConfigError, FarmConfig, load, read
 from comfyfarm.config.scenarios import Incident, incidents
-from comfyfarm.config.scenarios.scenario import Arm, Change, Do, Heal, Load, Step
+from comfyfarm.config.scenarios.scenario import ActionStep, ArmStep, ChangeStep, HealStep, LoadStep, Step
 from comfyfarm.faults.fault import Fault
-from comfyfarm.sim.distributions import Span
+from comfyfarm.sim.distributions import Distribution
 from comfyfarm.units import Duration
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -30,7 +30,7 @@ def steps(config: FarmConfig, index: int = 0) -> tuple[Step, ...]:
 
 def faults(config: FarmConfig) -> list[Fault]:
     armed = [step.action for scenario in config.scenario for step in scenario.steps]
-    return [action.fault for action in armed if isinstance(action, Arm)]
+    return [action.fault for action in armed if isinstance(action, ArmStep)]
 
 
 def refusal(toml: str, tmp_path: Path) -> str:
@@ -88,7 +88,7 @@ def test_what_show_prints_stages_the_same(incident: Incident) -> None:
 
 def _bare(step: Step) -> tuple[int, Any]:
     action = step.action
-    if not isinstance(action, Arm):
+    if not isinstance(action, ArmStep):
         return step.at_ms, action
     rule = msgspec.structs.replace(action.fault.rule, id="x", cites=())
     return step.at_ms, Fault(rule, action.fault.effect)
@@ -136,9 +136,9 @@ def test_settings_go_over_the_instances_own() -> None:
         Path(),
     )
     first, second = config.instance
-    assert (first.name, first.cache, first.timing.step) == ("gpu-1", "classic", Span.fixed(1000))
-    assert (second.name, second.cache, second.timing.step) == ("gpu-2", "ram", Span.fixed(4000))
-    assert second.timing.node == Span.fixed(2000)
+    assert (first.name, first.cache, first.timing.step) == ("gpu-1", "classic", Distribution.fixed(1000))
+    assert (second.name, second.cache, second.timing.step) == ("gpu-2", "ram", Distribution.fixed(4000))
+    assert second.timing.node == Distribution.fixed(2000)
 
 
 def test_everything_is_shifted_by_after() -> None:
@@ -155,7 +155,7 @@ def test_names_mean_instances_that_the_scenario_is_on() -> None:
     fault = {"at": "process", "do": "crash"}
     config = farm({"name": "some", "on": ["gpu-2", "gpu-3"], "fault": [fault], "step": [{"at": "0s", "crash": "*"}]})
     assert faults(config)[0].rule.on == ("gpu-2", "gpu-3")
-    assert steps(config)[1].action == Do("crash", ("gpu-2", "gpu-3"))
+    assert steps(config)[1].action == ActionStep("crash", ("gpu-2", "gpu-3"))
     assert faults(farm({"name": "all", "fault": [fault]}))[0].rule.on == "*"
 
 
@@ -180,12 +180,12 @@ def test_steps_come_in_the_order_of_their_moments() -> None:
     ]
     loaded, changed, healed, armed, paused = (step.action for step in steps(farm({"name": "x", "step": written})))
     names = ("gpu-1", "gpu-2", "gpu-3")
-    assert loaded == Load(on=names, jobs=2, every=Duration(100), steps=4, client="", job="mine")
-    assert changed == Change(("gpu-3",), {"cache": "ram"})
-    assert healed == Heal()
-    assert isinstance(armed, Arm)
+    assert loaded == LoadStep(on=names, jobs=2, every=Duration(100), steps=4, client="", job="mine")
+    assert changed == ChangeStep(("gpu-3",), {"cache": "ram"})
+    assert healed == HealStep()
+    assert isinstance(armed, ArmStep)
     assert armed.fault.id == "mine"
-    assert paused == Do("pause", ("gpu-1",))
+    assert paused == ActionStep("pause", ("gpu-1",))
 
 
 # What is refused.

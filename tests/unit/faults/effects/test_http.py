@@ -10,23 +10,23 @@ from comfyfarm.config.decoding import ConfigError
 from comfyfarm.config.fault_tables import read_fault
 from comfyfarm.events import Event
 from comfyfarm.faults.effects.shown_state import Trend
-from comfyfarm.faults.fault import Strike
-from comfyfarm.faults.phases import Facts
-from comfyfarm.faults.registry import Board, Faults
-from comfyfarm.faults.targets import Exchange, Frame, Reply
+from comfyfarm.faults.fault import Firing
+from comfyfarm.faults.phases import PhaseFacts
+from comfyfarm.faults.registry import FaultRegistry, InstanceFaults
+from comfyfarm.faults.targets import Exchange, Frame, HttpReply
 from comfyfarm.seeds import Seeds
 
 USUAL = (("Server", "Python"), ("Access-Control-Allow-Origin", "*"))
-REPLY = Reply(200, USUAL, b"0123456789")
+REPLY = HttpReply(200, USUAL, b"0123456789")
 
 
-def struck(reply: Reply | None = None, *, at: Any = "reply", memory: Any = None, **fault: Any) -> Exchange:
+def struck(reply: HttpReply | None = None, *, at: Any = "reply", memory: Any = None, **fault: Any) -> Exchange:
     """An exchange, after all that a fault does to it."""
-    facts = fault.pop("facts", Facts(route="/queue", method="GET"))
+    facts = fault.pop("facts", PhaseFacts(route="/queue", method="GET"))
     at_ms = fault.pop("at_ms", 0)
     exchange = Exchange(facts, at_ms, fault.pop("query", ""), USUAL, reply)
     made = read_fault({"at": at, **fault})
-    strike = Strike(made, "gpu", at_ms, facts, Random(7), memory={} if memory is None else memory)
+    strike = Firing(made, "gpu", at_ms, facts, Random(7), memory={} if memory is None else memory)
     assert list(made.effect.on_exchange(exchange, strike)) == []
     return exchange
 
@@ -35,9 +35,9 @@ def heard(at_ms: int = 0, remaining: int = 1, *, memory: Any = None, **fault: An
     """What a client hears of a ``status`` message."""
     data = {"status": {"exec_info": {"queue_remaining": remaining}}, "sid": "me"}
     content = json.dumps({"type": "status", "data": data})
-    frame = Frame(Facts(type="status", route="/ws"), content)
+    frame = Frame(PhaseFacts(type="status", route="/ws"), content)
     made = read_fault(fault)
-    strike = Strike(made, "gpu", at_ms, frame.facts, Random(7), memory={} if memory is None else memory)
+    strike = Firing(made, "gpu", at_ms, frame.facts, Random(7), memory={} if memory is None else memory)
     made.effect.on_frame(frame, strike)
     return [json.loads(each.content) for each in frame.parcels]
 
@@ -117,7 +117,7 @@ def test_a_body_is_cut(how: dict[str, Any], sent: int) -> None:
 
 def test_noise_is_drawn_from_the_faults_own_chance() -> None:
     noise = Random(7).randbytes(10)
-    assert struck(REPLY, do="garbage").reply == Reply(200, USUAL, noise)
+    assert struck(REPLY, do="garbage").reply == HttpReply(200, USUAL, noise)
     assert struck(REPLY, do="garbage", what="http").raw == Random(7).randbytes(64)
 
 
@@ -145,16 +145,16 @@ def test_what_works_on_an_answer_waits_for_it(do: str) -> None:
 
 def test_a_message_is_dropped_or_dies_with_its_socket() -> None:
     assert heard(at="frame", do="drop") == []
-    frame = Frame(Facts(), "{}")
+    frame = Frame(PhaseFacts(), "{}")
     fault = read_fault({"at": "frame", "do": "reset"})
-    fault.effect.on_frame(frame, Strike(fault, "gpu", 0, frame.facts, Random(0)))
+    fault.effect.on_frame(frame, Firing(fault, "gpu", 0, frame.facts, Random(0)))
     assert (frame.parcels, frame.ending) == ([], "reset")
 
 
 # False and old numbers.
 
 RUNNING, WAITING = [[4, "a", {"1": {}}, {}, []]], [[5, "b", {}, {}, []], [9, "c", {}, {}, []]]
-QUEUE = Reply(200, USUAL, json.dumps({"queue_running": RUNNING, "queue_pending": WAITING}).encode())
+QUEUE = HttpReply(200, USUAL, json.dumps({"queue_running": RUNNING, "queue_pending": WAITING}).encode())
 
 
 @pytest.mark.parametrize(
@@ -186,14 +186,14 @@ def test_a_queue_is_filled_up_behind_its_last_job() -> None:
 
 def test_a_refusal_cannot_lie() -> None:
     """Nor can a HEAD, which has no body."""
-    for reply in (Reply(500, (), b"trouble"), Reply(200, (), b""), Reply(200, (), b"[]")):
+    for reply in (HttpReply(500, (), b"trouble"), HttpReply(200, (), b""), HttpReply(200, (), b"[]")):
         assert struck(reply, at="status", do="lie", queue_remaining=3).reply == reply
 
 
 def test_a_lie_about_the_queue_leaves_other_answers_alone() -> None:
     for route in ("/jobs", "/system_stats"):
-        facts = Facts(route=route, method="GET")
-        reply = Reply(200, (), b'{"system": {}, "devices": []}')
+        facts = PhaseFacts(route=route, method="GET")
+        reply = HttpReply(200, (), b'{"system": {}, "devices": []}')
         assert body(struck(reply, at="status", do="lie", queue_remaining=3, facts=facts)) == json.loads(reply.body)
 
 
@@ -221,7 +221,7 @@ def test_old_news_stay_until_they_are_refreshed() -> None:
     memory: dict[str, Any] = {}
 
     def shown(content: bytes, at_ms: int, query: str = "") -> bytes:
-        reply = Reply(200, (), content)
+        reply = HttpReply(200, (), content)
         after = struck(reply, at="status", do="stale", refresh="5s", memory=memory, at_ms=at_ms, query=query).reply
         assert after is not None
         return after.body
@@ -273,9 +273,9 @@ def test_what_cannot_be_is_refused_when_it_is_read(fault: dict[str, Any], why: s
 # For one request alone.
 
 
-def board() -> tuple[Faults, list[Event]]:
+def board() -> tuple[InstanceFaults, list[Event]]:
     told: list[Event] = []
-    return Faults(Board(("gpu", "other"), Seeds(0), told.append), "gpu", told.append), told
+    return InstanceFaults(FaultRegistry(("gpu", "other"), Seeds(0), told.append), "gpu", told.append), told
 
 
 def test_a_fault_for_one_request_strikes_nobody_else() -> None:
@@ -283,10 +283,10 @@ def test_a_fault_for_one_request_strikes_nobody_else() -> None:
     faults, _ = board()
     private = faults.arm_once(read_fault({"at": "request", "do": "drop"}), 0)
     assert not faults.watches("request")
-    assert faults.verdict("request", Facts(), 0) == []
-    assert faults.verdict("reply", Facts(), 0, private=private) == []
-    assert [each.fault.id for each in faults.verdict("request", Facts(), 0, private=private)] == ["header-1"]
-    assert faults.verdict("request", Facts(), 0, private=private) == []
+    assert faults.verdict("request", PhaseFacts(), 0) == []
+    assert faults.verdict("reply", PhaseFacts(), 0, private=private) == []
+    assert [each.fault.id for each in faults.verdict("request", PhaseFacts(), 0, private=private)] == ["header-1"]
+    assert faults.verdict("request", PhaseFacts(), 0, private=private) == []
     faults.end_once(private, 0)
     assert not faults.board.armed
 
@@ -295,7 +295,7 @@ def test_a_crash_that_one_request_brought_can_still_be_healed() -> None:
     """Its strike lasts longer than the request; what follows clears it away."""
     faults, _ = board()
     private = faults.arm_once(read_fault({"at": "request", "do": "crash", "restart_after": "9s"}), 0)
-    (strike,) = faults.verdict("request", Facts(), 0, private=private)
+    (strike,) = faults.verdict("request", PhaseFacts(), 0, private=private)
     faults.end_once(private, 0)
     assert strike.is_on
     assert list(faults.board.armed) == ["header-1"]

@@ -9,21 +9,21 @@ import pytest
 
 from comfyfarm.config.decoding import ConfigError
 from comfyfarm.config.fault_tables import read_fault
-from comfyfarm.faults.editing import prompt_id_in, remaining_in, say, type_of, with_data
-from comfyfarm.faults.fault import Strike
-from comfyfarm.faults.phases import Facts
-from comfyfarm.faults.targets import Frame, Parcel
+from comfyfarm.faults.editing import encode_message, prompt_id_in, remaining_in, type_of, with_data
+from comfyfarm.faults.fault import Firing
+from comfyfarm.faults.phases import PhaseFacts
+from comfyfarm.faults.targets import DelayedMessage, Frame
 
-EXECUTING = say("executing", {"node": "3", "display_node": "3", "prompt_id": "new"})
-STATUS = say("status", {"status": {"exec_info": {"queue_remaining": 3}}})
+EXECUTING = encode_message("executing", {"node": "3", "display_node": "3", "prompt_id": "new"})
+STATUS = encode_message("status", {"status": {"exec_info": {"queue_remaining": 3}}})
 DESCRIBED = json.dumps({"prompt_id": "new", "image_type": "image/png"}).encode()
 PICTURE = struct.pack(">II", 4, len(DESCRIBED)) + DESCRIBED + b"\x89PNG pixels"
 
 
-def struck(content: str | bytes = EXECUTING, older: str | None = None, **fault: Any) -> tuple[Frame, Strike]:
+def struck(content: str | bytes = EXECUTING, older: str | None = None, **fault: Any) -> tuple[Frame, Firing]:
     """A message after a fault has struck it."""
     armed = read_fault({"at": "frame", "id": "f-1", **fault})
-    strike = Strike(armed, "gpu", 5, Facts(type="executing"), Random(1))
+    strike = Firing(armed, "gpu", 5, PhaseFacts(type="executing"), Random(1))
     frame = Frame(strike.facts, content, older)
     armed.effect.on_frame(frame, strike)
     return frame, strike
@@ -36,7 +36,7 @@ def data_of(frame: Frame) -> Any:
 
 def test_a_close_says_why() -> None:
     frame, _ = struck(do="close", code=1001, reason="going away")
-    assert frame.parcels == [Parcel(EXECUTING)]
+    assert frame.parcels == [DelayedMessage(EXECUTING)]
     assert (frame.ending, frame.code, frame.reason) == ("close", 1001, "going away")
 
 
@@ -58,22 +58,22 @@ def test_a_gap_cuts_the_connection_and_goes_on() -> None:
 
 def test_a_displaced_socket_hears_the_message_as_its_last() -> None:
     frame, _ = struck(do="displace")
-    assert (frame.parcels, frame.is_displaced, frame.ending) == ([Parcel(EXECUTING)], True, "keep")
+    assert (frame.parcels, frame.is_displaced, frame.ending) == ([DelayedMessage(EXECUTING)], True, "keep")
 
 
 def test_copies_say_how_many_more() -> None:
     frame, _ = struck(do="duplicate", copies=2)
-    assert frame.parcels == [Parcel(EXECUTING)] * 3
+    assert frame.parcels == [DelayedMessage(EXECUTING)] * 3
 
 
 def test_a_reordered_message_waits_for_the_next() -> None:
     frame, _ = struck(do="reorder")
-    assert (frame.parcels, frame.waits_for_next) == ([Parcel(EXECUTING)], True)
+    assert (frame.parcels, frame.waits_for_next) == ([DelayedMessage(EXECUTING)], True)
 
 
 def test_a_broadcast_is_for_everybody() -> None:
     frame, _ = struck(do="broadcast")
-    assert (frame.parcels, frame.to_everybody) == ([Parcel(EXECUTING)], True)
+    assert (frame.parcels, frame.to_everybody) == ([DelayedMessage(EXECUTING)], True)
 
 
 def test_a_stale_id_is_the_one_given_or_of_the_job_before_or_made_up() -> None:
@@ -88,7 +88,9 @@ def test_a_stale_id_is_the_one_given_or_of_the_job_before_or_made_up() -> None:
 def test_a_stale_id_stands_in_all_places_and_nowhere_else() -> None:
     """At each node of ``progress_state``, in a picture's metadata; in no message that has no id."""
     nodes = {"3": {"value": 0.0, "prompt_id": "new"}, "4": {"value": 1.0, "prompt_id": "new"}}
-    frame, _ = struck(say("progress_state", {"prompt_id": "new", "nodes": nodes}), do="stale_id", older="old")
+    frame, _ = struck(
+        encode_message("progress_state", {"prompt_id": "new", "nodes": nodes}), do="stale_id", older="old"
+    )
     changed = {"3": {"value": 0.0, "prompt_id": "old"}, "4": {"value": 1.0, "prompt_id": "old"}}
     assert data_of(frame) == {"prompt_id": "old", "nodes": changed}
     (picture,) = struck(PICTURE, do="stale_id", older="old")[0].parcels
@@ -96,18 +98,18 @@ def test_a_stale_id_stands_in_all_places_and_nowhere_else() -> None:
     assert isinstance(picture.content, bytes)
     assert picture.content.endswith(b"}\x89PNG pixels")
     for content in (STATUS, b"\0\0\0\1\0\0\0\1pixels"):
-        assert struck(content, do="stale_id", older="old")[0].parcels == [Parcel(content)]
+        assert struck(content, do="stale_id", older="old")[0].parcels == [DelayedMessage(content)]
 
 
 def test_a_key_is_left_out() -> None:
     assert data_of(struck(do="strip")[0]) == {"node": "3", "display_node": "3"}
     assert data_of(struck(do="strip", key="node")[0]) == {"display_node": "3", "prompt_id": "new"}
-    assert struck(STATUS, do="strip")[0].parcels == [Parcel(STATUS)]
+    assert struck(STATUS, do="strip")[0].parcels == [DelayedMessage(STATUS)]
 
 
 def test_an_unknown_message_comes_first() -> None:
     frame, _ = struck(do="unknown", type="crystools.monitor", data={"cpu": 5})
-    assert [each.content for each in frame.parcels] == [say("crystools.monitor", {"cpu": 5}), EXECUTING]
+    assert [each.content for each in frame.parcels] == [encode_message("crystools.monitor", {"cpu": 5}), EXECUTING]
     first, second = struck(do="unknown", binary=99)[0].parcels
     assert isinstance(first.content, bytes)
     assert (first.content[:4], len(first.content), second.content) == (b"\0\0\0\x63", 20, EXECUTING)
@@ -116,7 +118,7 @@ def test_an_unknown_message_comes_first() -> None:
 def test_a_delay_adds_to_another() -> None:
     frame, strike = struck(do="delay", duration="2s")
     strike.fault.effect.on_frame(frame, strike)
-    assert frame.parcels == [Parcel(EXECUTING, 4000)]
+    assert frame.parcels == [DelayedMessage(EXECUTING, 4000)]
 
 
 @pytest.mark.parametrize(
@@ -143,11 +145,16 @@ def test_what_is_done_to_a_socket_cannot_be_done_to_an_exchange(do: str) -> None
 def test_a_message_says_what_it_is() -> None:
     assert [type_of(each) for each in (EXECUTING, STATUS, PICTURE)] == ["executing", "status", "binary-4"]
     assert [prompt_id_in(each) for each in (EXECUTING, STATUS, PICTURE, b"\0\0\0\1x")] == ["new", None, "new", None]
-    assert [remaining_in(each) for each in (EXECUTING, STATUS, PICTURE, say("status", None))] == [None, 3, None, None]
+    assert [remaining_in(each) for each in (EXECUTING, STATUS, PICTURE, encode_message("status", None))] == [
+        None,
+        3,
+        None,
+        None,
+    ]
 
 
 def test_a_message_that_is_not_changed_is_the_same_text() -> None:
     """Floats and key order too; one without data cannot be changed at all."""
-    for content in (EXECUTING, STATUS, say("progress", {"value": 0.0, "max": 1, "ü": None}), PICTURE):
+    for content in (EXECUTING, STATUS, encode_message("progress", {"value": 0.0, "max": 1, "ü": None}), PICTURE):
         assert with_data(content, dict) == content
-    assert with_data(say("x", [1]), lambda _: {}) == say("x", [1])
+    assert with_data(encode_message("x", [1]), lambda _: {}) == encode_message("x", [1])

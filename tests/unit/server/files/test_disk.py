@@ -9,11 +9,11 @@ from PIL import Image
 
 from comfyfarm.server.files import atomic as whole
 from comfyfarm.server.files.disk import Disk, Outside
-from comfyfarm.server.media.pictures import Painter
-from comfyfarm.sim.files import Place, Written
+from comfyfarm.server.media.pictures import ImageRenderer
+from comfyfarm.sim.files import FileContent, Place
 from comfyfarm.sim.values import Picture
 
-PICTURE = Written(Picture(8, 4), {"prompt": "{}"}, "{}")
+PICTURE = FileContent(Picture(8, 4), {"prompt": "{}"}, "{}")
 
 
 def png(width: int = 8, height: int = 8, colour: str = "red") -> bytes:
@@ -29,7 +29,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def disk(root: Path) -> Disk:
-    return Disk(root / "input", root / "output", root / "temp", Painter(png()))
+    return Disk(root / "input", root / "output", root / "temp", ImageRenderer(png()))
 
 
 def everything(folder: Path) -> list[str]:
@@ -77,7 +77,7 @@ def test_a_taken_name_is_not_overwritten(disk: Disk, root: Path) -> None:
     before = (root / "output/a.png").read_bytes()
     for name in ("a.png", "b.png", "c.png"):
         with pytest.raises(FileExistsError):
-            disk.put(Place("output", "", name), Written(Picture(1, 1), {}, ""))
+            disk.put(Place("output", "", name), FileContent(Picture(1, 1), {}, ""))
     assert (root / "output/a.png").read_bytes() == before
     assert (root / "output/b.png").read_bytes() == b"theirs"
 
@@ -178,7 +178,7 @@ def test_a_way_that_ends_inside_is_taken(disk: Disk, root: Path, subfolder: str,
 def test_relative_folders_stay_where_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A later change of directory does not move them."""
     monkeypatch.chdir(tmp_path)
-    disk = Disk(Path("in"), Path("out"), Path("temp"), Painter(png()))
+    disk = Disk(Path("in"), Path("out"), Path("temp"), ImageRenderer(png()))
     monkeypatch.chdir("/")
     assert disk.place("output", "", "a") == tmp_path / "out/a"
 
@@ -211,7 +211,7 @@ def test_a_job_shows_the_pixels_of_the_uploaded_file(disk: Disk, root: Path) -> 
     disk.upload(path, png(4, 4, "lime"))
     source = disk.digest(Place("input", "", "green.png"))
     assert source is not None
-    disk.put(Place("output", "", "a.png"), Written(Picture(8, 8, source=source), {}, ""))
+    disk.put(Place("output", "", "a.png"), FileContent(Picture(8, 8, source=source), {}, ""))
     with Image.open(root / "output/a.png") as image:
         assert image.getpixel((0, 0)) == (0, 255, 0)
     disk.upload(path, png(5, 5, "blue"))
@@ -249,7 +249,7 @@ def test_a_given_folder_stays_though_it_is_empty(tmp_path: Path) -> None:
     """We did not make it."""
     for name in ("input", "output", "temp"):
         (tmp_path / name).mkdir()
-    disk = Disk(tmp_path / "input", tmp_path / "output", tmp_path / "temp", Painter(png()))
+    disk = Disk(tmp_path / "input", tmp_path / "output", tmp_path / "temp", ImageRenderer(png()))
     disk.put(Place("output", "sub", "a.png"), PICTURE)
     disk.remove_written()
     assert everything(tmp_path) == ["input", "output", "temp"]
@@ -379,9 +379,9 @@ def test_what_is_not_ours_is_neither_hidden_nor_cut_nor_removed_nor_overwritten(
 
 def test_what_another_instance_wrote_into_a_shared_folder_is_overwritten(disk: Disk, root: Path) -> None:
     """As by two processes that count alike; both clean up after themselves, in any order."""
-    other = Disk(root / "input", root / "output", root / "temp", Painter(png()))
+    other = Disk(root / "input", root / "output", root / "temp", ImageRenderer(png()))
     disk.put(A, PICTURE)
-    other.replace(A, Written(Picture(3, 2), {}, ""))
+    other.replace(A, FileContent(Picture(3, 2), {}, ""))
     assert disk.size(A) == (3, 2)
     disk.remove_written()
     other.remove_written()

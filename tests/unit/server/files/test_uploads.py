@@ -12,7 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 from comfyfarm.server.files.disk import Disk
 from comfyfarm.server.files.uploads import Form, SentFile, parse_form, store_image, store_mask
 from comfyfarm.server.http.answer import Answer
-from comfyfarm.server.media.pictures import Painter
+from comfyfarm.server.media.pictures import ImageRenderer
 from comfyfarm.sim.errors import ServerError
 
 MULTIPART = "multipart/form-data; boundary=line"
@@ -42,7 +42,7 @@ def form(name: str, content: bytes, **fields: str) -> Form | None:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Disk:
-    return Disk(tmp_path / "input", tmp_path / "output", tmp_path / "temp", Painter(png()))
+    return Disk(tmp_path / "input", tmp_path / "output", tmp_path / "temp", ImageRenderer(png()))
 
 
 def said(answer: Answer) -> tuple[str, ...]:

@@ -12,9 +12,9 @@ from PIL import Image
 from comfyfarm.server.files.disk import Disk
 from comfyfarm.server.files.views import guessed_type, view
 from comfyfarm.server.http.answer import Answer
-from comfyfarm.server.media.pictures import Painter
+from comfyfarm.server.media.pictures import ImageRenderer
 from comfyfarm.sim.errors import ServerError
-from comfyfarm.sim.files import Place, Written
+from comfyfarm.sim.files import FileContent, Place
 from comfyfarm.sim.values import Picture
 
 Get = Callable[..., Answer]
@@ -32,7 +32,7 @@ def png(alpha: int = 255) -> bytes:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Disk:
-    disk = Disk(tmp_path / "input", tmp_path / "output", tmp_path / "temp", Painter(png()))
+    disk = Disk(tmp_path / "input", tmp_path / "output", tmp_path / "temp", ImageRenderer(png()))
     (tmp_path / "input/a.png").write_bytes(png(alpha=77))
     (tmp_path / "input/t.txt").write_bytes(b"0123456789")
     (tmp_path / "input/empty.txt").write_bytes(b"")
@@ -83,7 +83,7 @@ def test_a_file_is_served_as_it_is(get: Get) -> None:
 
 def test_a_jobs_file_is_served_from_output_by_default(get: Get, disk: Disk) -> None:
     """The type need not be named."""
-    disk.put(Place("output", "s", "a_00001_.png"), Written(Picture(4, 4), {"prompt": "{}"}, "{}"))
+    disk.put(Place("output", "s", "a_00001_.png"), FileContent(Picture(4, 4), {"prompt": "{}"}, "{}"))
     assert opened(get("a_00001_.png", subfolder="s")).text["prompt"] == "{}"
 
 
@@ -223,7 +223,7 @@ def test_previews_and_channels_are_encoded_anew(get: Get, query: dict[str, str],
 
 def test_the_alpha_channel_is_black_with_the_alpha(get: Get, disk: Disk) -> None:
     """Where there is none, it is full."""
-    disk.put(Place("output", "", "b.png"), Written(Picture(8, 6), {}, ""))
+    disk.put(Place("output", "", "b.png"), FileContent(Picture(8, 6), {}, ""))
     assert opened(get("a.png", type="input", channel="a")).getcolors() == [(48, (0, 0, 0, 77))]
     assert opened(get("b.png", channel="a")).getcolors() == [(48, (0, 0, 0, 255))]
 

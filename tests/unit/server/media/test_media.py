@@ -15,8 +15,8 @@ from PIL import Image
 from comfyfarm.events.stamp import Stamp
 from comfyfarm.server.files.views import declared_type
 from comfyfarm.server.media import SUFFIXES, content
-from comfyfarm.server.media.pictures import Painter
-from comfyfarm.sim.files import Written
+from comfyfarm.server.media.pictures import ImageRenderer
+from comfyfarm.sim.files import FileContent
 from comfyfarm.sim.values import Picture
 
 PROMPT = json.dumps({"1": {"class_type": "SaveAudio", "inputs": {"text": "<Grüße> 猫"}}})
@@ -47,9 +47,9 @@ TYPES = {
 }
 
 
-def written(**change: Any) -> Written:
+def written(**change: Any) -> FileContent:
     text = {"prompt": PROMPT, "workflow": WORKFLOW}
-    return replace(Written(Picture(96, 64, 3), text, STAMP), **change)
+    return replace(FileContent(Picture(96, 64, 3), text, STAMP), **change)
 
 
 def made(suffix: str, **change: Any) -> bytes:
@@ -121,7 +121,7 @@ def test_a_painter_makes_them_by_name_and_pictures_as_before() -> None:
     """Whatever the case of the name."""
     file = BytesIO()
     Image.new("RGB", (4, 4)).save(file, "PNG")
-    painter = Painter(file.getvalue())
+    painter = ImageRenderer(file.getvalue())
     assert painter.paint("a.FLAC", written()) == made(".flac")
     assert painter.paint("a.b.latent", written()) == made(".latent")
     assert painter.paint("a.WAV", written()) == painter.paint("a.fbx", written()) == STAMP.encode()

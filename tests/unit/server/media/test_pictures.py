@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from comfyfarm.server.media.pictures import Painter, UnreadablePicture, picture_size, read_picture
-from comfyfarm.sim.files import Written
+from comfyfarm.server.media.pictures import ImageRenderer, UnreadablePicture, picture_size, read_picture
+from comfyfarm.sim.files import FileContent
 from comfyfarm.sim.values import Picture
 
 PROMPT = json.dumps({"1": {"class_type": "EmptyImage", "inputs": {"text": "Grüße 猫"}}})
@@ -37,16 +37,16 @@ def opened(content: bytes) -> Any:
 
 def written(
     width: int, height: int, *, text: dict[str, str] | None = None, stamp: str = STAMP, count: int = 1, **look: Any
-) -> Written:
-    return Written(Picture(width, height, count, **look), {"prompt": PROMPT} if text is None else text, stamp)
+) -> FileContent:
+    return FileContent(Picture(width, height, count, **look), {"prompt": PROMPT} if text is None else text, stamp)
 
 
 @pytest.fixture
-def painter() -> Painter:
-    return Painter(as_bytes(gradient()))
+def painter() -> ImageRenderer:
+    return ImageRenderer(as_bytes(gradient()))
 
 
-def test_a_file_is_an_8_bit_rgb_png_of_the_asked_size_with_the_input_picture(painter: Painter) -> None:
+def test_a_file_is_an_8_bit_rgb_png_of_the_asked_size_with_the_input_picture(painter: ImageRenderer) -> None:
     """At its own size not a pixel differs."""
     same = opened(painter.paint("a.png", written(30, 20)))
     other = opened(painter.paint("a.png", written(64, 48)))
@@ -55,13 +55,13 @@ def test_a_file_is_an_8_bit_rgb_png_of_the_asked_size_with_the_input_picture(pai
     assert other.getpixel((0, 0)) != other.getpixel((63, 47))
 
 
-def test_a_painter_knows_the_size_of_its_input_picture(painter: Painter) -> None:
+def test_a_painter_knows_the_size_of_its_input_picture(painter: ImageRenderer) -> None:
     """What a static instance serves."""
     assert painter.size == (30, 20)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2000, 3), (3, 2000), (1031, 1201), (2048, 1536)])
-def test_any_size_can_be_read_and_shows_the_whole_picture(painter: Painter, size: tuple[int, int]) -> None:
+def test_any_size_can_be_read_and_shows_the_whole_picture(painter: ImageRenderer, size: tuple[int, int]) -> None:
     """Big ones are drawn from fewer dots; top and bottom are still where they were."""
     image = opened(painter.paint("a.png", written(*size)))
     assert image.size == size
@@ -71,7 +71,7 @@ def test_any_size_can_be_read_and_shows_the_whole_picture(painter: Painter, size
         assert max(abs(a - b) for a, b in pairs) < 20
 
 
-def test_text_chunks_are_as_comfyui_writes_them_and_the_stamp_is_an_itxt(painter: Painter) -> None:
+def test_text_chunks_are_as_comfyui_writes_them_and_the_stamp_is_an_itxt(painter: ImageRenderer) -> None:
     """Pillow, and any client, reads the prompt back; one more chunk proves where the file is from."""
     text = {"prompt": PROMPT, "workflow": '{"id": 1}'}
     content = painter.paint("a.png", written(8, 8, text=text, stamp='{"é": "猫"}'))
@@ -80,7 +80,7 @@ def test_text_chunks_are_as_comfyui_writes_them_and_the_stamp_is_an_itxt(painter
     assert content.index(b"iTXtcomfyfarm") < content.index(b"IDAT")
 
 
-def test_a_text_beyond_latin_1_becomes_an_itxt(painter: Painter) -> None:
+def test_a_text_beyond_latin_1_becomes_an_itxt(painter: ImageRenderer) -> None:
     """It is not lost, and nothing breaks."""
     content = painter.paint("a.png", written(8, 8, text={"workflow": "猫"}))
     assert b"iTXtworkflow" in content
@@ -88,14 +88,14 @@ def test_a_text_beyond_latin_1_becomes_an_itxt(painter: Painter) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "k" * 200, "猫", "a\0b"])
-def test_a_strange_key_of_extra_pnginfo_does_not_spoil_the_file(painter: Painter, key: str) -> None:
+def test_a_strange_key_of_extra_pnginfo_does_not_spoil_the_file(painter: ImageRenderer, key: str) -> None:
     """The keys are whatever a client sent; the pixels and the stamp can be read all the same."""
     image = opened(painter.paint("a.png", written(8, 8, text={key: "{}"})))
     assert image.text["comfyfarm"] == STAMP
     assert len(image.text) == 2
 
 
-def test_every_file_of_a_batch_has_its_own_sha256(painter: Painter) -> None:
+def test_every_file_of_a_batch_has_its_own_sha256(painter: ImageRenderer) -> None:
     """Their pixels are the same; their stamps are not."""
     names = ("a.png", "a.webp", "a.jpg")
     files = [painter.paint(name, written(8, 8, stamp=f'{{"index": {index}}}')) for name in names for index in range(4)]
@@ -103,13 +103,13 @@ def test_every_file_of_a_batch_has_its_own_sha256(painter: Painter) -> None:
 
 
 @pytest.mark.parametrize("size", [(16, 8), (1, 1), (1500, 1400)])
-def test_a_known_colour_fills_the_picture(painter: Painter, size: tuple[int, int]) -> None:
+def test_a_known_colour_fills_the_picture(painter: ImageRenderer, size: tuple[int, int]) -> None:
     """As EmptyImage's does."""
     image = opened(painter.paint("a.png", written(*size, colour=0xFF8001)))
     assert image.getcolors() == [(size[0] * size[1], (0xFF, 0x80, 0x01))]
 
 
-def test_the_pixels_of_an_uploaded_picture_are_used_where_it_is_known(painter: Painter) -> None:
+def test_the_pixels_of_an_uploaded_picture_are_used_where_it_is_known(painter: ImageRenderer) -> None:
     """Else it is the input picture."""
     green = as_bytes(Image.new("RGB", (3, 3), "lime"))
     files = {"d1": green, "d2": b"no picture"}
@@ -118,7 +118,7 @@ def test_the_pixels_of_an_uploaded_picture_are_used_where_it_is_known(painter: P
     assert shown[1].tobytes() == shown[2].tobytes() == gradient().resize((4, 4), Image.Resampling.BILINEAR).tobytes()
 
 
-def test_an_uploaded_photograph_is_turned_by_its_exif(painter: Painter) -> None:
+def test_an_uploaded_photograph_is_turned_by_its_exif(painter: ImageRenderer) -> None:
     """As LoadImage turns it, in its size as well."""
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -129,7 +129,7 @@ def test_an_uploaded_photograph_is_turned_by_its_exif(painter: Painter) -> None:
 @pytest.mark.parametrize(("name", "kind"), [("a.png", "PNG"), ("a.webp", "WEBP")])
 @pytest.mark.parametrize(("size", "count"), [((64, 48), 3), ((1, 1), 2), ((7, 5), 30)])
 def test_several_pictures_make_an_animation(
-    painter: Painter, name: str, kind: str, size: tuple[int, int], count: int
+    painter: ImageRenderer, name: str, kind: str, size: tuple[int, int], count: int
 ) -> None:
     """Every frame can be decoded."""
     image = opened(painter.paint(name, written(*size, count=count)))
@@ -139,7 +139,7 @@ def test_several_pictures_make_an_animation(
         image.load()
 
 
-def test_the_frames_of_an_animation_differ(painter: Painter) -> None:
+def test_the_frames_of_an_animation_differ(painter: ImageRenderer) -> None:
     """A square moves along."""
     image = opened(painter.paint("a.png", written(200, 100, count=4, colour=0)))
     seen = set()
@@ -149,14 +149,14 @@ def test_the_frames_of_an_animation_differ(painter: Painter) -> None:
     assert len(seen) == 4
 
 
-def test_a_webp_keeps_prompt_workflow_and_stamp_in_its_exif(painter: Painter) -> None:
+def test_a_webp_keeps_prompt_workflow_and_stamp_in_its_exif(painter: ImageRenderer) -> None:
     """Where ComfyUI puts the first two."""
     text = {"prompt": "{}", "workflow": "[1]", "a": "1", "b": "2", "c": "3"}
     exif = opened(painter.paint("a.webp", written(8, 8, text=text))).getexif()
     assert (exif[0x0110], exif[0x010F], exif[0x0131]) == ("prompt:{}", "workflow:[1]", f"comfyfarm:{STAMP}")
 
 
-def test_a_jpeg_keeps_them_too_unless_they_are_too_long(painter: Painter) -> None:
+def test_a_jpeg_keeps_them_too_unless_they_are_too_long(painter: ImageRenderer) -> None:
     """A JPEG has 64 KiB for them; the stamp is always there."""
     short = opened(painter.paint("a.JPG", written(8, 8)))
     long = opened(painter.paint("a.jpeg", written(8, 8, text={"prompt": "x" * 70_000})))
@@ -166,7 +166,7 @@ def test_a_jpeg_keeps_them_too_unless_they_are_too_long(painter: Painter) -> Non
     assert long.getexif()[0x0131] == f"comfyfarm:{STAMP}"
 
 
-def test_a_webp_is_never_bigger_than_the_format_allows(painter: Painter) -> None:
+def test_a_webp_is_never_bigger_than_the_format_allows(painter: ImageRenderer) -> None:
     """16383 pixels a side."""
     assert opened(painter.paint("a.webp", written(17_000, 1, colour=1))).size == (16383, 1)
 
@@ -175,20 +175,20 @@ def test_a_webp_is_never_bigger_than_the_format_allows(painter: Painter) -> None
     ("asked", "given"), [((512, 768), (341, 512)), ((2048, 1024), (512, 256)), ((64, 32), (64, 32))]
 )
 def test_a_sampler_preview_is_a_jpeg_of_at_most_512_pixels(
-    painter: Painter, asked: tuple[int, int], given: tuple[int, int]
+    painter: ImageRenderer, asked: tuple[int, int], given: tuple[int, int]
 ) -> None:
     """As ComfyUI sends them."""
     image = opened(painter.preview_jpeg(*asked))
     assert (image.format, image.size) == ("JPEG", given)
 
 
-def test_a_picture_for_the_websocket_is_a_png_in_full_size_without_text(painter: Painter) -> None:
+def test_a_picture_for_the_websocket_is_a_png_in_full_size_without_text(painter: ImageRenderer) -> None:
     """As SaveImageWebsocket sends it."""
     image = opened(painter.preview_png(Picture(600, 700, count=3)))
     assert (image.format, image.mode, image.size, image.text) == ("PNG", "RGB", (600, 700), {})
 
 
-def test_pixels_are_compressed_once_for_each_look_and_size(painter: Painter) -> None:
+def test_pixels_are_compressed_once_for_each_look_and_size(painter: ImageRenderer) -> None:
     """A further file of that size is a join of bytes."""
     for index in range(3):
         painter.paint("a.png", written(30, 20, stamp=str(index)))
@@ -197,7 +197,7 @@ def test_pixels_are_compressed_once_for_each_look_and_size(painter: Painter) -> 
     assert len(painter._shelf.held) == 2
 
 
-def test_what_is_kept_is_bounded(painter: Painter) -> None:
+def test_what_is_kept_is_bounded(painter: ImageRenderer) -> None:
     """The least used goes first, by bytes and by number."""
     shelf = painter._shelf
     shelf.room_bytes, shelf.room_count = 100, 3

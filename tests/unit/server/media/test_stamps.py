@@ -12,9 +12,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from comfyfarm.config.recorded import default_picture
 from comfyfarm.events.stamp import Stamp
-from comfyfarm.server.media.pictures import Painter
+from comfyfarm.server.media.pictures import ImageRenderer
 from comfyfarm.server.media.stamps import read_stamp
-from comfyfarm.sim.files import Written
+from comfyfarm.sim.files import FileContent
 from comfyfarm.sim.values import Picture
 
 ORIGIN: dict[str, Any] = {
@@ -29,8 +29,8 @@ PROMPT = json.dumps({"1": {"class_type": "x", "inputs": {"text": json.dumps({**O
 
 
 def picture(name: str, *, count: int = 1, stamp: str | None = None) -> bytes:
-    written = Written(Picture(64, 48, count), {"prompt": PROMPT}, json.dumps(ORIGIN) if stamp is None else stamp)
-    return Painter(default_picture()).paint(name, written)
+    written = FileContent(Picture(64, 48, count), {"prompt": PROMPT}, json.dumps(ORIGIN) if stamp is None else stamp)
+    return ImageRenderer(default_picture()).paint(name, written)
 
 
 def with_text(text: str) -> bytes:

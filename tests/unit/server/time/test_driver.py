@@ -6,7 +6,7 @@ import pytest
 
 from comfyfarm.events import Finished, NodeStarted
 from comfyfarm.server.time.clock import SimulatedTime, VirtualClock
-from comfyfarm.server.time.driver import Driver
+from comfyfarm.server.time.driver import InstanceDriver
 from comfyfarm.workflows import text_to_image
 from tests.support.instance_story import Story, picture, tell
 
@@ -20,7 +20,7 @@ class Driven:
     speed: float = 1.0
 
     def __post_init__(self) -> None:  # noqa: D105 (it starts the driver)
-        self.driver = Driver(self.clock, SimulatedTime(self.clock, self.speed), self.story.instance)
+        self.driver = InstanceDriver(self.clock, SimulatedTime(self.clock, self.speed), self.story.instance)
         self.driver.start()
 
     def post(self) -> str:

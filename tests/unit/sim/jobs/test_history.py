@@ -2,12 +2,12 @@
 
 import pytest
 
-from comfyfarm.sim.jobs.history import Entry, History
+from comfyfarm.sim.jobs.history import History, HistoryEntry
 from comfyfarm.sim.jobs.queue import Job
 
 
-def entry(prompt_id: str) -> Entry:
-    return Entry(Job(1, prompt_id, {}, {}, ["2"], "name"))
+def entry(prompt_id: str) -> HistoryEntry:
+    return HistoryEntry(Job(1, prompt_id, {}, {}, ["2"], "name"))
 
 
 def filled(ids: str, limit: int = 100) -> History:

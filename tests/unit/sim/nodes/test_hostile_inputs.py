@@ -11,18 +11,18 @@ from hypothesis import strategies as st
 
 from comfyfarm.config.recorded import recorded
 from comfyfarm.sim.files import MemoryFiles, Place
-from comfyfarm.sim.nodes import Call, NodeError, Outcome, known_types, run
+from comfyfarm.sim.nodes import NodeCall, NodeError, NodeOutcome, known_types, run
 from comfyfarm.sim.values import (
+    Appearance,
     Audio,
     AVLatent,
     BlindLatent,
     Latent,
+    ListValue,
     Loaded,
-    Look,
     Mask,
     Model3D,
     Picture,
-    Several,
     Sigmas,
     Video,
 )
@@ -35,7 +35,7 @@ sizes = st.integers(1, 20_000)
 counts = st.one_of(st.integers(1, 9), st.integers(1, 5000))
 pictures = st.builds(Picture, sizes, sizes, counts, st.none() | st.integers(0, 0xFFFFFF)) | st.builds(
     lambda looks: Picture(64, 32).showing(looks),
-    st.lists(st.builds(Look, counts, st.none() | st.integers(0, 0xFFFFFF)), min_size=1, max_size=4),
+    st.lists(st.builds(Appearance, counts, st.none() | st.integers(0, 0xFFFFFF)), min_size=1, max_size=4),
 )
 masks = st.builds(Mask, sizes, sizes, counts, st.none() | st.floats(0, 1))
 latents = st.builds(Latent, sizes, sizes, counts, st.integers(1, 200), st.sampled_from([1, 8, 16, 32]))
@@ -64,7 +64,7 @@ plain = st.one_of(
 jsonable = st.recursive(
     plain, lambda one: st.lists(one, max_size=3) | st.dictionaries(st.text(max_size=6), one, max_size=3), max_leaves=4
 )
-lists = st.lists(shapes | plain, min_size=2, max_size=4).map(lambda items: Several(tuple(items)))
+lists = st.lists(shapes | plain, min_size=2, max_size=4).map(lambda items: ListValue(tuple(items)))
 
 
 values = st.one_of(shapes, jsonable, lists)
@@ -79,7 +79,7 @@ def input_names(class_type: str) -> list[str]:
     return [*(each.name for each in declared), *members, "bogus", "option1"]
 
 
-def dealt(class_type: str, hand: list[Any], turn: int) -> Call:
+def dealt(class_type: str, hand: list[Any], turn: int) -> NodeCall:
     """A call whose inputs are dealt from a hand of values, and now and then hold what they should."""
     node_type = recorded().node_types.get(class_type)
     inputs = {}
@@ -87,14 +87,14 @@ def dealt(class_type: str, hand: list[Any], turn: int) -> Call:
         declared = node_type.inputs.get(name) if node_type else None
         offered = declared and (declared.choices or [each["key"] for each in declared.options.get("options", ())])
         inputs[name] = offered[place % len(offered)] if offered and place % 3 else hand[place % len(hand)]
-    return Call(class_type, inputs, node_type.outputs if node_type else (), turn % 2 == 0, PICTURE_SIZE, FILES)
+    return NodeCall(class_type, inputs, node_type.outputs if node_type else (), turn % 2 == 0, PICTURE_SIZE, FILES)
 
 
 def items(values: tuple[Any, ...]) -> list[Any]:
-    return [item for value in values for item in (value.items if isinstance(value, Several) else (value,))]
+    return [item for value in values for item in (value.items if isinstance(value, ListValue) else (value,))]
 
 
-def check(outcome: Outcome) -> None:
+def check(outcome: NodeOutcome) -> None:
     """All that whoever writes files and frames may rely on."""
     for shape in items(outcome.values):
         if isinstance(shape, Picture | Mask | Latent):
@@ -137,7 +137,7 @@ def test_a_node_without_any_input_answers() -> None:
     for class_type in TYPES:
         known = recorded().node_types.get(class_type)
         with suppress(NodeError):
-            check(run(Call(class_type, {}, known.outputs if known else (), known is None, PICTURE_SIZE, FILES)))
+            check(run(NodeCall(class_type, {}, known.outputs if known else (), known is None, PICTURE_SIZE, FILES)))
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_a_node_without_any_input_answers() -> None:
         ("ComfyMathExpression", {"expression": "'%999999999d' % 1", "values__a": 1}),
         ("ComfyMathExpression", {"expression": "f'{1:>999999999}'", "values__a": 1}),
         ("JsonExtractString", {"json_string": "[" * 100_000, "key": "a"}),
-        ("SaveImage", {"images": Several((Picture(8, 8, 60_000),) * 4000), "filename_prefix": "x"}),
+        ("SaveImage", {"images": ListValue((Picture(8, 8, 60_000),) * 4000), "filename_prefix": "x"}),
     ],
 )
 def test_what_would_need_a_lifetime_or_a_terabyte_fails_at_once(class_type: str, inputs: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from comfyfarm.sim.files import MemoryFiles, Place
 from comfyfarm.sim.nodes import NodeError
-from comfyfarm.sim.values import Loaded, Look, Mask, Picture, Several
+from comfyfarm.sim.values import Appearance, ListValue, Loaded, Mask, Picture
 from tests.support.node_bench import PICTURE_SIZE, Nodes
 
 CAT = Picture(640, 480, 2, source="cat")
@@ -59,7 +59,11 @@ SIZES: list[tuple[str, dict[str, Any], tuple[int, int, int]]] = [
     ("ImageCompositeMasked", {"destination": CAT, "source": RED, "x": 0, "y": 0}, (640, 480, 2)),
     ("PorterDuffImageComposite", {"source": RED, "destination": CAT}, (64, 32, 1)),
     ("ImageGrid", {"images": CAT, "columns": 2, "cell_width": 256, "cell_height": 256, "padding": 4}, (516, 256, 1)),
-    ("ImageMergeTileList", {"image_list": Several((CAT, CAT)), "final_width": 900, "final_height": 700}, (900, 700, 2)),
+    (
+        "ImageMergeTileList",
+        {"image_list": ListValue((CAT, CAT)), "final_width": 900, "final_height": 700},
+        (900, 700, 2),
+    ),
     ("ImageBatch", {"image1": CAT, "image2": BLUE}, (640, 480, 5)),
     ("BatchImagesNode", {"images__image0": CAT, "images__image1": RED, "images__image2": BLUE}, (640, 480, 6)),
     ("RepeatImageBatch", {"image": CAT, "amount": 5}, (640, 480, 10)),
@@ -196,10 +200,10 @@ def test_a_mask_of_one_value_stays_known(class_type: str, inputs: dict[str, Any]
 def test_a_mixed_batch_remembers_what_each_of_its_pictures_shows() -> None:
     """So that its files show them, in their order."""
     batch = Nodes().value("BatchImagesNode", images__image0=RED, images__image1=CAT, images__image2=BLUE)
-    assert batch.looks == (Look(1, 0xFF0000), Look(2, None, "cat"), Look(3, 0x0000FF))
+    assert batch.looks == (Appearance(1, 0xFF0000), Appearance(2, None, "cat"), Appearance(3, 0x0000FF))
     assert [each.colour for each in batch.each()] == [0xFF0000, None, None, 0x0000FF, 0x0000FF, 0x0000FF]
     middle = Nodes().value("ImageFromBatch", image=batch, batch_index=2, length=2)
-    assert middle.looks == (Look(1, None, "cat"), Look(1, 0x0000FF))
+    assert middle.looks == (Appearance(1, None, "cat"), Appearance(1, 0x0000FF))
     inverted = Nodes().value("ImageInvert", image=batch)
     assert [each.colour for each in inverted.each()] == [0x00FFFF, None, None, 0xFFFF00, 0xFFFF00, 0xFFFF00]
     twice = Nodes().value("RepeatImageBatch", image=middle, amount=2)
@@ -210,7 +214,7 @@ def test_a_batch_too_mixed_to_remember_shows_the_input_picture() -> None:
     """Its number stays right, and nothing grows without end."""
     batch = Nodes().value("ImageBatch", image1=RED, image2=CAT)
     often = Nodes().value("RepeatImageBatch", image=batch, amount=5000)
-    assert (often.count, often.looks) == (15_000, (Look(15_000),))
+    assert (often.count, often.looks) == (15_000, (Appearance(15_000),))
 
 
 def test_rebatching_makes_a_list_that_what_follows_is_run_for() -> None:
@@ -228,14 +232,14 @@ def test_rebatching_makes_a_list_that_what_follows_is_run_for() -> None:
 
 def test_pictures_of_another_size_begin_another_batch() -> None:
     """They cannot be joined."""
-    made = Nodes().value("RebatchImages", images=Several((RED, CAT, CAT)), batch_size=3)
+    made = Nodes().value("RebatchImages", images=ListValue((RED, CAT, CAT)), batch_size=3)
     assert [(each.width, each.count) for each in made.items] == [(64, 1), (640, 3), (640, 1)]
 
 
 def test_a_picture_is_split_into_equal_tiles_that_overlap() -> None:
     """And put together again."""
     tiles = Nodes().value("SplitImageToTileList", image=CAT, tile_width=256, tile_height=256, overlap=64)
-    assert tiles == Several((Picture(256, 256, 2, source="cat"),) * 9)
+    assert tiles == ListValue((Picture(256, 256, 2, source="cat"),) * 9)
     whole = Nodes().value("SplitImageToTileList", image=CAT, tile_width=1024, tile_height=1024, overlap=64)
     assert whole == CAT
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from comfyfarm.sim.values import Audio, AVLatent, BlindLatent, Latent, Loaded, Mask, Model3D, Picture, Several, Sigmas
+from comfyfarm.sim.values import Audio, AVLatent, BlindLatent, Latent, ListValue, Loaded, Mask, Model3D, Picture, Sigmas
 from tests.support.node_bench import Nodes
 
 STILL = Latent(1024, 768, 2)
@@ -134,7 +134,7 @@ def test_guides_lengthen_a_film_until_they_are_cropped() -> None:
 
 def test_latents_are_rebatched_by_size() -> None:
     """Five of one size in twos, then those of another."""
-    made = Nodes().value("RebatchLatents", latents=Several((STILL, Latent(1024, 768, 3), FILM)), batch_size=2)
+    made = Nodes().value("RebatchLatents", latents=ListValue((STILL, Latent(1024, 768, 3), FILM)), batch_size=2)
     assert [(each.width, each.count) for each in made.items] == [(1024, 2), (1024, 2), (1024, 1), (832, 1)]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from comfyfarm.sim.nodes import NodeError
-from comfyfarm.sim.values import Picture, Several
+from comfyfarm.sim.values import ListValue, Picture
 from tests.support.node_bench import Nodes
 
 
@@ -108,10 +108,10 @@ def test_values_follow_from_their_inputs(class_type: str, inputs: dict[str, Any]
 def test_a_list_is_made_of_a_growing_input_in_its_order() -> None:
     """Ten comes after nine, however the prompt orders them."""
     inputs = {f"inputs__input{index}": index for index in (10, 9, 0)}
-    assert Nodes().value("CreateList", **inputs) == Several((0, 9, 10))
+    assert Nodes().value("CreateList", **inputs) == ListValue((0, 9, 10))
 
 
 def test_a_list_inside_a_list_is_one_list() -> None:
     """As ComfyUI joins them."""
-    made = Nodes().value("CreateList", inputs__input0=Several((1, 2)), inputs__input1=3)
-    assert made == Several((1, 2, 3))
+    made = Nodes().value("CreateList", inputs__input0=ListValue((1, 2)), inputs__input1=3)
+    assert made == ListValue((1, 2, 3))

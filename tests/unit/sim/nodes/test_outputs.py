@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from comfyfarm.sim.nodes import NodeError, Save
-from comfyfarm.sim.values import Audio, Latent, Mask, Model3D, Picture, Several, Video
+from comfyfarm.sim.values import Audio, Latent, ListValue, Mask, Model3D, Picture, Video
 from tests.support.node_bench import PICTURE_SIZE, Nodes
 
 CATS = Picture(640, 480, 3)
@@ -116,9 +116,9 @@ def test_the_size_of_a_picture_is_told_to_every_websocket() -> None:
 
 def test_a_list_of_pictures_is_saved_one_by_one_under_one_key() -> None:
     """Each with its own size."""
-    made = Nodes().run("SaveImage", images=Several((CATS, Picture(8, 8))), filename_prefix="a")
+    made = Nodes().run("SaveImage", images=ListValue((CATS, Picture(8, 8))), filename_prefix="a")
     assert [(save.key, save.picture) for save in made.saves] == [("images", CATS), ("images", Picture(8, 8))]
-    assert Nodes().run("PreviewAny", source=Several((1, 2))).ui == {"text": ["1", "2"]}
+    assert Nodes().run("PreviewAny", source=ListValue((1, 2))).ui == {"text": ["1", "2"]}
 
 
 def test_a_body_is_previewed_by_the_name_of_its_file() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from comfyfarm.sim.nodes import NodeError
-from comfyfarm.sim.values import Several
+from comfyfarm.sim.values import ListValue
 from tests.support.node_bench import Nodes
 
 PROMPT = "A red barn, 35mm, F/1.8, <lora:detail:0.8>"
@@ -120,9 +120,9 @@ def test_what_a_model_would_say_makes_texts_that_nobody_knows() -> None:
 
 def test_a_list_of_texts_is_treated_one_by_one() -> None:
     """As ComfyUI runs a node for each item of a list."""
-    both = Several(("Barn", "Cat"))
-    assert Nodes().value("TextToUppercase", texts=both) == Several(("BARN", "CAT"))
-    assert Nodes().value("StringConcatenate", string_a=both, string_b=Several(("1", "2", "3"))) == Several(
+    both = ListValue(("Barn", "Cat"))
+    assert Nodes().value("TextToUppercase", texts=both) == ListValue(("BARN", "CAT"))
+    assert Nodes().value("StringConcatenate", string_a=both, string_b=ListValue(("1", "2", "3"))) == ListValue(
         ("Barn1", "Cat2", "Cat3")
     )
     assert Nodes().value("MergeTextLists", texts=both) == both

@@ -5,15 +5,15 @@ from typing import Any
 import pytest
 
 from comfyfarm.events import PromptRefused, Submitted
-from comfyfarm.sim.errors import Refused, ServerError
-from comfyfarm.sim.prompt.submission import Sender
+from comfyfarm.sim.errors import PromptRejected, ServerError
+from comfyfarm.sim.prompt.submission import PromptSource
 from tests.support.instance_story import STARTED_UNIX_MS, Story, picture, tell
 
-NOBODY = Sender()
+NOBODY = PromptSource()
 GIVEN_ID = "0b1f8a1e-5c1d-4f3e-9d0e-2c3b4a596877"
 
 
-def submit(story: Story, body: Any, sender: Sender = NOBODY) -> Any:
+def submit(story: Story, body: Any, sender: PromptSource = NOBODY) -> Any:
     """Post any body; nothing runs before it is asked to."""
     return story.instance.submit(body, sender, story.now_ms)
 
@@ -27,7 +27,7 @@ def submit(story: Story, body: Any, sender: Sender = NOBODY) -> Any:
 )
 def test_a_body_without_a_prompt_is_refused(body: Any) -> None:
     """Lists and texts count as bodies without one."""
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(PromptRejected) as caught:
         submit(tell(), body)
     about = {"message": "No prompt provided", "details": "No prompt provided", "extra_info": {}}
     assert caught.value.body == {"error": {"type": "no_prompt", **about}, "node_errors": {}}
@@ -77,7 +77,7 @@ def test_a_body_that_comfyui_cannot_read_makes_it_raise(body: Any) -> None:
 )
 def test_only_a_canonical_uuid_is_taken_for_an_id(prompt_id: Any) -> None:
     """As the server itself would write it."""
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(PromptRejected) as caught:
         submit(tell(), {"prompt": picture(), "prompt_id": prompt_id})
     error = caught.value.body["error"]
     assert (error["type"], error["message"]) == ("invalid_prompt_id", "prompt_id must be a valid UUID")
@@ -89,7 +89,7 @@ def test_only_a_canonical_uuid_is_taken_for_an_id(prompt_id: Any) -> None:
 
 def test_the_id_is_looked_at_before_the_nodes() -> None:
     """So a bad one is a 400, where the nodes alone would be a 500."""
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(PromptRejected) as caught:
         submit(tell(), {"prompt": {"1": None}, "prompt_id": "x"})
     assert caught.value.body["error"]["type"] == "invalid_prompt_id"
 
@@ -123,9 +123,9 @@ def test_a_number_is_the_servers_counter_unless_it_is_given() -> None:
         return float(submit(story, {"prompt": picture(), **body}).number)
 
     assert number() == 0
-    with pytest.raises(Refused):
+    with pytest.raises(PromptRejected):
         submit(story, {})                                       # takes 1
-    with pytest.raises(Refused):
+    with pytest.raises(PromptRejected):
         number(partial_execution_targets=[])                    # takes 2
     with pytest.raises(ServerError):
         submit(story, {"prompt": None})                         # takes 3
@@ -152,7 +152,7 @@ def test_the_answer_has_its_keys_in_comfyuis_order() -> None:
     assert list(accepted.as_json().items()) == [("prompt_id", GIVEN_ID), ("number", 0), ("node_errors", {})]
 
 
-def extra_data(body: dict[str, Any], sender: Sender = NOBODY) -> dict[str, Any]:
+def extra_data(body: dict[str, Any], sender: PromptSource = NOBODY) -> dict[str, Any]:
     """What a job shows to everybody."""
     story = tell()
     story.now_ms = 250
@@ -183,13 +183,13 @@ def test_a_client_may_name_itself_in_either_place() -> None:
 
 def test_the_source_of_a_request_is_kept_unless_the_client_says_so_itself() -> None:
     """Header ``Comfy-Usage-Source``."""
-    sender = Sender(usage_source="my-app")
+    sender = PromptSource(usage_source="my-app")
     assert extra_data({}, sender)["comfy_usage_source"] == "my-app"
     assert extra_data({"extra_data": {"comfy_usage_source": None}}, sender)["comfy_usage_source"] is None
     assert "comfy_usage_source" not in extra_data({})
 
 
-def job_name(body: dict[str, Any], sender: Sender = NOBODY) -> str:
+def job_name(body: dict[str, Any], sender: PromptSource = NOBODY) -> str:
     """The logical job that the log names."""
     story = tell()
     submit(story, {"prompt": picture(), **body}, sender)
@@ -200,10 +200,10 @@ def job_name(body: dict[str, Any], sender: Sender = NOBODY) -> str:
 def test_a_logical_job_is_what_the_user_calls_it() -> None:
     """In ``extra_data``, else in a header, else it is known by its prompt."""
     named = {"extra_data": {"comfyfarm_job": "order-7"}}
-    assert job_name(named, Sender(job="by-header")) == "order-7"
-    assert job_name({}, Sender(job="by-header")) == "by-header"
+    assert job_name(named, PromptSource(job="by-header")) == "order-7"
+    assert job_name({}, PromptSource(job="by-header")) == "by-header"
     assert job_name({"extra_data": {"comfyfarm_job": 7}}) == "7"
-    assert job_name({"extra_data": {"comfyfarm_job": None}}, Sender(job="by-header")) == "by-header"
+    assert job_name({"extra_data": {"comfyfarm_job": None}}, PromptSource(job="by-header")) == "by-header"
 
 
 def test_the_same_prompt_is_the_same_logical_job() -> None:
@@ -224,8 +224,8 @@ def test_a_refusal_is_told_with_the_job_that_it_hit() -> None:
     story = tell()
     bodies: list[Any] = [{"prompt": {"1": {"class_type": "Nope", "inputs": {}}}, "client_id": "me"}, []]
     for refused in bodies:
-        with pytest.raises(Refused):
-            submit(story, refused, Sender(job="order-7"))
+        with pytest.raises(PromptRejected):
+            submit(story, refused, PromptSource(job="order-7"))
     assert story.events == [
         PromptRefused(at_ms=0, error="missing_node_type", missing=("Nope",), job="order-7", client_id="me"),
         PromptRefused(at_ms=0, error="no_prompt", job="order-7"),

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from comfyfarm.sim.errors import Refused
+from comfyfarm.sim.errors import PromptRejected
 from comfyfarm.sim.files import MemoryFiles, Place
-from comfyfarm.sim.prompt.validation import Verdict, validate
+from comfyfarm.sim.prompt.validation import ValidationResult, validate
 from comfyfarm.sim.settings import Settings
 from tests.support.instance_story import Prompt, catalogue, chain, picture
 
@@ -53,7 +53,7 @@ def scale(**inputs: Any) -> dict[str, Any]:
 
 def refusal(prompt: Prompt, settings: Settings = Settings(), **has: Any) -> dict[str, Any]:
     """The body of the 400."""
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(PromptRejected) as caught:
         validate(prompt, None, catalogue(settings=settings, **has))
     return caught.value.body
 
@@ -280,7 +280,7 @@ def test_an_unknown_node_type_is_named_by_its_title(
 )
 def test_a_prompt_that_shows_nothing_is_refused(prompt: Prompt, targets: Any) -> None:
     """Without an output node, or with none of those that were asked for."""
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(PromptRejected) as caught:
         validate(deepcopy(prompt), targets, catalogue())
     assert caught.value.body == {
         "error": error("prompt_no_outputs", "Prompt has no outputs", ""),
@@ -291,9 +291,9 @@ def test_a_prompt_that_shows_nothing_is_refused(prompt: Prompt, targets: Any) ->
 def test_only_the_outputs_asked_for_run() -> None:
     """A string is searched for the ids, as ComfyUI's ``in`` does."""
     prompt = picture() | {"4": node("PreviewImage", images=["1", 0]), "24": node("PreviewImage", images=["1", 0])}
-    assert validate(deepcopy(prompt), ["4", "1"], catalogue()) == Verdict(("4",), {})
-    assert validate(deepcopy(prompt), {"2": None}, catalogue()) == Verdict(("2",), {})
-    assert validate(deepcopy(prompt), "24", catalogue()) == Verdict(("2", "4", "24"), {})
+    assert validate(deepcopy(prompt), ["4", "1"], catalogue()) == ValidationResult(("4",), {})
+    assert validate(deepcopy(prompt), {"2": None}, catalogue()) == ValidationResult(("2",), {})
+    assert validate(deepcopy(prompt), "24", catalogue()) == ValidationResult(("2", "4", "24"), {})
 
 
 def test_values_are_stored_as_the_node_takes_them() -> None:
@@ -371,7 +371,7 @@ def test_a_circle_is_described_at_each_of_its_nodes(links: dict[str, str], named
 @pytest.mark.parametrize("settings", [Settings(), LENIENT, OFF], ids=lambda each: each.validation)
 def test_five_thousand_nodes_in_a_row_pass(settings: Settings) -> None:
     """No limit of Python's ends the check, whatever the mode."""
-    assert validate(chain(5000), None, catalogue(settings=settings)) == Verdict(("2",), {})
+    assert validate(chain(5000), None, catalogue(settings=settings)) == ValidationResult(("2",), {})
 
 
 def test_a_fault_at_the_far_end_of_five_thousand_nodes_is_found() -> None:
@@ -472,7 +472,7 @@ def test_lenient_takes_unknown_types_and_names() -> None:
         "4": scale(image=["2", 1], upscale_method="mine"),
         "5": node("PreviewImage", images=["4", 0]),
     }
-    assert validate(prompt, None, catalogue(settings=LENIENT)) == Verdict(("3", "5"), {})
+    assert validate(prompt, None, catalogue(settings=LENIENT)) == ValidationResult(("3", "5"), {})
 
 
 def test_lenient_still_refuses_what_is_broken() -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from comfyfarm.analysis.placement.availability import Spell, Spells
+from comfyfarm.analysis.placement.availability import AvailabilityChange, AvailabilityPeriods
 from comfyfarm.analysis.placement.choices import Choice
-from comfyfarm.analysis.placement.dispatch_events import Mark, Window, marks_of
+from comfyfarm.analysis.placement.dispatch_events import DispatchEvent, Window, marks_of
 from comfyfarm.analysis.placement.dispatches import Dispatch
 from comfyfarm.analysis.placement.statistics import ENOUGH, ENOUGH_PER_INSTANCE
 
@@ -54,7 +54,7 @@ class IdleWhileWaiting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def utilisation(
-    dispatches: Iterable[Dispatch], names: Iterable[str], spells: Spells, window: Window | None, at_ms: int
+    dispatches: Iterable[Dispatch], names: Iterable[str], spells: AvailabilityPeriods, window: Window | None, at_ms: int
 ) -> Utilisation:
     """Measure the time that each instance worked.
 
@@ -83,7 +83,9 @@ def jain(shares: Sequence[float]) -> float | None:
     return sum(shares) ** 2 / (len(shares) * squares) if squares else None
 
 
-def idle_while_waiting(choices: Sequence[Choice], spells: Iterable[Spell], window: Window | None) -> IdleWhileWaiting:
+def idle_while_waiting(
+    choices: Sequence[Choice], spells: Iterable[AvailabilityChange], window: Window | None
+) -> IdleWhileWaiting:
     """Measure the time that was wasted."""
     accepted = [each for each in choices if each.is_accepted]
     wasted_ms = _wasted_ms(accepted, spells, window) if window else 0
@@ -95,9 +97,9 @@ def idle_while_waiting(choices: Sequence[Choice], spells: Iterable[Spell], windo
     )
 
 
-def _wasted_ms(accepted: Sequence[Choice], spells: Iterable[Spell], window: Window) -> int:
+def _wasted_ms(accepted: Sequence[Choice], spells: Iterable[AvailabilityChange], window: Window) -> int:
     floor = _Floor({each.dispatch: _eligible(each) for each in accepted})
-    steps: list[Mark | Spell] = [*spells, *marks_of(each.dispatch for each in accepted)]
+    steps: list[DispatchEvent | AvailabilityChange] = [*spells, *marks_of(each.dispatch for each in accepted)]
     steps.sort(key=lambda each: each.seq)
     wasted_ms, since_ms = 0, window.from_ms
     for step in steps:
@@ -130,9 +132,9 @@ class _Floor:
         idle = [name for name in self._usable if not self._taken[name]]
         return any(name in eligible and name != place for name in idle for place, eligible in self._waiting)
 
-    def take_in(self, step: Mark | Spell) -> None:
+    def take_in(self, step: DispatchEvent | AvailabilityChange) -> None:
         """Go on by one step."""
-        if isinstance(step, Spell):
+        if isinstance(step, AvailabilityChange):
             self._usable.pop(step.instance, None)
             if step.is_usable:
                 self._usable[step.instance] = None
@@ -145,7 +147,7 @@ class _Floor:
         else:
             self._wait(step, (place, self.eligible[step.dispatch]))
 
-    def _wait(self, step: Mark, kind: tuple[str, frozenset[str]]) -> None:
+    def _wait(self, step: DispatchEvent, kind: tuple[str, frozenset[str]]) -> None:
         """One more of a kind waits, or one less."""
         self._waiting[kind] += 1 if step.step == "sent" else -1
         if not self._waiting[kind]:

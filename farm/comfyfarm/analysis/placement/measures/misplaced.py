@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from comfyfarm.analysis.placement.choices import Choice, Option
-from comfyfarm.analysis.placement.snapshots import Sight
+from comfyfarm.analysis.placement.snapshots import InstanceSnapshot
 from comfyfarm.analysis.placement.statistics import ENOUGH
 
 Why = Literal["could_not_know", "knew_and_ignored"]
@@ -112,14 +112,14 @@ def _misplaced(choice: Choice, better: Option, fresh_ms: int) -> Misplaced:
     )
 
 
-def _why(there: Sight, other: Sight, at_ms: int, fresh_ms: int) -> Why:
+def _why(there: InstanceSnapshot, other: InstanceSnapshot, at_ms: int, fresh_ms: int) -> Why:
     """It knew where what it was shown of both is fresh, and said that the other is better."""
     if not (_is_fresh(there, at_ms, fresh_ms) and _is_fresh(other, at_ms, fresh_ms)):
         return "could_not_know"
     return "knew_and_ignored" if (there.believed_depth or 0) > (other.believed_depth or 0) else "could_not_know"
 
 
-def _is_fresh(sight: Sight, at_ms: int, fresh_ms: int) -> bool:
+def _is_fresh(sight: InstanceSnapshot, at_ms: int, fresh_ms: int) -> bool:
     """Not older than that; or still true, however old, since a websocket tells of changes only."""
     if sight.shown is None:
         return False
@@ -130,7 +130,7 @@ def _jobs(count: int) -> str:
     return "1 job" if count == 1 else f"{count} jobs"
 
 
-def _known(sight: Sight, at_ms: int) -> str:
+def _known(sight: InstanceSnapshot, at_ms: int) -> str:
     if sight.shown is None:
         return f"nothing was shown of {sight.instance}"
     since = f" and {sight.sent_since} sent there since" if sight.sent_since else ""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from comfyfarm.analysis.logical_jobs import Attempt
-from comfyfarm.analysis.placement.availability import Spell
+from comfyfarm.analysis.placement.availability import AvailabilityChange
 from comfyfarm.analysis.placement.choices import Choice
 from comfyfarm.analysis.placement.statistics import ENOUGH, ENOUGH_OUTAGES, median_ms
 
@@ -72,7 +72,7 @@ def _moved_after_ms(of_job: Iterable[Attempt], lost: Attempt) -> list[int]:
     return [each.sent_ms - end_ms for each in later]
 
 
-def rejoin(choices: Sequence[Choice], spells: Iterable[Spell]) -> Reaction:
+def rejoin(choices: Sequence[Choice], spells: Iterable[AvailabilityChange]) -> Reaction:
     """Measure from each return of an instance until a new job was taken on there.
 
     A return after which no job came that it could have run, until it was gone again, does not count.
@@ -93,13 +93,13 @@ class _Return:
     :ivar until_seq: when it was gone again; ``None``: it stayed.
     """
 
-    began: Spell
+    began: AvailabilityChange
     until_seq: int | None
 
 
-def _returns(spells: Iterable[Spell]) -> list[_Return]:
+def _returns(spells: Iterable[AvailabilityChange]) -> list[_Return]:
     found: dict[int, _Return] = {}
-    was: dict[str, Spell] = {}
+    was: dict[str, AvailabilityChange] = {}
     seen: set[str] = set()
     for each in spells:
         before = was.get(each.instance)
@@ -115,7 +115,7 @@ def _returns(spells: Iterable[Spell]) -> list[_Return]:
     return list(found.values())
 
 
-def _rejoined_after_ms(returned: Spell, accepted: Iterable[Choice]) -> list[int | None]:
+def _rejoined_after_ms(returned: AvailabilityChange, accepted: Iterable[Choice]) -> list[int | None]:
     """When it got its first job; ``[None]`` where others got jobs that it could have run; nothing without any.
 
     :param accepted: while it was there.

@@ -62,7 +62,7 @@ class Makespan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Stay:
+class JobSpan:
     """One logical job in the farm.
 
     :ivar sent_ms: of its first attempt, also where that was refused.
@@ -81,7 +81,7 @@ class Stay:
         return (now_ms if self.began_ms is None else self.began_ms) - self.sent_ms
 
 
-def stays_of(dispatches: Iterable[Dispatch]) -> list[Stay]:
+def job_spans(dispatches: Iterable[Dispatch]) -> list[JobSpan]:
     """Of each logical job that ran or still waits, in the order in which they came.
 
     What decides is its first success; without one the attempt that is open, or else the last that ran.
@@ -92,7 +92,7 @@ def stays_of(dispatches: Iterable[Dispatch]) -> list[Stay]:
     return [stay for sent in by_job.values() if (stay := _stay(sent)) is not None]
 
 
-def _stay(sent: Sequence[Dispatch]) -> Stay | None:
+def _stay(sent: Sequence[Dispatch]) -> JobSpan | None:
     successes = [each for each in sent if each.attempt.end == "success"]
     still_open = [each for each in sent if each.attempt.is_open]
     have_run = [each for each in sent if each.taken_ms is not None]
@@ -101,7 +101,7 @@ def _stay(sent: Sequence[Dispatch]) -> Stay | None:
         return None
     ended_ms = decisive[0].attempt.ended_ms if successes else None
     first = sent[0].attempt
-    return Stay(first.job, first.seq, first.sent_ms, decisive[0].taken_ms, ended_ms)
+    return JobSpan(first.job, first.seq, first.sent_ms, decisive[0].taken_ms, ended_ms)
 
 
 def spread(durations_ms: Sequence[int]) -> Spread:
@@ -124,7 +124,7 @@ def makespan(dispatches: Iterable[Dispatch], window: Window | None) -> Makespan:
     return Makespan(n=len(accepted), is_small=len(accepted) < ENOUGH, ms=ms, open=still_open)
 
 
-def starvation(stays: Sequence[Stay], overtakes: int, at_ms: int) -> Starvation:
+def starvation(stays: Sequence[JobSpan], overtakes: int, at_ms: int) -> Starvation:
     """Measure who waited longest, and who was overtaken.
 
     :param at_ms: the moment of the judgement.
@@ -142,7 +142,7 @@ def starvation(stays: Sequence[Stay], overtakes: int, at_ms: int) -> Starvation:
     )
 
 
-def _overtaken(stays: Sequence[Stay]) -> list[int]:
+def _overtaken(stays: Sequence[JobSpan]) -> list[int]:
     """For each job how many came later than it and began before it, anywhere in the farm."""
     in_order = sorted(stays, key=attrgetter("sent_ms", "seq"))
     places = {stay: place for place, stay in enumerate(in_order, 1)}

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from comfyfarm.events import Work
-from comfyfarm.sim.distributions import Span
+from comfyfarm.sim.distributions import Distribution
 from comfyfarm.sim.memory import Memory, ModelFile, TooLarge
 from comfyfarm.sim.settings import Timing
 
@@ -92,12 +92,12 @@ class Costs:
         return total + moves.unloads * round(self.unload_ms * slowed)
 
 
-def _mean_ms(written: object, usual: Span) -> float:
+def _mean_ms(written: object, usual: Distribution) -> float:
     """Of a span as the first event has it (a text), or a change of settings (a text or a table)."""
     try:
         if isinstance(written, str) and written.lstrip().startswith("{"):
             written = msgspec.toml.decode(f"span = {written}")["span"]
-        return Span.parse(written).mean_ms
+        return Distribution.parse(written).mean_ms
     except (ValueError, msgspec.DecodeError):
         return usual.mean_ms
 

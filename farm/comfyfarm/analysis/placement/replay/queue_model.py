@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from comfyfarm.analysis.placement.eligibility import Equipment
+from comfyfarm.analysis.placement.eligibility import InstanceEquipment
 from comfyfarm.analysis.placement.replay.costs import NO_MOVES, Costs, Moves, move_models
 from comfyfarm.events import Work
 from comfyfarm.sim.memory import Memory, ModelFile
@@ -30,7 +30,7 @@ class _Entry:
 
 
 @dataclass(eq=False)
-class Station:
+class QueueModel:
     """One instance.
 
     First come, first served: which models a job will find in memory is known as soon as it is there.
@@ -50,7 +50,7 @@ class Station:
     is_open: bool = False
     ends_ms: int | None = None
     costs: Costs = field(init=False)
-    equipment: Equipment = field(init=False)
+    equipment: InstanceEquipment = field(init=False)
     _memory: Memory = field(default_factory=Memory)     # as it will be behind all jobs that are there
     _line: deque[_Entry] = field(default_factory=deque)
     _line_ms: int = 0
@@ -167,7 +167,7 @@ class Station:
         return self._running_costs.service_ms(self._running.work, self._running.moves, waiting)
 
     def _read(self) -> None:
-        self.costs, self.equipment = Costs.of(self.settings), Equipment.of(self.settings)
+        self.costs, self.equipment = Costs.of(self.settings), InstanceEquipment.of(self.settings)
         self._memory.capacity_bytes = self.equipment.vram_bytes
 
     def _warm_up(self) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from comfyfarm.analysis.placement.replay.policies import POLICIES
-from comfyfarm.analysis.placement.replay.replay import Replayed, replay
-from comfyfarm.analysis.placement.replay.workload import Traffic
+from comfyfarm.analysis.placement.replay.replay import ReplayResult, replay
+from comfyfarm.analysis.placement.replay.workload import Workload
 from comfyfarm.analysis.placement.statistics import ENOUGH, ENOUGH_PER_INSTANCE
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class ReplayOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """What one way to place the work comes to, in a replay.
 
     :ivar makespan_ms: from the first arrival to the last end.
@@ -39,15 +39,15 @@ class Regret(msgspec.Struct, frozen=True, kw_only=True):
     n: int
     left_out: int
     is_small: bool
-    tested: Outcome
-    policies: dict[str, Outcome]
+    tested: ReplayOutcome
+    policies: dict[str, ReplayOutcome]
     best_makespan: str
     best_mean_wait: str
     makespan_ratio: float | None
     mean_wait_ratio: float | None
 
 
-def regret_of(traffic: Traffic) -> Regret | None:
+def regret_of(traffic: Workload) -> Regret | None:
     """Replay the log's jobs as they were placed and as each policy places them.
 
     ``None`` where there is nothing to compare: no job ran to an end, or there are no two instances to choose from.
@@ -72,8 +72,8 @@ def regret_of(traffic: Traffic) -> Regret | None:
     )
 
 
-def _outcome(replayed: Replayed) -> Outcome:
-    return Outcome(makespan_ms=replayed.makespan_ms, mean_wait_ms=replayed.waited_ms / len(replayed.began_ms))
+def _outcome(replayed: ReplayResult) -> ReplayOutcome:
+    return ReplayOutcome(makespan_ms=replayed.makespan_ms, mean_wait_ms=replayed.waited_ms / len(replayed.began_ms))
 
 
 def _ratio(tested: int, best: int) -> float | None:

@@ -7,18 +7,18 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from comfyfarm.analysis.placement.availability import Spell
-from comfyfarm.analysis.placement.eligibility import Need
+from comfyfarm.analysis.placement.availability import AvailabilityChange
+from comfyfarm.analysis.placement.eligibility import JobNeeds
 from comfyfarm.analysis.placement.replay.costs import needed_together
 from comfyfarm.analysis.placement.replay.policies import Policy
-from comfyfarm.analysis.placement.replay.queue_model import Station
-from comfyfarm.analysis.placement.replay.workload import Arrival, Change, Given, Traffic
+from comfyfarm.analysis.placement.replay.queue_model import QueueModel
+from comfyfarm.analysis.placement.replay.workload import Arrival, Assignment, SettingsChange, Workload
 
-_Happening = Spell | Change | Given | Arrival
+_Happening = AvailabilityChange | SettingsChange | Assignment | Arrival
 
 
 @dataclass(frozen=True)
-class Replayed:
+class ReplayResult:
     """What came of it.
 
     :ivar given: where each job was put, and where it was put again after a crash.
@@ -28,14 +28,14 @@ class Replayed:
     :ivar waited_ms: by all jobs together, each from its arrival to that run.
     """
 
-    given: tuple[Given, ...]
+    given: tuple[Assignment, ...]
     began_ms: tuple[int, ...]
     ended_ms: tuple[int, ...]
     makespan_ms: int
     waited_ms: int
 
 
-def replay(traffic: Traffic, by: Policy | tuple[Given, ...]) -> Replayed:
+def replay(traffic: Workload, by: Policy | tuple[Assignment, ...]) -> ReplayResult:
     """Let the jobs of a log run again, one at a time on each instance, first come, first served.
 
     :param by: the policy that places them; or how they were placed.
@@ -52,15 +52,15 @@ class _Replay:
     :ivar policy: ``None``: each job goes where ``given`` says.
     """
 
-    traffic: Traffic
+    traffic: Workload
     policy: Policy | None
-    given: tuple[Given, ...] = ()
+    given: tuple[Assignment, ...] = ()
     _seq: int = 0
-    _at: dict[int, Station] = field(default_factory=dict)
+    _at: dict[int, QueueModel] = field(default_factory=dict)
     _ends: list[tuple[int, int]] = field(default_factory=list)      # a heap; what is out of date is passed over
     _due_ms: dict[int, int] = field(default_factory=dict)           # by station, what stands there for it
     _unplaced: list[int] = field(default_factory=list)
-    _put: list[Given] = field(default_factory=list)
+    _put: list[Assignment] = field(default_factory=list)
     _began_ms: dict[int, int] = field(default_factory=dict)
     _ended_ms: dict[int, int] = field(default_factory=dict)
 
@@ -68,7 +68,7 @@ class _Replay:
         """Build the farm."""
         settings, warm = self.traffic.settings, self.traffic.warm
         self._stations = [
-            Station(name, order, own, warm.get(name, ())) for order, (name, own) in enumerate(settings.items())
+            QueueModel(name, order, own, warm.get(name, ())) for order, (name, own) in enumerate(settings.items())
         ]
         self._named = {each.name: each for each in self._stations}
         self._declared = frozenset(node for each in self._stations for node in each.equipment.own_nodes)
@@ -87,12 +87,12 @@ class _Replay:
         self._place_waiting(at_ms)
         self._finish_until(None)
 
-    def result(self) -> Replayed:
+    def result(self) -> ReplayResult:
         """What came of it."""
         arrivals = self.traffic.arrivals
         places = range(len(arrivals))
         last_ms = max(self._ended_ms.values(), default=0)
-        return Replayed(
+        return ReplayResult(
             given=tuple(self._put),
             began_ms=tuple(self._began_ms[place] for place in places),
             ended_ms=tuple(self._ended_ms[place] for place in places),
@@ -104,25 +104,25 @@ class _Replay:
 
     def _happenings(self) -> Iterator[tuple[_Happening, int]]:
         """All in the order of the log, a change before a job of the same event; each job with its place."""
-        jobs: list[tuple[Given | Arrival, int]] = [(each, each.place) for each in self.given]
+        jobs: list[tuple[Assignment | Arrival, int]] = [(each, each.place) for each in self.given]
         if self.policy is not None:
             jobs = [(each, place) for place, each in enumerate(self.traffic.arrivals)]
-        changes: list[tuple[Spell | Change, int]] = [(each, -1) for each in self.traffic.changes]
+        changes: list[tuple[AvailabilityChange | SettingsChange, int]] = [(each, -1) for each in self.traffic.changes]
         return heapq.merge(changes, jobs, key=lambda each: (each[0].at_ms, each[0].seq))
 
     def _happen(self, what: _Happening, place: int) -> None:
         if isinstance(what, Arrival):
             self._place(place, what.at_ms)
-        elif isinstance(what, Given):
+        elif isinstance(what, Assignment):
             self._move(what)
         elif (station := self._named.get(what.instance)) is not None:
-            if isinstance(what, Change):
+            if isinstance(what, SettingsChange):
                 station.change(what.settings)
             else:
                 self._stand(station, what.at_ms, is_up=what.is_up, is_open=what.is_usable)
             self._place_waiting(what.at_ms)
 
-    def _stand(self, station: Station, at_ms: int, *, is_up: bool, is_open: bool) -> None:
+    def _stand(self, station: QueueModel, at_ms: int, *, is_up: bool, is_open: bool) -> None:
         stops = station.is_up and not is_up
         station.is_up, station.is_open = is_up, is_open
         if stops:
@@ -130,7 +130,7 @@ class _Replay:
                 self._lose(place, station, at_ms)
         self._begin(station, at_ms)
 
-    def _lose(self, place: int, station: Station, at_ms: int) -> None:
+    def _lose(self, place: int, station: QueueModel, at_ms: int) -> None:
         """A job's process is gone: it is placed anew at once, or it waits for what the log says came of it."""
         del self._at[place]
         if self.policy is not None:
@@ -153,7 +153,7 @@ class _Replay:
 
     # Where a job goes.
 
-    def _move(self, given: Given) -> None:
+    def _move(self, given: Assignment) -> None:
         """The tested system sent a job here, whatever it had done with it before."""
         self._to_come[given.place] -= 1
         if given.place in self._ended_ms:
@@ -174,7 +174,7 @@ class _Replay:
         else:
             self._unplaced.append(place)
 
-    def _takes(self, station: Station, place: int) -> bool:
+    def _takes(self, station: QueueModel, place: int) -> bool:
         arrival = self.traffic.arrivals[place]
         if not (station.is_up and station.is_open):
             return False
@@ -187,13 +187,13 @@ class _Replay:
         for place in waiting:
             self._place(place, at_ms)
 
-    def _add(self, place: int, station: Station, at_ms: int) -> None:
-        self._put.append(Given(at_ms, self._seq, place, station.name))
+    def _add(self, place: int, station: QueueModel, at_ms: int) -> None:
+        self._put.append(Assignment(at_ms, self._seq, place, station.name))
         self._at[place] = station
         station.add(place, self.traffic.arrivals[place].work, at_ms)
         self._begin(station, at_ms)
 
-    def _begin(self, station: Station, at_ms: int) -> None:
+    def _begin(self, station: QueueModel, at_ms: int) -> None:
         began = station.begin(at_ms)
         if began is not None:
             self._began_ms[began] = at_ms
@@ -202,8 +202,8 @@ class _Replay:
             heapq.heappush(self._ends, (station.ends_ms, station.order))
 
 
-def _need(arrival: Arrival) -> Need:
+def _need(arrival: Arrival) -> JobNeeds:
     """What the job cannot do without; of its models those that are needed together must fit."""
     work = arrival.work
     largest = max((sum(file.size_bytes for file in files) for files in needed_together(work)), default=0)
-    return Need(frozenset((folder, name) for folder, name, _ in work.models), largest, frozenset(work.nodes))
+    return JobNeeds(frozenset((folder, name) for folder, name, _ in work.models), largest, frozenset(work.nodes))

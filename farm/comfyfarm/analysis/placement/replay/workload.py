@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import singledispatchmethod
 from typing import Any
 
-from comfyfarm.analysis.job_tracker import Attempts
+from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob
-from comfyfarm.analysis.placement.availability import Spell, Spells
+from comfyfarm.analysis.placement.availability import AvailabilityChange, AvailabilityPeriods
 from comfyfarm.events import Configured, Event, Finished, ModelLoaded, SettingsChanged, Work
 from comfyfarm.sim.memory import ModelFile
 
@@ -35,7 +35,7 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class Assignment:
     """A job was given to an instance.
 
     :ivar place: of the job among the arrivals.
@@ -48,7 +48,7 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class SettingsChange:
     """An instance's settings changed.
 
     :ivar settings: the new values, by key.
@@ -61,7 +61,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Traffic:
+class Workload:
     """A log, as far as a replay goes by it.
 
     :ivar settings: by instance, what it was set to at first; in the order of the configuration.
@@ -75,24 +75,24 @@ class Traffic:
     settings: dict[str, Settings]
     warm: dict[str, tuple[ModelFile, ...]]
     arrivals: tuple[Arrival, ...]
-    given: tuple[Given, ...]
-    changes: tuple[Spell | Change, ...]
+    given: tuple[Assignment, ...]
+    changes: tuple[AvailabilityChange | SettingsChange, ...]
     left_out: int = 0
 
 
 @dataclass(eq=False)
-class Trace:
+class WorkloadRecorder:
     """Follows a log; it keeps a few values for each run, and for each change of an instance.
 
-    It hears each event behind the :class:`Attempts` and the :class:`Spells`.
+    It hears each event behind the :class:`JobTracker` and the :class:`AvailabilityPeriods`.
     """
 
-    attempts: Attempts
-    spells: Spells
+    attempts: JobTracker
+    spells: AvailabilityPeriods
     _settings: dict[str, Settings] = field(default_factory=dict)
     _warm: dict[str, dict[ModelFile, None]] = field(default_factory=dict)
     _works: dict[int, Work] = field(default_factory=dict)
-    _changes: list[Change] = field(default_factory=list)
+    _changes: list[SettingsChange] = field(default_factory=list)
 
     def hear(self, event: Event) -> None:
         """Take an event into account."""
@@ -110,7 +110,7 @@ class Trace:
 
     @_hear.register
     def _(self, event: SettingsChanged) -> None:
-        self._changes.append(Change(event.at_ms, event.seq, event.instance, event.settings))
+        self._changes.append(SettingsChange(event.at_ms, event.seq, event.instance, event.settings))
 
     @_hear.register
     def _(self, event: ModelLoaded) -> None:
@@ -124,14 +124,18 @@ class Trace:
 
     # All of it.
 
-    def traffic(self) -> Traffic:
+    def traffic(self) -> Workload:
         """What was heard so far."""
         ran = [(job, last) for job in self.attempts.jobs.values() if (last := self._decisive(job)) is not None]
         ran.sort(key=lambda each: (each[0].attempts[0].sent_ms, each[0].attempts[0].seq))
         given = sorted(self._given(ran), key=lambda each: (each.at_ms, each.seq))
-        changes: list[Spell | Change] = [*self._always_up(given), *self.spells.spells, *self._changes]
+        changes: list[AvailabilityChange | SettingsChange] = [
+            *self._always_up(given),
+            *self.spells.spells,
+            *self._changes,
+        ]
         taken_on = [job for job in self.attempts.jobs.values() if any(each.is_accepted for each in job.attempts)]
-        return Traffic(
+        return Workload(
             settings=dict(self._settings),
             warm={name: tuple(files) for name, files in self._warm.items()},
             arrivals=tuple(self._arrival(job, last) for job, last in ran),
@@ -152,22 +156,22 @@ class Trace:
         refused_by = frozenset(lacking | others)
         return Arrival(job.name, first.sent_ms, first.seq, self._works[last.end_seq], last.instance, refused_by)
 
-    def _given(self, ran: list[tuple[LogicalJob, Attempt]]) -> Iterator[Given]:
+    def _given(self, ran: list[tuple[LogicalJob, Attempt]]) -> Iterator[Assignment]:
         """Where each job was, up to the attempt that decided: what was sent after that was needless."""
         for place, (job, last) in enumerate(ran):
             for each in job.attempts[: last.number]:
                 if each.is_accepted and each.instance in self._settings:
-                    yield Given(each.sent_ms, each.seq, place, each.instance)
+                    yield Assignment(each.sent_ms, each.seq, place, each.instance)
 
-    def _always_up(self, given: list[Given]) -> Iterator[Spell]:
+    def _always_up(self, given: list[Assignment]) -> Iterator[AvailabilityChange]:
         """The instances that took jobs on before anything said that they are up: the log does not tell of that."""
         first_up = {each.instance: each.seq for each in reversed(self.spells.spells) if each.is_up}
         first_given = {each.instance: each.seq for each in reversed(given)}
         for name, seq in first_given.items():
             if name not in first_up or seq < first_up[name]:
-                yield Spell(0, min(given[0].at_ms, 0), name, is_up=True, is_usable=True)
+                yield AvailabilityChange(0, min(given[0].at_ms, 0), name, is_up=True, is_usable=True)
 
 
 # By kind: asking singledispatchmethod itself for each event takes ten times as long.
-_HEARD = dict(vars(Trace)["_hear"].dispatcher.registry)
+_HEARD = dict(vars(WorkloadRecorder)["_hear"].dispatcher.registry)
 del _HEARD[object]

@@ -3,9 +3,9 @@
 import pytest
 
 from comfyfarm.analysis.placement.replay.policies import POLICIES
-from comfyfarm.analysis.placement.replay.regret import Outcome, regret_of
+from comfyfarm.analysis.placement.replay.regret import ReplayOutcome, regret_of
 from comfyfarm.analysis.placement.replay.replay import replay
-from comfyfarm.analysis.placement.replay.workload import Traffic
+from comfyfarm.analysis.placement.replay.workload import Workload
 from comfyfarm.analysis.placement.statistics import ENOUGH
 from comfyfarm.events import Event
 from tests.support.logs import farm, loaded, log, ran, rejected, submitted
@@ -55,7 +55,7 @@ AFFINE = {"j1": "a", "j2": "b", "j3": "c", "j4": "a", "j5": "a", "j6": "c"}
 BY_HAND = {"round_robin": ROUND, "shortest_queue": SHORTEST, "least_work_left": LEAST, "model_affine": AFFINE}
 
 
-def example(placed: dict[str, str]) -> Traffic:
+def example(placed: dict[str, str]) -> Workload:
     """The six jobs; when they really ended does not matter, only where they were."""
     jobs = [ran(job, on=placed[job], at=at, until=9000 + at, work=nodes(count)) for job, (at, count) in JOBS.items()]
     jobs.append(ran("j6", on=placed["j6"], at=200, until=9900, work=nodes(10, ("x", 1))))
@@ -67,12 +67,12 @@ def test_three_instances_and_six_jobs_as_computed_by_hand() -> None:
     regret = regret_of(example(TESTED))
     assert regret is not None
     assert (regret.n, regret.left_out) == (6, 0)
-    assert regret.tested == Outcome(makespan_ms=520, mean_wait_ms=400 / 6)
+    assert regret.tested == ReplayOutcome(makespan_ms=520, mean_wait_ms=400 / 6)
     assert regret.policies == {
-        "round_robin": Outcome(makespan_ms=810, mean_wait_ms=460 / 6),
-        "shortest_queue": Outcome(makespan_ms=410, mean_wait_ms=250 / 6),
-        "least_work_left": Outcome(makespan_ms=410, mean_wait_ms=200 / 6),
-        "model_affine": Outcome(makespan_ms=810, mean_wait_ms=410 / 6),
+        "round_robin": ReplayOutcome(makespan_ms=810, mean_wait_ms=460 / 6),
+        "shortest_queue": ReplayOutcome(makespan_ms=410, mean_wait_ms=250 / 6),
+        "least_work_left": ReplayOutcome(makespan_ms=410, mean_wait_ms=200 / 6),
+        "model_affine": ReplayOutcome(makespan_ms=810, mean_wait_ms=410 / 6),
     }
     assert (regret.best_makespan, regret.makespan_ratio) == ("shortest_queue", 520 / 410)
     assert (regret.best_mean_wait, regret.mean_wait_ratio) == ("least_work_left", 2.0)
@@ -94,7 +94,7 @@ def test_regret_of_the_four_reference_policies_against_themselves_is_one(policy:
     """Also on a hard day: their placement is put into the log's place, and replayed as the tested system's."""
     traffic = busy(seed)
     placed = replay(traffic, POLICIES[policy]()).given
-    regret = regret_of(Traffic(traffic.settings, traffic.warm, traffic.arrivals, placed, traffic.changes))
+    regret = regret_of(Workload(traffic.settings, traffic.warm, traffic.arrivals, placed, traffic.changes))
     assert regret is not None
     own = regret.policies[policy]
     assert regret.tested == own
@@ -111,7 +111,7 @@ def test_one_can_be_better_than_all_four() -> None:
     jobs = [ran("j1", on="slow", at=0, until=100, work=nodes(1)), ran("j2", on="fast", at=1, until=201, work=nodes(20))]
     regret = regret_of(heard(log(farm(*tables), jobs)))
     assert regret is not None
-    assert regret.tested == Outcome(makespan_ms=201, mean_wait_ms=0)
+    assert regret.tested == ReplayOutcome(makespan_ms=201, mean_wait_ms=0)
     assert regret.best_mean_wait == "round_robin"
     assert regret.makespan_ratio is not None
     assert regret.makespan_ratio < 0.11
@@ -154,5 +154,5 @@ def test_what_a_client_waits_before_it_sends_a_job_again_is_its_own_wait() -> No
     again = ran("j1", on="b", at=500, until=510, work=nodes(1))
     regret = regret_of(heard(log(farm(*tables), rejected("j1", on="a", at=0, status=429), again)))
     assert regret is not None
-    assert regret.tested == Outcome(makespan_ms=510, mean_wait_ms=500.0)
-    assert regret.policies["round_robin"] == Outcome(makespan_ms=10, mean_wait_ms=0.0)
+    assert regret.tested == ReplayOutcome(makespan_ms=510, mean_wait_ms=500.0)
+    assert regret.policies["round_robin"] == ReplayOutcome(makespan_ms=10, mean_wait_ms=0.0)

@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from comfyfarm.analysis.instances import Fleet
-from comfyfarm.analysis.job_tracker import Attempts
-from comfyfarm.analysis.placement.availability import Spells
+from comfyfarm.analysis.instances import FleetState
+from comfyfarm.analysis.job_tracker import JobTracker
+from comfyfarm.analysis.placement.availability import AvailabilityPeriods
 from comfyfarm.analysis.placement.replay.costs import Costs, move_models
 from comfyfarm.analysis.placement.replay.policies import POLICIES
-from comfyfarm.analysis.placement.replay.replay import Replayed, replay
-from comfyfarm.analysis.placement.replay.workload import Given, Trace, Traffic
+from comfyfarm.analysis.placement.replay.replay import ReplayResult, replay
+from comfyfarm.analysis.placement.replay.workload import Assignment, Workload, WorkloadRecorder
 from comfyfarm.config.live_changes import as_written
 from comfyfarm.events import Event, Finished, Submitted, Taken, Work
-from comfyfarm.sim.distributions import Span
+from comfyfarm.sim.distributions import Distribution
 from comfyfarm.sim.memory import Memory, ModelFile
 from comfyfarm.sim.settings import Settings, Timing
 from comfyfarm.units import Size
@@ -43,10 +43,10 @@ from tests.unit.sim.test_work_meter import GB, sampling, with_lora
 Table = dict[str, Any]
 
 
-def heard(events: Iterable[Event]) -> Traffic:
+def heard(events: Iterable[Event]) -> Workload:
     """What a replay goes by."""
-    attempts, fleet, spells = Attempts(), Fleet(), Spells()
-    trace = Trace(attempts, spells)
+    attempts, fleet, spells = JobTracker(), FleetState(), AvailabilityPeriods()
+    trace = WorkloadRecorder(attempts, spells)
     for event in events:
         attempts.hear(event)
         fleet.hear(event)
@@ -66,12 +66,12 @@ def nodes(count: int, *models: tuple[str, int]) -> Work:
     return Work(nodes={"N": count}, models=tuple(("checkpoints", name, size * GB) for name, size in models))
 
 
-def as_placed(traffic: Traffic) -> Replayed:
+def as_placed(traffic: Workload) -> ReplayResult:
     """The jobs as they were placed."""
     return replay(traffic, traffic.given)
 
 
-def by(policy: str, traffic: Traffic) -> list[str]:
+def by(policy: str, traffic: Workload) -> list[str]:
     """Where a policy puts the jobs, in the order in which it does."""
     return [each.instance for each in replay(traffic, POLICIES[policy]()).given]
 
@@ -79,12 +79,12 @@ def by(policy: str, traffic: Traffic) -> list[str]:
 # How long a job takes.
 
 ODD = Timing(
-    step=Span.fixed(7),
-    node=Span.fixed(3),
-    save=Span.fixed(11),
-    nodes={"VAEDecode": Span.fixed(29)},
-    load_per_gb=Span.fixed(333),
-    unload=Span.fixed(17),
+    step=Distribution.fixed(7),
+    node=Distribution.fixed(3),
+    save=Distribution.fixed(11),
+    nodes={"VAEDecode": Distribution.fixed(29)},
+    load_per_gb=Distribution.fixed(333),
+    unload=Distribution.fixed(17),
 )
 MODELS = {"checkpoints": ["sdxl", "flux"], "loras": ["barn"]}
 
@@ -120,7 +120,7 @@ def test_jobs_take_as_long_as_on_an_instance_without_jitter(vram: Size | None) -
 
 def test_waiting_jobs_slow_the_running_one_as_on_an_instance() -> None:
     """The second job runs while the third one waits, the third one alone."""
-    slowed = Timing(step=Span.fixed(7), node=Span.fixed(3), save=Span.fixed(11), under_load=0.3)
+    slowed = Timing(step=Distribution.fixed(7), node=Distribution.fixed(3), save=Distribution.fixed(11), under_load=0.3)
     story = tell(Settings(mode="dynamic", timing=slowed), models=MODELS)
     for _ in range(3):
         story.post(sampling(steps=9))
@@ -325,7 +325,7 @@ def test_what_really_happened_on_two_instances_happens_again_in_a_replay() -> No
 # The policies.
 
 
-def arriving(*works: Work, at: Iterable[int] | None = None, tables: Iterable[Table] = ()) -> Traffic:
+def arriving(*works: Work, at: Iterable[int] | None = None, tables: Iterable[Table] = ()) -> Workload:
     """Jobs that come one millisecond after another, or at these moments, and all ran on ``a``."""
     moments = range(len(works)) if at is None else at
     jobs = [
@@ -463,7 +463,7 @@ def test_a_log_without_the_moment_of_readiness_is_taken_at_its_word() -> None:
 # All of them.
 
 
-def busy(seed: int) -> Traffic:
+def busy(seed: int) -> Workload:
     """A hard day: unequal instances, models, crashes, changes, load."""
     tables = [
         instance("a", 10, 100, vram="5GB"),
@@ -497,7 +497,7 @@ def test_every_job_runs_and_no_instance_runs_two_at_a_time(seed: int) -> None:
     """Whoever places them."""
     traffic = busy(seed)
     for replayed in [as_placed(traffic), *(replay(traffic, make()) for make in POLICIES.values())]:
-        last: dict[int, Given] = {each.place: each for each in replayed.given}
+        last: dict[int, Assignment] = {each.place: each for each in replayed.given}
         assert sorted(last) == list(range(40))
         for name in "abc":
             there = [place for place, given in last.items() if given.instance == name]
