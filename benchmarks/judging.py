@@ -63,7 +63,7 @@ def do_job(farm: MemoryFarm, name: str, number: int) -> None:
         farm.advance("100ms")
     file = f"{job}_00001_.png"
     picture = farm[name].ask("GET", f"/view?filename={file}&type=output")
-    farm.farm.truth.delivered(job, prompt_id=prompt_id, instance=name, file=file, picture=picture.body)
+    farm.farm.analysis.delivered(job, prompt_id=prompt_id, instance=name, file=file, picture=picture.body)
 
 
 @dataclass(eq=False)
@@ -120,7 +120,7 @@ def judge_many(tales: Tales, events: int) -> tuple[VerdictBuilder, int, Clock]:
         told = list(tales.shifted(decoded, number, seq))
         start = time.perf_counter()
         for event in told:
-            judge.hear(event)
+            judge.on_event(event)
         clock.judging += time.perf_counter() - start
         seq, number = seq + len(told), number + 1
     return judge, seq, clock
@@ -137,7 +137,7 @@ def bytes_per_job(tales: Tales, repeats: int) -> float:
         decoded = [_event.decode(line) for line in tales.lines_of(number)]
         several = [it for each in decoded for it in [each] * (repeats if isinstance(each, TALKATIVE) else 1)]
         for event in tales.shifted(several, number, seq):
-            judge.hear(event)
+            judge.on_event(event)
             seq = event.seq
         del decoded, several, event
         gc.collect()

@@ -45,7 +45,7 @@ def make_instance(number: int, ended: list[int]) -> Instance:
         catalogue=Catalogue(recorded(), files),
         namer=Namer(files, "counter", seeds.stream("letters")),
         cache=ResultCache("none"),
-        tell=tell,
+        publish=tell,
         unix_ms=0,
         size=(512, 768),
         static_name="../input/picture.jpg",
@@ -53,7 +53,7 @@ def make_instance(number: int, ended: list[int]) -> Instance:
         seeds=seeds,
         faults=InstanceFaults(FaultRegistry((), seeds, tell), str(number), tell),
     )
-    return Instance(machine=machine, ids=seeds.stream("prompt_id"), strike_process=lambda _: None)
+    return Instance(machine=machine, ids=seeds.stream("prompt_id"), fire_process=lambda _: None)
 
 
 def main() -> None:

@@ -65,7 +65,7 @@ class SmallLoad:
                 self._ask(name, "GET", path)
             self.farm.advance("300ms")
 
-    def go_on(self, deeds: int) -> None:
+    def resume(self, deeds: int) -> None:
         """So many things more, anywhere."""
         kinds = [self._submit, self._submit, self._submit, self._upload, self._listen, self._look, self._interrupt]
         for _ in range(deeds):

@@ -39,7 +39,7 @@ def run(seed: int, faults: Sequence[Table], deeds: int = 20) -> MemoryFarm:
     farm = MemoryFarm.start(two(seed, faults))
     load = SmallLoad(farm, Random(seed))
     load.begin()
-    load.go_on(deeds)
+    load.resume(deeds)
     farm.heal()
     farm.advance("2h")
     farm.stop()
@@ -54,9 +54,9 @@ def test_the_same_seed_and_faults_strike_the_same_twice() -> None:
     """HTTP, websockets, jobs and a process; every phase is struck, and not always."""
     runs = [run(4, EVERYWHERE) for _ in range(2)]
     assert fired(runs[0]) == fired(runs[1])
-    struck = Counter(event.phase for event in fired(runs[0]))
-    assert set(struck) == {*EXCHANGE, *JOB, "frame", "process"}
-    assert struck["process"] == 1
+    fire_faults = Counter(event.phase for event in fired(runs[0]))
+    assert set(fire_faults) == {*EXCHANGE, *JOB, "frame", "process"}
+    assert fire_faults["process"] == 1
 
 
 def test_another_seed_strikes_other_moments() -> None:
@@ -92,6 +92,6 @@ def events_of(faults: Sequence[Table]) -> list[Table]:
     farm = MemoryFarm.start(two(6, faults))
     load = SmallLoad(farm, Random(6))
     load.begin()
-    load.go_on(20)
+    load.resume(20)
     farm.stop()
     return [{**as_object(event), "seq": 0} for event in farm.farm.log.events]

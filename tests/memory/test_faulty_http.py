@@ -79,7 +79,7 @@ def test_an_answer_that_is_kept_back_goes_out_as_it_would_have(
         lines = bytes_of(asking).split(b"\r\n")
         undated = sorted(line for line in lines if not line.startswith(b"Date: "))
         sent.append((undated, asking.transport.disconnecting, exchanges(farm)[-1]))
-        farm.farm.nemesis.arm(read_fault({"on": "gpu-1", "at": "reply", "do": "drop", "chance": 0}))
+        farm.farm.fault_controller.arm(read_fault({"on": "gpu-1", "at": "reply", "do": "drop", "chance": 0}))
     assert sent[0] == sent[1]
 
 
@@ -208,7 +208,7 @@ def test_a_hanging_route_is_healed(memory_farm: Start) -> None:
     asking = begin(farm, "GET", "/history")
     farm.advance("1h")
     assert asking.reply() is None
-    farm.farm.nemesis.heal()
+    farm.farm.fault_controller.heal()
     reply = asking.reply()
     assert reply is not None
     assert (reply.status, reply.json()) == (200, {})
@@ -221,7 +221,7 @@ def test_an_answer_that_was_to_be_late_comes_at_once_when_all_is_healed(memory_f
     asking = begin(farm, "POST", "/prompt", PROMPT)
     farm.advance("10s")
     assert asking.reply() is None
-    farm.farm.nemesis.heal()
+    farm.farm.fault_controller.heal()
     reply = asking.reply()
     assert reply is not None
     assert reply.status == 200
@@ -384,7 +384,7 @@ def test_a_lie_is_the_same_wherever_it_is_told(memory_farm: Start) -> None:
     assert [each[0] for each in queue["queue_pending"]] == [1, 2]
     assert gpu.ask("GET", "/queue").json() == queue
     assert gpu.ask("GET", "/prompt").json() == {"exec_info": {"queue_remaining": 3}}
-    farm.farm.nemesis.remove("lie")
+    farm.farm.fault_controller.remove("lie")
     assert gpu.ask("GET", "/prompt").json() == {"exec_info": {"queue_remaining": 1}}
 
 
@@ -527,7 +527,7 @@ def test_a_client_brings_a_fault_for_its_one_request(memory_farm: Start) -> None
     for number in (1, 2):
         assert gpu.ask("GET", "/queue", headers=with_fault(do="status", status=418)).status == 418
         assert gpu.ask("GET", "/queue").status == 200
-        assert not farm.farm.board.armed
+        assert not farm.farm.registry.armed
         (armed,) = [each for each in farm.farm.log.of(FaultArmed) if each.id == f"header-{number}"]
         assert armed.on == ("gpu-1",)
     assert [each.id for each in farm.farm.log.of(FaultFired)] == ["header-1", "header-2"]
@@ -541,16 +541,16 @@ def test_a_brought_fault_that_finds_nothing_to_strike_is_over_with_its_request(m
     farm = farm_of(memory_farm, fault_headers=True)
     assert farm["gpu-1"].ask("GET", "/queue", headers=with_fault(do="drop", at="view")).status == 200
     assert [(each.id, each.reason) for each in farm.farm.log.of(FaultExpired)] == [("header-1", "over")]
-    assert not farm.farm.board.armed
+    assert not farm.farm.registry.armed
 
 
 def test_a_request_that_hangs_by_its_own_wish_is_healed(memory_farm: Start) -> None:
     farm = farm_of(memory_farm, fault_headers=True)
     asking = begin(farm, "GET", "/queue", headers=with_fault(do="hang"))
-    assert list(farm.farm.board.armed) == ["header-1"]
-    farm.farm.nemesis.heal()
+    assert list(farm.farm.registry.armed) == ["header-1"]
+    farm.farm.fault_controller.heal()
     assert asking.reply() is not None
-    assert not farm.farm.board.armed
+    assert not farm.farm.registry.armed
 
 
 @pytest.mark.parametrize(
@@ -631,7 +631,7 @@ def test_who_waits_when_the_farm_stops_is_left_behind_in_order(memory_farm: Star
 
 def test_a_fault_at_other_phases_or_instances_is_not_met(memory_farm: Start) -> None:
     farm = farm_of(memory_farm, {"on": "gpu-2", "at": "request", "do": "hang"}, {"at": "view", "do": "hang"})
-    farm.farm.nemesis.arm(read_fault({"on": "gpu-1", "at": "node", "do": "hang"}))
+    farm.farm.fault_controller.arm(read_fault({"on": "gpu-1", "at": "node", "do": "hang"}))
     assert farm["gpu-1"].ask("GET", "/queue").status == 200
     assert not list(farm.farm.log.of(FaultFired))
 

@@ -36,7 +36,7 @@ def start(memory_farm: Start, *faults: dict[str, Any], **settings: Any) -> tuple
 def arm(farm: MemoryFarm, *faults: dict[str, Any]) -> None:
     for fault in faults:
         at = {"phase": "frame", **fault.pop("at", {})}
-        farm.farm.nemesis.arm(read_fault({"on": "gpu", "at": at, **fault}))
+        farm.farm.fault_controller.arm(read_fault({"on": "gpu", "at": at, **fault}))
 
 
 def post(gpu: MemoryInstance, client_id: str = "me", **body: Any) -> str:
@@ -99,7 +99,7 @@ def test_not_even_a_greeting(memory_farm: Start) -> None:
     me, _ = run(farm, gpu)
     again = gpu.listen("me")
     assert (me.heard, again.heard, again.lost) == ([], [], None)
-    farm.farm.nemesis.remove("deaf")
+    farm.farm.fault_controller.remove("deaf")
     post(gpu)
     farm.advance(10)
     assert again.types() == USUAL[1:]
@@ -110,7 +110,7 @@ def test_a_healed_socket_hears_again(memory_farm: Start) -> None:
     farm, gpu = start(memory_farm, {"do": "mute", "at": {"type": "execution_start"}, "times": 1})
     me, _ = run(farm, gpu)
     assert me.types() == USUAL[:3]
-    farm.farm.nemesis.heal()
+    farm.farm.fault_controller.heal()
     post(gpu)
     farm.advance(10)
     assert me.types() == [*USUAL[:3], *USUAL[1:]]
@@ -164,7 +164,7 @@ def test_a_gap_swallows_the_end_of_the_job(memory_farm: Start) -> None:
     assert other.types() == ["status", "status"]
     assert gpu.ask("GET", f"/history/{prompt_id}").json()[prompt_id]["status"]["completed"]
     farm.advance(1)
-    farm.farm.nemesis.heal()
+    farm.farm.fault_controller.heal()
     post(gpu)
     farm.advance(10)
     assert again.types() == USUAL[1:]
@@ -173,7 +173,7 @@ def test_a_gap_swallows_the_end_of_the_job(memory_farm: Start) -> None:
 def test_healing_ends_a_gap(memory_farm: Start) -> None:
     farm, gpu = start(memory_farm, {"do": "gap", "at": {"type": "execution_start"}, "duration": "1h", "times": 1})
     run(farm, gpu)
-    farm.farm.nemesis.heal()
+    farm.farm.fault_controller.heal()
     again, _ = run(farm, gpu)
     assert again.types() == USUAL
 
@@ -220,7 +220,7 @@ def test_one_message_is_not_sent(memory_farm: Start) -> None:
 def test_the_log_has_the_number_that_was_shown(memory_farm: Start) -> None:
     """The true one without a fault, the false one where a client was lied to."""
     farm, gpu = start(memory_farm)
-    farm.farm.nemesis.arm(read_fault({"on": "gpu", "at": "status", "do": "lie", "queue_remaining": 7}))
+    farm.farm.fault_controller.arm(read_fault({"on": "gpu", "at": "status", "do": "lie", "queue_remaining": 7}))
     well = farm["well"].listen("me")
     me, _ = run(farm, gpu)
     post(farm["well"])
@@ -405,7 +405,7 @@ def test_status_is_a_phase_of_its_own(memory_farm: Start) -> None:
         {"do": "delay", "at": {"phase": "status", "route": "/ws"}, "duration": "5s"},
         {"do": "hang", "at": "status", "id": "hang"},
     ):
-        farm.farm.nemesis.arm(read_fault({"on": "gpu", **table}))
+        farm.farm.fault_controller.arm(read_fault({"on": "gpu", **table}))
     me = gpu.listen("me")
     post(gpu)
     farm.advance(1)

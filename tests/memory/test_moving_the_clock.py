@@ -121,18 +121,18 @@ def test_what_a_clock_does_not_take_is_refused_and_nothing_moves(
     assert not list(farm.farm.log.of(ClockMoved))
 
 
-def keeper(clock: Clock, reactor: MemoryReactorClock) -> ClockControl:
+def clock_control(clock: Clock, reactor: MemoryReactorClock) -> ClockControl:
     return ClockControl(reactor, clock, SimulatedTime(clock), Log(), lambda: None, lambda: False)
 
 
-async def _moved(keeper: ClockControl) -> None:
-    await keeper.advance(1)
+async def _moved(clock_control: ClockControl) -> None:
+    await clock_control.advance(1)
 
 
 def test_a_real_clock_cannot_be_moved_but_changes_its_speed() -> None:
     """And can be frozen; both are events."""
     clock = Clock()
-    real = keeper(clock, MemoryReactorClock())
+    real = clock_control(clock, MemoryReactorClock())
     with pytest.raises(WrongClock, match="clock is real"):
         _moved(real).send(None)
     with pytest.raises(WrongClock, match="clock is real"):
@@ -149,12 +149,12 @@ def test_a_real_clock_cannot_be_moved_but_changes_its_speed() -> None:
 def test_an_automatic_clock_jumps_when_the_sockets_were_quiet() -> None:
     """From one due moment to the next; whoever says something puts it off; it sleeps while nothing is due."""
     clock, reactor, rang = VirtualClock(), MemoryReactorClock(), []
-    moving = keeper(clock, reactor)
+    moving = clock_control(clock, reactor)
     for seconds in (60, 60, 3600):
         clock.callLater(seconds, lambda: rang.append(clock.seconds()))
     moving.set_auto(5)
     reactor.advance(0.004)
-    moving.heard()
+    moving.on_traffic()
     reactor.advance(0.004)
     assert rang == []
     reactor.advance(0.001)
@@ -173,7 +173,7 @@ def test_an_automatic_clock_jumps_when_the_sockets_were_quiet() -> None:
 def test_an_automatic_clock_wakes_for_whoever_waits_on_it() -> None:
     """Software under test that waits on the farm's clock, too, need not say so; once stopped it wakes no more."""
     clock, reactor, rang = VirtualClock(), MemoryReactorClock(), []
-    moving = keeper(clock, reactor)
+    moving = clock_control(clock, reactor)
     moving.set_auto(5)
     reactor.advance(0.005)
     assert not reactor.getDelayedCalls()
@@ -188,10 +188,10 @@ def test_an_automatic_clock_wakes_for_whoever_waits_on_it() -> None:
 def test_an_automatic_clock_waits_for_what_a_client_here_has_under_way() -> None:
     """However late the reactor is, what lies in a socket is read before the clock jumps."""
     clock, reactor, rang = VirtualClock(), MemoryReactorClock(), []
-    moving = keeper(clock, reactor)
+    moving = clock_control(clock, reactor)
     clock.callLater(60, lambda: rang.append(clock.seconds()))
     moving.set_auto(5)
-    reactor.callLater(0.005, moving.heard)
+    reactor.callLater(0.005, moving.on_traffic)
     reactor.advance(0.005)
     assert rang == []
     reactor.advance(0.005)

@@ -33,7 +33,7 @@ def survive(number: int) -> set[str]:
     farm = MemoryFarm.start(two(number, drawn_faults(number)))
     load = SmallLoad(farm, Random(number))
     load.begin()
-    load.go_on(8)
+    load.resume(8)
     farm.heal()
     before = {name: latest(load.listeners[name]) for name in NAMES}
     everything_is_well(farm)

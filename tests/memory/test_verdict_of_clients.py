@@ -49,8 +49,8 @@ def test_a_perfect_client_meets_almost_every_fault() -> None:
     """The stages by chance are no idle ones: together they have faults of many kinds, and many strike."""
     kinds = {fault["do"] for seed in range(80) for fault in drawn_stage(seed).faults}
     assert len(kinds) > 20
-    struck = [play(drawn_stage(seed), PerfectClient)[1] for seed in range(10)]
-    assert sum(verdict.attempts > verdict.jobs for verdict in struck) > 3
+    fire_faults = [play(drawn_stage(seed), PerfectClient)[1] for seed in range(10)]
+    assert sum(verdict.attempts > verdict.jobs for verdict in fire_faults) > 3
 
 
 @pytest.mark.parametrize("seed", range(5))

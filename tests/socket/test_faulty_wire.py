@@ -62,7 +62,7 @@ async def client_of(farm: TwistedFarm) -> Client:
 
 
 def arm(farm: TwistedFarm, **fault: Any) -> None:
-    farm.farm.nemesis.arm(read_fault(fault))
+    farm.farm.fault_controller.arm(read_fault(fault))
 
 
 def asking(path: str, method: str = "GET", body: bytes = b"") -> bytes:

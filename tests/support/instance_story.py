@@ -35,14 +35,14 @@ Prompt = dict[str, Any]
 class Story:
     """An instance, and the moment that its clients live in.
 
-    :ivar struck: what faults did to its process.
+    :ivar fire_faults: what faults did to its process.
     """
 
     instance: Instance
     files: MemoryFiles
     events: list[Event]
-    board: FaultRegistry
-    struck: list[Firing]
+    registry: FaultRegistry
+    fire_faults: list[Firing]
     now_ms: int = 0
     _ids: list[str] = field(default_factory=list)
 
@@ -75,7 +75,7 @@ class Story:
 
     def arm(self, do: str, at: str | dict[str, Any], **rest: Any) -> ArmedFault:
         """Arm a fault, written as in a configuration."""
-        return self.board.arm(read_fault({"do": do, "at": at, **rest}), self.now_ms)
+        return self.registry.arm(read_fault({"do": do, "at": at, **rest}), self.now_ms)
 
     def wake(self) -> None:
         """Let what pauses look again, as whoever changes a fault does."""
@@ -84,7 +84,7 @@ class Story:
 
     def remove(self, fault_id: str) -> None:
         """Take a fault off."""
-        self.board.remove(fault_id, self.now_ms)
+        self.registry.remove(fault_id, self.now_ms)
         self.wake()
 
     def of(self, kind: type[E]) -> list[E]:
@@ -124,9 +124,9 @@ def tell(settings: Settings | None = None, *, seed: int = 0, pictures: Sequence[
     settings = settings or Settings(mode="dynamic")
     events: list[Event] = []
     files = MemoryFiles({Place("input", "", name): (32, 16) for name in pictures})
-    struck: list[Firing] = []
+    fire_faults: list[Firing] = []
     seeds = Seeds(seed).of("gpu")
-    board = FaultRegistry(("gpu",), Seeds(seed).of("faults"), events.append)
+    registry = FaultRegistry(("gpu",), Seeds(seed).of("faults"), events.append)
     machine = Machine(
         name="gpu",
         epoch=1,
@@ -134,16 +134,16 @@ def tell(settings: Settings | None = None, *, seed: int = 0, pictures: Sequence[
         catalogue=catalogue(files, settings=settings, **has),
         namer=Namer(files, settings.naming, seeds.stream("temp_letters")),
         cache=ResultCache(settings.cache),
-        tell=events.append,
+        publish=events.append,
         unix_ms=STARTED_UNIX_MS,
         size=(512, 768),
         static_name="../input/cat.jpg",
         memory=Memory(settings.vram),
         seeds=seeds,
-        faults=InstanceFaults(board, "gpu", events.append),
+        faults=InstanceFaults(registry, "gpu", events.append),
     )
-    instance = Instance(machine=machine, ids=seeds.stream("prompt_id"), strike_process=struck.append)
-    return Story(instance, files, events, board, struck)
+    instance = Instance(machine=machine, ids=seeds.stream("prompt_id"), fire_process=fire_faults.append)
+    return Story(instance, files, events, registry, fire_faults)
 
 
 def picture(prefix: str = "barn", *, width: int = 64, height: int = 64, batch_size: int = 1, colour: int = 0) -> Prompt:

@@ -20,7 +20,7 @@ def judged(*pieces: Piece, defects: Iterable[str] = (), **bounds: Any) -> Verdic
     """
     judge = VerdictBuilder(bounds=Thresholds(**bounds))
     for event in log(*pieces):
-        judge.hear(event)
+        judge.on_event(event)
     for each in defects:
         judge.note_defect(each)
     return judge.verdict()

@@ -15,7 +15,7 @@ def follow(*pieces: Any) -> PlacementAnalyzer:
     """What has heard a whole log."""
     placed = PlacementAnalyzer()
     for event in log(*pieces):
-        placed.hear(event)
+        placed.on_event(event)
     return placed
 
 

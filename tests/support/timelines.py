@@ -33,17 +33,17 @@ def seen(*pieces: Piece) -> Timeline:
     """The timeline of a log."""
     timeline = Timeline(JobTracker())
     for event in log(*pieces):
-        timeline.attempts.hear(event)
-        timeline.hear(event)
+        timeline.attempts.on_event(event)
+        timeline.on_event(event)
     return timeline
 
 
 def told(*pieces: Piece) -> LogAnalysis:
     """All that comes of a log."""
-    truth = LogAnalysis()
+    analysis = LogAnalysis()
     for event in log(*pieces):
-        truth.hear(event)
-    return truth
+        analysis.on_event(event)
+    return analysis
 
 
 def runs(timeline: Timeline, name: str) -> list[tuple[str, int, int]]:

@@ -100,7 +100,7 @@ class FleetState:
             self.members[name] = InstanceStatus(name, {}, is_up=True, down_since_ms=None)
         return self.members[name]
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Take an event into account."""
         if event.instance:
             member = self.member(event.instance)
@@ -121,51 +121,51 @@ class FleetState:
             self.available_since_ms = at_ms
 
     @singledispatchmethod
-    def _hear(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         """Most change nothing."""
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Configured) -> None:
         self.seed = event.config.get("farm", {}).get("seed")
         for each in event.config.get("instance", []):
             name = each.get("name", "")
             self.members[name] = InstanceStatus(name, dict(each))
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: SettingsChanged) -> None:
         self.member(event.instance).settings.update(event.settings)
 
     # Up and down.
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: ServerReady) -> None:
         member = self.member(event.instance)
         member.is_up, member.down_since_ms = True, None
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: ServerStopped) -> None:
         before = self.member(event.instance)
         after = InstanceStatus(before.name, before.settings, before.epoch, accepted=before.accepted)
         after.down_since_ms, after.is_draining = event.at_ms, before.is_draining
         self.members[event.instance] = after
 
-    @_hear.register(Frozen | Thawed)
+    @_on_event.register(Frozen | Thawed)
     def _(self, event: Frozen | Thawed) -> None:
         self.member(event.instance).is_frozen = isinstance(event, Frozen)
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Refusing) -> None:
         self.member(event.instance).is_refusing = event.on
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Draining) -> None:
         self.member(event.instance).is_draining = event.on
 
-    @_hear.register(Paused | Resumed)
+    @_on_event.register(Paused | Resumed)
     def _(self, event: Paused | Resumed) -> None:
         self.member(event.instance).is_paused = isinstance(event, Paused)
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Reset) -> None:
         member = self.member(event.instance)
         member.is_paused = False
@@ -174,17 +174,17 @@ class FleetState:
 
     # What it holds, and what it showed.
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: ModelLoaded) -> None:
         models = self.member(event.instance).models
         models.pop((event.folder, event.name), None)
         models[event.folder, event.name] = event.size_bytes
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: ModelUnloaded) -> None:
         self.member(event.instance).models.pop((event.folder, event.name), None)
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Submitted) -> None:
         member = self.member(event.instance)
         member.accepted += 1
@@ -192,19 +192,19 @@ class FleetState:
             member.is_up, member.down_since_ms = True, None
             self._look(event.at_ms)
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Finished) -> None:
         models = self.member(event.instance).models
         for folder, name, _ in event.work.models:
             if (size_bytes := models.pop((folder, name), None)) is not None:
                 models[folder, name] = size_bytes
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Exchanged) -> None:
         if event.shown is not None:
             self.member(event.instance).shown[None] = ReportedState(event.at_ms, event.shown)
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: FrameSent) -> None:
         if event.shown is not None:
             for client_id in event.to:
@@ -214,5 +214,5 @@ class FleetState:
 _OF_HEALTH = frozenset({Configured, Draining, ServerReady, ServerStopped, Frozen, Thawed, Refusing})
 _TROUBLE = frozenset({FaultArmed, ServerStopped, Frozen, Refusing, Paused})
 # By kind: asking singledispatchmethod itself for each event takes ten times as long.
-_HEARD = dict(vars(FleetState)["_hear"].dispatcher.registry)
+_HEARD = dict(vars(FleetState)["_on_event"].dispatcher.registry)
 del _HEARD[object]

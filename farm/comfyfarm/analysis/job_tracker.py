@@ -70,26 +70,26 @@ class JobTracker:
             self._places[instance] = InstanceJobs()
         return self._places[instance]
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Take an event into account."""
         self.at_ms = max(self.at_ms, event.at_ms)
         if (heard := _HEARD.get(type(event))) is not None:
             heard(self, event)
 
     @singledispatchmethod
-    def _hear(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         """Most say nothing about jobs."""
 
     # How an attempt begins.
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Submitted) -> None:
         attempt = self._begin(event, event.job, event.prompt_id, event.client_id)
         attempt.is_load = event.is_load
         self._place(event.instance).take_on(attempt)
         self.of_prompt.setdefault(event.prompt_id, []).append(attempt)
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: PromptRefused) -> None:
         attempt = self._begin(event, event.job, None, event.client_id)
         attempt.error, attempt.missing, attempt.is_load = event.error, event.missing, event.is_load
@@ -111,7 +111,7 @@ class JobTracker:
 
     # How it is answered, and what is asked about it.
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Exchanged) -> None:
         route = route_of(event.path)
         if event.method == "POST" and route == "/prompt":
@@ -134,12 +134,12 @@ class JobTracker:
         mine.is_unreadable = mine.job in garbled
         garbled.discard(mine.job)
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: FrameSent) -> None:
         if event.type == "executed" and (attempt := self._open_one(event.instance, event.prompt_id)) is not None:
             attempt.seen += 1
 
-    @_hear.register(SocketOpened | SocketClosed)
+    @_on_event.register(SocketOpened | SocketClosed)
     def _(self, event: SocketOpened | SocketClosed) -> None:
         for attempt in self.open_on(event.instance):
             if attempt.client_id == event.client_id:
@@ -147,7 +147,7 @@ class JobTracker:
 
     # How it runs, and how it ends.
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Taken) -> None:
         waiting = self._place(event.instance).open.get(event.prompt_id, [])
         attempt = next((each for each in waiting if each.taken_ms is None), None)
@@ -155,36 +155,36 @@ class JobTracker:
             attempt.taken_ms = event.at_ms
             self.running[event.instance] = attempt
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Written) -> None:
         attempt = self._open_one(event.instance, event.prompt_id)
         if attempt is not None:
             attempt.files += 1
             self._place(event.instance).files[event.folder, event.subfolder, event.name] = attempt
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: FaultFired) -> None:
         if event.do in _UNREADABLE and event.route == "/prompt" and event.job:
             self._place(event.instance).garbled.add(event.job)
         if (attempt := self._open_one(event.instance, event.prompt_id)) is not None:
-            attempt.is_struck = True
+            attempt.had_fault = True
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Succeeded) -> None:
         if (attempt := self._open_one(event.instance, event.prompt_id)) is not None:
             attempt.done_seq = event.seq
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Failed) -> None:
         if (attempt := self._open_one(event.instance, event.prompt_id)) is not None:
             attempt.error = str(event.error.get("exception_type", ""))
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Interrupted) -> None:
         if (attempt := self._open_one(event.instance, event.prompt_id)) is not None:
             attempt.is_interrupted = True
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Finished) -> None:
         attempt = self._open_one(event.instance, event.prompt_id)
         if attempt is None:
@@ -196,7 +196,7 @@ class JobTracker:
             self._end(attempt, event, "interrupted" if attempt.is_interrupted else "error")
         self._place(event.instance).show(attempt)
 
-    @_hear.register(QueueDeleted | QueueCleared)
+    @_on_event.register(QueueDeleted | QueueCleared)
     def _(self, event: QueueDeleted | QueueCleared) -> None:
         for prompt_id in (event.prompt_id,) if isinstance(event, QueueDeleted) else event.prompt_ids:
             waiting = self._place(event.instance).open.get(prompt_id, [])
@@ -204,7 +204,7 @@ class JobTracker:
             if attempt is not None:
                 self._end(attempt, event, "deleted")
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: ServerStopped) -> None:
         running = self.running.get(event.instance)
         if running is not None and event.reason == "crashed":
@@ -218,13 +218,13 @@ class JobTracker:
         if "history" not in event.kept:
             self._place(event.instance).forget()
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Reset) -> None:
         for attempt in self.open_on(event.instance):
             self._end(attempt, event, "forgotten")
         self._place(event.instance).forget()
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: HistoryDeleted) -> None:
         self._place(event.instance).drop(event.prompt_ids)
 
@@ -245,7 +245,7 @@ class JobTracker:
 
     # What clients stop, and what they deliver.
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: InterruptAsked) -> None:
         meant = self._meant(event)
         if meant is not None:
@@ -267,7 +267,7 @@ class JobTracker:
         lately = last is not None and last.job != hit.job and (last.ended_ms or 0) >= hit.sent_ms
         return lately or any(each.job != hit.job for each in self.open_on(hit.instance))
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Delivered) -> None:
         said = event.prompt_id, event.stamp_job, event.stamp_prompt_id, event.file
         self.job(event.job).delivered.append(Delivery(event.seq, event.at_ms, event.instance, *said))
@@ -275,5 +275,5 @@ class JobTracker:
 
 _UNREADABLE = frozenset({"garbage", "truncate"})    # of such an answer a client knows the status at most
 # By kind: asking singledispatchmethod itself for each event takes ten times as long.
-_HEARD = dict(vars(JobTracker)["_hear"].dispatcher.registry)
+_HEARD = dict(vars(JobTracker)["_on_event"].dispatcher.registry)
 del _HEARD[object]

@@ -40,12 +40,12 @@ class LogAnalysis:
 
         :param lines: see :func:`~comfyfarm.events.saved_log.read_events`.
         """
-        truth = cls()
-        for event in read_events(lines, truth.judge.note_defect):
-            truth._fold(event)
-        return truth
+        analysis = cls()
+        for event in read_events(lines, analysis.judge.note_defect):
+            analysis._fold(event)
+        return analysis
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Take the next event into account."""
         self._waiting.append(event)
         if len(self._waiting) >= _MOST_WAITING:
@@ -90,10 +90,10 @@ class LogAnalysis:
 
     def _fold(self, event: Event) -> None:
         try:
-            self.judge.hear(event)
+            self.judge.on_event(event)
             self.placed.follow(event)
-            self._timeline.hear(event)
-            self._faults.hear(event)
+            self._timeline.on_event(event)
+            self._faults.on_event(event)
         except Exception as why:  # noqa: BLE001 (anybody may have written a saved log, and a live farm has to go on)
             what = f"seq {event.seq} could not be taken into account ({type(why).__name__}: {why})"
             self.judge.note_defect(what, event.seq)

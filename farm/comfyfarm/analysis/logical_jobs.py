@@ -49,7 +49,7 @@ class Attempt:
     :ivar stop: the first interrupt that hit it.
     :ivar is_interrupted: its run was stopped.
     :ivar kill_seq: of the first crash of its process while it ran; 0 where there was none.
-    :ivar is_struck: a fault befell it.
+    :ivar had_fault: a fault befell it.
     :ivar is_unheard: the socket of its client is gone.
     :ivar is_load: the farm sent it itself: the system under test has nothing to do with it.
     """
@@ -82,7 +82,7 @@ class Attempt:
     stop: Stop | None = None
     is_interrupted: bool = False
     kill_seq: int = 0
-    is_struck: bool = False
+    had_fault: bool = False
     is_unheard: bool = False
 
     @property
@@ -102,12 +102,12 @@ class Attempt:
         return self.end == "refused" and status is not None and (status in {0, 429} or status >= 500)
 
     @property
-    def told_ms(self) -> int | None:
+    def reported_ms(self) -> int | None:
         """When its client can have known of its failure: at the answer to what was never taken on, else at its end."""
         return self.answered_ms if self.end == "refused" and self.answered_ms is not None else self.ended_ms
 
     @property
-    def told_seq(self) -> int:
+    def reported_seq(self) -> int:
         """Of the event of that moment."""
         return self.answer_seq if self.end == "refused" and self.answer_seq else self.end_seq
 
@@ -115,13 +115,15 @@ class Attempt:
         """Whether it was sent after something: not decided before it, nor already on its way then."""
         return self.seq > seq and self.began_ms >= at_ms
 
-    def is_told_of(self, other: Attempt) -> bool:
+    def is_reported(self, other: Attempt) -> bool:
         """Whether its client can have known, when it was sent, how another attempt had failed.
 
         Two logical jobs may have been sent side by side: at the same moment the one says nothing about the other.
         """
-        told_ms = other.told_ms or 0
-        return self.is_behind(other.told_seq, told_ms) and (self.job == other.job or self.began_ms > told_ms)
+        reported_ms = other.reported_ms or 0
+        return self.is_behind(other.reported_seq, reported_ms) and (
+            self.job == other.job or self.began_ms > reported_ms
+        )
 
 
 @dataclass(frozen=True, slots=True)

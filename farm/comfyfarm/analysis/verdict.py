@@ -53,18 +53,18 @@ class VerdictBuilder:
         """Find out which rules listen to what."""
         self._listening: dict[type[Event], list[FindingRule]] = {}
         for each in self.rules:
-            for kind in each.hears:
+            for kind in each.handles:
                 self._listening.setdefault(kind, []).append(each)
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Take the next event into account."""
         self._seq = max(self._seq, event.seq)
-        self.attempts.hear(event)
-        self.fleet.hear(event)
+        self.attempts.on_event(event)
+        self.fleet.on_event(event)
         if (listening := self._listening.get(type(event))) is not None:
             known = self._known(self.bounds)
             for each in listening:
-                each.hear(event, known)
+                each.on_event(event, known)
 
     def note_defect(self, text: str, seq: int = 0) -> None:
         """Something is wrong with the log itself: from now on nothing is proven by what it does not say.

@@ -45,17 +45,17 @@ def judge(wishes: JudgeArguments) -> int:
     try:
         bounds, terms = _read_settings(wishes.set)
         with _opened(wishes.log) as file:
-            truth = LogAnalysis.of_saved(file)
-        verdict = truth.verdict(bounds)
+            analysis = LogAnalysis.of_saved(file)
+        verdict = analysis.verdict(bounds)
     except (ConfigError, OSError) as why:
         said = f"{wishes.log}: {why.strerror or why}" if isinstance(why, OSError) else str(why)
         Console(stderr=True).print(f"comfyfarm judge: {said}", markup=False, highlight=False, soft_wrap=True)
         return _UNREADABLE
     if wishes.json or wishes.placement_json:
-        sys.stdout.buffer.write(as_json(verdict if wishes.json else truth.placement(terms)))
+        sys.stdout.buffer.write(as_json(verdict if wishes.json else analysis.placement(terms)))
         sys.stdout.buffer.flush()
     else:
-        _print(Console(), verdict, truth.placement(terms))
+        _print(Console(), verdict, analysis.placement(terms))
     return _STATUS[verdict.verdict]
 
 

@@ -40,15 +40,15 @@ def report(wishes: ReportArguments) -> int:
     """Write what was asked for; gives the exit status: 0 where all of it was, 1 where not."""
     try:
         with _opened(wishes.log) as lines:
-            truth = LogAnalysis.of_saved(lines)
-        if not truth.verdict().seq:
+            analysis = LogAnalysis.of_saved(lines)
+        if not analysis.verdict().seq:
             return _complain(f"{wishes.log}: there is no event in it")
         if wishes.text:
-            _print(as_text(truth.timeline()))
+            _print(as_text(analysis.timeline()))
         for path, content in _files(wishes):
             if _is_same(path, wishes.log):
                 return _complain(f"{path}: that is the log itself; name another file with -o")
-            path.write_bytes(content(truth))
+            path.write_bytes(content(analysis))
             if not wishes.text:
                 _print(str(path))
     except OSError as why:
@@ -72,16 +72,16 @@ def _files(wishes: ReportArguments) -> Iterator[tuple[Path, Callable[[LogAnalysi
             yield path, form
 
 
-def _page(truth: LogAnalysis) -> bytes:
-    return page(RunReport.of(truth)).encode()
+def _page(analysis: LogAnalysis) -> bytes:
+    return page(RunReport.of(analysis)).encode()
 
 
-def _trace(truth: LogAnalysis) -> bytes:
-    return msgspec.json.encode(as_trace(truth.timeline()))
+def _trace(analysis: LogAnalysis) -> bytes:
+    return msgspec.json.encode(as_trace(analysis.timeline()))
 
 
-def _svg(truth: LogAnalysis) -> bytes:
-    return draw(truth.timeline()).encode()
+def _svg(analysis: LogAnalysis) -> bytes:
+    return draw(analysis.timeline()).encode()
 
 
 def _is_same(path: Path, log: str) -> bool:

@@ -46,10 +46,10 @@ def check_faults(config: FarmConfig) -> None:
 
     :raises ConfigError: where one means no instance, or its id is taken.
     """
-    board = FaultRegistry(tuple(each.name for each in config.instance), Seeds(0), lambda _: None)
+    registry = FaultRegistry(tuple(each.name for each in config.instance), Seeds(0), lambda _: None)
     for index, fault in enumerate(config.fault):
         try:
-            board.arm(fault, 0)
+            registry.arm(fault, 0)
         except UnknownFault as why:
             raise ConfigError(f"fault[{index}].{why}") from why
 

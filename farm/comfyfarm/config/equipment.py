@@ -97,7 +97,7 @@ class EquipmentCache:
         return self._changed[key]
 
 
-def check_equipment(farm: FarmConfig, stock: EquipmentCache) -> None:
+def check_equipment(farm: FarmConfig, equipment_cache: EquipmentCache) -> None:
     """Look whether every instance can be equipped, and whether names mean something.
 
     :raises ConfigError: such as ``instance[0].missing_nodes[0]: there is no node type 'KSamplr' ...``.
@@ -106,7 +106,7 @@ def check_equipment(farm: FarmConfig, stock: EquipmentCache) -> None:
     for index, config in enumerate(farm.instance):
         where = f"{farm.place(index)}."
         try:
-            equipped.append((config, stock.equip(config), where))
+            equipped.append((config, equipment_cache.equip(config), where))
         except ConfigError as why:
             raise ConfigError(f"{where}{why}") from why
     known = _known(each for _, each, _ in equipped)
@@ -115,12 +115,12 @@ def check_equipment(farm: FarmConfig, stock: EquipmentCache) -> None:
         _check_warm(config, equipment, where)
 
 
-def check_change(config: InstanceConfig, instances: Iterable[InstanceConfig], stock: EquipmentCache) -> None:
+def check_change(config: InstanceConfig, instances: Iterable[InstanceConfig], equipment_cache: EquipmentCache) -> None:
     """The same for what becomes of one instance while the farm runs; the others are as they are.
 
     :raises ConfigError: begins with the key.
     """
-    _check_missing(config, _known(stock.equip(each) for each in instances), "")
+    _check_missing(config, _known(equipment_cache.equip(each) for each in instances), "")
 
 
 def _known(equipments: Iterable[Equipment]) -> set[str]:

@@ -127,7 +127,7 @@ class Session(Transcript):
         deadline = self.server.reactor.seconds() + _JOB_WITHIN_S
         while True:
             try:
-                await self.hears(listener, "executing", within_s=_TOLD_WITHIN_S, node=None, prompt_id=prompt_id)
+                await self.handles(listener, "executing", within_s=_TOLD_WITHIN_S, node=None, prompt_id=prompt_id)
             except TimeoutError:
                 if self.server.reactor.seconds() > deadline or await self._is_in_history(prompt_id):
                     raise
@@ -175,10 +175,10 @@ class Session(Transcript):
         name = f"websocket {len(self._listeners) + 1}"
         listener = await SocketRecorder.connect(self.server.reactor, url, name, known)
         self._listeners.append(listener)
-        await self.hears(listener, "status")
+        await self.handles(listener, "status")
         return listener
 
-    async def hears(
+    async def handles(
         self, listener: SocketRecorder, kind: str, *, within_s: float = _MESSAGE_WITHIN_S, start: int = 0, **data: Any
     ) -> Message:
         """Wait for a message of this kind that has these data; it may have come already."""

@@ -78,7 +78,7 @@ class Route:
         given = self.handle(farm, **asked)
         if inspect.isawaitable(given):
             given = await given
-        farm.keeper.nudge()
+        farm.clock_control.nudge()
         return _send(request, given)
 
 

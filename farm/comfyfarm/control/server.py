@@ -17,22 +17,7 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException
 
-from comfyfarm.control.routes import (
-    analysis as truth,
-)
-from comfyfarm.control.routes import (
-    clock,
-    faults,
-    gates,
-    instances,
-    log,
-    openapi,
-    report,
-    wait,
-)
-from comfyfarm.control.routes import (
-    farm as whole,
-)
+from comfyfarm.control.routes import analysis, clock, farm, faults, gates, instances, log, openapi, report, wait
 from comfyfarm.control.routing import ROUTES, ApiError, Route, answer
 from comfyfarm.control.schema.farm import Problem
 from comfyfarm.server.http.site import FarmSite
@@ -43,7 +28,7 @@ if TYPE_CHECKING:
 
 
 # Imported so that every route is registered.
-assert all((clock, faults, gates, instances, log, openapi, report, truth, wait, whole))
+assert all((analysis, clock, farm, faults, gates, instances, log, openapi, report, wait))
 
 _MOST_BYTES = 64 * 1024 * 1024     # a picture may be shown, in Base64
 

@@ -32,7 +32,7 @@ class Log:
     _listeners_of: dict[str, list[Listener]] = field(default_factory=dict)
     _seq: int = 0
     _unheard: deque[Event] = field(default_factory=deque)
-    _telling: bool = False
+    _publishing: bool = False
 
     def publish(self, event: Event, instance: str = "", epoch: int = 0) -> None:
         """Number an event, keep it, and tell every listener."""
@@ -40,7 +40,7 @@ class Log:
         numbered = msgspec.structs.replace(event, seq=self._seq, instance=instance, epoch=epoch)
         self.events.append(numbered)
         self._unheard.append(numbered)
-        if not self._telling:
+        if not self._publishing:
             self._tell()
 
     @property
@@ -59,11 +59,11 @@ class Log:
         return (event for event in self.events if isinstance(event, kind))
 
     def _tell(self) -> None:
-        self._telling = True
+        self._publishing = True
         try:
             while self._unheard:
                 event = self._unheard.popleft()
                 for listener in (*self._listeners, *self._listeners_of.get(event.instance, ())):
                     listener(event)
         finally:
-            self._telling = False
+            self._publishing = False

@@ -38,7 +38,7 @@ class ArmedFault:
 
     :ivar ends_by: which key of it says when it ends.
     :ivar state: ``expired``: it has struck as often as it may, or its time is over.
-    :ivar strikes: those whose effect lasts, until it is taken off or its time is over.
+    :ivar firings: those whose effect lasts, until it is taken off or its time is over.
     :ivar is_private: it is for one request alone, and nobody else is asked about it.
     """
 
@@ -47,7 +47,7 @@ class ArmedFault:
     seeds: Seeds
     ends_by: str
     state: State = "armed"
-    strikes: list[Firing] = field(default_factory=list)
+    firings: list[Firing] = field(default_factory=list)
     is_private: bool = False
 
     @property
@@ -68,7 +68,7 @@ class ArmedFault:
     @property
     def lasts(self) -> bool:
         """What it has struck is still in its hands."""
-        return any(strike.is_on for strike in self.strikes)
+        return any(firing.active for firing in self.firings)
 
     @property
     def due_ms(self) -> int | None:
@@ -82,8 +82,8 @@ class ArmedFault:
         """Where its time is over by now, what it holds goes on."""
         for count in self.counts.values():
             count.is_over = count.is_over or (count.until_ms is not None and count.until_ms <= now_ms)
-        for strike in self.strikes:
-            strike.is_on = strike.is_on and not self.counts[strike.instance].is_over
+        for firing in self.firings:
+            firing.active = firing.active and not self.counts[firing.instance].is_over
 
     def is_spent_on(self, name: str) -> bool:
         """It has struck an instance as often as it may."""

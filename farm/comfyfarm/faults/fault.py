@@ -128,22 +128,22 @@ class Effect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         """Whether it can befall a websocket message: at phase ``status`` some can, and some only an HTTP exchange."""
         return type(self).on_frame is not Effect.on_frame
 
-    def on_job(self, run: RunningJob, strike: Firing) -> Steps:
+    def on_job(self, run: RunningJob, firing: Firing) -> Steps:
         """Befall a job; what it yields is time that passes before the job goes on.
 
         :raises NodeError: to let the node fail.
         """
         raise NotImplementedError(self.do)
 
-    def on_exchange(self, exchange: Exchange, strike: Firing) -> Steps:
+    def on_exchange(self, exchange: Exchange, firing: Firing) -> Steps:
         """Befall an HTTP exchange; what it yields is time that passes before the exchange goes on."""
         raise NotImplementedError(self.do)
 
-    def on_frame(self, frame: Frame, strike: Firing) -> None:
+    def on_frame(self, frame: Frame, firing: Firing) -> None:
         """Befall a websocket message on its way to one client."""
         raise NotImplementedError(self.do)
 
-    def on_process(self, process: ProcessControl, strike: Firing) -> Steps:
+    def on_process(self, process: ProcessControl, firing: Firing) -> Steps:
         """Befall the process; the story is told whatever becomes of the process, and ended when the fault is healed."""
         raise NotImplementedError(self.do)
 
@@ -267,7 +267,7 @@ class Firing:
     :ivar chance: for what the effect draws; a stream of the fault's own.
     :ivar since_ms: when the fault began on this instance.
     :ivar memory: what the effect remembers from one strike to the next, on this instance.
-    :ivar is_on: the fault has been neither healed nor removed since, and nobody has let this one go.
+    :ivar active: the fault has been neither healed nor removed since, and nobody has let this one go.
     """
 
     fault: Fault
@@ -277,15 +277,15 @@ class Firing:
     chance: Random
     since_ms: int = 0
     memory: dict[str, Any] = field(default_factory=dict)
-    is_on: bool = True
+    active: bool = True
 
 
 @contextmanager
-def firing_in_order(strikes: Iterable[Firing]) -> Iterator[Iterator[Firing]]:
+def firing_in_order(firings: Iterable[Firing]) -> Iterator[Iterator[Firing]]:
     """Give strikes one after another; where that ends early, those whose turn has not come hold nothing."""
-    waiting = deque(strikes)
+    waiting = deque(firings)
     try:
         yield (waiting.popleft() for _ in range(len(waiting)))
     finally:
-        for strike in waiting:
-            strike.is_on = False
+        for firing in waiting:
+            firing.active = False

@@ -17,7 +17,7 @@ class Sleep:
     """A pause that ends before its time where its strike is let go."""
 
     ms: int
-    strike: Firing
+    firing: Firing
 
 
 WAIT = None

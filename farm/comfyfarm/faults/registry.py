@@ -25,12 +25,12 @@ class FaultRegistry:
     """The faults of a farm, in the order in which they were armed.
 
     :ivar instances: the names of all there are.
-    :ivar tell: takes what is about a fault and not about one instance.
+    :ivar publish: takes what is about a fault and not about one instance.
     """
 
     instances: tuple[str, ...]
     seeds: Seeds
-    tell: Callable[[Event], None]
+    publish: Callable[[Event], None]
     armed: dict[str, ArmedFault] = field(default_factory=dict)
     _given: Counter[str] = field(default_factory=Counter)
     _watched: dict[str, dict[Phase, list[ArmedFault]]] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class FaultRegistry:
             fault, counts, self.seeds.of(fault.id), ends_by, is_private=is_private
         )
         self._watch()
-        self.tell(FaultArmed(at_ms=now_ms, id=fault.id, fault=fault.as_written(), on=names))
+        self.publish(FaultArmed(at_ms=now_ms, id=fault.id, fault=fault.as_written(), on=names))
         return armed
 
     def arm_once(self, fault: Fault, name: str, now_ms: int) -> ArmedFault:
@@ -67,10 +67,10 @@ class FaultRegistry:
         """The request that a fault was for is over; what the fault has done to the process lasts."""
         if armed.state == "armed":
             armed.state = "expired"
-            self.tell(FaultExpired(at_ms=now_ms, id=armed.fault.id, reason="over"))
+            self.publish(FaultExpired(at_ms=now_ms, id=armed.fault.id, reason="over"))
         if not armed.fault.effect.is_for_process:
-            for strike in armed.strikes:
-                strike.is_on = False
+            for firing in armed.firings:
+                firing.active = False
         if not armed.lasts:
             self.armed.pop(armed.fault.id, None)
 
@@ -125,15 +125,15 @@ class FaultRegistry:
 
     def _end(self, armed: ArmedFault, state: State, now_ms: int) -> None:
         lasts = armed.lasts
-        for strike in armed.strikes:
-            strike.is_on = False
-        armed.strikes.clear()
+        for firing in armed.firings:
+            firing.active = False
+        armed.firings.clear()
         was_armed = armed.state == "armed"
         if was_armed:
             armed.state = state
             self._watch()
         if was_armed or lasts:
-            self.tell(FaultHealed(at_ms=now_ms, id=armed.fault.id, reason=state))
+            self.publish(FaultHealed(at_ms=now_ms, id=armed.fault.id, reason=state))
 
     def _watch(self) -> None:
         """Remember who has to be asked about what, so that a moment without a fault costs nothing."""
@@ -161,11 +161,11 @@ class FaultRegistry:
             if armed.due_ms is None:
                 armed.state = "expired"
                 self._watch()
-                self.tell(FaultExpired(at_ms=now_ms, id=armed.fault.id, reason=armed.ends_by))
+                self.publish(FaultExpired(at_ms=now_ms, id=armed.fault.id, reason=armed.ends_by))
 
     # Questions.
 
-    def strike(self, armed: ArmedFault, name: str, facts: PhaseFacts, now_ms: int) -> Firing | None:
+    def fire(self, armed: ArmedFault, name: str, facts: PhaseFacts, now_ms: int) -> Firing | None:
         """Count a moment that a fault is about, and say whether it strikes."""
         count, rule = armed.counts[name], armed.fault.rule
         if now_ms < count.from_ms or (count.until_ms is not None and now_ms >= count.until_ms):
@@ -180,10 +180,10 @@ class FaultRegistry:
                 return None
         count.fired += 1
         count.is_stuck = rule.sticky
-        strike = Firing(armed.fault, name, now_ms, facts, chance, count.from_ms, count.memory)
+        firing = Firing(armed.fault, name, now_ms, facts, chance, count.from_ms, count.memory)
         if armed.fault.effect.lasts:
-            armed.strikes = [*(each for each in armed.strikes if each.is_on), strike]
-        return strike
+            armed.firings = [*(each for each in armed.firings if each.active), firing]
+        return firing
 
     def watching(self, name: str, phase: Phase) -> Iterable[ArmedFault]:
         """The faults that are about a phase of an instance."""
@@ -198,16 +198,16 @@ class FaultRegistry:
         if armed.state == "armed" and armed.is_spent:
             armed.state = "expired"
             self._watch()
-            self.tell(FaultExpired(at_ms=now_ms, id=armed.fault.id, reason="spent"))
+            self.publish(FaultExpired(at_ms=now_ms, id=armed.fault.id, reason="spent"))
 
     def restarted(self, name: str, now_ms: int) -> None:
         """A process began anew: what was stuck to the one before, or held in it, is gone."""
         for armed in self.armed.values():
             if name in armed.counts:
                 armed.counts[name].is_stuck = False
-                for strike in armed.strikes:
-                    if strike.instance == name and not armed.fault.effect.is_for_process:
-                        strike.is_on = False
+                for firing in armed.firings:
+                    if firing.instance == name and not armed.fault.effect.is_for_process:
+                        firing.active = False
                 self.expire_spent(armed, now_ms)
 
     @property
@@ -220,31 +220,31 @@ class FaultRegistry:
 class InstanceFaults:
     """The faults of one instance's process.
 
-    :ivar tell: takes what happens to this instance.
+    :ivar publish: takes what happens to this instance.
     """
 
-    board: FaultRegistry
+    registry: FaultRegistry
     name: str
-    tell: Callable[[Event], None]
+    publish: Callable[[Event], None]
 
     @property
     def is_quiet(self) -> bool:
         """Whether no fault at all is armed here."""
-        return self.board.is_quiet(self.name)
+        return self.registry.is_quiet(self.name)
 
     def watches(self, phase: Phase) -> bool:
         """Whether any fault may strike at this phase: where none does, nobody need gather facts."""
-        return bool(self.board.watching(self.name, phase))
+        return bool(self.registry.watching(self.name, phase))
 
     def arm_once(self, fault: Fault, now_ms: int) -> ArmedFault:
         """Let a fault strike one request to this instance."""
-        return self.board.arm_once(fault, self.name, now_ms)
+        return self.registry.arm_once(fault, self.name, now_ms)
 
     def end_once(self, armed: ArmedFault, now_ms: int) -> None:
         """That request is over."""
-        self.board.end_once(armed, now_ms)
+        self.registry.end_once(armed, now_ms)
 
-    def verdict(
+    def fire(
         self,
         phase: Phase,
         facts: PhaseFacts,
@@ -258,27 +258,27 @@ class InstanceFaults:
         :param only: ask about the fault of this id alone.
         :param private: one that is for this request alone, and is asked about last.
         """
-        strikes = []
+        firings = []
         own = (private,) if private is not None and private.fault.rule.at.phase == phase else ()
-        for armed in (*self.board.watching(self.name, phase), *own):
+        for armed in (*self.registry.watching(self.name, phase), *own):
             if only not in (None, armed.fault.id):
                 continue
-            strike = self.board.strike(armed, self.name, facts, now_ms)
-            if strike is not None:
-                strikes.append(strike)
-                self.tell(_fired(strike))
-                self.board.expire_spent(armed, now_ms)
-        return strikes
+            firing = self.registry.fire(armed, self.name, facts, now_ms)
+            if firing is not None:
+                firings.append(firing)
+                self.publish(_fired(firing))
+                self.registry.expire_spent(armed, now_ms)
+        return firings
 
 
-def _fired(strike: Firing) -> FaultFired:
-    facts = strike.facts
+def _fired(firing: Firing) -> FaultFired:
+    facts = firing.facts
     client = facts.client if isinstance(facts.client, str) else None
     return FaultFired(
-        at_ms=strike.at_ms,
-        id=strike.fault.id,
-        do=strike.fault.effect.do,
-        phase=strike.fault.rule.at.phase,
+        at_ms=firing.at_ms,
+        id=firing.fault.id,
+        do=firing.fault.effect.do,
+        phase=firing.fault.rule.at.phase,
         prompt_id=facts.prompt_id,
         job=facts.job_name,
         client_id=client,

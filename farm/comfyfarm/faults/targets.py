@@ -87,7 +87,7 @@ class Frame:
 
     :ivar content: as ComfyUI made it.
     :ivar older_prompt_id: the job of this client that ended last before the one that the message is about, or ``None``.
-    :ivar parcels: what goes out; at first the message itself.
+    :ivar messages: what goes out; at first the message itself.
     :ivar waits_for_next: the parcels go out right behind the socket's next message; where some wait already these go
         out at once, and those behind them.
     :ivar to_everybody: they go to every socket, whose ever they are.
@@ -103,7 +103,7 @@ class Frame:
     facts: PhaseFacts
     content: str | bytes
     older_prompt_id: str | None = None
-    parcels: list[DelayedMessage] = field(default_factory=list)
+    messages: list[DelayedMessage] = field(default_factory=list)
     waits_for_next: bool = False
     to_everybody: bool = False
     ending: Literal["keep", "close", "reset"] = "keep"
@@ -116,11 +116,11 @@ class Frame:
 
     def __post_init__(self) -> None:
         """Begin with the message itself."""
-        self.parcels = [DelayedMessage(self.content)]
+        self.messages = [DelayedMessage(self.content)]
 
     def change_data(self, change: Callable[[Data], Data]) -> None:
         """Let the parcels say something else; one without data says what it said."""
-        self.parcels = [replace(each, content=with_data(each.content, change)) for each in self.parcels]
+        self.messages = [replace(each, content=with_data(each.content, change)) for each in self.messages]
 
 
 class RunningJob(Protocol):
@@ -133,10 +133,10 @@ class RunningJob(Protocol):
     def entry(self) -> HistoryEntry:
         """See above."""
 
-    def slow_down(self, strike: Firing, factor: float) -> None:
+    def slow_down(self, firing: Firing, factor: float) -> None:
         """Let everything that the job still does take so many times as long, while the strike is on."""
 
-    def deafen(self, strike: Firing) -> None:
+    def deafen(self, firing: Firing) -> None:
         """Let the job hear no interrupt while the strike is on."""
 
     def out_of_memory(self) -> NodeError:

@@ -40,7 +40,7 @@ class ComfyApi:
     :ivar static_name: how the outputs of a static instance name its picture; ``None`` for a dynamic one.
     :ivar publish: says what happened.
     :ivar system_stats: the machine, apart from what its memory comes to.
-    :ivar let: lets something happen now, or later where the process is frozen.
+    :ivar run_or_defer: lets something happen now, or later where the process is frozen.
     :ivar has_advised: whether somebody was told what to do about unknown node types.
     """
 
@@ -53,7 +53,7 @@ class ComfyApi:
     static_name: str | None
     publish: Callable[[Event], None]
     system_stats: Mapping[str, Any]
-    let: Callable[[Callable[[], None]], None]
+    run_or_defer: Callable[[Callable[[], None]], None]
     has_advised: bool = False
     app = Klein()
     log = Logger()
@@ -110,7 +110,7 @@ class ComfyApi:
 
     def _unless_frozen(self, _: None) -> Deferred[None]:
         going_on: Deferred[None] = Deferred()
-        self.let(lambda: going_on.callback(None))
+        self.run_or_defer(lambda: going_on.callback(None))
         return going_on
 
     @app.handle_errors(PromptRejected)

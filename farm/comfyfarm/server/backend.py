@@ -37,8 +37,8 @@ class Backend(Service):
     :ivar process: the epoch that runs, or ran last.
     """
 
-    around: FarmContext
-    home: InstanceStorage
+    context: FarmContext
+    storage: InstanceStorage
     port: ReopenablePort
     process: InstanceProcess
     logger = Logger()
@@ -49,25 +49,25 @@ class Backend(Service):
     def of(
         cls,
         config: InstanceConfig,
-        around: FarmContext,
+        context: FarmContext,
         port: BoundPort,
-        painter: ImageRenderer,
+        renderer: ImageRenderer,
         picture_name: str,
     ) -> Backend:
         """An instance in its first epoch; nothing is written and nobody listens yet.
 
         :param picture_name: the file name of the input picture.
         """
-        home = InstanceStorage.of(config, around, painter, picture_name)
-        door = ReopenablePort(around.host, port, around.bind)
-        return cls(around, home, door, InstanceProcess(1, config, around, home, door))
+        home = InstanceStorage.of(config, context, renderer, picture_name)
+        door = ReopenablePort(context.host, port, context.bind)
+        return cls(context, home, door, InstanceProcess(1, config, context, home, door))
 
     # What it is now.
 
     @property
     def url(self) -> str:
         """Where clients find it."""
-        return url(self.around.host, self.port.number)
+        return url(self.context.host, self.port.number)
 
     @property
     def state(self) -> State:
@@ -117,7 +117,7 @@ class Backend(Service):
     @property
     def disk(self) -> Disk:
         """Its files."""
-        return self.home.disk
+        return self.storage.disk
 
     # Life.
 
@@ -125,7 +125,7 @@ class Backend(Service):
         """Make the folders, and serve."""
         super().startService()
         self._has_served = True
-        self.home.furnish()
+        self.storage.furnish()
         if (text := advice(self.config.comfyui_version)) is not None:
             self.logger.warn("{name}: {text}", name=self.config.name, text=text)
         self.process.open()
@@ -134,11 +134,11 @@ class Backend(Service):
         """Begin a new epoch at the same port, as a new process would, unless one runs."""
         if not self.running or self.state != "stopped":
             return
-        self.around.board.restarted(self.config.name, self.around.time.now_ms())
-        self.process = InstanceProcess(self.epoch + 1, self.config, self.around, self.home, self.port, self._legacy)
+        self.context.registry.restarted(self.config.name, self.context.time.now_ms())
+        self.process = InstanceProcess(self.epoch + 1, self.config, self.context, self.storage, self.port, self._legacy)
         self._legacy = CarriedState()
         self.process.open()
-        self.publish(ServerStarted(at_ms=self.around.time.now_ms()))
+        self.publish(ServerStarted(at_ms=self.context.time.now_ms()))
 
     async def stop(self) -> None:
         """Close the port, hang up, and forget everything but the files that jobs have written."""
@@ -155,7 +155,7 @@ class Backend(Service):
         if self.state == "stopped":     # perhaps since just now, by what was due
             return
         self._legacy, lost = process.end(keep)
-        self.home.tidy(keep_uploads="uploads" in keep)
+        self.storage.tidy(keep_uploads="uploads" in keep)
         kept = tuple(each for each in KEPT if each in keep)
         self.publish(ServerStopped(at_ms=now_ms, lost=lost, reason=reason, kept=kept))
 
@@ -167,7 +167,7 @@ class Backend(Service):
         await self.process.ended()
         await self.port.give_up()
         if self._has_served:
-            self.home.clear(keep_outputs=self.config.keep_outputs)
+            self.storage.clear(keep_outputs=self.config.keep_outputs)
 
     # What faults do to its process: :class:`~comfyfarm.server.fault_controller.FaultTarget`.
 

@@ -26,9 +26,9 @@ class FarmContext:
     :ivar clock: what simulated time is read from, and alarms are set on.
     :ivar unix_ms: what a client's clock says at the simulated moment 0.
     :ivar bind: how ports are taken.
-    :ivar board: what goes wrong on purpose.
-    :ivar strike: called where a fault is for an instance's process.
-    :ivar heard: called whenever a client says something.
+    :ivar registry: what goes wrong on purpose.
+    :ivar fire_process: called where a fault is for an instance's process.
+    :ivar on_traffic: called whenever a client says something.
     :ivar fault_headers: whether a client may bring a fault for its one request.
     """
 
@@ -38,11 +38,11 @@ class FarmContext:
     unix_ms: int
     log: Log
     seeds: Seeds
-    stock: EquipmentCache
+    equipment_cache: EquipmentCache
     host: str
     data_dir: Path
     bind: Bind
-    board: FaultRegistry
-    strike: Callable[[Firing], None]
-    heard: Callable[[], None]
+    registry: FaultRegistry
+    fire_process: Callable[[Firing], None]
+    on_traffic: Callable[[], None]
     fault_headers: bool

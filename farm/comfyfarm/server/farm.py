@@ -56,17 +56,17 @@ def make_farm(config: FarmConfig, *, reactor: Any, clock: IReactorTime, bind: Bi
         config = msgspec.structs.replace(config, farm=drawn)
     if config.farm.clock == "virtual":
         clock, unix_ms = VirtualClock(), EPOCH_UNIX_MS
-    painters: dict[str | None, ImageRenderer] = {}    # one for all instances that show the same picture
+    renderers: dict[str | None, ImageRenderer] = {}    # one for all instances that show the same picture
     for index, each in enumerate(config.instance):
-        if each.input not in painters:
-            painters[each.input] = _painter(config.place(index), each)
-    stock = EquipmentCache()
-    check_equipment(config, stock)
-    check_scenarios(config, stock)
-    return Farm(config, reactor, clock, bind, unix_ms, painters, stock)
+        if each.input not in renderers:
+            renderers[each.input] = _renderer(config.place(index), each)
+    equipment_cache = EquipmentCache()
+    check_equipment(config, equipment_cache)
+    check_scenarios(config, equipment_cache)
+    return Farm(config, reactor, clock, bind, unix_ms, renderers, equipment_cache)
 
 
-def _painter(place: str, config: InstanceConfig) -> ImageRenderer:
+def _renderer(place: str, config: InstanceConfig) -> ImageRenderer:
     try:
         return ImageRenderer(default_picture() if config.input is None else read_picture(Path(config.input)))
     except UnreadablePicture as why:
@@ -87,8 +87,8 @@ class Farm(MultiService):
     clock: IReactorTime
     bind: Bind
     unix_ms: int
-    painters: dict[str | None, ImageRenderer]
-    stock: EquipmentCache
+    renderers: dict[str | None, ImageRenderer]
+    equipment_cache: EquipmentCache
     log: Log = field(default_factory=Log)
     backends: dict[str, Backend] = field(default_factory=dict)
     ready_file: Path | None = None
@@ -130,41 +130,47 @@ class Farm(MultiService):
         self._temporary = tempfile.mkdtemp(prefix="comfyfarm-") if settings.data_dir is None else None
         self.data_dir = Path(self._temporary or settings.data_dir or "").absolute()
         self.time = SimulatedTime(self.clock, settings.speed)
-        self.keeper = ClockControl(self.reactor, self.clock, self.time, self.log, self.catch_up, self._is_owing)
-        self.tally = JobCounter.of(self.log)
-        self.truth = LiveAnalysis(self.log, self._now_ms, self._epochs)
+        self.clock_control = ClockControl(self.reactor, self.clock, self.time, self.log, self.catch_up, self._is_owing)
+        self.job_counter = JobCounter.of(self.log)
+        self.analysis = LiveAnalysis(self.log, self._now_ms, self._epochs)
         self._log_file = LogFile.open(Path(settings.log), self.log) if settings.log else None
         self.log.publish(Configured(at_ms=0, config=_described(self.config)))
         assert settings.seed is not None, "make_farm draws one"
         names = tuple(each.name for each in self.config.instance)
-        self.board = FaultRegistry(names, Seeds(settings.seed).of("faults"), self.log.publish)
-        self.nemesis = FaultController(self.clock, self.time, self.board, self.log, self.backends)
-        around = FarmContext(
+        self.registry = FaultRegistry(names, Seeds(settings.seed).of("faults"), self.log.publish)
+        self.fault_controller = FaultController(self.clock, self.time, self.registry, self.log, self.backends)
+        context = FarmContext(
             reactor=self.reactor,
             clock=self.clock,
             time=self.time,
             unix_ms=self.unix_ms,
             log=self.log,
             seeds=Seeds(settings.seed),
-            stock=self.stock,
+            equipment_cache=self.equipment_cache,
             host=settings.host,
             data_dir=self.data_dir,
             bind=self.bind,
-            board=self.board,
-            strike=self.nemesis.strike,
-            heard=self.keeper.heard,
+            registry=self.registry,
+            fire_process=self.fault_controller.fire,
+            on_traffic=self.clock_control.on_traffic,
             fault_headers=settings.fault_headers,
         )
         for config, port in zip(self.config.instance, ports[1:], strict=True):
             name = Path(config.input).name if config.input else DEFAULT_PICTURE
-            backend = Backend.of(config, around, port, self.painters[config.input], name)
+            backend = Backend.of(config, context, port, self.renderers[config.input], name)
             backend.setServiceParent(self)
             self.backends[config.name] = backend
-        self.nemesis.arm_all(self.config.fault)
-        self.player = ScenarioRunner(
-            self.clock, self.time, self.log, self.nemesis, self.backends, self.stock, self.config.scenario
+        self.fault_controller.arm_all(self.config.fault)
+        self.scenario_runner = ScenarioRunner(
+            self.clock,
+            self.time,
+            self.log,
+            self.fault_controller,
+            self.backends,
+            self.equipment_cache,
+            self.config.scenario,
         )
-        self.player.setServiceParent(self)
+        self.scenario_runner.setServiceParent(self)
         self.control = ControlServer(self, ports[0])
         self.control.setServiceParent(self)
 
@@ -175,10 +181,10 @@ class Farm(MultiService):
 
     async def stopService(self) -> None:
         """Stop everything, and remove what was written."""
-        self.keeper.stop()
-        self.nemesis.stop()
-        if self.board.never_fired:
-            self.logger.info("faults that never fired: {ids}", ids=", ".join(self.board.never_fired))
+        self.clock_control.stop()
+        self.fault_controller.stop()
+        if self.registry.never_fired:
+            self.logger.info("faults that never fired: {ids}", ids=", ".join(self.registry.never_fired))
         await super().stopService()
         try:
             if self._log_file is not None:

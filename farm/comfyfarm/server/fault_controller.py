@@ -46,10 +46,10 @@ class FaultController:
 
     clock: IReactorTime
     time: SimulatedTime
-    board: FaultRegistry
+    registry: FaultRegistry
     log: Log
     victims: Mapping[str, FaultTarget]
-    _tellings: dict[Firing, SimTask] = field(default_factory=dict)
+    _tasks: dict[Firing, SimTask] = field(default_factory=dict)
     _beginnings: dict[tuple[str, str], Alarm] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -63,11 +63,11 @@ class FaultController:
 
         :raises UnknownFault: where it means no instance, or its id is taken; nothing has changed then.
         """
-        armed = self.board.arm(fault, self.time.now_ms())
+        armed = self.registry.arm(fault, self.time.now_ms())
         if fault.rule.at.phase == "process":
             for name, from_ms in armed.begins.items():
                 self._begin_at(armed.fault.id, name, from_ms)
-        self._expiry.set(self.board.due_ms)
+        self._expiry.set(self.registry.due_ms)
         return armed
 
     def arm_all(self, faults: Collection[Fault]) -> list[ArmedFault]:
@@ -76,10 +76,10 @@ class FaultController:
         :raises UnknownFault: where one means no instance, or an id is taken or given twice.
         """
         for index, each in enumerate(faults):
-            self.board.check(each)
+            self.registry.check(each)
             if each.id and each.id in [other.id for other in tuple(faults)[:index]]:
                 raise UnknownFault(f"id: {each.id!r} is given twice")
-        return [self.arm(each) for each in self.board.named(faults)]
+        return [self.arm(each) for each in self.registry.named(faults)]
 
     def _begin_at(self, fault_id: str, name: str, from_ms: int) -> None:
         """Ask at that moment what befalls the process: in a turn of its own, never within another's."""
@@ -89,35 +89,35 @@ class FaultController:
 
     def _begin(self, fault_id: str, name: str) -> None:
         self._beginnings.pop((fault_id, name), None)
-        for strike in self.victims[name].faults.verdict("process", PhaseFacts(), self.time.now_ms(), only=fault_id):
-            self.strike(strike)
+        for firing in self.victims[name].faults.fire("process", PhaseFacts(), self.time.now_ms(), only=fault_id):
+            self.fire(firing)
 
-    def strike(self, strike: Firing) -> None:
+    def fire(self, firing: Firing) -> None:
         """Let a fault befall the process of its instance, now."""
-        story = strike.fault.effect.on_process(self.victims[strike.instance], strike)
-        telling = SimTask(self.clock, self.time, story, lambda: self._told(strike), lambda _: None)
-        self._tellings[strike] = telling
-        telling.go_on()
+        story = firing.fault.effect.on_process(self.victims[firing.instance], firing)
+        telling = SimTask(self.clock, self.time, story, lambda: self._told(firing), lambda _: None)
+        self._tasks[firing] = telling
+        telling.resume()
 
     def crash(self, name: str, keep: Collection[Kept] = (), restart_after: Duration | None = None) -> None:
         """Let an instance crash by hand; that is no fault, and the next :meth:`heal` brings it up again."""
         rule = Rule(on=name, at=At(phase="process"))
         fault = Fault(rule, Crash(keep=tuple(keep), restart_after=restart_after))
         now_ms = self.time.now_ms()
-        self.strike(Firing(fault, name, now_ms, PhaseFacts(), Random(0), now_ms, {}))
+        self.fire(Firing(fault, name, now_ms, PhaseFacts(), Random(0), now_ms, {}))
 
-    def _told(self, strike: Firing) -> None:
-        self._tellings.pop(strike, None)
-        strike.is_on = False
+    def _told(self, firing: Firing) -> None:
+        self._tasks.pop(firing, None)
+        firing.active = False
 
     def _expire(self) -> None:
-        self.board.expire(self.time.now_ms())
+        self.registry.expire(self.time.now_ms())
         self._clean_up()
 
     def remove_all(self) -> None:
         """Take every fault off."""
-        for fault_id in tuple(self.board.armed):
-            self.board.remove(fault_id, self.time.now_ms())
+        for fault_id in tuple(self.registry.armed):
+            self.registry.remove(fault_id, self.time.now_ms())
         self._clean_up()
 
     def remove(self, fault_id: str) -> None:
@@ -125,38 +125,38 @@ class FaultController:
 
         :raises UnknownFault: where none of that id is known.
         """
-        self.board.remove(fault_id, self.time.now_ms())
+        self.registry.remove(fault_id, self.time.now_ms())
         self._clean_up()
 
-    def let_go(self, strikes: Collection[Firing]) -> None:
+    def release(self, firings: Collection[Firing]) -> None:
         """Let what these hold go on; their faults stay armed."""
-        for strike in strikes:
-            strike.is_on = False
+        for firing in firings:
+            firing.active = False
         self._clean_up()
 
     def heal(self) -> None:
         """Take all faults off, open all gates, and have every instance up and at work."""
-        self.board.heal(self.time.now_ms())
-        self.let_go(tuple(self._tellings))      # what was done by hand, too
+        self.registry.heal(self.time.now_ms())
+        self.release(tuple(self._tasks))      # what was done by hand, too
         for victim in self.victims.values():
             victim.restore()
         self.log.publish(Healed(at_ms=self.time.now_ms()))
 
     def _clean_up(self) -> None:
         """What is off by now has no effect any more: its story undoes what it has done, and nothing else."""
-        for strike in [each for each in self._tellings if not each.is_on]:
-            self._tellings[strike].hurry()
-        for fault_id, name in [key for key in self._beginnings if self.board.find(key[0]).state != "armed"]:
+        for firing in [each for each in self._tasks if not each.active]:
+            self._tasks[firing].cut_short()
+        for fault_id, name in [key for key in self._beginnings if self.registry.find(key[0]).state != "armed"]:
             self._beginnings.pop((fault_id, name)).set(None)
         for victim in self.victims.values():
             victim.wake()
-        self._expiry.set(self.board.due_ms)
+        self._expiry.set(self.registry.due_ms)
 
     def stop(self) -> None:
         """The farm ends: nothing more befalls anybody."""
-        for telling in self._tellings.values():
+        for telling in self._tasks.values():
             telling.stop()
         for alarm in (self._expiry, *self._beginnings.values()):
             alarm.set(None)
-        self._tellings.clear()
+        self._tasks.clear()
         self._beginnings.clear()

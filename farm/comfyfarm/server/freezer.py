@@ -13,24 +13,24 @@ from twisted.logger import Logger
 class FreezeQueue:
     """Whether one process is frozen, and what has come up since: bytes, connections that ended, messages to say.
 
-    :ivar is_on: whether it is frozen now.
+    :ivar is_frozen: whether it is frozen now.
     """
 
-    is_on: bool = False
+    is_frozen: bool = False
     logger = Logger()
     _waiting: deque[Callable[[], None]] = field(default_factory=deque)
 
-    def let(self, act: Callable[[], None]) -> None:
+    def run_or_defer(self, act: Callable[[], None]) -> None:
         """Let something happen now, or, while the process is frozen, behind all that waits already."""
-        if self.is_on or self._waiting:
+        if self.is_frozen or self._waiting:
             self._waiting.append(act)
         else:
             act()
 
-    def thaw(self) -> None:
+    def release(self) -> None:
         """Let everything happen that has come up, in its order; what freezes it anew stops that."""
-        self.is_on = False
-        while self._waiting and not self.is_on:
+        self.is_frozen = False
+        while self._waiting and not self.is_frozen:
             act = self._waiting.popleft()
             try:
                 act()
@@ -39,5 +39,5 @@ class FreezeQueue:
 
     def forget(self) -> None:
         """The process is dead: nothing of it happens any more."""
-        self.is_on = False
+        self.is_frozen = False
         self._waiting.clear()

@@ -60,7 +60,7 @@ def unserved(method: str, why: HTTPException) -> Answer:
 class FrontResource(Resource):
     """Stands before one instance's routes.
 
-    :ivar striking: what goes wrong here on purpose.
+    :ivar fault_injector: what goes wrong here on purpose.
     :ivar on_end: called with each request when it is over: with the status that went out, 0 where none did, and how
         many bytes of the body did.
     :ivar most_bytes: of any body.
@@ -70,7 +70,7 @@ class FrontResource(Resource):
 
     name: str
     routes: KleinResource
-    striking: HttpFaultInjector
+    fault_injector: HttpFaultInjector
     on_end: Callable[[ComfyRequest, int, int], None]
     most_bytes: int
     allowed_origin: str | None = None
@@ -83,7 +83,7 @@ class FrontResource(Resource):
     def render(self, request: ComfyRequest) -> Any:
         """Answer, or let a route answer, or let go wrong what shall."""
         came_ms = request.line.came_ms
-        request.about.began_ms = self.striking.now_ms() if came_ms is None else came_ms
+        request.about.began_ms = self.fault_injector.now_ms() if came_ms is None else came_ms
         request.setHeader(b"server", _SERVER)
         request.setHeader(b"x-comfyfarm-instance", self.name.encode())
         if self.allowed_origin is not None:
@@ -92,13 +92,13 @@ class FrontResource(Resource):
         if refusal is not None and request.method == b"POST":   # its body is not looked at
             request.about.job = header(request, "x-comfyfarm-job") or ""
         try:
-            course = self.striking.course(request, is_refused=refusal is not None)
+            exchange_of = self.fault_injector.exchange_of(request, is_refused=refusal is not None)
         except BadFault as why:
-            course, refusal = None, _text(400, str(why))
-        if course is None:
+            exchange_of, refusal = None, _text(400, str(why))
+        if exchange_of is None:
             self._serve(request, refusal)
         else:
-            course.begin(
+            exchange_of.begin(
                 work=partial(self._work, request, refusal),
                 hand_over=partial(self._serve, request, refusal),
                 on_end=partial(self.on_end, request),

@@ -43,7 +43,7 @@ class LiveAnalysis:
 
     def __post_init__(self) -> None:
         """Listen."""
-        self.log.listen(self._truth.hear)
+        self.log.listen(self._truth.on_event)
 
     def verdict(self, bounds: Thresholds | None = None) -> Verdict:
         """Judge by all that has happened until now.
@@ -61,7 +61,7 @@ class LiveAnalysis:
         self._look()
         return self._truth.placement(terms)
 
-    def whole(self) -> LogAnalysis:
+    def log_analysis(self) -> LogAnalysis:
         """All that is known until now, for whoever shows it."""
         self._look()
         return self._truth
@@ -157,10 +157,10 @@ class JobCounter:
     def of(cls, log: Log) -> JobCounter:
         """Count from now on."""
         tally = cls()
-        log.listen(tally.hear)
+        log.listen(tally.on_event)
         return tally
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Count an end; a reset begins anew."""
         if isinstance(event, Finished):
             self.finished[event.instance] += 1

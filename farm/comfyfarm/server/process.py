@@ -53,80 +53,81 @@ class InstanceProcess:
 
     :ivar number: how often the instance has been started, this time included.
     :ivar config: as it is now: some of it may change while the instance runs.
-    :ivar legacy: what the epoch before has left; this one has it from the end of its boot on.
+    :ivar carried_state: what the epoch before has left; this one has it from the end of its boot on.
     :ivar has_ended: it was stopped, or has crashed: nothing of it happens any more.
     :ivar is_refusing: its port is closed to new connections.
-    :ivar frost: whether it is frozen.
+    :ivar freezer: whether it is frozen.
     """
 
     number: int
     config: InstanceConfig
-    around: FarmContext
-    home: InstanceStorage
+    context: FarmContext
+    storage: InstanceStorage
     port: ReopenablePort
-    legacy: CarriedState = CarriedState()   # noqa: RUF009 (frozen)
+    carried_state: CarriedState = CarriedState()   # noqa: RUF009 (frozen)
     has_ended: bool = field(default=False, init=False)
     is_refusing: bool = field(default=False, init=False)
-    frost: FreezeQueue = field(default_factory=FreezeQueue, init=False)
+    freezer: FreezeQueue = field(default_factory=FreezeQueue, init=False)
     _has_begun: bool = field(default=False, init=False)
     _has_hung_up: bool = field(default=False, init=False)
     _stop_hearing: Callable[[], None] = field(default=lambda: None, init=False)
 
     def __post_init__(self) -> None:
         """Put the parts together; nobody listens yet."""
-        self.home.namer.keep_temp_prefixes({})
-        self.faults = InstanceFaults(self.around.board, self.config.name, self.publish)
+        self.storage.namer.keep_temp_prefixes({})
+        self.faults = InstanceFaults(self.context.registry, self.config.name, self.publish)
         self.instance = Instance(
             machine=self._make_machine(),
-            ids=self.home.ids,
-            strike_process=self.around.strike,
-            accepted=self.legacy.accepted,
+            ids=self.storage.ids,
+            fire_process=self.context.fire_process,
+            accepted=self.carried_state.accepted,
         )
-        self.driver = InstanceDriver(self.around.clock, self.around.time, self.instance)
+        self.driver = InstanceDriver(self.context.clock, self.context.time, self.instance)
         self.hub = self._make_hub()
-        self.post = Outbox(self.hub, self._make_faulty_frames(), self.publish)
-        self.narrator = WebSocketNotifier(self.post, self.home.painter, self.around.unix_ms)
-        self.server_log = ServerLog(self.config, self.hub, self.narrator.tell, self.around.unix_ms)
-        self._saying = self.server_log.hear, self.narrator.hear     # looking them up for each event takes its time
+        self.outbox = Outbox(self.hub, self._make_websocket_fault_injector(), self.publish)
+        self.notifier = WebSocketNotifier(self.outbox, self.storage.renderer, self.context.unix_ms)
+        self.server_log = ServerLog(self.config, self.hub, self.notifier.tell, self.context.unix_ms)
+        # looking them up for each event takes its time
+        self._saying = self.server_log.on_event, self.notifier.on_event
         self.api = self._make_api()
-        self.striking = self._make_striking()
+        self.fault_injector = self._make_http_fault_injector()
         self.site = self._make_site()
-        self._boot = Alarm(self.around.clock, self.around.time, self._listen)
+        self._boot = Alarm(self.context.clock, self.context.time, self._listen)
 
     def _make_machine(self) -> Machine:
-        config, seeds = self.config, self.home.seeds
+        config, seeds = self.config, self.storage.seeds
         return Machine(
             name=config.name,
             epoch=self.number,
             settings=config,
             catalogue=self._make_catalogue(),
-            namer=self.home.namer,
+            namer=self.storage.namer,
             cache=ResultCache(config.cache),
-            tell=self.publish,
+            publish=self.publish,
             memory=Memory(config.vram),
             faults=self.faults,
             seeds=seeds if self.number == 1 else seeds.of(f"epoch {self.number}"),
-            unix_ms=self.around.unix_ms,
-            size=self.home.painter.size,
-            static_name=self.home.static_name,
+            unix_ms=self.context.unix_ms,
+            size=self.storage.renderer.size,
+            static_name=self.storage.static_name,
         )
 
     def _make_catalogue(self) -> Catalogue:
-        equipment = self.around.stock.equip(self.config)
-        return equipment.catalogue(self.config, self.home.disk, brought=self.home.brought)
+        equipment = self.context.equipment_cache.equip(self.config)
+        return equipment.catalogue(self.config, self.storage.disk, brought=self.storage.brought)
 
     def _make_hub(self) -> Hub:
-        equipment = self.around.stock.equip(self.config)
+        equipment = self.context.equipment_cache.equip(self.config)
         flags = server_flags(self.config, equipment.features)
-        return Hub(self.home.sids, flags, self._opened, self._closed, self._tell)
+        return Hub(self.storage.sids, flags, self._opened, self._closed, self._tell)
 
-    def _make_faulty_frames(self) -> WebSocketFaultInjector:
+    def _make_websocket_fault_injector(self) -> WebSocketFaultInjector:
         return WebSocketFaultInjector(
             self.faults,
             self.hub,
-            partial(Alarm, self.around.clock, self.around.time),
-            self.frost.let,
-            self.around.time.now_ms,
+            partial(Alarm, self.context.clock, self.context.time),
+            self.freezer.run_or_defer,
+            self.context.time.now_ms,
             self.publish,
             self.instance.job_before,
         )
@@ -135,35 +136,35 @@ class InstanceProcess:
         return ComfyApi(
             self.config,
             self.driver,
-            self.home.disk,
+            self.storage.disk,
             self.hub,
-            self.home.users,
+            self.storage.users,
             self.server_log,
             self._served_static_name,
             self.publish,
-            self.around.stock.equip(self.config).system_stats,
-            self.frost.let,
+            self.context.equipment_cache.equip(self.config).system_stats,
+            self.freezer.run_or_defer,
         )
 
-    def _make_striking(self) -> HttpFaultInjector:
+    def _make_http_fault_injector(self) -> HttpFaultInjector:
         return HttpFaultInjector(
             self.driver,
             self.faults,
-            self.around.strike,
-            stands_still=lambda: self.has_ended or self.frost.is_on,
-            takes_headers=self.around.fault_headers,
+            self.context.fire_process,
+            is_suspended=lambda: self.has_ended or self.freezer.is_frozen,
+            takes_headers=self.context.fault_headers,
         )
 
     def _make_site(self) -> FarmSite:
         most_bytes, origin = int(self.config.max_upload_size), allowed_origin(self.config.enable_cors)
         routes = KleinResource(self.api.app)
-        gate = FrontResource(self.config.name, routes, self.striking, self._exchanged, most_bytes, origin)
-        around = self.around
-        return FarmSite(gate, around.reactor, most_bytes, around.heard, self.frost, around.time.now_ms)
+        gate = FrontResource(self.config.name, routes, self.fault_injector, self._exchanged, most_bytes, origin)
+        context = self.context
+        return FarmSite(gate, context.reactor, most_bytes, context.on_traffic, self.freezer, context.time.now_ms)
 
     @property
     def _served_static_name(self) -> str | None:
-        return self.home.static_name if self.config.mode == "static" else None
+        return self.storage.static_name if self.config.mode == "static" else None
 
     # Life.
 
@@ -174,18 +175,18 @@ class InstanceProcess:
             return "stopped"
         if self._boot.is_set or self.port.is_opening:
             return "booting"
-        if self.frost.is_on:
+        if self.freezer.is_frozen:
             return "frozen"
         return "paused" if self.instance.is_paused else "running"
 
     def open(self) -> None:
         """Print the greeting, begin to work, and listen at the end of the boot."""
-        now_ms = self.around.time.now_ms()
+        now_ms = self.context.time.now_ms()
         self._has_begun = True
-        self.server_log.begin(url(self.around.host, self.port.number), now_ms)
-        self._stop_hearing = self.around.log.listen(self._hear, self.config.name)
+        self.server_log.begin(url(self.context.host, self.port.number), now_ms)
+        self._stop_hearing = self.context.log.listen(self._on_event, self.config.name)
         self.instance.machine.at_ms = now_ms
-        self.instance.machine.warm_up(self.legacy.models)
+        self.instance.machine.warm_up(self.carried_state.models)
         self.driver.start()
         boot_ms = self._draw_boot_ms()
         if boot_ms:
@@ -201,14 +202,14 @@ class InstanceProcess:
         """The end of the boot: until now the port was bound, and connections were refused."""
         if not self.is_refusing:
             self.port.open(self.site)
-        self.publish(ServerReady(at_ms=self.around.time.now_ms()))
+        self.publish(ServerReady(at_ms=self.context.time.now_ms()))
         self._take_over()
 
     def _take_over(self) -> None:
         """Have what the epoch before has left."""
-        legacy, self.legacy = self.legacy, CarriedState()
-        if legacy.jobs or legacy.history.entries:
-            self.instance.inherit(legacy, self.around.time.now_ms())
+        carried_state, self.carried_state = self.carried_state, CarriedState()
+        if carried_state.jobs or carried_state.history.entries:
+            self.instance.inherit(carried_state, self.context.time.now_ms())
             self.driver.set_alarm()
 
     def change(self, config: InstanceConfig) -> None:
@@ -216,7 +217,7 @@ class InstanceProcess:
         before, self.config, machine = self.config, config, self.instance.machine
         machine.settings, self.api.config = config, config
         self.api.static_name = self._served_static_name
-        self.home.namer.naming = config.naming
+        self.storage.namer.naming = config.naming
         machine.catalogue = self._make_catalogue()
         machine.memory.capacity_bytes = config.vram
         if config.cache != before.cache:
@@ -224,7 +225,7 @@ class InstanceProcess:
 
     def reset(self, *, files: bool, now_ms: int) -> None:
         """Forget all jobs, also those that the epoch before has left."""
-        self.legacy = CarriedState(accepted=self.legacy.accepted)
+        self.carried_state = CarriedState(accepted=self.carried_state.accepted)
         self.instance.reset(files=files, now_ms=now_ms)
 
     def end(self, keep: Collection[Kept]) -> tuple[CarriedState, tuple[str, ...]]:
@@ -233,26 +234,26 @@ class InstanceProcess:
         :returns: what is left for the next epoch, and the ids of the jobs that are lost, in the queue's order.
         """
         self.has_ended = True
-        self.striking.stop()
+        self.fault_injector.stop()
         self._take_over()
-        whole = self.instance.legacy
-        legacy = whole.but(keep)
+        whole = self.instance.carried_state
+        carried_state = whole.keeping(keep)
         lost = () if "queue" in keep else tuple(job.prompt_id for job in whole.jobs)
         self.driver.stop()
         self._boot.set(None)
         self._stop_hearing()
         self.instance.forget()
-        self.frost.forget()
-        self.post.stop()
+        self.freezer.forget()
+        self.outbox.stop()
         self.port.close()
         self._has_hung_up = self.site.hang_up()
-        return legacy, lost
+        return carried_state, lost
 
     async def ended(self) -> None:
         """Wait until clients can know that it is dead: the port is closed and the connections are reset."""
         await self.port.settled()
         if self._has_hung_up:
-            await deferLater(self.around.reactor, 0)
+            await deferLater(self.context.reactor, 0)
 
     # What faults do to it.
 
@@ -262,24 +263,24 @@ class InstanceProcess:
         :param worker: whether the job stands still, too.
         """
         now_ms = self.driver.catch_up()
-        is_new = not self.frost.is_on or (worker and not self.instance.stands_still)
+        is_new = not self.freezer.is_frozen or (worker and not self.instance.is_suspended)
         if self.has_ended or not is_new:
             return
-        self.frost.is_on = True
+        self.freezer.is_frozen = True
         if worker:
-            self.instance.stand_still(now_ms)
+            self.instance.suspend(now_ms)
         self.publish(Frozen(at_ms=now_ms, worker=worker))
         self.driver.set_alarm()
 
     def thaw(self) -> None:
         """Hear, answer and say what has come up meanwhile, in its order."""
-        if self.has_ended or not self.frost.is_on:
+        if self.has_ended or not self.freezer.is_frozen:
             return
         now_ms = self.driver.catch_up()
-        self.instance.move_on(now_ms)
+        self.instance.unsuspend(now_ms)
         self.publish(Thawed(at_ms=now_ms))
-        self.post.thawed_ms = now_ms
-        self.frost.thaw()
+        self.outbox.thawed_ms = now_ms
+        self.freezer.release()
         self.wake()
 
     def refuse(self) -> None:
@@ -306,21 +307,21 @@ class InstanceProcess:
         self.instance.wake(self.driver.catch_up())
         self.driver.catch_up()
         self.driver.set_alarm()
-        self.striking.wake()
+        self.fault_injector.wake()
 
     # What happens.
 
-    def _hear(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         """Print and say what an event means; a frozen process does so when it thaws."""
-        self.frost.let(partial(self._say, event))
+        self.freezer.run_or_defer(partial(self._say, event))
 
     def _say(self, event: Event) -> None:
-        for hear in self._saying:
-            hear(event)
+        for on_event in self._saying:
+            on_event(event)
 
     def publish(self, event: Event) -> None:
         """Say what happened here."""
-        self.around.log.publish(event, self.config.name, self.number)
+        self.context.log.publish(event, self.config.name, self.number)
 
     def _opened(self, socket: Socket) -> None:
         now_ms = self.driver.catch_up()
@@ -330,22 +331,22 @@ class InstanceProcess:
         execution = self.instance.execution
         if execution is not None and execution.node is not None and execution.job.client_id == socket.client_id:
             # Without prompt_id, as ComfyUI says it to a client that comes back (docs/fidelity.md, "Upstream bugs").
-            content, taken = encode_message("executing", {"node": execution.node}), self.narrator.taken
-            letter = OutgoingMessage(now_ms, "executing", content, taken=taken, node=execution.node, is_told=False)
-            self.post.send(socket, letter)
+            content, taken = encode_message("executing", {"node": execution.node}), self.notifier.taken
+            message = OutgoingMessage(now_ms, "executing", content, taken=taken, node=execution.node, is_told=False)
+            self.outbox.send(socket, message)
         self.driver.set_alarm()
 
     def _tell(self, socket: Socket, kind: str, data: object) -> None:
         """Tell one socket what the log does not have."""
-        letter = OutgoingMessage(self.around.time.now_ms(), kind, encode_message(kind, data), is_told=False)
-        self.post.send(socket, letter)
+        message = OutgoingMessage(self.context.time.now_ms(), kind, encode_message(kind, data), is_told=False)
+        self.outbox.send(socket, message)
 
     def _closed(self, socket: Socket) -> None:
         reason = "too slow" if socket.line.too_slow else "closed"
-        event = SocketClosed(at_ms=self.around.time.now_ms(), client_id=socket.client_id, reason=reason)
+        event = SocketClosed(at_ms=self.context.time.now_ms(), client_id=socket.client_id, reason=reason)
         self.publish(event)
-        self.post.closed(socket)
+        self.outbox.closed(socket)
 
     def _exchanged(self, request: ComfyRequest, status: int, size_bytes: int) -> None:
         heard = (0, 0) if request.line.is_deserted else (status, size_bytes)
-        self.publish(_exchange(request, self.around.time.now_ms(), *heard))
+        self.publish(_exchange(request, self.context.time.now_ms(), *heard))

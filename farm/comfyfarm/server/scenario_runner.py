@@ -46,9 +46,9 @@ class ScenarioRunner(Service):
     clock: IReactorTime
     time: SimulatedTime
     log: Log
-    nemesis: FaultController
+    fault_controller: FaultController
     backends: Mapping[str, Backend]
-    stock: EquipmentCache
+    equipment_cache: EquipmentCache
     scenarios: Iterable[Scenario]
     _due: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list, init=False)
     _count: int = field(default=0, init=False)
@@ -56,7 +56,7 @@ class ScenarioRunner(Service):
 
     def __post_init__(self) -> None:
         """Have an alarm for the next step."""
-        self._alarm = Alarm(self.clock, self.time, self._go_on)
+        self._alarm = Alarm(self.clock, self.time, self._resume)
         for scenario in self.scenarios:
             for step in scenario.steps:
                 self._later(step.at_ms, self._taking(scenario, step))
@@ -64,7 +64,7 @@ class ScenarioRunner(Service):
     def startService(self) -> None:
         """Take the steps that are due at once; the instances have been started."""
         super().startService()
-        self._go_on()
+        self._resume()
 
     def stopService(self) -> None:
         """Take no further step."""
@@ -80,7 +80,7 @@ class ScenarioRunner(Service):
         self._count += 1
         heapq.heappush(self._due, (at_ms, self._count, act))
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         """Do what is due, and be woken for the next."""
         try:
             while self._due and self._due[0][0] <= self.time.now_ms():
@@ -93,7 +93,11 @@ class ScenarioRunner(Service):
         """Take a step, and say so, also where it could not be taken everywhere."""
         action = step.action
         refused = "; ".join(self._act(action, step.at_ms))
-        on = tuple(self.nemesis.board.find(action.fault.id).counts) if isinstance(action, ArmStep) else action.on
+        on = (
+            tuple(self.fault_controller.registry.find(action.fault.id).counts)
+            if isinstance(action, ArmStep)
+            else action.on
+        )
         taken = StepTaken(
             at_ms=self.time.now_ms(), scenario=scenario.name, action=action.action, on=on, refused=refused
         )
@@ -113,11 +117,11 @@ class ScenarioRunner(Service):
             case ChangeStep():
                 yield from self._change(action)
             case _:
-                self.nemesis.heal()
+                self.fault_controller.heal()
 
     def _arm(self, action: ArmStep) -> Iterator[str]:
         try:
-            self.nemesis.arm(action.fault)
+            self.fault_controller.arm(action.fault)
         except UnknownFault as why:     # its id was taken while the farm ran
             yield str(why)
 
@@ -136,7 +140,7 @@ class ScenarioRunner(Service):
             backend = self.backends[name]
             try:
                 config = changed(backend.config, action.settings)
-                check_change(config, [each.config for each in self.backends.values()], self.stock)
+                check_change(config, [each.config for each in self.backends.values()], self.equipment_cache)
             except ConfigError as why:      # it was changed by others meanwhile
                 yield f"{name}: {why}"
             else:

@@ -66,34 +66,34 @@ class ServerLog:
     # What happens.
 
     @singledispatchmethod
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Print what a server prints of an event; of most nothing."""
 
-    @hear.register
+    @on_event.register
     def _(self, event: Submitted) -> None:
         self._print("got prompt", event)
 
-    @hear.register
+    @on_event.register
     def _(self, event: PromptRefused) -> None:
         self._print("got prompt", event)
         self._print(f"invalid prompt: {event.error}", event)
 
-    @hear.register
+    @on_event.register
     def _(self, event: Taken) -> None:
         self._taken_ms = event.at_ms
 
-    @hear.register
+    @on_event.register
     def _(self, event: Failed) -> None:
         self._print(f"!!! Exception during processing !!! {str(event.error.get('exception_message')).rstrip()}", event)
         lines = "".join(event.error.get("traceback") or ())
         if lines:
             self._print(f"Traceback (most recent call last):\n{lines.rstrip()}", event)
 
-    @hear.register
+    @on_event.register
     def _(self, event: Interrupted) -> None:
         self._print("Processing interrupted", event)
 
-    @hear.register
+    @on_event.register
     def _(self, event: Finished) -> None:
         self._print(f"Prompt executed in {(event.at_ms - self._taken_ms) / 1000:.2f} seconds", event)
 

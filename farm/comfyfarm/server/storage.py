@@ -35,17 +35,17 @@ class InstanceStorage:
     disk: Disk
     namer: Namer
     users: Users
-    painter: ImageRenderer
+    renderer: ImageRenderer
     picture_name: str
 
     @classmethod
     def of(
-        cls, config: InstanceConfig, around: FarmContext, painter: ImageRenderer, picture_name: str
+        cls, config: InstanceConfig, context: FarmContext, renderer: ImageRenderer, picture_name: str
     ) -> InstanceStorage:
         """An instance's home; nothing is written yet."""
-        folder, seeds = around.data_dir / config.name, around.seeds.of(config.name)
+        folder, seeds = context.data_dir / config.name, context.seeds.of(config.name)
         output_dir = Path(config.output_dir) if config.output_dir else folder / "output"
-        disk = Disk(folder / "input", output_dir, folder / "temp", painter)
+        disk = Disk(folder / "input", output_dir, folder / "temp", renderer)
         return cls(
             seeds=seeds,
             ids=seeds.stream("prompt_id"),
@@ -53,7 +53,7 @@ class InstanceStorage:
             disk=disk,
             namer=Namer(disk, config.naming, seeds.stream("temp_letters")),
             users=Users(folder, config.multi_user, seeds.stream("users")),
-            painter=painter,
+            renderer=renderer,
             picture_name=picture_name,
         )
 
@@ -71,8 +71,8 @@ class InstanceStorage:
         """Make the folders, and bring the pictures."""
         for folder in _FOLDERS:
             self.disk.make_directory(folder, "")
-        self.disk.bring(self.picture_name, self.painter.input_picture)
-        bring_example(self.disk, self.painter)
+        self.disk.bring(self.picture_name, self.renderer.input_picture)
+        bring_example(self.disk, self.renderer)
 
     def tidy(self, *, keep_uploads: bool = False) -> None:
         """Remove what a process does not leave behind."""

@@ -32,7 +32,7 @@ class CarriedState:
         waiting = sorted(queue.pending)
         return (queue.running, *waiting) if queue.running else tuple(waiting)
 
-    def but(self, keep: Collection[str]) -> CarriedState:
+    def keeping(self, keep: Collection[str]) -> CarriedState:
         """What of this is left where only these are kept."""
         return CarriedState(
             jobs=self.jobs if "queue" in keep else (),

@@ -68,7 +68,7 @@ class JobDurations:
 
     def _draw_ms(self, span: Distribution, times: float = 1.0, chance: Random | None = None) -> int:
         slowed = 1 + self.machine.settings.timing.under_load * self.machine.waiting
-        slowed *= max((factor for strike, factor in self.slowed.items() if strike.is_on), default=1)
+        slowed *= max((factor for firing, factor in self.slowed.items() if firing.active), default=1)
         return draw_ms(span, self.machine.settings.timing.jitter, chance or self.chance, times * slowed)
 
 

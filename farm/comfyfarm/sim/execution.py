@@ -96,7 +96,7 @@ class Execution:
 
     def run(self) -> Steps:
         """Run all nodes that the outputs need, in order."""
-        yield from self.struck("start")
+        yield from self.fire_faults("start")
         self._note("execution_start")
         self._tell(Started)
         cached = [node for node in self.job.prompt if node in self._cached]
@@ -116,7 +116,7 @@ class Execution:
         except NodeError as error:
             self._failed(error)
         else:
-            yield from self.struck("success")
+            yield from self.fire_faults("success")
             self._note("execution_success")
             self._tell(Succeeded)
 
@@ -131,7 +131,7 @@ class Execution:
         self.node = node
         class_type = self._class_type(node)
         self._tell(NodeStarted, node=node, class_type=class_type)
-        yield from self.struck("node")
+        yield from self.fire_faults("node")
         self._look_for_interrupt()
         if not self._has_run:       # once is enough: what comes later belongs to this job
             self.machine.cache.begin_node(self._keys.values())
@@ -145,7 +145,7 @@ class Execution:
         for save in outcome.saves:
             yield self._pace.save_ms(saver.files(save))
             self._changes, self._name_again = [], False
-            yield from self.struck("save")
+            yield from self.fire_faults("save")
             shown = saver.write(save, self._changes, again=self._name_again)
             before = (ui or {}).get(save.key, [])
             # Static: one entry, however many files it would be.
@@ -167,7 +167,7 @@ class Execution:
                     self._tell(ModelLoaded, node=node, **move.file.facts)
                 else:
                     yield self._pace.unload_ms()
-                    self.machine.tell(ModelUnloaded(at_ms=self.machine.at_ms, reason="room", **move.file.facts))
+                    self.machine.publish(ModelUnloaded(at_ms=self.machine.at_ms, reason="room", **move.file.facts))
         except TooLarge:
             raise self.out_of_memory() from None
 
@@ -178,7 +178,7 @@ class Execution:
         preview = self._preview(outcome.latent)
         for step in range(1, outcome.steps + 1):
             yield self._pace.step_ms(outcome)
-            yield from self.struck("step", step)
+            yield from self.fire_faults("step", step)
             self._look_for_interrupt()
             if preview is None:
                 self._tell(Progressed, node=node, value=step, max=outcome.steps)
@@ -244,34 +244,34 @@ class Execution:
 
     # What goes wrong on purpose: :class:`~comfyfarm.faults.targets.RunningJob`.
 
-    def struck(self, phase: Phase, step: int = 0) -> Steps:
+    def fire_faults(self, phase: Phase, step: int = 0) -> Steps:
         """Let happen what a fault does at this phase."""
         faults = self.machine.faults
         if not faults.watches(phase):
             return
-        with firing_in_order(faults.verdict(phase, self._facts(phase, step), self.machine.at_ms)) as strikes:
-            for strike in strikes:
-                if strike.fault.effect.is_for_process:
-                    yield strike
+        with firing_in_order(faults.fire(phase, self._facts(phase, step), self.machine.at_ms)) as firings:
+            for firing in firings:
+                if firing.fault.effect.is_for_process:
+                    yield firing
                 else:
-                    yield from strike.fault.effect.on_job(self, strike)
+                    yield from firing.fault.effect.on_job(self, firing)
 
     def _facts(self, phase: Phase, step: int) -> PhaseFacts:
         """What is known of the node that runs; before the first and behind the last, of the whole job."""
         return job_facts(self.job, self.node if phase in ("node", "step", "save") else None, step)
 
-    def slow_down(self, strike: Firing, factor: float) -> None:
+    def slow_down(self, firing: Firing, factor: float) -> None:
         """Let all that is still to do take so many times as long."""
-        self._pace.slowed[strike] = factor
+        self._pace.slowed[firing] = factor
 
-    def deafen(self, strike: Firing) -> None:
+    def deafen(self, firing: Firing) -> None:
         """Hear no interrupt."""
-        self._deafening.append(strike)
+        self._deafening.append(firing)
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """It is over: what struck it holds nothing any more."""
-        for strike in (*self._pace.slowed, *self._deafening):
-            strike.is_on = False
+        for firing in (*self._pace.slowed, *self._deafening):
+            firing.active = False
 
     def when_saved(self, change: Callable[[SavedFile], None]) -> None:
         """Let each file of this save be changed once it is written."""
@@ -293,7 +293,7 @@ class Execution:
     # How it ends.
 
     def _look_for_interrupt(self) -> None:
-        if self.machine.interrupt and not any(strike.is_on for strike in self._deafening):
+        if self.machine.interrupt and not any(firing.active for firing in self._deafening):
             raise _Stop
 
     def _interrupted(self) -> None:
@@ -330,7 +330,7 @@ class Execution:
         return {name: [_as_shown(value)] for name, value in given.items()}
 
     def _tell(self, kind: Callable[..., Event], **facts: Any) -> None:
-        self.machine.tell(kind(at_ms=self.machine.at_ms, prompt_id=self.job.prompt_id, **facts))
+        self.machine.publish(kind(at_ms=self.machine.at_ms, prompt_id=self.job.prompt_id, **facts))
 
     def _note(self, kind: str, **facts: Any) -> None:
         """Add a status message to the history entry."""

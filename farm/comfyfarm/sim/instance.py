@@ -109,7 +109,7 @@ class Instance(Worker):
             self.queue.put(job)
         finally:
             self.look_for_work()
-            self.machine.tell(
+            self.machine.publish(
                 Submitted(
                     at_ms=self.machine.at_ms,
                     prompt_id=job.prompt_id,
@@ -132,12 +132,12 @@ class Instance(Worker):
             client_id=known.get("client_id"),
             is_load=sender.is_load,
         )
-        self.machine.tell(refused)
+        self.machine.publish(refused)
 
     def clear_queue(self, now_ms: int) -> None:
         """Remove all waiting jobs."""
         ids = tuple(job.prompt_id for job in self.queue.clear())
-        self.machine.tell(QueueCleared(at_ms=now_ms, prompt_ids=ids, queue_remaining=self.queue.remaining))
+        self.machine.publish(QueueCleared(at_ms=now_ms, prompt_ids=ids, queue_remaining=self.queue.remaining))
 
     def delete_from_queue(self, prompt_id: object, now_ms: int) -> None:
         """Remove one waiting job; nothing where there is none of that id."""
@@ -149,7 +149,7 @@ class Instance(Worker):
                 queue_remaining=self.queue.remaining,
                 last=not self.queue.pending,
             )
-            self.machine.tell(deleted)
+            self.machine.publish(deleted)
 
     def interrupt(self, prompt_id: str | None, now_ms: int, job: str = "") -> None:
         """Stop the running job where it looks next; with an id, only if it is that one.
@@ -161,13 +161,13 @@ class Instance(Worker):
         if prompt_id is None or hit is not None:
             self.machine.interrupt = True
         asked = InterruptAsked(at_ms=now_ms, prompt_id=prompt_id, hit=hit.prompt_id if hit else None, job=job)
-        self.machine.tell(asked)
+        self.machine.publish(asked)
 
     def free(self, *, unload_models: bool, free_memory: bool, now_ms: int) -> None:
         """Give memory back: now, or when the present job is done."""
         self.machine.at_ms = now_ms
         self.give_back(unload_models=unload_models, free_memory=free_memory)
-        self.machine.tell(Freed(at_ms=now_ms, unload_models=unload_models, free_memory=free_memory))
+        self.machine.publish(Freed(at_ms=now_ms, unload_models=unload_models, free_memory=free_memory))
 
     def clear_history(self, now_ms: int) -> None:
         """Forget all that ended."""
@@ -184,7 +184,7 @@ class Instance(Worker):
                 if self.history.entries.pop(each, None) is not None:
                     known.append(each)  # noqa: PERF401 (what is done is told, also where the next one raises)
         finally:
-            self.machine.tell(HistoryDeleted(at_ms=now_ms, prompt_ids=tuple(known)))
+            self.machine.publish(HistoryDeleted(at_ms=now_ms, prompt_ids=tuple(known)))
 
     def reset(self, *, files: bool, now_ms: int) -> None:
         """Forget queue, running job, history, results and pause, as between two tests; ids and numbers go on."""
@@ -193,7 +193,7 @@ class Instance(Worker):
         self.machine.warm_up()
         if files:
             self.machine.namer.forget()
-        self.machine.tell(Reset(at_ms=now_ms, files=files))
+        self.machine.publish(Reset(at_ms=now_ms, files=files))
 
     def job_before(self, client_id: str, prompt_id: str | None) -> str | None:
         """The id of the client's job that ended last, other than this one; ``None`` where history has none."""
@@ -205,17 +205,17 @@ class Instance(Worker):
     # From one process to the next.
 
     @property
-    def legacy(self) -> CarriedState:
+    def carried_state(self) -> CarriedState:
         """All that could be left to another process."""
         models = tuple(self.machine.memory.loaded)
         return CarriedState(CarriedState.jobs_of(self.queue), self._number, self.accepted, self.history, models)
 
-    def inherit(self, legacy: CarriedState, now_ms: int) -> None:
+    def inherit(self, carried_state: CarriedState, now_ms: int) -> None:
         """Take over what an older process has left; its jobs are not new, so nobody is told."""
         self.machine.at_ms = now_ms
-        self.history.entries = {**legacy.history.entries, **self.history.entries}
-        self._number = max(self._number, legacy.number)
-        for job in legacy.jobs:
+        self.history.entries = {**carried_state.history.entries, **self.history.entries}
+        self._number = max(self._number, carried_state.number)
+        for job in carried_state.jobs:
             self.queue.put(job)
-        if legacy.jobs:
+        if carried_state.jobs:
             self.look_for_work()

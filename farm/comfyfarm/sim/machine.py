@@ -35,7 +35,7 @@ class Machine:
     catalogue: Catalogue
     namer: Namer
     cache: ResultCache
-    tell: Callable[[Event], None]
+    publish: Callable[[Event], None]
     unix_ms: int
     size: tuple[int, int]
     static_name: str
@@ -55,7 +55,7 @@ class Machine:
         for file in self._warm() if kept is None else kept:
             for move in self.memory.moves_for([file]):
                 if move.is_load:
-                    self.tell(ModelLoaded(at_ms=self.at_ms, **file.facts))
+                    self.publish(ModelLoaded(at_ms=self.at_ms, **file.facts))
 
     def _warm(self) -> Iterable[ModelFile]:
         for name in self.settings.warm:
@@ -65,7 +65,7 @@ class Machine:
     def unload_models(self, reason: str) -> None:
         """Empty the memory, and say so."""
         for file in self.memory.unload_all():
-            self.tell(ModelUnloaded(at_ms=self.at_ms, reason=reason, **file.facts))
+            self.publish(ModelUnloaded(at_ms=self.at_ms, reason=reason, **file.facts))
 
     @cached_property
     def upload_chance(self) -> Random:

@@ -60,7 +60,7 @@ class SavedFile:
     def _tell(self, kind: Callable[..., Event], place: Place, **facts: Any) -> None:
         where = {"folder": place.folder, "subfolder": place.subfolder, "name": place.name}
         told = kind(at_ms=self.machine.at_ms, prompt_id=self.prompt_id, node=self.node, **where, **facts)
-        self.machine.tell(told)
+        self.machine.publish(told)
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Saver:
         shown = []
         contents = self._contents(save)
         for place in self.machine.namer.write(save, prefix, contents, self.job.prompt_id, now_ms, again=again):
-            self.machine.tell(
+            self.machine.publish(
                 Written(
                     at_ms=self.machine.at_ms,
                     prompt_id=self.job.prompt_id,

@@ -21,13 +21,13 @@ class Worker:
 
     Whoever holds it calls :meth:`advance` whenever :attr:`due_ms` has come.
 
-    :ivar strike_process: called where a fault strikes the process at a phase of a job.
+    :ivar fire_process: called where a fault strikes the process at a phase of a job.
     :ivar execution: of the job that runs, or ``None``.
     :ivar is_paused: it takes no further step.
     """
 
     machine: Machine
-    strike_process: Callable[[Firing], None]
+    fire_process: Callable[[Firing], None]
     queue: Queue = field(default_factory=Queue)
     history: History = field(default_factory=History)
     execution: Execution | None = None
@@ -38,7 +38,7 @@ class Worker:
     _free_memory: bool = False
     _unload_models: bool = False
     _resting: Firing | None = None
-    _story: Generator[Pause, None, None] | None = None
+    _steps: Generator[Pause, None, None] | None = None
     _later: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
     _later_count: int = 0
 
@@ -63,10 +63,10 @@ class Worker:
 
     def _take_step(self) -> None:
         try:
-            if self._story is None:
+            if self._steps is None:
                 self._begin()
             self.machine.waiting = len(self.queue.pending)
-            self._go_on()
+            self._resume()
         except BaseException:
             self._give_up()
             raise
@@ -88,16 +88,16 @@ class Worker:
             client_id=job.client_id,
             queue_remaining=self.queue.remaining,
         )
-        self.machine.tell(taken)
+        self.machine.publish(taken)
         self.execution = Execution(job, self.machine, self.later)
-        self._story = self._work(self.execution)
+        self._steps = self._work(self.execution)
 
     def _work(self, execution: Execution) -> Generator[Pause, None, None]:
         try:
             yield from execution.run()
-            yield from execution.struck("history")
+            yield from execution.fire_faults("history")
         finally:
-            execution.let_go()
+            execution.release()
         self._end(execution)
 
     def _keep_temp_prefixes(self, job: Job) -> None:
@@ -105,17 +105,17 @@ class Worker:
         kept = job.prompt if self.machine.cache.is_on else {}
         self.machine.namer.keep_temp_prefixes({node: str(each.get("class_type")) for node, each in kept.items()})
 
-    def _go_on(self) -> None:
-        assert self._story is not None
+    def _resume(self) -> None:
+        assert self._steps is not None
         try:
-            pause = next(self._story)
+            pause = next(self._steps)
         except StopIteration:
             self._step_ms = self.machine.at_ms if self.queue.pending else None
             return
-        self._resting = pause.strike if isinstance(pause, Sleep) else None
+        self._resting = pause.firing if isinstance(pause, Sleep) else None
         if isinstance(pause, Firing):
             self._step_ms = self.machine.at_ms      # it goes on, unless the process does not
-            self.strike_process(pause)
+            self.fire_process(pause)
         elif pause is WAIT:
             self._step_ms = None
         else:
@@ -123,14 +123,14 @@ class Worker:
 
     def look_for_work(self) -> None:
         """A job has come into the queue, at the machine's moment."""
-        if self._story is None and self._step_ms is None and not self.is_paused:
+        if self._steps is None and self._step_ms is None and not self.is_paused:
             self._step_ms = self._working_ms(self.machine.at_ms)
 
     def wake(self, now_ms: int) -> None:
         """Something may have changed: a story that pauses until it is woken, or rests no more, goes on."""
-        if self._story is None:
+        if self._steps is None:
             return
-        rests_no_more = self._resting is not None and not self._resting.is_on
+        rests_no_more = self._resting is not None and not self._resting.active
         if self.is_paused:
             self._left_ms = 0 if rests_no_more else self._left_ms
         elif self._step_ms is None or rests_no_more:
@@ -141,16 +141,16 @@ class Worker:
         return now_ms if self._stood_ms is None else self._stood_ms
 
     @property
-    def stands_still(self) -> bool:
+    def is_suspended(self) -> bool:
         """Nothing happens here at all, as if no time passed."""
         return self._stood_ms is not None
 
-    def stand_still(self, now_ms: int) -> None:
-        """Let nothing more happen, of whatever is due, until :meth:`move_on`."""
+    def suspend(self, now_ms: int) -> None:
+        """Let nothing more happen, of whatever is due, until :meth:`unsuspend`."""
         if self._stood_ms is None:
             self._stood_ms = now_ms
 
-    def move_on(self, now_ms: int) -> None:
+    def unsuspend(self, now_ms: int) -> None:
         """Go on: everything takes as long as it still had to."""
         if self._stood_ms is None:
             return
@@ -167,7 +167,7 @@ class Worker:
             entry = self.execution.entry if self.execution is not None else HistoryEntry(running)
             entry.status_str = "error"
             self.history.add(entry, self.machine.settings.history_limit)
-        self._story = self.execution = self.queue.running = None
+        self._steps = self.execution = self.queue.running = None
         self._step_ms = self.machine.at_ms if self.queue.pending else None
 
     def _end(self, execution: Execution) -> None:
@@ -176,9 +176,9 @@ class Worker:
         self.history.add(entry, self.machine.settings.history_limit)
         if execution.forget_after_ms is not None:
             self._forget_later(entry, execution.forget_after_ms)
-        self._story = self.execution = self.queue.running = None
+        self._steps = self.execution = self.queue.running = None
         self._give_back()
-        self.machine.tell(
+        self.machine.publish(
             Finished(
                 at_ms=self.machine.at_ms,
                 prompt_id=entry.job.prompt_id,
@@ -204,23 +204,23 @@ class Worker:
         """Take no further step; clients are answered as before."""
         if not self.is_paused:
             self.is_paused = True
-            self._left_ms = max(0, (self._step_ms or 0) - self._working_ms(now_ms)) if self._story is not None else 0
+            self._left_ms = max(0, (self._step_ms or 0) - self._working_ms(now_ms)) if self._steps is not None else 0
             self._step_ms = None
-            self.machine.tell(Paused(at_ms=now_ms))
+            self.machine.publish(Paused(at_ms=now_ms))
 
     def resume(self, now_ms: int) -> None:
         """Go on: the running step takes as long as it still had to."""
         if self.is_paused:
             self.is_paused = False
-            has_work = self._story is not None or self.queue.pending
+            has_work = self._steps is not None or self.queue.pending
             self._step_ms = self._working_ms(now_ms) + self._left_ms if has_work else None
-            self.machine.tell(Resumed(at_ms=now_ms))
+            self.machine.publish(Resumed(at_ms=now_ms))
 
     def give_back(self, *, unload_models: bool, free_memory: bool) -> None:
         """Give memory back: now, or when the present job is done."""
         self._free_memory = self._free_memory or free_memory
         self._unload_models = self._unload_models or unload_models
-        if self._story is None:
+        if self._steps is None:
             self._give_back()
 
     def _give_back(self) -> None:
@@ -233,9 +233,9 @@ class Worker:
     def forget(self) -> None:
         """Forget queue, running job, history, results and pause, and say nothing."""
         self.queue, self.history = Queue(), History()
-        if self._story is not None:
-            self._story.close()
-        self.execution = self._story = self._step_ms = None
+        if self._steps is not None:
+            self._steps.close()
+        self.execution = self._steps = self._step_ms = None
         self._later = []
         self.is_paused, self._left_ms = False, 0
         self.machine.interrupt = self._free_memory = self._unload_models = False

@@ -44,7 +44,7 @@ class InProcessFarm:
         :param terms: others than the usual ones (docs/placement.md); a number for a duration is seconds.
         :raises ConfigError: if there is no such term.
         """
-        return self.farm.truth.placement(read_terms(terms))
+        return self.farm.analysis.placement(read_terms(terms))
 
     def delivered(self, job: str, **facts: Unpack[DeliveryFacts]) -> Stamp | None:
         """Say that the system under test has handed a result to its user, and return the picture's own stamp.
@@ -54,12 +54,12 @@ class InProcessFarm:
             ``stamp`` that stands in it.  ``None`` is returned if it bears none.
         :raises ValueError: if the stamp is malformed, or there is no such instance.
         """
-        return self.farm.truth.delivered(job, **facts)
+        return self.farm.analysis.delivered(job, **facts)
 
     @property
     def log(self) -> Journal:
         """What came, what was sent and what happened, at any moment: ``farm.log.requests(route="/prompt")``."""
-        return self.farm.truth.journal
+        return self.farm.analysis.journal
 
     @property
     def evidence(self) -> InProcessView:
@@ -71,7 +71,7 @@ class InProcessFarm:
 
         :raises TimeoutError: if it is not idle.
         """
-        now_ms, next_ms = self.farm.time.now_ms(), self.farm.keeper.next_ms
+        now_ms, next_ms = self.farm.time.now_ms(), self.farm.clock_control.next_ms
         if not is_idle:
             raise TimeoutError(f"the farm is not idle at {now_ms} ms; the next thing is due at {next_ms} ms")
         return now_ms
@@ -85,7 +85,7 @@ class InProcessView:
 
     def verdict(self, **bounds: Any) -> Verdict:
         """Judge by all that has happened until now."""
-        return self.farm.truth.verdict(read_bounds(bounds))
+        return self.farm.analysis.verdict(read_bounds(bounds))
 
     def clock(self) -> ClockState:
         """How time passes."""
@@ -98,33 +98,33 @@ class InProcessView:
 
     def faults(self) -> Sequence[FaultFirings]:
         """Those that were armed, in their order."""
-        every = [armed for armed in self.farm.board.armed.values() if not armed.is_private]
+        every = [armed for armed in self.farm.registry.armed.values() if not armed.is_private]
         return [FaultFirings.of(armed.fault.id, armed.fault.as_written(), armed.fired) for armed in every]
 
     def timeline(self) -> str:
         """What each instance did when, in plain text."""
-        return as_text(self.farm.truth.whole().timeline())
+        return as_text(self.farm.analysis.log_analysis().timeline())
 
     def page(self) -> str:
         """All of it, as one HTML document."""
-        return page(RunReport.of(self.farm.truth.whole()))
+        return page(RunReport.of(self.farm.analysis.log_analysis()))
 
 
 @dataclass(eq=False)
 class LiveFault:
     """A fault that was armed."""
 
-    nemesis: FaultController
+    fault_controller: FaultController
     armed: ArmedFault
 
     @classmethod
-    def arm(cls, nemesis: FaultController, table: Mapping[str, Any]) -> Self:
+    def arm(cls, fault_controller: FaultController, table: Mapping[str, Any]) -> Self:
         """Arm what a table describes, as ``[[fault]]`` would.
 
         :raises ConfigError: if it describes none.
         :raises UnknownFault: if its glob means no instance, or its id is taken.
         """
-        return cls(nemesis, nemesis.arm(read_fault(table)))
+        return cls(fault_controller, fault_controller.arm(read_fault(table)))
 
     @property
     def id(self) -> str:
@@ -149,7 +149,7 @@ class LiveFault:
     def remove(self) -> None:
         """Take it off, unless that has happened."""
         if self.state == "armed" or self.armed.lasts:
-            self.nemesis.remove(self.id)
+            self.fault_controller.remove(self.id)
 
 
 @dataclass(eq=False)
@@ -159,11 +159,11 @@ class LiveGate(LiveFault):
     @property
     def held(self) -> list[Firing]:
         """What waits at it, who came first first: ``.instance``, ``.facts.prompt_id``, ``.at_ms`` of each."""
-        return [strike for strike in self.armed.strikes if strike.is_on]
+        return [firing for firing in self.armed.firings if firing.active]
 
     def release(self, count: int | None = None) -> None:
         """Let go so many, or all that wait now; who comes later is held again."""
-        self.nemesis.let_go(self.held[:count])
+        self.fault_controller.release(self.held[:count])
 
 
 def in_seconds(duration: str | float) -> float:

@@ -105,7 +105,7 @@ class MemoryFarm(InProcessFarm, Assertions[None]):
 
     def advance(self, duration: str | float) -> None:
         """Let simulated time pass (``"10s"``, or seconds), and everything arrive that is sent meanwhile."""
-        self._now(self.farm.keeper.advance(in_seconds(duration)))
+        self._now(self.farm.clock_control.advance(in_seconds(duration)))
         self.wire.flush()
 
     def run_until_idle(self, limit: str | float = "24h") -> int:
@@ -113,7 +113,7 @@ class MemoryFarm(InProcessFarm, Assertions[None]):
 
         :raises TimeoutError: where something is due even after ``limit``.
         """
-        is_idle = self._now(self.farm.keeper.run_until_idle(in_seconds(limit)))
+        is_idle = self._now(self.farm.clock_control.run_until_idle(in_seconds(limit)))
         self.wire.flush()
         return self._idle_at(is_idle=is_idle)
 
@@ -127,13 +127,13 @@ class MemoryFarm(InProcessFarm, Assertions[None]):
         :raises ConfigError: where it is no fault, or cannot happen there.
         :raises UnknownFault: where its glob means no instance, or its id is taken.
         """
-        with self._removing(LiveFault.arm(self.farm.nemesis, table)) as fault:
+        with self._removing(LiveFault.arm(self.farm.fault_controller, table)) as fault:
             yield fault
 
     @contextmanager
     def hold(self, **table: Any) -> Iterator[LiveGate]:
         """Close a gate inside a block: ``with farm.hold(on="gpu-1", at="history") as gate:``; ``gate.release()``."""
-        with self._removing(LiveGate.arm(self.farm.nemesis, {"do": "hold", **table})) as gate:
+        with self._removing(LiveGate.arm(self.farm.fault_controller, {"do": "hold", **table})) as gate:
             yield gate
 
     @contextmanager
@@ -148,7 +148,7 @@ class MemoryFarm(InProcessFarm, Assertions[None]):
 
     def heal(self) -> None:
         """Take all faults off, open all gates, have every instance up and at work."""
-        self.farm.nemesis.heal()
+        self.farm.fault_controller.heal()
         self.advance(0)
 
     def _hold(self, claim: Expectation, within: Within) -> None:

@@ -85,7 +85,7 @@ class TwistedFarm(InProcessFarm, Assertions[Coroutine[Any, Any, None]]):
 
         :raises WrongClock: unless the configuration says ``[farm] clock = "virtual"``.
         """
-        await self.farm.keeper.advance(in_seconds(duration))
+        await self.farm.clock_control.advance(in_seconds(duration))
         return self.farm.time.now_ms()
 
     async def run_until_idle(self, limit: str | float = "24h") -> int:
@@ -94,7 +94,7 @@ class TwistedFarm(InProcessFarm, Assertions[Coroutine[Any, Any, None]]):
         :raises TimeoutError: where something is due even after ``limit``.
         :raises WrongClock: unless the configuration says ``[farm] clock = "virtual"``.
         """
-        return self._idle_at(is_idle=await self.farm.keeper.run_until_idle(in_seconds(limit)))
+        return self._idle_at(is_idle=await self.farm.clock_control.run_until_idle(in_seconds(limit)))
 
     @asynccontextmanager
     async def fault(self, **table: Any) -> AsyncIterator[LiveFault]:
@@ -105,13 +105,13 @@ class TwistedFarm(InProcessFarm, Assertions[Coroutine[Any, Any, None]]):
         :raises ConfigError: where it is no fault, or cannot happen there.
         :raises UnknownFault: where its glob means no instance, or its id is taken.
         """
-        async with self._removing(LiveFault.arm(self.farm.nemesis, table)) as fault:
+        async with self._removing(LiveFault.arm(self.farm.fault_controller, table)) as fault:
             yield fault
 
     @asynccontextmanager
     async def hold(self, **table: Any) -> AsyncIterator[LiveGate]:
         """Close a gate inside a block: ``async with farm.hold(on="gpu-1", at="history") as gate:``."""
-        async with self._removing(LiveGate.arm(self.farm.nemesis, {"do": "hold", **table})) as gate:
+        async with self._removing(LiveGate.arm(self.farm.fault_controller, {"do": "hold", **table})) as gate:
             yield gate
 
     @asynccontextmanager
@@ -125,7 +125,7 @@ class TwistedFarm(InProcessFarm, Assertions[Coroutine[Any, Any, None]]):
 
     async def heal(self) -> None:
         """Take all faults off, open all gates, have every instance up and at work."""
-        self.farm.nemesis.heal()
+        self.farm.fault_controller.heal()
         await self._settled()
 
     async def _hold(self, claim: Expectation, within: Within) -> None:
@@ -149,4 +149,4 @@ class TwistedFarm(InProcessFarm, Assertions[Coroutine[Any, Any, None]]):
     @property
     def clock(self) -> IReactorTime:
         """What simulated time is read from: software that waits on it, too, has one time with a virtual farm."""
-        return self.farm.keeper.clock
+        return self.farm.clock_control.clock

@@ -64,10 +64,10 @@ def play(stage: Stage, kind: type[C]) -> tuple[C, Verdict]:
     """Let a client have its way, to the end and for as long behind it as clients have time to react."""
     farm = stage.start()
     try:
-        farm.farm.nemesis.arm_all([read_fault(each) for each in stage.faults])
+        farm.farm.fault_controller.arm_all([read_fault(each) for each in stage.faults])
         client = kind(farm, stage.wishes, Random(stage.seed))
         _run(stage, farm, client)
-        return client, farm.farm.truth.verdict(stage.bounds)
+        return client, farm.farm.analysis.verdict(stage.bounds)
     finally:
         farm.stop()
 
@@ -89,5 +89,5 @@ def _drain(stage: Stage, farm: MemoryFarm, client: PerfectClient) -> None:
     for each in stage.drains:
         if client.now_ms in {each.from_ms, each.until_ms}:
             is_on = client.now_ms == each.from_ms
-            farm.farm.truth.drain(each.name, on=is_on)
+            farm.farm.analysis.drain(each.name, on=is_on)
             client.drain(each.name, on=is_on)

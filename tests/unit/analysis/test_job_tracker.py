@@ -53,7 +53,7 @@ def told(*pieces: Piece) -> JobTracker:
     """All attempts of a log."""
     attempts = JobTracker()
     for event in log(*pieces):
-        attempts.hear(event)
+        attempts.on_event(event)
     return attempts
 
 
@@ -230,7 +230,7 @@ def judge(events: list[Event]) -> VerdictBuilder:
     """A judge who has heard these."""
     heard = VerdictBuilder()
     for event in events:
-        heard.hear(event)
+        heard.on_event(event)
     return heard
 
 
@@ -256,7 +256,7 @@ def test_judging_in_between_changes_nothing() -> None:
     events = everything()
     often = VerdictBuilder()
     for event in events:
-        often.hear(event)
+        often.on_event(event)
         often.verdict()
     assert often.verdict() == judge(events).verdict()
     assert len(often.verdict().findings) > 8
@@ -273,6 +273,6 @@ def test_questions_and_messages_without_end_take_no_memory() -> None:
         ]
         before = len(dumps(heard))
         for event in log([noise] * 1_000):
-            heard.hear(event)
+            heard.on_event(event)
         grown_bytes = len(dumps(heard)) - before
     assert abs(grown_bytes) < 100

@@ -58,11 +58,11 @@ def test_a_machine_gets_the_bytes_and_nothing_else(
     path: Path, form: str, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     """Those that the live farm's control server gives, see tests/memory/test_analysis_api.py."""
-    truth = LogAnalysis()
+    analysis = LogAnalysis()
     for event in BADLY:
-        truth.hear(event)
+        analysis.on_event(event)
     assert main(["judge", save(path, BADLY), form]) == 1
-    assert capsysbinary.readouterr().out == as_json(truth.verdict() if form == "--json" else truth.placement())
+    assert capsysbinary.readouterr().out == as_json(analysis.verdict() if form == "--json" else analysis.placement())
 
 
 def test_bounds_are_set_on_the_command_line(path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -110,8 +110,8 @@ def test_a_custom_node_that_nobody_knows_may_be_missing() -> None:
 def test_instances_that_are_alike_share_their_catalogue() -> None:
     """A hundred instances cost the memory of one."""
     config = farm(*[{"missing_nodes": ["KSampler"], **declared()} for _ in range(3)], {})
-    stock = EquipmentCache()
-    one, two, three, plain = (stock.equip(each).recorded for each in config.instance)
+    equipment_cache = EquipmentCache()
+    one, two, three, plain = (equipment_cache.equip(each).recorded for each in config.instance)
     assert one is two is three
     assert plain is recorded()
     assert one.node_types["VAEDecode"] is plain.node_types["VAEDecode"]

@@ -139,7 +139,7 @@ def test_a_live_farm_and_its_saved_log_come_to_the_same_bytes() -> None:
     events = [type(each)(**{**fields(each), "seq": seq}) for seq, each in enumerate(events, 1)]
     live = LogAnalysis()
     for event in events:
-        live.hear(event)
+        live.on_event(event)
     saved = LogAnalysis.of_saved(lines(events))
     assert as_json(live.verdict()) == as_json(saved.verdict())
     assert as_json(live.placement()) == as_json(saved.placement())
@@ -151,9 +151,9 @@ def fields(event: Event) -> dict[str, Any]:
 
 def test_events_are_folded_in_time_whether_or_not_anybody_asks() -> None:
     """No more than a thousand wait at any moment, and none is lost."""
-    truth = LogAnalysis()
+    analysis = LogAnalysis()
     for seq in range(1, 3501):
-        truth.hear(Healed(seq=seq, at_ms=seq))
-    assert truth.judge.attempts.at_ms == 3000
-    assert truth.verdict().seq == 3500
-    assert truth.placement().seq == 3500
+        analysis.on_event(Healed(seq=seq, at_ms=seq))
+    assert analysis.judge.attempts.at_ms == 3000
+    assert analysis.verdict().seq == 3500
+    assert analysis.placement().seq == 3500

@@ -26,21 +26,21 @@ class Told:
 
     def __init__(self, seed: int = 0) -> None:
         self.events: list[Event] = []
-        self.board = FaultRegistry(NAMES, Seeds(seed).of("faults"), self.events.append)
+        self.registry = FaultRegistry(NAMES, Seeds(seed).of("faults"), self.events.append)
 
     def arm(self, do: str = "delay", at: Any = "node", now_ms: int = 0, **rest: Any) -> ArmedFault:
         own = {"duration": "1s"} if do == "delay" else {}
-        return self.board.arm(read_fault({"do": do, "at": at, **own, **rest}), now_ms)
+        return self.registry.arm(read_fault({"do": do, "at": at, **own, **rest}), now_ms)
 
     def ask(
         self, name: str = "gpu-1", now_ms: int = 0, phase: Phase = "node", facts: PhaseFacts = ONE
     ) -> list[Firing]:
-        return InstanceFaults(self.board, name, self.events.append).verdict(phase, facts, now_ms)
+        return InstanceFaults(self.registry, name, self.events.append).fire(phase, facts, now_ms)
 
     def ids(self, name: str = "gpu-1", now_ms: int = 0, phase: Phase = "node") -> list[str]:
-        return [strike.fault.id for strike in self.ask(name, now_ms, phase)]
+        return [firing.fault.id for firing in self.ask(name, now_ms, phase)]
 
-    def struck(self, times: int, name: str = "gpu-1") -> str:
+    def fire_faults(self, times: int, name: str = "gpu-1") -> str:
         """What so many moments in a row come to: ``x`` for one that is struck."""
         return "".join("x" if self.ask(name) else "." for _ in range(times))
 
@@ -72,13 +72,17 @@ def test_of_its_moments_it_strikes_just_those_that_are_written(rule: dict[str, A
     """First skip, then every, then chance, then times."""
     told = Told()
     told.arm(**rule)
-    assert told.struck(10) == seen
+    assert told.fire_faults(10) == seen
 
 
 def test_each_instance_counts_for_itself() -> None:
     told = Told()
     armed = told.arm(times=2, on="gpu-*")
-    assert (told.struck(3, "gpu-1"), told.struck(3, "gpu-2"), told.struck(3, "cpu")) == ("xx.", "xx.", "...")
+    assert (told.fire_faults(3, "gpu-1"), told.fire_faults(3, "gpu-2"), told.fire_faults(3, "cpu")) == (
+        "xx.",
+        "xx.",
+        "...",
+    )
     assert armed.fired == {"gpu-1": 2, "gpu-2": 2}
 
 
@@ -115,7 +119,7 @@ def test_a_phase_without_a_fault_is_not_watched() -> None:
     """So that nobody gathers facts for nothing; one that is over is not watched either."""
     told = Told()
     told.arm(on="gpu-1", times=1)
-    here, there = (InstanceFaults(told.board, name, told.events.append) for name in ("gpu-1", "gpu-2"))
+    here, there = (InstanceFaults(told.registry, name, told.events.append) for name in ("gpu-1", "gpu-2"))
     assert (here.watches("node"), here.watches("start"), there.watches("node")) == (True, False, False)
     told.ask()
     assert not here.watches("node")
@@ -147,11 +151,11 @@ def test_one_instances_moments_do_not_shift_anothers_draws() -> None:
     alone, together = Told(3), Told(3)
     for told in (alone, together):
         told.arm(chance=0.5)
-    expected = alone.struck(100, "gpu-2")
+    expected = alone.fire_faults(100, "gpu-2")
     seen = ""
     for _ in range(100):
         together.ask("gpu-1")
-        seen += together.struck(1, "gpu-2")
+        seen += together.fire_faults(1, "gpu-2")
     assert seen == expected
 
 
@@ -172,20 +176,20 @@ def test_a_sticky_one_goes_on_until_the_process_is_started_anew() -> None:
     """With times = 1 it is over then; the other instance is still poisoned."""
     told = Told()
     armed = told.arm("error", times=1, sticky=True, on="gpu-*")
-    assert (told.struck(4, "gpu-1"), told.struck(4, "gpu-2")) == ("xxxx", "xxxx")
-    told.board.restarted("gpu-1", 50)
-    assert (told.struck(4, "gpu-1"), told.struck(4, "gpu-2")) == ("....", "xxxx")
+    assert (told.fire_faults(4, "gpu-1"), told.fire_faults(4, "gpu-2")) == ("xxxx", "xxxx")
+    told.registry.restarted("gpu-1", 50)
+    assert (told.fire_faults(4, "gpu-1"), told.fire_faults(4, "gpu-2")) == ("....", "xxxx")
     assert (armed.state, told.of(FaultExpired)) == ("armed", [])
-    told.board.restarted("gpu-2", 60)
+    told.registry.restarted("gpu-2", 60)
     assert told.of(FaultExpired) == [FaultExpired(at_ms=60, id="error-1", reason="spent")]
 
 
 def test_a_sticky_one_may_strike_again_after_a_restart_where_it_has_times_left() -> None:
     told = Told()
     told.arm("error", sticky=True, skip=1)
-    assert told.struck(3) == ".xx"
-    told.board.restarted("gpu-1", 0)
-    assert told.struck(1) == "x"
+    assert told.fire_faults(3) == ".xx"
+    told.registry.restarted("gpu-1", 0)
+    assert told.fire_faults(1) == "x"
 
 
 # When.
@@ -223,17 +227,17 @@ def test_a_fault_ends_by_itself_when_its_time_is_over() -> None:
     told.arm(id="a", until="30ms")
     told.arm(id="b", now_ms=5, ttl="10ms")
     told.arm(id="c")
-    assert told.board.due_ms == 15
-    told.board.expire(14)
+    assert told.registry.due_ms == 15
+    told.registry.expire(14)
     assert told.of(FaultExpired) == []
-    told.board.expire(15)
-    assert told.board.due_ms == 30
-    told.board.expire(40)
+    told.registry.expire(15)
+    assert told.registry.due_ms == 30
+    told.registry.expire(40)
     assert told.of(FaultExpired) == [
         FaultExpired(at_ms=15, id="b", reason="ttl"),
         FaultExpired(at_ms=40, id="a", reason="until"),
     ]
-    assert told.board.due_ms is None
+    assert told.registry.due_ms is None
     assert told.ids(now_ms=40) == ["c"]
 
 
@@ -242,12 +246,12 @@ def test_what_a_rolling_fault_holds_goes_on_where_its_time_is_over() -> None:
     told = Told()
     told.arm("hold", ttl="30ms", stagger="20ms", on="gpu-*")
     (first,), (second,) = told.ask("gpu-1", 20), told.ask("gpu-2", 25)
-    assert told.board.due_ms == 30
-    told.board.expire(30)
-    assert (first.is_on, second.is_on) == (False, True)
-    assert told.board.due_ms == 50
-    told.board.expire(50)
-    assert not second.is_on
+    assert told.registry.due_ms == 30
+    told.registry.expire(30)
+    assert (first.active, second.active) == (False, True)
+    assert told.registry.due_ms == 50
+    told.registry.expire(50)
+    assert not second.active
     assert told.of(FaultExpired) == [FaultExpired(at_ms=50, id="hold-1", reason="ttl")]
 
 
@@ -255,10 +259,10 @@ def test_what_is_spent_holds_on_until_its_time_is_over() -> None:
     """One strike is enough to freeze an instance; the ``ttl`` still ends it."""
     told = Told()
     told.arm("hold", times=1, ttl="30ms", on="gpu-1")
-    (strike,) = told.ask(now_ms=10)
-    assert (told.board.due_ms, strike.is_on) == (30, True)
-    told.board.expire(30)
-    assert not strike.is_on
+    (firing,) = told.ask(now_ms=10)
+    assert (told.registry.due_ms, firing.active) == (30, True)
+    told.registry.expire(30)
+    assert not firing.active
     assert [(event.at_ms, event.reason) for event in told.events if isinstance(event, FaultExpired)] == [
         (10, "spent"),
         (30, "ttl"),
@@ -271,11 +275,11 @@ def test_what_is_spent_holds_on_until_its_time_is_over() -> None:
 def test_a_removed_fault_strikes_no_more_and_lets_go() -> None:
     told = Told()
     told.arm("hold", id="gate")
-    (strike,) = told.ask()
-    told.board.remove("gate", 9)
-    assert (strike.is_on, told.struck(3)) == (False, "...")
+    (firing,) = told.ask()
+    told.registry.remove("gate", 9)
+    assert (firing.active, told.fire_faults(3)) == (False, "...")
     assert told.of(FaultHealed) == [FaultHealed(at_ms=9, id="gate", reason="removed")]
-    told.board.remove("gate", 10)
+    told.registry.remove("gate", 10)
     assert len(told.of(FaultHealed)) == 1
 
 
@@ -285,22 +289,22 @@ def test_heal_takes_all_off_and_lets_go_what_was_held_by_a_spent_one() -> None:
     told.arm("error", times=1, on="gpu-1", id="over")
     told.arm("hold", times=1, on="gpu-1")
     told.arm("error", chance=0.0)
-    strikes = told.ask()
-    told.board.heal(9)
-    assert [strike.is_on for strike in strikes if strike.fault.effect.lasts] == [False]
+    firings = told.ask()
+    told.registry.heal(9)
+    assert [firing.active for firing in firings if firing.fault.effect.lasts] == [False]
     assert told.of(FaultHealed) == [
         FaultHealed(at_ms=9, id="hold-1", reason="healed"),
         FaultHealed(at_ms=9, id="error-1", reason="healed"),
     ]
-    assert told.struck(3) == "..."
+    assert told.fire_faults(3) == "..."
 
 
 def test_a_new_process_holds_nothing_of_the_one_before() -> None:
     told = Told()
     told.arm("hold")
     (here,), (there,) = told.ask("gpu-1"), told.ask("gpu-2")
-    told.board.restarted("gpu-1", 5)
-    assert (here.is_on, there.is_on) == (False, True)
+    told.registry.restarted("gpu-1", 5)
+    assert (here.active, there.active) == (False, True)
 
 
 def test_a_name_is_free_again_when_its_fault_is_over_and_holds_nothing() -> None:
@@ -311,9 +315,9 @@ def test_a_name_is_free_again_when_its_fault_is_over_and_holds_nothing() -> None
     told.ask()
     with pytest.raises(UnknownFault, match=r"^id: 'a' is armed already$"):
         told.arm(id="a")
-    told.board.remove("a", 1)
+    told.registry.remove("a", 1)
     told.arm(id="a")
-    assert list(told.board.armed) == ["b", "a"]
+    assert list(told.registry.armed) == ["b", "a"]
     assert told.ids() == ["b", "a"]
 
 
@@ -326,10 +330,10 @@ def test_a_name_that_somebody_has_given_is_not_given_again() -> None:
 def test_an_unknown_one_is_named_with_those_that_there_are() -> None:
     told = Told()
     with pytest.raises(UnknownFault, match=r"^no fault is called 'x' \(there are: none\)$"):
-        told.board.remove("x", 0)
+        told.registry.remove("x", 0)
     told.arm(id="a")
     with pytest.raises(UnknownFault, match=r"^no fault is called 'x' \(there are: a\)$"):
-        told.board.find("x")
+        told.registry.find("x")
 
 
 @pytest.mark.parametrize("on", ["GPU-1", ["gpu-1", "gpu-9*"]])
@@ -338,7 +342,7 @@ def test_a_glob_that_means_no_instance_is_refused_and_nothing_is_armed(on: Any) 
     told = Told()
     with pytest.raises(UnknownFault, match=r"^on: '.*' matches no instance \(there are: gpu-1, gpu-2, cpu\)$"):
         told.arm(on=on)
-    assert (told.events, told.board.armed) == ([], {})
+    assert (told.events, told.registry.armed) == ([], {})
 
 
 # What is told.
@@ -371,8 +375,8 @@ def test_those_that_never_struck_are_known_at_the_end() -> None:
     told.arm(id="b", at="step")
     told.arm(id="c", chance=0.0)
     told.ask()
-    told.board.heal(1)
-    assert told.board.never_fired == ("b", "c")
+    told.registry.heal(1)
+    assert told.registry.never_fired == ("b", "c")
 
 
 def test_a_process_fault_strikes_each_process_once_whoever_asks() -> None:

@@ -37,7 +37,7 @@ class Process:
         self._note(" ".join(["crash", *keep]))
 
     def start(self) -> None:
-        self.scene.board.restarted(self.name, self.scene.time.now_ms())
+        self.scene.registry.restarted(self.name, self.scene.time.now_ms())
         self._note("start")
 
     def freeze(self, *, worker: bool) -> None:
@@ -75,15 +75,15 @@ class Scene:
         """Begin at the simulated moment 0."""
         self.clock = VirtualClock()
         self.time = SimulatedTime(self.clock)
-        self.board = FaultRegistry(NAMES, Seeds(0).of("faults"), self.log.publish)
+        self.registry = FaultRegistry(NAMES, Seeds(0).of("faults"), self.log.publish)
         self.victims: dict[str, FaultTarget] = {name: Process(name, self, self._faults(name)) for name in NAMES}
-        self.nemesis = FaultController(self.clock, self.time, self.board, self.log, self.victims)
+        self.fault_controller = FaultController(self.clock, self.time, self.registry, self.log, self.victims)
 
     def _faults(self, name: str) -> InstanceFaults:
-        return InstanceFaults(self.board, name, lambda event: self.log.publish(event, name, 1))
+        return InstanceFaults(self.registry, name, lambda event: self.log.publish(event, name, 1))
 
     def arm(self, **table: Any) -> str:
-        return self.nemesis.arm(read_fault(table)).fault.id
+        return self.fault_controller.arm(read_fault(table)).fault.id
 
     def pass_s(self, seconds: float) -> None:
         self.clock.advance(seconds)
@@ -132,11 +132,11 @@ def test_when_a_fault_is_over_what_it_did_is_undone_and_nothing_else(
     fault_id = scene.arm(at="process", on="a", **limit, **do)
     scene.pass_s(10)
     if end == "remove":
-        scene.nemesis.remove(fault_id)
+        scene.fault_controller.remove(fault_id)
     elif end == "remove_all":
-        scene.nemesis.remove_all()
+        scene.fault_controller.remove_all()
     elif end == "let_go":
-        scene.nemesis.let_go(scene.board.find(fault_id).strikes)
+        scene.fault_controller.release(scene.registry.find(fault_id).firings)
     assert scene.done == [("a", does, 0), ("a", undoes, 10_000)]
     scene.pass_s(100_000)
     assert len(scene.done) == 2
@@ -153,11 +153,11 @@ def test_a_fault_that_is_over_before_its_moment_never_strikes(scene: Scene) -> N
     gone = scene.arm(do="crash", at="process", on="a", after="5s")
     scene.arm(do="crash", at="process", on="b", after="5s", ttl="4s")
     scene.pass_s(1)
-    scene.nemesis.remove(gone)
+    scene.fault_controller.remove(gone)
     scene.pass_s(100)
     assert (scene.done, list(scene.log.of(FaultFired))) == ([], [])
     scene.arm(do="crash", at="process", on="c", after="200s")
-    scene.nemesis.heal()
+    scene.fault_controller.heal()
     scene.pass_s(1000)
     assert [what for _, what, _ in scene.done] == ["restore"] * 3
 
@@ -165,17 +165,17 @@ def test_a_fault_that_is_over_before_its_moment_never_strikes(scene: Scene) -> N
 def test_chance_zero_never_strikes_a_process(scene: Scene) -> None:
     scene.arm(do="crash", at="process", chance=0)
     scene.pass_s(10)
-    assert (scene.done, scene.board.never_fired) == ([], ("crash-1",))
+    assert (scene.done, scene.registry.never_fired) == ([], ("crash-1",))
 
 
 def test_heal_ends_everything_then_restores_everybody_then_says_so(scene: Scene) -> None:
     """What was done by hand, too."""
     scene.arm(do="freeze", at="process", on="a")
-    scene.nemesis.crash("b", ["history"])
-    scene.nemesis.crash("c", restart_after=None)
+    scene.fault_controller.crash("b", ["history"])
+    scene.fault_controller.crash("c", restart_after=None)
     scene.pass_s(1)
     before = len(scene.done)
-    scene.nemesis.heal()
+    scene.fault_controller.heal()
     assert sorted(scene.done[before:-3]) == [("a", "thaw", 1000), ("b", "start", 1000), ("c", "start", 1000)]
     assert scene.done[-3:] == [(name, "restore", 1000) for name in NAMES]
     last = scene.log.events[-1]
@@ -184,7 +184,7 @@ def test_heal_ends_everything_then_restores_everybody_then_says_so(scene: Scene)
 
 
 def test_a_crash_by_hand_is_no_fault_and_comes_back_at_its_time(scene: Scene) -> None:
-    scene.nemesis.crash("b", ["queue", "models"], Duration.parse("4s"))
+    scene.fault_controller.crash("b", ["queue", "models"], Duration.parse("4s"))
     scene.pass_s(10)
     assert scene.done == [("b", "crash queue models", 0), ("b", "start", 4000)]
     assert list(scene.log.events) == []
@@ -194,8 +194,8 @@ def test_a_strike_from_a_job_or_an_exchange_befalls_its_own_process(scene: Scene
     """Each time anew; what is spent still lasts."""
     scene.arm(do="crash", at="step", on="a", times=2, restart_after="1s")
     for _ in range(3):
-        for strike in scene.victims["a"].faults.verdict("step", PhaseFacts(step=1), scene.time.now_ms()):
-            scene.nemesis.strike(strike)
+        for firing in scene.victims["a"].faults.fire("step", PhaseFacts(step=1), scene.time.now_ms()):
+            scene.fault_controller.fire(firing)
         scene.pass_s(5)
     assert scene.done == [("a", "crash", 0), ("a", "start", 1000), ("a", "crash", 5000), ("a", "start", 6000)]
     assert [each.reason for each in scene.log.of(FaultExpired)] == ["spent"]
@@ -208,8 +208,8 @@ def test_whenever_something_ends_everybody_looks_again(scene: Scene) -> None:
     scene.pass_s(10)
     assert scene.woken == len(NAMES)
     with pytest.raises(UnknownFault):
-        scene.nemesis.remove("nope")
-    scene.nemesis.remove(fault_id)
+        scene.fault_controller.remove("nope")
+    scene.fault_controller.remove(fault_id)
     assert scene.woken == 2 * len(NAMES)
 
 
@@ -225,9 +225,9 @@ def test_of_several_faults_all_are_armed_or_none(scene: Scene, second: dict[str,
     scene.arm(do="hang", at="start", id="known")
     tables = [{"do": "crash", "at": "process", "id": "new"}, {"do": "hang", "at": "start", **second}]
     with pytest.raises(UnknownFault, match=said):
-        scene.nemesis.arm_all([read_fault(each) for each in tables])
+        scene.fault_controller.arm_all([read_fault(each) for each in tables])
     scene.pass_s(1)
-    assert (list(scene.board.armed), scene.done) == (["known"], [])
+    assert (list(scene.registry.armed), scene.done) == (["known"], [])
 
 
 def test_when_the_farm_ends_nothing_more_befalls_anybody(scene: Scene) -> None:
@@ -235,7 +235,7 @@ def test_when_the_farm_ends_nothing_more_befalls_anybody(scene: Scene) -> None:
     scene.arm(do="freeze", at="process", on="b", after="5s")
     scene.arm(do="hang", at="start", ttl="1h")
     scene.pass_s(1)
-    scene.nemesis.stop()
+    scene.fault_controller.stop()
     assert scene.clock.getDelayedCalls() == []
     scene.pass_s(100)
     assert scene.done == [("a", "crash", 0)]

@@ -9,19 +9,19 @@ from comfyfarm.server.live_analysis import LiveAnalysis
 
 def test_a_job_that_nobody_sends_again_is_lost_after_a_while_in_which_nothing_else_happens() -> None:
     now_ms, log = [0], Log()
-    truth = LiveAnalysis(log, lambda: now_ms[0], lambda: {"a": 2})
+    analysis = LiveAnalysis(log, lambda: now_ms[0], lambda: {"a": 2})
     log.publish(Configured(at_ms=0, config={"instance": [{"name": "a"}]}))
     log.publish(ServerReady(at_ms=0), "a", 1)
     log.publish(Submitted(at_ms=1, prompt_id="p", number=0, job="j", outputs=("9",), queue_remaining=1), "a", 1)
     log.publish(ServerStopped(at_ms=2, lost=("p",), reason="crashed"), "a", 1)
     log.publish(ServerReady(at_ms=3), "a", 2)
-    assert [each.finding for each in truth.verdict().findings] == ["unfinished"]
+    assert [each.finding for each in analysis.verdict().findings] == ["unfinished"]
     now_ms[0] = 60_000
-    assert [each.finding for each in truth.verdict().findings] == ["lost"]
+    assert [each.finding for each in analysis.verdict().findings] == ["lost"]
 
 
 def test_asking_twice_at_one_moment_says_so_once() -> None:
     log = Log()
-    truth = LiveAnalysis(log, lambda: 7, dict)
-    assert truth.verdict().at_ms == truth.placement().at_ms == 7
+    analysis = LiveAnalysis(log, lambda: 7, dict)
+    assert analysis.verdict().at_ms == analysis.placement().at_ms == 7
     assert list(log.events) == [Judged(seq=1, at_ms=7)]

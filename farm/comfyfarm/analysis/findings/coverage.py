@@ -14,11 +14,11 @@ from comfyfarm.events import Event, FaultArmed, FaultFired
 class FaultNeverFired(FindingRule):
     """A fault was armed, and has struck no instance so far."""
 
-    hears = (FaultArmed, FaultFired)
+    handles = (FaultArmed, FaultFired)
     by_absence = True
     _waiting: dict[str, FaultArmed] = field(default_factory=dict)
 
-    def hear(self, event: Event, known: RuleContext) -> None:
+    def on_event(self, event: Event, known: RuleContext) -> None:
         """Expect a fault, or have it."""
         if isinstance(event, FaultArmed):
             self._waiting[event.id] = event

@@ -108,10 +108,10 @@ class FindingRule:
     """
 
     name: ClassVar[str] = ""
-    hears: ClassVar[tuple[type[Event], ...]] = ()
+    handles: ClassVar[tuple[type[Event], ...]] = ()
     by_absence: ClassVar[bool] = False
 
-    def hear(self, event: Event, known: RuleContext) -> None:
+    def on_event(self, event: Event, known: RuleContext) -> None:
         """Take an event into account, behind :class:`JobTracker` and :class:`FleetState`; for what they do not keep."""
 
     def conclude(self, known: RuleContext) -> Iterator[Finding]:

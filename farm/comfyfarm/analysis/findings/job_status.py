@@ -47,7 +47,7 @@ def has_had_time(last: Attempt, known: RuleContext) -> bool:
     if available_ms is None or not has_somewhere_to_go(last, known):
         return False
     patience_ms = max(known.bounds.reaction, last.retry_after_ms or 0)
-    return known.at_ms >= max((last.told_ms or 0) + patience_ms, available_ms + known.bounds.reaction)
+    return known.at_ms >= max((last.reported_ms or 0) + patience_ms, available_ms + known.bounds.reaction)
 
 
 def has_somewhere_to_go(last: Attempt, known: RuleContext) -> bool:

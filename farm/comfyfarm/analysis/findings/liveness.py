@@ -72,9 +72,9 @@ def _open(attempt: Attempt) -> tuple[Attempt, int, str]:
 
 def _pending(last: Attempt, known: RuleContext) -> tuple[Attempt, int, str]:
     what = f"was lost with {last.instance}" if last.end == "lost" else f"failed at {last.instance} ({last.status})"
-    told_ms = last.told_ms or 0
+    reported_ms = last.reported_ms or 0
     if not has_somewhere_to_go(last, known):
         then = "there has been no instance to send it to again"
     else:
-        then = f"its client has had only {moment(known.at_ms - told_ms)} to send it again"
-    return last, last.told_seq, f"{what} at {moment(told_ms)}, and {then}"
+        then = f"its client has had only {moment(known.at_ms - reported_ms)} to send it again"
+    return last, last.reported_seq, f"{what} at {moment(reported_ms)}, and {then}"

@@ -77,7 +77,7 @@ def _said(attempt: Attempt) -> Iterator[tuple[_Where, _Final]]:
 def _is_to_end_here(attempt: Attempt) -> bool:
     """Stopped by its prompt id alone: a client that moves a job does so too, and one that something befell."""
     stop = attempt.stop
-    return stop is not None and stop.names_prompt and not stop.job and not attempt.is_struck
+    return stop is not None and stop.names_prompt and not stop.job and not attempt.had_fault
 
 
 def early(attempts: JobTracker, instance: str) -> Iterator[tuple[Attempt, Attempt]]:
@@ -89,7 +89,7 @@ def early(attempts: JobTracker, instance: str) -> Iterator[tuple[Attempt, Attemp
     for each in attempts.at.get(instance, []):
         keys = [("job", each.job)] + ([("client", each.client_id)] if each.client_id is not None else [])
         known = [said[key] for key in keys if key in said]
-        before = next((it for it in known if each.is_told_of(it)), None)
+        before = next((it for it in known if each.is_reported(it)), None)
         if before is not None and each.began_ms < _not_before_ms(before):
             yield each, before
         if each.end == "refused" and each.status in {429, 503} and each.retry_after_ms is not None:
@@ -99,7 +99,7 @@ def early(attempts: JobTracker, instance: str) -> Iterator[tuple[Attempt, Attemp
 
 
 def _not_before_ms(attempt: Attempt) -> int:
-    return (attempt.told_ms or 0) + (attempt.retry_after_ms or 0)
+    return (attempt.reported_ms or 0) + (attempt.retry_after_ms or 0)
 
 
 def carried(job: LogicalJob, bounds: Thresholds) -> list[Attempt]:
@@ -155,16 +155,16 @@ class NoRetry(FindingRule):
 
     def _found(self, job: LogicalJob, known: RuleContext) -> Finding:
         last = last_of(job)
-        told_ms = last.told_ms or 0
+        reported_ms = last.reported_ms or 0
         answer = f"answered {last.status}" if last.status else "gave no answer"
         return Finding(
             finding=self.name,
             severity="error",
             job=job.name,
             instance=last.instance,
-            events=(last.told_seq,),
-            says=f"{last.instance} {answer} to attempt {last.number} of {job.name} at {moment(told_ms)}, and "
-            f"nobody tried again in the {moment(known.at_ms - told_ms)} since.",
+            events=(last.reported_seq,),
+            says=f"{last.instance} {answer} to attempt {last.number} of {job.name} at {moment(reported_ms)}, and "
+            f"nobody tried again in the {moment(known.at_ms - reported_ms)} since.",
         )
 
 
@@ -216,8 +216,8 @@ def _rows(attempts: list[Attempt], bounds: Thresholds) -> Iterator[list[Attempt]
 
 def _is_quick(before: Attempt, after: Attempt, bounds: Thresholds) -> bool:
     has_failed = before.is_retryable or before.end in {"lost", "error"}
-    failed_ms = before.told_ms
-    if not has_failed or failed_ms is None or not after.is_behind(before.told_seq, failed_ms):
+    failed_ms = before.reported_ms
+    if not has_failed or failed_ms is None or not after.is_behind(before.reported_seq, failed_ms):
         return False
     return after.began_ms - failed_ms < bounds.backoff
 
@@ -242,14 +242,15 @@ class RetryAfterIgnored(FindingRule):
         for (job, name), cases in sorted(found.items(), key=lambda each: each[1][0][0].seq):
             first, before = cases[0]
             more = f", and {len(cases) - 1} more times" if len(cases) > 1 else ""
+            asked_for = f"{moment(before.reported_ms or 0)} and asked for {moment(before.retry_after_ms or 0)}"
             yield Finding(
                 finding=self.name,
                 severity="error",
                 job=job,
                 instance=name,
-                events=(before.told_seq, first.seq),
+                events=(before.reported_seq, first.seq),
                 says=f"{job} was sent to {name} at {moment(first.began_ms)}{more}, though {name} had answered "
-                f"{before.status} at {moment(before.told_ms or 0)} and asked for {moment(before.retry_after_ms or 0)}.",
+                f"{before.status} at {asked_for}.",
             )
 
 

@@ -39,12 +39,12 @@ class SentToDown(FindingRule):
     Another instance counts as available unless it has refused the same logical job for something that it lacks.
     """
 
-    hears = (Exchanged,)
+    handles = (Exchanged,)
     by_absence = True
     _rows: dict[str, _Row] = field(default_factory=dict)
     _longest: dict[str, _Row] = field(default_factory=dict)
 
-    def hear(self, event: Event, known: RuleContext) -> None:
+    def on_event(self, event: Event, known: RuleContext) -> None:
         """Go on with a row, or end it."""
         if not isinstance(event, Exchanged) or event.method != "POST" or route_of(event.path) != "/prompt":
             return
@@ -115,12 +115,12 @@ class _Drain:
 class SentToDraining(FindingRule):
     """A submission was sent to an instance after the system under test was told to send it no new work."""
 
-    hears = (Draining,)
+    handles = (Draining,)
     by_absence = True
     _drains: list[_Drain] = field(default_factory=list)
     _current: dict[str, _Drain] = field(default_factory=dict)
 
-    def hear(self, event: Event, known: RuleContext) -> None:
+    def on_event(self, event: Event, known: RuleContext) -> None:
         """Begin or end such a time."""
         if not isinstance(event, Draining):
             return
@@ -176,9 +176,9 @@ class Ineligible(FindingRule):
                     severity="error",
                     job=first.job,
                     instance=name,
-                    events=(discovery.told_seq, first.seq),
+                    events=(discovery.reported_seq, first.seq),
                     says=f"{first.job} was sent to {name} at {moment(first.began_ms)}{more}, though {name} had refused "
-                    f"{discovery.job} at {moment(discovery.told_ms or 0)} for lack of {case.thing}.",
+                    f"{discovery.job} at {moment(discovery.reported_ms or 0)} for lack of {case.thing}.",
                 )
 
     def _cases(self, attempts: list[Attempt], known: RuleContext) -> Iterator[_Case]:
@@ -200,7 +200,7 @@ class Ineligible(FindingRule):
 
 
 def _is_known(discovery: Attempt | None, attempt: Attempt) -> bool:
-    return discovery is not None and attempt.is_told_of(discovery)
+    return discovery is not None and attempt.is_reported(discovery)
 
 
 def _is_told(attempt: Attempt, known: RuleContext) -> bool:
@@ -220,11 +220,11 @@ class CostlyPolls(FindingRule):
     ``/system_stats``.  Where no job was taken on, nothing is said.
     """
 
-    hears = (Exchanged,)
+    handles = (Exchanged,)
     _asked: Counter[str] = field(default_factory=Counter)
     _bytes: Counter[str] = field(default_factory=Counter)
 
-    def hear(self, event: Event, known: RuleContext) -> None:
+    def on_event(self, event: Event, known: RuleContext) -> None:
         """Count a question."""
         if isinstance(event, Exchanged) and event.method == "GET":
             family = "/" + route_of(event.path).split("/")[1] if "/" in event.path else ""

@@ -300,7 +300,7 @@ class WrongCancel(FindingRule):
 def _proof(job: LogicalJob, attempt: Attempt, stop: Stop) -> tuple[tuple[int, ...], str] | None:
     if stop.job:
         return ((stop.seq,), f"though it was meant for {stop.job}") if stop.job != attempt.job else None
-    if stop.names_prompt or attempt.end != "interrupted" or attempt.is_struck or not stop.had_company:
+    if stop.names_prompt or attempt.end != "interrupted" or attempt.had_fault or not stop.had_company:
         return None
     again = next((each for each in job.attempts if each.is_behind(stop.seq, stop.at_ms)), None)
     if again is None or is_hash(job.name):

@@ -47,7 +47,7 @@ class AvailabilityPeriods:
     spells: list[AvailabilityChange] = field(default_factory=list)
     _latest: dict[str, tuple[bool, bool]] = field(default_factory=dict)
 
-    def hear(self, event: Event, fleet: FleetState) -> None:
+    def on_event(self, event: Event, fleet: FleetState) -> None:
         """Take an event into account that the fleet has heard."""
         if isinstance(event, Configured):
             self._latest.update(dict.fromkeys(fleet.members, (False, False)))

@@ -88,13 +88,13 @@ class Dispatches:
     _sent: dict[str, Counter[str | None]] = field(default_factory=lambda: defaultdict(Counter))
     _last: dict[str, InstanceSnapshot] = field(default_factory=dict)
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Take an event into account."""
         if (heard := _HEARD.get(type(event))) is not None:      # most say nothing about where jobs are
             heard(self, event)
 
     @singledispatchmethod
-    def _hear(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         raise NotImplementedError(type(event))
 
     @property
@@ -104,7 +104,7 @@ class Dispatches:
 
     # A job is sent.
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Submitted) -> None:
         dispatch = self._sent_now(event, event.job)
         if dispatch is not None:
@@ -112,11 +112,11 @@ class Dispatches:
             self._depths[event.instance] += 1
             self._sent[event.instance][dispatch.attempt.client_id] += 1
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: PromptRefused) -> None:
         self._sent_now(event, event.job)
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Exchanged) -> None:
         if event.method == "POST" and event.job:
             self._sent_now(event, event.job)    # where it was refused before anybody looked at it
@@ -160,7 +160,7 @@ class Dispatches:
 
     # What the client is told.
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: FrameSent) -> None:
         if event.shown is not None:
             for client_id in event.to:
@@ -168,7 +168,7 @@ class Dispatches:
 
     # A job runs, and ends.
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Taken) -> None:
         attempt = self.attempts.running.get(event.instance)
         dispatch = self._of.get(attempt) if attempt is not None else None
@@ -176,22 +176,22 @@ class Dispatches:
             dispatch.taken_ms, dispatch.taken_seq = event.at_ms, event.seq
             self._running[event.instance] = dispatch
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Finished) -> None:
         dispatch = self._running.get(event.instance)
         if dispatch is not None and dispatch.attempt.end_seq == event.seq:
             dispatch.work = event.work
         self._leave(event, [event.prompt_id])
 
-    @_hear.register(QueueDeleted | QueueCleared)
+    @_on_event.register(QueueDeleted | QueueCleared)
     def _(self, event: QueueDeleted | QueueCleared) -> None:
         self._leave(event, [event.prompt_id] if isinstance(event, QueueDeleted) else event.prompt_ids)
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Reset) -> None:
         self._leave(event, list(self._open[event.instance]))
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: ServerStopped) -> None:
         running = self._running.get(event.instance)
         self._leave(event, list(self._open[event.instance]))
@@ -218,15 +218,15 @@ class Dispatches:
 
     # What an instance holds.
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Configured) -> None:
         self._equipment.clear()
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: SettingsChanged) -> None:
         self._equipment.pop(event.instance, None)
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: ModelLoaded) -> None:
         self._models.pop(event.instance, None)
         running = self._running.get(event.instance)
@@ -237,7 +237,7 @@ class Dispatches:
             self._evicted[event.instance].discard(file)
             self.reloads[event.instance] += 1
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: ModelUnloaded) -> None:
         self._models.pop(event.instance, None)
         if event.reason == "room":
@@ -245,5 +245,5 @@ class Dispatches:
 
 
 # By kind: asking singledispatchmethod itself for each event takes ten times as long.
-_HEARD = dict(vars(Dispatches)["_hear"].dispatcher.registry)
+_HEARD = dict(vars(Dispatches)["_on_event"].dispatcher.registry)
 del _HEARD[object]

@@ -118,18 +118,18 @@ class PlacementAnalyzer:
         self.dispatches = Dispatches(self.attempts, self.fleet)
         self.trace = WorkloadRecorder(self.attempts, self.spells)
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Take the next event into account."""
-        self.attempts.hear(event)
-        self.fleet.hear(event)
+        self.attempts.on_event(event)
+        self.fleet.on_event(event)
         self.follow(event)
 
     def follow(self, event: Event) -> None:
         """Take an event into account that the attempts and the fleet have heard already."""
         self._seq = max(self._seq, event.seq)
-        self.spells.hear(event, self.fleet)
-        self.dispatches.hear(event)
-        self.trace.hear(event)
+        self.spells.on_event(event, self.fleet)
+        self.dispatches.on_event(event)
+        self.trace.on_event(event)
 
     def records(self) -> Iterator[DispatchRecord]:
         """Every dispatch, in order, with all that is known of it by now."""

@@ -41,9 +41,9 @@ class RunReport:
     seed: int | None
 
     @classmethod
-    def of(cls, truth: LogAnalysis) -> Self:
+    def of(cls, analysis: LogAnalysis) -> Self:
         """All that a log came to."""
-        return cls(truth.verdict(), truth.placement(), truth.timeline(), truth.faults(), truth.seed)
+        return cls(analysis.verdict(), analysis.placement(), analysis.timeline(), analysis.faults(), analysis.seed)
 
 
 def page(run: RunReport) -> str:

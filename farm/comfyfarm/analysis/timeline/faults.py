@@ -36,16 +36,16 @@ class FaultRows:
 
     rows: dict[str, FaultRow] = field(default_factory=dict)
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Take an event into account."""
         if (heard := _HEARD.get(type(event))) is not None:
             heard(self, event)
 
     @singledispatchmethod
-    def _hear(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         """Most are about no fault."""
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: FaultArmed) -> None:
         at = event.fault.get("at")
         phase = at.get("phase", "") if isinstance(at, dict) else at or ""
@@ -54,18 +54,18 @@ class FaultRows:
             row.fired, row.first_ms = before.fired, before.first_ms
         self.rows[event.id] = row
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: FaultFired) -> None:
         row = self.rows.setdefault(event.id, FaultRow(event.id, event.do, event.phase, (event.instance,)))
         row.fired += 1
         row.first_ms = event.at_ms if row.first_ms is None else row.first_ms
 
-    @_hear.register(FaultExpired | FaultHealed)
+    @_on_event.register(FaultExpired | FaultHealed)
     def _(self, event: FaultExpired | FaultHealed) -> None:
         if event.id in self.rows:
             self.rows[event.id].end = event.reason
 
 
 # By kind: asking singledispatchmethod itself for each event takes ten times as long.
-_HEARD = dict(vars(FaultRows)["_hear"].dispatcher.registry)
+_HEARD = dict(vars(FaultRows)["_on_event"].dispatcher.registry)
 del _HEARD[object]

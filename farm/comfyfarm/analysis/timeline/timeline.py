@@ -83,7 +83,7 @@ class Timeline:
             self.lanes[name] = Lane(name)
         return self.lanes[name]
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Take an event into account, behind ``attempts``; most cannot be seen."""
         if self._first_ms is None:
             self._first_ms = event.at_ms
@@ -91,17 +91,17 @@ class Timeline:
             heard(self, event)
 
     @singledispatchmethod
-    def _hear(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         """Most cannot be seen."""
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Configured) -> None:
         for each in event.config.get("instance", []):
             self.lane(each.get("name", "")).begin("down", event.at_ms)
 
     # Jobs.
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Submitted) -> None:
         attempt = self.attempts.jobs[event.job].attempts[-1]
         stay = self._stays[attempt] = AttemptSpan(attempt)
@@ -112,11 +112,11 @@ class Timeline:
         if attempt.number > 1:
             self._mark(event, "retry", f"attempt {attempt.number} of {_short(event.job)}", event.job)
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: PromptRefused) -> None:
         self._mark(event, "refused", f"refused {_short(event.job)}: {event.error}", event.job)
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Exchanged) -> None:
         """What came to nothing before it was looked at has no other event."""
         if not event.job or event.prompt_id is not None or event.method != "POST" or route_of(event.path) != "/prompt":
@@ -126,22 +126,22 @@ class Timeline:
             said = f"answered {event.status}" if event.status else "not answered"
             self._mark(event, "refused", f"{_short(event.job)} was {said}", event.job)
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Taken) -> None:
         attempt = self.attempts.running.get(event.instance)
         if (stay := self._stays.get(attempt) if attempt is not None else None) is not None:
             self._running[event.instance] = stay, event.at_ms
         self._since_ms[event.instance] = self._seen_ms = event.at_ms
 
-    @_hear.register(NodeStarted | Progressed)
+    @_on_event.register(NodeStarted | Progressed)
     def _(self, event: NodeStarted | Progressed) -> None:
         self._since_ms[event.instance] = self._seen_ms = event.at_ms
 
-    @_hear.register(ModelLoaded | ModelUnloaded)
+    @_on_event.register(ModelLoaded | ModelUnloaded)
     def _(self, event: ModelLoaded | ModelUnloaded) -> None:
         self._part("loading", event)
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Written) -> None:
         self._part("saving", event)
 
@@ -156,12 +156,12 @@ class Timeline:
             from_ms = parts.pop().from_ms
         parts.append(SpanPart(kind, from_ms, event.at_ms))
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Finished) -> None:
         self._running.pop(event.instance, None)
         self._seen_ms = event.at_ms
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Delivered) -> None:
         """Where nobody says which instance made it, the last to succeed did."""
         done = self.attempts.job(event.job).ended("success")
@@ -170,11 +170,11 @@ class Timeline:
 
     # Instances.
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: ServerReady) -> None:
         self._turn(event, "down", on=False)
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: ServerStopped) -> None:
         broken = self._running.pop(event.instance, None)
         if broken is not None and broken[0].attempt.is_open:
@@ -183,24 +183,24 @@ class Timeline:
             self.lane(event.instance).end(kind, event.at_ms)
         self._turn(event, "down", on=True)
 
-    @_hear.register(Frozen | Thawed)
+    @_on_event.register(Frozen | Thawed)
     def _(self, event: Frozen | Thawed) -> None:
         self._turn(event, "frozen", on=isinstance(event, Frozen))
 
-    @_hear.register(Paused | Resumed)
+    @_on_event.register(Paused | Resumed)
     def _(self, event: Paused | Resumed) -> None:
         self._turn(event, "paused", on=isinstance(event, Paused))
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Reset) -> None:
         self._running.pop(event.instance, None)
         self._turn(event, "paused", on=False)
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Refusing) -> None:
         self._turn(event, "refusing", on=event.on)
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Draining) -> None:
         self._turn(event, "draining", on=event.on)
 
@@ -211,7 +211,7 @@ class Timeline:
 
     # Faults.
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: FaultFired) -> None:
         """Who delays every frame would hide everything else, and fill the memory."""
         key = event.instance, event.id
@@ -221,7 +221,7 @@ class Timeline:
         about = f" ({_short(event.job)})" if event.job else ""
         self._mark(event, "fault", f"{event.do} at {event.phase}{about}: fault {event.id}", event.job)
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Healed) -> None:
         self._mark(event, "heal", "healed")
 
@@ -238,5 +238,5 @@ def _short(job: str) -> str:
 
 
 # By kind: asking singledispatchmethod itself for each event takes ten times as long.
-_HEARD = dict(vars(Timeline)["_hear"].dispatcher.registry)
+_HEARD = dict(vars(Timeline)["_on_event"].dispatcher.registry)
 del _HEARD[object]

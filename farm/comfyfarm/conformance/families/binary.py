@@ -41,7 +41,7 @@ async def run_ws_image_with_metadata(visit: Session) -> None:
     """Pictures over the websocket, for a client that takes them with metadata."""
     listener = await visit.listen()
     listener.say({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
-    await visit.hears(listener, "feature_flags")
+    await visit.handles(listener, "feature_flags")
     await visit.run(_sent(visit.fresh()), listener)
     visit.tell(listener)
 

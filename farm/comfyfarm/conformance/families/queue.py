@@ -155,7 +155,7 @@ async def interrupt_running_global(visit: Session) -> None:
     """The running job stops before its next node; its client is told, another hears only the status."""
     listener, other = await visit.listen(), await visit.listen()
     job = await _busy(visit, listener, steps=8)
-    await visit.hears(listener, "executing", node="4")
+    await visit.handles(listener, "executing", node="4")
     await _interrupt(visit)
     await visit.until_over(job, heard_by=listener)
     visit.tell(listener)
@@ -173,7 +173,7 @@ async def interrupt_no_client_id(visit: Session) -> None:
     await visit.meets(listener, lambda message: _has_begun("4", message))
     await _interrupt(visit)
     await visit.until_over(job)
-    await visit.hears(listener, "status", start=1, status={"exec_info": {"queue_remaining": 0}})
+    await visit.handles(listener, "status", start=1, status={"exec_info": {"queue_remaining": 0}})
     visit.tell(listener)
 
 
@@ -187,7 +187,7 @@ async def interrupt_keeps_partial_cache(visit: Session) -> None:
     listener = await visit.listen()
     graph = slow(visit.fresh(), 8)
     job = await visit.submit(graph, listener)
-    await visit.hears(listener, "executing", node="5")
+    await visit.handles(listener, "executing", node="5")
     await _interrupt(visit)
     await visit.until_over(job, heard_by=listener)
     heard = len(listener.heard)

@@ -73,7 +73,7 @@ async def run_no_client_id(visit: Session) -> None:
     """A job of nobody: its progress is told to everybody, its beginning and end to nobody."""
     listener = await visit.listen()
     job = await visit.run(preview(visit.fresh()))
-    await visit.hears(listener, "status", start=1, status={"exec_info": {"queue_remaining": 0}})
+    await visit.handles(listener, "status", start=1, status={"exec_info": {"queue_remaining": 0}})
     visit.tell(listener)
     await visit.ask(f"GET /history/{job}")
 

@@ -86,7 +86,7 @@ async def sampler_previews_with_metadata(visit: Session) -> None:
     """For a client that takes them with metadata, the picture comes before the progress."""
     listener = await visit.listen()
     listener.say({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
-    await visit.hears(listener, "feature_flags")
+    await visit.handles(listener, "feature_flags")
     expected = Expected(_SAMPLER, 3, previews=4, size=_PREVIEW)
     await _judge(visit, listener, await _graph(visit, 3), expected, preview_method="latent2rgb")
 

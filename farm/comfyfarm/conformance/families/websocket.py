@@ -67,7 +67,7 @@ async def ws_reconnect_while_running(visit: Session) -> None:
     """Whoever comes back is told which node runs, and then hears the rest of its job."""
     before = await visit.listen()
     job = await visit.submit(slow(visit.fresh(), 9), before)
-    await visit.hears(before, "executing", node="3")
+    await visit.handles(before, "executing", node="3")
     await before.close()
     await visit.pause(_FORGOTTEN_S / 2)
     after = await visit.listen(before.client_id)

@@ -34,7 +34,7 @@ def get_verdict(farm: Farm, query: Thresholds) -> Raw:
 
     ``comfyfarm judge --json`` gives the same bytes for the saved log.  The query has other bounds than the usual ones.
     """
-    return _json(farm.truth.verdict(query))
+    return _json(farm.analysis.verdict(query))
 
 
 @route(endpoints.GET_PLACEMENT)
@@ -43,7 +43,7 @@ def get_placement(farm: Farm, query: PlacementThresholds) -> Raw:
 
     ``comfyfarm judge --placement-json`` gives the same bytes for the saved log.
     """
-    return _json(farm.truth.placement(query))
+    return _json(farm.analysis.placement(query))
 
 
 def _json(told: msgspec.Struct) -> Raw:
@@ -54,7 +54,7 @@ def _json(told: msgspec.Struct) -> Raw:
 def post_delivered(farm: Farm, body: DeliveredBody) -> Raw:
     """Say that a result was handed to its user; the verdict then knows what was delivered, and whose it was."""
     try:
-        stamp = farm.truth.delivered(**msgspec.structs.asdict(body))
+        stamp = farm.analysis.delivered(**msgspec.structs.asdict(body))
     except ValueError as why:
         raise ApiError(422, str(why)) from why
     return _json(DeliveredState(seq=farm.log.seq, job=body.job, stamp=stamp))
@@ -67,7 +67,7 @@ def drain_instance(farm: Farm, name: str, body: DrainBody) -> InstanceState:
     The instance itself goes on as before: whoever dispatches is told, and judged by it.
     """
     backend_of(farm, name)
-    farm.truth.drain(name, on=body.on)
+    farm.analysis.drain(name, on=body.on)
     return state_of(farm, name)
 
 
@@ -83,7 +83,7 @@ def get_journal(farm: Farm, query: JournalQuery) -> Raw:
     if query.type is not None and of_requests:
         raise ApiError(422, f"type: is a frame's, and {' and '.join(of_requests)} a request's")
     both = {"instance": query.instance, "prompt_id": query.prompt_id, "client": query.client}
-    journal = farm.truth.journal
+    journal = farm.analysis.journal
     requests = [] if query.type is not None else _since(journal.requests(**both, **named), query.since)
     frames = [] if of_requests else _since(journal.frames(**both, type=query.type), query.since)
     state = JournalState(

@@ -22,7 +22,7 @@ def get_clock(farm: Farm) -> ClockState:
     """Say how time passes, and what moment it is."""
     farm.catch_up()
     due = [each.instance.due_ms for each in farm.backends.values() if each.instance.due_ms is not None]
-    at_ms, is_virtual = farm.time.now_ms(), farm.keeper.is_virtual
+    at_ms, is_virtual = farm.time.now_ms(), farm.clock_control.is_virtual
     stands = is_virtual or farm.time.is_frozen
     return ClockState(
         clock="virtual" if is_virtual else "real",
@@ -30,8 +30,8 @@ def get_clock(farm: Farm) -> ClockState:
         unix_ms=farm.unix_ms + at_ms,
         speed=0 if stands else farm.time.speed,
         frozen=farm.time.is_frozen,
-        auto=farm.keeper.auto is not None,
-        next_ms=farm.keeper.next_ms if is_virtual else min(due, default=None),
+        auto=farm.clock_control.auto is not None,
+        next_ms=farm.clock_control.next_ms if is_virtual else min(due, default=None),
     )
 
 
@@ -50,13 +50,13 @@ async def post_clock(farm: Farm, body: ClockBody) -> ClockState:
 
 
 async def _do(farm: Farm, body: ClockBody) -> None:
-    keeper = farm.keeper
+    clock_control = farm.clock_control
     if body.advance is not None:
-        await keeper.advance(body.advance / 1000)
+        await clock_control.advance(body.advance / 1000)
     elif body.run_until_idle:
-        await keeper.run_until_idle((_DAY_MS if body.limit is None else body.limit) / 1000)
+        await clock_control.run_until_idle((_DAY_MS if body.limit is None else body.limit) / 1000)
     elif body.auto is not None:
         quiet_ms = _QUIET_MS if body.quiet is None else int(body.quiet)
-        keeper.set_auto(quiet_ms if body.auto else None)
+        clock_control.set_auto(quiet_ms if body.auto else None)
     else:
-        keeper.change(speed=body.speed, is_frozen=body.freeze)
+        clock_control.change(speed=body.speed, is_frozen=body.freeze)

@@ -43,20 +43,20 @@ def arm(farm: Farm, tables: list[tuple[str, Any]]) -> list[ArmedFault]:
     for place, fault in faults:
         _check(farm, place, fault)
     try:
-        return farm.nemesis.arm_all([fault for _, fault in faults])
+        return farm.fault_controller.arm_all([fault for _, fault in faults])
     except UnknownFault as why:
         raise ApiError(422, str(why)) from why
 
 
 def _check(farm: Farm, place: str, fault: Fault) -> None:
     try:
-        farm.board.check(fault)
+        farm.registry.check(fault)
     except UnknownFault as why:
         raise ApiError(422, f"{place}.{why}".removeprefix(".")) from why
 
 
 def _listed(farm: Farm) -> list[ArmedFault]:
-    return [armed for armed in farm.board.armed.values() if not armed.is_private]
+    return [armed for armed in farm.registry.armed.values() if not armed.is_private]
 
 
 @route(endpoints.LIST_FAULTS)
@@ -86,7 +86,7 @@ def post_faults(farm: Farm, body: Any) -> FaultList:
 @route(endpoints.REMOVE_FAULTS)
 async def delete_faults(farm: Farm) -> None:
     """Take every fault off: what they hold goes on, and the instances that they keep down come up."""
-    farm.nemesis.remove_all()
+    farm.fault_controller.remove_all()
     await _settled(farm)
 
 
@@ -100,14 +100,14 @@ def get_fault(farm: Farm, fault_id: str) -> FaultState:
 async def delete_fault(farm: Farm, fault_id: str) -> FaultState:
     """Take one fault off: what it holds goes on, and the instance that it keeps down comes up."""
     armed = _find(farm, fault_id)
-    farm.nemesis.remove(fault_id)
+    farm.fault_controller.remove(fault_id)
     await _settled(farm)
     return fault_state(armed)
 
 
 def _find(farm: Farm, fault_id: str) -> ArmedFault:
     try:
-        return farm.board.find(fault_id)
+        return farm.registry.find(fault_id)
     except UnknownFault as why:
         raise ApiError(404, str(why)) from why
 
@@ -115,7 +115,7 @@ def _find(farm: Farm, fault_id: str) -> ArmedFault:
 @route(endpoints.HEAL)
 async def post_heal(farm: Farm) -> None:
     """Take all faults off, open all gates, and have every instance up and at work."""
-    farm.nemesis.heal()
+    farm.fault_controller.heal()
     await _settled(farm)
 
 

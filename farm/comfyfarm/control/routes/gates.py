@@ -20,24 +20,24 @@ _HOLD = "hold"
 
 def _gate_state(armed: ArmedFault) -> GateState:
     state = fault_state(armed)
-    held = tuple(_held(strike) for strike in armed.strikes if strike.is_on)
+    held = tuple(_held(firing) for firing in armed.firings if firing.active)
     return GateState(id=state.id, state=state.state, gate=state.fault, fired=state.fired, held=held)
 
 
-def _held(strike: Firing) -> Held:
-    facts = strike.facts
+def _held(firing: Firing) -> Held:
+    facts = firing.facts
     return Held(
-        instance=strike.instance,
+        instance=firing.instance,
         prompt_id=facts.prompt_id,
         job=facts.job_name,
         node=facts.node,
         route=facts.route,
-        since_ms=strike.at_ms,
+        since_ms=firing.at_ms,
     )
 
 
 def _gates(farm: Farm) -> dict[str, ArmedFault]:
-    return {name: armed for name, armed in farm.board.armed.items() if armed.fault.effect.do == _HOLD}
+    return {name: armed for name, armed in farm.registry.armed.items() if armed.fault.effect.do == _HOLD}
 
 
 def _find(farm: Farm, gate_id: str) -> ArmedFault:
@@ -74,7 +74,7 @@ def get_gate(farm: Farm, gate_id: str) -> GateState:
 def release(farm: Farm, gate_id: str, body: ReleaseBody) -> GateState:
     """Let go what has waited longest, or all that waits now; who comes later is held again."""
     armed = _find(farm, gate_id)
-    farm.nemesis.let_go([strike for strike in armed.strikes if strike.is_on][: body.count])
+    farm.fault_controller.release([firing for firing in armed.firings if firing.active][: body.count])
     return _gate_state(armed)
 
 
@@ -82,5 +82,5 @@ def release(farm: Farm, gate_id: str, body: ReleaseBody) -> GateState:
 def delete_gate(farm: Farm, gate_id: str) -> GateState:
     """Open a gate for good."""
     armed = _find(farm, gate_id)
-    farm.nemesis.remove(gate_id)
+    farm.fault_controller.remove(gate_id)
     return _gate_state(armed)

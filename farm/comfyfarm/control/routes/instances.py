@@ -40,14 +40,14 @@ def state_of(farm: Farm, name: str) -> InstanceState:
         mode=backend.config.mode,
         state=backend.state,
         refusing=backend.is_refusing,
-        draining=name in farm.truth.drained,
+        draining=name in farm.analysis.drained,
         input_dir=str(backend.disk.input_dir),
         output_dir=str(backend.disk.output_dir),
         epoch=backend.epoch,
         queue_remaining=queue.remaining,
         running=queue.running.prompt_id if queue.running else None,
         history=len(backend.instance.history.entries),
-        finished=farm.tally.finished[name],
+        finished=farm.job_counter.finished[name],
     )
 
 
@@ -79,7 +79,7 @@ def patch_instance(farm: Farm, name: str, body: Any) -> InstanceDetail:
     backend = backend_of(farm, name)
     try:
         config = changed(backend.config, body)
-        check_change(config, [each.config for each in farm.backends.values()], farm.stock)
+        check_change(config, [each.config for each in farm.backends.values()], farm.equipment_cache)
     except ConfigError as why:
         raise ApiError(422, str(why)) from why
     backend.change(config, list(body))
@@ -124,7 +124,7 @@ async def crash_instance(farm: Farm, name: str, body: CrashBody) -> InstanceStat
     With ``restart_after`` it comes back, unless it is healed or started before.
     """
     process = _running(name, backend_of(farm, name)).process
-    farm.nemesis.crash(name, body.keep, body.restart_after)
+    farm.fault_controller.crash(name, body.keep, body.restart_after)
     await process.ended()
     return state_of(farm, name)
 

@@ -86,10 +86,10 @@ class _Stream:
         """Say what is kept, and listen."""
         self._line = SocketWriter(self._transport)
         for event in tuple(self.log.events) if self.with_kept else ():
-            self._hear(event)
-        self._stop = self.log.listen(self._hear)
+            self._on_event(event)
+        self._stop = self.log.listen(self._on_event)
 
-    def _hear(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         if self.wanted.takes(event):
             self._line.write(frame(as_line(event).decode()))
 

@@ -38,10 +38,10 @@ def get_timeline(farm: Farm, query: TimelineQuery) -> Raw:
     As values, as a drawn picture (``format=svg``), for Perfetto and chrome://tracing (``trace``), or for a terminal
     (``text``).
     """
-    return _WRITTEN[query.format](farm.truth.whole().timeline())
+    return _WRITTEN[query.format](farm.analysis.log_analysis().timeline())
 
 
 @route(endpoints.GET_REPORT)
 def get_report(farm: Farm) -> Raw:
     """Give the verdict, the timeline, the placement and the faults as one page, which needs nothing from elsewhere."""
-    return Raw(page(RunReport.of(farm.truth.whole())).encode(), HTML)
+    return Raw(page(RunReport.of(farm.analysis.log_analysis())).encode(), HTML)

@@ -46,7 +46,7 @@ async def _until(farm: Farm, look: _Look, timeout_s: float) -> None:
         if not done.called:
             done.callback(None)
 
-    stop = farm.log.listen(lambda event: end() if look.hears(event) else None)
+    stop = farm.log.listen(lambda event: end() if look.handles(event) else None)
     timeout = farm.reactor.callLater(timeout_s, end)
     try:
         await done
@@ -58,7 +58,7 @@ async def _until(farm: Farm, look: _Look, timeout_s: float) -> None:
 
 def _timed_out(farm: Farm, body: WaitBody, seen: WaitState) -> WaitTimedOut:
     what = next(f"{key} = {getattr(body, key)}" for key in _CONDITIONS if getattr(body, key) is not None)
-    stands = farm.keeper.is_virtual and farm.keeper.auto is None
+    stands = farm.clock_control.is_virtual and farm.clock_control.auto is None
     hint = "; the clock is virtual and stands still until it is moved" if stands else ""
     facts = {name: getattr(seen, name) for name in seen.__struct_fields__}
     return WaitTimedOut(**facts, error=f"after {_timeout(body)} of real time there was no {what}{hint}")
@@ -103,9 +103,9 @@ class _Look:
         if self.body.event is None:
             self.is_over = self._state_is_met()
             return self.is_over
-        return any(self.hears(event) for event in tuple(self.farm.log.events))
+        return any(self.handles(event) for event in tuple(self.farm.log.events))
 
-    def hears(self, event: Event) -> bool:
+    def handles(self, event: Event) -> bool:
         """Whether it is so, now that this has happened."""
         if self.body.event is None:
             return self.is_met()
@@ -137,7 +137,7 @@ class _Look:
         return sum(each.instance.queue.running is not None for each in self.backends.values())
 
     def _finished(self) -> int:
-        return sum(self.farm.tally.finished[name] for name in self.backends)
+        return sum(self.farm.job_counter.finished[name] for name in self.backends)
 
     def _is_meant(self, event: Event) -> bool:
         wanted: dict[str, Any] = self.body.event or {}

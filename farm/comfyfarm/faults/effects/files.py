@@ -27,7 +27,7 @@ class Missing(Effect, frozen=True, kw_only=True):
 
     lives: Duration = Duration()
 
-    def on_job(self, run: RunningJob, strike: Firing) -> Steps:
+    def on_job(self, run: RunningJob, firing: Firing) -> Steps:
         """Have an eye on what is written."""
 
         def lose(file: SavedFile) -> None:
@@ -56,7 +56,7 @@ class CutFile(Effect, frozen=True, kw_only=True):
     share: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.5
     size: Size | None = None
 
-    def on_job(self, run: RunningJob, strike: Firing) -> Steps:
+    def on_job(self, run: RunningJob, firing: Firing) -> Steps:
         """Have an eye on what is written."""
         run.when_saved(lambda file: file.cut(self._left))
         yield from ()
@@ -76,7 +76,7 @@ class Late(Effect, frozen=True, kw_only=True):
 
     duration: Duration
 
-    def on_job(self, run: RunningJob, strike: Firing) -> Steps:
+    def on_job(self, run: RunningJob, firing: Firing) -> Steps:
         """Have an eye on what is written."""
 
         def keep_back(file: SavedFile) -> None:
@@ -96,7 +96,7 @@ class Misplace(Effect, frozen=True, kw_only=True):
 
     subfolder: str = "elsewhere"
 
-    def on_job(self, run: RunningJob, strike: Firing) -> Steps:
+    def on_job(self, run: RunningJob, firing: Firing) -> Steps:
         """Have an eye on what is written."""
 
         def mislead(file: SavedFile) -> None:
@@ -115,7 +115,7 @@ class SameName(Effect, frozen=True, kw_only=True):
     one, or on a static instance, nothing happens.
     """
 
-    def on_job(self, run: RunningJob, strike: Firing) -> Steps:
+    def on_job(self, run: RunningJob, firing: Firing) -> Steps:
         """Count wrongly."""
         run.give_name_again()
         yield from ()

@@ -87,7 +87,7 @@ class Status(Effect, frozen=True, kw_only=True):
     def _like(self) -> str | None:
         return (self.like or "aiohttp") if self.body is None and self.json is None else None
 
-    def on_exchange(self, exchange: Exchange, strike: Firing) -> Steps:
+    def on_exchange(self, exchange: Exchange, firing: Firing) -> Steps:
         """Answer."""
         own, body = self._content()
         usual = exchange.usual
@@ -158,7 +158,7 @@ class Drip(Effect, frozen=True, kw_only=True):
         if self.piece == 0:
             raise ValueError("piece: expected at least 1B")
 
-    def on_exchange(self, exchange: Exchange, strike: Firing) -> Steps:
+    def on_exchange(self, exchange: Exchange, firing: Firing) -> Steps:
         """Take time in the middle."""
         assert exchange.reply is not None, "it needs a reply"
         whole = len(exchange.reply.body)
@@ -180,14 +180,14 @@ class Garbage(Effect, frozen=True, kw_only=True):
 
     what: Literal["body", "http"] = "body"
 
-    def on_exchange(self, exchange: Exchange, strike: Firing) -> Steps:
+    def on_exchange(self, exchange: Exchange, firing: Firing) -> Steps:
         """Say something else."""
         assert exchange.reply is not None, "it needs a reply"
         if self.what == "body":
-            drawn = strike.chance.randbytes(len(exchange.reply.body))
+            drawn = firing.chance.randbytes(len(exchange.reply.body))
             exchange.reply = replace(exchange.reply, body=drawn)
         else:
-            exchange.raw, exchange.ending = strike.chance.randbytes(_HTTP_BYTES), "close"
+            exchange.raw, exchange.ending = firing.chance.randbytes(_HTTP_BYTES), "close"
         yield from ()
 
 
@@ -210,7 +210,7 @@ class Truncate(Effect, frozen=True, kw_only=True):
         if self.bytes is not None and self.share is not None:
             raise ValueError("share: expected bytes or share, not both")
 
-    def on_exchange(self, exchange: Exchange, strike: Firing) -> Steps:
+    def on_exchange(self, exchange: Exchange, firing: Firing) -> Steps:
         """Stop in the middle."""
         assert exchange.reply is not None, "it needs a reply"
         whole = len(exchange.reply.body)
@@ -237,7 +237,7 @@ class WrongLength(Effect, frozen=True, kw_only=True):
         if self.by == 0:
             raise ValueError("by: expected a number other than 0")
 
-    def on_exchange(self, exchange: Exchange, strike: Firing) -> Steps:
+    def on_exchange(self, exchange: Exchange, firing: Firing) -> Steps:
         """Say the wrong number."""
         assert exchange.reply is not None, "it needs a reply"
         exchange.declared_bytes = max(0, len(exchange.reply.body) + self.by)
@@ -252,25 +252,25 @@ class Drop(Effect, frozen=True, kw_only=True):
     At ``reply`` the work is done and nobody hears of it: a prompt is accepted and never answered.
     """
 
-    def on_exchange(self, exchange: Exchange, strike: Firing) -> Steps:
+    def on_exchange(self, exchange: Exchange, firing: Firing) -> Steps:
         """The client sees the end of the connection where the answer should be."""
         exchange.raw, exchange.ending = b"", "close"
         yield from ()
 
-    def on_frame(self, frame: Frame, strike: Firing) -> None:
+    def on_frame(self, frame: Frame, firing: Firing) -> None:
         """The client does not hear this message; those that follow it does."""
-        frame.parcels = []
+        frame.messages = []
 
 
 @effect("reset", *EXCHANGE, "frame")
 class ResetConnection(Effect, frozen=True, kw_only=True):
     """Reset the connection (RST) in place of the answer, or of a message; before the work, it is not done."""
 
-    def on_exchange(self, exchange: Exchange, strike: Firing) -> Steps:
+    def on_exchange(self, exchange: Exchange, firing: Firing) -> Steps:
         """The client sees that its peer reset the connection."""
         exchange.raw, exchange.ending = b"", "reset"
         yield from ()
 
-    def on_frame(self, frame: Frame, strike: Firing) -> None:
+    def on_frame(self, frame: Frame, firing: Firing) -> None:
         """The websocket is gone without a word, and the message with it."""
-        frame.parcels, frame.ending = [], "reset"
+        frame.messages, frame.ending = [], "reset"

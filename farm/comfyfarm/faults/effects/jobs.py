@@ -25,7 +25,7 @@ class Error(Effect, frozen=True, kw_only=True):
     exception_type: str = "RuntimeError"
     message: str = "something went wrong on purpose"
 
-    def on_job(self, run: RunningJob, strike: Firing) -> Steps:
+    def on_job(self, run: RunningJob, firing: Firing) -> Steps:
         """Fail."""
         raise NodeError(self.exception_type, self.message)
         yield   # a story, of which this is the end
@@ -38,9 +38,9 @@ class Deaf(Effect, frozen=True, kw_only=True):
     Once the fault is healed or removed, it stops where it looks next.
     """
 
-    def on_job(self, run: RunningJob, strike: Firing) -> Steps:
+    def on_job(self, run: RunningJob, firing: Firing) -> Steps:
         """Go deaf."""
-        run.deafen(strike)
+        run.deafen(firing)
         yield from ()
 
 
@@ -51,7 +51,7 @@ class Oom(Effect, frozen=True, kw_only=True):
     With ``sticky`` every later job fails too, until the process is started anew.
     """
 
-    def on_job(self, run: RunningJob, strike: Firing) -> Steps:
+    def on_job(self, run: RunningJob, firing: Firing) -> Steps:
         """Fail, and empty the memory."""
         raise run.out_of_memory()
         yield   # a story, of which this is the end
@@ -66,9 +66,9 @@ class Slow(Effect, frozen=True, kw_only=True):
 
     factor: Annotated[float, msgspec.Meta(ge=1, le=1_000_000)]
 
-    def on_job(self, run: RunningJob, strike: Firing) -> Steps:
+    def on_job(self, run: RunningJob, firing: Firing) -> Steps:
         """Slow down, which takes no time itself."""
-        run.slow_down(strike, self.factor)
+        run.slow_down(firing, self.factor)
         yield from ()
 
 
@@ -76,7 +76,7 @@ class Slow(Effect, frozen=True, kw_only=True):
 class EmptyOutputs(Effect, frozen=True, kw_only=True):
     """Let the entry's ``outputs`` be empty; its status stays, and so do the files."""
 
-    def on_job(self, run: RunningJob, strike: Firing) -> Steps:
+    def on_job(self, run: RunningJob, firing: Firing) -> Steps:
         """Forget what was shown."""
         run.entry.outputs.clear()
         run.entry.meta.clear()
@@ -92,7 +92,7 @@ class Evict(Effect, frozen=True, kw_only=True):
 
     lives: Duration = Duration()
 
-    def on_job(self, run: RunningJob, strike: Firing) -> Steps:
+    def on_job(self, run: RunningJob, firing: Firing) -> Steps:
         """Have it dropped."""
         run.forget_entry(self.lives)
         yield from ()

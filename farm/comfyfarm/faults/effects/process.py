@@ -25,11 +25,11 @@ class Crash(Effect, frozen=True, kw_only=True):
     restart_after: Duration | None = None
     keep: tuple[Kept, ...] = ()
 
-    def on_process(self, process: ProcessControl, strike: Firing) -> Steps:
+    def on_process(self, process: ProcessControl, firing: Firing) -> Steps:
         """Die, and come back."""
         process.crash(self.keep)
         # A process that kept its queue may die of the same job again, for ever: time has to pass meanwhile.
-        yield from for_a_while(strike, None if self.restart_after is None else Duration(max(1, self.restart_after)))
+        yield from for_a_while(firing, None if self.restart_after is None else Duration(max(1, self.restart_after)))
         process.start()
 
 
@@ -48,16 +48,16 @@ class Flap(Effect, frozen=True, kw_only=True):
     times_down: Annotated[int, msgspec.Meta(ge=1)] = 3
     keep: tuple[Kept, ...] = ()
 
-    def on_process(self, process: ProcessControl, strike: Firing) -> Steps:
+    def on_process(self, process: ProcessControl, firing: Firing) -> Steps:
         """Fall, stand up, and do so again."""
         for left in reversed(range(self.times_down)):
             process.crash(self.keep)
             yield max(1, self.down)
             process.start()
-            if not left or not strike.is_on:
+            if not left or not firing.active:
                 return
             yield self.up
-            if not strike.is_on:
+            if not firing.active:
                 return
 
 
@@ -74,10 +74,10 @@ class Freeze(Effect, frozen=True, kw_only=True):
     duration: Duration | None = None
     worker: Literal["stops", "goes on"] = "stops"
 
-    def on_process(self, process: ProcessControl, strike: Firing) -> Steps:
+    def on_process(self, process: ProcessControl, firing: Firing) -> Steps:
         """Freeze, and thaw."""
         process.freeze(worker=self.worker == "stops")
-        yield from for_a_while(strike, self.duration)
+        yield from for_a_while(firing, self.duration)
         process.thaw()
 
 
@@ -90,17 +90,17 @@ class Refuse(Effect, frozen=True, kw_only=True):
 
     duration: Duration | None = None
 
-    def on_process(self, process: ProcessControl, strike: Firing) -> Steps:
+    def on_process(self, process: ProcessControl, firing: Firing) -> Steps:
         """Close the port, and open it again."""
         process.refuse()
-        yield from for_a_while(strike, self.duration)
+        yield from for_a_while(firing, self.duration)
         process.accept()
 
 
-def for_a_while(strike: Firing, duration: Duration | None) -> Steps:
+def for_a_while(firing: Firing, duration: Duration | None) -> Steps:
     """Let an effect last so long, and no longer than its strike; ``None``: as long as that."""
     if duration is not None:
         yield duration
         return
-    while strike.is_on:
+    while firing.active:
         yield WAIT

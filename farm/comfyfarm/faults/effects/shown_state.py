@@ -33,7 +33,7 @@ def change_message(frame: Frame, change: Change) -> None:
     shown = _object(frame.content)
     if shown is not None:
         change(shown)
-        frame.parcels = [DelayedMessage(dumps(shown), each.after_ms) for each in frame.parcels]
+        frame.messages = [DelayedMessage(dumps(shown), each.after_ms) for each in frame.messages]
 
 
 def queue_remaining(message: dict[str, Any]) -> dict[str, Any]:
@@ -96,26 +96,26 @@ class Lie(Effect, frozen=True, kw_only=True):
         if isinstance(self.queue_remaining, int) and self.queue_remaining < 0:
             raise ValueError(f"queue_remaining: expected 0 or more, got {self.queue_remaining}")
 
-    def on_exchange(self, exchange: Exchange, strike: Firing) -> Steps:
+    def on_exchange(self, exchange: Exchange, firing: Firing) -> Steps:
         """Answer with false numbers."""
-        route, remaining = exchange.facts.route, self._remaining(strike, exchange.at_ms)
+        route, remaining = exchange.facts.route, self._remaining(firing, exchange.at_ms)
         if route == "/system_stats":
             change_answer(exchange, self._change_memory)
         elif route == "/prompt" and remaining is not None:
             change_answer(exchange, lambda shown: shown.update(exec_info={"queue_remaining": remaining}))
         elif route == "/queue" and remaining is not None:
-            change_answer(exchange, lambda shown: _resize(shown, remaining, strike))
+            change_answer(exchange, lambda shown: _resize(shown, remaining, firing))
         yield from ()
 
-    def on_frame(self, frame: Frame, strike: Firing) -> None:
+    def on_frame(self, frame: Frame, firing: Firing) -> None:
         """Say a false number in a ``status`` message."""
-        remaining = self._remaining(strike, strike.at_ms)
+        remaining = self._remaining(firing, firing.at_ms)
         if remaining is not None:
             change_message(frame, lambda shown: queue_remaining(shown).update(queue_remaining=remaining))
 
-    def _remaining(self, strike: Firing, at_ms: int) -> int | None:
+    def _remaining(self, firing: Firing, at_ms: int) -> int | None:
         given = self.queue_remaining
-        return given.at(at_ms - strike.since_ms) if isinstance(given, Trend) else given
+        return given.at(at_ms - firing.since_ms) if isinstance(given, Trend) else given
 
     def _change_memory(self, shown: dict[str, Any]) -> None:
         if self.ram_free is not None:
@@ -124,20 +124,20 @@ class Lie(Effect, frozen=True, kw_only=True):
             shown["devices"] = [{**each, "vram_free": int(self.vram_free)} for each in shown["devices"]]
 
 
-def _resize(shown: dict[str, Any], wanted: int, strike: Firing) -> None:
+def _resize(shown: dict[str, Any], wanted: int, firing: Firing) -> None:
     """Make running and waiting jobs together so many."""
     running, pending = shown["queue_running"][:wanted], shown["queue_pending"]
     missing = wanted - len(running) - len(pending)
     last = max((each[0] for each in (*running, *pending)), default=-1)
-    invented: list[Any] = [[last + 1 + index, _id(strike, index), {}, {}, []] for index in range(missing)]
+    invented: list[Any] = [[last + 1 + index, _id(firing, index), {}, {}, []] for index in range(missing)]
     shown["queue_running"] = running
     shown["queue_pending"] = [*pending[: wanted - len(running)], *invented]
 
 
-def _id(strike: Firing, index: int) -> str:
+def _id(firing: Firing, index: int) -> str:
     """The id of a job that nobody submitted: the same one whenever it is shown."""
-    ids: list[str] = strike.memory.setdefault("ids", [])
-    chance: Random = strike.chance
+    ids: list[str] = firing.memory.setdefault("ids", [])
+    chance: Random = firing.chance
     while len(ids) <= index:
         ids.append(str(new_uuid(chance)))
     return ids[index]
@@ -157,24 +157,24 @@ class Stale(Effect, frozen=True, kw_only=True):
 
     refresh: Duration | None = None
 
-    def on_exchange(self, exchange: Exchange, strike: Firing) -> Steps:
+    def on_exchange(self, exchange: Exchange, firing: Firing) -> Steps:
         """Answer as before."""
         facts = exchange.facts
         key = f"{facts.method} {facts.route}?{exchange.query}"
-        exchange.reply = self._remembered(strike, key, exchange.at_ms, exchange.reply)
+        exchange.reply = self._remembered(firing, key, exchange.at_ms, exchange.reply)
         yield from ()
 
-    def on_frame(self, frame: Frame, strike: Firing) -> None:
+    def on_frame(self, frame: Frame, firing: Firing) -> None:
         """Say the old number; the rest of the message is the client's own."""
-        change_message(frame, lambda shown: queue_remaining(shown).update(self._number(shown, strike)))
+        change_message(frame, lambda shown: queue_remaining(shown).update(self._number(shown, firing)))
 
-    def _number(self, shown: dict[str, Any], strike: Firing) -> dict[str, Any]:
-        return self._remembered(strike, "frame", strike.at_ms, dict(queue_remaining(shown)))
+    def _number(self, shown: dict[str, Any], firing: Firing) -> dict[str, Any]:
+        return self._remembered(firing, "frame", firing.at_ms, dict(queue_remaining(shown)))
 
-    def _remembered(self, strike: Firing, key: str, at_ms: int, shown: T) -> T:
+    def _remembered(self, firing: Firing, key: str, at_ms: int, shown: T) -> T:
         """What was shown before under this key, or what is shown now where that is too old."""
-        since_ms, before = strike.memory.get(key, (None, None))
+        since_ms, before = firing.memory.get(key, (None, None))
         if since_ms is not None and (self.refresh is None or at_ms - since_ms < self.refresh):
             return before  # type: ignore[no-any-return]
-        strike.memory[key] = at_ms, shown
+        firing.memory[key] = at_ms, shown
         return shown

@@ -20,24 +20,24 @@ class Delay(Effect, frozen=True, kw_only=True):
 
     duration: Duration
 
-    def on_job(self, run: RunningJob, strike: Firing) -> Steps:
+    def on_job(self, run: RunningJob, firing: Firing) -> Steps:
         """The job stands still meanwhile."""
-        yield from self._rest(strike)
+        yield from self._rest(firing)
 
-    def on_exchange(self, exchange: Exchange, strike: Firing) -> Steps:
+    def on_exchange(self, exchange: Exchange, firing: Firing) -> Steps:
         """The client waits meanwhile."""
-        yield from self._rest(strike)
+        yield from self._rest(firing)
 
-    def _rest(self, strike: Firing) -> Steps:
+    def _rest(self, firing: Firing) -> Steps:
         try:
-            yield Sleep(self.duration, strike)
+            yield Sleep(self.duration, firing)
         finally:
-            strike.is_on = False
+            firing.active = False
 
-    def on_frame(self, frame: Frame, strike: Firing) -> None:
+    def on_frame(self, frame: Frame, firing: Firing) -> None:
         """What is sent meanwhile overtakes it; a message that is on its way comes when it comes."""
-        strike.is_on = False
-        frame.parcels = [DelayedMessage(each.content, each.after_ms + self.duration) for each in frame.parcels]
+        firing.active = False
+        frame.messages = [DelayedMessage(each.content, each.after_ms + self.duration) for each in frame.messages]
 
 
 @effect("hang", *JOB, *EXCHANGE, lasts=True)
@@ -47,21 +47,21 @@ class Hang(Effect, frozen=True, kw_only=True):
     A job that hangs hears no interrupt.  What shall end by itself is a ``delay``.
     """
 
-    def on_job(self, run: RunningJob, strike: Firing) -> Steps:
+    def on_job(self, run: RunningJob, firing: Firing) -> Steps:
         """The worker stands still in the middle of a node: nobody looks whether there was an interrupt."""
-        yield from _until_let_go(strike)
+        yield from _until_let_go(firing)
 
-    def on_exchange(self, exchange: Exchange, strike: Firing) -> Steps:
+    def on_exchange(self, exchange: Exchange, firing: Firing) -> Steps:
         """The connection stays open, and nothing comes."""
-        yield from _until_let_go(strike)
+        yield from _until_let_go(firing)
 
 
-def _until_let_go(strike: Firing) -> Steps:
+def _until_let_go(firing: Firing) -> Steps:
     try:
-        while strike.is_on:
+        while firing.active:
             yield WAIT
     finally:
-        strike.is_on = False    # where the story is dropped (a reset, a client that hangs up) nothing is held any more
+        firing.active = False    # where the story is dropped (a reset, a client that hangs up) nothing is held any more
 
 
 @effect("hold", *JOB, *EXCHANGE, lasts=True)

@@ -28,21 +28,21 @@ class Unknown(Effect, frozen=True, kw_only=True):
     data: dict[str, Any] = msgspec.field(default_factory=dict)
     binary: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] | None = None
 
-    def on_frame(self, frame: Frame, strike: Firing) -> None:
+    def on_frame(self, frame: Frame, firing: Firing) -> None:
         """Say something strange first."""
-        frame.parcels.insert(0, DelayedMessage(self._content(strike)))
+        frame.messages.insert(0, DelayedMessage(self._content(firing)))
 
-    def _content(self, strike: Firing) -> str | bytes:
+    def _content(self, firing: Firing) -> str | bytes:
         if self.binary is None:
             return encode_message(self.type, self.data)
-        return self.binary.to_bytes(4, "big") + strike.chance.randbytes(_BYTES)
+        return self.binary.to_bytes(4, "big") + firing.chance.randbytes(_BYTES)
 
 
 @effect("broadcast", "frame")
 class Broadcast(Effect, frozen=True, kw_only=True):
     """Send the message to every socket, not only to the client that it is for."""
 
-    def on_frame(self, frame: Frame, strike: Firing) -> None:
+    def on_frame(self, frame: Frame, firing: Firing) -> None:
         """Tell them all."""
         frame.to_everybody = True
 
@@ -69,7 +69,7 @@ class Close(Effect, frozen=True, kw_only=True):
         if not any(self.code in allowed for allowed in _MAY_BE_SENT):
             raise ValueError(f"code: expected one of 1000-1003, 1007-1014, 3000-4999, got {self.code}")
 
-    def on_frame(self, frame: Frame, strike: Firing) -> None:
+    def on_frame(self, frame: Frame, firing: Firing) -> None:
         """Send it, say goodbye, hang up."""
         frame.ending, frame.code, frame.reason = "close", self.code, self.reason
 
@@ -81,7 +81,7 @@ class Displace(Effect, frozen=True, kw_only=True):
     The socket stays open; the message is the last one heard on it.  A client that connects anew hears again.
     """
 
-    def on_frame(self, frame: Frame, strike: Firing) -> None:
+    def on_frame(self, frame: Frame, firing: Firing) -> None:
         """Forget."""
         frame.is_displaced = True
 
@@ -95,9 +95,9 @@ class Duplicate(Effect, frozen=True, kw_only=True):
 
     copies: Annotated[int, msgspec.Meta(ge=1)] = 1
 
-    def on_frame(self, frame: Frame, strike: Firing) -> None:
+    def on_frame(self, frame: Frame, firing: Firing) -> None:
         """Say it again."""
-        frame.parcels *= 1 + self.copies
+        frame.messages *= 1 + self.copies
 
 
 @effect("gap", "frame", lasts=True)
@@ -111,10 +111,10 @@ class Gap(Effect, frozen=True, kw_only=True):
 
     duration: Duration
 
-    def on_frame(self, frame: Frame, strike: Firing) -> None:
+    def on_frame(self, frame: Frame, firing: Firing) -> None:
         """Cut the connection."""
-        frame.parcels, frame.ending = [], "reset"
-        frame.deaf_by, frame.deaf_ms = strike, self.duration
+        frame.messages, frame.ending = [], "reset"
+        frame.deaf_by, frame.deaf_ms = firing, self.duration
 
 
 @effect("mute", "frame", lasts=True)
@@ -124,9 +124,9 @@ class Mute(Effect, frozen=True, kw_only=True):
     Until the fault is healed or removed, or the socket ends.  A client that connects anew is a new match.
     """
 
-    def on_frame(self, frame: Frame, strike: Firing) -> None:
+    def on_frame(self, frame: Frame, firing: Firing) -> None:
         """Fall silent."""
-        frame.parcels, frame.muted_by = [], strike
+        frame.messages, frame.muted_by = [], firing
 
 
 @effect("reorder", "frame")
@@ -136,7 +136,7 @@ class Reorder(Effect, frozen=True, kw_only=True):
     Where every message matches, neighbours change places.  One that none follows does not go out.
     """
 
-    def on_frame(self, frame: Frame, strike: Firing) -> None:
+    def on_frame(self, frame: Frame, firing: Firing) -> None:
         """Wait for the next one."""
         frame.waits_for_next = True
 
@@ -150,9 +150,9 @@ class StaleId(Effect, frozen=True, kw_only=True):
 
     prompt_id: str | None = None
 
-    def on_frame(self, frame: Frame, strike: Firing) -> None:
+    def on_frame(self, frame: Frame, firing: Firing) -> None:
         """Mistake the job."""
-        stale = self.prompt_id or frame.older_prompt_id or str(new_uuid(strike.chance))
+        stale = self.prompt_id or frame.older_prompt_id or str(new_uuid(firing.chance))
         frame.change_data(lambda data: _renamed(data, stale))
 
 
@@ -173,6 +173,6 @@ class Strip(Effect, frozen=True, kw_only=True):
 
     key: str = "prompt_id"
 
-    def on_frame(self, frame: Frame, strike: Firing) -> None:
+    def on_frame(self, frame: Frame, firing: Firing) -> None:
         """Leave it out."""
         frame.change_data(lambda data: {key: value for key, value in data.items() if key != self.key})

@@ -36,7 +36,7 @@ class Disk:
     input_dir: Path
     output_dir: Path
     temp_dir: Path
-    painter: ImageRenderer
+    renderer: ImageRenderer
     _written: set[Path] = field(default_factory=set, init=False, repr=False)
     _uploads: set[Path] = field(default_factory=set, init=False, repr=False)
     _brought: set[Path] = field(default_factory=set, init=False, repr=False)
@@ -97,7 +97,7 @@ class Disk:
             raise system_error(errno.EISDIR, path)      # names() does not show it: another try would end here, too
         if os.path.lexists(path) or path in self._hidden:
             raise system_error(errno.EEXIST, path)    # before anything is painted
-        self._create(path, self.painter.paint(place.name, written, self.content_of))
+        self._create(path, self.renderer.paint(place.name, written, self.content_of))
         self._written.add(path)
 
     # What faults do, through the simulation, to files that jobs have written.
@@ -107,7 +107,7 @@ class Disk:
         path = self.place(place.folder, place.subfolder, place.name)
         if not (os.path.lexists(path) and any(each.wrote(path) for each in self._all)):
             raise system_error(errno.EEXIST, path)
-        write_over(path, self.painter.paint(place.name, written, self.content_of))
+        write_over(path, self.renderer.paint(place.name, written, self.content_of))
         self._written.add(path)
 
     def remove(self, place: Place) -> bool:

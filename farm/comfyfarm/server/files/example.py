@@ -12,10 +12,10 @@ EXAMPLE = "example.png"
 _LONGER_SIDE = 256
 
 
-def bring_example(disk: Disk, painter: ImageRenderer) -> None:
+def bring_example(disk: Disk, renderer: ImageRenderer) -> None:
     """Put a small copy of the input picture into ``input``; a user's own file of that name stays."""
-    width, height = painter.size
+    width, height = renderer.size
     scale = min(1.0, _LONGER_SIDE / max(width, height))
     small = Picture(max(1, round(width * scale)), max(1, round(height * scale)))
     with suppress(FileExistsError):
-        disk.bring(EXAMPLE, painter.preview_png(small))
+        disk.bring(EXAMPLE, renderer.preview_png(small))

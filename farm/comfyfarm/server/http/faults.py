@@ -23,19 +23,19 @@ from comfyfarm.server.time.task import SimTask
 class HttpFaultInjector:
     """The faults of one process, as far as its HTTP exchanges meet them.
 
-    :ivar strike: called where one befalls the process.
-    :ivar stands_still: whether the process is frozen or has ended: nothing goes on meanwhile.
+    :ivar fire_process: called where one befalls the process.
+    :ivar is_suspended: whether the process is frozen or has ended: nothing goes on meanwhile.
     :ivar takes_headers: whether a client may bring a fault along (``X-Comfyfarm-Fault``).
     """
 
     driver: InstanceDriver
     faults: InstanceFaults
-    strike: Callable[[Firing], None]
-    stands_still: Callable[[], bool]
+    fire_process: Callable[[Firing], None]
+    is_suspended: Callable[[], bool]
     takes_headers: bool = False
     _courses: dict[FaultyExchange, None] = field(default_factory=dict, init=False)
 
-    def course(self, request: ComfyRequest, *, is_refused: bool) -> FaultyExchange | None:
+    def exchange_of(self, request: ComfyRequest, *, is_refused: bool) -> FaultyExchange | None:
         """The course of an exchange at which something may go wrong; ``None`` for all others.
 
         :param is_refused: nothing of ComfyUI's will be asked: only the request itself counts, and the answer.
@@ -57,21 +57,21 @@ class HttpFaultInjector:
 
     def wake(self) -> None:
         """Something may have changed: let go on what waits for it."""
-        for course in tuple(self._courses):
-            course.wake()
+        for exchange_of in tuple(self._courses):
+            exchange_of.wake()
 
     def stop(self) -> None:
         """The process has ended: nothing goes on any more."""
-        for course in tuple(self._courses):
-            course.stop()
+        for exchange_of in tuple(self._courses):
+            exchange_of.stop()
 
-    def began(self, course: FaultyExchange) -> None:
+    def began(self, exchange_of: FaultyExchange) -> None:
         """Remember who waits."""
-        self._courses[course] = None
+        self._courses[exchange_of] = None
 
-    def ended(self, course: FaultyExchange) -> None:
+    def ended(self, exchange_of: FaultyExchange) -> None:
         """Forget it."""
-        self._courses.pop(course, None)
+        self._courses.pop(exchange_of, None)
 
 
 @dataclass(eq=False)
@@ -82,7 +82,7 @@ class FaultyExchange:
     :ivar private: the fault that is for this request alone, or ``None``.
     """
 
-    striking: HttpFaultInjector
+    fault_injector: HttpFaultInjector
     asked: RequestFacts
     request: ComfyRequest
     before: tuple[Phase, ...]
@@ -103,30 +103,30 @@ class FaultyExchange:
         self._work, self._hand_over, self._on_end = work, hand_over, on_end
         self._outlet = ResponseWriter(self.request, self.request.channel)
         query = self.request.uri.partition(b"?")[2].decode("utf-8", "replace")
-        self._facts = self.asked.facts(self.striking.driver.instance.accepted)
-        now_ms = self.striking.now_ms()
+        self._facts = self.asked.facts(self.fault_injector.driver.instance.accepted)
+        now_ms = self.fault_injector.now_ms()
         self._exchange = Exchange(self._facts, now_ms, query, usual_headers(self.request))
-        driver = self.striking.driver
-        self._telling = SimTask(driver.clock, driver.time, self._minding(self._story()), self._told, self._strike)
+        driver = self.fault_injector.driver
+        self._publishing = SimTask(driver.clock, driver.time, self._minding(self._steps()), self._told, self._strike)
         self.request.on_lost = self.stop
-        self.striking.began(self)
-        self._telling.go_on()
+        self.fault_injector.began(self)
+        self._publishing.resume()
 
     def wake(self) -> None:
         """Something may have changed."""
-        self._telling.wake()
+        self._publishing.wake()
 
     def stop(self) -> None:
         """The client has gone, or the process has."""
-        if not self._telling.is_over:
-            self._telling.stop()
+        if not self._publishing.is_over:
+            self._publishing.stop()
             self._told()
 
     def _told(self) -> None:
         self.request.on_lost = None
-        self.striking.ended(self)
+        self.fault_injector.ended(self)
         if self.private is not None:
-            self.striking.faults.end_once(self.private, self.striking.now_ms())
+            self.fault_injector.faults.end_once(self.private, self.fault_injector.now_ms())
         if not self._is_handed_over:
             self._note()
             self._on_end(self._outlet.status, self._outlet.size_bytes)
@@ -140,11 +140,11 @@ class FaultyExchange:
         if self._exchange.reply is not None:
             about.read(self._exchange.reply)
 
-    def _strike(self, strike: Firing) -> None:
+    def _strike(self, firing: Firing) -> None:
         """Befall the process, and go on at once where that leaves it alive and awake."""
-        self.striking.strike(strike)
-        if not self.striking.stands_still():
-            self._telling.wake()
+        self.fault_injector.fire_process(firing)
+        if not self.fault_injector.is_suspended():
+            self._publishing.wake()
 
     # The story.
 
@@ -152,11 +152,11 @@ class FaultyExchange:
         """The same story, at true moments, standing still while the process does."""
         for pause in story:
             yield pause
-            while self.striking.stands_still():
+            while self.fault_injector.is_suspended():
                 yield WAIT
-            self._exchange.at_ms = self.striking.now_ms()
+            self._exchange.at_ms = self.fault_injector.now_ms()
 
-    def _story(self) -> Steps:
+    def _steps(self) -> Steps:
         for phase in self.before:
             if not self._exchange.is_decided:
                 yield from self._befall(phase)
@@ -178,15 +178,15 @@ class FaultyExchange:
         self._is_working = True
         self._work()
         self._is_working = False
-        while capture.reply is None or self.striking.stands_still():
+        while capture.reply is None or self.fault_injector.is_suspended():
             yield WAIT
         self._exchange.reply = capture.reply
-        self._facts = self.asked.answered(self._facts, capture.reply, self.striking.driver.instance.accepted)
+        self._facts = self.asked.answered(self._facts, capture.reply, self.fault_injector.driver.instance.accepted)
         self._exchange.facts = self._facts
 
     def _worked(self) -> None:
         if not self._is_working:
-            self._telling.wake()
+            self._publishing.wake()
 
     def _befall_after(self) -> Steps:
         for phase in self.asked.after:
@@ -197,20 +197,20 @@ class FaultyExchange:
     def _befall(self, phase: Phase) -> Steps:
         is_early = phase in self.before
         if is_early:    # after the work nothing more may happen first: an answer goes out before the worker's next step
-            self.striking.driver.catch_up()
-            self.striking.driver.set_alarm()
-        while self.striking.stands_still():     # what was due has done that
+            self.fault_injector.driver.catch_up()
+            self.fault_injector.driver.set_alarm()
+        while self.fault_injector.is_suspended():     # what was due has done that
             yield WAIT
-        now_ms = self.striking.now_ms()
-        strikes = self.striking.faults.verdict(phase, self._facts, now_ms, private=self.private)
-        self._waiting += [each for each in strikes if is_early and each.fault.effect.needs_reply]
-        yield from self._tell(each for each in strikes if not (is_early and each.fault.effect.needs_reply))
+        now_ms = self.fault_injector.now_ms()
+        firings = self.fault_injector.faults.fire(phase, self._facts, now_ms, private=self.private)
+        self._waiting += [each for each in firings if is_early and each.fault.effect.needs_reply]
+        yield from self._tell(each for each in firings if not (is_early and each.fault.effect.needs_reply))
 
-    def _tell(self, strikes: Iterable[Firing]) -> Steps:
-        with firing_in_order(strikes) as in_order:
-            for strike in in_order:
-                effect = strike.fault.effect
+    def _tell(self, firings: Iterable[Firing]) -> Steps:
+        with firing_in_order(firings) as in_order:
+            for firing in in_order:
+                effect = firing.fault.effect
                 if effect.is_for_process:
-                    yield strike
+                    yield firing
                 elif self._exchange.reply is not None or not effect.needs_reply:
-                    yield from effect.on_exchange(self._exchange, strike)
+                    yield from effect.on_exchange(self._exchange, firing)

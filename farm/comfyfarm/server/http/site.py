@@ -94,8 +94,8 @@ class _Channel(HTTPChannel):
     def dataReceived(self, data: bytes) -> None:
         """Say that the line is not quiet."""
         self.site.heard()
-        if self.site.frost.is_on:
-            self.site.frost.let(partial(self._hear_late, data, self.site.now_ms()))
+        if self.site.freezer.is_frozen:
+            self.site.freezer.run_or_defer(partial(self._hear_late, data, self.site.now_ms()))
         else:       # at once, also while others still wait: a channel hands pipelined requests to itself
             super().dataReceived(data)
 
@@ -108,17 +108,17 @@ class _Channel(HTTPChannel):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Be forgotten.  (A websocket has its own end; its channel goes with it.)"""
-        self.is_deserted = self.site.frost.is_on
+        self.is_deserted = self.site.freezer.is_frozen
         self.site.channels.pop(self, None)
-        self.site.frost.let(partial(super().connectionLost, reason))
+        self.site.freezer.run_or_defer(partial(super().connectionLost, reason))
 
     def _protocolUpgradeForWebsockets(self, protocol: IProtocol) -> None:
         """Let a frozen process hear nothing of its websockets either."""
         super()._protocolUpgradeForWebsockets(protocol)
-        frost = self.site.frost
-        hear, lose = protocol.dataReceived, protocol.connectionLost
-        self.dataReceived = lambda data: frost.let(partial(hear, data))     # type: ignore[method-assign]
-        self.connectionLost = lambda reason=connectionDone: frost.let(      # type: ignore[method-assign]
+        freezer = self.site.freezer
+        on_event, lose = protocol.dataReceived, protocol.connectionLost
+        self.dataReceived = lambda data: freezer.run_or_defer(partial(on_event, data))     # type: ignore[method-assign]
+        self.connectionLost = lambda reason=connectionDone: freezer.run_or_defer(      # type: ignore[method-assign]
             partial(lose, reason)
         )
 
@@ -146,7 +146,7 @@ class FarmSite(Site):
 
     :ivar channels: the connections that live, websockets among them, in the order they were made.
     :ivar most_bytes: what is kept of any body.
-    :ivar frost: whether anything is heard at present.
+    :ivar freezer: whether anything is heard at present.
     :ivar now_ms: the simulated moment.
     """
 
@@ -158,21 +158,21 @@ class FarmSite(Site):
         reactor: Any,
         most_bytes: int = _MOST_BYTES,
         heard: Callable[[], None] = lambda: None,
-        frost: FreezeQueue | None = None,
+        freezer: FreezeQueue | None = None,
         now_ms: Callable[[], int] = lambda: 0,
     ) -> None:
         """Serve a resource.
 
         :param reactor: the real one, also in simulated time: keep-alive connections live in real time.
         :param heard: called whenever a client says something.
-        :param frost: of the process that serves here; ``None`` where it never freezes.
+        :param freezer: of the process that serves here; ``None`` where it never freezes.
         :param now_ms: gives the simulated moment; nobody asks for it where it never freezes.
         """
         super().__init__(resource, requestFactory=ComfyRequest, reactor=reactor, parsePOSTFormSubmission=False)
         self.noisy = False
         self.most_bytes = most_bytes
         self.heard = heard
-        self.frost = frost or FreezeQueue()
+        self.freezer = freezer or FreezeQueue()
         self.now_ms = now_ms
         self.channels: WeakKeyDictionary[_Channel, None] = WeakKeyDictionary()
 

@@ -25,4 +25,7 @@ def utf8(text: str) -> bytes:
 
 def _plain(key: str) -> str:
     # The keys of extra_pnginfo are whatever a client sent; a Vorbis comment, the strictest, has " " to "}" but no "=".
-    return "".join(letter if " " <= letter <= "}" and letter != "=" else "_" for letter in key)[:_LONGEST_KEY] or "text"
+    return (
+        "".join(message if " " <= message <= "}" and message != "=" else "_" for message in key)[:_LONGEST_KEY]
+        or "text"
+    )

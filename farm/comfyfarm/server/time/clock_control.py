@@ -92,7 +92,7 @@ class ClockControl:
         self._changed()
         self.nudge()
 
-    def heard(self) -> None:
+    def on_traffic(self) -> None:
         """A client said something."""
         if self.auto is not None:
             self.auto.wait()

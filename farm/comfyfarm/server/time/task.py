@@ -17,7 +17,7 @@ from comfyfarm.server.time.clock import SimulatedTime
 class SimTask:
     """One story, from its beginning to its end.
 
-    :ivar on_strike: called where the story pauses for the process; the story waits until it is woken.
+    :ivar on_firing: called where the story pauses for the process; the story waits until it is woken.
     :ivar on_end: called when it has been told; not where it was stopped.
     """
 
@@ -25,16 +25,16 @@ class SimTask:
     time: SimulatedTime
     story: Steps
     on_end: Callable[[], None]
-    on_strike: Callable[[Firing], None]
+    on_firing: Callable[[Firing], None]
     is_over: bool = field(default=False, init=False)
     _is_speaking: bool = field(default=False, init=False)
     _resting: Firing | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Have an alarm; nothing is told yet."""
-        self._alarm = Alarm(self.clock, self.time, self.go_on)
+        self._alarm = Alarm(self.clock, self.time, self.resume)
 
-    def go_on(self) -> None:
+    def resume(self) -> None:
         """Tell the story as far as it goes without time passing."""
         # What the story does may itself wake it, or be the end of it.
         while not (self.is_over or self._is_speaking or self._alarm.is_set):
@@ -50,12 +50,12 @@ class SimTask:
                 self._is_speaking = False
             if self.is_over:
                 return
-            self._resting = pause.strike if isinstance(pause, Sleep) else None
+            self._resting = pause.firing if isinstance(pause, Sleep) else None
             if isinstance(pause, int | Sleep):
                 self._pass(pause if isinstance(pause, int) else pause.ms)
                 continue
             if pause is not None:
-                self.on_strike(pause)
+                self.on_firing(pause)
             return
 
     def _pass(self, ms: int) -> None:
@@ -64,15 +64,15 @@ class SimTask:
 
     def wake(self) -> None:
         """Something may have changed."""
-        if self._resting is not None and not self._resting.is_on:
+        if self._resting is not None and not self._resting.active:
             self._alarm.set(None)
         if not self._alarm.is_set:
-            self.go_on()
+            self.resume()
 
-    def hurry(self) -> None:
+    def cut_short(self) -> None:
         """Let no more time pass where the story pauses now: it looks at what has become of its strike."""
         self._alarm.set(None)
-        self.go_on()
+        self.resume()
 
     def stop(self) -> None:
         """Tell no more of it, and drop it, so that it lets go what it holds."""

@@ -37,7 +37,7 @@ class WebSocketFaultInjector:
     """Asks of each message to each socket what strikes it, and does what the effects say.
 
     :ivar make_alarm: one in the farm's time.
-    :ivar let: lets something happen now, or later where the process is frozen.
+    :ivar run_or_defer: lets something happen now, or later where the process is frozen.
     :ivar now_ms: the simulated moment.
     :ivar publish: takes the note of what goes out apart from the message itself.
     :ivar older: the job of a client that ended last, other than this one.
@@ -46,7 +46,7 @@ class WebSocketFaultInjector:
     faults: InstanceFaults
     hub: Hub
     make_alarm: Callable[[Callable[[], None]], Alarm]
-    let: Callable[[Callable[[], None]], None]
+    run_or_defer: Callable[[Callable[[], None]], None]
     now_ms: Callable[[], int]
     publish: Callable[[Event], None]
     older: Callable[[str, str | None], str | None]
@@ -59,59 +59,59 @@ class WebSocketFaultInjector:
             return True
         return kind == "status" and self.faults.watches("status")
 
-    def send(self, letter: OutgoingMessage, sockets: Collection[Socket]) -> list[Socket]:
+    def send(self, message: OutgoingMessage, sockets: Collection[Socket]) -> list[Socket]:
         """Send a message to each in turn, and give those that got it now and as it is; the rest is told apart."""
-        return [socket for socket in sockets if self._send(letter, socket, sockets)]
+        return [socket for socket in sockets if self._send(message, socket, sockets)]
 
-    def _send(self, letter: OutgoingMessage, socket: Socket, sockets: Collection[Socket]) -> bool:
-        if not self._hears(socket, letter.at_ms):
+    def _send(self, message: OutgoingMessage, socket: Socket, sockets: Collection[Socket]) -> bool:
+        if not self._hears(socket, message.at_ms):
             return False
-        frame = self._struck(letter, socket)
+        frame = self._struck(message, socket)
         if frame is None:
-            has_it = socket.line.write(letter.framed)
-            self._let_follow(socket, letter.at_ms)
+            has_it = socket.line.write(message.framed)
+            self._let_follow(socket, message.at_ms)
             return has_it
-        self._silence(socket, frame, letter.at_ms)
+        self._silence(socket, frame, message.at_ms)
         if frame.to_everybody:
-            self._tell_the_others(letter, frame, sockets)
-        has_it = self._carry_out(letter, socket, frame)
-        self._end(letter, socket, frame)
+            self._tell_the_others(message, frame, sockets)
+        has_it = self._carry_out(message, socket, frame)
+        self._end(message, socket, frame)
         return has_it
 
     # What strikes.
 
-    def _struck(self, letter: OutgoingMessage, socket: Socket) -> Frame | None:
+    def _struck(self, message: OutgoingMessage, socket: Socket) -> Frame | None:
         """The message as faults have changed it; ``None`` where none struck."""
-        facts, frame = letter.facts(socket.client_id), None
-        for strike in self._strikes(letter, socket):
+        facts, frame = message.facts(socket.client_id), None
+        for firing in self._strikes(message, socket):
             if frame is None:
-                frame = Frame(facts, letter.content, self.older(socket.client_id, facts.prompt_id))
-            strike.fault.effect.on_frame(frame, strike)
+                frame = Frame(facts, message.content, self.older(socket.client_id, facts.prompt_id))
+            firing.fault.effect.on_frame(frame, firing)
         return frame
 
-    def _strikes(self, letter: OutgoingMessage, socket: Socket) -> Iterator[Firing]:
-        faults, facts = self.faults, letter.facts(socket.client_id)
-        yield from faults.verdict("frame", facts, letter.at_ms)
-        if letter.type == "status":
+    def _strikes(self, message: OutgoingMessage, socket: Socket) -> Iterator[Firing]:
+        faults, facts = self.faults, message.facts(socket.client_id)
+        yield from faults.fire("frame", facts, message.at_ms)
+        if message.type == "status":
             facts = replace(facts, route="/ws")
-            for armed in tuple(faults.board.watching(faults.name, "status")):
+            for armed in tuple(faults.registry.watching(faults.name, "status")):
                 if armed.fault.effect.is_for_frames:
-                    yield from faults.verdict("status", facts, letter.at_ms, only=armed.fault.id)
+                    yield from faults.fire("status", facts, message.at_ms, only=armed.fault.id)
 
     # Who hears nothing.
 
     def _hears(self, socket: Socket, at_ms: int) -> bool:
         trouble = self._troubles.get(socket)
-        if trouble is not None and trouble.muted_by is not None and not trouble.muted_by.is_on:
+        if trouble is not None and trouble.muted_by is not None and not trouble.muted_by.active:
             trouble.muted_by = None
             self._tidy(socket)
         is_muted = trouble is not None and trouble.muted_by is not None
         return not (is_muted or socket.is_displaced or socket.line.is_over or self._is_deaf(socket.client_id, at_ms))
 
     def _is_deaf(self, client_id: str, at_ms: int) -> bool:
-        strike, until_ms = self._deaf.get(client_id, (None, 0))
-        if strike is not None and (at_ms >= until_ms or not strike.is_on):
-            strike.is_on = False
+        firing, until_ms = self._deaf.get(client_id, (None, 0))
+        if firing is not None and (at_ms >= until_ms or not firing.active):
+            firing.active = False
             del self._deaf[client_id]
         return client_id in self._deaf
 
@@ -124,40 +124,40 @@ class WebSocketFaultInjector:
 
     # What goes out.
 
-    def _carry_out(self, letter: OutgoingMessage, socket: Socket, frame: Frame) -> bool:
+    def _carry_out(self, message: OutgoingMessage, socket: Socket, frame: Frame) -> bool:
         """Send what is left of a message, and say whether the message itself went out."""
         if frame.muted_by is not None or frame.deaf_by is not None:
             return False
         has_it, waits = False, frame.waits_for_next and not self._held(socket)
-        for parcel in frame.parcels:
-            sent = letter.saying(parcel.content)
+        for parcel in frame.messages:
+            sent = message.encoded_at(parcel.content)
             if parcel.after_ms:
-                self._send_later(sent.at(letter.at_ms + parcel.after_ms), socket)
+                self._send_later(sent.at(message.at_ms + parcel.after_ms), socket)
             elif waits:
                 self._trouble(socket).held.append(sent)
-            elif sent is letter and not has_it:
-                has_it = socket.line.write(letter.framed)
+            elif sent is message and not has_it:
+                has_it = socket.line.write(message.framed)
             else:
                 self._send_apart(sent, socket)
-        if not waits and any(not parcel.after_ms for parcel in frame.parcels):
-            self._let_follow(socket, letter.at_ms)
+        if not waits and any(not parcel.after_ms for parcel in frame.messages):
+            self._let_follow(socket, message.at_ms)
         return has_it
 
-    def _tell_the_others(self, letter: OutgoingMessage, frame: Frame, sockets: Collection[Socket]) -> None:
+    def _tell_the_others(self, message: OutgoingMessage, frame: Frame, sockets: Collection[Socket]) -> None:
         """Send it to all for whom it is not."""
-        for parcel in frame.parcels:
-            sent = letter.saying(parcel.content)
+        for parcel in frame.messages:
+            sent = message.encoded_at(parcel.content)
             for socket in self.hub.hearing(None):
                 if socket in sockets:
                     continue
                 if parcel.after_ms:
-                    self._send_later(sent.at(letter.at_ms + parcel.after_ms), socket)
+                    self._send_later(sent.at(message.at_ms + parcel.after_ms), socket)
                 else:
                     self._send_apart(sent, socket)
 
-    def _send_apart(self, letter: OutgoingMessage, socket: Socket) -> None:
-        if self._hears(socket, letter.at_ms) and socket.line.write(letter.framed) and letter.is_told:
-            self.publish(letter.note((socket.client_id,)))
+    def _send_apart(self, message: OutgoingMessage, socket: Socket) -> None:
+        if self._hears(socket, message.at_ms) and socket.line.write(message.framed) and message.is_told:
+            self.publish(message.note((socket.client_id,)))
 
     def _held(self, socket: Socket) -> list[OutgoingMessage]:
         trouble = self._troubles.get(socket)
@@ -168,16 +168,16 @@ class WebSocketFaultInjector:
         if held := self._held(socket):
             self._troubles[socket].held = []
             self._tidy(socket)
-            for letter in held:
-                self._send_apart(letter.at(at_ms), socket)
+            for message in held:
+                self._send_apart(message.at(at_ms), socket)
 
-    def _end(self, letter: OutgoingMessage, socket: Socket, frame: Frame) -> None:
+    def _end(self, message: OutgoingMessage, socket: Socket, frame: Frame) -> None:
         """End the socket, or forget it, after the last parcel."""
         if not frame.is_displaced and frame.ending == "keep":
             return
-        last_ms = max((parcel.after_ms for parcel in frame.parcels), default=0)
+        last_ms = max((parcel.after_ms for parcel in frame.messages), default=0)
         if last_ms:
-            self._later(socket, letter.at_ms + last_ms, lambda: self._end_now(socket, frame))
+            self._later(socket, message.at_ms + last_ms, lambda: self._end_now(socket, frame))
         else:
             self._end_now(socket, frame)
 
@@ -191,13 +191,13 @@ class WebSocketFaultInjector:
 
     # What comes to pass later.
 
-    def _send_later(self, letter: OutgoingMessage, socket: Socket) -> None:
+    def _send_later(self, message: OutgoingMessage, socket: Socket) -> None:
         def arrive() -> None:
-            at_ms = max(letter.at_ms, self.now_ms())    # later where the process was frozen
-            self._send_apart(letter.at(at_ms), socket)
+            at_ms = max(message.at_ms, self.now_ms())    # later where the process was frozen
+            self._send_apart(message.at(at_ms), socket)
             self._let_follow(socket, at_ms)
 
-        self._later(socket, letter.at_ms, arrive)
+        self._later(socket, message.at_ms, arrive)
 
     def _later(self, socket: Socket, due_ms: int, act: Callable[[], None]) -> None:
         """Let something happen at that moment, unless the socket ends before."""
@@ -205,7 +205,7 @@ class WebSocketFaultInjector:
         def ring() -> None:
             trouble.late.remove(alarm)
             self._tidy(socket)
-            self.let(act)
+            self.run_or_defer(act)
 
         trouble, alarm = self._trouble(socket), self.make_alarm(ring)
         trouble.late.append(alarm)
@@ -230,7 +230,7 @@ class WebSocketFaultInjector:
         for alarm in trouble.late:
             alarm.set(None)
         if trouble.muted_by is not None:
-            trouble.muted_by.is_on = False
+            trouble.muted_by.active = False
 
     def stop(self) -> None:
         """The process ends: nothing is on the way any more."""

@@ -52,7 +52,7 @@ class Socket:
         if said.get("type") == "feature_flags":
             flags = said.get("data", {})
             self.flags = flags if isinstance(flags, dict) else {}
-            self.say("feature_flags", self.hub.server_flags)
+            self.send("feature_flags", self.hub.server_flags)
 
     def bytesMessageReceived(self, data: bytes | bytearray) -> None:
         """ComfyUI does not mind what a client says in bytes."""
@@ -64,9 +64,9 @@ class Socket:
         """Be forgotten."""
         self.hub.closed(self)
 
-    def say(self, kind: str, data: object) -> None:
+    def send(self, kind: str, data: object) -> None:
         """Tell this socket alone."""
-        self.hub.say(self, kind, data)
+        self.hub.send(self, kind, data)
 
 
 def _read(message: str) -> dict[str, Any] | None:
@@ -86,14 +86,14 @@ class Hub:
     :ivar server_flags: what the instance announces.
     :ivar on_open: called with each socket as it opens, before anything else is sent to it.
     :ivar on_close: called with each socket when it is gone.
-    :ivar say: tells one socket alone something, of a type and with data.
+    :ivar send: tells one socket alone something, of a type and with data.
     """
 
     sids: Random
     server_flags: dict[str, Any]
     on_open: Callable[[Socket], None]
     on_close: Callable[[Socket], None]
-    say: Callable[[Socket, str, object], None]
+    send: Callable[[Socket, str, object], None]
     _sockets: dict[str, Socket] = field(default_factory=dict)
 
     def buildProtocol(self, request: Request) -> Socket:

@@ -59,7 +59,7 @@ class OutgoingMessage:
         """The same at another moment."""
         return replace(self, at_ms=at_ms)
 
-    def saying(self, content: str | bytes) -> OutgoingMessage:
+    def encoded_at(self, content: str | bytes) -> OutgoingMessage:
         """The same with other words, which decide what it is."""
         if content == self.content:
             return self

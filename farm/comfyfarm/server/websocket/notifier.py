@@ -49,8 +49,8 @@ class WebSocketNotifier:
     :ivar taken: the job that was taken last.
     """
 
-    post: Outbox
-    painter: ImageRenderer
+    outbox: Outbox
+    renderer: ImageRenderer
     unix_ms: int
     taken: Taken | None = None
     _client: Any = None
@@ -58,37 +58,37 @@ class WebSocketNotifier:
     _told: dict[str, tuple[int, int]] = field(default_factory=dict)     # by node: when, and which value
 
     @singledispatchmethod
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Tell the sockets what an event means to them; most mean nothing."""
 
-    @hear.register(Submitted | QueueCleared | Taken)
+    @on_event.register(Submitted | QueueCleared | Taken)
     def _(self, event: Submitted | QueueCleared | Taken) -> None:
         if isinstance(event, Taken):
             self.taken, self._client, self._nodes, self._told = event, event.client_id, {}, {}
         self._status(event.at_ms, event.queue_remaining)
 
-    @hear.register
+    @on_event.register
     def _(self, event: QueueDeleted) -> None:
         for _ in range(2 if event.last else 1):
             self._status(event.at_ms, event.queue_remaining)
 
-    @hear.register
+    @on_event.register
     def _(self, event: Started) -> None:
         self._to_client(event, "execution_start", {"prompt_id": event.prompt_id}, stamped=True)
 
-    @hear.register
+    @on_event.register
     def _(self, event: Cached) -> None:
         data = {"nodes": list(event.nodes), "prompt_id": event.prompt_id}
         self._to_client(event, "execution_cached", data, stamped=True)
 
-    @hear.register
+    @on_event.register
     def _(self, event: NodeStarted) -> None:
         self._nodes[event.node] = _state(event.prompt_id, event.node)
         self._progress_state(event)
         data = {"node": event.node, "display_node": event.node, "prompt_id": event.prompt_id}
         self._to_client(event, "executing", data)
 
-    @hear.register
+    @on_event.register
     def _(self, event: Progressed) -> None:
         self._nodes[event.node] |= {"value": event.value, "max": event.max}
         if self._is_due(event):
@@ -96,7 +96,7 @@ class WebSocketNotifier:
             self._progress_state(event)
             self._progress(event)
 
-    @hear.register
+    @on_event.register
     def _(self, event: PictureSent) -> None:
         """An update with a picture is never held back."""
         self._nodes[event.node] |= {"value": event.value, "max": event.max}
@@ -109,13 +109,13 @@ class WebSocketNotifier:
             self._progress(event)
             self._picture(event)
 
-    @hear.register
+    @on_event.register
     def _(self, event: TextSent) -> None:
         node = event.node.encode()
         payload = struct.pack(">II", _TEXT, len(node)) + node + event.text.encode()
         self._send(_EVERYBODY, event, "binary-3", lambda: payload)
 
-    @hear.register
+    @on_event.register
     def _(self, event: NodeFinished) -> None:
         if event.output is not None:
             shown = {"node": event.shown_as, "display_node": event.shown_as}
@@ -127,22 +127,22 @@ class WebSocketNotifier:
         state |= {"value": state["max"], "state": "finished"}
         self._progress_state(event)
 
-    @hear.register
+    @on_event.register
     def _(self, event: Succeeded) -> None:
         self._to_client(event, "execution_success", {"prompt_id": event.prompt_id}, stamped=True)
 
-    @hear.register
+    @on_event.register
     def _(self, event: Failed) -> None:
         self._to_client(event, "execution_error", {"prompt_id": event.prompt_id, **event.error}, stamped=True)
 
-    @hear.register
+    @on_event.register
     def _(self, event: Interrupted) -> None:
         """Goes to everybody where the job has no client."""
         about = {"prompt_id": event.prompt_id, "node_id": event.node, "node_type": event.class_type}
         data = {**about, "executed": list(event.executed), "timestamp": self.unix_ms + event.at_ms}
         self._send_json(self._client, event, "execution_interrupted", data)
 
-    @hear.register
+    @on_event.register
     def _(self, event: Finished) -> None:
         self._status(event.at_ms, event.queue_remaining)
         self._to_client(event, "executing", {"node": None, "prompt_id": event.prompt_id})
@@ -151,14 +151,14 @@ class WebSocketNotifier:
 
     def _status(self, at_ms: int, queue_remaining: int) -> None:
         data = {"status": {"exec_info": {"queue_remaining": queue_remaining}}}
-        if self.post.hub.hearing(_EVERYBODY):
-            self.post.send(
+        if self.outbox.hub.hearing(_EVERYBODY):
+            self.outbox.send(
                 _EVERYBODY, OutgoingMessage(at_ms, "status", encode_message("status", data), shown=queue_remaining)
             )
 
     def _progress_state(self, event: Any) -> None:
         """How far every node is that was begun; to everybody where the job has no client."""
-        if self.post.hub.hearing(self._client):
+        if self.outbox.hub.hearing(self._client):
             data = {"prompt_id": event.prompt_id, "nodes": self._nodes}
             self._send_json(self._client, event, "progress_state", data)
 
@@ -181,12 +181,12 @@ class WebSocketNotifier:
     def _pixels(self, event: PictureSent) -> bytes:
         shown = event.preview
         if shown.image_type == "image/jpeg":
-            return self.painter.preview_jpeg(shown.width, shown.height)
-        return self.painter.preview_png(Picture(shown.width, shown.height, colour=shown.colour))
+            return self.renderer.preview_jpeg(shown.width, shown.height)
+        return self.renderer.preview_png(Picture(shown.width, shown.height, colour=shown.colour))
 
     def _wants_metadata(self) -> bool:
         """Whether the job's client announced that it takes pictures with metadata; everybody did not."""
-        sockets = self.post.hub.hearing(self._client) if self._client is not None else ()
+        sockets = self.outbox.hub.hearing(self._client) if self._client is not None else ()
         return any(socket.flags.get("supports_preview_metadata") is True for socket in sockets)
 
     def _is_due(self, event: Progressed) -> bool:
@@ -213,11 +213,11 @@ class WebSocketNotifier:
 
     def _send(self, to: Any, event: Event, kind: str, make: Callable[[], str | bytes]) -> None:
         """Make a message once for all who hear it, and not at all where nobody does."""
-        if not self.post.hub.hearing(to):
+        if not self.outbox.hub.hearing(to):
             return
         prompt_id, node = getattr(event, "prompt_id", None), getattr(event, "node", "")
         taken = self.taken if self.taken is not None and self.taken.prompt_id == prompt_id else None
-        self.post.send(to, OutgoingMessage(event.at_ms, kind, make(), prompt_id, taken=taken, node=node))
+        self.outbox.send(to, OutgoingMessage(event.at_ms, kind, make(), prompt_id, taken=taken, node=node))
 
 
 def _state(prompt_id: str, node: str) -> dict[str, Any]:

@@ -20,29 +20,29 @@ class Outbox:
     """
 
     hub: Hub
-    faulty: WebSocketFaultInjector
+    fault_injector: WebSocketFaultInjector
     publish: Callable[[Event], None]
     thawed_ms: int = 0
     _is_over: bool = field(default=False, init=False)
 
-    def send(self, to: object, letter: OutgoingMessage) -> None:
+    def send(self, to: object, message: OutgoingMessage) -> None:
         """Send a message to a client, to everybody where ``to`` is ``None``, or to one socket."""
         if self._is_over:
             return
-        letter = letter if letter.at_ms >= self.thawed_ms else letter.at(self.thawed_ms)
+        message = message if message.at_ms >= self.thawed_ms else message.at(self.thawed_ms)
         sockets: Collection[Socket] = [to] if isinstance(to, Socket) else self.hub.hearing(to)
-        if self.faulty.is_needed(letter.type):
-            reached = self.faulty.send(letter, sockets)
+        if self.fault_injector.is_needed(message.type):
+            reached = self.fault_injector.send(message, sockets)
         else:
-            reached = [each for each in sockets if not each.is_displaced and each.line.write(letter.framed)]
-        if reached and letter.is_told:
-            self.publish(letter.note(tuple(socket.client_id for socket in reached)))
+            reached = [each for each in sockets if not each.is_displaced and each.line.write(message.framed)]
+        if reached and message.is_told:
+            self.publish(message.note(tuple(socket.client_id for socket in reached)))
 
     def closed(self, socket: Socket) -> None:
         """A socket is gone."""
-        self.faulty.closed(socket)
+        self.fault_injector.closed(socket)
 
     def stop(self) -> None:
         """The process ends: nothing goes out any more."""
         self._is_over = True
-        self.faulty.stop()
+        self.fault_injector.stop()

@@ -54,10 +54,10 @@ def _lines(evidence: FarmView, nodeid: str) -> Iterator[str]:
 
 
 def _faults(evidence: FarmView) -> Iterator[str]:
-    struck = [each for each in evidence.faults() if each.on]
-    if struck:
+    fire_faults = [each for each in evidence.faults() if each.on]
+    if fire_faults:
         yield "faults that struck:"
-    for each in struck:
+    for each in fire_faults:
         where = ", ".join(f"{count} x {name}" for name, count in each.on.items())
         yield f"    {each.id} ({each.do} at {each.phase}): {where}"
 

@@ -92,8 +92,8 @@ def test_what_others_have_heard_already_is_not_heard_twice() -> None:
     attempts, fleet = JobTracker(), FleetState()
     guest = PlacementAnalyzer(attempts=attempts, fleet=fleet)
     for event in events:
-        attempts.hear(event)
-        fleet.hear(event)
+        attempts.on_event(event)
+        fleet.on_event(event)
         guest.follow(event)
     assert guest.placement() == follow(events).placement()
 
@@ -102,8 +102,8 @@ def test_measuring_changes_nothing() -> None:
     """Measured after each event, and only at the end."""
     often, once = PlacementAnalyzer(), PlacementAnalyzer()
     for event in log(farm("a", "b"), nine()):
-        often.hear(event)
-        once.hear(event)
+        often.on_event(event)
+        once.on_event(event)
         assert often.placement().seq == event.seq
         list(often.records())
     assert often.placement() == once.placement()
@@ -116,7 +116,7 @@ def test_a_saved_log_is_measured_as_the_live_one() -> None:
     live, saved = follow(story, jobs), PlacementAnalyzer()
     decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Union[tuple(Event.__subclasses__())])  # noqa: UP007
     for event in log(story, jobs):
-        saved.hear(decoder.decode(as_line(event)))
+        saved.on_event(decoder.decode(as_line(event)))
     assert msgspec.json.encode(saved.placement()) == msgspec.json.encode(live.placement())
     assert msgspec.json.encode(list(saved.records())) == msgspec.json.encode(list(live.records()))
 
@@ -136,7 +136,7 @@ def test_every_beginning_is_cut_off_without_harm() -> None:
     for first in range(len(events)):
         placed = PlacementAnalyzer()
         for event in events[first:]:
-            placed.hear(event)
+            placed.on_event(event)
         assert isinstance(placed.placement(), Placement)
 
 

@@ -175,8 +175,8 @@ def test_faults_are_marked_with_all_that_is_known() -> None:
 
 def test_a_fault_that_strikes_without_end_is_marked_for_a_while() -> None:
     """The first two hundred times on each instance; others are marked still."""
-    strikes = [fired("f", on="a", at=n) for n in range(1000)]
-    timeline = seen(farm("a", "b"), strikes, fired("f", on="b", at=2000), fired("g", on="a", at=2000))
+    firings = [fired("f", on="a", at=n) for n in range(1000)]
+    timeline = seen(farm("a", "b"), firings, fired("f", on="b", at=2000), fired("g", on="a", at=2000))
     assert [at_ms for _, at_ms, _ in marks(timeline, "a")] == [*range(200), 2000]
     assert [at_ms for _, at_ms, _ in marks(timeline, "b")] == [2000]
 

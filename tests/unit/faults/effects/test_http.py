@@ -20,14 +20,14 @@ USUAL = (("Server", "Python"), ("Access-Control-Allow-Origin", "*"))
 REPLY = HttpReply(200, USUAL, b"0123456789")
 
 
-def struck(reply: HttpReply | None = None, *, at: Any = "reply", memory: Any = None, **fault: Any) -> Exchange:
+def fire_faults(reply: HttpReply | None = None, *, at: Any = "reply", memory: Any = None, **fault: Any) -> Exchange:
     """An exchange, after all that a fault does to it."""
     facts = fault.pop("facts", PhaseFacts(route="/queue", method="GET"))
     at_ms = fault.pop("at_ms", 0)
     exchange = Exchange(facts, at_ms, fault.pop("query", ""), USUAL, reply)
     made = read_fault({"at": at, **fault})
-    strike = Firing(made, "gpu", at_ms, facts, Random(7), memory={} if memory is None else memory)
-    assert list(made.effect.on_exchange(exchange, strike)) == []
+    firing = Firing(made, "gpu", at_ms, facts, Random(7), memory={} if memory is None else memory)
+    assert list(made.effect.on_exchange(exchange, firing)) == []
     return exchange
 
 
@@ -37,9 +37,9 @@ def heard(at_ms: int = 0, remaining: int = 1, *, memory: Any = None, **fault: An
     content = json.dumps({"type": "status", "data": data})
     frame = Frame(PhaseFacts(type="status", route="/ws"), content)
     made = read_fault(fault)
-    strike = Firing(made, "gpu", at_ms, frame.facts, Random(7), memory={} if memory is None else memory)
-    made.effect.on_frame(frame, strike)
-    return [json.loads(each.content) for each in frame.parcels]
+    firing = Firing(made, "gpu", at_ms, frame.facts, Random(7), memory={} if memory is None else memory)
+    made.effect.on_frame(frame, firing)
+    return [json.loads(each.content) for each in frame.messages]
 
 
 def body(exchange: Exchange) -> Any:
@@ -64,7 +64,7 @@ def body(exchange: Exchange) -> Any:
     ],
 )
 def test_a_status_is_said_in_words(fault: dict[str, Any], said: bytes) -> None:
-    exchange = struck(at="request", do="status", **fault)
+    exchange = fire_faults(at="request", do="status", **fault)
     assert exchange.is_decided
     assert exchange.reply is not None
     assert (exchange.reply.status, exchange.reply.body) == (fault["status"], said)
@@ -73,14 +73,14 @@ def test_a_status_is_said_in_words(fault: dict[str, Any], said: bytes) -> None:
 def test_a_refusal_of_comfyuis_has_its_form() -> None:
     fault: dict[str, Any] = {"status": 400, "like": "comfyui", "error": "bad", "message": "Bad", "details": "very"}
     error = {"type": "bad", "message": "Bad", "details": "very", "extra_info": {}}
-    assert body(struck(at="submit", do="status", **fault)) == {"error": error, "node_errors": {}}
+    assert body(fire_faults(at="submit", do="status", **fault)) == {"error": error, "node_errors": {}}
 
 
 def test_who_speaks_is_seen_in_the_headers() -> None:
     """ComfyUI adds its own for web pages of other origins; aiohttp itself does not, and a proxy has another name."""
-    ours = struck(at="request", do="status", status=400, like="comfyui").reply
-    theirs = struck(at="request", do="status", status=400).reply
-    proxy = struck(at="request", do="status", status=502, like="proxy").reply
+    ours = fire_faults(at="request", do="status", status=400, like="comfyui").reply
+    theirs = fire_faults(at="request", do="status", status=400).reply
+    proxy = fire_faults(at="request", do="status", status=502, like="proxy").reply
     assert ours is not None
     assert theirs is not None
     assert proxy is not None
@@ -91,7 +91,7 @@ def test_who_speaks_is_seen_in_the_headers() -> None:
 
 @pytest.mark.parametrize(("wait", "seconds"), [("2s", "2"), ("1500ms", "2"), ("0s", "0"), ("1min", "60")])
 def test_retry_after_is_in_whole_seconds(wait: str, seconds: str) -> None:
-    reply = struck(at="submit", do="status", status=429, retry_after=wait, headers={"X-Reason": "full"}).reply
+    reply = fire_faults(at="submit", do="status", status=429, retry_after=wait, headers={"X-Reason": "full"}).reply
     assert reply is not None
     assert reply.headers[-2:] == (("Retry-After", seconds), ("X-Reason", "full"))
 
@@ -103,7 +103,7 @@ def test_retry_after_is_in_whole_seconds(wait: str, seconds: str) -> None:
 def test_nothing_is_sent(do: str, ending: str) -> None:
     """In place of the work as well as of its answer."""
     for reply in (None, REPLY):
-        exchange = struck(reply, do=do)
+        exchange = fire_faults(reply, do=do)
         assert (exchange.raw, exchange.ending, exchange.is_decided) == (b"", ending, True)
 
 
@@ -111,27 +111,27 @@ def test_nothing_is_sent(do: str, ending: str) -> None:
     ("how", "sent"), [({}, 5), ({"share": 0.25}, 2), ({"share": 0}, 0), ({"bytes": "7B"}, 7), ({"bytes": "99B"}, 10)]
 )
 def test_a_body_is_cut(how: dict[str, Any], sent: int) -> None:
-    exchange = struck(REPLY, do="truncate", **how)
+    exchange = fire_faults(REPLY, do="truncate", **how)
     assert (exchange.body_bytes, exchange.ending, exchange.reply) == (sent, "close", REPLY)
 
 
 def test_noise_is_drawn_from_the_faults_own_chance() -> None:
     noise = Random(7).randbytes(10)
-    assert struck(REPLY, do="garbage").reply == HttpReply(200, USUAL, noise)
-    assert struck(REPLY, do="garbage", what="http").raw == Random(7).randbytes(64)
+    assert fire_faults(REPLY, do="garbage").reply == HttpReply(200, USUAL, noise)
+    assert fire_faults(REPLY, do="garbage", what="http").raw == Random(7).randbytes(64)
 
 
 @pytest.mark.parametrize(
     ("how", "piece"), [({"piece": "3B"}, 3), ({"pieces": 3}, 4), ({"pieces": 99}, 1), ({"pieces": 1}, 10)]
 )
 def test_a_body_drips(how: dict[str, Any], piece: int) -> None:
-    exchange = struck(REPLY, do="drip", gap="2s", **how)
+    exchange = fire_faults(REPLY, do="drip", gap="2s", **how)
     assert (exchange.piece_bytes, exchange.gap_ms, exchange.ending) == (piece, 2000, "keep")
 
 
 @pytest.mark.parametrize(("by", "declared"), [(5, 15), (-5, 5), (-50, 0)])
 def test_a_length_is_wrong(by: int, declared: int) -> None:
-    exchange = struck(REPLY, do="wrong_length", by=by)
+    exchange = fire_faults(REPLY, do="wrong_length", by=by)
     assert (exchange.declared_bytes, exchange.reply, exchange.ending) == (declared, REPLY, "close")
 
 
@@ -148,7 +148,7 @@ def test_a_message_is_dropped_or_dies_with_its_socket() -> None:
     frame = Frame(PhaseFacts(), "{}")
     fault = read_fault({"at": "frame", "do": "reset"})
     fault.effect.on_frame(frame, Firing(fault, "gpu", 0, frame.facts, Random(0)))
-    assert (frame.parcels, frame.ending) == ([], "reset")
+    assert (frame.messages, frame.ending) == ([], "reset")
 
 
 # False and old numbers.
@@ -167,7 +167,7 @@ QUEUE = HttpReply(200, USUAL, json.dumps({"queue_running": RUNNING, "queue_pendi
     ],
 )
 def test_a_queue_is_cut_from_its_end(wanted: int, running: list[str], pending: list[str]) -> None:
-    shown = body(struck(QUEUE, at="status", do="lie", queue_remaining=wanted))
+    shown = body(fire_faults(QUEUE, at="status", do="lie", queue_remaining=wanted))
     assert [each[1] for each in shown["queue_running"]] == running
     assert [each[1] for each in shown["queue_pending"]] == pending
 
@@ -176,7 +176,7 @@ def test_a_queue_is_filled_up_behind_its_last_job() -> None:
     """With the same jobs, whenever the same fault shows them."""
     memory: dict[str, Any] = {}
     five, six = (
-        body(struck(QUEUE, at="status", do="lie", queue_remaining=count, memory=memory))["queue_pending"]
+        body(fire_faults(QUEUE, at="status", do="lie", queue_remaining=count, memory=memory))["queue_pending"]
         for count in (5, 6)
     )
     assert [each[0] for each in six] == [5, 9, 10, 11, 12]
@@ -187,14 +187,14 @@ def test_a_queue_is_filled_up_behind_its_last_job() -> None:
 def test_a_refusal_cannot_lie() -> None:
     """Nor can a HEAD, which has no body."""
     for reply in (HttpReply(500, (), b"trouble"), HttpReply(200, (), b""), HttpReply(200, (), b"[]")):
-        assert struck(reply, at="status", do="lie", queue_remaining=3).reply == reply
+        assert fire_faults(reply, at="status", do="lie", queue_remaining=3).reply == reply
 
 
 def test_a_lie_about_the_queue_leaves_other_answers_alone() -> None:
     for route in ("/jobs", "/system_stats"):
         facts = PhaseFacts(route=route, method="GET")
         reply = HttpReply(200, (), b'{"system": {}, "devices": []}')
-        assert body(struck(reply, at="status", do="lie", queue_remaining=3, facts=facts)) == json.loads(reply.body)
+        assert body(fire_faults(reply, at="status", do="lie", queue_remaining=3, facts=facts)) == json.loads(reply.body)
 
 
 def test_a_status_message_lies_like_an_answer() -> None:
@@ -222,7 +222,7 @@ def test_old_news_stay_until_they_are_refreshed() -> None:
 
     def shown(content: bytes, at_ms: int, query: str = "") -> bytes:
         reply = HttpReply(200, (), content)
-        after = struck(reply, at="status", do="stale", refresh="5s", memory=memory, at_ms=at_ms, query=query).reply
+        after = fire_faults(reply, at="status", do="stale", refresh="5s", memory=memory, at_ms=at_ms, query=query).reply
         assert after is not None
         return after.body
 
@@ -273,33 +273,33 @@ def test_what_cannot_be_is_refused_when_it_is_read(fault: dict[str, Any], why: s
 # For one request alone.
 
 
-def board() -> tuple[InstanceFaults, list[Event]]:
+def registry() -> tuple[InstanceFaults, list[Event]]:
     told: list[Event] = []
     return InstanceFaults(FaultRegistry(("gpu", "other"), Seeds(0), told.append), "gpu", told.append), told
 
 
 def test_a_fault_for_one_request_strikes_nobody_else() -> None:
     """Nor is it there any more when that is over."""
-    faults, _ = board()
+    faults, _ = registry()
     private = faults.arm_once(read_fault({"at": "request", "do": "drop"}), 0)
     assert not faults.watches("request")
-    assert faults.verdict("request", PhaseFacts(), 0) == []
-    assert faults.verdict("reply", PhaseFacts(), 0, private=private) == []
-    assert [each.fault.id for each in faults.verdict("request", PhaseFacts(), 0, private=private)] == ["header-1"]
-    assert faults.verdict("request", PhaseFacts(), 0, private=private) == []
+    assert faults.fire("request", PhaseFacts(), 0) == []
+    assert faults.fire("reply", PhaseFacts(), 0, private=private) == []
+    assert [each.fault.id for each in faults.fire("request", PhaseFacts(), 0, private=private)] == ["header-1"]
+    assert faults.fire("request", PhaseFacts(), 0, private=private) == []
     faults.end_once(private, 0)
-    assert not faults.board.armed
+    assert not faults.registry.armed
 
 
 def test_a_crash_that_one_request_brought_can_still_be_healed() -> None:
     """Its strike lasts longer than the request; what follows clears it away."""
-    faults, _ = board()
+    faults, _ = registry()
     private = faults.arm_once(read_fault({"at": "request", "do": "crash", "restart_after": "9s"}), 0)
-    (strike,) = faults.verdict("request", PhaseFacts(), 0, private=private)
+    (firing,) = faults.fire("request", PhaseFacts(), 0, private=private)
     faults.end_once(private, 0)
-    assert strike.is_on
-    assert list(faults.board.armed) == ["header-1"]
-    faults.board.heal(5)
-    assert not strike.is_on
+    assert firing.active
+    assert list(faults.registry.armed) == ["header-1"]
+    faults.registry.heal(5)
+    assert not firing.active
     faults.arm_once(read_fault({"at": "request", "do": "drop"}), 6)
-    assert list(faults.board.armed) == ["header-2"]
+    assert list(faults.registry.armed) == ["header-2"]

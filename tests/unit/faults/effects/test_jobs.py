@@ -160,12 +160,12 @@ def test_a_held_job_is_let_through_and_the_next_one_is_held() -> None:
     gate = story.arm("hold", "start")
     first, second = story.post(picture()), story.post(picture("other"))
     story.wait(1000)
-    assert [strike.facts.prompt_id for strike in gate.strikes if strike.is_on] == [first]
-    gate.strikes[0].is_on = False
+    assert [firing.facts.prompt_id for firing in gate.firings if firing.active] == [first]
+    gate.firings[0].active = False
     story.wake()
     story.wait(1000)
     assert list(story.instance.history.entries) == [first]
-    assert [strike.facts.prompt_id for strike in gate.strikes if strike.is_on] == [second]
+    assert [firing.facts.prompt_id for firing in gate.firings if firing.active] == [second]
 
 
 def test_waking_what_is_still_held_changes_nothing() -> None:
@@ -242,7 +242,7 @@ def test_a_job_that_was_to_wait_an_hour_goes_on_when_all_is_healed(is_paused: bo
     story.wait(400)
     if is_paused:
         story.instance.pause(400)
-    story.board.heal(400)
+    story.registry.heal(400)
     story.instance.wake(400)
     if is_paused:
         assert story.instance.due_ms is None
@@ -256,9 +256,9 @@ def test_waking_a_delayed_job_for_another_reason_cuts_nothing_short() -> None:
     story.post(picture())
     story.wait(400)
     story.instance.wake(400)
-    assert [strike.is_on for strike in delay.strikes] == [True]
+    assert [firing.active for firing in delay.firings] == [True]
     assert story.run() == 1000 + END_MS
-    assert [strike for strike in delay.strikes if strike.is_on] == []
+    assert [firing for firing in delay.firings if firing.active] == []
 
 
 def test_a_hang_behind_an_error_of_the_same_moment_holds_nobody() -> None:
@@ -290,7 +290,7 @@ def test_a_reset_forgets_the_held_job_and_the_gate_holds_nobody() -> None:
     story.post(picture())
     story.wait(10)
     story.instance.reset(files=False, now_ms=10)
-    assert [strike for strike in gate.strikes if strike.is_on] == []
+    assert [firing for firing in gate.firings if firing.active] == []
     prompt_id = story.post(picture("after"))
     story.run()
     assert story.entry(prompt_id)["status"]["completed"]
@@ -354,7 +354,7 @@ def test_a_poisoned_instance_fails_every_job_until_it_is_started_anew() -> None:
         story.post(picture())
     story.run()
     assert [event.status for event in story.of(Finished)] == ["error"] * 3
-    story.board.restarted("gpu", story.now_ms)
+    story.registry.restarted("gpu", story.now_ms)
     story.post(picture())
     story.run()
     assert story.of(Finished)[-1].status == "success"
@@ -456,7 +456,7 @@ def test_a_job_that_ended_is_in_no_faults_hands() -> None:
     story.post(picture())
     story.wait(10)
     assert [fault.lasts for fault in armed] == [True, True, True]
-    armed[2].strikes[0].is_on = False
+    armed[2].firings[0].active = False
     story.wake()
     story.run()
     assert [fault.lasts for fault in armed] == [False, False, False]
@@ -643,8 +643,8 @@ def test_a_process_is_struck_at_a_jobs_phase_and_the_job_goes_on_where_it_lives(
     story.arm("crash", phase, times=1)
     prompt_id = story.post(text_to_image(steps=2))
     story.run()
-    (strike,) = story.struck
-    assert (strike.facts.prompt_id, strike.fault.effect.do) == (prompt_id, "crash")
+    (firing,) = story.fire_faults
+    assert (firing.facts.prompt_id, firing.fault.effect.do) == (prompt_id, "crash")
     assert [event.status for event in story.of(Finished)] == ["success"]
 
 
@@ -654,7 +654,7 @@ def test_a_process_that_dies_at_a_jobs_phase_does_nothing_more(phase: str) -> No
     story = tell()
     story.arm("late", "save", duration="1s")
     story.arm("crash", phase, times=1)
-    story.instance.strike_process = lambda _: story.instance.forget()
+    story.instance.fire_process = lambda _: story.instance.forget()
     story.instance.pause(0)
     story.post(text_to_image(steps=2))
     story.post(picture())
@@ -720,9 +720,9 @@ def live_through(seed: int) -> tuple[Story, list[str]]:
     for number in range(4):
         story.post(text_to_image(steps=2, seed=number) if chance.random() < 0.5 else picture(colour=number))
         story.wait(chance.randint(0, 120))
-        story.board.expire(story.now_ms)
+        story.registry.expire(story.now_ms)
         chance.choice([story.wake, story.interrupt])()
-    story.board.heal(story.now_ms)
+    story.registry.heal(story.now_ms)
     story.wake()
     last = [story.post(picture("last", colour=colour)) for colour in (8, 9)]
     story.run()
@@ -738,5 +738,5 @@ def test_after_all_faults_are_healed_new_jobs_end_well(seed: int) -> None:
         story.instance.machine.settings.naming == "prompt_id"
     )
     assert len(story.of(Finished)) == 6
-    assert not any(armed.lasts for armed in story.board.armed.values())
+    assert not any(armed.lasts for armed in story.registry.armed.values())
     assert live_through(seed)[0].events == story.events

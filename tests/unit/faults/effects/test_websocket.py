@@ -20,23 +20,23 @@ DESCRIBED = json.dumps({"prompt_id": "new", "image_type": "image/png"}).encode()
 PICTURE = struct.pack(">II", 4, len(DESCRIBED)) + DESCRIBED + b"\x89PNG pixels"
 
 
-def struck(content: str | bytes = EXECUTING, older: str | None = None, **fault: Any) -> tuple[Frame, Firing]:
+def fire_faults(content: str | bytes = EXECUTING, older: str | None = None, **fault: Any) -> tuple[Frame, Firing]:
     """A message after a fault has struck it."""
     armed = read_fault({"at": "frame", "id": "f-1", **fault})
-    strike = Firing(armed, "gpu", 5, PhaseFacts(type="executing"), Random(1))
-    frame = Frame(strike.facts, content, older)
-    armed.effect.on_frame(frame, strike)
-    return frame, strike
+    firing = Firing(armed, "gpu", 5, PhaseFacts(type="executing"), Random(1))
+    frame = Frame(firing.facts, content, older)
+    armed.effect.on_frame(frame, firing)
+    return frame, firing
 
 
 def data_of(frame: Frame) -> Any:
-    (parcel,) = frame.parcels
+    (parcel,) = frame.messages
     return json.loads(parcel.content)["data"]
 
 
 def test_a_close_says_why() -> None:
-    frame, _ = struck(do="close", code=1001, reason="going away")
-    assert frame.parcels == [DelayedMessage(EXECUTING)]
+    frame, _ = fire_faults(do="close", code=1001, reason="going away")
+    assert frame.messages == [DelayedMessage(EXECUTING)]
     assert (frame.ending, frame.code, frame.reason) == ("close", 1001, "going away")
 
 
@@ -47,40 +47,40 @@ def test_a_code_that_no_server_may_send_is_refused(code: int) -> None:
 
 
 def test_a_mute_socket_does_not_hear_the_message_itself() -> None:
-    frame, strike = struck(do="mute")
-    assert (frame.parcels, frame.muted_by, frame.ending) == ([], strike, "keep")
+    frame, firing = fire_faults(do="mute")
+    assert (frame.messages, frame.muted_by, frame.ending) == ([], firing, "keep")
 
 
 def test_a_gap_cuts_the_connection_and_goes_on() -> None:
-    frame, strike = struck(do="gap", duration="5s")
-    assert (frame.parcels, frame.ending, frame.deaf_by, frame.deaf_ms) == ([], "reset", strike, 5000)
+    frame, firing = fire_faults(do="gap", duration="5s")
+    assert (frame.messages, frame.ending, frame.deaf_by, frame.deaf_ms) == ([], "reset", firing, 5000)
 
 
 def test_a_displaced_socket_hears_the_message_as_its_last() -> None:
-    frame, _ = struck(do="displace")
-    assert (frame.parcels, frame.is_displaced, frame.ending) == ([DelayedMessage(EXECUTING)], True, "keep")
+    frame, _ = fire_faults(do="displace")
+    assert (frame.messages, frame.is_displaced, frame.ending) == ([DelayedMessage(EXECUTING)], True, "keep")
 
 
 def test_copies_say_how_many_more() -> None:
-    frame, _ = struck(do="duplicate", copies=2)
-    assert frame.parcels == [DelayedMessage(EXECUTING)] * 3
+    frame, _ = fire_faults(do="duplicate", copies=2)
+    assert frame.messages == [DelayedMessage(EXECUTING)] * 3
 
 
 def test_a_reordered_message_waits_for_the_next() -> None:
-    frame, _ = struck(do="reorder")
-    assert (frame.parcels, frame.waits_for_next) == ([DelayedMessage(EXECUTING)], True)
+    frame, _ = fire_faults(do="reorder")
+    assert (frame.messages, frame.waits_for_next) == ([DelayedMessage(EXECUTING)], True)
 
 
 def test_a_broadcast_is_for_everybody() -> None:
-    frame, _ = struck(do="broadcast")
-    assert (frame.parcels, frame.to_everybody) == ([DelayedMessage(EXECUTING)], True)
+    frame, _ = fire_faults(do="broadcast")
+    assert (frame.messages, frame.to_everybody) == ([DelayedMessage(EXECUTING)], True)
 
 
 def test_a_stale_id_is_the_one_given_or_of_the_job_before_or_made_up() -> None:
     """Made up: the same for the same stream of chance."""
-    assert data_of(struck(do="stale_id", prompt_id="given", older="old")[0])["prompt_id"] == "given"
-    assert data_of(struck(do="stale_id", older="old")[0]) == {"node": "3", "display_node": "3", "prompt_id": "old"}
-    made_up = [data_of(struck(do="stale_id")[0])["prompt_id"] for _ in range(2)]
+    assert data_of(fire_faults(do="stale_id", prompt_id="given", older="old")[0])["prompt_id"] == "given"
+    assert data_of(fire_faults(do="stale_id", older="old")[0]) == {"node": "3", "display_node": "3", "prompt_id": "old"}
+    made_up = [data_of(fire_faults(do="stale_id")[0])["prompt_id"] for _ in range(2)]
     assert made_up[0] == made_up[1] != "new"
     assert len(made_up[0]) == 36
 
@@ -88,37 +88,37 @@ def test_a_stale_id_is_the_one_given_or_of_the_job_before_or_made_up() -> None:
 def test_a_stale_id_stands_in_all_places_and_nowhere_else() -> None:
     """At each node of ``progress_state``, in a picture's metadata; in no message that has no id."""
     nodes = {"3": {"value": 0.0, "prompt_id": "new"}, "4": {"value": 1.0, "prompt_id": "new"}}
-    frame, _ = struck(
+    frame, _ = fire_faults(
         encode_message("progress_state", {"prompt_id": "new", "nodes": nodes}), do="stale_id", older="old"
     )
     changed = {"3": {"value": 0.0, "prompt_id": "old"}, "4": {"value": 1.0, "prompt_id": "old"}}
     assert data_of(frame) == {"prompt_id": "old", "nodes": changed}
-    (picture,) = struck(PICTURE, do="stale_id", older="old")[0].parcels
+    (picture,) = fire_faults(PICTURE, do="stale_id", older="old")[0].messages
     assert prompt_id_in(picture.content) == "old"
     assert isinstance(picture.content, bytes)
     assert picture.content.endswith(b"}\x89PNG pixels")
     for content in (STATUS, b"\0\0\0\1\0\0\0\1pixels"):
-        assert struck(content, do="stale_id", older="old")[0].parcels == [DelayedMessage(content)]
+        assert fire_faults(content, do="stale_id", older="old")[0].messages == [DelayedMessage(content)]
 
 
 def test_a_key_is_left_out() -> None:
-    assert data_of(struck(do="strip")[0]) == {"node": "3", "display_node": "3"}
-    assert data_of(struck(do="strip", key="node")[0]) == {"display_node": "3", "prompt_id": "new"}
-    assert struck(STATUS, do="strip")[0].parcels == [DelayedMessage(STATUS)]
+    assert data_of(fire_faults(do="strip")[0]) == {"node": "3", "display_node": "3"}
+    assert data_of(fire_faults(do="strip", key="node")[0]) == {"display_node": "3", "prompt_id": "new"}
+    assert fire_faults(STATUS, do="strip")[0].messages == [DelayedMessage(STATUS)]
 
 
 def test_an_unknown_message_comes_first() -> None:
-    frame, _ = struck(do="unknown", type="crystools.monitor", data={"cpu": 5})
-    assert [each.content for each in frame.parcels] == [encode_message("crystools.monitor", {"cpu": 5}), EXECUTING]
-    first, second = struck(do="unknown", binary=99)[0].parcels
+    frame, _ = fire_faults(do="unknown", type="crystools.monitor", data={"cpu": 5})
+    assert [each.content for each in frame.messages] == [encode_message("crystools.monitor", {"cpu": 5}), EXECUTING]
+    first, second = fire_faults(do="unknown", binary=99)[0].messages
     assert isinstance(first.content, bytes)
     assert (first.content[:4], len(first.content), second.content) == (b"\0\0\0\x63", 20, EXECUTING)
 
 
 def test_a_delay_adds_to_another() -> None:
-    frame, strike = struck(do="delay", duration="2s")
-    strike.fault.effect.on_frame(frame, strike)
-    assert frame.parcels == [DelayedMessage(EXECUTING, 4000)]
+    frame, firing = fire_faults(do="delay", duration="2s")
+    firing.fault.effect.on_frame(frame, firing)
+    assert frame.messages == [DelayedMessage(EXECUTING, 4000)]
 
 
 @pytest.mark.parametrize(

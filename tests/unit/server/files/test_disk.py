@@ -89,7 +89,7 @@ def test_a_name_that_is_taken_while_we_paint_is_not_overwritten(
     def paint(*_: object) -> bytes:
         (root / "output/a.png").write_bytes(b"theirs")
         return b"ours"
-    monkeypatch.setattr(disk.painter, "paint", paint)
+    monkeypatch.setattr(disk.renderer, "paint", paint)
     with pytest.raises(FileExistsError):
         disk.put(Place("output", "", "a.png"), PICTURE)
     assert everything(root / "output") == ["a.png"]

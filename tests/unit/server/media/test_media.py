@@ -121,11 +121,11 @@ def test_a_painter_makes_them_by_name_and_pictures_as_before() -> None:
     """Whatever the case of the name."""
     file = BytesIO()
     Image.new("RGB", (4, 4)).save(file, "PNG")
-    painter = ImageRenderer(file.getvalue())
-    assert painter.paint("a.FLAC", written()) == made(".flac")
-    assert painter.paint("a.b.latent", written()) == made(".latent")
-    assert painter.paint("a.WAV", written()) == painter.paint("a.fbx", written()) == STAMP.encode()
-    kinds = {suffix: Image.open(BytesIO(painter.paint(f"a{suffix}", written()))).format
+    renderer = ImageRenderer(file.getvalue())
+    assert renderer.paint("a.FLAC", written()) == made(".flac")
+    assert renderer.paint("a.b.latent", written()) == made(".latent")
+    assert renderer.paint("a.WAV", written()) == renderer.paint("a.fbx", written()) == STAMP.encode()
+    kinds = {suffix: Image.open(BytesIO(renderer.paint(f"a{suffix}", written()))).format
              for suffix in (".png", ".webp", ".jpg", ".jpeg", ".gif", ".bmp")}
     assert kinds == {
         ".png": "PNG", ".webp": "WEBP", ".jpg": "JPEG", ".jpeg": "JPEG", ".gif": "PNG", ".bmp": "PNG",

@@ -103,13 +103,13 @@ def test_an_error_in_the_story_does_not_end_the_waking() -> None:
     """An error of ours is told once; its job is over, and the next one runs."""
     driven = Driven()
     broken, good = driven.post(), driven.post()
-    tell_well = driven.story.instance.machine.tell
+    tell_well = driven.story.instance.machine.publish
 
     def fail(event: object) -> None:
-        driven.story.instance.machine.tell = tell_well
+        driven.story.instance.machine.publish = tell_well
         raise RuntimeError
 
-    driven.story.instance.machine.tell = fail
+    driven.story.instance.machine.publish = fail
     with pytest.raises(RuntimeError):
         driven.clock.advance(1)
     driven.clock.advance(1)

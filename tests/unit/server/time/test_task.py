@@ -27,7 +27,7 @@ def test_a_story_goes_on_when_its_time_has_passed_or_somebody_wakes_it() -> None
             yield WAIT
 
     telling = telling_of(story(), clock, ends)
-    telling.go_on()
+    telling.resume()
     open_now.append(True)
     telling.wake()
     assert ends == []
@@ -38,13 +38,13 @@ def test_a_story_goes_on_when_its_time_has_passed_or_somebody_wakes_it() -> None
 def test_a_rest_is_cut_short_when_its_strike_is_let_go_and_not_before() -> None:
     clock, ends = Clock(), list[int]()
     fault = read_fault({"at": "reply", "do": "delay", "duration": "1h"})
-    strike = Firing(fault, "gpu-1", 0, PhaseFacts(), Random(0))
-    telling = telling_of(iter([Sleep(3_600_000, strike)]), clock, ends)
-    telling.go_on()
+    firing = Firing(fault, "gpu-1", 0, PhaseFacts(), Random(0))
+    telling = telling_of(iter([Sleep(3_600_000, firing)]), clock, ends)
+    telling.resume()
     clock.advance(1)
     telling.wake()
     assert ends == []
-    strike.is_on = False
+    firing.active = False
     telling.wake()
     assert ends == [1000]
     assert clock.getDelayedCalls() == []
@@ -59,7 +59,7 @@ def test_a_story_may_wake_itself() -> None:
         yield 500
 
     telling = telling_of(story(), clock, ends)
-    telling.go_on()
+    telling.resume()
     clock.advance(0.5)
     assert ends == [500]
 
@@ -73,7 +73,7 @@ def test_a_story_may_be_the_end_of_itself() -> None:
         yield 500
 
     telling = telling_of(story(), clock, ends)
-    telling.go_on()
+    telling.resume()
     assert clock.getDelayedCalls() == []
     telling.wake()
     assert ends == []

@@ -94,31 +94,31 @@ class WorkloadRecorder:
     _works: dict[int, Work] = field(default_factory=dict)
     _changes: list[SettingsChange] = field(default_factory=list)
 
-    def hear(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Take an event into account."""
         if (heard := _HEARD.get(type(event))) is not None:
             heard(self, event)
 
     @singledispatchmethod
-    def _hear(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         """Most change nothing."""
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Configured) -> None:
         for each in event.config.get("instance", ()):
             self._settings.setdefault(each["name"], dict(each))
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: SettingsChanged) -> None:
         self._changes.append(SettingsChange(event.at_ms, event.seq, event.instance, event.settings))
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: ModelLoaded) -> None:
         if event.prompt_id is None:
             file = ModelFile(event.folder, event.name, event.size_bytes)
             self._warm.setdefault(event.instance, {})[file] = None
 
-    @_hear.register
+    @_on_event.register
     def _(self, event: Finished) -> None:
         self._works[event.seq] = event.work
 
@@ -173,5 +173,5 @@ class WorkloadRecorder:
 
 
 # By kind: asking singledispatchmethod itself for each event takes ten times as long.
-_HEARD = dict(vars(WorkloadRecorder)["_hear"].dispatcher.registry)
+_HEARD = dict(vars(WorkloadRecorder)["_on_event"].dispatcher.registry)
 del _HEARD[object]

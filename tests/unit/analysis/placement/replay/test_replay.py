@@ -48,10 +48,10 @@ def heard(events: Iterable[Event]) -> Workload:
     attempts, fleet, spells = JobTracker(), FleetState(), AvailabilityPeriods()
     trace = WorkloadRecorder(attempts, spells)
     for event in events:
-        attempts.hear(event)
-        fleet.hear(event)
-        spells.hear(event, fleet)
-        trace.hear(event)
+        attempts.on_event(event)
+        fleet.on_event(event)
+        spells.on_event(event, fleet)
+        trace.on_event(event)
     return trace.traffic()
 
 
