@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
 
-from comfyfarm.faults.pauses import Steps
+from comfyfarm.faults.pauses import Hold, Steps
 from comfyfarm.faults.phases import Phase, PhaseFacts, filter_keys
 from comfyfarm.faults.targets import Exchange, Frame, ProcessControl, RunningJob
 from comfyfarm.units import Duration, Size
@@ -131,7 +131,7 @@ class Effect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def on_job(self, run: RunningJob, firing: Firing) -> Steps:
         """Befall a job; what it yields is time that passes before the job goes on.
 
-        :raises NodeError: to let the node fail.
+        :raises Exception: one made by ``job.node_error`` or ``job.out_of_memory``, to let the node fail.
         """
         raise NotImplementedError(self.do)
 
@@ -260,14 +260,13 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 @dataclass(eq=False)
-class Firing:
+class Firing(Hold):
     """A fault at work, at one moment of one instance.
 
     :ivar at_ms: when it struck.
     :ivar chance: for what the effect draws; a stream of the fault's own.
     :ivar since_ms: when the fault began on this instance.
     :ivar memory: what the effect remembers from one strike to the next, on this instance.
-    :ivar active: the fault has been neither healed nor removed since, and nobody has let this one go.
     """
 
     fault: Fault
@@ -277,7 +276,6 @@ class Firing:
     chance: Random
     since_ms: int = 0
     memory: dict[str, Any] = field(default_factory=dict)
-    active: bool = True
 
 
 @contextmanager

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from comfyfarm.faults.fault import Firing
-
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias, Union
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+
+@dataclass(eq=False, kw_only=True)
+class Hold:
+    """What a fault keeps in force after it has fired.
+
+    :ivar active: False once the fault is healed, removed or over, or once somebody has released this one.
+    """
+
+    active: bool = field(default=True)
 
 
 @dataclass(frozen=True)
 class Sleep:
-    """A pause that ends before its time where its strike is let go."""
+    """A pause of a fixed length that ends early if its hold is no longer active."""
 
     ms: int
-    firing: Firing
+    hold: Hold
 
 
 WAIT = None
-"""A pause that ends whenever something may have changed: look again, and pause again where it has not."""
+"""A pause without a time: the steps are resumed whenever something may have changed, and check for themselves."""
 
-Pause: TypeAlias = Union[int, Sleep, "Firing", None]
-"""So many milliseconds, or at most so many; or ``UNTIL_WOKEN``; or a strike that is for the process alone."""
+Pause: TypeAlias = int | Sleep | Hold | None
+"""A number of milliseconds; a :class:`Sleep`; ``WAIT``; or a firing that the instance's process has to carry out."""
 
 Steps: TypeAlias = Iterator[Pause]
-"""What happens, pausing wherever time passes; whoever runs it resumes it then."""
+"""What happens over simulated time: a generator that yields a pause wherever time passes."""

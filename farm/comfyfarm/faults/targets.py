@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from comfyfarm.faults.editing import Data, with_data
+from comfyfarm.faults.pauses import Hold
 from comfyfarm.faults.phases import PhaseFacts
-
-if TYPE_CHECKING:
-    from comfyfarm.faults.fault import Firing
-    from comfyfarm.sim.jobs.history import HistoryEntry
-    from comfyfarm.sim.nodes import NodeError
-    from comfyfarm.sim.saving import SavedFile
-
 
 Headers = tuple[tuple[str, str], ...]
 """Names and values."""
@@ -109,9 +103,9 @@ class Frame:
     ending: Literal["keep", "close", "reset"] = "keep"
     code: int = 1000
     reason: str = ""
-    muted_by: Firing | None = None
+    muted_by: Hold | None = None
     is_displaced: bool = False
-    deaf_by: Firing | None = None
+    deaf_by: Hold | None = None
     deaf_ms: int = 0
 
     def __post_init__(self) -> None:
@@ -123,26 +117,63 @@ class Frame:
         self.messages = [replace(each, content=with_data(each.content, change)) for each in self.messages]
 
 
-class RunningJob(Protocol):
-    """A job, at the phase where a fault strikes.
-
-    :ivar entry: what will stand in history.
-    """
+class HistoryOutputs(Protocol):
+    """The part of a job's history entry that a fault may empty."""
 
     @property
-    def entry(self) -> HistoryEntry:
-        """See above."""
+    def outputs(self) -> dict[str, Any]:
+        """By node id, what the node showed."""
 
-    def slow_down(self, firing: Firing, factor: float) -> None:
+    @property
+    def meta(self) -> dict[str, Any]:
+        """By node id, whose output that is."""
+
+
+class WrittenFile(Protocol):
+    """A file that a job has just written, or on a static instance only named.
+
+    :ivar shown: ``filename``, ``subfolder`` and ``type``, as history will show them; may be changed.
+    """
+
+    shown: dict[str, Any]
+
+    @property
+    def exists(self) -> bool:
+        """Whether a file was written; a static instance writes none."""
+
+    def remove(self) -> None:
+        """Delete the file."""
+
+    def hide(self) -> None:
+        """Keep the file back until :meth:`reveal`."""
+
+    def reveal(self) -> None:
+        """Put the hidden file in its place."""
+
+    def cut(self, left: Callable[[int], int]) -> None:
+        """Shorten the file; ``left`` maps its size in bytes to the size that is left."""
+
+
+class RunningJob(Protocol):
+    """A job at the phase at which a fault fires."""
+
+    @property
+    def entry(self) -> HistoryOutputs:
+        """What will stand in history."""
+
+    def node_error(self, exception_type: str, message: str) -> Exception:
+        """Return an exception that, raised by the effect, lets the node fail with this type and message."""
+
+    def slow_down(self, hold: Hold, factor: float) -> None:
         """Let everything that the job still does take so many times as long, while the strike is on."""
 
-    def deafen(self, firing: Firing) -> None:
+    def deafen(self, hold: Hold) -> None:
         """Let the job hear no interrupt while the strike is on."""
 
-    def out_of_memory(self) -> NodeError:
+    def out_of_memory(self) -> Exception:
         """Empty the memory, as ComfyUI does then; the answer is what a node raises."""
 
-    def when_saved(self, change: Callable[[SavedFile], None]) -> None:
+    def when_saved(self, change: Callable[[WrittenFile], None]) -> None:
         """At phase ``save``: have a look at each file as soon as it is written."""
 
     def give_name_again(self) -> None:

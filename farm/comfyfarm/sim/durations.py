@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from random import Random
 
-from comfyfarm.faults.fault import Firing
+from comfyfarm.faults.pauses import Hold
 from comfyfarm.sim.distributions import Distribution
 from comfyfarm.sim.machine import Machine
 from comfyfarm.sim.memory import ModelFile
@@ -32,7 +32,7 @@ class JobDurations:
     machine: Machine
     chance: Random
     load_chance: Random
-    slowed: dict[Firing, float] = field(default_factory=dict)
+    slowed: dict[Hold, float] = field(default_factory=dict)
     done: WorkMeter = field(default_factory=WorkMeter)
 
     @classmethod
@@ -68,7 +68,7 @@ class JobDurations:
 
     def _draw_ms(self, span: Distribution, times: float = 1.0, chance: Random | None = None) -> int:
         slowed = 1 + self.machine.settings.timing.under_load * self.machine.waiting
-        slowed *= max((factor for firing, factor in self.slowed.items() if firing.active), default=1)
+        slowed *= max((factor for hold, factor in self.slowed.items() if hold.active), default=1)
         return draw_ms(span, self.machine.settings.timing.jitter, chance or self.chance, times * slowed)
 
 

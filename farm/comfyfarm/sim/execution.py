@@ -27,9 +27,10 @@ from comfyfarm.events import (
     TextSent,
     Work,
 )
-from comfyfarm.faults.fault import Firing, firing_in_order
-from comfyfarm.faults.pauses import Steps
+from comfyfarm.faults.fault import firing_in_order
+from comfyfarm.faults.pauses import Hold, Steps
 from comfyfarm.faults.phases import Phase, PhaseFacts
+from comfyfarm.faults.targets import WrittenFile
 from comfyfarm.sim.cache import Result, result_keys
 from comfyfarm.sim.durations import JobDurations
 from comfyfarm.sim.job_facts import job_facts
@@ -40,7 +41,7 @@ from comfyfarm.sim.memory import TooLarge
 from comfyfarm.sim.model_needs import ModelRequirements
 from comfyfarm.sim.nodes import NodeCall, NodeError, NodeOutcome, run
 from comfyfarm.sim.prompt.workflow import ExecutionOrder, consumed, is_link
-from comfyfarm.sim.saving import SavedFile, Saver
+from comfyfarm.sim.saving import Saver
 from comfyfarm.sim.values import Latent
 
 _PREVIEW_EDGE = 512     # sampler previews are at most this long (docs/fidelity.md, "Sampling")
@@ -73,8 +74,8 @@ class Execution:
     entry: HistoryEntry = field(init=False)
     node: str | None = None
     _has_run: bool = False
-    _deafening: list[Firing] = field(default_factory=list)
-    _changes: list[Callable[[SavedFile], None]] = field(default_factory=list)
+    _deafening: list[Hold] = field(default_factory=list)
+    _changes: list[Callable[[WrittenFile], None]] = field(default_factory=list)
     _name_again: bool = False
     _executed: list[str] = field(default_factory=list)
     _results: dict[str, Result] = field(default_factory=dict)
@@ -260,26 +261,30 @@ class Execution:
         """What is known of the node that runs; before the first and behind the last, of the whole job."""
         return job_facts(self.job, self.node if phase in ("node", "step", "save") else None, step)
 
-    def slow_down(self, firing: Firing, factor: float) -> None:
+    def slow_down(self, hold: Hold, factor: float) -> None:
         """Let all that is still to do take so many times as long."""
-        self._pace.slowed[firing] = factor
+        self._pace.slowed[hold] = factor
 
-    def deafen(self, firing: Firing) -> None:
+    def deafen(self, hold: Hold) -> None:
         """Hear no interrupt."""
-        self._deafening.append(firing)
+        self._deafening.append(hold)
 
     def release(self) -> None:
         """It is over: what struck it holds nothing any more."""
-        for firing in (*self._pace.slowed, *self._deafening):
-            firing.active = False
+        for hold in (*self._pace.slowed, *self._deafening):
+            hold.active = False
 
-    def when_saved(self, change: Callable[[SavedFile], None]) -> None:
+    def when_saved(self, change: Callable[[WrittenFile], None]) -> None:
         """Let each file of this save be changed once it is written."""
         self._changes.append(change)
 
     def give_name_again(self) -> None:
         """Let this save's first file get the name that was given last."""
         self._name_again = True
+
+    def node_error(self, exception_type: str, message: str) -> NodeError:
+        """Return what a node raises."""
+        return NodeError(exception_type, message)
 
     def out_of_memory(self) -> NodeError:
         """Empty the memory, as ComfyUI does then; the answer is what a node raises."""
@@ -293,7 +298,7 @@ class Execution:
     # How it ends.
 
     def _look_for_interrupt(self) -> None:
-        if self.machine.interrupt and not any(firing.active for firing in self._deafening):
+        if self.machine.interrupt and not any(hold.active for hold in self._deafening):
             raise _Stop
 
     def _interrupted(self) -> None:

@@ -29,6 +29,11 @@ class SavedFile:
     place: Place | None
     shown: dict[str, Any]
 
+    @property
+    def exists(self) -> bool:
+        """Whether a file was written."""
+        return self.place is not None
+
     def remove(self) -> None:
         """Take it away."""
         if self.place is not None and self.machine.catalogue.files.remove(self.place):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from comfyfarm.events import Finished, Paused, Resumed, Taken
 from comfyfarm.faults.fault import Firing
-from comfyfarm.faults.pauses import WAIT, Pause, Sleep
+from comfyfarm.faults.pauses import Hold, Pause, Sleep
 from comfyfarm.sim.execution import Execution
 from comfyfarm.sim.jobs.history import History, HistoryEntry
 from comfyfarm.sim.jobs.queue import Job, Queue
@@ -37,7 +37,7 @@ class Worker:
     _left_ms: int = 0
     _free_memory: bool = False
     _unload_models: bool = False
-    _resting: Firing | None = None
+    _resting: Hold | None = None
     _steps: Generator[Pause, None, None] | None = None
     _later: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
     _later_count: int = 0
@@ -112,14 +112,14 @@ class Worker:
         except StopIteration:
             self._step_ms = self.machine.at_ms if self.queue.pending else None
             return
-        self._resting = pause.firing if isinstance(pause, Sleep) else None
+        self._resting = pause.hold if isinstance(pause, Sleep) else None
         if isinstance(pause, Firing):
             self._step_ms = self.machine.at_ms      # it goes on, unless the process does not
             self.fire_process(pause)
-        elif pause is WAIT:
-            self._step_ms = None
-        else:
+        elif isinstance(pause, int | Sleep):
             self._step_ms = self.machine.at_ms + (pause.ms if isinstance(pause, Sleep) else pause)
+        else:
+            self._step_ms = None
 
     def look_for_work(self) -> None:
         """A job has come into the queue, at the machine's moment."""

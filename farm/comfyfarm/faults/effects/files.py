@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 
 from comfyfarm.faults.fault import Effect, Firing, effect
 from comfyfarm.faults.pauses import Steps
-from comfyfarm.faults.targets import RunningJob
+from comfyfarm.faults.targets import RunningJob, WrittenFile
 from comfyfarm.units import Duration, Size
-
-if TYPE_CHECKING:
-    from comfyfarm.sim.saving import SavedFile
 
 
 @effect("missing", "save")
@@ -30,8 +27,8 @@ class Missing(Effect, frozen=True, kw_only=True):
     def on_job(self, run: RunningJob, firing: Firing) -> Steps:
         """Have an eye on what is written."""
 
-        def lose(file: SavedFile) -> None:
-            if file.place is None:
+        def lose(file: WrittenFile) -> None:
+            if not file.exists:
                 name = PurePosixPath(file.shown["filename"])
                 file.shown["filename"] = f"{name.stem}_missing{name.suffix}"
             elif self.lives:
@@ -79,7 +76,7 @@ class Late(Effect, frozen=True, kw_only=True):
     def on_job(self, run: RunningJob, firing: Firing) -> Steps:
         """Have an eye on what is written."""
 
-        def keep_back(file: SavedFile) -> None:
+        def keep_back(file: WrittenFile) -> None:
             file.hide()
             run.later(self.duration, file.reveal)
 
@@ -99,7 +96,7 @@ class Misplace(Effect, frozen=True, kw_only=True):
     def on_job(self, run: RunningJob, firing: Firing) -> Steps:
         """Have an eye on what is written."""
 
-        def mislead(file: SavedFile) -> None:
+        def mislead(file: WrittenFile) -> None:
             file.shown["subfolder"] = self.subfolder
 
         run.when_saved(mislead)

@@ -9,7 +9,6 @@ import msgspec
 from comfyfarm.faults.fault import Effect, Firing, effect
 from comfyfarm.faults.pauses import Steps
 from comfyfarm.faults.targets import RunningJob
-from comfyfarm.sim.nodes import NodeError
 from comfyfarm.units import Duration
 
 
@@ -27,7 +26,7 @@ class Error(Effect, frozen=True, kw_only=True):
 
     def on_job(self, run: RunningJob, firing: Firing) -> Steps:
         """Fail."""
-        raise NodeError(self.exception_type, self.message)
+        raise run.node_error(self.exception_type, self.message)
         yield   # a story, of which this is the end
 
 

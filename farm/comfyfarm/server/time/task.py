@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from twisted.internet.interfaces import IReactorTime
 
 from comfyfarm.faults.fault import Firing
-from comfyfarm.faults.pauses import Sleep, Steps
+from comfyfarm.faults.pauses import Hold, Sleep, Steps
 from comfyfarm.server.time.alarm import Alarm
 from comfyfarm.server.time.clock import SimulatedTime
 
@@ -28,7 +28,7 @@ class SimTask:
     on_firing: Callable[[Firing], None]
     is_over: bool = field(default=False, init=False)
     _is_speaking: bool = field(default=False, init=False)
-    _resting: Firing | None = field(default=None, init=False)
+    _resting: Hold | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Have an alarm; nothing is told yet."""
@@ -50,11 +50,11 @@ class SimTask:
                 self._is_speaking = False
             if self.is_over:
                 return
-            self._resting = pause.firing if isinstance(pause, Sleep) else None
+            self._resting = pause.hold if isinstance(pause, Sleep) else None
             if isinstance(pause, int | Sleep):
                 self._pass(pause if isinstance(pause, int) else pause.ms)
                 continue
-            if pause is not None:
+            if isinstance(pause, Firing):
                 self.on_firing(pause)
             return
 

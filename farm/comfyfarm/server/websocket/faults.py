@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from comfyfarm.events import Event
 from comfyfarm.faults.fault import Firing
+from comfyfarm.faults.pauses import Hold
 from comfyfarm.faults.registry import InstanceFaults
 from comfyfarm.faults.targets import Frame
 from comfyfarm.server.time.alarm import Alarm
@@ -23,7 +24,7 @@ class _SocketFaults:
     :ivar late: what will come to pass by itself.
     """
 
-    muted_by: Firing | None = None
+    muted_by: Hold | None = None
     held: list[OutgoingMessage] = field(default_factory=list)
     late: list[Alarm] = field(default_factory=list)
 
@@ -51,7 +52,7 @@ class WebSocketFaultInjector:
     publish: Callable[[Event], None]
     older: Callable[[str, str | None], str | None]
     _troubles: dict[Socket, _SocketFaults] = field(default_factory=dict)
-    _deaf: dict[str, tuple[Firing, int]] = field(default_factory=dict)      # by client: why, and until when
+    _deaf: dict[str, tuple[Hold, int]] = field(default_factory=dict)      # by client: why, and until when
 
     def is_needed(self, kind: str) -> bool:
         """Whether a message of this type may not simply go out to all who hear it."""

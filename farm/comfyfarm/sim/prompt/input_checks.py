@@ -5,13 +5,10 @@ The texts are those of docs/fidelity.md, "Validation".
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from comfyfarm.sim.catalogue.catalogue import Catalogue
 from comfyfarm.sim.catalogue.node_types import Input
-
-if TYPE_CHECKING:
-    from comfyfarm.sim.catalogue.catalogue import Catalogue
-
 
 Problem = dict[str, Any]
 
