@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from comfyfarm.testing.plugin.stash import AGAIN, FAILURE, MARKER, TRIAL, WORDS
+from comfyfarm.testing.plugin.stash import FAILURE, MARKER, RERUN, SESSION, WORDS
 
 if TYPE_CHECKING:
     from comfyfarm.clients.comfy_sync import SyncComfyClient
@@ -238,8 +238,8 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Read the marker before there is a farm."""
-    if TRIAL in item.stash:     # of an earlier run
-        del item.stash[TRIAL]
+    if SESSION in item.stash:     # of an earlier run
+        del item.stash[SESSION]
     if item.get_closest_marker(MARKER) is not None:
         from comfyfarm.testing.plugin.session import begin
 
@@ -250,8 +250,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Judge the farms of a test that came to its end."""
     result = yield
-    if TRIAL in item.stash:
-        item.stash[TRIAL].judge()
+    if SESSION in item.stash:
+        item.stash[SESSION].judge()
     return result
 
 
@@ -261,7 +261,7 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Let the farms of a failed test tell what they know, while they are there."""
     report = yield
-    trial = item.stash.get(TRIAL, None)
+    trial = item.stash.get(SESSION, None)
     if trial is None:
         return report
     if call.when == "teardown":
@@ -276,12 +276,12 @@ def _tell(item: pytest.Item, why: pytest.ExceptionInfo[BaseException], report: p
         from comfyfarm.testing.plugin.shrink import Failure
 
         item.stash[FAILURE] = Failure.of(item, why)
-    if AGAIN not in item.stash:     # nobody sees the report of such a run
+    if RERUN not in item.stash:     # nobody sees the report of such a run
         from comfyfarm.testing.plugin.report import sections
 
         folder = item.config.getoption("comfy_report")
         where = None if folder is None else Path(item.config.invocation_params.dir, folder)
-        report.sections.extend(sections(item.stash[TRIAL], item.nodeid, where))
+        report.sections.extend(sections(item.stash[SESSION], item.nodeid, where))
 
 
 def _check_marker(trial: TestSession) -> None:

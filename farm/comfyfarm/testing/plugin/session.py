@@ -14,7 +14,7 @@ from comfyfarm.config.sources import ConfigSource
 from comfyfarm.testing.claims import that_verdict
 from comfyfarm.testing.evidence import FarmView
 from comfyfarm.testing.plugin.marker import AnyConfig, BadMarker, MarkerArgs, read_marker
-from comfyfarm.testing.plugin.stash import AGAIN, MARKER, TRIAL
+from comfyfarm.testing.plugin.stash import MARKER, RERUN, SESSION
 
 
 class HasEvidence(Protocol):
@@ -117,12 +117,12 @@ def begin(item: pytest.Item) -> TestSession:
     except BadMarker as why:
         raise pytest.fail.Exception(str(why), pytrace=False) from None
     option: Any = item.config.getoption("comfy_seed")
-    trial = TestSession(asked, asked.seed if option is None else option, item.stash.get(AGAIN, None))
-    item.stash[TRIAL] = trial
+    trial = TestSession(asked, asked.seed if option is None else option, item.stash.get(RERUN, None))
+    item.stash[SESSION] = trial
     return trial
 
 
 def trial_of(item: pytest.Item) -> TestSession:
     """Of the test that is run now."""
-    trial = item.stash.get(TRIAL, None)
+    trial = item.stash.get(SESSION, None)
     return begin(item) if trial is None else trial

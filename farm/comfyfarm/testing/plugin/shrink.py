@@ -13,7 +13,7 @@ from comfyfarm.config.sources import toml_tables
 from comfyfarm.testing.claims import ExpectationFailed
 from comfyfarm.testing.plugin.ddmin import ddmin
 from comfyfarm.testing.plugin.session import Rerun
-from comfyfarm.testing.plugin.stash import AGAIN, FAILURE, TRIAL
+from comfyfarm.testing.plugin.stash import FAILURE, RERUN, SESSION
 
 _TITLE = "comfyfarm, the smallest set of faults"
 
@@ -36,7 +36,7 @@ class Failure:
     @classmethod
     def of(cls, item: pytest.Item, why: pytest.ExceptionInfo[BaseException]) -> Failure:
         """Look at a failed test whose farms still run."""
-        trial = item.stash[TRIAL]
+        trial = item.stash[SESSION]
         own = [entry.lineno for entry in why.traceback if entry.path == item.path]
         found = (
             frozenset(each.finding for each in why.value.findings) if isinstance(why.value, ExpectationFailed) else None
@@ -54,7 +54,7 @@ class Failure:
 
 
 def _seeds(item: pytest.Item) -> Iterator[int]:
-    for farm in item.stash[TRIAL].farms:
+    for farm in item.stash[SESSION].farms:
         try:
             yield farm.evidence.seed()
         except OSError:     # it is gone; those behind it would get the wrong ones
@@ -69,7 +69,7 @@ def run_and_shrink(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
     try:
         failed = [each for each in reports if each.when == "call" and each.failed]
         failure = item.stash.get(FAILURE, None)
-        if failed and failure is not None and (faults := item.stash[TRIAL].asked.faults):
+        if failed and failure is not None and (faults := item.stash[SESSION].asked.faults):
             failed[0].sections.append((_TITLE, _Shrinking(item, nextitem, failure).told(faults)))
     finally:        # a Ctrl-C on the way shall not cost the failure
         for report in reports:
@@ -108,12 +108,12 @@ class _Shrinking:
         """Whether the test fails with these as it did at first."""
         self._runs += 1
         stash = self.item.stash
-        stash[AGAIN] = Rerun(faults, self.failure.seeds)
+        stash[RERUN] = Rerun(faults, self.failure.seeds)
         if FAILURE in stash:
             del stash[FAILURE]
         try:
             runtestprotocol(self.item, log=False, nextitem=self.nextitem)
         finally:
-            del stash[AGAIN]
+            del stash[RERUN]
         failure = stash.get(FAILURE, None)
         return failure is not None and failure.is_like(self.failure)

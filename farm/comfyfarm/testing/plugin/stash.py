@@ -1,15 +1,10 @@
-"""What is kept with a test while it runs; light, for the plugin looks here at every test."""
+"""What the plugin keeps with a test while it runs; untyped, so that looking for it imports nothing."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
-
-if TYPE_CHECKING:
-    from comfyfarm.testing.plugin.session import Rerun, TestSession
-    from comfyfarm.testing.plugin.shrink import Failure
-
 
 MARKER = "comfy_farm"
 WORDS = (
@@ -17,11 +12,11 @@ WORDS = (
     "twisted_farm and comfy_farm are made of, what goes wrong in them, and what they are judged to be in the end"
 )
 
-TRIAL: pytest.StashKey[TestSession] = pytest.StashKey()
-"""Its farms, where it has any or a marker."""
+SESSION: pytest.StashKey[Any] = pytest.StashKey()
+"""A ``session.TestSession``: the test's farms; absent if it has neither a farm nor a marker."""
 
-AGAIN: pytest.StashKey[Rerun] = pytest.StashKey()
-"""With what it is run again, while that is so."""
+RERUN: pytest.StashKey[Any] = pytest.StashKey()
+"""A ``session.Rerun``, while the test is run again with other faults."""
 
-FAILURE: pytest.StashKey[Failure] = pytest.StashKey()
-"""How it failed the last time."""
+FAILURE: pytest.StashKey[Any] = pytest.StashKey()
+"""A ``shrink.Failure``: how the test failed the last time."""
