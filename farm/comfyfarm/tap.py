@@ -78,7 +78,7 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     try:
-        from comfyfarm.server.farm import make_farm
+        from comfyfarm.control.app import make_app
         from comfyfarm.server.ports import TcpPort
     except ImportError as why:
         if why.name != "multipart":
@@ -86,14 +86,16 @@ def makeService(options: Options) -> IService:
         raise SystemExit(str(why)) from None
 
     bind, unix_ms = TcpPort.binder(reactor), int(time.time() * 1000)
+    ready_file = Path(options["ready-file"]) if options["ready-file"] else None
     try:
-        farm = make_farm(options.farm, reactor=reactor, clock=reactor, bind=bind, unix_ms=unix_ms)
+        app = make_app(
+            options.farm, reactor=reactor, clock=reactor, bind=bind, unix_ms=unix_ms, ready_file=ready_file
+        )
     except config.ConfigError as why:
         where = f"{options['config']}: " if options["config"] else ""
         raise SystemExit(f"{where}{why}") from None
-    farm.ready_file = Path(options["ready-file"]) if options["ready-file"] else None
     process = _Process()
-    farm.setServiceParent(process)
+    app.setServiceParent(process)
     return process
 
 
@@ -102,7 +104,7 @@ class _Process(MultiService):
 
     def startService(self) -> None:
         """Start the farm, or say in one line why not, instead of printing thirty."""
-        from comfyfarm.server.farm import CannotStart
+        from comfyfarm.control.app import CannotStart
 
         try:
             super().startService()

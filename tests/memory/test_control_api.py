@@ -228,7 +228,7 @@ def test_the_stream_says_each_event_as_it_happens(memory_farm: Start) -> None:
     farm = memory_farm(TWO)
     first = post(farm, steps=1)
     farm.run_until_idle()
-    port = farm.farm.control.port.number
+    port = farm.app.server.port.number
     fresh = farm.wire.listen_at(port, "/api/log/stream?kind=finished")
     whole = farm.wire.listen_at(port, "/api/log/stream?kind=finished&since=0")
     second = post(farm, "gpu-2", steps=1)
@@ -241,7 +241,7 @@ def test_the_stream_says_each_event_as_it_happens(memory_farm: Start) -> None:
 
 
 def wait(farm: MemoryFarm, **body: Any) -> Asking:
-    return farm.wire.begin(farm.farm.control.site, "POST", "/api/wait", json.dumps(body).encode())
+    return farm.wire.begin(farm.app.server.site, "POST", "/api/wait", json.dumps(body).encode())
 
 
 def test_a_wait_is_answered_when_it_is_so_and_not_before(memory_farm: Start) -> None:

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twisted.internet.defer import ensureDeferred
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 
 from comfyfarm.config import read
+from comfyfarm.control.app import make_app
 from comfyfarm.events import Finished
-from comfyfarm.server.farm import make_farm
 from comfyfarm.server.ports import MemoryPort
 from comfyfarm.sim.prompt.submission import PromptSource
 from comfyfarm.testing import MemoryFarm
@@ -25,10 +25,11 @@ def test_a_job_takes_as_long_as_the_speed_says(tmp_path: Path, speed: float, sec
     """By the clock of the machine; by its own clock it takes the same."""
     raw = {"farm": {"speed": speed, "control_port": 0, "data_dir": str(tmp_path)}, "instance": [{"port": 0}]}
     reactor, clock = MemoryReactorClock(), Clock()
-    farm = make_farm(
+    app = make_app(
         read(raw, tmp_path), reactor=reactor, clock=clock, bind=lambda _, port: MemoryPort(reactor, port), unix_ms=0
     )
-    farm.startService()
+    app.startService()
+    farm = app.farm
     backend = farm.backends["comfyui"]
     backend.instance.submit({"prompt": text_to_image()}, PromptSource(), backend.driver.catch_up())
     backend.driver.set_alarm()
@@ -36,7 +37,7 @@ def test_a_job_takes_as_long_as_the_speed_says(tmp_path: Path, speed: float, sec
     assert not list(farm.log.of(Finished))
     clock.advance(seconds * 0.02)
     assert [event.at_ms for event in farm.log.of(Finished)] == [331]    # 7 x 3 ms, 20 x 15 ms, 10 ms
-    ensureDeferred(farm.stopService())
+    maybeDeferred(app.stopService)
 
 
 def an_eventful_run(memory_farm: Start, seed: int, path: Path, names: tuple[str, ...] = ("a", "b")) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -20,10 +20,7 @@ from twisted.web.resource import IResource
 from comfyfarm.config.decoding import ConfigError, decode_alone, decode_text
 from comfyfarm.control.schema.endpoints import JSON, Endpoint, Table
 from comfyfarm.control.schema.farm import Done
-
-if TYPE_CHECKING:
-    from comfyfarm.server.farm import Farm
-
+from comfyfarm.server.farm import Farm
 
 F = TypeVar("F", bound=Callable[..., Any])
 S = TypeVar("S", bound=msgspec.Struct)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from klein import Klein
 from klein.resource import KleinResource
@@ -20,12 +20,9 @@ from werkzeug.exceptions import HTTPException
 from comfyfarm.control.routes import analysis, clock, farm, faults, gates, instances, log, openapi, report, wait
 from comfyfarm.control.routing import ROUTES, ApiError, Route, answer
 from comfyfarm.control.schema.farm import Problem
+from comfyfarm.server.farm import Farm
 from comfyfarm.server.http.site import FarmSite
 from comfyfarm.server.ports import BoundPort, url
-
-if TYPE_CHECKING:
-    from comfyfarm.server.farm import Farm
-
 
 # Imported so that every route is registered.
 assert all((analysis, clock, farm, faults, gates, instances, log, openapi, report, wait))
@@ -88,7 +85,7 @@ class ControlServer(Service):
 
     def __post_init__(self) -> None:
         """Make the site; nobody listens yet."""
-        self.url = url(self.farm.config.farm.host, self.port.number)
+        self.url = self.farm.control_url = url(self.farm.config.farm.host, self.port.number)
         self.site = FarmSite(KleinResource(ControlApi(self.farm).app), self.farm.reactor, _MOST_BYTES)
 
     def startService(self) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import SystemRandom
@@ -21,7 +19,6 @@ from comfyfarm.config import ConfigError, FarmConfig, InstanceConfig
 from comfyfarm.config.equipment import EquipmentCache, check_equipment
 from comfyfarm.config.recorded import DEFAULT_PICTURE, default_picture
 from comfyfarm.config.scenarios.checks import check_scenarios
-from comfyfarm.control.server import ControlServer
 from comfyfarm.events import Configured
 from comfyfarm.events.log import Log
 from comfyfarm.faults.registry import FaultRegistry
@@ -32,14 +29,10 @@ from comfyfarm.server.fault_controller import FaultController
 from comfyfarm.server.live_analysis import JobCounter, LiveAnalysis
 from comfyfarm.server.log_file import LogFile
 from comfyfarm.server.media.pictures import ImageRenderer, UnreadablePicture, read_picture
-from comfyfarm.server.ports import Bind, BoundPort, PortTaken
+from comfyfarm.server.ports import Bind, BoundPort
 from comfyfarm.server.scenario_runner import ScenarioRunner
 from comfyfarm.server.time.clock import EPOCH_UNIX_MS, SimulatedTime, VirtualClock
 from comfyfarm.server.time.clock_control import ClockControl
-
-
-class CannotStart(Exception):
-    """The farm's surroundings do not let it start; the message says what is in the way, in one line."""
 
 
 def make_farm(config: FarmConfig, *, reactor: Any, clock: IReactorTime, bind: Bind, unix_ms: int) -> Farm:
@@ -79,7 +72,7 @@ class Farm(MultiService):
 
     :ivar config: the effective configuration, with its seed.
     :ivar backends: by name, in the order of the configuration; empty before the start.
-    :ivar on_ready: called once every port listens.
+    :ivar control_url: where the control server listens, for those who ask; empty if there is none.
     """
 
     config: FarmConfig
@@ -91,41 +84,19 @@ class Farm(MultiService):
     equipment_cache: EquipmentCache
     log: Log = field(default_factory=Log)
     backends: dict[str, Backend] = field(default_factory=dict)
-    ready_file: Path | None = None
+    control_url: str = ""
     logger = Logger()
 
     def __post_init__(self) -> None:
         """Be a service."""
         super().__init__()
 
-    def startService(self) -> None:
-        """Take every port, then make the folders, then serve.
+    def open(self, ports: Sequence[BoundPort]) -> None:
+        """Make the folders, the log and the instances; nothing listens before the service is started.
 
-        :raises CannotStart: where a port is taken or a file cannot be written; nothing is left behind.
+        :param ports: one bound port for each instance, in their order.
+        :raises OSError: if a folder or the log file cannot be made.
         """
-        ports = self._bind_all()
-        try:
-            self._open(ports)
-            super().startService()
-            self._announce()
-        except OSError as why:
-            self._abandon(ports)
-            raise CannotStart(f"{why.filename or 'comfyfarm'}: {why.strerror or why}") from why
-
-    def _bind_all(self) -> list[BoundPort]:
-        """The control server's port, then the instances'."""
-        wanted = [("control", self.config.farm.control_port)]
-        wanted += [(each.name, each.port) for each in self.config.instance]
-        ports: list[BoundPort] = []
-        for name, number in wanted:
-            try:
-                ports.append(self.bind(self.config.farm.host, number))
-            except PortTaken as why:
-                self._abandon(ports)
-                raise CannotStart(f"{name}: port {number} cannot be had: {why.reason}") from why
-        return ports
-
-    def _open(self, ports: list[BoundPort]) -> None:
         settings = self.config.farm
         self._temporary = tempfile.mkdtemp(prefix="comfyfarm-") if settings.data_dir is None else None
         self.data_dir = Path(self._temporary or settings.data_dir or "").absolute()
@@ -155,7 +126,7 @@ class Farm(MultiService):
             on_traffic=self.clock_control.on_traffic,
             fault_headers=settings.fault_headers,
         )
-        for config, port in zip(self.config.instance, ports[1:], strict=True):
+        for config, port in zip(self.config.instance, ports, strict=True):
             name = Path(config.input).name if config.input else DEFAULT_PICTURE
             backend = Backend.of(config, context, port, self.renderers[config.input], name)
             backend.setServiceParent(self)
@@ -171,13 +142,6 @@ class Farm(MultiService):
             self.config.scenario,
         )
         self.scenario_runner.setServiceParent(self)
-        self.control = ControlServer(self, ports[0])
-        self.control.setServiceParent(self)
-
-    def _abandon(self, ports: list[BoundPort]) -> None:
-        for port in ports:
-            port.close()
-        self._remove_temporary()
 
     async def stopService(self) -> None:
         """Stop everything, and remove what was written."""
@@ -190,9 +154,10 @@ class Farm(MultiService):
             if self._log_file is not None:
                 self._log_file.close()
         finally:
-            self._remove_temporary()
+            self.remove_temporary()
 
-    def _remove_temporary(self) -> None:
+    def remove_temporary(self) -> None:
+        """Remove the temporary folder, unless an instance keeps its outputs there."""
         temporary = getattr(self, "_temporary", None)
         configs = [backend.config for backend in self.backends.values()]
         kept = [each.name for each in configs if each.keep_outputs and each.output_dir is None]
@@ -218,29 +183,6 @@ class Farm(MultiService):
     def _is_owing(self) -> bool:
         return any(backend.hub.is_owing for backend in self.backends.values())
 
-    # What it tells.
-
-    def described(self) -> dict[str, Any]:
-        """Where everything is: the ready file's content."""
-        return {
-            "control": self.control.url,
-            "instances": {name: dict(_facts(backend)) for name, backend in self.backends.items()},
-        }
-
-    def _announce(self) -> None:
-        for name, backend in self.backends.items():
-            self.logger.info("{name}: {url} ({mode})", name=name, url=backend.url, mode=backend.config.mode)
-        self.logger.info("control: {url}", url=self.control.url)
-        if self.ready_file is not None:
-            _write_atomically(self.ready_file, json.dumps(self.described(), indent=1))
-
-
-def _facts(backend: Backend) -> Iterator[tuple[str, str]]:
-    yield "url", backend.url
-    yield "mode", backend.config.mode
-    yield "input_dir", str(backend.disk.input_dir)
-    yield "output_dir", str(backend.disk.output_dir)
-
 
 def _described(config: FarmConfig) -> dict[str, Any]:
     """The configuration for the log: without ports and paths, so that equal runs give equal logs."""
@@ -252,13 +194,3 @@ def _described(config: FarmConfig) -> dict[str, Any]:
         for key in ("port", "input", "output_dir", "object_info", "captured"):
             each.pop(key, None)
     return whole
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_text(text)
-        draft.replace(path)
-    except OSError as why:
-        draft.unlink(missing_ok=True)
-        raise OSError(why.errno, why.strerror, str(path)) from why     # nobody asked for the draft

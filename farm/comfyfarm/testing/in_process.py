@@ -12,6 +12,7 @@ from comfyfarm.analysis.report.page import RunReport, page
 from comfyfarm.analysis.timeline.text import as_text
 from comfyfarm.analysis.verdict import Verdict
 from comfyfarm.config.fault_tables import read_fault
+from comfyfarm.control.app import FarmApp
 from comfyfarm.control.routes.clock import get_clock
 from comfyfarm.control.schema.analysis import DeliveryFacts
 from comfyfarm.control.schema.farm import ClockState
@@ -28,7 +29,12 @@ from comfyfarm.units import Duration
 class InProcessFarm:
     """The base of a fixture's farm in this process.  It answers at once, also after it has been stopped."""
 
-    farm: Farm
+    app: FarmApp
+
+    @property
+    def farm(self) -> Farm:
+        """The farm itself, without its control server."""
+        return self.app.farm
 
     def verdict(self, **bounds: Any) -> Verdict:
         """What the log proves about the system under test by now: ``farm.verdict(reaction="5s").findings``.

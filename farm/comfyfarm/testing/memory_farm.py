@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
 
 from comfyfarm.config import FarmConfig
+from comfyfarm.control.app import FarmApp, make_app
 from comfyfarm.server.backend import Backend
-from comfyfarm.server.farm import Farm, make_farm
 from comfyfarm.server.ports import Bind, BoundPort, MemoryPort
 from comfyfarm.server.time.clock import EPOCH_UNIX_MS
 from comfyfarm.testing.assertions import AdvanceClock, Assertions, Within, held
@@ -63,7 +63,7 @@ class MemoryInstance:
 class MemoryFarm(InProcessFarm, Assertions[None]):
     """A farm without sockets, in time that the test moves: ``farm["gpu-1"].ask(...)``, ``farm.advance("5s")``."""
 
-    farm: Farm
+    app: FarmApp
     wire: MemoryWire
 
     @classmethod
@@ -71,18 +71,18 @@ class MemoryFarm(InProcessFarm, Assertions[None]):
         """Start a farm; its clock is virtual, and its seed is 0 unless the configuration names one."""
         reactor = MemoryReactorClock()
         ports = memory_ports(reactor)
-        farm = make_farm(_for_memory(config), reactor=reactor, clock=reactor, bind=ports, unix_ms=EPOCH_UNIX_MS)
-        farm.startService()
-        started = cls(farm, MemoryWire(reactor))
+        app = make_app(_for_memory(config), reactor=reactor, clock=reactor, bind=ports, unix_ms=EPOCH_UNIX_MS)
+        app.startService()
+        started = cls(app, MemoryWire(reactor))
         started.advance(0)      # what befalls a process at once has done so
         return started
 
     def stop(self) -> None:
         """Stop the farm, and remove what it wrote.  Once is enough; a second call does nothing."""
-        if not self.farm.running:
+        if not self.app.running:
             return
         self.wire.close()
-        stopping = ensureDeferred(self.farm.stopService())
+        stopping = maybeDeferred(self.app.stopService)
         ended: list[Any] = []
         stopping.addBoth(ended.append)
         self.wire.reactor.advance(0)        # a connection that is cut off needs a turn of the reactor
@@ -99,7 +99,7 @@ class MemoryFarm(InProcessFarm, Assertions[None]):
 
     def control(self, method: str, path: str, **options: Any) -> Reply:
         """Ask the control server."""
-        reply = self.wire.ask(self.farm.control.site, method, path, **options)
+        reply = self.wire.ask(self.app.server.site, method, path, **options)
         self.wire.flush()
         return reply
 

@@ -8,14 +8,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 
 from comfyfarm.clients.comfy import ComfyClient
 from comfyfarm.clients.control import FarmControl
 from comfyfarm.config import FarmConfig
+from comfyfarm.control.app import FarmApp, make_app
 from comfyfarm.server.backend import Backend
-from comfyfarm.server.farm import Farm, make_farm
 from comfyfarm.server.ports import TcpPort
 from comfyfarm.testing.assertions import BREATH_S, AdvanceClock, Assertions, Within, held
 from comfyfarm.testing.claims import Expectation
@@ -44,7 +45,7 @@ class TwistedFarm(InProcessFarm, Assertions[Coroutine[Any, Any, None]]):
     :ivar control: the client of its control server.
     """
 
-    farm: Farm
+    app: FarmApp
     control: FarmControl
     instances: dict[str, TwistedInstance] = field(default_factory=dict)
 
@@ -54,24 +55,24 @@ class TwistedFarm(InProcessFarm, Assertions[Coroutine[Any, Any, None]]):
 
         :raises CannotStart: where a port is taken.
         """
-        farm = make_farm(
+        app = make_app(
             config, reactor=reactor, clock=reactor, bind=TcpPort.binder(reactor), unix_ms=int(time.time() * 1000)
         )
-        farm.startService()
-        started = cls(farm, FarmControl(farm.control.url, reactor=reactor))
-        for name, backend in farm.backends.items():
+        app.startService()
+        started = cls(app, FarmControl(app.server.url, reactor=reactor))
+        for name, backend in app.farm.backends.items():
             client = ComfyClient(backend.url, reactor=reactor)
             started.instances[name] = TwistedInstance(name, backend.url, backend, client)
         return started
 
     async def stop(self) -> None:
         """Stop the farm; no connection and no file is left.  Once is enough."""
-        if not self.farm.running:
+        if not self.app.running:
             return
         for instance in self.instances.values():
             await instance.client.close()
         await self.control.close()
-        await self.farm.stopService()
+        await maybeDeferred(self.app.stopService)
 
     def __getitem__(self, name: str) -> TwistedInstance:
         """One instance.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -18,10 +18,7 @@ from comfyfarm.control.schema.endpoints import JSON
 from comfyfarm.control.schema.farm import InstanceState
 from comfyfarm.events import Event
 from comfyfarm.events.encoding import as_json
-
-if TYPE_CHECKING:
-    from comfyfarm.server.farm import Farm
-
+from comfyfarm.server.farm import Farm
 
 E = TypeVar("E", bound=Event)
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from comfyfarm.control.routing import ApiError, route
 from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.farm import ClockBody, ClockState
+from comfyfarm.server.farm import Farm
 from comfyfarm.server.time.clock_control import WrongClock
-
-if TYPE_CHECKING:
-    from comfyfarm.server.farm import Farm
-
 
 _DAY_MS = 24 * 60 * 60 * 1000
 _QUIET_MS = 5

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from comfyfarm.control.routes.instances import state_of
 from comfyfarm.control.routing import route
 from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.farm import FarmState, ResetBody
-
-if TYPE_CHECKING:
-    from comfyfarm.server.farm import Farm
+from comfyfarm.server.farm import Farm
 
 
 @route(endpoints.GET_HEALTH)
@@ -23,7 +19,7 @@ def get_farm(farm: Farm) -> FarmState:
     """Say where everything is and how it goes."""
     settings = farm.config.farm
     return FarmState(
-        control=farm.control.url,
+        control=farm.control_url,
         seed=settings.seed or 0,
         clock=settings.clock,
         speed=farm.time.speed,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from comfyfarm.config.decoding import ConfigError
 from comfyfarm.config.fault_tables import read_fault
@@ -10,11 +10,9 @@ from comfyfarm.control.routing import ApiError, route
 from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.faults import FaultList, FaultState
 from comfyfarm.faults.armed_fault import ArmedFault
+from comfyfarm.faults.fault import Fault
 from comfyfarm.faults.registry import UnknownFault
-
-if TYPE_CHECKING:
-    from comfyfarm.faults.fault import Fault
-    from comfyfarm.server.farm import Farm
+from comfyfarm.server.farm import Farm
 
 
 def fault_state(armed: ArmedFault) -> FaultState:

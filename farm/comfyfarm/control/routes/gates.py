@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from comfyfarm.control.routes.faults import arm, fault_state
 from comfyfarm.control.routing import ApiError, route
@@ -10,10 +10,7 @@ from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.faults import GateList, GateState, Held, ReleaseBody
 from comfyfarm.faults.armed_fault import ArmedFault
 from comfyfarm.faults.fault import Firing
-
-if TYPE_CHECKING:
-    from comfyfarm.server.farm import Farm
-
+from comfyfarm.server.farm import Farm
 
 _HOLD = "hold"
 

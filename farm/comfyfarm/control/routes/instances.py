@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -13,10 +13,8 @@ from comfyfarm.control.routing import ApiError, route
 from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.farm import InstanceDetail, InstanceState, ResetBody
 from comfyfarm.control.schema.faults import CrashBody
-
-if TYPE_CHECKING:
-    from comfyfarm.server.backend import Backend
-    from comfyfarm.server.farm import Farm
+from comfyfarm.server.backend import Backend
+from comfyfarm.server.farm import Farm
 
 
 def backend_of(farm: Farm, name: str) -> Backend:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
@@ -19,10 +18,8 @@ from comfyfarm.events import Event
 from comfyfarm.events.encoding import as_line
 from comfyfarm.events.filters import EventFilter, all_kinds
 from comfyfarm.events.log import Log
+from comfyfarm.server.farm import Farm
 from comfyfarm.server.websocket.connection import SocketWriter, frame, limit_messages
-
-if TYPE_CHECKING:
-    from comfyfarm.server.farm import Farm
 
 
 @route(endpoints.GET_LOG)

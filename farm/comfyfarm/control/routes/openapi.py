@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -14,13 +14,10 @@ from comfyfarm.control.routing import ROUTES, Raw, Route, route
 from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.endpoints import JSON, Endpoint
 from comfyfarm.control.schema.farm import Problem
+from comfyfarm.server.farm import Farm
 from comfyfarm.sim.catalogue.models import Model
 from comfyfarm.sim.distributions import Distribution
 from comfyfarm.units import Duration, Size
-
-if TYPE_CHECKING:
-    from comfyfarm.server.farm import Farm
-
 
 _TEXT = {"type": "string"}
 _WRITTEN: dict[type[Any], dict[str, Any]] = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,10 +17,7 @@ from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.analysis import TimelineFormat, TimelineQuery
 from comfyfarm.control.schema.endpoints import HTML, JSON, SVG, TEXT
 from comfyfarm.events.encoding import as_json
-
-if TYPE_CHECKING:
-    from comfyfarm.server.farm import Farm
-
+from comfyfarm.server.farm import Farm
 
 _WRITTEN: dict[TimelineFormat, Callable[[Timeline], Raw]] = {
     "json": lambda timeline: Raw(as_json(as_values(timeline)), JSON),

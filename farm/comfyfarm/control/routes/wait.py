@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twisted.internet.defer import Deferred
 
@@ -14,11 +14,9 @@ from comfyfarm.control.schema.farm import WaitBody, WaitState, WaitTimedOut
 from comfyfarm.events import Event
 from comfyfarm.events.encoding import as_object
 from comfyfarm.events.filters import all_kinds, kind_of
+from comfyfarm.server.backend import Backend
+from comfyfarm.server.farm import Farm
 from comfyfarm.units import Duration
-
-if TYPE_CHECKING:
-    from comfyfarm.server.backend import Backend
-    from comfyfarm.server.farm import Farm
 
 
 @route(endpoints.WAIT)
