@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import singledispatchmethod
 from typing import Any
 
 from comfyfarm.events import (
@@ -28,6 +27,7 @@ from comfyfarm.events import (
     Submitted,
     Thawed,
 )
+from comfyfarm.events.handler import EventHandler, on
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class InstanceStatus:
 
 
 @dataclass(eq=False)
-class FleetState:
+class FleetState(EventHandler):
     """All instances of a farm, in the order of its configuration.
 
     An instance of which the log has no configuration (its beginning is missing) is made up at its first event.
@@ -105,8 +105,7 @@ class FleetState:
         if event.instance:
             member = self.member(event.instance)
             member.epoch = max(member.epoch, event.epoch)
-        if (heard := _HEARD.get(type(event))) is not None:
-            heard(self, event)
+        super().on_event(event)
         if type(event) in _OF_HEALTH:
             self._look(event.at_ms)
         if isinstance(event, Healed):
@@ -120,53 +119,49 @@ class FleetState:
         elif self.available_since_ms is None:
             self.available_since_ms = at_ms
 
-    @singledispatchmethod
-    def _on_event(self, event: Event) -> None:
-        """Most change nothing."""
-
-    @_on_event.register
-    def _(self, event: Configured) -> None:
+    @on(Configured)
+    def _on_configured(self, event: Configured) -> None:
         self.seed = event.config.get("farm", {}).get("seed")
         for each in event.config.get("instance", []):
             name = each.get("name", "")
             self.members[name] = InstanceStatus(name, dict(each))
 
-    @_on_event.register
-    def _(self, event: SettingsChanged) -> None:
+    @on(SettingsChanged)
+    def _on_settings_changed(self, event: SettingsChanged) -> None:
         self.member(event.instance).settings.update(event.settings)
 
     # Up and down.
 
-    @_on_event.register
-    def _(self, event: ServerReady) -> None:
+    @on(ServerReady)
+    def _on_server_ready(self, event: ServerReady) -> None:
         member = self.member(event.instance)
         member.is_up, member.down_since_ms = True, None
 
-    @_on_event.register
-    def _(self, event: ServerStopped) -> None:
+    @on(ServerStopped)
+    def _on_server_stopped(self, event: ServerStopped) -> None:
         before = self.member(event.instance)
         after = InstanceStatus(before.name, before.settings, before.epoch, accepted=before.accepted)
         after.down_since_ms, after.is_draining = event.at_ms, before.is_draining
         self.members[event.instance] = after
 
-    @_on_event.register(Frozen | Thawed)
-    def _(self, event: Frozen | Thawed) -> None:
+    @on(Frozen, Thawed)
+    def _on_frozen(self, event: Frozen | Thawed) -> None:
         self.member(event.instance).is_frozen = isinstance(event, Frozen)
 
-    @_on_event.register
-    def _(self, event: Refusing) -> None:
+    @on(Refusing)
+    def _on_refusing(self, event: Refusing) -> None:
         self.member(event.instance).is_refusing = event.on
 
-    @_on_event.register
-    def _(self, event: Draining) -> None:
+    @on(Draining)
+    def _on_draining(self, event: Draining) -> None:
         self.member(event.instance).is_draining = event.on
 
-    @_on_event.register(Paused | Resumed)
-    def _(self, event: Paused | Resumed) -> None:
+    @on(Paused, Resumed)
+    def _on_paused(self, event: Paused | Resumed) -> None:
         self.member(event.instance).is_paused = isinstance(event, Paused)
 
-    @_on_event.register
-    def _(self, event: Reset) -> None:
+    @on(Reset)
+    def _on_reset(self, event: Reset) -> None:
         member = self.member(event.instance)
         member.is_paused = False
         warm = member.settings.get("warm", ())
@@ -174,38 +169,38 @@ class FleetState:
 
     # What it holds, and what it showed.
 
-    @_on_event.register
-    def _(self, event: ModelLoaded) -> None:
+    @on(ModelLoaded)
+    def _on_model_loaded(self, event: ModelLoaded) -> None:
         models = self.member(event.instance).models
         models.pop((event.folder, event.name), None)
         models[event.folder, event.name] = event.size_bytes
 
-    @_on_event.register
-    def _(self, event: ModelUnloaded) -> None:
+    @on(ModelUnloaded)
+    def _on_model_unloaded(self, event: ModelUnloaded) -> None:
         self.member(event.instance).models.pop((event.folder, event.name), None)
 
-    @_on_event.register
-    def _(self, event: Submitted) -> None:
+    @on(Submitted)
+    def _on_submitted(self, event: Submitted) -> None:
         member = self.member(event.instance)
         member.accepted += 1
         if not member.is_up:    # the log does not say when it came up
             member.is_up, member.down_since_ms = True, None
             self._look(event.at_ms)
 
-    @_on_event.register
-    def _(self, event: Finished) -> None:
+    @on(Finished)
+    def _on_finished(self, event: Finished) -> None:
         models = self.member(event.instance).models
         for folder, name, _ in event.work.models:
             if (size_bytes := models.pop((folder, name), None)) is not None:
                 models[folder, name] = size_bytes
 
-    @_on_event.register
-    def _(self, event: Exchanged) -> None:
+    @on(Exchanged)
+    def _on_exchanged(self, event: Exchanged) -> None:
         if event.shown is not None:
             self.member(event.instance).shown[None] = ReportedState(event.at_ms, event.shown)
 
-    @_on_event.register
-    def _(self, event: FrameSent) -> None:
+    @on(FrameSent)
+    def _on_frame_sent(self, event: FrameSent) -> None:
         if event.shown is not None:
             for client_id in event.to:
                 self.member(event.instance).shown[client_id] = ReportedState(event.at_ms, event.shown)
@@ -213,6 +208,3 @@ class FleetState:
 
 _OF_HEALTH = frozenset({Configured, Draining, ServerReady, ServerStopped, Frozen, Thawed, Refusing})
 _TROUBLE = frozenset({FaultArmed, ServerStopped, Frozen, Refusing, Paused})
-# By kind: asking singledispatchmethod itself for each event takes ten times as long.
-_HEARD = dict(vars(FleetState)["_on_event"].dispatcher.registry)
-del _HEARD[object]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import singledispatchmethod
 
 from comfyfarm.analysis.instance_jobs import InstanceJobs, route_of
 from comfyfarm.analysis.logical_jobs import Attempt, Delivery, End, LogicalJob, Stop
@@ -30,10 +29,11 @@ from comfyfarm.events import (
     Taken,
     Written,
 )
+from comfyfarm.events.handler import EventHandler, on
 
 
 @dataclass(eq=False)
-class JobTracker:
+class JobTracker(EventHandler):
     """Follows all jobs of a farm.
 
     :ivar jobs: by name, in the order of their first attempt; also those that the farm sent itself.
@@ -73,24 +73,19 @@ class JobTracker:
     def on_event(self, event: Event) -> None:
         """Take an event into account."""
         self.at_ms = max(self.at_ms, event.at_ms)
-        if (heard := _HEARD.get(type(event))) is not None:
-            heard(self, event)
-
-    @singledispatchmethod
-    def _on_event(self, event: Event) -> None:
-        """Most say nothing about jobs."""
+        super().on_event(event)
 
     # How an attempt begins.
 
-    @_on_event.register
-    def _(self, event: Submitted) -> None:
+    @on(Submitted)
+    def _on_submitted(self, event: Submitted) -> None:
         attempt = self._begin(event, event.job, event.prompt_id, event.client_id)
         attempt.is_load = event.is_load
         self._place(event.instance).take_on(attempt)
         self.of_prompt.setdefault(event.prompt_id, []).append(attempt)
 
-    @_on_event.register
-    def _(self, event: PromptRefused) -> None:
+    @on(PromptRefused)
+    def _on_prompt_refused(self, event: PromptRefused) -> None:
         attempt = self._begin(event, event.job, None, event.client_id)
         attempt.error, attempt.missing, attempt.is_load = event.error, event.missing, event.is_load
         self._refuse(attempt, event, 400)
@@ -111,8 +106,8 @@ class JobTracker:
 
     # How it is answered, and what is asked about it.
 
-    @_on_event.register
-    def _(self, event: Exchanged) -> None:
+    @on(Exchanged)
+    def _on_exchanged(self, event: Exchanged) -> None:
         route = route_of(event.path)
         if event.method == "POST" and route == "/prompt":
             self._answered(event)
@@ -134,58 +129,58 @@ class JobTracker:
         mine.is_unreadable = mine.job in garbled
         garbled.discard(mine.job)
 
-    @_on_event.register
-    def _(self, event: FrameSent) -> None:
+    @on(FrameSent)
+    def _on_frame_sent(self, event: FrameSent) -> None:
         if event.type == "executed" and (attempt := self._open_one(event.instance, event.prompt_id)) is not None:
             attempt.seen += 1
 
-    @_on_event.register(SocketOpened | SocketClosed)
-    def _(self, event: SocketOpened | SocketClosed) -> None:
+    @on(SocketOpened, SocketClosed)
+    def _on_socket_opened(self, event: SocketOpened | SocketClosed) -> None:
         for attempt in self.open_on(event.instance):
             if attempt.client_id == event.client_id:
                 attempt.is_unheard = isinstance(event, SocketClosed)
 
     # How it runs, and how it ends.
 
-    @_on_event.register
-    def _(self, event: Taken) -> None:
+    @on(Taken)
+    def _on_taken(self, event: Taken) -> None:
         waiting = self._place(event.instance).open.get(event.prompt_id, [])
         attempt = next((each for each in waiting if each.taken_ms is None), None)
         if attempt is not None:
             attempt.taken_ms = event.at_ms
             self.running[event.instance] = attempt
 
-    @_on_event.register
-    def _(self, event: Written) -> None:
+    @on(Written)
+    def _on_written(self, event: Written) -> None:
         attempt = self._open_one(event.instance, event.prompt_id)
         if attempt is not None:
             attempt.files += 1
             self._place(event.instance).files[event.folder, event.subfolder, event.name] = attempt
 
-    @_on_event.register
-    def _(self, event: FaultFired) -> None:
+    @on(FaultFired)
+    def _on_fault_fired(self, event: FaultFired) -> None:
         if event.do in _UNREADABLE and event.route == "/prompt" and event.job:
             self._place(event.instance).garbled.add(event.job)
         if (attempt := self._open_one(event.instance, event.prompt_id)) is not None:
             attempt.had_fault = True
 
-    @_on_event.register
-    def _(self, event: Succeeded) -> None:
+    @on(Succeeded)
+    def _on_succeeded(self, event: Succeeded) -> None:
         if (attempt := self._open_one(event.instance, event.prompt_id)) is not None:
             attempt.done_seq = event.seq
 
-    @_on_event.register
-    def _(self, event: Failed) -> None:
+    @on(Failed)
+    def _on_failed(self, event: Failed) -> None:
         if (attempt := self._open_one(event.instance, event.prompt_id)) is not None:
             attempt.error = str(event.error.get("exception_type", ""))
 
-    @_on_event.register
-    def _(self, event: Interrupted) -> None:
+    @on(Interrupted)
+    def _on_interrupted(self, event: Interrupted) -> None:
         if (attempt := self._open_one(event.instance, event.prompt_id)) is not None:
             attempt.is_interrupted = True
 
-    @_on_event.register
-    def _(self, event: Finished) -> None:
+    @on(Finished)
+    def _on_finished(self, event: Finished) -> None:
         attempt = self._open_one(event.instance, event.prompt_id)
         if attempt is None:
             return
@@ -196,16 +191,16 @@ class JobTracker:
             self._end(attempt, event, "interrupted" if attempt.is_interrupted else "error")
         self._place(event.instance).show(attempt)
 
-    @_on_event.register(QueueDeleted | QueueCleared)
-    def _(self, event: QueueDeleted | QueueCleared) -> None:
+    @on(QueueDeleted, QueueCleared)
+    def _on_queue_deleted(self, event: QueueDeleted | QueueCleared) -> None:
         for prompt_id in (event.prompt_id,) if isinstance(event, QueueDeleted) else event.prompt_ids:
             waiting = self._place(event.instance).open.get(prompt_id, [])
             attempt = next((each for each in waiting if each is not self.running.get(event.instance)), None)
             if attempt is not None:
                 self._end(attempt, event, "deleted")
 
-    @_on_event.register
-    def _(self, event: ServerStopped) -> None:
+    @on(ServerStopped)
+    def _on_server_stopped(self, event: ServerStopped) -> None:
         running = self.running.get(event.instance)
         if running is not None and event.reason == "crashed":
             running.kill_seq = running.kill_seq or event.seq
@@ -218,14 +213,14 @@ class JobTracker:
         if "history" not in event.kept:
             self._place(event.instance).forget()
 
-    @_on_event.register
-    def _(self, event: Reset) -> None:
+    @on(Reset)
+    def _on_reset(self, event: Reset) -> None:
         for attempt in self.open_on(event.instance):
             self._end(attempt, event, "forgotten")
         self._place(event.instance).forget()
 
-    @_on_event.register
-    def _(self, event: HistoryDeleted) -> None:
+    @on(HistoryDeleted)
+    def _on_history_deleted(self, event: HistoryDeleted) -> None:
         self._place(event.instance).drop(event.prompt_ids)
 
     def _open_one(self, instance: str, prompt_id: str | None) -> Attempt | None:
@@ -245,8 +240,8 @@ class JobTracker:
 
     # What clients stop, and what they deliver.
 
-    @_on_event.register
-    def _(self, event: InterruptAsked) -> None:
+    @on(InterruptAsked)
+    def _on_interrupt_asked(self, event: InterruptAsked) -> None:
         meant = self._meant(event)
         if meant is not None:
             meant.given_up_seq = event.seq
@@ -267,13 +262,10 @@ class JobTracker:
         lately = last is not None and last.job != hit.job and (last.ended_ms or 0) >= hit.sent_ms
         return lately or any(each.job != hit.job for each in self.open_on(hit.instance))
 
-    @_on_event.register
-    def _(self, event: Delivered) -> None:
+    @on(Delivered)
+    def _on_delivered(self, event: Delivered) -> None:
         said = event.prompt_id, event.stamp_job, event.stamp_prompt_id, event.file
         self.job(event.job).delivered.append(Delivery(event.seq, event.at_ms, event.instance, *said))
 
 
 _UNREADABLE = frozenset({"garbage", "truncate"})    # of such an answer a client knows the status at most
-# By kind: asking singledispatchmethod itself for each event takes ten times as long.
-_HEARD = dict(vars(JobTracker)["_on_event"].dispatcher.registry)
-del _HEARD[object]

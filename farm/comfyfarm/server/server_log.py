@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import singledispatchmethod
 from typing import Any
 
 from comfyfarm.config import InstanceConfig
 from comfyfarm.config.recorded import server_facts
 from comfyfarm.events import Event, Failed, Finished, Interrupted, PromptRefused, Submitted, Taken
+from comfyfarm.events.handler import EventHandler, on
 from comfyfarm.server.websocket.hub import Hub
 
 SIZE = {"cols": 80, "rows": 24}
@@ -28,7 +28,7 @@ Tell = Callable[[str, Event, str, dict[str, Any]], None]
 
 
 @dataclass(eq=False)
-class ServerLog:
+class ServerLog(EventHandler):
     """The last lines of one instance, and the clients that are told each new one.
 
     :ivar tell: sends a client a websocket message.
@@ -65,36 +65,32 @@ class ServerLog:
 
     # What happens.
 
-    @singledispatchmethod
-    def on_event(self, event: Event) -> None:
-        """Print what a server prints of an event; of most nothing."""
-
-    @on_event.register
-    def _(self, event: Submitted) -> None:
+    @on(Submitted)
+    def _on_submitted(self, event: Submitted) -> None:
         self._print("got prompt", event)
 
-    @on_event.register
-    def _(self, event: PromptRefused) -> None:
+    @on(PromptRefused)
+    def _on_prompt_refused(self, event: PromptRefused) -> None:
         self._print("got prompt", event)
         self._print(f"invalid prompt: {event.error}", event)
 
-    @on_event.register
-    def _(self, event: Taken) -> None:
+    @on(Taken)
+    def _on_taken(self, event: Taken) -> None:
         self._taken_ms = event.at_ms
 
-    @on_event.register
-    def _(self, event: Failed) -> None:
+    @on(Failed)
+    def _on_failed(self, event: Failed) -> None:
         self._print(f"!!! Exception during processing !!! {str(event.error.get('exception_message')).rstrip()}", event)
         lines = "".join(event.error.get("traceback") or ())
         if lines:
             self._print(f"Traceback (most recent call last):\n{lines.rstrip()}", event)
 
-    @on_event.register
-    def _(self, event: Interrupted) -> None:
+    @on(Interrupted)
+    def _on_interrupted(self, event: Interrupted) -> None:
         self._print("Processing interrupted", event)
 
-    @on_event.register
-    def _(self, event: Finished) -> None:
+    @on(Finished)
+    def _on_finished(self, event: Finished) -> None:
         self._print(f"Prompt executed in {(event.at_ms - self._taken_ms) / 1000:.2f} seconds", event)
 
     def _print(self, text: str, event: Event) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import singledispatchmethod
 
 from comfyfarm.analysis.instances import FleetState, InstanceStatus
 from comfyfarm.analysis.job_tracker import JobTracker
@@ -30,6 +29,7 @@ from comfyfarm.events import (
     Taken,
     Work,
 )
+from comfyfarm.events.handler import EventHandler, on
 
 
 @dataclass(eq=False, slots=True)
@@ -67,7 +67,7 @@ class Dispatch:
 
 
 @dataclass(eq=False)
-class Dispatches:
+class Dispatches(EventHandler):
     """Follows what was sent where.  It hears each event behind the :class:`JobTracker` and the :class:`FleetState`.
 
     :ivar all: in the order in which they were decided.
@@ -88,15 +88,6 @@ class Dispatches:
     _sent: dict[str, Counter[str | None]] = field(default_factory=lambda: defaultdict(Counter))
     _last: dict[str, InstanceSnapshot] = field(default_factory=dict)
 
-    def on_event(self, event: Event) -> None:
-        """Take an event into account."""
-        if (heard := _HEARD.get(type(event))) is not None:      # most say nothing about where jobs are
-            heard(self, event)
-
-    @singledispatchmethod
-    def _on_event(self, event: Event) -> None:
-        raise NotImplementedError(type(event))
-
     @property
     def tested(self) -> list[Dispatch]:
         """Those of the system under test; a scenario's own load only stands in its way."""
@@ -104,20 +95,20 @@ class Dispatches:
 
     # A job is sent.
 
-    @_on_event.register
-    def _(self, event: Submitted) -> None:
+    @on(Submitted)
+    def _on_submitted(self, event: Submitted) -> None:
         dispatch = self._sent_now(event, event.job)
         if dispatch is not None:
             self._open[event.instance].setdefault(event.prompt_id, []).append(dispatch)
             self._depths[event.instance] += 1
             self._sent[event.instance][dispatch.attempt.client_id] += 1
 
-    @_on_event.register
-    def _(self, event: PromptRefused) -> None:
+    @on(PromptRefused)
+    def _on_prompt_refused(self, event: PromptRefused) -> None:
         self._sent_now(event, event.job)
 
-    @_on_event.register
-    def _(self, event: Exchanged) -> None:
+    @on(Exchanged)
+    def _on_exchanged(self, event: Exchanged) -> None:
         if event.method == "POST" and event.job:
             self._sent_now(event, event.job)    # where it was refused before anybody looked at it
         if event.shown is not None:
@@ -160,39 +151,39 @@ class Dispatches:
 
     # What the client is told.
 
-    @_on_event.register
-    def _(self, event: FrameSent) -> None:
+    @on(FrameSent)
+    def _on_frame_sent(self, event: FrameSent) -> None:
         if event.shown is not None:
             for client_id in event.to:
                 self._sent[event.instance].pop(client_id, None)
 
     # A job runs, and ends.
 
-    @_on_event.register
-    def _(self, event: Taken) -> None:
+    @on(Taken)
+    def _on_taken(self, event: Taken) -> None:
         attempt = self.attempts.running.get(event.instance)
         dispatch = self._of.get(attempt) if attempt is not None else None
         if dispatch is not None:
             dispatch.taken_ms, dispatch.taken_seq = event.at_ms, event.seq
             self._running[event.instance] = dispatch
 
-    @_on_event.register
-    def _(self, event: Finished) -> None:
+    @on(Finished)
+    def _on_finished(self, event: Finished) -> None:
         dispatch = self._running.get(event.instance)
         if dispatch is not None and dispatch.attempt.end_seq == event.seq:
             dispatch.work = event.work
         self._leave(event, [event.prompt_id])
 
-    @_on_event.register(QueueDeleted | QueueCleared)
-    def _(self, event: QueueDeleted | QueueCleared) -> None:
+    @on(QueueDeleted, QueueCleared)
+    def _on_queue_deleted(self, event: QueueDeleted | QueueCleared) -> None:
         self._leave(event, [event.prompt_id] if isinstance(event, QueueDeleted) else event.prompt_ids)
 
-    @_on_event.register
-    def _(self, event: Reset) -> None:
+    @on(Reset)
+    def _on_reset(self, event: Reset) -> None:
         self._leave(event, list(self._open[event.instance]))
 
-    @_on_event.register
-    def _(self, event: ServerStopped) -> None:
+    @on(ServerStopped)
+    def _on_server_stopped(self, event: ServerStopped) -> None:
         running = self._running.get(event.instance)
         self._leave(event, list(self._open[event.instance]))
         if running is not None and running.attempt.is_open:     # it was kept
@@ -218,16 +209,16 @@ class Dispatches:
 
     # What an instance holds.
 
-    @_on_event.register
-    def _(self, event: Configured) -> None:
+    @on(Configured)
+    def _on_configured(self, event: Configured) -> None:
         self._equipment.clear()
 
-    @_on_event.register
-    def _(self, event: SettingsChanged) -> None:
+    @on(SettingsChanged)
+    def _on_settings_changed(self, event: SettingsChanged) -> None:
         self._equipment.pop(event.instance, None)
 
-    @_on_event.register
-    def _(self, event: ModelLoaded) -> None:
+    @on(ModelLoaded)
+    def _on_model_loaded(self, event: ModelLoaded) -> None:
         self._models.pop(event.instance, None)
         running = self._running.get(event.instance)
         if event.prompt_id is not None and running is not None and running.attempt.prompt_id == event.prompt_id:
@@ -237,13 +228,8 @@ class Dispatches:
             self._evicted[event.instance].discard(file)
             self.reloads[event.instance] += 1
 
-    @_on_event.register
-    def _(self, event: ModelUnloaded) -> None:
+    @on(ModelUnloaded)
+    def _on_model_unloaded(self, event: ModelUnloaded) -> None:
         self._models.pop(event.instance, None)
         if event.reason == "room":
             self._evicted[event.instance].add((event.folder, event.name))
-
-
-# By kind: asking singledispatchmethod itself for each event takes ten times as long.
-_HEARD = dict(vars(Dispatches)["_on_event"].dispatcher.registry)
-del _HEARD[object]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import singledispatchmethod
 
 from comfyfarm.analysis.instance_jobs import route_of
 from comfyfarm.analysis.job_tracker import JobTracker
@@ -36,13 +35,14 @@ from comfyfarm.events import (
     Thawed,
     Written,
 )
+from comfyfarm.events.handler import EventHandler, on
 
 _MOST_STRIKES = 200     # of one fault on one lane, that are marked
 _MOST_LETTERS = 60      # of a job's name in a sentence
 
 
 @dataclass(eq=False)
-class Timeline:
+class Timeline(EventHandler):
     """Follows a log from its first event; what it keeps grows with jobs and faults, not with events.
 
     :ivar attempts: heard before this; shared with whoever else needs it.
@@ -87,22 +87,17 @@ class Timeline:
         """Take an event into account, behind ``attempts``; most cannot be seen."""
         if self._first_ms is None:
             self._first_ms = event.at_ms
-        if (heard := _HEARD.get(type(event))) is not None:
-            heard(self, event)
+        super().on_event(event)
 
-    @singledispatchmethod
-    def _on_event(self, event: Event) -> None:
-        """Most cannot be seen."""
-
-    @_on_event.register
-    def _(self, event: Configured) -> None:
+    @on(Configured)
+    def _on_configured(self, event: Configured) -> None:
         for each in event.config.get("instance", []):
             self.lane(each.get("name", "")).begin("down", event.at_ms)
 
     # Jobs.
 
-    @_on_event.register
-    def _(self, event: Submitted) -> None:
+    @on(Submitted)
+    def _on_submitted(self, event: Submitted) -> None:
         attempt = self.attempts.jobs[event.job].attempts[-1]
         stay = self._stays[attempt] = AttemptSpan(attempt)
         lane = self.lane(event.instance)
@@ -112,12 +107,12 @@ class Timeline:
         if attempt.number > 1:
             self._mark(event, "retry", f"attempt {attempt.number} of {_short(event.job)}", event.job)
 
-    @_on_event.register
-    def _(self, event: PromptRefused) -> None:
+    @on(PromptRefused)
+    def _on_prompt_refused(self, event: PromptRefused) -> None:
         self._mark(event, "refused", f"refused {_short(event.job)}: {event.error}", event.job)
 
-    @_on_event.register
-    def _(self, event: Exchanged) -> None:
+    @on(Exchanged)
+    def _on_exchanged(self, event: Exchanged) -> None:
         """What came to nothing before it was looked at has no other event."""
         if not event.job or event.prompt_id is not None or event.method != "POST" or route_of(event.path) != "/prompt":
             return
@@ -126,23 +121,23 @@ class Timeline:
             said = f"answered {event.status}" if event.status else "not answered"
             self._mark(event, "refused", f"{_short(event.job)} was {said}", event.job)
 
-    @_on_event.register
-    def _(self, event: Taken) -> None:
+    @on(Taken)
+    def _on_taken(self, event: Taken) -> None:
         attempt = self.attempts.running.get(event.instance)
         if (stay := self._stays.get(attempt) if attempt is not None else None) is not None:
             self._running[event.instance] = stay, event.at_ms
         self._since_ms[event.instance] = self._seen_ms = event.at_ms
 
-    @_on_event.register(NodeStarted | Progressed)
-    def _(self, event: NodeStarted | Progressed) -> None:
+    @on(NodeStarted, Progressed)
+    def _on_node_started(self, event: NodeStarted | Progressed) -> None:
         self._since_ms[event.instance] = self._seen_ms = event.at_ms
 
-    @_on_event.register(ModelLoaded | ModelUnloaded)
-    def _(self, event: ModelLoaded | ModelUnloaded) -> None:
+    @on(ModelLoaded, ModelUnloaded)
+    def _on_model_loaded(self, event: ModelLoaded | ModelUnloaded) -> None:
         self._part("loading", event)
 
-    @_on_event.register
-    def _(self, event: Written) -> None:
+    @on(Written)
+    def _on_written(self, event: Written) -> None:
         self._part("saving", event)
 
     def _part(self, kind: PartKind, event: Event) -> None:
@@ -156,13 +151,13 @@ class Timeline:
             from_ms = parts.pop().from_ms
         parts.append(SpanPart(kind, from_ms, event.at_ms))
 
-    @_on_event.register
-    def _(self, event: Finished) -> None:
+    @on(Finished)
+    def _on_finished(self, event: Finished) -> None:
         self._running.pop(event.instance, None)
         self._seen_ms = event.at_ms
 
-    @_on_event.register
-    def _(self, event: Delivered) -> None:
+    @on(Delivered)
+    def _on_delivered(self, event: Delivered) -> None:
         """Where nobody says which instance made it, the last to succeed did."""
         done = self.attempts.job(event.job).ended("success")
         where = event.instance or (done[-1].instance if done else "")
@@ -170,12 +165,12 @@ class Timeline:
 
     # Instances.
 
-    @_on_event.register
-    def _(self, event: ServerReady) -> None:
+    @on(ServerReady)
+    def _on_server_ready(self, event: ServerReady) -> None:
         self._turn(event, "down", on=False)
 
-    @_on_event.register
-    def _(self, event: ServerStopped) -> None:
+    @on(ServerStopped)
+    def _on_server_stopped(self, event: ServerStopped) -> None:
         broken = self._running.pop(event.instance, None)
         if broken is not None and broken[0].attempt.is_open:
             broken[0].broken.append(Stretch(broken[1], event.at_ms))
@@ -183,25 +178,25 @@ class Timeline:
             self.lane(event.instance).end(kind, event.at_ms)
         self._turn(event, "down", on=True)
 
-    @_on_event.register(Frozen | Thawed)
-    def _(self, event: Frozen | Thawed) -> None:
+    @on(Frozen, Thawed)
+    def _on_frozen(self, event: Frozen | Thawed) -> None:
         self._turn(event, "frozen", on=isinstance(event, Frozen))
 
-    @_on_event.register(Paused | Resumed)
-    def _(self, event: Paused | Resumed) -> None:
+    @on(Paused, Resumed)
+    def _on_paused(self, event: Paused | Resumed) -> None:
         self._turn(event, "paused", on=isinstance(event, Paused))
 
-    @_on_event.register
-    def _(self, event: Reset) -> None:
+    @on(Reset)
+    def _on_reset(self, event: Reset) -> None:
         self._running.pop(event.instance, None)
         self._turn(event, "paused", on=False)
 
-    @_on_event.register
-    def _(self, event: Refusing) -> None:
+    @on(Refusing)
+    def _on_refusing(self, event: Refusing) -> None:
         self._turn(event, "refusing", on=event.on)
 
-    @_on_event.register
-    def _(self, event: Draining) -> None:
+    @on(Draining)
+    def _on_draining(self, event: Draining) -> None:
         self._turn(event, "draining", on=event.on)
 
     def _turn(self, event: Event, kind: OutageKind, *, on: bool) -> None:
@@ -211,8 +206,8 @@ class Timeline:
 
     # Faults.
 
-    @_on_event.register
-    def _(self, event: FaultFired) -> None:
+    @on(FaultFired)
+    def _on_fault_fired(self, event: FaultFired) -> None:
         """Who delays every frame would hide everything else, and fill the memory."""
         key = event.instance, event.id
         self._strikes[key] = self._strikes.get(key, 0) + 1
@@ -221,8 +216,8 @@ class Timeline:
         about = f" ({_short(event.job)})" if event.job else ""
         self._mark(event, "fault", f"{event.do} at {event.phase}{about}: fault {event.id}", event.job)
 
-    @_on_event.register
-    def _(self, event: Healed) -> None:
+    @on(Healed)
+    def _on_healed(self, event: Healed) -> None:
         self._mark(event, "heal", "healed")
 
     def _mark(self, event: Event, kind: MarkKind, says: str, job: str = "", instance: str = "") -> None:
@@ -235,8 +230,3 @@ class Timeline:
 def _short(job: str) -> str:
     """A name, for a sentence."""
     return clipped(job, _MOST_LETTERS)
-
-
-# By kind: asking singledispatchmethod itself for each event takes ten times as long.
-_HEARD = dict(vars(Timeline)["_on_event"].dispatcher.registry)
-del _HEARD[object]

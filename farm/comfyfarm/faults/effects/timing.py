@@ -65,5 +65,5 @@ def _until_let_go(firing: Firing) -> Steps:
 
 
 @effect("hold", *JOB, *EXCHANGE, lasts=True)
-class Hold(Hang, frozen=True, kw_only=True):
+class WaitAtGate(Hang, frozen=True, kw_only=True):
     """Wait until the gate is opened, or until one is let through (``/api/gates``): a race is made, not waited for."""

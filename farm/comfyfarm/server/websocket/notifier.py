@@ -6,7 +6,6 @@ import json
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import singledispatchmethod
 from typing import Any
 
 from comfyfarm.events import (
@@ -27,6 +26,7 @@ from comfyfarm.events import (
     Taken,
     TextSent,
 )
+from comfyfarm.events.handler import EventHandler, on
 from comfyfarm.faults.editing import encode_message
 from comfyfarm.server.media.pictures import ImageRenderer
 from comfyfarm.server.websocket.message import OutgoingMessage
@@ -40,7 +40,7 @@ _LEAST_MS, _LEAST_SHARE = 100, 0.005    # between two progress messages
 
 
 @dataclass(eq=False)
-class WebSocketNotifier:
+class WebSocketNotifier(EventHandler):
     """Follows one instance's events and tells its sockets.
 
     It keeps what ComfyUI's messages repeat (whose job runs, how far each node is), so that an event need not.
@@ -57,47 +57,43 @@ class WebSocketNotifier:
     _nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
     _told: dict[str, tuple[int, int]] = field(default_factory=dict)     # by node: when, and which value
 
-    @singledispatchmethod
-    def on_event(self, event: Event) -> None:
-        """Tell the sockets what an event means to them; most mean nothing."""
-
-    @on_event.register(Submitted | QueueCleared | Taken)
-    def _(self, event: Submitted | QueueCleared | Taken) -> None:
+    @on(Submitted, QueueCleared, Taken)
+    def _on_submitted(self, event: Submitted | QueueCleared | Taken) -> None:
         if isinstance(event, Taken):
             self.taken, self._client, self._nodes, self._told = event, event.client_id, {}, {}
         self._status(event.at_ms, event.queue_remaining)
 
-    @on_event.register
-    def _(self, event: QueueDeleted) -> None:
+    @on(QueueDeleted)
+    def _on_queue_deleted(self, event: QueueDeleted) -> None:
         for _ in range(2 if event.last else 1):
             self._status(event.at_ms, event.queue_remaining)
 
-    @on_event.register
-    def _(self, event: Started) -> None:
+    @on(Started)
+    def _on_started(self, event: Started) -> None:
         self._to_client(event, "execution_start", {"prompt_id": event.prompt_id}, stamped=True)
 
-    @on_event.register
-    def _(self, event: Cached) -> None:
+    @on(Cached)
+    def _on_cached(self, event: Cached) -> None:
         data = {"nodes": list(event.nodes), "prompt_id": event.prompt_id}
         self._to_client(event, "execution_cached", data, stamped=True)
 
-    @on_event.register
-    def _(self, event: NodeStarted) -> None:
+    @on(NodeStarted)
+    def _on_node_started(self, event: NodeStarted) -> None:
         self._nodes[event.node] = _state(event.prompt_id, event.node)
         self._progress_state(event)
         data = {"node": event.node, "display_node": event.node, "prompt_id": event.prompt_id}
         self._to_client(event, "executing", data)
 
-    @on_event.register
-    def _(self, event: Progressed) -> None:
+    @on(Progressed)
+    def _on_progressed(self, event: Progressed) -> None:
         self._nodes[event.node] |= {"value": event.value, "max": event.max}
         if self._is_due(event):
             self._told[event.node] = event.at_ms, event.value
             self._progress_state(event)
             self._progress(event)
 
-    @on_event.register
-    def _(self, event: PictureSent) -> None:
+    @on(PictureSent)
+    def _on_picture_sent(self, event: PictureSent) -> None:
         """An update with a picture is never held back."""
         self._nodes[event.node] |= {"value": event.value, "max": event.max}
         self._told[event.node] = event.at_ms, event.value
@@ -109,14 +105,14 @@ class WebSocketNotifier:
             self._progress(event)
             self._picture(event)
 
-    @on_event.register
-    def _(self, event: TextSent) -> None:
+    @on(TextSent)
+    def _on_text_sent(self, event: TextSent) -> None:
         node = event.node.encode()
         payload = struct.pack(">II", _TEXT, len(node)) + node + event.text.encode()
         self._send(_EVERYBODY, event, "binary-3", lambda: payload)
 
-    @on_event.register
-    def _(self, event: NodeFinished) -> None:
+    @on(NodeFinished)
+    def _on_node_finished(self, event: NodeFinished) -> None:
         if event.output is not None:
             shown = {"node": event.shown_as, "display_node": event.shown_as}
             data = {**shown, "output": event.output, "prompt_id": event.prompt_id}
@@ -127,23 +123,23 @@ class WebSocketNotifier:
         state |= {"value": state["max"], "state": "finished"}
         self._progress_state(event)
 
-    @on_event.register
-    def _(self, event: Succeeded) -> None:
+    @on(Succeeded)
+    def _on_succeeded(self, event: Succeeded) -> None:
         self._to_client(event, "execution_success", {"prompt_id": event.prompt_id}, stamped=True)
 
-    @on_event.register
-    def _(self, event: Failed) -> None:
+    @on(Failed)
+    def _on_failed(self, event: Failed) -> None:
         self._to_client(event, "execution_error", {"prompt_id": event.prompt_id, **event.error}, stamped=True)
 
-    @on_event.register
-    def _(self, event: Interrupted) -> None:
+    @on(Interrupted)
+    def _on_interrupted(self, event: Interrupted) -> None:
         """Goes to everybody where the job has no client."""
         about = {"prompt_id": event.prompt_id, "node_id": event.node, "node_type": event.class_type}
         data = {**about, "executed": list(event.executed), "timestamp": self.unix_ms + event.at_ms}
         self._send_json(self._client, event, "execution_interrupted", data)
 
-    @on_event.register
-    def _(self, event: Finished) -> None:
+    @on(Finished)
+    def _on_finished(self, event: Finished) -> None:
         self._status(event.at_ms, event.queue_remaining)
         self._to_client(event, "executing", {"node": None, "prompt_id": event.prompt_id})
 

@@ -19,7 +19,7 @@ class Driven:
     story: Story = field(default_factory=tell)
     speed: float = 1.0
 
-    def __post_init__(self) -> None:  # noqa: D105 (it starts the driver)
+    def __post_init__(self) -> None:
         self.driver = InstanceDriver(self.clock, SimulatedTime(self.clock, self.speed), self.story.instance)
         self.driver.start()
 

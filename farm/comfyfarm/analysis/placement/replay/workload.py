@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import singledispatchmethod
 from typing import Any
 
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob
 from comfyfarm.analysis.placement.availability import AvailabilityChange, AvailabilityPeriods
-from comfyfarm.events import Configured, Event, Finished, ModelLoaded, SettingsChanged, Work
+from comfyfarm.events import Configured, Finished, ModelLoaded, SettingsChanged, Work
+from comfyfarm.events.handler import EventHandler, on
 from comfyfarm.sim.memory import ModelFile
 
 Settings = dict[str, Any]
@@ -81,7 +81,7 @@ class Workload:
 
 
 @dataclass(eq=False)
-class WorkloadRecorder:
+class WorkloadRecorder(EventHandler):
     """Follows a log; it keeps a few values for each run, and for each change of an instance.
 
     It hears each event behind the :class:`JobTracker` and the :class:`AvailabilityPeriods`.
@@ -94,32 +94,23 @@ class WorkloadRecorder:
     _works: dict[int, Work] = field(default_factory=dict)
     _changes: list[SettingsChange] = field(default_factory=list)
 
-    def on_event(self, event: Event) -> None:
-        """Take an event into account."""
-        if (heard := _HEARD.get(type(event))) is not None:
-            heard(self, event)
-
-    @singledispatchmethod
-    def _on_event(self, event: Event) -> None:
-        """Most change nothing."""
-
-    @_on_event.register
-    def _(self, event: Configured) -> None:
+    @on(Configured)
+    def _on_configured(self, event: Configured) -> None:
         for each in event.config.get("instance", ()):
             self._settings.setdefault(each["name"], dict(each))
 
-    @_on_event.register
-    def _(self, event: SettingsChanged) -> None:
+    @on(SettingsChanged)
+    def _on_settings_changed(self, event: SettingsChanged) -> None:
         self._changes.append(SettingsChange(event.at_ms, event.seq, event.instance, event.settings))
 
-    @_on_event.register
-    def _(self, event: ModelLoaded) -> None:
+    @on(ModelLoaded)
+    def _on_model_loaded(self, event: ModelLoaded) -> None:
         if event.prompt_id is None:
             file = ModelFile(event.folder, event.name, event.size_bytes)
             self._warm.setdefault(event.instance, {})[file] = None
 
-    @_on_event.register
-    def _(self, event: Finished) -> None:
+    @on(Finished)
+    def _on_finished(self, event: Finished) -> None:
         self._works[event.seq] = event.work
 
     # All of it.
@@ -170,8 +161,3 @@ class WorkloadRecorder:
         for name, seq in first_given.items():
             if name not in first_up or seq < first_up[name]:
                 yield AvailabilityChange(0, min(given[0].at_ms, 0), name, is_up=True, is_usable=True)
-
-
-# By kind: asking singledispatchmethod itself for each event takes ten times as long.
-_HEARD = dict(vars(WorkloadRecorder)["_on_event"].dispatcher.registry)
-del _HEARD[object]
