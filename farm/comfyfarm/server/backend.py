@@ -24,8 +24,7 @@ from comfyfarm.server.storage import InstanceStorage
 from comfyfarm.server.time.driver import InstanceDriver
 from comfyfarm.server.version import advice
 from comfyfarm.server.websocket.hub import Hub
-from comfyfarm.sim.carried_state import CarriedState
-from comfyfarm.sim.instance import Instance
+from comfyfarm.sim.instance import CarriedState, Instance
 
 
 @dataclass(eq=False)

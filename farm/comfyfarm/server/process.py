@@ -36,10 +36,9 @@ from comfyfarm.server.websocket.message import OutgoingMessage
 from comfyfarm.server.websocket.notifier import WebSocketNotifier
 from comfyfarm.server.websocket.outbox import Outbox
 from comfyfarm.sim.cache import ResultCache
-from comfyfarm.sim.carried_state import CarriedState
 from comfyfarm.sim.catalogue.catalogue import Catalogue
 from comfyfarm.sim.durations import draw_ms
-from comfyfarm.sim.instance import Instance
+from comfyfarm.sim.instance import CarriedState, Instance
 from comfyfarm.sim.machine import Machine
 from comfyfarm.sim.memory import Memory
 

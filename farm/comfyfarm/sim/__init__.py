@@ -1,5 +1,5 @@
-"""What a ComfyUI instance does, without a reactor, a socket, a clock or dice of its own.
+"""The simulation of one ComfyUI instance, without a reactor, a socket, a clock or randomness of its own.
 
-Time comes in as an argument, in whole simulated milliseconds; chance comes in as named streams; files are a
-small protocol.  What happens goes out as events.
+Time is an argument, in whole simulated milliseconds; randomness comes from named streams; files are a small protocol.
+What happens is published as events.
 """

@@ -1,4 +1,4 @@
-"""Which results outlive a job (docs/fidelity.md, "Result cache")."""
+"""The cache of results that outlive a job (docs/fidelity.md, "Result cache")."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from comfyfarm.sim.catalogue.catalogue import Catalogue, annotated_place
 from comfyfarm.sim.prompt.workflow import is_link
 
 Key = str
-_NEVER_CACHED = {"SaveImageWebsocket"}     # it answers ComfyUI's "has it changed" with the time
+_NEVER_CACHED = {"SaveImageWebsocket"}     # its IS_CHANGED returns the time
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a node came to.
+    """The result of a node.
 
     :ivar values: by output slot.
     :ivar ui: what it showed, or ``None``.
-    :ivar meta: whose showing that was: the ids of the run that made it.
+    :ivar meta: the node ids of the run that produced ``ui``.
     """
 
     values: tuple[Any, ...]
@@ -42,18 +42,16 @@ class ResultCache:
 
     @property
     def is_on(self) -> bool:
-        """Whether anything is ever kept."""
         return self.policy != "none"
 
     def find(self, key: Key | None) -> Result | None:
-        """A kept result."""
         result = self._results.get(key) if key is not None else None
         if result is not None and key is not None:
             self._results.move_to_end(key)
         return result
 
     def add(self, key: Key | None, result: Result) -> None:
-        """Keep a result; where the policy counts, the one used longest ago goes."""
+        """Keep a result; ``lru:N`` drops the least recently used one if there are more than N."""
         if key is None or not self.is_on:
             return
         self._results[key] = result
@@ -61,17 +59,16 @@ class ResultCache:
             self._results.popitem(last=False)
 
     def begin_job(self, keys: Collection[Key | None]) -> None:
-        """A job with these keys starts: the classic policy drops all others."""
+        """Drop all other results if the policy is ``classic``, because a job with these keys starts."""
         if self.policy == "classic":
             self._keep_only(keys)
 
     def begin_node(self, keys: Collection[Key | None]) -> None:
-        """A node of such a job runs: now the default policy drops all others."""
+        """Drop all other results if the policy is ``ram``, because a node of a job with these keys runs."""
         if self.policy == "ram":
             self._keep_only(keys)
 
     def clear(self) -> None:
-        """Drop everything."""
         self._results.clear()
 
     def _keep_only(self, keys: Collection[Key | None]) -> None:
@@ -80,7 +77,7 @@ class ResultCache:
 
 
 def result_keys(prompt: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Key | None]:
-    """For each node, what its result depends on: its type, its constants, its files, and the same of all it uses.
+    """Return for each node a hash of its type, constants and files, and of the same of all nodes that feed it.
 
     ``None`` for a node whose result is never kept.  Node ids, titles and extra data do not matter.
     """
@@ -126,7 +123,6 @@ def _key(
 
 
 def _digest(class_type: Any, name: str, value: Any, catalogue: Catalogue) -> str | None:
-    """What a file input's file holds now."""
     if catalogue.file_kind(class_type, name) is None or not isinstance(value, str):
         return None
     place = annotated_place(value)

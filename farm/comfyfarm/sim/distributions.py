@@ -1,4 +1,4 @@
-"""How long something takes, where that is not always the same."""
+"""Durations that are fixed or random."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from comfyfarm.units import Duration
 
-_FARTHEST = 3.0     # standard deviations: a test stays sane
+_FARTHEST = 3.0     # standard deviations, so that no test meets an extreme duration
 
 
 class Distribution:
@@ -24,21 +24,18 @@ class Distribution:
     :ivar second: the standard deviation in milliseconds, sigma, or the upper bound in milliseconds; 0 for ``fixed``.
     """
 
-    # No dataclass: msgspec would read that as a table by itself, and not ask for parse().
+    # No dataclass: msgspec would decode that as a table by itself, without parse().
     __slots__ = ("first", "kind", "second")
 
     def __init__(self, kind: str, first: float, second: float = 0.0) -> None:
-        """Be one; nothing changes it."""
         self.kind = kind
         self.first = first
         self.second = second
 
     def __eq__(self, other: object) -> bool:
-        """Spans are values."""
         return isinstance(other, Distribution) and self._parts == other._parts
 
     def __hash__(self) -> int:
-        """Spans are values."""
         return hash(self._parts)
 
     @property
@@ -47,27 +44,26 @@ class Distribution:
 
     @classmethod
     def fixed(cls, duration_ms: float) -> Distribution:
-        """Always the same."""
         return cls("fixed", duration_ms)
 
     @classmethod
-    def parse(cls, written: object) -> Distribution:
-        """Read a span.
+    def parse(cls, value: object) -> Distribution:
+        """Parse the value of a configuration.
 
-        :raises ValueError: where it is none of the four forms.
+        :raises ValueError: if it has none of the four forms.
         """
-        if not isinstance(written, dict):
-            return cls("fixed", Duration.parse(written))
-        read = _FORMS.get(frozenset(written))
-        if read is None:
+        if not isinstance(value, dict):
+            return cls("fixed", Duration.parse(value))
+        parse = _FORMS.get(frozenset(value))
+        if parse is None:
             raise ValueError(
                 'expected a duration such as "45ms", or { normal = "45ms", sd = "5ms" }, '
-                f'{{ lognormal = "45ms", sigma = 0.3 }}, {{ uniform = ["20ms", "80ms"] }}; got {written!r}'
+                f'{{ lognormal = "45ms", sigma = 0.3 }}, {{ uniform = ["20ms", "80ms"] }}; got {value!r}'
             )
-        return read(written)
+        return parse(value)
 
     def draw_ms(self, chance: Random) -> float:
-        """One duration, in milliseconds; a fixed one asks chance for nothing."""
+        """Draw a duration in milliseconds; a fixed one draws nothing from ``chance``."""
         if self.kind == "fixed":
             return self.first
         if self.kind == "uniform":
@@ -79,7 +75,7 @@ class Distribution:
 
     @property
     def mean_ms(self) -> float:
-        """What its draws come to on average, in milliseconds."""
+        """The mean of its draws, in milliseconds."""
         if self.kind == "fixed" or not self.second:
             return self.first
         if self.kind == "uniform":
@@ -89,7 +85,7 @@ class Distribution:
         return self.first * _mean_of_exp(self.second)
 
     def __str__(self) -> str:
-        """As it is written in a configuration."""
+        """Return the form that a configuration uses."""
         one = f'"{self.first:g}ms"'
         if self.kind == "fixed":
             return f"{self.first:g}ms"
@@ -100,21 +96,21 @@ class Distribution:
         return f"{{ lognormal = {one}, sigma = {self.second:g} }}"
 
 
-# Of a standard normal deviation that is held within _FARTHEST:
+# In the following a standard normal deviation is clamped to the range from -_FARTHEST to _FARTHEST.
 
 
 def _mean_above(lowest: float) -> float:
-    """Its mean where it is held at ``lowest``, too."""
+    """Return its mean if it is clamped at ``lowest``, too."""
     low = max(-_FARTHEST, min(_FARTHEST, lowest))
     inside = _density(low) - _density(_FARTHEST)
     return low * _share_below(low) + inside + _FARTHEST * _share_below(-_FARTHEST)
 
 
 def _mean_of_exp(sigma: float) -> float:
-    """The mean of ``exp(sigma * deviation)``."""
+    """Return the mean of ``exp(sigma * deviation)``."""
     within = _share_below(_FARTHEST - sigma) - _share_below(-_FARTHEST - sigma)
-    held = _share_below(-_FARTHEST) * (math.exp(_FARTHEST * sigma) + math.exp(-_FARTHEST * sigma))
-    return math.exp(sigma * sigma / 2) * within + held
+    clamped = _share_below(-_FARTHEST) * (math.exp(_FARTHEST * sigma) + math.exp(-_FARTHEST * sigma))
+    return math.exp(sigma * sigma / 2) * within + clamped
 
 
 def _density(deviation: float) -> float:
@@ -125,22 +121,22 @@ def _share_below(deviation: float) -> float:
     return math.erfc(-deviation / math.sqrt(2)) / 2
 
 
-def _normal(written: dict[str, Any]) -> Distribution:
-    return Distribution("normal", Duration.parse(written["normal"]), Duration.parse(written["sd"]))
+def _normal(value: dict[str, Any]) -> Distribution:
+    return Distribution("normal", Duration.parse(value["normal"]), Duration.parse(value["sd"]))
 
 
-def _lognormal(written: dict[str, Any]) -> Distribution:
-    sigma = written["sigma"]
+def _lognormal(value: dict[str, Any]) -> Distribution:
+    sigma = value["sigma"]
     if isinstance(sigma, bool) or not isinstance(sigma, int | float) or not 0 <= sigma <= 3:
         raise ValueError(f"expected a sigma from 0 to 3, got {sigma!r}")
-    return Distribution("lognormal", Duration.parse(written["lognormal"]), float(sigma))
+    return Distribution("lognormal", Duration.parse(value["lognormal"]), float(sigma))
 
 
-def _uniform(written: dict[str, Any]) -> Distribution:
-    bounds = written["uniform"]
+def _uniform(value: dict[str, Any]) -> Distribution:
+    bounds = value["uniform"]
     if not isinstance(bounds, list) or len(bounds) != 2:
         raise ValueError(f'expected two bounds such as ["20ms", "80ms"], got {bounds!r}')
-    low, high = (Duration.parse(each) for each in bounds)
+    low, high = (Duration.parse(bound) for bound in bounds)
     if low > high:
         raise ValueError(f"expected the lower bound first, got {bounds!r}")
     return Distribution("uniform", low, high)

@@ -1,87 +1,127 @@
-"""How long each thing of one job takes: what the settings say, chance, and the load of the moment."""
+"""The durations of one job: drawn from the settings, stretched by load and faults, and added up as its work."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
+from comfyfarm.events import Work
 from comfyfarm.faults.pauses import Hold
 from comfyfarm.sim.distributions import Distribution
 from comfyfarm.sim.machine import Machine
 from comfyfarm.sim.memory import ModelFile
 from comfyfarm.sim.nodes import NodeOutcome
 from comfyfarm.sim.values import AVLatent, Latent
-from comfyfarm.sim.work_meter import WorkMeter
 
-REFERENCE_PIXELS = 512 * 512    # a step's duration is written down for one picture of this size
+REFERENCE_PIXELS = 512 * 512    # a step's duration in the settings is that of one picture of this size
 _GB = 1024**3
 
 
 @dataclass(eq=False)
+class WorkMeter:
+    """Adds up what a job draws durations for, so that the durations of another machine can be put in their place."""
+
+    _nodes: Counter[str] = field(default_factory=Counter)
+    _steps: Counter[float] = field(default_factory=Counter)
+    _saves: int = 0
+    _models: dict[ModelFile, int] = field(default_factory=dict)
+    _needs: list[tuple[int, ...]] = field(default_factory=list)
+
+    def node(self, class_type: str) -> None:
+        self._nodes[class_type] += 1
+
+    def step(self, weight: float) -> None:
+        """Count a sampling step that takes ``weight`` times as long as one of a picture of 512 x 512."""
+        self._steps[weight] += 1
+
+    def save(self, files: int) -> None:
+        """Count pictures that were written or sent."""
+        self._saves += files
+
+    def need(self, files: Sequence[ModelFile]) -> None:
+        """Count the models that a node needs in memory together."""
+        together = tuple(self._models.setdefault(file, len(self._models)) for file in files)
+        # A repeated need changes nothing in memory, except that of several models it may reverse the order once.
+        repeats = min(2, len(together))
+        if together and self._needs[-repeats:] != [together] * repeats:
+            self._needs.append(together)
+
+    @property
+    def total(self) -> Work:
+        models = tuple((file.folder, file.name, file.size_bytes) for file in self._models)
+        one_by_one = [(index,) for index in range(len(models))]
+        return Work(
+            nodes=dict(self._nodes),
+            steps=tuple(self._steps.items()),
+            saves=self._saves,
+            models=models,
+            needs=() if self._needs == one_by_one else tuple(self._needs),
+        )
+
+
+@dataclass(eq=False)
 class JobDurations:
-    """One job's durations.
+    """The durations of one job, in milliseconds.
 
-    The settings are read at each question, so that a change takes effect at the next step.
+    The settings are read at each draw, so that a change takes effect at the next step.
 
-    :ivar chance: the job's own stream, so that no job shifts the draws of another.
-    :ivar load_chance: another for its models: whether one was there already must not shift the rest.
-    :ivar slowed: by faults, and how many times as long everything takes; of several the slowest counts.
-    :ivar done: what durations were asked for.
+    :ivar chance: the job's own random stream, so that no job shifts the draws of another.
+    :ivar load_chance: another one for its models: a model that is loaded already must not shift the other draws.
+    :ivar slowed: by hold, the factor by which a fault slows the job; of several the largest counts.
+    :ivar work: what durations have been drawn for.
     """
 
     machine: Machine
     chance: Random
     load_chance: Random
     slowed: dict[Hold, float] = field(default_factory=dict)
-    done: WorkMeter = field(default_factory=WorkMeter)
+    work: WorkMeter = field(default_factory=WorkMeter)
 
     @classmethod
     def of_job(cls, machine: Machine, prompt_id: str) -> JobDurations:
-        """The durations of one job."""
         seeds = machine.seeds.of("timing")
         return cls(machine, seeds.stream(prompt_id), seeds.of("models").stream(prompt_id))
 
     def node_ms(self, class_type: str) -> int:
-        """A node, its steps, models and pictures apart."""
-        self.done.node(class_type)
+        """Draw the duration of a node without its steps, models and pictures."""
+        self.work.node(class_type)
         return self._draw_ms(self.machine.settings.timing.node_span(class_type))
 
     def step_ms(self, outcome: NodeOutcome) -> int:
-        """One sampling step, in proportion to what is sampled."""
+        """Draw the duration of one sampling step, in proportion to what is sampled."""
         weight = _pixels(outcome) / REFERENCE_PIXELS
-        self.done.step(weight)
+        self.work.step(weight)
         return self._draw_ms(self.machine.settings.timing.step, weight)
 
     def save_ms(self, files: int) -> int:
-        """So many pictures written, one after another."""
-        self.done.save(files)
+        """Draw the duration of writing this many pictures one after another."""
+        self.work.save(files)
         return sum(self._draw_ms(self.machine.settings.timing.save) for _ in range(files))
 
     def load_ms(self, file: ModelFile) -> int:
-        """A model's way into memory."""
         per_gb = self.machine.settings.timing.load_per_gb
         return self._draw_ms(per_gb, file.size_bytes / _GB, chance=self.load_chance)
 
     def unload_ms(self) -> int:
-        """A model's way out of memory."""
         return self._draw_ms(self.machine.settings.timing.unload, chance=self.load_chance)
 
-    def _draw_ms(self, span: Distribution, times: float = 1.0, chance: Random | None = None) -> int:
+    def _draw_ms(self, distribution: Distribution, times: float = 1.0, chance: Random | None = None) -> int:
         slowed = 1 + self.machine.settings.timing.under_load * self.machine.waiting
         slowed *= max((factor for hold, factor in self.slowed.items() if hold.active), default=1)
-        return draw_ms(span, self.machine.settings.timing.jitter, chance or self.chance, times * slowed)
+        return draw_ms(distribution, self.machine.settings.timing.jitter, chance or self.chance, times * slowed)
 
 
-def draw_ms(span: Distribution, jitter: float, chance: Random, times: float = 1.0) -> int:
-    """One duration, in whole milliseconds: ``times`` the span's, off by at most ``jitter`` as a share."""
-    drawn_ms = span.draw_ms(chance) * times
+def draw_ms(distribution: Distribution, jitter: float, chance: Random, times: float = 1.0) -> int:
+    """Draw a duration in whole milliseconds: ``times`` a draw, changed by at most ``jitter`` as a share of it."""
+    drawn_ms = distribution.draw_ms(chance) * times
     if jitter:
         drawn_ms *= 1 + chance.uniform(-jitter, jitter)
     return max(0, round(drawn_ms))
 
 
 def _pixels(outcome: NodeOutcome) -> int:
-    """What a sampler works on; the reference where that is no picture."""
     latent = outcome.latent.video if isinstance(outcome.latent, AVLatent) else outcome.latent
     if not isinstance(latent, Latent):
         return REFERENCE_PIXELS

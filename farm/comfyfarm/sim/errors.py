@@ -1,4 +1,4 @@
-"""The two ways in which an instance says no."""
+"""The two errors of an instance: ComfyUI rejects the prompt, or ComfyUI's own code raises."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class PromptRejected(Exception):
-    """ComfyUI answers 400 and says why.
+    """ComfyUI answers 400.
 
     :ivar body: the JSON of the answer: ``{"error": {...}, "node_errors": {...}}``.
     """
@@ -19,22 +19,22 @@ class PromptRejected(Exception):
 
     @classmethod
     def because(cls, kind: str, message: str, details: str, **extra_info: object) -> PromptRejected:
-        """A refusal that is about the prompt as a whole."""
+        """Return an error about the prompt as a whole."""
         error = {"type": kind, "message": message, "details": details, "extra_info": extra_info}
         return cls({"error": error, "node_errors": {}})
 
 
 class ServerError(Exception):
-    """ComfyUI's handler raises here, which its server answers with a plain 500."""
+    """ComfyUI's handler raises here, and its server answers with a plain 500."""
 
 
 @contextmanager
 def raising_as_comfyui() -> Iterator[None]:
-    """Read a client's JSON without looking at its types, as ComfyUI does, and fail as it does.
+    """Read a client's JSON without a check of its types, as ComfyUI does.
 
-    :raises ServerError: where Python itself raises on such a value.
+    :raises ServerError: if Python itself raises on such a value.
     """
     try:
         yield
-    except (TypeError, ValueError, LookupError, AttributeError, OverflowError, RecursionError) as raised:
-        raise ServerError(f"{type(raised).__name__}: {raised}") from raised
+    except (TypeError, ValueError, LookupError, AttributeError, OverflowError, RecursionError) as error:
+        raise ServerError(f"{type(error).__name__}: {error}") from error

@@ -1,7 +1,7 @@
-"""One job's run: a story that pauses wherever time passes.
+"""The execution of one job, as a generator that pauses wherever simulated time passes.
 
-``Execution.run`` yields how long to wait, in milliseconds, and is resumed when that time has passed; whatever has
-changed meanwhile (an interrupt, a setting) takes effect there.  What happens is told as events.
+``Execution.run`` yields how long to wait.  Whatever has changed when it is resumed (an interrupt, a setting) takes
+effect there.  What happens is published as events.
 """
 
 from __future__ import annotations
@@ -33,20 +33,16 @@ from comfyfarm.faults.phases import Phase, PhaseFacts
 from comfyfarm.faults.targets import WrittenFile
 from comfyfarm.sim.cache import Result, result_keys
 from comfyfarm.sim.durations import JobDurations
-from comfyfarm.sim.job_facts import job_facts
 from comfyfarm.sim.jobs.history import HistoryEntry
 from comfyfarm.sim.jobs.queue import Job
 from comfyfarm.sim.machine import Machine
-from comfyfarm.sim.memory import TooLarge
-from comfyfarm.sim.model_needs import ModelRequirements
+from comfyfarm.sim.memory import ModelRequirements, TooLarge
 from comfyfarm.sim.nodes import NodeCall, NodeError, NodeOutcome, run
-from comfyfarm.sim.prompt.workflow import ExecutionOrder, consumed, is_link
+from comfyfarm.sim.prompt.workflow import ExecutionOrder, class_types, consumed, input_texts, is_link
 from comfyfarm.sim.saving import Saver
 from comfyfarm.sim.values import Latent
 
 _PREVIEW_EDGE = 512     # sampler previews are at most this long (docs/fidelity.md, "Sampling")
-
-
 _OUT_OF_MEMORY = (
     "This error means you ran out of memory on your GPU.\n\n"
     "TIPS: If the workflow worked before you might have accidentally set the batch_size to a large number."
@@ -59,12 +55,12 @@ class _Stop(Exception):
 
 @dataclass(eq=False)
 class Execution:
-    """One job on one machine.
+    """The execution of one job on one machine; for faults, a :class:`~comfyfarm.faults.targets.RunningJob`.
 
-    :ivar entry: what will stand in history, as far as the job has got.
-    :ivar node: the node that runs, or ``None`` before the first.
-    :ivar later: lets something happen on the instance so many milliseconds later.
-    :ivar forget_after_ms: how long after its end the entry is dropped; ``None``: it is not.
+    :ivar later: calls a function after so many milliseconds.
+    :ivar forget_after_ms: time from the job's end until its entry is dropped; ``None``: it stays.
+    :ivar entry: the history entry, as far as the job has got.
+    :ivar node: the running node, or ``None`` before the first one.
     """
 
     job: Job
@@ -81,7 +77,6 @@ class Execution:
     _results: dict[str, Result] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Find out which nodes show something, and which results are there already."""
         self.entry = HistoryEntry(self.job)
         used = consumed(self.job.prompt)
         self._showing = {node for node in self.job.prompt if self._shows(node, used)}
@@ -92,23 +87,24 @@ class Execution:
             if (kept := cache.find(key)) is not None:
                 self._results[node] = kept
         self._cached = frozenset(self._results)
-        self._pace = JobDurations.of_job(self.machine, self.job.prompt_id)
-        self._needs = ModelRequirements(self.job.prompt, self.machine.catalogue)
+        self._durations = JobDurations.of_job(self.machine, self.job.prompt_id)
+        self._requirements = ModelRequirements(self.job.prompt, self.machine.catalogue)
 
     def run(self) -> Steps:
         """Run all nodes that the outputs need, in order."""
         yield from self.fire_faults("start")
-        self._note("execution_start")
-        self._tell(Started)
+        self._add_message("execution_start")
+        self._publish(Started)
         cached = [node for node in self.job.prompt if node in self._cached]
-        self._note("execution_cached", nodes=cached)
-        self._tell(Cached, nodes=tuple(cached))
+        self._add_message("execution_cached", nodes=cached)
+        self._publish(Cached, nodes=tuple(cached))
         shown = {node for node in self._cached if self._results[node].ui is not None}
         order = ExecutionOrder(self.job.prompt, self.job.outputs, self._showing, self._cached, shown)
         try:
             while (node := order.next()) is not None:
                 if node in self._cached:
-                    self._show_again(node)
+                    self._executed.append(node)
+                    self._show(node, self._results[node], cached=True)
                 else:
                     yield from self._run_node(node)
                 order.finish(node)
@@ -118,39 +114,32 @@ class Execution:
             self._failed(error)
         else:
             yield from self.fire_faults("success")
-            self._note("execution_success")
-            self._tell(Succeeded)
-
-    # One node.
-
-    def _show_again(self, node: str) -> None:
-        """A cached node that shows something shows it again, and takes no time."""
-        self._executed.append(node)
-        self._show(node, self._results[node], cached=True)
+            self._add_message("execution_success")
+            self._publish(Succeeded)
 
     def _run_node(self, node: str) -> Steps:
         self.node = node
         class_type = self._class_type(node)
-        self._tell(NodeStarted, node=node, class_type=class_type)
+        self._publish(NodeStarted, node=node, class_type=class_type)
         yield from self.fire_faults("node")
-        self._look_for_interrupt()
-        if not self._has_run:       # once is enough: what comes later belongs to this job
+        self._check_interrupt()
+        if not self._has_run:       # later results are those of this job
             self.machine.cache.begin_node(self._keys.values())
             self._has_run = True
         yield from self._load_models(node)
         outcome = run(self._call(node))
-        yield self._pace.node_ms(class_type)
+        yield self._durations.node_ms(class_type)
         yield from self._work(node, outcome)
         ui = dict(outcome.ui) if outcome.ui is not None else None
         saver = Saver(self.machine, self.job, node, class_type)
         for save in outcome.saves:
-            yield self._pace.save_ms(saver.files(save))
+            yield self._durations.save_ms(saver.files(save))
             self._changes, self._name_again = [], False
             yield from self.fire_faults("save")
             shown = saver.write(save, self._changes, again=self._name_again)
-            before = (ui or {}).get(save.key, [])
-            # Static: one entry, however many files it would be.
-            ui = {save.key: before or shown if saver.is_static else [*before, *shown], **_without(ui, save.key)}
+            before = (ui or {}).pop(save.key, [])
+            # In static mode there is one entry, however many files dynamic mode would write.
+            ui = {save.key: before or shown if saver.is_static else [*before, *shown], **(ui or {})}
         meta = {"node_id": node, "display_node": node, "parent_node": None, "real_node_id": node}
         result = self._results[node] = Result(outcome.values, ui, meta)
         self.machine.cache.add(self._keys.get(node), result)
@@ -158,44 +147,44 @@ class Execution:
         self._show(node, result, cached=False)
 
     def _load_models(self, node: str) -> Steps:
-        """Bring the models that the node needs into memory, and others out of it to make room."""
-        needed = self._needs.of(node)
-        self._pace.done.need(needed)
+        needed = self._requirements.of(node)
+        self._durations.work.need(needed)
         try:
             for move in self.machine.memory.moves_for(needed):
                 if move.is_load:
-                    yield self._pace.load_ms(move.file)
-                    self._tell(ModelLoaded, node=node, **move.file.facts)
+                    yield self._durations.load_ms(move.file)
+                    self._publish(ModelLoaded, node=node, **move.file.facts)
                 else:
-                    yield self._pace.unload_ms()
+                    yield self._durations.unload_ms()
                     self.machine.publish(ModelUnloaded(at_ms=self.machine.at_ms, reason="room", **move.file.facts))
         except TooLarge:
             raise self.out_of_memory() from None
 
     def _work(self, node: str, outcome: NodeOutcome) -> Steps:
-        """What a node does while it runs: steps, pictures and texts over the websocket."""
+        """Run the node's steps, and publish the pictures and texts that it sends."""
         if outcome.text is not None:
-            self._tell(TextSent, node=node, text=outcome.text)
+            self._publish(TextSent, node=node, text=outcome.text)
         preview = self._preview(outcome.latent)
         for step in range(1, outcome.steps + 1):
-            yield self._pace.step_ms(outcome)
+            yield self._durations.step_ms(outcome)
             yield from self.fire_faults("step", step)
-            self._look_for_interrupt()
+            self._check_interrupt()
             if preview is None:
-                self._tell(Progressed, node=node, value=step, max=outcome.steps)
+                self._publish(Progressed, node=node, value=step, max=outcome.steps)
             else:
-                self._tell(PictureSent, node=node, value=step, max=outcome.steps, preview=preview)
-        if (sent := outcome.sends) is not None:
-            for index, picture in enumerate(sent.each()):
+                self._publish(PictureSent, node=node, value=step, max=outcome.steps, preview=preview)
+        if (batch := outcome.sends) is not None:
+            for index, picture in enumerate(batch.each()):
                 shown = Preview(picture.width, picture.height, "image/png", picture.colour)
-                yield self._pace.save_ms(1)
-                self._look_for_interrupt()
-                self._tell(PictureSent, node=node, value=index, max=sent.count, preview=shown)
+                yield self._durations.save_ms(1)
+                self._check_interrupt()
+                self._publish(PictureSent, node=node, value=index, max=batch.count, preview=shown)
 
     def _preview(self, latent: Latent | None) -> Preview | None:
-        """The picture that goes along with each step, where the job or the machine asks for one."""
-        asked = self.job.extra_data.get("preview_method") or "default"
-        method = self.machine.settings.preview_method if asked == "default" else asked
+        """Return the picture that is sent with each step, if the job or the settings switch previews on."""
+        method = self.job.extra_data.get("preview_method") or "default"
+        if method == "default":
+            method = self.machine.settings.preview_method
         if latent is None or method not in ("auto", "latent2rgb", "taesd"):
             return None
         shrink = min(1.0, _PREVIEW_EDGE / max(latent.width, latent.height))
@@ -208,9 +197,7 @@ class Execution:
             for key, items in result.ui.items():
                 merged[key] = [*merged.get(key, []), *items]
             self.entry.meta[shown_as] = result.meta
-        self._tell(NodeFinished, node=node, output=result.ui, shown_as=shown_as, cached=cached)
-
-    # What a node is given.
+        self._publish(NodeFinished, node=node, output=result.ui, shown_as=shown_as, cached=cached)
 
     def _call(self, node: str) -> NodeCall:
         class_type = self._class_type(node)
@@ -228,8 +215,9 @@ class Execution:
     def _resolve(self, value: Any) -> Any:
         if not is_link(value):
             return value
-        made = self._results[value[0]].values if value[0] in self._results else ()
-        return made[value[1]] if -len(made) <= value[1] < len(made) else None
+        source, slot = value
+        values = self._results[source].values if source in self._results else ()
+        return values[slot] if -len(values) <= slot < len(values) else None
 
     def _shows(self, node: str, used: set[str]) -> bool:
         node_type = self.machine.catalogue.node_type(self._class_type(node))
@@ -240,13 +228,13 @@ class Execution:
 
     @property
     def work(self) -> Work:
-        """What the job has come to so far."""
-        return self._pace.done.total
+        """The work done so far."""
+        return self._durations.work.total
 
-    # What goes wrong on purpose: :class:`~comfyfarm.faults.targets.RunningJob`.
+    # ---- what faults do
 
     def fire_faults(self, phase: Phase, step: int = 0) -> Steps:
-        """Let happen what a fault does at this phase."""
+        """Apply the faults that fire at this phase; yield the firings that concern the whole process."""
         faults = self.machine.faults
         if not faults.watches(phase):
             return
@@ -258,46 +246,54 @@ class Execution:
                     yield from firing.fault.effect.on_job(self, firing)
 
     def _facts(self, phase: Phase, step: int) -> PhaseFacts:
-        """What is known of the node that runs; before the first and behind the last, of the whole job."""
-        return job_facts(self.job, self.node if phase in ("node", "step", "save") else None, step)
+        node = self.node if phase in ("node", "step", "save") else None     # the other phases concern the whole job
+        nodes = self.job.prompt.values() if node is None else [self.job.prompt[node]]
+        return PhaseFacts(
+            client=self.job.client_id,
+            job=self.job.order + 1,
+            job_name=self.job.name,
+            prompt_id=self.job.prompt_id,
+            node=node or "",
+            node_types=class_types(nodes),
+            models=input_texts(nodes),
+            step=step,
+        )
 
     def slow_down(self, hold: Hold, factor: float) -> None:
-        """Let all that is still to do take so many times as long."""
-        self._pace.slowed[hold] = factor
+        """Multiply all further durations by ``factor`` while the hold is active."""
+        self._durations.slowed[hold] = factor
 
     def deafen(self, hold: Hold) -> None:
-        """Hear no interrupt."""
+        """Ignore interrupts while the hold is active."""
         self._deafening.append(hold)
 
     def release(self) -> None:
-        """It is over: what struck it holds nothing any more."""
-        for hold in (*self._pace.slowed, *self._deafening):
+        """Release all holds, because the job is over."""
+        for hold in (*self._durations.slowed, *self._deafening):
             hold.active = False
 
     def when_saved(self, change: Callable[[WrittenFile], None]) -> None:
-        """Let each file of this save be changed once it is written."""
+        """Apply ``change`` to each file of the present save once it is written."""
         self._changes.append(change)
 
     def give_name_again(self) -> None:
-        """Let this save's first file get the name that was given last."""
+        """Give the first file of the present save the name of the last file."""
         self._name_again = True
 
     def node_error(self, exception_type: str, message: str) -> NodeError:
-        """Return what a node raises."""
         return NodeError(exception_type, message)
 
     def out_of_memory(self) -> NodeError:
-        """Empty the memory, as ComfyUI does then; the answer is what a node raises."""
+        """Unload all models, as ComfyUI does then, and return the error that the node raises."""
         self.machine.unload_models("out of memory")
         return NodeError("torch.OutOfMemoryError", "Allocation on device ", _OUT_OF_MEMORY)
 
     def forget_entry(self, after_ms: int) -> None:
-        """Have the entry dropped so long after the end."""
         self.forget_after_ms = after_ms
 
-    # How it ends.
+    # ---- how it ends
 
-    def _look_for_interrupt(self) -> None:
+    def _check_interrupt(self) -> None:
         if self.machine.interrupt and not any(hold.active for hold in self._deafening):
             raise _Stop
 
@@ -305,8 +301,8 @@ class Execution:
         node, executed = self.node or "", list(self._executed)
         class_type = self._class_type(node)
         self.entry.status_str = "error"
-        self._note("execution_interrupted", node_id=node, node_type=class_type, executed=executed)
-        self._tell(Interrupted, node=node, class_type=class_type, executed=tuple(executed))
+        self._add_message("execution_interrupted", node_id=node, node_type=class_type, executed=executed)
+        self._publish(Interrupted, node=node, class_type=class_type, executed=tuple(executed))
 
     def _failed(self, error: NodeError) -> None:
         node = self.node or ""
@@ -321,31 +317,23 @@ class Execution:
             "current_outputs": list(self._keys),
         }
         self.entry.status_str = "error"
-        self._note("execution_error", **facts)
-        self._tell(Failed, node=node, error=facts)
+        self._add_message("execution_error", **facts)
+        self._publish(Failed, node=node, error=facts)
 
     def _current_inputs(self, node: str) -> dict[str, list[Any]]:
-        """The inputs as ComfyUI shows them with an error: plain values as they are, the others as text."""
-        given = dict(self._call(node).inputs)
+        """Return the node's inputs as ComfyUI shows them with an error: plain values as they are, others as text."""
+        inputs = dict(self._call(node).inputs)
         node_type = self.machine.catalogue.node_type(self._class_type(node))
         pnginfo = self.job.extra_data.get("extra_pnginfo")
-        known = {"PROMPT": self.job.prompt, "EXTRA_PNGINFO": pnginfo, "UNIQUE_ID": node}
+        hidden = {"PROMPT": self.job.prompt, "EXTRA_PNGINFO": pnginfo, "UNIQUE_ID": node}
         for name, kind in (node_type.hidden if node_type else {}).items():
-            given[name] = known.get(kind)
-        return {name: [_as_shown(value)] for name, value in given.items()}
+            inputs[name] = hidden.get(kind)
+        plain = (bool, int, float, str, type(None))
+        return {name: [value if isinstance(value, plain) else str(value)] for name, value in inputs.items()}
 
-    def _tell(self, kind: Callable[..., Event], **facts: Any) -> None:
+    def _publish(self, kind: Callable[..., Event], **facts: Any) -> None:
         self.machine.publish(kind(at_ms=self.machine.at_ms, prompt_id=self.job.prompt_id, **facts))
 
-    def _note(self, kind: str, **facts: Any) -> None:
-        """Add a status message to the history entry."""
+    def _add_message(self, kind: str, **facts: Any) -> None:
         data = {"prompt_id": self.job.prompt_id, **facts, "timestamp": self.machine.now_unix_ms}
         self.entry.messages.append([kind, data])
-
-
-def _without(ui: dict[str, Any] | None, key: str) -> dict[str, Any]:
-    return {name: items for name, items in (ui or {}).items() if name != key}
-
-
-def _as_shown(value: Any) -> Any:
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

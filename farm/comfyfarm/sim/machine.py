@@ -1,4 +1,4 @@
-"""What a job runs on: everything of its instance that an execution needs."""
+"""The environment in which an instance's jobs run: settings, catalogue, cache, memory and the simulated time."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from comfyfarm.sim.settings import Settings
 
 @dataclass(eq=False)
 class Machine:
-    """One instance's equipment, and the simulated moment on it.
+    """Everything of an instance that the execution of a job needs.
 
-    :ivar at_ms: the simulated moment; set by the instance before each step.
-    :ivar unix_ms: what a client's clock says at the simulated moment 0.
-    :ivar size: of the instance's input picture.
-    :ivar static_name: how a static instance's outputs name that picture.
-    :ivar waiting: how many jobs wait; set by the instance before each step.
-    :ivar interrupt: whether somebody asked to stop; looked at where ComfyUI looks.
+    :ivar at_ms: the simulated time; set by the instance before each step.
+    :ivar unix_ms: the clients' wall clock at simulated time 0.
+    :ivar size: width and height of the instance's input picture.
+    :ivar static_name: the name of that picture in the outputs of a static instance.
+    :ivar waiting: number of waiting jobs; set by the worker before each step.
+    :ivar interrupt: an interrupt was requested; checked where ComfyUI checks it.
     """
 
     name: str
@@ -47,32 +47,31 @@ class Machine:
     interrupt: bool = False
 
     def warm_up(self, kept: Iterable[ModelFile] | None = None) -> None:
-        """Have the models in memory that are there from the start, and no others.
+        """Load the models that are in memory from the start, and no others.
 
-        :param kept: those that an older process has left there; ``None``: those that the settings name.
+        :param kept: those that an earlier process has left in memory; ``None``: those that the settings name.
         """
         self.memory.unload_all()
-        for file in self._warm() if kept is None else kept:
+        for file in self._warm_files() if kept is None else kept:
             for move in self.memory.moves_for([file]):
                 if move.is_load:
                     self.publish(ModelLoaded(at_ms=self.at_ms, **file.facts))
 
-    def _warm(self) -> Iterable[ModelFile]:
+    def _warm_files(self) -> Iterable[ModelFile]:
         for name in self.settings.warm:
             for folder in self.catalogue.folders_of(name) or ["checkpoints"]:
                 yield ModelFile(folder, name, self.catalogue.size_bytes(folder, name))
 
     def unload_models(self, reason: str) -> None:
-        """Empty the memory, and say so."""
         for file in self.memory.unload_all():
             self.publish(ModelUnloaded(at_ms=self.at_ms, reason=reason, **file.facts))
 
     @cached_property
     def upload_chance(self) -> Random:
-        """What the times of uploads are drawn from."""
+        """The random stream of upload durations."""
         return self.seeds.of("timing").stream("uploads")
 
     @property
     def now_unix_ms(self) -> int:
-        """The simulated moment as clients see it."""
+        """The simulated time as clients see it."""
         return self.unix_ms + self.at_ms

@@ -1,4 +1,4 @@
-"""What a new file is called: ComfyUI's prefix rules, and three ways to be unique.
+"""The names of new files: ComfyUI's prefix rules, and three ways to make a name unique.
 
 The rules of the counter, of subfolders and of tokens are those of docs/fidelity.md, "Output names".
 """
@@ -25,30 +25,26 @@ _ROOT = "/srv/comfyui"
 class _Series:
     """Files that share a prefix.
 
-    :ivar word: what makes their names unique where no counter does.
+    :ivar unique: the part that makes their names unique if there is no counter.
     """
 
     folder: Folder
     subfolder: str
     name: str
     suffix: str
-    word: str
+    unique: str
 
     @property
     def key(self) -> tuple[Folder, str, str]:
-        """Whose counter it is."""
+        """The key of their counter."""
         return self.folder, self.subfolder, self.name
-
-    def later_word(self, attempt: int) -> str:
-        """The word, and from the second attempt on a number behind it."""
-        return f"{self.word}_{attempt + 1}" if attempt else self.word
 
 
 @dataclass(eq=False)
 class Namer:
     """Gives each new file of one instance a name that no other file ever had.
 
-    :ivar letters: where the letters of temporary names come from.
+    :ivar letters: the random stream of the letters in temporary names.
     """
 
     files: Files
@@ -59,16 +55,16 @@ class Namer:
     _temp_prefixes: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def forget(self) -> None:
-        """Count anew, because the files are gone."""
+        """Restart the counters, because the files are gone."""
         self._highest.clear()
         self._last.clear()
 
     def keep_temp_prefixes(self, class_types: Mapping[str, str]) -> None:
-        """Forget the temporary prefixes of all but these nodes (id -> type)."""
+        """Drop the temporary prefixes of all but these nodes (id -> type)."""
         self._temp_prefixes = {key: value for key, value in self._temp_prefixes.items() if key in class_types.items()}
 
     def temp_prefix(self, node: str, class_type: str) -> str:
-        """The prefix of a node's previews; its five letters belong to the node."""
+        """Return the prefix of a node's previews, with five letters that belong to the node."""
         key = node, class_type
         if key not in self._temp_prefixes:
             drawn = "".join(self.letters.choice(_LETTERS) for _ in range(5))
@@ -76,52 +72,53 @@ class Namer:
         return self._temp_prefixes[key]
 
     def check(self, save: Save, prefix: str, unix_ms: int) -> None:
-        """Look at a prefix under which nothing will be written.
+        """Check a prefix without writing a file.
 
-        :raises NodeError: where it leads out of the folder.
+        :raises NodeError: if it leads out of the folder.
         """
         _split(prefix, save, unix_ms)
 
     def write(
-        self, save: Save, prefix: str, parts: list[FileContent], prompt_id: str, unix_ms: int, *, again: bool = False
+        self, save: Save, prefix: str, contents: list[FileContent], prompt_id: str, unix_ms: int, *, again: bool = False
     ) -> list[Place]:
         """Write the files of one output, each under a new name.
 
-        :param again: the first one under the name that was given last, over what stands there.
-        :raises NodeError: where the prefix leads out of the folder, or the system takes no such file.
+        :param again: the first file gets the last name instead, and overwrites that file.
+        :raises NodeError: if the prefix leads out of the folder, or the system refuses the file.
         """
         subfolder, name = _split(prefix, save, unix_ms)
-        word = prompt_id if self.naming == "prompt_id" else str(unix_ms)
-        series = _Series(save.folder, subfolder, name, save.suffix, word)
+        unique = prompt_id if self.naming == "prompt_id" else str(unix_ms)
+        series = _Series(save.folder, subfolder, name, save.suffix, unique)
         try:
             return [
-                (self._put_again(series, part) if again and not index else None) or self._put(series, index, part)
-                for index, part in enumerate(parts)
+                (self._overwrite(series, content) if again and not index else None) or self._put(series, index, content)
+                for index, content in enumerate(contents)
             ]
-        except (OSError, ValueError) as why:
-            raise NodeError(type(why).__name__, _impossible(series, why)) from why
+        except (OSError, ValueError) as error:
+            raise NodeError(type(error).__name__, _error_text(series, error)) from error
 
-    def _put(self, series: _Series, index: int, part: FileContent) -> Place:
-        """Write one file; where its name was taken meanwhile, look again and take the next."""
+    def _put(self, series: _Series, index: int, content: FileContent) -> Place:
         base = series.name.replace("%batch_num%", str(index))
         for attempt in count():
-            unique = f"{self._count(series):05}_" if self.naming == "counter" else series.later_word(attempt)
+            unique = f"{series.unique}_{attempt + 1}" if attempt else series.unique
+            if self.naming == "counter":
+                unique = f"{self._next_number(series):05}_"
             place = Place(series.folder, series.subfolder, f"{base}_{unique}{series.suffix}")
             try:
-                self.files.put(place, part)
-            except FileExistsError:
+                self.files.put(place, content)
+            except FileExistsError:     # another instance shares the folder: list it again
                 self._highest.pop(series.key, None)
             else:
                 self._last[series.key] = place
                 return place
         raise AssertionError("there is always a next name")
 
-    def _put_again(self, series: _Series, part: FileContent) -> Place | None:
-        """Write over the file whose name was given last, whoever shares the folder; ``None`` where there is none."""
+    def _overwrite(self, series: _Series, content: FileContent) -> Place | None:
+        """Overwrite the file with the last name in the folder, which may be shared; ``None`` if there is none."""
         last = self._last.get(series.key)
         if self.naming == "counter":
             names = self.files.names(series.folder, series.subfolder)
-            found = {_number(each, series.name): each for each in names if each.endswith(series.suffix)}
+            found = {_number(name, series.name): name for name in names if name.endswith(series.suffix)}
             number = max(found, default=0)
             if number > (_number(last.name, series.name) if last else 0):
                 last = Place(series.folder, series.subfolder, found[number])
@@ -129,23 +126,23 @@ class Namer:
         if last is None:
             return None
         try:
-            self.files.replace(last, part)
-        except FileExistsError:     # it has gone, or is not ours to write over
+            self.files.replace(last, content)
+        except FileExistsError:     # it is gone, or no instance of this folder wrote it
             return None
         self._last[series.key] = last
         return last
 
-    def _count(self, series: _Series) -> int:
-        """The next number: one more than the highest ever given, or found in the folder at the first look."""
+    def _next_number(self, series: _Series) -> int:
+        """Return one more than the highest number so far, or than the highest in the folder at the first call."""
         if series.key not in self._highest:
             names = self.files.names(series.folder, series.subfolder)
-            self._highest[series.key] = max((_number(each, series.name) for each in names), default=0)
+            self._highest[series.key] = max((_number(name, series.name) for name in names), default=0)
         self._highest[series.key] += 1
         return self._highest[series.key]
 
 
 def _number(file: str, name: str) -> int:
-    """The counter in a file's name, or 0 where it is not one of this prefix."""
+    """Return the counter in a file's name, or 0 if the name has not this prefix."""
     if not file.startswith(name + "_"):
         return 0
     digits = file[len(name) + 1 :].split("_", maxsplit=1)[0]
@@ -153,17 +150,17 @@ def _number(file: str, name: str) -> int:
 
 
 def _split(prefix: str, save: Save, unix_ms: int) -> tuple[str, str]:
-    """Subfolder and name of a prefix, its tokens replaced."""
+    """Return subfolder and name of a prefix, with its tokens replaced."""
     if "\0" in prefix:
         raise NodeError("ValueError", "embedded null byte")
-    path = posixpath.normpath(_fill_in(prefix, save, unix_ms))
+    path = posixpath.normpath(_replace_tokens(prefix, save, unix_ms))
     subfolder, name = posixpath.split(path)
     if path.startswith("/") or subfolder.split("/")[0] == ".." or name == "..":
-        raise NodeError("Exception", _outside(save.folder, subfolder))
+        raise NodeError("Exception", _outside_text(save.folder, subfolder))
     return subfolder, name
 
 
-def _fill_in(prefix: str, save: Save, unix_ms: int) -> str:
+def _replace_tokens(prefix: str, save: Save, unix_ms: int) -> str:
     now = datetime.fromtimestamp(unix_ms / 1000, tz=UTC)
     tokens = {
         "%width%": str(save.picture.width),
@@ -180,21 +177,21 @@ def _fill_in(prefix: str, save: Save, unix_ms: int) -> str:
     return prefix
 
 
-def _impossible(series: _Series, why: OSError | ValueError) -> str:
-    """What Python says; the path is that of a server that stands at ``/srv/comfyui``."""
-    if not isinstance(why, OSError) or why.errno is None:
-        return str(why) if isinstance(why, ValueError) else type(why).__name__
+def _error_text(series: _Series, error: OSError | ValueError) -> str:
+    """Return Python's text, with the path of a server that is installed at ``/srv/comfyui``."""
+    if not isinstance(error, OSError) or error.errno is None:
+        return str(error) if isinstance(error, ValueError) else type(error).__name__
     path = posixpath.join(_ROOT, series.folder, series.subfolder, series.name)
-    return f"[Errno {why.errno}] {why.strerror}: {path!r}"
+    return f"[Errno {error.errno}] {error.strerror}: {path!r}"
 
 
-def _outside(folder: Folder, subfolder: str) -> str:
-    """ComfyUI's text; its paths are those of a server that stands at ``/srv/comfyui``."""
+def _outside_text(folder: Folder, subfolder: str) -> str:
+    """Return ComfyUI's text, with the paths of a server that is installed at ``/srv/comfyui``."""
     inside = f"{_ROOT}/{folder}"
-    meant = posixpath.normpath(posixpath.join(inside, subfolder))
+    full = posixpath.normpath(posixpath.join(inside, subfolder))
     return (
         "**** ERROR: Saving image outside the output folder is not allowed.\n"
-        f" full_output_folder: {meant}\n"
+        f" full_output_folder: {full}\n"
         f"         output_dir: {inside}\n"
-        f"         commonpath: {posixpath.commonpath((inside, meant))}"
+        f"         commonpath: {posixpath.commonpath((inside, full))}"
     )

@@ -1,15 +1,14 @@
-"""A file that a job has just written, and what may become of it."""
+"""The files that a job saves, and what faults do to them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from comfyfarm.events import Event, FileAppeared, FileCut, FileRemoved, Written
-from comfyfarm.sim.files import FileContent as Content
-from comfyfarm.sim.files import Place
+from comfyfarm.sim.files import FileContent, Place
 from comfyfarm.sim.jobs.queue import Job
 from comfyfarm.sim.machine import Machine
 from comfyfarm.sim.nodes import Save
@@ -17,10 +16,10 @@ from comfyfarm.sim.nodes import Save
 
 @dataclass(eq=False)
 class SavedFile:
-    """A file, and how history will show it; what is done to it is told.
+    """A file that a job has just written; for faults, a :class:`~comfyfarm.faults.targets.WrittenFile`.
 
-    :ivar place: ``None`` where nothing was written: a static instance's one picture belongs to all its jobs.
-    :ivar shown: ``filename``, ``subfolder`` and ``type``, which a fault may change.
+    :ivar place: ``None`` if nothing was written: a static instance's one picture belongs to all its jobs.
+    :ivar shown: ``filename``, ``subfolder`` and ``type`` in history; may be changed.
     """
 
     machine: Machine
@@ -31,28 +30,21 @@ class SavedFile:
 
     @property
     def exists(self) -> bool:
-        """Whether a file was written."""
         return self.place is not None
 
     def remove(self) -> None:
-        """Take it away."""
-        if self.place is not None and self.machine.catalogue.files.remove(self.place):
-            self._tell(FileRemoved, self.place)
+        self._apply(self.machine.catalogue.files.remove, FileRemoved)
 
     def hide(self) -> None:
-        """Keep it back, to be revealed later."""
-        if self.place is not None and self.machine.catalogue.files.hide(self.place):
-            self._tell(FileRemoved, self.place)
+        self._apply(self.machine.catalogue.files.hide, FileRemoved)
 
     def reveal(self) -> None:
-        """Let it be there after all."""
-        if self.place is not None and self.machine.catalogue.files.reveal(self.place):
-            self._tell(FileAppeared, self.place)
+        self._apply(self.machine.catalogue.files.reveal, FileAppeared)
 
     def cut(self, left: Callable[[int], int]) -> None:
-        """Leave only its beginning.
+        """Shorten the file.
 
-        :param left: of so many bytes, how many.
+        :param left: maps the size in bytes to the size that is left.
         """
         files = self.machine.catalogue.files
         length = None if self.place is None else files.length(self.place)
@@ -60,17 +52,20 @@ class SavedFile:
             return
         size_bytes = min(length, left(length))
         if files.cut(self.place, size_bytes):
-            self._tell(FileCut, self.place, size_bytes=size_bytes)
+            self._publish(FileCut, self.place, size_bytes=size_bytes)
 
-    def _tell(self, kind: Callable[..., Event], place: Place, **facts: Any) -> None:
-        where = {"folder": place.folder, "subfolder": place.subfolder, "name": place.name}
-        told = kind(at_ms=self.machine.at_ms, prompt_id=self.prompt_id, node=self.node, **where, **facts)
-        self.machine.publish(told)
+    def _apply(self, operation: Callable[[Place], bool], kind: Callable[..., Event]) -> None:
+        if self.place is not None and operation(self.place):
+            self._publish(kind, self.place)
+
+    def _publish(self, kind: Callable[..., Event], place: Place, **facts: Any) -> None:
+        ids = {"at_ms": self.machine.at_ms, "prompt_id": self.prompt_id, "node": self.node}
+        self.machine.publish(kind(**ids, **asdict(place), **facts))
 
 
 @dataclass(frozen=True)
 class Saver:
-    """Writes what one node of one job saves."""
+    """Writes the files of one node of one job."""
 
     machine: Machine
     job: Job
@@ -78,22 +73,21 @@ class Saver:
     class_type: str
 
     def files(self, save: Save) -> int:
-        """How many files it comes to; static mode takes as long, it differs in files only."""
+        """Return the number of files; also in static mode, which takes as long but writes none."""
         return 1 if save.animated else save.picture.count
 
     @property
     def is_static(self) -> bool:
-        """Whether there is one picture for everything."""
         return self.machine.settings.mode == "static"
 
     def write(
         self, save: Save, changes: Iterable[Callable[[SavedFile], None]] = (), *, again: bool = False
     ) -> list[dict[str, Any]]:
-        """Write the files, and say how the node shows them.
+        """Write the files and return them as the node shows them.
 
-        :param changes: what a fault does to each file once it is written.
-        :param again: the first one gets the name that was given last, and overwrites it.
-        :raises NodeError: where they would lie outside their folder, or cannot be written.
+        :param changes: what faults do to each file once it is written.
+        :param again: the first file overwrites the last one, under its name.
+        :raises NodeError: if they would lie outside their folder, or cannot be written.
         """
         now_ms = self.machine.now_unix_ms
         if self.is_static:
@@ -103,24 +97,15 @@ class Saver:
         prefix = self.machine.namer.temp_prefix(self.node, self.class_type) if save.prefix is None else save.prefix
         shown = []
         contents = self._contents(save)
+        ids: dict[str, Any] = {"at_ms": self.machine.at_ms, "prompt_id": self.job.prompt_id, "node": self.node}
         for place in self.machine.namer.write(save, prefix, contents, self.job.prompt_id, now_ms, again=again):
-            self.machine.publish(
-                Written(
-                    at_ms=self.machine.at_ms,
-                    prompt_id=self.job.prompt_id,
-                    node=self.node,
-                    folder=place.folder,
-                    subfolder=place.subfolder,
-                    name=place.name,
-                )
-            )
+            self.machine.publish(Written(**ids, **asdict(place)))
             shown.append(self._shown(place, place.name, changes))
         return shown
 
     def _shown(
         self, place: Place | None, name: str, changes: Iterable[Callable[[SavedFile], None]]
     ) -> dict[str, Any]:
-        """How history shows a file, after what a fault has made of both."""
         subfolder, folder = (place.subfolder, place.folder) if place else ("", "output")
         shown = {"filename": name, "subfolder": subfolder, "type": folder}
         file = SavedFile(self.machine, self.job.prompt_id, self.node, place, shown)
@@ -128,15 +113,14 @@ class Saver:
             change(file)
         return shown
 
-    def _contents(self, save: Save) -> list[Content]:
+    def _contents(self, save: Save) -> list[FileContent]:
         text = {"prompt": json.dumps(self.job.prompt)}
         pnginfo = self.job.extra_data.get("extra_pnginfo")
         if isinstance(pnginfo, dict):
             text |= {key: json.dumps(value) for key, value in pnginfo.items()}
         pictures = [save.picture] if save.animated else list(save.picture.each())
-        return [Content(picture, text, self._stamp(index)) for index, picture in enumerate(pictures)]
+        return [FileContent(picture, text, self._stamp(index)) for index, picture in enumerate(pictures)]
 
     def _stamp(self, index: int) -> str:
-        """The proof of origin that each picture carries."""
         origin = {"instance": self.machine.name, "epoch": self.machine.epoch, "prompt_id": self.job.prompt_id}
         return json.dumps(origin | {"job": self.job.name, "node": self.node, "index": index})

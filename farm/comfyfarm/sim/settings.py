@@ -1,4 +1,4 @@
-"""How one instance behaves: the part of its configuration that the simulation reads."""
+"""The settings of one instance: the part of its configuration that the simulation reads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from comfyfarm.sim.distributions import Distribution
 from comfyfarm.units import Size
 
 LIVE = msgspec.Meta(extra={"live": True})
-"""Stands at a field that may change while the instance runs (``PATCH /api/instances/{name}``)."""
+"""Marks a field that may change while the instance runs (``PATCH /api/instances/{name}``)."""
 
 Mode = Literal["static", "dynamic"]
 Naming = Literal["counter", "prompt_id", "timestamp"]
@@ -20,18 +20,18 @@ Validation = Literal["strict", "lenient", "off"]
 
 
 class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How long things take on this machine; each a duration or a distribution (docs/timing.md).
+    """The durations of one machine; each is fixed or a distribution (docs/timing.md).
 
     :ivar step: one sampling step of one picture of 512 x 512; larger pictures and batches take in proportion.
-    :ivar node: any node, its steps, models and pictures apart.
-    :ivar save: one picture written or sent.
+    :ivar node: any node, without its steps, models and pictures.
+    :ivar save: one picture that is written or sent.
     :ivar nodes: by node type, instead of ``node``.
     :ivar boot: from the start of the instance until it listens.
-    :ivar load_per_gb: a model's way into memory, for each gigabyte.
-    :ivar unload: a model's way out.
-    :ivar upload: a file's way in, before its answer.
-    :ivar jitter: how far any of them may be off by chance, as a share of it: 0.1 is 10 % either way.
-    :ivar under_load: by how much each waiting job slows the running one, as a share.
+    :ivar load_per_gb: the load of a model into memory, for each gigabyte.
+    :ivar unload: the unload of a model.
+    :ivar upload: the upload of a file, before the answer.
+    :ivar jitter: random deviation of each duration at most, as a share of it: 0.1 is 10 % either way.
+    :ivar under_load: slowdown of the running job for each waiting job, as a share.
     """
 
     step: Distribution = Distribution.fixed(15)
@@ -46,25 +46,25 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     under_load: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0.0
 
     def node_span(self, class_type: str) -> Distribution:
-        """How long one node of this type takes, its steps, models and pictures apart."""
+        """Return the duration of a node of this type, without its steps, models and pictures."""
         return self.nodes.get(class_type, self.node)
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What an instance does with a job.
+    """The treatment of jobs by an instance.
 
     :ivar mode: ``static``: every output names the input picture and nothing is written; ``dynamic``: a new file
         for every picture.
-    :ivar naming: what makes a dynamic file's name unique.
+    :ivar naming: the part that makes a dynamic file's name unique.
     :ivar validation: ``strict`` refuses what ComfyUI refuses; ``lenient`` lets unknown node types and names pass;
         ``off`` lets any object of nodes pass.
     :ivar output_node: the one node id under which all outputs of a job are reported, whatever the workflow says;
-        ``None`` for ComfyUI's way.
+        ``None`` for ComfyUI's behaviour.
     :ivar preview_method: the server's default for pictures while sampling.
-    :ivar vram: how much the models in use may take together; ``None``: more than anybody needs.
+    :ivar vram: memory for models; ``None`` for no limit.
     :ivar warm: the names of the models that are in memory from the start.
     :ivar cache: which results outlive a job: ``none``, ``ram`` (ComfyUI's own default), ``classic`` or ``lru:N``.
-    :ivar history_limit: how many ended jobs are remembered.
+    :ivar history_limit: number of ended jobs that are kept.
     """
 
     mode: Annotated[Mode, LIVE] = "static"
@@ -79,10 +79,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     timing: Annotated[Timing, LIVE] = Timing()
 
     def __post_init__(self) -> None:
-        """Refuse what the types cannot.
-
-        :raises ValueError: where a value is none of those that are taken.
-        """
         if not re.fullmatch(r"none|ram|classic|lru:[1-9]\d*", self.cache):
             raise ValueError(f'cache: expected "none", "ram", "classic" or "lru:N", got {self.cache!r}')
         if self.history_limit < 1:

@@ -1,4 +1,16 @@
-"""What runs an instance's jobs, one after another, a step at a time."""
+"""The worker of one instance: it runs the queued jobs one after another, in simulated time.
+
+A job is a generator of pauses (``comfyfarm.faults.pauses``).  The worker resumes it when the pause is over::
+
+    Queue.take --> Execution.run --pause--> int      after so many milliseconds
+                        ^                   Sleep    the same, but at `wake` if its hold is no longer active
+                        |                   WAIT     at `wake`
+                        |                   Firing   at once, after the process has carried out the fault
+                        +---- advance <---- whoever watches `due_ms`
+
+``pause`` stops the steps of jobs only.  ``suspend`` stops everything, because the whole process is frozen; what was due
+is put off by as long as that lasts.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +29,12 @@ from comfyfarm.sim.machine import Machine
 
 @dataclass(eq=False, kw_only=True)
 class Worker:
-    """Takes job after job from the queue, and leaves what became of each in history.
+    """Takes job after job from the queue, runs it and adds it to history.
 
-    Whoever holds it calls :meth:`advance` whenever :attr:`due_ms` has come.
+    The owner calls :meth:`advance` whenever :attr:`due_ms` is reached.
 
-    :ivar fire_process: called where a fault strikes the process at a phase of a job.
-    :ivar execution: of the job that runs, or ``None``.
-    :ivar is_paused: it takes no further step.
+    :ivar fire_process: called with each firing that concerns the process, at a phase of a job.
+    :ivar execution: of the running job, or ``None``.
     """
 
     machine: Machine
@@ -33,31 +44,31 @@ class Worker:
     execution: Execution | None = None
     is_paused: bool = False
     _step_ms: int | None = None
-    _stood_ms: int | None = None
-    _left_ms: int = 0
+    _suspended_ms: int | None = None
+    _remaining_ms: int = 0
     _free_memory: bool = False
     _unload_models: bool = False
-    _resting: Hold | None = None
+    _sleep_hold: Hold | None = None
     _steps: Generator[Pause, None, None] | None = None
-    _later: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
-    _later_count: int = 0
+    _timers: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
+    _timer_count: int = 0
 
     @property
     def due_ms(self) -> int | None:
-        """When it wants to be woken, or ``None`` while there is nothing to do."""
-        if self._stood_ms is not None:
+        """The time of the next step, or ``None`` if there is nothing to do."""
+        if self._suspended_ms is not None:
             return None
-        if not self._later:
+        if not self._timers:
             return self._step_ms
-        later_ms = self._later[0][0]
-        return later_ms if self._step_ms is None else min(self._step_ms, later_ms)
+        timer_ms = self._timers[0][0]
+        return timer_ms if self._step_ms is None else min(self._step_ms, timer_ms)
 
     def advance(self, now_ms: int) -> None:
-        """Let happen, in order, all that is due; each thing at its own moment."""
+        """Run everything that is due, in order; each step sees the time at which it was due."""
         while (due_ms := self.due_ms) is not None and due_ms <= now_ms:
             self.machine.at_ms = due_ms
-            if self._later and self._later[0][0] == due_ms:
-                heapq.heappop(self._later)[-1]()
+            if self._timers and self._timers[0][0] == due_ms:
+                heapq.heappop(self._timers)[-1]()
             else:
                 self._take_step()
 
@@ -66,29 +77,30 @@ class Worker:
             if self._steps is None:
                 self._begin()
             self.machine.waiting = len(self.queue.pending)
-            self._resume()
+            self._continue()
         except BaseException:
-            self._give_up()
+            self._abandon_job()
             raise
 
     def later(self, after_ms: int, act: Callable[[], None]) -> None:
-        """Let something happen so many milliseconds from the moment of the present step, unless all is forgotten."""
-        self._later_count += 1
-        heapq.heappush(self._later, (self.machine.at_ms + after_ms, self._later_count, act))
+        """Call ``act`` after ``after_ms``, counted from the machine's time, unless the instance is reset first."""
+        self._timer_count += 1
+        heapq.heappush(self._timers, (self.machine.at_ms + after_ms, self._timer_count, act))
 
     def _begin(self) -> None:
         job = self.queue.take()
         self.machine.interrupt = False
         self._keep_temp_prefixes(job)
-        taken = Taken(
-            at_ms=self.machine.at_ms,
-            prompt_id=job.prompt_id,
-            job=job.name,
-            ordinal=job.order + 1,
-            client_id=job.client_id,
-            queue_remaining=self.queue.remaining,
+        self.machine.publish(
+            Taken(
+                at_ms=self.machine.at_ms,
+                prompt_id=job.prompt_id,
+                job=job.name,
+                ordinal=job.order + 1,
+                client_id=job.client_id,
+                queue_remaining=self.queue.remaining,
+            )
         )
-        self.machine.publish(taken)
         self.execution = Execution(job, self.machine, self.later)
         self._steps = self._work(self.execution)
 
@@ -101,67 +113,65 @@ class Worker:
         self._end(execution)
 
     def _keep_temp_prefixes(self, job: Job) -> None:
-        """A preview's letters live as long as ComfyUI keeps the node's object: while jobs in a row have the node."""
+        # The letters belong to the node's object, which ComfyUI keeps while successive jobs contain the node.
         kept = job.prompt if self.machine.cache.is_on else {}
-        self.machine.namer.keep_temp_prefixes({node: str(each.get("class_type")) for node, each in kept.items()})
+        self.machine.namer.keep_temp_prefixes({node: str(value.get("class_type")) for node, value in kept.items()})
 
-    def _resume(self) -> None:
+    def _continue(self) -> None:
         assert self._steps is not None
         try:
             pause = next(self._steps)
         except StopIteration:
             self._step_ms = self.machine.at_ms if self.queue.pending else None
             return
-        self._resting = pause.hold if isinstance(pause, Sleep) else None
+        self._sleep_hold = pause.hold if isinstance(pause, Sleep) else None
         if isinstance(pause, Firing):
-            self._step_ms = self.machine.at_ms      # it goes on, unless the process does not
+            self._step_ms = self.machine.at_ms      # the job goes on, unless the fault ends the process
             self.fire_process(pause)
         elif isinstance(pause, int | Sleep):
             self._step_ms = self.machine.at_ms + (pause.ms if isinstance(pause, Sleep) else pause)
         else:
             self._step_ms = None
 
-    def look_for_work(self) -> None:
-        """A job has come into the queue, at the machine's moment."""
+    def on_queued(self) -> None:
+        """Schedule the first step of a job that was put into the queue now, if the worker is idle."""
         if self._steps is None and self._step_ms is None and not self.is_paused:
-            self._step_ms = self._working_ms(self.machine.at_ms)
+            self._step_ms = self._effective_ms(self.machine.at_ms)
 
     def wake(self, now_ms: int) -> None:
-        """Something may have changed: a story that pauses until it is woken, or rests no more, goes on."""
+        """Resume a job that waits, or that sleeps on a hold which is no longer active."""
         if self._steps is None:
             return
-        rests_no_more = self._resting is not None and not self._resting.active
+        sleep_is_over = self._sleep_hold is not None and not self._sleep_hold.active
         if self.is_paused:
-            self._left_ms = 0 if rests_no_more else self._left_ms
-        elif self._step_ms is None or rests_no_more:
-            self._step_ms = self._working_ms(now_ms)
+            self._remaining_ms = 0 if sleep_is_over else self._remaining_ms
+        elif self._step_ms is None or sleep_is_over:
+            self._step_ms = self._effective_ms(now_ms)
 
-    def _working_ms(self, now_ms: int) -> int:
-        """The moment as the worker knows it: while it stands still, that at which it came to stand."""
-        return now_ms if self._stood_ms is None else self._stood_ms
+    def _effective_ms(self, now_ms: int) -> int:
+        return now_ms if self._suspended_ms is None else self._suspended_ms
 
     @property
     def is_suspended(self) -> bool:
-        """Nothing happens here at all, as if no time passed."""
-        return self._stood_ms is not None
+        return self._suspended_ms is not None
 
     def suspend(self, now_ms: int) -> None:
-        """Let nothing more happen, of whatever is due, until :meth:`unsuspend`."""
-        if self._stood_ms is None:
-            self._stood_ms = now_ms
+        """Run nothing, whatever is due, until :meth:`unsuspend`."""
+        if self._suspended_ms is None:
+            self._suspended_ms = now_ms
 
     def unsuspend(self, now_ms: int) -> None:
-        """Go on: everything takes as long as it still had to."""
-        if self._stood_ms is None:
+        """Continue after :meth:`suspend`; everything keeps the time that it still had to wait."""
+        if self._suspended_ms is None:
             return
-        stood_ms, self._stood_ms = self._stood_ms, None
-        missed_ms = now_ms - stood_ms
+        missed_ms = now_ms - self._suspended_ms
+        self._suspended_ms = None
         if self._step_ms is not None:
             self._step_ms += missed_ms
-        self._later = [(due_ms + missed_ms, count, act) for due_ms, count, act in self._later]
+        self._timers = [(due_ms + missed_ms, count, act) for due_ms, count, act in self._timers]
 
-    def _give_up(self) -> None:
-        """An error of our own: the job is over, so that the worker is not woken for it for ever."""
+    def _abandon_job(self) -> None:
+        """End the running job after an error of the farm itself, so that the worker does not repeat it for ever."""
         running = self.queue.running
         if running is not None:
             entry = self.execution.entry if self.execution is not None else HistoryEntry(running)
@@ -171,13 +181,13 @@ class Worker:
         self._step_ms = self.machine.at_ms if self.queue.pending else None
 
     def _end(self, execution: Execution) -> None:
-        """The job is done: its history entry comes to be, and only then do clients hear of the end."""
+        # The history entry is there before clients learn of the end, as in ComfyUI.
         entry = execution.entry
         self.history.add(entry, self.machine.settings.history_limit)
         if execution.forget_after_ms is not None:
-            self._forget_later(entry, execution.forget_after_ms)
+            self._drop_entry_after(entry, execution.forget_after_ms)
         self._steps = self.execution = self.queue.running = None
-        self._give_back()
+        self._free()
         self.machine.publish(
             Finished(
                 at_ms=self.machine.at_ms,
@@ -188,42 +198,42 @@ class Worker:
             )
         )
 
-    def _forget_later(self, entry: HistoryEntry, after_ms: int) -> None:
-        """Drop an entry so long after its job's end, unless another has taken its place by then."""
-
-        def forget() -> None:
-            if self.history.entries.get(entry.job.prompt_id) is entry:
+    def _drop_entry_after(self, entry: HistoryEntry, after_ms: int) -> None:
+        def drop() -> None:
+            if self.history.entries.get(entry.job.prompt_id) is entry:      # a later job may have the same id
                 del self.history.entries[entry.job.prompt_id]
 
         if after_ms:
-            self.later(after_ms, forget)
+            self.later(after_ms, drop)
         else:
-            forget()
+            drop()
 
     def pause(self, now_ms: int) -> None:
-        """Take no further step; clients are answered as before."""
+        """Take no further step; clients are served as before."""
         if not self.is_paused:
             self.is_paused = True
-            self._left_ms = max(0, (self._step_ms or 0) - self._working_ms(now_ms)) if self._steps is not None else 0
+            self._remaining_ms = 0
+            if self._steps is not None:
+                self._remaining_ms = max(0, (self._step_ms or 0) - self._effective_ms(now_ms))
             self._step_ms = None
             self.machine.publish(Paused(at_ms=now_ms))
 
     def resume(self, now_ms: int) -> None:
-        """Go on: the running step takes as long as it still had to."""
+        """Continue after :meth:`pause`; the running step keeps the time that it still had to wait."""
         if self.is_paused:
             self.is_paused = False
             has_work = self._steps is not None or self.queue.pending
-            self._step_ms = self._working_ms(now_ms) + self._left_ms if has_work else None
+            self._step_ms = self._effective_ms(now_ms) + self._remaining_ms if has_work else None
             self.machine.publish(Resumed(at_ms=now_ms))
 
-    def give_back(self, *, unload_models: bool, free_memory: bool) -> None:
-        """Give memory back: now, or when the present job is done."""
+    def free_when_idle(self, *, unload_models: bool, free_memory: bool) -> None:
+        """Free memory now, or at the end of the running job."""
         self._free_memory = self._free_memory or free_memory
         self._unload_models = self._unload_models or unload_models
         if self._steps is None:
-            self._give_back()
+            self._free()
 
-    def _give_back(self) -> None:
+    def _free(self) -> None:
         if self._free_memory:
             self.machine.cache.clear()
         if self._unload_models:
@@ -231,12 +241,12 @@ class Worker:
         self._free_memory = self._unload_models = False
 
     def forget(self) -> None:
-        """Forget queue, running job, history, results and pause, and say nothing."""
+        """Drop queue, running job, history, results and pause, without an event."""
         self.queue, self.history = Queue(), History()
         if self._steps is not None:
             self._steps.close()
         self.execution = self._steps = self._step_ms = None
-        self._later = []
-        self.is_paused, self._left_ms = False, 0
+        self._timers = []
+        self.is_paused, self._remaining_ms = False, 0
         self.machine.interrupt = self._free_memory = self._unload_models = False
         self.machine.cache.clear()

@@ -444,7 +444,7 @@ def test_a_file_that_is_gone_when_the_job_runs_is_an_error_of_its_node() -> None
 def test_a_disk_that_refuses_is_an_error_of_the_node_that_saves(raised: Exception, kind: str, said: str) -> None:
     """Like any exception in a node; and no path of this machine is told."""
 
-    def refuse(place: Place, written: Content) -> None:
+    def refuse(place: Place, content: Content) -> None:
         raise raised
 
     story = tell()

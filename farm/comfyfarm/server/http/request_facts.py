@@ -15,8 +15,8 @@ from comfyfarm.faults.targets import HttpReply
 from comfyfarm.server.files.uploads import SentFile, parse_form
 from comfyfarm.server.http.request import header, json_body, query
 from comfyfarm.sim.errors import ServerError
-from comfyfarm.sim.job_facts import names_in, types_in
 from comfyfarm.sim.prompt.submission import PromptSource, job_name
+from comfyfarm.sim.prompt.workflow import class_types, input_texts
 
 _READING = ("GET", "HEAD")
 _STATUS = ("/queue", "/prompt", "/system_stats", "/jobs")
@@ -120,8 +120,8 @@ class RequestFacts:
             job=accepted + 1,
             job_name=job_name(body, PromptSource(job=header(self.request, "x-comfyfarm-job"))),
             prompt_id=prompt_id if isinstance(prompt_id, str) else None,
-            node_types=types_in(nodes),
-            models=names_in(nodes),
+            node_types=class_types(nodes),
+            models=input_texts(nodes),
         )
 
     def _prompt_body(self) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Jobs that wait, run and have ended: the queue and the history."""
+"""The queue and the history of jobs."""

@@ -1,4 +1,4 @@
-"""What became of the jobs that ended."""
+"""The history: the jobs that ended, and their outputs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from comfyfarm.sim.jobs.queue import Job
 class HistoryEntry:
     """One job that ended.
 
-    :ivar outputs: by node id, what it showed.
-    :ivar meta: by node id, whose output that is.
+    :ivar outputs: by node id, what the node showed.
+    :ivar meta: by node id, the ids of the node that produced the output.
     :ivar status_str: ``success`` or ``error``.
     :ivar messages: ``[type, data]`` of the start, the cached nodes and the end.
     """
@@ -26,12 +26,10 @@ class HistoryEntry:
 
     @property
     def status(self) -> dict[str, Any]:
-        """The ``status`` of the wire."""
         completed = self.status_str == "success"
         return {"status_str": self.status_str, "completed": completed, "messages": self.messages}
 
     def as_json(self) -> dict[str, Any]:
-        """The entry as ``/history`` shows it."""
         return {"prompt": self.job.item, "outputs": self.outputs, "status": self.status, "meta": self.meta}
 
 
@@ -42,16 +40,16 @@ class History:
     entries: dict[str, HistoryEntry] = field(default_factory=dict)
 
     def add(self, entry: HistoryEntry, limit: int) -> None:
-        """Keep an entry, and drop the oldest where there are too many.
+        """Add an entry, and drop the oldest if there are too many.
 
-        ComfyUI looks before it adds, so that one more than its limit is seen (docs/fidelity.md, "History").
+        ComfyUI checks before it adds, so that one more than its limit is seen (docs/fidelity.md, "History").
         """
         if len(self.entries) > limit:
             del self.entries[next(iter(self.entries))]
         self.entries[entry.job.prompt_id] = entry
 
     def window(self, max_items: int | None, offset: int = -1) -> dict[str, Any]:
-        """The entries from ``offset`` on, at most ``max_items``; without an offset the last ones.
+        """Return at most ``max_items`` entries from ``offset`` on; without an offset the last ones.
 
         ComfyUI counts after it has added one, so that 0 from 0 is 1 (docs/fidelity.md, "History").
         """

@@ -1,4 +1,4 @@
-"""The jobs that wait, in ComfyUI's order."""
+"""The queue of jobs, in ComfyUI's order."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 @dataclass(eq=False)
 class Job:
-    """A prompt that was taken on.
+    """An accepted prompt.
 
     :ivar number: its priority; the smallest runs first.
-    :ivar extra_data: as every client may see it.
+    :ivar extra_data: without secrets: every client may see it.
     :ivar outputs: the output nodes that will run.
-    :ivar name: the logical job: what the user meant, over all retries.
-    :ivar order: how many jobs this instance had taken on before.
-    :ivar is_settled: it was put into the queue; only a newcomer fails to be compared.
+    :ivar name: the logical job, which is the same for all retries.
+    :ivar order: number of jobs that this instance had accepted before.
+    :ivar is_settled: it is in the queue; only the comparison of a new job may fail.
     """
 
     number: float
@@ -35,15 +35,16 @@ class Job:
 
     @property
     def client_id(self) -> Any:
-        """Whoever hears of the job: any JSON value, ``None`` for none."""
+        """The client that receives the messages about the job: any JSON value, ``None`` for none."""
         return self.extra_data.get("client_id")
 
     def __lt__(self, other: Job) -> bool:
-        """ComfyUI's heap compares the whole item.
+        """Compare the whole items, as ComfyUI's heap does.
 
-        Among jobs that wait already it must not fail: ComfyUI's worker would end there, ours takes them in order.
+        Between jobs that are queued already the comparison must not fail.  ComfyUI's worker thread would end there;
+        ours takes such jobs in their order.
 
-        :raises TypeError: where number and id are the same and the prompts differ (docs/fidelity.md, "Queue").
+        :raises TypeError: if number and id are the same and the prompts differ (docs/fidelity.md, "Queue").
         """
         if self.is_settled and other.is_settled:
             return (self.number, self.prompt_id, self.order) < (other.number, other.prompt_id, other.order)
@@ -55,7 +56,6 @@ class Queue:
     """A binary heap, whose inner order clients see.
 
     :ivar pending: in the order of the heap's array, which is not the order of execution.
-    :ivar running: the job that was taken and is not done.
     """
 
     pending: list[Job] = field(default_factory=list)
@@ -63,13 +63,13 @@ class Queue:
 
     @property
     def remaining(self) -> int:
-        """How many jobs wait or run."""
+        """The number of jobs that wait or run."""
         return len(self.pending) + (self.running is not None)
 
     def put(self, job: Job) -> None:
         """Add a job.
 
-        :raises TypeError: where it cannot be told apart from another; it is in the queue all the same.
+        :raises TypeError: if it cannot be compared with another; it is in the queue all the same.
         """
         try:
             heapq.heappush(self.pending, job)
@@ -82,12 +82,12 @@ class Queue:
         return self.running
 
     def clear(self) -> list[Job]:
-        """Remove all that wait."""
+        """Remove and return all waiting jobs."""
         removed, self.pending = self.pending, []
         return removed
 
     def delete(self, prompt_id: object) -> Job | None:
-        """Remove the first waiting job of that id, if there is one."""
+        """Remove and return the first waiting job of that id; ``None`` if there is none."""
         for index, job in enumerate(self.pending):
             if job.prompt_id == prompt_id:
                 del self.pending[index]

@@ -1,1 +1,1 @@
-"""What is done with the body of ``POST /prompt`` before the job is queued."""
+"""Parsing and validation of the body of ``POST /prompt``, before the job is queued."""

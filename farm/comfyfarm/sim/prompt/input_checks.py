@@ -1,4 +1,4 @@
-"""One input's value: converted, bounded, chosen from its list, or the file it names found.
+"""The checks of one input's value: its type, its bounds, its list of choices, the file it names.
 
 The texts are those of docs/fidelity.md, "Validation".
 """
@@ -27,17 +27,17 @@ _LONG_LIST = 20     # ComfyUI does not repeat longer lists
 
 
 def problem(kind: str, details: str, *, message: str = "", **extra_info: object) -> Problem:
-    """One entry of a node's ``errors``.
+    """Return an entry of a node's ``errors``.
 
-    :param message: where it differs from value to value; else it follows from ``kind``.
+    :param message: if it depends on the value; else it follows from ``kind``.
     """
     return {"type": kind, "message": message or _MESSAGES[kind], "details": details, "extra_info": extra_info}
 
 
 def check_value(class_type: str, declared: Input, value: Any, catalogue: Catalogue, problems: list[Problem]) -> Any:
-    """Convert a constant to its declared type and hold it against its bounds.
+    """Convert a constant to its declared type, and check its bounds and choices.
 
-    Adds to ``problems``, and answers the value that is stored in the prompt.
+    Adds to ``problems``, and returns the value that is stored in the prompt.
     """
     if isinstance(value, dict) and "__value__" in value:
         value = value["__value__"]
@@ -45,26 +45,26 @@ def check_value(class_type: str, declared: Input, value: Any, catalogue: Catalog
     if convert is not None:
         try:
             value = convert(value)
-        except (TypeError, ValueError, OverflowError) as why:
-            problems.append(_not_converted(declared, value, why))
+        except (TypeError, ValueError, OverflowError) as error:
+            problems.append(_not_converted(declared, value, error))
             return value
     if catalogue.file_kind(class_type, declared.name) is not None:
-        return value    # the node's own validator looks at it
+        return value    # the node's own validator checks it
     _check_bounds(declared, value, problems)
     if declared.type == "COMBO":
         _check_choice(class_type, declared, value, catalogue, problems)
     return value
 
 
-def _not_converted(declared: Input, value: Any, why: Exception) -> Problem:
+def _not_converted(declared: Input, value: Any, error: Exception) -> Problem:
     return problem(
         "invalid_input_type",
-        f"{declared.name}, {value}, {why}",
+        f"{declared.name}, {value}, {error}",
         message=f"Failed to convert an input value to a {declared.type} value",
         input_name=declared.name,
         input_config=declared.config,
         received_value=value,
-        exception_message=str(why),
+        exception_message=str(error),
     )
 
 
@@ -100,7 +100,7 @@ def _check_choice(class_type: str, declared: Input, value: Any, catalogue: Catal
 
 
 def check_files(class_type: str, inputs: dict[str, Any], catalogue: Catalogue, problems: list[Problem]) -> None:
-    """Look for the input files that a node names, as its own validator does."""
+    """Check that the input files exist that a node names, as its own validator does."""
     for name, value in inputs.items():
         kind = catalogue.file_kind(class_type, name)
         if kind is None or isinstance(value, list) or not _is_missing(value, catalogue):
@@ -110,9 +110,6 @@ def check_files(class_type: str, inputs: dict[str, Any], catalogue: Catalogue, p
 
 
 def _is_missing(value: Any, catalogue: Catalogue) -> bool:
-    """Whether there is no such file.
-
-    An empty name passes: it leads to the folder itself, which exists (the job then fails when it runs).
-    A value that is no string has no ``endswith``; ComfyUI tells the client so.
-    """
+    # An empty name passes: it is the folder itself, which exists (the job then fails when it runs).
+    # A value that is no string has no ``endswith``; ComfyUI sends this error to the client.
     return not value.endswith("/") and value != "" and not catalogue.has_file(value)

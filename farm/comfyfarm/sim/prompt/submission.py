@@ -1,6 +1,6 @@
-"""The body of ``POST /prompt``, taken apart as ComfyUI takes it apart.
+"""Parsing of the body of ``POST /prompt``, as in ComfyUI.
 
-ComfyUI reads the body without looking at its types, so that a wrong one makes it raise; here as there.
+ComfyUI does not check the types in the body, so that a wrong one makes it raise; so do these functions.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _SECRETS = ("auth_token_comfy_org", "api_key_comfy_org")
 
 @dataclass(frozen=True)
 class PromptSource:
-    """What a request says beside its body.
+    """The facts of a request that are not in its body.
 
     :ivar usage_source: the header ``Comfy-Usage-Source``.
     :ivar job: the header ``X-Comfyfarm-Job``: the logical job.
-    :ivar is_load: it is no client's: the farm sends it itself.
+    :ivar is_load: the farm sends the request itself, as background load.
     """
 
     usage_source: str | None = None
@@ -32,24 +32,24 @@ class PromptSource:
     is_load: bool = False
 
 
-def given_number(body: Any) -> float | None:
-    """The explicit priority, or ``None`` where the server's counter decides."""
+def read_number(body: Any) -> float | None:
+    """Return the explicit priority, or ``None`` if the server's counter decides."""
     return float(body["number"]) if "number" in body else None
 
 
 def require_prompt(body: Any) -> None:
-    """Look for a prompt, whatever it is.
+    """Check that there is a prompt, of whatever type.
 
-    :raises Refused: where there is none.
+    :raises PromptRejected: if there is none.
     """
     if "prompt" not in body:
         raise PromptRejected.because("no_prompt", "No prompt provided", "No prompt provided")
 
 
 def read_prompt(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The nodes.
+    """Return the nodes.
 
-    :raises TypeError: and others, where the prompt is no object of objects.
+    :raises TypeError: if the prompt is no object of objects.
     """
     prompt = body["prompt"]
     if not isinstance(prompt, dict):
@@ -61,13 +61,13 @@ def read_prompt(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_prompt_id(body: Any) -> str | None:
-    """The id that the client chose, or ``None`` where the server draws one.
+    """Return the id that the client chose, or ``None`` if the server draws one.
 
-    :raises Refused: where it is not a UUID as the server itself would write it.
+    :raises PromptRejected: if it is not a UUID as the server itself would write it.
     """
-    given = body.get("prompt_id")
-    if given is None or _is_canonical_uuid(given):
-        return given  # type: ignore[no-any-return]
+    prompt_id = body.get("prompt_id")
+    if prompt_id is None or _is_canonical_uuid(prompt_id):
+        return prompt_id  # type: ignore[no-any-return]
     raise PromptRejected.because(
         "invalid_prompt_id",
         "prompt_id must be a valid UUID",
@@ -76,17 +76,17 @@ def read_prompt_id(body: Any) -> str | None:
     )
 
 
-def _is_canonical_uuid(given: object) -> bool:
+def _is_canonical_uuid(value: object) -> bool:
     try:
-        return isinstance(given, str) and str(UUID(given)) == given
+        return isinstance(value, str) and str(UUID(value)) == value
     except ValueError:
         return False
 
 
 def read_targets(body: Mapping[str, Any]) -> Container[str] | None:
-    """The only output nodes that shall run, or ``None`` for all.
+    """Return the only output nodes that shall run, or ``None`` for all.
 
-    :raises TypeError: where nothing can be in it.
+    :raises TypeError: if the value is no container.
     """
     targets = body.get("partial_execution_targets")
     if targets is not None and not isinstance(targets, list | dict | str):
@@ -95,7 +95,7 @@ def read_targets(body: Mapping[str, Any]) -> Container[str] | None:
 
 
 def make_extra_data(body: Mapping[str, Any], sender: PromptSource, unix_ms: int) -> dict[str, Any]:
-    """What goes along with the job: the client's own keys but its secrets, and what the server adds."""
+    """Return the job's extra data: the client's own keys without its secrets, and the server's."""
     extra_data = body.get("extra_data", {})
     if not isinstance(extra_data, dict):
         raise TypeError(f"'{type(extra_data).__name__}' object does not support item assignment")
@@ -110,21 +110,21 @@ def make_extra_data(body: Mapping[str, Any], sender: PromptSource, unix_ms: int)
 
 
 def missing_in(refusal: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a prompt was refused for that another instance may have: node types, models; empty for other reasons."""
+    """Return the node types or models whose lack is the reason of the refusal; empty for other reasons."""
     error = refusal["error"]
     if error["type"] == "missing_node_type":
         return (str(error["extra_info"].get("class_type")),)
     nodes = refusal["node_errors"].values() if isinstance(refusal["node_errors"], dict) else ()
-    wrong = [each for node in nodes for each in node["errors"] if each["type"] == "value_not_in_list"]
-    values = [str(each["extra_info"].get("received_value")) for each in wrong]
+    problems = [entry for node in nodes for entry in node["errors"] if entry["type"] == "value_not_in_list"]
+    values = [str(entry["extra_info"].get("received_value")) for entry in problems]
     return tuple(sorted({value for value in values if value.endswith(_MODELS)}))
 
 
 def job_name(body: Mapping[str, Any], sender: PromptSource) -> str:
-    """The logical job: what the client calls it, else a hash of its prompt."""
+    """Return the logical job: the client's name for it, else a hash of the prompt."""
     extra_data = body.get("extra_data")
-    named = extra_data.get("comfyfarm_job") if isinstance(extra_data, dict) else None
-    if named is not None or sender.job is not None:
-        return str(named if named is not None else sender.job)
+    name = extra_data.get("comfyfarm_job") if isinstance(extra_data, dict) else None
+    if name is not None or sender.job is not None:
+        return str(name if name is not None else sender.job)
     canonical = json.dumps(body.get("prompt"), sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]

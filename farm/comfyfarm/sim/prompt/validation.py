@@ -1,4 +1,4 @@
-"""Which outputs of a prompt can run, and what is wrong with the others, as ComfyUI tells it.
+"""The validation of a prompt: the outputs that can run, and ComfyUI's errors for the others.
 
 The texts and the order of checks are those of docs/fidelity.md, "Validation".
 """
@@ -17,15 +17,15 @@ from comfyfarm.sim.prompt.workflow import consumed
 
 Prompt = dict[str, Any]
 Walk = Generator[str, None, None]
-_LONGEST_CYCLE = 500    # that is told in full, at each of its nodes
+_LONGEST_CYCLE = 500    # ComfyUI reports a longer one as a RecursionError
 
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """What may run.
+    """The result of a validation.
 
     :ivar outputs: the ids of the valid output nodes, never empty.
-    :ivar node_errors: by node id, what is wrong with the rest.
+    :ivar node_errors: by node id, the errors of the others.
     """
 
     outputs: tuple[str, ...]
@@ -36,18 +36,18 @@ def validate(prompt: Prompt, targets: Container[str] | None, catalogue: Catalogu
     """Check a prompt, and convert its values to the declared types in place.
 
     :param targets: the only output nodes that shall run, or ``None`` for all.
-    :raises Refused: where nothing can run.
-    :raises TypeError: and others, where ComfyUI's own handler raises them.
+    :raises PromptRejected: if nothing can run.
+    :raises TypeError: if ComfyUI's own handler raises it; likewise other exceptions.
     """
     if catalogue.validation != "off":
         for node_id, node in prompt.items():
             _check_class(node_id, node, catalogue)
-    outputs = [each for each in _output_nodes(prompt, catalogue) if targets is None or each in targets]
+    outputs = [node for node in _output_nodes(prompt, catalogue) if targets is None or node in targets]
     if not outputs:
         raise PromptRejected.because("prompt_no_outputs", "Prompt has no outputs", "")
     if catalogue.validation == "off":
         return ValidationResult(tuple(outputs), {})
-    return _Check(prompt, catalogue).verdict(outputs)
+    return _Check(prompt, catalogue).run(outputs)
 
 
 def _check_class(node_id: str, node: dict[str, Any], catalogue: Catalogue) -> None:
@@ -70,20 +70,20 @@ def _passes_unknown(class_type: str, catalogue: Catalogue) -> bool:
 
 
 def _output_nodes(prompt: Prompt, catalogue: Catalogue) -> Iterator[str]:
-    """ComfyUI's outputs; where types may be unknown, also what nobody consumes."""
+    """Yield ComfyUI's outputs; if types may be unknown, also nodes that feed no other."""
     used = consumed(prompt) if catalogue.validation != "strict" else set()
     for node_id, node in prompt.items():
         node_type = catalogue.node_type(node.get("class_type"))
-        judged_by_type = node_type is not None and catalogue.validation != "off"
-        if node_type.output_node if judged_by_type and node_type else node_id not in used:
+        by_type = node_type is not None and catalogue.validation != "off"
+        if node_type.output_node if by_type and node_type else node_id not in used:
             yield node_id
 
 
 @dataclass
 class _Result:
-    """What one node's check came to.
+    """The result of one node's check.
 
-    :ivar valid: ``None`` while it is under way.
+    :ivar valid: ``None`` while the check is under way.
     """
 
     valid: bool | None = None
@@ -92,18 +92,20 @@ class _Result:
 
 @dataclass
 class _Check:
-    """One prompt's check.
+    """The check of one prompt.
 
-    A node's check asks for the checks of the nodes that feed it.  That is a recursion, but on a stack of our own:
-    a long chain of nodes must not end in Python's limit.
+    A node's check needs the checks of the nodes that feed it.  This recursion has its own stack, so that a long chain
+    of nodes does not reach Python's limit.
+
+    :ivar _looks_at: by node under check, the input that is checked.
     """
 
     prompt: Prompt
     catalogue: Catalogue
     results: dict[str, _Result] = field(default_factory=dict)
-    _asking: dict[str, Input] = field(default_factory=dict)   # the input that each node under check looks at
+    _looks_at: dict[str, Input] = field(default_factory=dict)
 
-    def verdict(self, outputs: list[str]) -> ValidationResult:
+    def run(self, outputs: list[str]) -> ValidationResult:
         """Check each output and what feeds it."""
         good: list[str] = []
         lines: list[str] = []
@@ -114,29 +116,23 @@ class _Check:
             if result.valid:
                 good.append(output)
                 continue
-            lines.extend(f"{each['message']}: {each['details']}" for each in result.problems)
-            self._blame(output, node_errors)
+            lines.extend(f"{entry['message']}: {entry['details']}" for entry in result.problems)
+            self._add_errors(output, node_errors)
         if good:
             return ValidationResult(tuple(good), node_errors)
-        refusal = PromptRejected.because(
+        error = PromptRejected.because(
             "prompt_outputs_failed_validation", "Prompt outputs failed validation", "\n".join(lines)
         )
-        refusal.body["node_errors"] = node_errors
-        raise refusal
+        error.body["node_errors"] = node_errors
+        raise error
 
-    def _blame(self, output: str, node_errors: dict[str, Any]) -> None:
-        """Name the failed output at every faulty node seen so far, related or not, as ComfyUI does."""
+    def _add_errors(self, output: str, node_errors: dict[str, Any]) -> None:
+        """Add the failed output to every faulty node so far, related or not, as ComfyUI does."""
         for node_id, result in self.results.items():
             if result.valid is False and result.problems:
-                entry = node_errors.setdefault(
-                    node_id,
-                    {
-                        "errors": result.problems,
-                        "dependent_outputs": [],
-                        "class_type": self.prompt[node_id]["class_type"],
-                    },
-                )
-                entry["dependent_outputs"].append(output)
+                class_type = self.prompt[node_id]["class_type"]
+                entry = {"errors": result.problems, "dependent_outputs": [], "class_type": class_type}
+                node_errors.setdefault(node_id, entry)["dependent_outputs"].append(output)
 
     def _walk(self, output: str) -> None:
         if output in self.results:
@@ -146,62 +142,50 @@ class _Check:
             try:
                 source = next(walks[-1])
             except StopIteration:
-                self._leave(path, walks)
-            except Exception as raised:  # noqa: BLE001 (whatever a prompt makes a check raise is told to the client)
-                self._raised(path, walks, raised)
+                path.pop()
+                walks.pop()
+            except Exception as error:  # noqa: BLE001 (whatever a check raises because of a prompt is sent to the client)
+                self._fail(path, walks, error)
             else:
                 if source in path:
-                    self._circle(path, walks, source)
+                    self._close_cycle(path, walks, source)
                 elif source not in self.results:
                     path.append(source)
                     walks.append(self._node(source))
 
-    def _leave(self, path: list[str], walks: list[Walk]) -> None:
-        path.pop()
-        walks.pop()
-
-    def _raised(self, path: list[str], walks: list[Walk], raised: Exception) -> None:
-        """A node's own check raised: ComfyUI notes it at the node, in the words of the input that led there."""
-        node_id = path[-1]
-        name = type(raised).__name__
-        facts: dict[str, Any] = {"exception_type": name, "traceback": [f"{name}: {raised}"]}
+    def _fail(self, path: list[str], walks: list[Walk], error: Exception) -> None:
+        """End the check of a node that raised; ComfyUI's error names the input that led to the node."""
+        name = type(error).__name__
+        facts: dict[str, Any] = {"exception_type": name, "traceback": [f"{name}: {error}"]}
         if len(path) == 1:
-            found = problem("exception_during_validation", str(raised), **facts)
+            found = problem("exception_during_validation", str(error), **facts)
         else:
-            consumer = self._asking[path[-2]]
+            consumer = self._looks_at[path[-2]]
             found = problem(
                 "exception_during_inner_validation",
-                str(raised),
+                str(error),
                 input_name=consumer.name,
                 input_config=consumer.config,
-                exception_message=str(raised),
+                exception_message=str(error),
                 **facts,
                 linked_node=self.prompt[path[-2]]["inputs"][consumer.name],
             )
-        self.results[node_id] = _Result(valid=False, problems=[found])
-        self._leave(path, walks)
+        walks.pop()
+        self.results[path.pop()] = _Result(valid=False, problems=[found])
 
-    def _circle(self, path: list[str], walks: list[Walk], source: str) -> None:
-        """A path came back to itself; ComfyUI follows a long one until Python's limit, and tells that instead."""
+    def _close_cycle(self, path: list[str], walks: list[Walk], source: str) -> None:
+        """Mark the nodes of a cycle that ends at ``source``."""
         cycle = path[path.index(source) :]
         if len(cycle) > _LONGEST_CYCLE:
-            self._raised(path, walks, RecursionError("maximum recursion depth exceeded"))
-        else:
-            self._cycle(cycle)
-
-    def _cycle(self, cycle: list[str]) -> None:
-        named = [f"{node_id} ({self.prompt[node_id]['class_type']})" for node_id in (*cycle, cycle[0])]
+            self._fail(path, walks, RecursionError("maximum recursion depth exceeded"))
+            return
+        details = " -> ".join(f"{node_id} ({self.prompt[node_id]['class_type']})" for node_id in (*cycle, cycle[0]))
         for node_id in cycle:
-            found = problem(
-                "dependency_cycle",
-                " -> ".join(named),
-                node_id=node_id,
-                cycle_nodes=list(cycle),
-            )
+            found = problem("dependency_cycle", details, node_id=node_id, cycle_nodes=list(cycle))
             self.results[node_id] = _Result(valid=False, problems=[found])
 
     def _node(self, node_id: str) -> Walk:
-        """Check one node; yields the id of each node that has to be checked before it goes on."""
+        """Check one node; yield the id of each node that has to be checked before this check continues."""
         result = self.results[node_id] = _Result()
         node = self.prompt[node_id]
         node_type = self.catalogue.node_type(node["class_type"])
@@ -211,16 +195,11 @@ class _Check:
             return
         sound = True
         for declared in node_type.inputs.values():
-            self._asking[node_id] = declared
+            self._looks_at[node_id] = declared
             if declared.name not in inputs:
                 if declared.required and not declared.type.startswith("COMFY_"):
-                    result.problems.append(
-                        problem(
-                            "required_input_missing",
-                            declared.name,
-                            input_name=declared.name,
-                        )
-                    )
+                    missing = problem("required_input_missing", declared.name, input_name=declared.name)
+                    result.problems.append(missing)
             elif isinstance(inputs[declared.name], list):
                 sound = (yield from self._link(inputs[declared.name], declared, result)) and sound
             else:
@@ -231,49 +210,36 @@ class _Check:
 
     def _finish(self, node_id: str, node_type: NodeType, inputs: dict[str, Any], *, sound: bool) -> None:
         result = self.results[node_id]
-        if result.valid is False:  # a cycle was found meanwhile: it is all that ComfyUI tells
+        if result.valid is False:  # a cycle was found; it is all that ComfyUI reports
             return
         if not result.problems:
             check_files(node_type.name, inputs, self.catalogue, result.problems)
         result.valid = sound and not result.problems
 
     def _unknown(self, node_id: str, inputs: dict[str, Any]) -> Walk:
-        """A node type that nobody declared: only what feeds it can be wrong."""
+        """Check a node of an unknown type: only the nodes that feed it can be invalid."""
         sound = True
         for name, value in inputs.items():
             if isinstance(value, list) and value and value[0] in self.prompt:
-                self._asking[node_id] = Input(name, "*", {}, required=False, config=["*", {}], choices=None)
+                self._looks_at[node_id] = Input(name, "*", {}, required=False, config=["*", {}], choices=None)
                 yield value[0]
                 sound = self.results[value[0]].valid is not False and sound
         if self.results[node_id].valid is None:
             self.results[node_id].valid = sound
 
     def _link(self, value: list[Any], declared: Input, result: _Result) -> Generator[str, None, bool]:
-        """Check a link; the generator's value says whether the node behind it is sound."""
+        """Check a link; the generator returns whether the node that feeds it is valid."""
+        facts: dict[str, Any] = {"input_name": declared.name, "input_config": declared.config}
         if len(value) != 2:
-            result.problems.append(
-                problem(
-                    "bad_linked_input",
-                    declared.name,
-                    input_name=declared.name,
-                    input_config=declared.config,
-                    received_value=value,
-                )
-            )
+            result.problems.append(problem("bad_linked_input", declared.name, **facts, received_value=value))
             return True
         source, slot = value
         source_type = self.catalogue.node_type(self.prompt[source]["class_type"])
         received = source_type.outputs[slot] if source_type is not None else "*"
         if not accepts(declared.type, received):
+            details = f"{declared.name}, received_type({received}) mismatch input_type({declared.type})"
             result.problems.append(
-                problem(
-                    "return_type_mismatch",
-                    f"{declared.name}, received_type({received}) mismatch input_type({declared.type})",
-                    input_name=declared.name,
-                    input_config=declared.config,
-                    received_type=received,
-                    linked_node=value,
-                )
+                problem("return_type_mismatch", details, **facts, received_type=received, linked_node=value)
             )
             return True
         yield source

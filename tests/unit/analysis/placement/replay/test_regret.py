@@ -10,7 +10,7 @@ from comfyfarm.analysis.placement.statistics import ENOUGH
 from comfyfarm.events import Event
 from tests.support.logs import farm, loaded, log, ran, rejected, submitted
 from tests.unit.analysis.placement.replay.test_replay import busy, heard, instance, nodes
-from tests.unit.sim.test_work_meter import GB
+from tests.unit.sim.test_durations import GB
 
 # Three instances: a node takes 10 ms on a, 20 ms on b, 40 ms on c; a gigabyte is loaded in 100 ms; model x (1 GB) is in
 # c's memory from the start.  Six jobs, with the nodes that they have and how long they run (j6 needs x):

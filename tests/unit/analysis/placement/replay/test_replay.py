@@ -38,7 +38,7 @@ from tests.support.logs import (
     taken,
     taken_out,
 )
-from tests.unit.sim.test_work_meter import GB, sampling, with_lora
+from tests.unit.sim.test_durations import GB, sampling, with_lora
 
 Table = dict[str, Any]
 
