@@ -1,4 +1,4 @@
-"""Where chance comes from: one stream of it for each use."""
+"""Seeded random streams, one for each use."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from uuid import UUID
 
 @dataclass(frozen=True)
 class Seeds:
-    """A farm's seed, and the names that lead from it to one stream.
+    """The random streams that are derived from a farm's seed, by name.
 
-    A stream belongs to one use (``seeds.of("gpu-1").stream("prompt_id")``), so that one more instance, job or
-    fault never shifts the draws of another.
+    Each stream has one use (``seeds.of("gpu-1").stream("prompt_id")``), so that a further instance, job or fault
+    never shifts the draws of another.
     """
 
     seed: int
     path: tuple[str, ...] = ()
 
     def of(self, name: str) -> Seeds:
-        """The streams of one part of the farm."""
+        """Return the streams of one part of the farm."""
         return Seeds(self.seed, (*self.path, name))
 
     def stream(self, use: str) -> Random:
-        """A new generator, always the same for the same seed and names."""
+        """Return a new generator, which is always the same for the same seed and names."""
         return Random("/".join((str(self.seed), *self.path, use)))
 
 

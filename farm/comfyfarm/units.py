@@ -1,48 +1,45 @@
-"""Quantities that people write with their unit."""
+"""Durations and sizes, written with their unit."""
 
 from __future__ import annotations
 
 import re
-
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|min|h)")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KB|MB|GB|TB)")
-_BYTES = {"B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3, "TB": 1024**4}
-_MS = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000}
+from collections.abc import Mapping
+from typing import ClassVar, Self
 
 
-class Duration(int):
-    """A span of simulated time, in whole milliseconds; written ``"45ms"``, ``"1.5s"``, ``"2min"``, ``"1h"``."""
+class _Quantity(int):
+    """A whole number of the first unit."""
 
-    @classmethod
-    def parse(cls, text: object) -> Duration:
-        """Read a duration.
-
-        :raises ValueError: where it is no string of a number and a unit.
-        """
-        match = _DURATION.fullmatch(text.strip()) if isinstance(text, str) else None
-        if match is None:
-            raise ValueError(f'expected a duration such as "45ms", "1.5s", "2min" or "1h", got {text!r}')
-        return cls(round(float(match[1]) * _MS[match[2]]))
-
-    def __str__(self) -> str:
-        """As it is written in a configuration."""
-        return f"{int(self)}ms"
-
-
-class Size(int):
-    """A number of bytes; written ``"100MB"``, ``"6.9GB"``; as ComfyUI counts, a kilobyte has 1024."""
+    _pattern: ClassVar[re.Pattern[str]]
+    _factors: ClassVar[Mapping[str, int]]
+    _expected: ClassVar[str]
 
     @classmethod
-    def parse(cls, text: object) -> Size:
-        """Read a size.
+    def parse(cls, text: object) -> Self:
+        """Parse a number and its unit.
 
-        :raises ValueError: where it is no string of a number and a unit.
+        :raises ValueError: if it is no string of that form.
         """
-        match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
+        match = cls._pattern.fullmatch(text.strip()) if isinstance(text, str) else None
         if match is None:
-            raise ValueError(f'expected a size such as "512MB" or "6.9GB", got {text!r}')
-        return cls(round(float(match[1]) * _BYTES[match[2]]))
+            raise ValueError(f"expected {cls._expected}, got {text!r}")
+        return cls(round(float(match[1]) * cls._factors[match[2]]))
 
     def __str__(self) -> str:
-        """As it is written in a configuration."""
-        return f"{int(self)}B"
+        return f"{int(self)}{next(iter(self._factors))}"
+
+
+class Duration(_Quantity):
+    """A duration in simulated time, in whole milliseconds; written ``"45ms"``, ``"1.5s"``, ``"2min"``, ``"1h"``."""
+
+    _pattern = re.compile(r"(\d+(?:\.\d+)?)(ms|s|min|h)")
+    _factors: ClassVar = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000}
+    _expected = 'a duration such as "45ms", "1.5s", "2min" or "1h"'
+
+
+class Size(_Quantity):
+    """A number of bytes; written ``"100MB"``, ``"6.9GB"``; a kilobyte has 1024, as in ComfyUI."""
+
+    _pattern = re.compile(r"(\d+(?:\.\d+)?)\s*(B|KB|MB|GB|TB)")
+    _factors: ClassVar = {"B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3, "TB": 1024**4}
+    _expected = 'a size such as "512MB" or "6.9GB"'

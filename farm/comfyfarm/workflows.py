@@ -1,4 +1,4 @@
-"""Which workflow do we send, when any ordinary one will do?"""
+"""A standard workflow."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ def text_to_image(
     steps: int = 20,
     batch_size: int = 1,
 ) -> dict[str, Any]:
-    """ComfyUI's standard text-to-image workflow, in the form that ``POST /prompt`` takes.
+    """Return ComfyUI's standard text-to-image workflow, in the form that ``POST /prompt`` takes.
 
-    Node ``"9"`` saves the pictures: ``batch_size`` files whose names begin with ``prefix``, which may hold
-    subfolders and tokens (``"%year%/barn"``).  ``width`` and ``height`` are in pixels.  The dictionary is new at
-    each call, for the caller to change.
+    Node ``"9"`` saves the pictures: ``batch_size`` files whose names begin with ``prefix``, which may contain
+    subfolders and tokens (``"%year%/barn"``).  ``width`` and ``height`` are in pixels.  Each call returns a new
+    dictionary, which the caller may change.
     """
     return {
         "3": {

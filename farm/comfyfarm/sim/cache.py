@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from comfyfarm.sim.catalogue.catalogue import Catalogue, annotated_place
-from comfyfarm.sim.prompt.workflow import is_link
+from comfyfarm.sim.prompt.workflow import is_link, links
 
 Key = str
 _NEVER_CACHED = {"SaveImageWebsocket"}     # its IS_CHANGED returns the time
@@ -45,10 +45,10 @@ class ResultCache:
         return self.policy != "none"
 
     def find(self, key: Key | None) -> Result | None:
-        result = self._results.get(key) if key is not None else None
-        if result is not None and key is not None:
-            self._results.move_to_end(key)
-        return result
+        if key is None or key not in self._results:
+            return None
+        self._results.move_to_end(key)
+        return self._results[key]
 
     def add(self, key: Key | None, result: Result) -> None:
         """Keep a result; ``lru:N`` drops the least recently used one if there are more than N."""
@@ -87,7 +87,8 @@ def result_keys(prompt: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Ke
         under_way: set[str] = set()
         while ahead:
             node = ahead[-1]
-            missing = [source for source in _sources(prompt, node) if source not in keys and source not in under_way]
+            sources = [source for source in links(prompt[node]) if source in prompt]
+            missing = [source for source in sources if source not in keys and source not in under_way]
             if node in keys or not missing:
                 ahead.pop()
                 if node not in keys:
@@ -96,11 +97,6 @@ def result_keys(prompt: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Ke
                 under_way.add(node)
                 ahead.extend(missing)
     return keys
-
-
-def _sources(prompt: Mapping[str, Any], node: str) -> list[str]:
-    inputs = prompt[node].get("inputs", {})
-    return [value[0] for value in inputs.values() if is_link(value) and value[0] in prompt]
 
 
 def _key(

@@ -33,8 +33,7 @@ from comfyfarm.faults.phases import Phase, PhaseFacts
 from comfyfarm.faults.targets import WrittenFile
 from comfyfarm.sim.cache import Result, result_keys
 from comfyfarm.sim.durations import JobDurations
-from comfyfarm.sim.jobs.history import HistoryEntry
-from comfyfarm.sim.jobs.queue import Job
+from comfyfarm.sim.jobs import HistoryEntry, Job
 from comfyfarm.sim.machine import Machine
 from comfyfarm.sim.memory import ModelRequirements, TooLarge
 from comfyfarm.sim.nodes import NodeCall, NodeError, NodeOutcome, run
@@ -55,7 +54,7 @@ class _Stop(Exception):
 
 @dataclass(eq=False)
 class Execution:
-    """The execution of one job on one machine; for faults, a :class:`~comfyfarm.faults.targets.RunningJob`.
+    """The execution of one job on one machine.
 
     :ivar later: calls a function after so many milliseconds.
     :ivar forget_after_ms: time from the job's end until its entry is dropped; ``None``: it stays.
@@ -231,7 +230,7 @@ class Execution:
         """The work done so far."""
         return self._durations.work.total
 
-    # ---- what faults do
+    # ---- what faults do; the public methods are those of comfyfarm.faults.targets.RunningJob
 
     def fire_faults(self, phase: Phase, step: int = 0) -> Steps:
         """Apply the faults that fire at this phase; yield the firings that concern the whole process."""
@@ -260,11 +259,9 @@ class Execution:
         )
 
     def slow_down(self, hold: Hold, factor: float) -> None:
-        """Multiply all further durations by ``factor`` while the hold is active."""
         self._durations.slowed[hold] = factor
 
     def deafen(self, hold: Hold) -> None:
-        """Ignore interrupts while the hold is active."""
         self._deafening.append(hold)
 
     def release(self) -> None:
@@ -273,18 +270,15 @@ class Execution:
             hold.active = False
 
     def when_saved(self, change: Callable[[WrittenFile], None]) -> None:
-        """Apply ``change`` to each file of the present save once it is written."""
         self._changes.append(change)
 
     def give_name_again(self) -> None:
-        """Give the first file of the present save the name of the last file."""
         self._name_again = True
 
     def node_error(self, exception_type: str, message: str) -> NodeError:
         return NodeError(exception_type, message)
 
     def out_of_memory(self) -> NodeError:
-        """Unload all models, as ComfyUI does then, and return the error that the node raises."""
         self.machine.unload_models("out of memory")
         return NodeError("torch.OutOfMemoryError", "Allocation on device ", _OUT_OF_MEMORY)
 

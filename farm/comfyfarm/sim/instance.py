@@ -19,8 +19,7 @@ from comfyfarm.events import (
 )
 from comfyfarm.seeds import new_uuid
 from comfyfarm.sim.errors import PromptRejected, raising_as_comfyui
-from comfyfarm.sim.jobs.history import History
-from comfyfarm.sim.jobs.queue import Job
+from comfyfarm.sim.jobs import History, Job
 from comfyfarm.sim.memory import ModelFile
 from comfyfarm.sim.prompt.submission import (
     PromptSource,

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from comfyfarm.sim.instance import Instance
-from comfyfarm.sim.jobs.history import HistoryEntry
-from comfyfarm.sim.jobs.queue import Job
+from comfyfarm.sim.jobs import HistoryEntry, Job
 
 _STATUSES = ("pending", "in_progress", "completed", "failed", "cancelled")
 
@@ -33,9 +32,9 @@ class JobQuery:
 
 
 def read_query(query: Mapping[str, str]) -> JobQuery:
-    """Read the query of ``GET /api/jobs``.
+    """Parse the query of ``GET /api/jobs``.
 
-    :raises BadQuery: where a value is none that ComfyUI takes.
+    :raises BadQuery: if ComfyUI does not accept a value.
     """
     return JobQuery(
         statuses=_read_statuses(query.get("status")),
@@ -47,78 +46,72 @@ def read_query(query: Mapping[str, str]) -> JobQuery:
     )
 
 
-def _read_statuses(given: str | None) -> tuple[str, ...]:
-    if not given:
+def _read_statuses(text: str | None) -> tuple[str, ...]:
+    if not text:
         return _STATUSES
-    wanted = [each.strip().lower() for each in given.split(",") if each.strip()]
-    wrong = [each for each in wanted if each not in _STATUSES]
+    statuses = [part.strip().lower() for part in text.split(",") if part.strip()]
+    wrong = [status for status in statuses if status not in _STATUSES]
     if wrong:
         raise BadQuery(f"Invalid status value(s): {', '.join(wrong)}. Valid values: {', '.join(_STATUSES)}")
-    return tuple(wanted)
+    return tuple(statuses)
 
 
 def _one_of(query: Mapping[str, str], name: str, default: str, other: str) -> str:
-    given = query.get(name, default).lower()
-    if given not in (default, other):
+    value = query.get(name, default).lower()
+    if value not in (default, other):
         allowed = sorted((default, other)) if name == "sort_order" else (default, other)
         raise BadQuery(f"{name} must be '{allowed[0]}' or '{allowed[1]}'")
-    return given
+    return value
 
 
-def _read_limit(given: str | None) -> int | None:
-    if given is None:
+def _read_limit(text: str | None) -> int | None:
+    if text is None:
         return None
-    limit = _read_integer("limit", given)
+    limit = _read_integer("limit", text)
     if limit <= 0:
         raise BadQuery("limit must be a positive integer")
     return limit
 
 
-def _read_integer(name: str, given: str) -> int:
+def _read_integer(name: str, text: str) -> int:
     try:
-        return int(given)
+        return int(text)
     except ValueError:
         raise BadQuery(f"{name} must be an integer") from None
 
 
 def list_jobs(instance: Instance, query: JobQuery, rules: OutputRules) -> dict[str, Any]:
-    """The body of ``GET /api/jobs``."""
-    found = [(job, item) for job, item in _all_jobs(instance, rules) if _matches(item, query)]
+    """Return the body of ``GET /api/jobs``."""
+    found = [
+        (job, item)
+        for job, item in _all_jobs(instance, rules)
+        if item["status"] in query.statuses and query.workflow_id in (None, item.get("workflow_id"))
+    ]
     key = _duration if query.sort_by == "execution_duration" else _created
     # Simulated jobs may be created in the same millisecond: then the order of their submission decides.
-    found.sort(key=lambda each: (key(each[1]), each[0].order), reverse=query.descending)
+    found.sort(key=lambda pair: (key(pair[1]), pair[0].order), reverse=query.descending)
     jobs = [item for _, item in found]
     end = len(jobs) if query.limit is None else query.offset + query.limit
-    pagination = {
-        "offset": query.offset,
-        "limit": query.limit,
-        "total": len(jobs),
-        "has_more": end < len(jobs),
-    }
+    pagination = {"offset": query.offset, "limit": query.limit, "total": len(jobs), "has_more": end < len(jobs)}
     return {"jobs": jobs[query.offset : end], "pagination": pagination}
 
 
 def find_job(instance: Instance, prompt_id: str, rules: OutputRules) -> dict[str, Any] | None:
-    """The body of ``GET /api/jobs/{id}``, or ``None`` where there is no such job."""
+    """Return the body of ``GET /api/jobs/{id}``, or ``None`` if there is no such job."""
     entry = instance.history.entries.get(prompt_id)
     if entry is not None:
         details = {"outputs": entry.outputs, "execution_status": entry.status}
         workflow = {"prompt": entry.job.prompt, "extra_data": entry.job.extra_data}
-        return {**_ended(entry, rules), **details, "workflow": workflow}
+        return {**_ended_item(entry, rules), **details, "workflow": workflow}
     return next((item for job, item in _all_jobs(instance, rules) if job.prompt_id == prompt_id), None)
 
 
 def _all_jobs(instance: Instance, rules: OutputRules) -> Iterator[tuple[Job, dict[str, Any]]]:
     running = instance.queue.running
     if running is not None:
-        yield running, _waiting(running, "in_progress")
-    yield from ((job, _waiting(job, "pending")) for job in instance.queue.pending)
-    yield from ((entry.job, _ended(entry, rules)) for entry in instance.history.entries.values())
-
-
-def _matches(job: Mapping[str, Any], query: JobQuery) -> bool:
-    right_workflow = query.workflow_id is None or job.get("workflow_id") == query.workflow_id
-    return right_workflow and job["status"] in query.statuses
+        yield running, _job_item(running, "in_progress")
+    yield from ((job, _job_item(job, "pending")) for job in instance.queue.pending)
+    yield from ((entry.job, _ended_item(entry, rules)) for entry in instance.history.entries.values())
 
 
 def _created(job: Mapping[str, Any]) -> int:
@@ -129,7 +122,7 @@ def _duration(job: Mapping[str, Any]) -> int:
     return int(job.get("execution_end_time", 0)) - int(job.get("execution_start_time", 0))
 
 
-def _waiting(job: Job, status: str) -> dict[str, Any]:
+def _job_item(job: Job, status: str) -> dict[str, Any]:
     item = {
         "id": job.prompt_id,
         "status": status,
@@ -141,11 +134,11 @@ def _waiting(job: Job, status: str) -> dict[str, Any]:
     return {key: value for key, value in item.items() if value is not None}
 
 
-def _ended(entry: HistoryEntry, rules: OutputRules) -> dict[str, Any]:
+def _ended_item(entry: HistoryEntry, rules: OutputRules) -> dict[str, Any]:
     times = {kind: data["timestamp"] for kind, data in entry.messages}
     ends = {kind: data for kind, data in entry.messages if kind not in ("execution_start", "execution_cached")}
     item = {
-        **_waiting(entry.job, _status(entry)),
+        **_job_item(entry.job, _status(entry)),
         "execution_start_time": times.get("execution_start"),
         "execution_end_time": next((data["timestamp"] for data in ends.values()), None),
         "execution_error": ends.get("execution_error"),
@@ -174,28 +167,28 @@ _DOCUMENTS = (".txt", ".md", ".json")
 _LONGEST_TEXT = 1024
 
 Outputs = Mapping[str, Mapping[str, Any]]
-"""By node, what it showed: lists by kind."""
+"""By node, then by kind, a list of what the node showed."""
 
 
 @dataclass(frozen=True)
 class OutputRules:
-    """How a server of a certain version looks at outputs.
+    """The treatment of outputs by a server of a certain version.
 
-    :ivar counts_texts: a text that a node shows counts.
-    :ivar previews_documents: a file of text can stand for all.
+    :ivar counts_texts: a text that a node shows counts as an output.
+    :ivar previews_documents: a text file can be the preview of a job.
     """
 
     counts_texts: bool = True
     previews_documents: bool = False
 
     def count(self, outputs: Outputs) -> int:
-        """How many there are."""
         return sum(self._counts(kind, item) for _, kind, item in _items(outputs))
 
     def preview(self, outputs: Outputs) -> dict[str, Any] | None:
-        """The first that can be shown and lies in the output folder, else the first that can be shown."""
-        shown = list(self._shown(outputs))
-        return next((each for each in shown if each.get("type") == "output"), shown[0] if shown else None)
+        """Return the first previewable output in the output folder, else the first previewable one."""
+        previews = list(self._previews(outputs))
+        saved = (preview for preview in previews if preview.get("type") == "output")
+        return next(saved, previews[0] if previews else None)
 
     def _counts(self, kind: str, item: object) -> bool:
         if kind == "animated":
@@ -204,12 +197,12 @@ class OutputRules:
             return item.lower().endswith(_SHAPES) or (kind == "text" and self.counts_texts)
         return isinstance(item, dict)
 
-    def _shown(self, outputs: Outputs) -> Iterator[dict[str, Any]]:
+    def _previews(self, outputs: Outputs) -> Iterator[dict[str, Any]]:
         for node, kind, item in _items(outputs):
             if isinstance(item, dict) and (kind in _PREVIEWABLE or self._is_document(item)):
                 yield {**item, "nodeId": node, "mediaType": kind}
             elif kind == "text" and isinstance(item, str):
-                yield _text(item, node)
+                yield _text_preview(item, node)
 
     def _is_document(self, item: Mapping[str, Any]) -> bool:
         return self.previews_documents and str(item.get("filename", "")).lower().endswith(_DOCUMENTS)
@@ -221,8 +214,8 @@ def _items(outputs: Outputs) -> Iterator[tuple[str, str, object]]:
             yield from ((node, kind, item) for item in items)
 
 
-def _text(text: str, node: str) -> dict[str, Any]:
-    short: dict[str, Any] = {"content": text[:_LONGEST_TEXT]}
+def _text_preview(text: str, node: str) -> dict[str, Any]:
+    preview: dict[str, Any] = {"content": text[:_LONGEST_TEXT]}
     if len(text) > _LONGEST_TEXT:
-        short["truncated"] = True
-    return {**short, "nodeId": node, "mediaType": "text"}
+        preview["truncated"] = True
+    return {**preview, "nodeId": node, "mediaType": "text"}

@@ -9,7 +9,7 @@ from typing import Any
 
 from comfyfarm.events import Event, FileAppeared, FileCut, FileRemoved, Written
 from comfyfarm.sim.files import FileContent, Place
-from comfyfarm.sim.jobs.queue import Job
+from comfyfarm.sim.jobs import Job
 from comfyfarm.sim.machine import Machine
 from comfyfarm.sim.nodes import Save
 

@@ -1,8 +1,8 @@
-"""What flows along a workflow's links, as far as a mock can know it.
+"""The values on a workflow's links: shapes instead of ComfyUI's tensors.
 
-ComfyUI passes tensors; we pass their shape.  ``None`` stands for everything a mock knows nothing about
-(a model, a conditioning, the meaning of a prompt).  Texts, numbers and dictionaries are themselves.  Each shape
-says as a text what Python would print for the real thing, as far as that goes.
+``None`` stands for everything that a mock does not know (a model, a conditioning, the meaning of a prompt).  Texts,
+numbers and dictionaries are themselves.  ``str()`` of a shape is what Python prints for the real value, with
+``...`` in place of the numbers.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
 
-_MOST_LOOKS = 256       # of a mixed batch; what is more varied than that is shown as the input picture
+_MOST_LOOKS = 256       # in a mixed batch; a batch with more is shown as the input picture
 
 
 @dataclass(frozen=True)
 class Appearance:
-    """So many pictures of a batch that look alike; see :class:`Picture`."""
+    """``count`` pictures of a batch that look alike; the other fields are those of :class:`Picture`."""
 
     count: int
     colour: int | None = None
@@ -29,10 +29,10 @@ class Picture:
     """A batch of pictures: ComfyUI's ``IMAGE``.
 
     :ivar width: in pixels, at least 1, as are ``height`` and ``count``.
-    :ivar count: how many pictures the batch holds.
-    :ivar colour: ``0xRRGGBB`` where every pixel is known to be the same, else ``None``: the instance's input picture.
+    :ivar count: number of pictures in the batch.
+    :ivar colour: ``0xRRGGBB`` if every pixel is known to be the same, else ``None``: the instance's input picture.
     :ivar source: the digest of the uploaded file whose pixels these are, or ``None``.
-    :ivar mixed: what the pictures show, in their order, where they do not all show the same; then ``colour`` and
+    :ivar mixed: what the pictures show, in their order, if they do not all show the same; then ``colour`` and
         ``source`` are ``None``.
     """
 
@@ -44,7 +44,6 @@ class Picture:
     mixed: tuple[Appearance, ...] = ()
 
     def __str__(self) -> str:
-        """As PyTorch prints it."""
         return _tensor(self.count, self.height, self.width, 3)
 
     @property
@@ -53,29 +52,29 @@ class Picture:
         return self.mixed or (Appearance(self.count, self.colour, self.source),)
 
     def each(self) -> Iterator[Picture]:
-        """The pictures, one by one."""
+        """Yield the pictures one by one."""
         for look in self.looks:
             yield from repeat(Picture(self.width, self.height, 1, look.colour, look.source), look.count)
 
     def first(self) -> Picture:
-        """As many pictures, each like the first."""
+        """Return a batch of the same count in which all pictures look like the first."""
         look = self.looks[0]
         return Picture(self.width, self.height, self.count, look.colour, look.source)
 
     def showing(self, looks: Iterable[Appearance]) -> Picture:
-        """A batch of the same size that shows other things."""
-        known = tuple(looks)
-        count = sum(look.count for look in known)
-        if len({(look.colour, look.source) for look in known}) == 1:
-            return Picture(self.width, self.height, count, known[0].colour, known[0].source)
-        return Picture(self.width, self.height, count, mixed=known if len(known) <= _MOST_LOOKS else ())
+        """Return a batch of the same width and height with these appearances."""
+        mixed = tuple(looks)
+        count = sum(look.count for look in mixed)
+        if len({(look.colour, look.source) for look in mixed}) == 1:
+            return Picture(self.width, self.height, count, mixed[0].colour, mixed[0].source)
+        return Picture(self.width, self.height, count, mixed=mixed if len(mixed) <= _MOST_LOOKS else ())
 
 
 @dataclass(frozen=True)
 class Mask:
     """A batch of masks.
 
-    :ivar value: what every pixel holds, from 0.0 to 1.0, where that is known.
+    :ivar value: the value of every pixel, from 0.0 to 1.0, or ``None`` if it is not known.
     """
 
     width: int
@@ -84,7 +83,6 @@ class Mask:
     value: float | None = None
 
     def __str__(self) -> str:
-        """As PyTorch prints it."""
         return _tensor(self.count, self.height, self.width)
 
 
@@ -92,10 +90,10 @@ class Mask:
 class Latent:
     """A batch of latents, measured in the pixels they decode to: ComfyUI's ``LATENT``.
 
-    :ivar frames: how many pictures one of them decodes to; more than 1 for a video.
-    :ivar block: how many pixels, across and down, one latent value stands for.
-    :ivar stride: how many frames a further latent step stands for (the first step stands for one).
-    :ivar guides: how many of the latent steps are guides at its end, which a later node crops.
+    :ivar frames: number of pictures that one of them decodes to; more than 1 for a video.
+    :ivar block: side in pixels of the square that one latent value stands for.
+    :ivar stride: number of frames that each latent step after the first stands for (the first stands for one).
+    :ivar guides: number of latent steps at the end that are guides, which a later node crops.
     """
 
     width: int
@@ -107,49 +105,46 @@ class Latent:
     guides: int = 0
 
     def __str__(self) -> str:
-        """As Python prints the dictionary that it is."""
         return f"{{'samples': {_tensor(self.count, 4, self.steps, self.rows, self.columns)}}}"
 
     @property
     def columns(self) -> int:
-        """How many latent values lie side by side."""
+        """The number of latent values in a row."""
         return max(1, self.width // self.block)
 
     @property
     def rows(self) -> int:
-        """How many latent values lie upon each other."""
+        """The number of latent values in a column."""
         return max(1, self.height // self.block)
 
     @property
     def steps(self) -> int:
-        """How many latent steps there are in time."""
+        """The number of latent steps in time."""
         return (self.frames - 1) // self.stride + 1
 
 
 @dataclass(frozen=True)
 class BlindLatent:
-    """A batch of latents that decode to no picture: to a sound, or to a body.
+    """A batch of latents that decode to a sound or a 3D body instead of a picture.
 
-    :ivar seconds: how long the sound is.
+    :ivar seconds: length of the sound.
     """
 
     count: int = 1
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        """As Python prints the dictionary that it is."""
         return f"{{'samples': {_tensor(self.count)}}}"
 
 
 @dataclass(frozen=True)
 class AVLatent:
-    """A video and its sound, to be sampled together."""
+    """The latents of a video and of its sound, which are sampled together."""
 
     video: Latent
     sound: BlindLatent
 
     def __str__(self) -> str:
-        """As Python prints the dictionary that it is."""
         return str(self.video)
 
 
@@ -157,13 +152,12 @@ class AVLatent:
 class Sigmas:
     """A noise schedule.
 
-    :ivar steps: how many steps a sampler takes along it.
+    :ivar steps: number of steps that a sampler takes along it.
     """
 
     steps: int
 
     def __str__(self) -> str:
-        """As PyTorch prints it."""
         return _tensor(self.steps + 1)
 
 
@@ -180,16 +174,14 @@ class Audio:
     count: int = 1
 
     def __str__(self) -> str:
-        """As Python prints the dictionary that it is."""
         samples = int(min(self.seconds, 1e9) * self.rate)
         return f"{{'waveform': {_tensor(self.count, self.channels, samples)}, 'sample_rate': {self.rate}}}"
 
 
 @dataclass(frozen=True)
 class Video:
-    """Moving pictures: ComfyUI's ``VIDEO``.
+    """A video: ComfyUI's ``VIDEO``.
 
-    :ivar frames: the pictures, one after another.
     :ivar rate: frames per second.
     """
 
@@ -199,16 +191,15 @@ class Video:
     bit_depth: int = 8
 
     def __str__(self) -> str:
-        """As Python prints it."""
         return "<comfy_api.latest._input_impl.video_types.VideoFromComponents object>"
 
 
 @dataclass(frozen=True)
 class Model3D:
-    """A batch of bodies: a mesh, voxels, splats or a file of such.
+    """A batch of 3D bodies: a mesh, voxels, splats or a file of them.
 
-    :ivar suffix: of the file that it comes from or goes to.
-    :ivar name: of the file, where there is one.
+    :ivar suffix: of the file that it is read from or written to.
+    :ivar name: of the file, or ``None`` if there is none.
     """
 
     count: int = 1
@@ -216,13 +207,12 @@ class Model3D:
     name: str | None = None
 
     def __str__(self) -> str:
-        """As Python prints it, or the name of the file."""
         return self.name or "<comfy_api.latest._util.geometry_types.MESH object>"
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model of which nothing but its name is known.
+    """A loaded model.
 
     :ivar kind: its type as outputs declare it: ``VAE``, ``UPSCALE_MODEL`` ...
     """
@@ -231,13 +221,12 @@ class Loaded:
     name: str
 
     def __str__(self) -> str:
-        """As Python prints it."""
         return f"<comfy.{'sd.VAE' if self.kind == 'VAE' else 'model_patcher.ModelPatcher'} object>"
 
 
 @dataclass(frozen=True)
 class ListValue:
-    """A list of values, for each of which the nodes that follow run once.
+    """A list of values; the nodes that follow run once for each of them.
 
     :ivar items: at least two, none of them a list again.
     """
@@ -245,10 +234,9 @@ class ListValue:
     items: tuple[Any, ...]
 
     def __str__(self) -> str:
-        """Its first items."""
         return f"[{', '.join(str(item) for item in self.items[:3])}]"
 
 
 def _tensor(*size: int) -> str:
-    """How PyTorch prints a tensor whose numbers it does not show."""
+    """Return PyTorch's text of a tensor, without its numbers."""
     return f"tensor(..., size=({', '.join(str(side) for side in size)}{',' * (len(size) == 1)}))"

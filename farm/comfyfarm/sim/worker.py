@@ -22,8 +22,7 @@ from comfyfarm.events import Finished, Paused, Resumed, Taken
 from comfyfarm.faults.fault import Firing
 from comfyfarm.faults.pauses import Hold, Pause, Sleep
 from comfyfarm.sim.execution import Execution
-from comfyfarm.sim.jobs.history import History, HistoryEntry
-from comfyfarm.sim.jobs.queue import Job, Queue
+from comfyfarm.sim.jobs import History, HistoryEntry, Job, Queue
 from comfyfarm.sim.machine import Machine
 
 

@@ -1,1 +1,1 @@
-"""The node types and models that an instance has."""
+"""The catalogue of an instance: its node types and model files."""

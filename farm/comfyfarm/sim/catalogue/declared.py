@@ -1,9 +1,9 @@
-"""Node types that a configuration declares, so that custom nodes are known."""
+"""Node types that a configuration declares, such as custom nodes."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -23,12 +23,12 @@ _KINDS: dict[str, tuple[type[Any], ...]] = {
 
 
 class DeclaredInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One input, written as a table; exactly one of the first three keys says what it takes.
+    """One input, written as a table with exactly one of the first three keys.
 
     :ivar type: ComfyUI's type name, such as ``FLOAT`` or ``IMAGE``.
-    :ivar choices: what it chooses from.
-    :ivar folder: the model folder whose files it chooses from.
-    :ivar options: whatever else ``/object_info`` shall show beside it.
+    :ivar choices: the values of a choice.
+    :ivar folder: the model folder whose files are the choices.
+    :ivar options: further options in ``/object_info``.
     """
 
     type: str | None = None
@@ -43,13 +43,9 @@ class DeclaredInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     options: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
-        """Refuse what contradicts itself.
-
-        :raises ValueError: naming the key.
-        """
-        said = [key for key in ("type", "choices", "folder") if getattr(self, key) is not None]
-        if len(said) != 1:
-            raise ValueError(f"expected exactly one of type, choices, folder, got {' and '.join(said) or 'none'}")
+        keys = [key for key in ("type", "choices", "folder") if getattr(self, key) is not None]
+        if len(keys) != 1:
+            raise ValueError(f"expected exactly one of type, choices, folder, got {' and '.join(keys) or 'none'}")
         self._check_type()
         self._check_bounds()
         self._check_default()
@@ -59,11 +55,10 @@ class DeclaredInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             raise ValueError('type: expected a type name such as "IMAGE" (what is chosen from goes into choices)')
         if self.choices == ():
             raise ValueError("choices: expected at least one")
-
         try:
             json.dumps(self.options)
-        except (TypeError, ValueError) as why:
-            raise ValueError(f"options: {why}") from why
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"options: {error}") from error
 
     def _check_bounds(self) -> None:
         for key in ("min", "max", "step"):
@@ -85,11 +80,11 @@ class DeclaredInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             raise ValueError(f"default: {self.default} is out of bounds")
 
     def spec(self) -> list[Any]:
-        """As ``/object_info`` gives it, in the form of ComfyUI's older nodes."""
+        """Return the input's part of ``/object_info``, in the form of ComfyUI's older nodes."""
         kind = self.type if self.choices is None else list(self.choices)
         keys = ("default", "min", "max", "step", "multiline", "tooltip")
-        said = {key: getattr(self, key) for key in keys if getattr(self, key) is not None} | self.options
-        return [[] if kind is None else kind, *([said] if said else [])]
+        options = {key: getattr(self, key) for key in keys if getattr(self, key) is not None} | self.options
+        return [[] if kind is None else kind, *([options] if options else [])]
 
 
 Inputs = dict[str, str | tuple[Scalar, ...] | DeclaredInput]
@@ -100,10 +95,10 @@ class DeclaredType(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     An input is a type name, a list of choices, or a table.
 
-    :ivar inputs: those that must be there; ``optional``: the others.
-    :ivar hidden: what the server hands it, such as ``{ prompt = "PROMPT", unique_id = "UNIQUE_ID" }``.
+    :ivar inputs: the required ones; ``optional``: the others.
+    :ivar hidden: the values that the server adds, such as ``{ prompt = "PROMPT", unique_id = "UNIQUE_ID" }``.
     :ivar outputs: their types by slot, or their names and types.
-    :ivar duration: how long it runs; ``None``: as any node.
+    :ivar duration: ``None`` for that of any node.
     """
 
     inputs: Inputs = {}
@@ -118,24 +113,21 @@ class DeclaredType(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     duration: Distribution | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what contradicts itself.
-
-        :raises ValueError: naming the key.
-        """
         twice = sorted(self.inputs.keys() & self.optional.keys())
         if twice:
             raise ValueError(f"optional: {twice[0]!r} is among the inputs already")
         for group in ("inputs", "optional"):
-            for name, written in getattr(self, group).items():
-                if written in ((), "", "COMBO"):
-                    what = "at least one choice" if written == () else "a type name, or a list of choices"
-                    raise ValueError(f"{group}.{name}: expected {what}, got {written or 'none'}")
+            for name, value in getattr(self, group).items():
+                if value in ((), "", "COMBO"):
+                    expected = "at least one choice" if value == () else "a type name, or a list of choices"
+                    raise ValueError(f"{group}.{name}: expected {expected}, got {value or 'none'}")
 
     def entry(self, name: str) -> dict[str, Any]:
-        """As ``/object_info`` gives it."""
-        said: dict[str, dict[str, Any]] = {"required": _specs(self.inputs)}
-        said |= {"optional": _specs(self.optional), "hidden": dict(self.hidden)}
-        groups = {group: specs for group, specs in said.items() if specs or group == "required"}
+        """Return the node type's entry in ``/object_info``."""
+        groups: dict[str, dict[str, Any]] = {
+            "required": _specs(self.inputs), "optional": _specs(self.optional), "hidden": dict(self.hidden)
+        }
+        groups = {group: specs for group, specs in groups.items() if specs or group == "required"}
         outputs = self.outputs if isinstance(self.outputs, dict) else dict(enumerate(self.outputs))
         kinds = list(outputs.values())
         return {
@@ -156,17 +148,17 @@ class DeclaredType(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         }
 
     def model_choices(self, name: str) -> Iterator[ModelChoice]:
-        """Its inputs that choose a model file."""
-        for each, written in (*self.inputs.items(), *self.optional.items()):
-            if isinstance(written, DeclaredInput) and written.folder is not None:
-                yield ModelChoice(name, each, written.folder)
+        """Yield the inputs that choose a model file."""
+        for key, value in (*self.inputs.items(), *self.optional.items()):
+            if isinstance(value, DeclaredInput) and value.folder is not None:
+                yield ModelChoice(name, key, value.folder)
 
 
-def _specs(inputs: Mapping[str, str | tuple[Scalar, ...] | DeclaredInput]) -> dict[str, list[Any]]:
-    return {name: _spec(written) for name, written in inputs.items()}
+def _specs(inputs: Inputs) -> dict[str, list[Any]]:
+    return {name: _spec(value) for name, value in inputs.items()}
 
 
-def _spec(written: str | tuple[Scalar, ...] | DeclaredInput) -> list[Any]:
-    if isinstance(written, DeclaredInput):
-        return written.spec()
-    return [written if isinstance(written, str) else list(written)]
+def _spec(value: str | tuple[Scalar, ...] | DeclaredInput) -> list[Any]:
+    if isinstance(value, DeclaredInput):
+        return value.spec()
+    return [value if isinstance(value, str) else list(value)]

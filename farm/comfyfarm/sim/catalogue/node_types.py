@@ -1,4 +1,4 @@
-"""What a node type declares, read from its ``/object_info`` entry."""
+"""Node types, read from their ``/object_info`` entries."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Input:
 
 @dataclass(frozen=True)
 class NodeType:
-    """What is known about a node type without running it.
+    """The declaration of a node type.
 
     :ivar inputs: in the declared order, the required ones first.
     :ivar outputs: their types, by slot.
     :ivar has_intermediate_output: it shows something although it is no output.
-    :ivar hidden: what the server hands it beside its inputs: by name, ``PROMPT``, ``EXTRA_PNGINFO``, ``UNIQUE_ID`` ...
-    :ivar id_matters: whether its result belongs to its node id (an old-style node that is told its id).
+    :ivar hidden: by name, the values that the server adds: ``PROMPT``, ``EXTRA_PNGINFO``, ``UNIQUE_ID`` ...
+    :ivar id_matters: its result depends on its node id (an old-style node with the hidden input ``UNIQUE_ID``).
     """
 
     name: str
@@ -45,7 +45,7 @@ class NodeType:
 
 
 def read_node_type(name: str, entry: Mapping[str, Any]) -> NodeType:
-    """Read an ``/object_info`` entry; what a custom node declares wrongly is taken as ComfyUI would take it."""
+    """Read an ``/object_info`` entry; wrong declarations of custom nodes are treated as in ComfyUI."""
     groups = entry.get("input", {})
     hidden = {key: _hidden_type(spec) for key, spec in _group(groups, "hidden").items()}
     return NodeType(
@@ -55,7 +55,7 @@ def read_node_type(name: str, entry: Mapping[str, Any]) -> NodeType:
             for group in ("required", "optional")
             for key, spec in _group(groups, group).items()
         },
-        outputs=tuple("COMBO" if isinstance(each, list) else str(each) for each in entry.get("output", ())),
+        outputs=tuple("COMBO" if isinstance(kind, list) else str(kind) for kind in entry.get("output", ())),
         output_node=bool(entry.get("output_node")),
         has_intermediate_output=bool(entry.get("has_intermediate_output")),
         hidden=hidden,
@@ -64,17 +64,16 @@ def read_node_type(name: str, entry: Mapping[str, Any]) -> NodeType:
 
 
 def _group(groups: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = groups.get(name)
-    return found if isinstance(found, dict) else {}
+    group = groups.get(name)
+    return group if isinstance(group, dict) else {}
 
 
 def _hidden_type(spec: object) -> str:
-    """Old-style nodes write the bare word, newer ones a list of it."""
-    return str(spec[0]) if isinstance(spec, list) and spec else str(spec)
+    return str(spec[0]) if isinstance(spec, list) and spec else str(spec)   # old-style nodes have the bare word
 
 
-def _read_input(name: str, given: object, *, required: bool) -> Input:
-    spec = given if isinstance(given, list) and given else ["*"]     # some custom nodes say less than they should
+def _read_input(name: str, entry: object, *, required: bool) -> Input:
+    spec = entry if isinstance(entry, list) and entry else ["*"]     # some custom nodes declare no type
     declared = spec[0]
     options = spec[1] if len(spec) > 1 and isinstance(spec[1], dict) else {}
     choices = declared if isinstance(declared, list) else options.get("options") if declared == "COMBO" else None
@@ -88,11 +87,11 @@ def _read_input(name: str, given: object, *, required: bool) -> Input:
     )
 
 
-def accepts(wanted: str, received: str) -> bool:
-    """Whether a link may carry this type to an input of that type.
+def accepts(declared: str, received: str) -> bool:
+    """Return whether an input of the declared type accepts a link of the received type.
 
-    ``*`` and the types of matching and dynamic inputs take anything; a comma separates alternatives.
+    ``*`` and the types of matching and dynamic inputs accept anything; a comma separates alternatives.
     """
-    if "*" in (wanted, received) or wanted.startswith("COMFY_") or received.startswith("COMFY_"):
+    if "*" in (declared, received) or declared.startswith("COMFY_") or received.startswith("COMFY_"):
         return True
-    return set(received.split(",")) <= set(wanted.split(","))
+    return set(received.split(",")) <= set(declared.split(","))

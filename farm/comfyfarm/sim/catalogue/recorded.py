@@ -1,4 +1,4 @@
-"""The facts of a real server that an instance's catalogue starts from."""
+"""The recorded facts of a real server, on which an instance's catalogue is based."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import msgspec
 from comfyfarm.events.base import Folder
 from comfyfarm.sim.catalogue.node_types import NodeType, read_node_type
 
-# What some loaders hand on beside their model, and what is none.
+# Outputs of some loaders that are no models.
 _NO_MODELS = frozenset(("BOOLEAN", "CONDITIONING", "FLOAT", "IMAGE", "INT", "LATENT", "MASK", "STRING"))
 
 
 class ModelFolder(msgspec.Struct, frozen=True):
     """One kind of model.
 
-    :ivar files: customary names and their sizes, shown while the configuration leaves the folder open.
+    :ivar files: customary names and their sizes, shown unless the configuration lists the folder's files.
     :ivar shipped: the files come with ComfyUI itself and are always there.
     """
 
@@ -32,7 +32,7 @@ class ModelFolder(msgspec.Struct, frozen=True):
 class ModelChoice(msgspec.Struct, frozen=True):
     """An input that chooses from a model folder.
 
-    :ivar before: fixed choices ahead of the files; ``after``: behind them.
+    :ivar before: fixed choices before the files; ``after``: after them.
     """
 
     class_type: str
@@ -45,8 +45,8 @@ class ModelChoice(msgspec.Struct, frozen=True):
 class FileChoice(msgspec.Struct, frozen=True):
     """An input that chooses a file of a certain kind from one of the instance's own folders.
 
-    :ivar remote: the page asks another route for the list; ``/object_info`` holds none.
-    :ivar captured: the names that a captured server had; ``None`` where nothing was captured.
+    :ivar remote: the page requests the list from another route; ``/object_info`` has none.
+    :ivar captured: the names that a captured server had; ``None`` if nothing was captured.
     """
 
     class_type: str
@@ -60,7 +60,7 @@ class FileChoice(msgspec.Struct, frozen=True):
 
 
 class Folders(msgspec.Struct, frozen=True):
-    """``folders.json``: the model folders in ComfyUI's order, who chooses from them, and file kinds by suffix."""
+    """``folders.json``: the model folders in ComfyUI's order, the inputs that choose files, the suffixes by kind."""
 
     folders: tuple[ModelFolder, ...]
     model_choices: tuple[ModelChoice, ...]
@@ -70,11 +70,11 @@ class Folders(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class RecordedServer:
-    """Everything that was recorded of a server, shared by all instances that are alike.
+    """Everything that was recorded of a server; instances with the same equipment share it.
 
-    :ivar object_info: by node type, as ``/object_info`` gives it.
-    :ivar missing: the node types that were taken out.
-    :ivar base: what this was made from; what is the same there is not read again.
+    :ivar object_info: by node type, its entry in ``/object_info``.
+    :ivar missing: the node types that were removed.
+    :ivar base: the server that this one was derived from; entries that are the same are not read again.
     """
 
     object_info: Mapping[str, Mapping[str, Any]]
@@ -89,54 +89,50 @@ class RecordedServer:
         entries: Mapping[str, Mapping[str, Any]] | None = None,
         model_choices: Iterable[ModelChoice] = (),
     ) -> RecordedServer:
-        """A server without some node types, and with others; those come last, or replace one of their name."""
+        """Return a server without some node types and with others, which come last or replace one of their name."""
         added = entries or {}
         info = {**{name: entry for name, entry in self.object_info.items() if name not in without}, **added}
         kept = info.keys() - added.keys()
-        folders = msgspec.structs.replace(
-            self.folders,
-            model_choices=(*(each for each in self.folders.model_choices if each.class_type in kept), *model_choices),
-            file_choices=tuple(each for each in self.folders.file_choices if each.class_type in kept),
-        )
+        models = [choice for choice in self.folders.model_choices if choice.class_type in kept]
+        files = tuple(choice for choice in self.folders.file_choices if choice.class_type in kept)
+        folders = msgspec.structs.replace(self.folders, model_choices=(*models, *model_choices), file_choices=files)
         return RecordedServer(info, folders, frozenset(without), self)
 
     @cached_property
     def node_types(self) -> Mapping[str, NodeType]:
-        """The same, read."""
-        known = {} if self.base is None else self.base.node_types
+        base = {} if self.base is None else self.base.node_types
         return {
-            name: known[name] if self._is_of_base(name) else read_node_type(name, entry)
+            name: base[name] if self._is_of_base(name) else read_node_type(name, entry)
             for name, entry in self.object_info.items()
         }
 
     @cached_property
     def model_choices(self) -> Mapping[tuple[str, str], ModelChoice]:
         """By node type and input."""
-        return {(each.class_type, each.input): each for each in self.folders.model_choices}
+        return {(choice.class_type, choice.input): choice for choice in self.folders.model_choices}
 
     @cached_property
     def file_choices(self) -> Mapping[tuple[str, str], FileChoice]:
         """By node type and input."""
-        return {(each.class_type, each.input): each for each in self.folders.file_choices}
+        return {(choice.class_type, choice.input): choice for choice in self.folders.file_choices}
 
     @cached_property
     def model_folders(self) -> Mapping[str, ModelFolder]:
         """By name, in ComfyUI's order."""
-        return {each.name: each for each in self.folders.folders}
+        return {folder.name: folder for folder in self.folders.folders}
 
     @cached_property
     def model_types(self) -> frozenset[str]:
-        """The types under which loaders hand their models on: ``MODEL``, ``CLIP``, ``VAE`` and so on."""
-        loaders = (self.node_types[each.class_type] for each in self.folders.model_choices)
-        handed_on = {kind for loader in loaders for kind in loader.outputs}
-        return frozenset(handed_on - _NO_MODELS)
+        """The output types of loaders that are models: ``MODEL``, ``CLIP``, ``VAE`` and so on."""
+        loaders = (self.node_types[choice.class_type] for choice in self.folders.model_choices)
+        return frozenset({kind for loader in loaders for kind in loader.outputs} - _NO_MODELS)
 
     @cached_property
     def json_entries(self) -> Mapping[str, str]:
-        """Each node type's entry as JSON, made once for all that share this."""
-        known = {} if self.base is None else self.base.json_entries
+        """By node type, its entry as JSON; made once for all instances that share this server."""
+        base = {} if self.base is None else self.base.json_entries
         return {
-            name: known[name] if self._is_of_base(name) else json.dumps(entry)
+            name: base[name] if self._is_of_base(name) else json.dumps(entry)
             for name, entry in self.object_info.items()
         }
 

@@ -52,21 +52,18 @@ def validate(prompt: Prompt, targets: Container[str] | None, catalogue: Catalogu
 
 def _check_class(node_id: str, node: dict[str, Any], catalogue: Catalogue) -> None:
     title = node.get("_meta", {}).get("title")
+    class_type: Any = node.get("class_type")
     if "class_type" not in node:
         who = f"Node '{title or f'ID #{node_id}'}'"
         message = f"{who} has no class_type. The workflow may be corrupted or a custom node is missing."
         extra = {"node_id": node_id, "class_type": None, "node_title": title or None}
-    elif catalogue.knows(node["class_type"]) or _passes_unknown(node["class_type"], catalogue):
+    elif catalogue.knows(class_type) or (catalogue.validation == "lenient" and not catalogue.lacks(class_type)):
         return
     else:
-        name = title or node["class_type"]
+        name = title or class_type
         message = f"Node '{name}' not found. The custom node may not be installed."
-        extra = {"node_id": node_id, "class_type": node["class_type"], "node_title": name}
+        extra = {"node_id": node_id, "class_type": class_type, "node_title": name}
     raise PromptRejected.because("missing_node_type", message, f"Node ID '#{node_id}'", **extra)
-
-
-def _passes_unknown(class_type: str, catalogue: Catalogue) -> bool:
-    return catalogue.validation == "lenient" and not catalogue.lacks(class_type)
 
 
 def _output_nodes(prompt: Prompt, catalogue: Catalogue) -> Iterator[str]:

@@ -6,22 +6,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comfyfarm.sim.jobs.queue import Job, Queue
+from comfyfarm.sim.jobs import Job, Queue
 
 
-def job(number: float, prompt_id: str = "", prompt: Any = None, order: int = 0) -> Job:
+def make_job(number: float, prompt_id: str = "", prompt: Any = None, order: int = 0) -> Job:
     return Job(number, prompt_id or f"id-{number}", prompt or {}, {}, [], "job", order)
 
 
 def filled(*numbers: float) -> Queue:
     queue = Queue()
     for order, number in enumerate(numbers):
-        queue.put(job(number, order=order))
+        queue.put(make_job(number, order=order))
     return queue
 
 
 def listed(queue: Queue) -> list[float]:
-    return [each.number for each in queue.pending]
+    return [job.number for job in queue.pending]
 
 
 def emptied(queue: Queue) -> list[Job]:
@@ -32,23 +32,23 @@ def test_waiting_jobs_are_listed_as_comfyuis_heap_holds_them() -> None:
     """Recorded from the real server; not the order in which they run."""
     queue = filled(5, 3, 4, 1, 2, 9, 0)
     assert listed(queue) == [0, 2, 1, 5, 3, 9, 4]
-    assert [each.number for each in emptied(queue)] == [0, 1, 2, 3, 4, 5, 9]
+    assert [job.number for job in emptied(queue)] == [0, 1, 2, 3, 4, 5, 9]
 
 
 def test_jobs_of_one_number_run_by_their_ids() -> None:
     """Texts, compared as texts."""
     queue = Queue()
     for prompt_id in ("b", "c", "a"):
-        queue.put(job(1, prompt_id))
-    assert [each.prompt_id for each in emptied(queue)] == ["a", "b", "c"]
+        queue.put(make_job(1, prompt_id))
+    assert [job.prompt_id for job in emptied(queue)] == ["a", "b", "c"]
 
 
 def test_two_jobs_of_one_number_and_id_cannot_be_compared_but_both_wait() -> None:
     """ComfyUI answers 500, and queues the second one all the same."""
     queue = Queue()
-    queue.put(job(1, "a", {"1": {}}))
+    queue.put(make_job(1, "a", {"1": {}}))
     with pytest.raises(TypeError):
-        queue.put(job(1, "a", {"2": {}}))
+        queue.put(make_job(1, "a", {"2": {}}))
     assert queue.remaining == 2
 
 
@@ -63,12 +63,12 @@ def test_jobs_that_cannot_be_compared_all_run_in_the_order_they_came() -> None:
     queue = Queue()
     for order in range(7):
         try:
-            queue.put(job(1, "a", {str(order): {}}, order))
+            queue.put(make_job(1, "a", {str(order): {}}, order))
         except TypeError:
             assert order
     assert queue.delete("a") is not None
-    assert sorted(each.order for each in queue.pending) == [1, 2, 3, 4, 5, 6]
-    assert [each.order for each in emptied(queue)] == [1, 2, 3, 4, 5, 6]
+    assert sorted(job.order for job in queue.pending) == [1, 2, 3, 4, 5, 6]
+    assert [job.order for job in emptied(queue)] == [1, 2, 3, 4, 5, 6]
 
 
 def test_deleting_takes_the_first_of_that_id_and_keeps_a_heap() -> None:
@@ -79,13 +79,13 @@ def test_deleting_takes_the_first_of_that_id_and_keeps_a_heap() -> None:
     assert queue.delete("id-3") is not None
     assert queue.delete(["id-4"]) is None
     assert queue.remaining == 4
-    assert [each.number for each in emptied(queue)] == [2, 4, 5]
+    assert [job.number for job in emptied(queue)] == [2, 4, 5]
 
 
 def test_clearing_leaves_the_running_job() -> None:
     queue = filled(1, 2, 3)
     running = queue.take()
-    assert [each.number for each in queue.clear()] == [2, 3]
+    assert [job.number for job in queue.clear()] == [2, 3]
     assert (queue.running, queue.pending, queue.remaining) == (running, [], 1)
 
 
@@ -93,7 +93,7 @@ def test_a_job_is_shown_in_five_parts() -> None:
     shown = Job(7.0, "id", {"1": {}}, {"client_id": "me"}, ["1"], "name")
     assert shown.item == [7.0, "id", {"1": {}}, {"client_id": "me"}, ["1"]]
     assert shown.client_id == "me"
-    assert job(1).client_id is None
+    assert make_job(1).client_id is None
 
 
 numbers = st.integers(-3, 3) | st.floats(-3, 3)
@@ -101,14 +101,12 @@ numbers = st.integers(-3, 3) | st.floats(-3, 3)
 
 @given(st.lists(numbers, max_size=20), st.lists(st.integers(0, 19), max_size=5))
 @settings(deadline=None)
-def test_whatever_is_deleted_the_rest_runs_by_number(given_numbers: list[float], deleted: list[int]) -> None:
+def test_whatever_is_deleted_the_rest_runs_by_number(job_numbers: list[float], deleted: list[int]) -> None:
     """Then by id."""
     queue = Queue()
-    for order, number in enumerate(given_numbers):
-        queue.put(job(number, f"{order:02}", order=order))
+    for order, number in enumerate(job_numbers):
+        queue.put(make_job(number, f"{order:02}", order=order))
     for order in deleted:
         queue.delete(f"{order:02}")
-    wanted = [
-        (number, f"{order:02}") for order, number in enumerate(given_numbers) if order not in deleted
-    ]
-    assert [(each.number, each.prompt_id) for each in emptied(queue)] == sorted(wanted)
+    remaining = [(number, f"{order:02}") for order, number in enumerate(job_numbers) if order not in deleted]
+    assert [(job.number, job.prompt_id) for job in emptied(queue)] == sorted(remaining)

@@ -1,9 +1,8 @@
-"""What is remembered of ended jobs, and how much of it one asks for."""
+"""The history of ended jobs, and the windows on it that clients request."""
 
 import pytest
 
-from comfyfarm.sim.jobs.history import History, HistoryEntry
-from comfyfarm.sim.jobs.queue import Job
+from comfyfarm.sim.jobs import History, HistoryEntry, Job
 
 
 def entry(prompt_id: str) -> HistoryEntry:
@@ -12,8 +11,8 @@ def entry(prompt_id: str) -> HistoryEntry:
 
 def filled(ids: str, limit: int = 100) -> History:
     history = History()
-    for each in ids:
-        history.add(entry(each), limit)
+    for prompt_id in ids:
+        history.add(entry(prompt_id), limit)
     return history
 
 
@@ -39,7 +38,7 @@ def filled(ids: str, limit: int = 100) -> History:
     ],
 )
 def test_a_window_is_cut_as_comfyui_cuts_it(max_items: int | None, offset: int, shown: str) -> None:
-    """The last so many, or so many from a place on; with ComfyUI's oddities at 0 and below."""
+    """The last N, or N from an offset on; with ComfyUI's oddities at 0 and below."""
     assert "".join(filled("abcde").window(max_items, offset)) == shown
 
 
@@ -50,12 +49,12 @@ def test_a_window_of_nothing_is_empty() -> None:
 
 
 def test_one_more_than_the_limit_is_remembered() -> None:
-    """The oldest go; ComfyUI looks before it adds."""
+    """The oldest are dropped; ComfyUI checks before it adds."""
     assert "".join(filled("abcdefg", limit=3).entries) == "defg"
 
 
 def test_a_repeated_id_keeps_its_place() -> None:
-    """And what it says is new."""
+    """Its content is that of the new entry."""
     history = filled("abc")
     again = entry("a")
     again.status_str = "error"
@@ -65,7 +64,7 @@ def test_a_repeated_id_keeps_its_place() -> None:
 
 
 def test_a_repeated_id_in_a_full_history_still_makes_room() -> None:
-    """As in ComfyUI, which drops the oldest without looking at what comes."""
+    """As in ComfyUI, which drops the oldest entry without a look at the new one."""
     assert "".join(filled("abcdc", limit=3).entries) == "bcd"
     assert "".join(filled("abcda", limit=3).entries) == "bcda"
 
