@@ -1,4 +1,4 @@
-"""One instance in memory, for core tests: what it is asked, and everything that it tells."""
+"""One instance in memory, for core tests: calls to it, and the events that it publishes."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ Prompt = dict[str, Any]
 
 @dataclass(eq=False)
 class Story:
-    """An instance, and the moment that its clients live in.
+    """An instance and the simulated time of its clients.
 
-    :ivar fire_faults: what faults did to its process.
+    :ivar fire_faults: the firings that concerned its process.
     """
 
     instance: Instance
@@ -47,30 +47,29 @@ class Story:
     _ids: list[str] = field(default_factory=list)
 
     def post(self, prompt: Prompt, sender: PromptSource = PromptSource(), **body: Any) -> str:  # noqa: B008 (frozen)
-        """Submit a copy of a prompt; the answer is its id."""
+        """Submit a copy of a prompt and return its id."""
         self.instance.advance(self.now_ms)
         whole = deepcopy({"prompt": prompt, **body})
         return self.instance.submit(whole, sender, self.now_ms).prompt_id
 
     def wait(self, ms: int) -> None:
-        """Let time pass in one jump."""
+        """Advance the time in one jump."""
         self.now_ms += ms
         self.instance.advance(self.now_ms)
 
     def creep(self, ms: int, step_ms: int = 1) -> None:
-        """Let time pass in small steps."""
+        """Advance the time in small steps."""
         for _ in range(0, ms, step_ms):
             self.wait(step_ms)
 
     def run(self) -> int:
-        """Let all jobs end; the answer is the moment when the last one did."""
+        """Run until all jobs have ended, and return the time of the last end."""
         while self.instance.due_ms is not None:
             self.now_ms = self.instance.due_ms
             self.instance.advance(self.now_ms)
         return self.now_ms
 
     def interrupt(self, prompt_id: str | None = None) -> None:
-        """Ask for the running job to stop."""
         self.instance.interrupt(prompt_id, self.now_ms)
 
     def arm(self, do: str, at: str | dict[str, Any], **rest: Any) -> ArmedFault:
@@ -78,30 +77,28 @@ class Story:
         return self.registry.arm(read_fault({"do": do, "at": at, **rest}), self.now_ms)
 
     def wake(self) -> None:
-        """Let what pauses look again, as whoever changes a fault does."""
+        """Wake paused jobs, as after a change of a fault."""
         self.instance.wake(self.now_ms)
         self.instance.advance(self.now_ms)
 
     def remove(self, fault_id: str) -> None:
-        """Take a fault off."""
         self.registry.remove(fault_id, self.now_ms)
         self.wake()
 
     def of(self, kind: type[E]) -> list[E]:
-        """What was told of one kind."""
+        """Return the events of one kind."""
         return [event for event in self.events if isinstance(event, kind)]
 
     def kinds(self) -> list[str]:
-        """The kinds of all that was told, in order."""
+        """Return the kinds of all events, in order."""
         return [snake_case(type(event).__name__) for event in self.events]
 
     def entry(self, prompt_id: str) -> dict[str, Any]:
-        """The history of a job."""
         return self.instance.history.entries[prompt_id].as_json()
 
     def names(self) -> list[str]:
-        """The files written, in order, as ``folder/subfolder/name``."""
-        return ["/".join(filter(None, (each.folder, each.subfolder, each.name))) for each in self.files.written]
+        """Return the files written, in order, as ``folder/subfolder/name``."""
+        return ["/".join(filter(None, (place.folder, place.subfolder, place.name))) for place in self.files.written]
 
 
 def catalogue(
@@ -111,12 +108,12 @@ def catalogue(
     open_models: bool = True,
     settings: Settings = Settings(),
 ) -> Catalogue:
-    """What an instance has: all core nodes."""
+    """Return a catalogue with all core nodes."""
     return Catalogue(recorded(), files or MemoryFiles(), models or {}, open_models, settings.validation)
 
 
 def tell(settings: Settings | None = None, *, seed: int = 0, pictures: Sequence[str] = (), **has: Any) -> Story:
-    """Begin a story of one dynamic instance, or of one with other settings.
+    """Start a dynamic instance, or one with other settings.
 
     :param pictures: the names of what stands in ``input``, each 32 pixels wide and 16 high.
     :param has: for :func:`catalogue`.
@@ -147,7 +144,7 @@ def tell(settings: Settings | None = None, *, seed: int = 0, pictures: Sequence[
 
 
 def picture(prefix: str = "barn", *, width: int = 64, height: int = 64, batch_size: int = 1, colour: int = 0) -> Prompt:
-    """The smallest job that writes a file: node ``2`` saves what node ``1`` makes."""
+    """Return the smallest job that writes a file: node ``2`` saves the picture of node ``1``."""
     size = {"width": width, "height": height, "batch_size": batch_size, "color": colour}
     return {
         "1": {"class_type": "EmptyImage", "inputs": size},
@@ -156,7 +153,7 @@ def picture(prefix: str = "barn", *, width: int = 64, height: int = 64, batch_si
 
 
 def chain(length: int) -> Prompt:
-    """A long line of nodes, each fed by the one before; the last one saves."""
+    """Return a chain of nodes, each fed by the one before; the last one saves."""
     prompt = picture()
     for number in range(3, length + 1):
         source = "1" if number == 3 else str(number - 1)

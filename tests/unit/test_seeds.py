@@ -1,4 +1,4 @@
-"""Chance: one stream for each use, so that nothing shifts the draws of another."""
+"""Random streams: one for each use, so that nothing shifts the draws of another."""
 
 from itertools import product
 from uuid import UUID
@@ -18,11 +18,11 @@ def test_the_same_seed_and_names_always_draw_the_same() -> None:
 
 
 def test_every_seed_instance_and_use_draws_its_own() -> None:
-    known = {
+    streams = {
         tuple(draws(Seeds(seed).of(name), use))
         for seed, name, use in product((0, 1, -1), ("a", "b"), ("prompt_id", "sid"))
     }
-    assert len(known) == 12
+    assert len(streams) == 12
 
 
 def test_one_more_draw_shifts_no_other_stream() -> None:
@@ -36,5 +36,5 @@ def test_an_id_is_a_uuid_of_version_4_in_its_canonical_form() -> None:
     stream = Seeds(7).stream("prompt_id")
     ids = [new_uuid(stream) for _ in range(1000)]
     assert len(set(ids)) == 1000
-    assert {each.version for each in ids} == {4}
-    assert {each.variant for each in ids} == {"specified in RFC 4122"}
+    assert {uuid.version for uuid in ids} == {4}
+    assert {uuid.variant for uuid in ids} == {"specified in RFC 4122"}

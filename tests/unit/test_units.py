@@ -1,4 +1,4 @@
-"""Quantities with their unit."""
+"""Durations and sizes with their unit."""
 
 from typing import Any
 

@@ -85,7 +85,6 @@ class Distribution:
         return self.first * _mean_of_exp(self.second)
 
     def __str__(self) -> str:
-        """Return the form that a configuration uses."""
         one = f'"{self.first:g}ms"'
         if self.kind == "fixed":
             return f"{self.first:g}ms"

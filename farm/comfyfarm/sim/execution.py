@@ -56,7 +56,7 @@ class _Stop(Exception):
 class Execution:
     """The execution of one job on one machine.
 
-    :ivar later: calls a function after so many milliseconds.
+    :ivar later: calls a function after a time in milliseconds.
     :ivar forget_after_ms: time from the job's end until its entry is dropped; ``None``: it stays.
     :ivar entry: the history entry, as far as the job has got.
     :ivar node: the running node, or ``None`` before the first one.
@@ -230,7 +230,7 @@ class Execution:
         """The work done so far."""
         return self._durations.work.total
 
-    # ---- what faults do; the public methods are those of comfyfarm.faults.targets.RunningJob
+    # ---- faults; the public methods are those of comfyfarm.faults.targets.RunningJob
 
     def fire_faults(self, phase: Phase, step: int = 0) -> Steps:
         """Apply the faults that fire at this phase; yield the firings that concern the whole process."""
@@ -285,7 +285,7 @@ class Execution:
     def forget_entry(self, after_ms: int) -> None:
         self.forget_after_ms = after_ms
 
-    # ---- how it ends
+    # ---- the end
 
     def _check_interrupt(self) -> None:
         if self.machine.interrupt and not any(hold.active for hold in self._deafening):

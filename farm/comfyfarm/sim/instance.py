@@ -112,7 +112,9 @@ class Instance(Worker):
     def _submit(self, body: Any, sender: PromptSource) -> PromptAccepted:
         number = read_number(body)
         if number is None:
-            number = self._next_number(front="front" in body and body["front"])
+            front = "front" in body and body["front"]       # the body may be a list
+            number = -self._number if front else self._number
+            self._number += 1       # also for a body that is rejected below
         require_prompt(body)
         prompt_id = read_prompt_id(body) or str(new_uuid(self.ids))
         prompt = read_prompt(body)
@@ -122,12 +124,6 @@ class Instance(Worker):
         job = Job(number, prompt_id, prompt, extra_data, list(result.outputs), name, self.accepted)
         self._put(job, is_load=sender.is_load)
         return PromptAccepted(prompt_id, number, result.node_errors, name)
-
-    def _next_number(self, *, front: bool) -> int:
-        # Every readable body moves the counter, also one that is rejected.
-        number = -self._number if front else self._number
-        self._number += 1
-        return number
 
     def _put(self, job: Job, *, is_load: bool) -> None:
         self.accepted += 1

@@ -26,7 +26,7 @@ class Machine:
     :ivar size: width and height of the instance's input picture.
     :ivar static_name: the name of that picture in the outputs of a static instance.
     :ivar waiting: number of waiting jobs; set by the worker before each step.
-    :ivar interrupt: an interrupt was requested; checked where ComfyUI checks it.
+    :ivar interrupt: an interrupt was requested; checked at the same points as in ComfyUI.
     """
 
     name: str

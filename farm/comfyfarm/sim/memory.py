@@ -1,4 +1,4 @@
-"""The models in a machine's memory: what a node needs there, and what has to go for it."""
+"""The models in a machine's memory: those that a node needs, and those that are unloaded to make room."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     :ivar naming: the part that makes a dynamic file's name unique.
     :ivar validation: ``strict`` refuses what ComfyUI refuses; ``lenient`` lets unknown node types and names pass;
         ``off`` lets any object of nodes pass.
-    :ivar output_node: the one node id under which all outputs of a job are reported, whatever the workflow says;
+    :ivar output_node: the one node id under which all outputs of a job are reported, instead of their own;
         ``None`` for ComfyUI's behaviour.
     :ivar preview_method: the server's default for pictures while sampling.
     :ivar vram: memory for models; ``None`` for no limit.

@@ -109,12 +109,10 @@ class Latent:
 
     @property
     def columns(self) -> int:
-        """The number of latent values in a row."""
         return max(1, self.width // self.block)
 
     @property
     def rows(self) -> int:
-        """The number of latent values in a column."""
         return max(1, self.height // self.block)
 
     @property

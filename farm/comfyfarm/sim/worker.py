@@ -2,11 +2,11 @@
 
 A job is a generator of pauses (``comfyfarm.faults.pauses``).  The worker resumes it when the pause is over::
 
-    Queue.take --> Execution.run --pause--> int      after so many milliseconds
+    Queue.take --> Execution.run --pause--> int      after that many milliseconds
                         ^                   Sleep    the same, but at `wake` if its hold is no longer active
                         |                   WAIT     at `wake`
                         |                   Firing   at once, after the process has carried out the fault
-                        +---- advance <---- whoever watches `due_ms`
+                        +---- advance <---- the owner, at `due_ms`
 
 ``pause`` stops the steps of jobs only.  ``suspend`` stops everything, because the whole process is frozen; what was due
 is put off by as long as that lasts.
@@ -22,7 +22,7 @@ from comfyfarm.events import Finished, Paused, Resumed, Taken
 from comfyfarm.faults.fault import Firing
 from comfyfarm.faults.pauses import Hold, Pause, Sleep
 from comfyfarm.sim.execution import Execution
-from comfyfarm.sim.jobs import History, HistoryEntry, Job, Queue
+from comfyfarm.sim.jobs import History, HistoryEntry, Queue
 from comfyfarm.sim.machine import Machine
 
 
@@ -89,7 +89,9 @@ class Worker:
     def _begin(self) -> None:
         job = self.queue.take()
         self.machine.interrupt = False
-        self._keep_temp_prefixes(job)
+        # A preview's letters belong to the node's object, which ComfyUI keeps while successive jobs contain the node.
+        kept = job.prompt if self.machine.cache.is_on else {}
+        self.machine.namer.keep_temp_prefixes({node: str(value.get("class_type")) for node, value in kept.items()})
         self.machine.publish(
             Taken(
                 at_ms=self.machine.at_ms,
@@ -110,11 +112,6 @@ class Worker:
         finally:
             execution.release()
         self._end(execution)
-
-    def _keep_temp_prefixes(self, job: Job) -> None:
-        # The letters belong to the node's object, which ComfyUI keeps while successive jobs contain the node.
-        kept = job.prompt if self.machine.cache.is_on else {}
-        self.machine.namer.keep_temp_prefixes({node: str(value.get("class_type")) for node, value in kept.items()})
 
     def _continue(self) -> None:
         assert self._steps is not None

@@ -26,7 +26,7 @@ def run(story: Story, prompt: Prompt, **body: Any) -> str:
 def ran(story: Story) -> list[str]:
     """The nodes that the last job ran."""
     last = story.of(Submitted)[-1].prompt_id
-    return [each.node for each in story.of(NodeStarted) if each.prompt_id == last]
+    return [event.node for event in story.of(NodeStarted) if event.prompt_id == last]
 
 
 def cached(story: Story) -> tuple[str, ...]:
@@ -40,7 +40,7 @@ def test_a_new_file_for_every_job_is_the_default() -> None:
     for _ in range(3):
         run(story, picture())
     assert len(story.names()) == 3
-    assert [each.nodes for each in story.of(Cached)] == [(), (), ()]
+    assert [event.nodes for event in story.of(Cached)] == [(), (), ()]
 
 
 @pytest.mark.parametrize("policy", POLICIES[1:])
@@ -131,7 +131,7 @@ def load(name: str = "cat.png") -> Prompt:
 
 
 def test_a_file_that_has_changed_is_loaded_again() -> None:
-    """ComfyUI asks for its digest."""
+    """ComfyUI uses its digest."""
     story = story_with("ram", pictures=["cat.png"])
     run(story, load())
     run(story, load())
@@ -139,7 +139,7 @@ def test_a_file_that_has_changed_is_loaded_again() -> None:
     story.files.pictures[Place("input", "", "cat.png")] = (64, 32)
     run(story, load())
     assert ran(story) == ["1", "2"]
-    assert {each.picture.width for each in story.files.written.values()} == {32, 64}
+    assert {content.picture.width for content in story.files.written.values()} == {32, 64}
 
 
 def test_what_was_done_before_an_error_is_kept() -> None:
@@ -148,7 +148,7 @@ def test_what_was_done_before_an_error_is_kept() -> None:
     run(story, picture("../out"))
     run(story, picture("../out"))
     assert (cached(story), ran(story)) == (("1",), ["2"])
-    assert [each.error["current_outputs"] for each in story.of(Failed)] == [["1", "2"], ["1", "2"]]
+    assert [event.error["current_outputs"] for event in story.of(Failed)] == [["1", "2"], ["1", "2"]]
 
 
 def test_without_a_cache_an_error_knows_no_outputs() -> None:
@@ -226,7 +226,7 @@ def keys(prompt: Prompt, files: MemoryFiles | None = None) -> dict[str, Any]:
 
 
 def test_a_key_depends_on_type_constants_slot_and_all_ancestors() -> None:
-    known = keys(picture())
+    before = keys(picture())
     changed: list[Prompt] = [
         picture(width=65),
         picture() | {"1": {**picture()["1"], "class_type": "Other"}},
@@ -234,8 +234,8 @@ def test_a_key_depends_on_type_constants_slot_and_all_ancestors() -> None:
         picture() | {"2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "prefix": "barn"}}},
     ]
     for prompt in changed:
-        assert keys(prompt)["2"] != known["2"]
-    assert keys(changed[2])["1"] == known["1"]
+        assert keys(prompt)["2"] != before["2"]
+    assert keys(changed[2])["1"] == before["1"]
 
 
 def test_keys_do_not_depend_on_the_order_of_nodes_or_inputs() -> None:
@@ -257,8 +257,8 @@ def test_a_node_that_is_fed_by_nothing_known_is_never_kept() -> None:
         "4": {"class_type": "A", "inputs": {"x": ["1", 0]}},
         "5": {"class_type": "A"},
     }
-    known = keys(prompt)
-    assert [node for node, key in known.items() if key is not None] == ["5"]
+    before = keys(prompt)
+    assert [node for node, key in before.items() if key is not None] == ["5"]
 
 
 def test_the_keys_of_five_thousand_nodes_in_a_row_are_made() -> None:

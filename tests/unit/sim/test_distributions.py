@@ -53,7 +53,7 @@ def test_the_mean_is_what_many_draws_come_to(written: object) -> None:
 
 
 def test_a_fixed_duration_does_not_shift_the_draws_of_others() -> None:
-    """It asks chance for nothing."""
+    """It draws nothing from the stream."""
     chance = Random(7)
     Distribution.parse("45ms").draw_ms(chance)
     assert chance.random() == Random(7).random()
@@ -74,7 +74,7 @@ def test_a_fixed_duration_does_not_shift_the_draws_of_others() -> None:
     ],
 )
 def test_what_is_no_span_is_refused_with_advice(written: object, message: str) -> None:
-    """The error says what is taken."""
+    """The error names the valid forms."""
     with pytest.raises(ValueError, match=message):
         Distribution.parse(written)
 
@@ -87,6 +87,6 @@ def test_a_span_is_told_as_it_was_written(written: object) -> None:
     """The log's first line can be read by a person."""
     import tomllib
 
-    told = str(Distribution.parse(written))
-    again = tomllib.loads(f"x = {told}")["x"] if told.startswith("{") else told
+    text = str(Distribution.parse(written))
+    again = tomllib.loads(f"x = {text}")["x"] if text.startswith("{") else text
     assert Distribution.parse(again) == Distribution.parse(written)

@@ -1,4 +1,4 @@
-"""What a run says it came to: the same on whatever machine it ran."""
+"""The work of a job, which is the same on every machine."""
 
 from typing import Any
 
@@ -16,13 +16,13 @@ SIZES = {"checkpoints": ["sdxl", "flux"], "loras": ["barn"], "vae": ["own"]}
 
 
 def works(story: Story) -> list[Work]:
-    """What the jobs came to, in the order of their ends."""
+    """The work of the jobs, in the order of their ends."""
     story.run()
     return [event.work for event in story.of(Finished)]
 
 
 def sampling(checkpoint: str = "sdxl", **more: Any) -> Prompt:
-    """The standard workflow with a model of ours."""
+    """The standard workflow with one of the models above."""
     prompt = text_to_image(**more)
     prompt["4"]["inputs"]["ckpt_name"] = checkpoint
     return prompt
@@ -49,7 +49,7 @@ def test_a_run_tells_its_nodes_steps_saves_and_models() -> None:
 
 
 def test_it_is_the_same_on_a_slow_machine_and_where_the_model_is_there_already() -> None:
-    """Whoever compares machines compares them over the same work."""
+    """Machines are compared by the same work."""
     slow = Timing(
         step=Distribution.fixed(900),
         node=Distribution.fixed(70),
@@ -71,8 +71,8 @@ def test_models_that_must_be_there_together_are_told_so() -> None:
     story.post(with_lora())
     (work,) = works(story)
     assert [name for _, name, _ in work.models] == ["sdxl", "barn"]
-    assert (0, 1) in [tuple(sorted(each)) for each in work.needs]
-    assert all(len(each) <= 2 for each in work.needs)
+    assert (0, 1) in [tuple(sorted(need)) for need in work.needs]
+    assert all(len(need) <= 2 for need in work.needs)
 
 
 def test_a_job_that_is_stopped_tells_how_far_it_got() -> None:

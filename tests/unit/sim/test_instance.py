@@ -1,4 +1,4 @@
-"""Whole stories of one instance: jobs come, run and end, in time that is an argument."""
+"""One instance: jobs are submitted, run and end, in time that is an argument."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -48,17 +48,17 @@ def sampling(steps: int = 4, **more: Any) -> Prompt:
 
 
 def test_a_small_job_from_its_submission_to_its_end() -> None:
-    """Every event, with its own moment: a node takes 3 ms, a picture 10 ms."""
+    """Every event, with its own time: a node takes 3 ms, a picture 10 ms."""
     story = tell()
     prompt_id = story.post(picture(), client_id="me")
     story.wait(1000)
     about: dict[str, Any] = {"prompt_id": prompt_id}
     shown = {"images": [{"filename": "barn_00001_.png", "subfolder": "", "type": "output"}]}
     work = Work(nodes={"EmptyImage": 1, "SaveImage": 1}, saves=1)
-    (submitted, *told) = story.events
+    (submitted, *later) = story.events
     assert isinstance(submitted, Submitted)
     assert (submitted.number, submitted.outputs, submitted.queue_remaining) == (0, ("2",), 1)
-    assert told == [
+    assert later == [
         Taken(at_ms=0, job=submitted.job, ordinal=1, client_id="me", queue_remaining=1, **about),
         Started(at_ms=0, **about),
         Cached(at_ms=0, nodes=(), **about),
@@ -73,7 +73,7 @@ def test_a_small_job_from_its_submission_to_its_end() -> None:
 
 
 def test_history_tells_what_the_job_was_and_what_became_of_it() -> None:
-    """With the moments as clients see them."""
+    """With the times as clients see them."""
     story = tell()
     prompt_id = story.post(picture(), client_id="me")
     story.run()
@@ -97,7 +97,7 @@ def test_history_tells_what_the_job_was_and_what_became_of_it() -> None:
 
 
 def test_nothing_happens_before_its_moment() -> None:
-    """Not even the start: whoever posts hears the answer first."""
+    """Not even the start: the client receives the answer first."""
     story = tell()
     prompt_id = story.post(picture())
     assert story.kinds() == ["submitted"]
@@ -112,7 +112,7 @@ def test_nothing_happens_before_its_moment() -> None:
 
 
 def two_jobs_and_an_interrupt(story: Story, pass_time: Callable[[int], None]) -> None:
-    """Something of everything, at moments of which some are due and some are not."""
+    """Some of everything, at times of which some are due and some are not."""
     story.post(sampling(batch_size=2), client_id="me")
     pass_time(7)
     second = story.post(picture(), number=9)
@@ -179,16 +179,16 @@ def test_the_standard_workflow_ends_within_half_a_second() -> None:
 
 
 def test_one_job_at_a_time_the_next_begins_where_one_ends() -> None:
-    """The end of the first is told before the start of the second, and both at one moment."""
+    """The end of the first is published before the start of the second, and both at one time."""
     story = tell()
     first, second = story.post(picture()), story.post(picture())
-    assert [each.queue_remaining for each in story.of(Submitted)] == [1, 2]
+    assert [event.queue_remaining for event in story.of(Submitted)] == [1, 2]
     assert story.run() == 32
     at = {event.prompt_id: event.at_ms for event in story.of(Taken)}
     assert at == {first: 0, second: 16}
     kinds = story.kinds()
     assert kinds.index("finished") + 1 == kinds.index("taken", kinds.index("taken") + 1)
-    assert [each.queue_remaining for each in story.of(Finished)] == [1, 0]
+    assert [event.queue_remaining for event in story.of(Finished)] == [1, 0]
     assert story.names() == ["output/barn_00001_.png", "output/barn_00002_.png"]
 
 
@@ -219,7 +219,7 @@ def test_jobs_that_cannot_be_compared_do_not_stop_the_worker() -> None:
         with pytest.raises(ServerError):
             story.post(picture(colour=colour), number=5, prompt_id=prompt_id)
     assert story.instance.queue.remaining == 5
-    assert [each.queue_remaining for each in story.of(Submitted)] == [1, 2, 3, 4, 5]
+    assert [event.queue_remaining for event in story.of(Submitted)] == [1, 2, 3, 4, 5]
     story.run()
     assert len(story.of(Finished)) == 5
     good = story.post(picture())
@@ -250,7 +250,7 @@ def test_an_interrupt_takes_effect_before_the_next_node() -> None:
 
 
 def test_an_interrupt_takes_effect_at_the_next_step() -> None:
-    """No progress is told any more."""
+    """No progress is published any more."""
     story = tell()
     prompt_id = story.post(sampling())
     while not story.of(Progressed):
@@ -285,20 +285,20 @@ def test_an_interrupt_stops_pictures_on_their_way_over_the_websocket() -> None:
     story.wait(18)
     story.interrupt()
     story.run()
-    assert [each.value for each in story.of(PictureSent)] == [0]
+    assert [event.value for event in story.of(PictureSent)] == [0]
     assert len(story.of(Interrupted)) == 1
 
 
 def test_an_interrupt_hits_only_the_job_that_it_names() -> None:
-    """And says whom it hit."""
+    """The event names the job that it hit."""
     story = tell()
     first, second = story.post(picture()), story.post(picture())
     story.wait(1)
     for prompt_id in (second, "unknown", first):
         story.interrupt(prompt_id)
     story.run()
-    assert [each.hit for each in story.of(InterruptAsked)] == [None, None, first]
-    assert [each.prompt_id for each in story.of(Interrupted)] == [first]
+    assert [event.hit for event in story.of(InterruptAsked)] == [None, None, first]
+    assert [event.prompt_id for event in story.of(Interrupted)] == [first]
     assert story.entry(second)["status"]["completed"]
 
 
@@ -336,7 +336,7 @@ def test_clearing_the_queue_leaves_the_running_job() -> None:
 
 
 def test_a_waiting_job_that_is_deleted_leaves_no_trace() -> None:
-    """Whether it was the last that waited is told, because ComfyUI says it twice then."""
+    """The event says if it was the last waiting job, because ComfyUI sends its message twice then."""
     story = tell()
     first, second, third = (story.post(picture()) for _ in range(3))
     story.wait(1)
@@ -433,7 +433,7 @@ def test_a_file_that_is_gone_when_the_job_runs_is_an_error_of_its_node() -> None
 
 
 @pytest.mark.parametrize(
-    ("raised", "kind", "said"),
+    ("raised", "kind", "message"),
     [
         (OSError(28, "No space left on device", "/home/me/x"), "OSError", "[Errno 28] No space left on device"),
         (PermissionError(13, "Permission denied", "/home/me/x"), "PermissionError", "[Errno 13] Permission denied"),
@@ -441,8 +441,8 @@ def test_a_file_that_is_gone_when_the_job_runs_is_an_error_of_its_node() -> None
         (ValueError("embedded null byte"), "ValueError", "embedded null byte"),
     ],
 )
-def test_a_disk_that_refuses_is_an_error_of_the_node_that_saves(raised: Exception, kind: str, said: str) -> None:
-    """Like any exception in a node; and no path of this machine is told."""
+def test_a_disk_that_refuses_is_an_error_of_the_node_that_saves(raised: Exception, kind: str, message: str) -> None:
+    """Like any exception in a node; and no path of this machine is shown."""
 
     def refuse(place: Place, content: Content) -> None:
         raise raised
@@ -454,7 +454,7 @@ def test_a_disk_that_refuses_is_an_error_of_the_node_that_saves(raised: Exceptio
     story.run()
     error = story.of(Failed)[0].error
     assert error["exception_type"] == kind
-    assert error["exception_message"].startswith(said)
+    assert error["exception_message"].startswith(message)
     assert "/home/me" not in str(error)
     assert second in story.instance.history.entries
 
@@ -488,7 +488,7 @@ def test_pictures_for_looking_at_are_temporary() -> None:
             story.run()
         names[policy] = [place.name for place in story.files.written]
         assert {place.folder for place in story.files.written} == {"temp"}
-    letters = {policy: [name[:18] for name in each] for policy, each in names.items()}
+    letters = {policy: [name[:18] for name in listed] for policy, listed in names.items()}
     assert letters["none"][0] != letters["none"][1]
     assert letters["ram"][0] == letters["ram"][1]
     assert [name[18:] for name in names["ram"]] == ["_00001_.png", "_00002_.png"]
@@ -509,7 +509,7 @@ def test_an_animation_is_one_file_and_takes_the_time_of_one() -> None:
     story = tell()
     story.post(picture(batch_size=5))
     assert story.run() == 56
-    assert {each.picture.count for each in story.files.written.values()} == {1}
+    assert {content.picture.count for content in story.files.written.values()} == {1}
 
 
 def test_one_node_can_stand_for_all_outputs() -> None:
@@ -520,8 +520,8 @@ def test_one_node_can_stand_for_all_outputs() -> None:
     story.run()
     entry = story.entry(prompt_id)
     assert list(entry["outputs"]) == list(entry["meta"]) == ["42"]
-    assert [each["type"] for each in entry["outputs"]["42"]["images"]] == ["output", "temp"]
-    shown = {each.node: each.shown_as for each in story.of(NodeFinished) if each.output is not None}
+    assert [image["type"] for image in entry["outputs"]["42"]["images"]] == ["output", "temp"]
+    shown = {event.node: event.shown_as for event in story.of(NodeFinished) if event.output is not None}
     assert shown == {"9": "42", "10": "42"}
 
 
@@ -573,7 +573,7 @@ def test_a_change_of_speed_is_felt_at_the_next_step() -> None:
     slow = Timing(step=Distribution.fixed(100))
     story.instance.machine.settings = msgspec.structs.replace(story.instance.machine.settings, timing=slow)
     story.run()
-    at = [each.at_ms for each in story.of(Progressed)]
+    at = [event.at_ms for event in story.of(Progressed)]
     assert [two - one for one, two in pairwise(at)] == [15, 15, 100]
 
 
@@ -602,7 +602,7 @@ def test_what_a_job_is_called_is_in_the_log_and_in_its_pictures() -> None:
     prompt_id = story.post(picture(batch_size=2), PromptSource(job="order-7"))
     story.run()
     assert story.of(Submitted)[0].job == "order-7"
-    stamps = [msgspec.json.decode(each.stamp) for each in story.files.written.values()]
+    stamps = [msgspec.json.decode(content.stamp) for content in story.files.written.values()]
     origin = {"instance": "gpu", "epoch": 1, "prompt_id": prompt_id, "job": "order-7", "node": "2"}
     assert stamps == [{**origin, "index": 0}, {**origin, "index": 1}]
 
@@ -627,7 +627,7 @@ def test_two_thousand_nodes_in_a_row_run() -> None:
 
 
 def test_an_unknown_node_passes_its_picture_on() -> None:
-    """In lenient mode: an unknown node that nobody consumes saves what it is given."""
+    """In lenient mode: an unknown node that feeds no other saves its input."""
     prompt = {
         "1": picture(width=80, height=40, batch_size=2)["1"],
         "2": {"class_type": "MyFilter", "inputs": {"amount": 3, "image": ["1", 0]}},
@@ -637,7 +637,7 @@ def test_an_unknown_node_passes_its_picture_on() -> None:
     story.post(prompt)
     story.run()
     assert story.names() == ["output/mine_00001_.png", "output/mine_00002_.png"]
-    assert {(each.picture.width, each.picture.height) for each in story.files.written.values()} == {(80, 40)}
+    assert {(content.picture.width, content.picture.height) for content in story.files.written.values()} == {(80, 40)}
 
 
 def test_a_job_without_checks_runs_whatever_it_is() -> None:

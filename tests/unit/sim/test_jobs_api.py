@@ -11,7 +11,7 @@ VALID = "Valid values: pending, in_progress, completed, failed, cancelled"
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "message"),
     [
         ({"status": "done"}, f"Invalid status value(s): done. {VALID}"),
         ({"status": "failed, Done ,x"}, f"Invalid status value(s): done, x. {VALID}"),
@@ -25,10 +25,10 @@ VALID = "Valid values: pending, in_progress, completed, failed, cancelled"
         ({"sort_order": "up"}, "sort_order must be 'asc' or 'desc'"),
     ],
 )
-def test_a_bad_query_is_refused_in_comfyuis_words(query: dict[str, str], said: str) -> None:
+def test_a_bad_query_is_refused_in_comfyuis_words(query: dict[str, str], message: str) -> None:
     with pytest.raises(BadQuery) as caught:
         read_query(query)
-    assert str(caught.value) == said
+    assert str(caught.value) == message
 
 
 def test_a_query_is_read_whatever_its_case() -> None:
@@ -58,46 +58,46 @@ def found(story: Story, prompt_id: str) -> dict[str, Any]:
 
 def busy() -> tuple[Story, dict[str, str]]:
     """A job of each status; created 10 ms apart, in this order."""
-    story, known = tell(), {}
+    story, by_status = tell(), {}
     broken = picture("../outside")
     for status, prompt in (("completed", picture(batch_size=2)), ("failed", broken)):
-        known[status] = story.post(prompt)
+        by_status[status] = story.post(prompt)
         story.run()
         story.wait(10)
-    known["cancelled"] = story.post(picture())
+    by_status["cancelled"] = story.post(picture())
     story.wait(1)
     story.interrupt()
     story.run()
     story.wait(10)
-    known["in_progress"] = story.post(picture())
+    by_status["in_progress"] = story.post(picture())
     story.wait(1)
     workflow = {"extra_pnginfo": {"workflow": {"id": "w-1"}}}
-    known["pending"] = story.post(picture(), extra_data=workflow)
-    return story, known
+    by_status["pending"] = story.post(picture(), extra_data=workflow)
+    return story, by_status
 
 
 def test_jobs_of_all_kinds_are_listed_newest_first() -> None:
-    story, known = busy()
+    story, by_status = busy()
     order = ["pending", "in_progress", "cancelled", "failed", "completed"]
     jobs = listed(story)["jobs"]
     assert [job["status"] for job in jobs] == order
-    assert [job["id"] for job in jobs] == [known[status] for status in order]
+    assert [job["id"] for job in jobs] == [by_status[status] for status in order]
 
 
 def test_jobs_are_chosen_by_status_and_by_workflow() -> None:
-    story, known = busy()
-    for status, prompt_id in known.items():
+    story, by_status = busy()
+    for status, prompt_id in by_status.items():
         assert ids(story, status=status) == [prompt_id]
     assert ids(story, status=",") == []
-    assert ids(story, workflow_id="w-1") == [known["pending"]]
+    assert ids(story, workflow_id="w-1") == [by_status["pending"]]
     assert ids(story, workflow_id="w-2") == []
 
 
 def test_jobs_are_sorted_as_asked() -> None:
-    story, known = busy()
-    assert ids(story, sort_order="asc") == list(known.values())
+    story, by_status = busy()
+    assert ids(story, sort_order="asc") == list(by_status.values())
     by_duration = ["completed", "failed", "cancelled", "pending", "in_progress"]
-    assert ids(story, sort_by="execution_duration") == [known[status] for status in by_duration]
+    assert ids(story, sort_by="execution_duration") == [by_status[status] for status in by_duration]
 
 
 def test_jobs_of_one_moment_are_sorted_by_their_submission() -> None:
@@ -127,11 +127,11 @@ def test_a_list_comes_in_pages(query: dict[str, str], count: int, pagination: di
 
 def test_a_job_that_waits_says_little() -> None:
     """What is not known is left out."""
-    story, known = busy()
-    job = found(story, known["pending"])
+    story, by_status = busy()
+    job = found(story, by_status["pending"])
     created = story.instance.queue.pending[0].extra_data["create_time"]
     assert job == {
-        "id": known["pending"],
+        "id": by_status["pending"],
         "status": "pending",
         "priority": 4,
         "create_time": created,
@@ -141,8 +141,8 @@ def test_a_job_that_waits_says_little() -> None:
 
 
 def test_a_job_that_ended_well_is_told_in_full() -> None:
-    story, known = busy()
-    job = found(story, known["completed"])
+    story, by_status = busy()
+    job = found(story, by_status["completed"])
     shown = [{"filename": f"barn_0000{n}_.png", "subfolder": "", "type": "output"} for n in (1, 2)]
     assert job["create_time"] == job["execution_start_time"] == STARTED_UNIX_MS
     assert job["execution_end_time"] == STARTED_UNIX_MS + 26
@@ -152,17 +152,17 @@ def test_a_job_that_ended_well_is_told_in_full() -> None:
     assert job["execution_status"]["status_str"] == "success"
     assert job["workflow"]["prompt"] == picture(batch_size=2)
     assert "execution_error" not in job
-    listed_job = next(each for each in listed(story)["jobs"] if each["id"] == known["completed"])
+    listed_job = next(item for item in listed(story)["jobs"] if item["id"] == by_status["completed"])
     assert listed_job == {key: job[key] for key in listed_job}
     assert not {"outputs", "execution_status", "workflow"} & listed_job.keys()
 
 
 def test_a_job_that_failed_says_why() -> None:
-    story, known = busy()
-    error = found(story, known["failed"])["execution_error"]
+    story, by_status = busy()
+    error = found(story, by_status["failed"])["execution_error"]
     assert error["node_id"] == "2"
     assert error["exception_type"] == "Exception"
-    assert "execution_error" not in found(story, known["cancelled"])
+    assert "execution_error" not in found(story, by_status["cancelled"])
 
 
 def test_an_unknown_job_is_not_found() -> None:

@@ -1,4 +1,4 @@
-"""What fits into a machine's memory, and what has to go."""
+"""Loads and unloads of models in a machine's memory."""
 
 import pytest
 
@@ -45,7 +45,7 @@ def test_what_a_node_needs_now_is_not_sent_away_for_its_other_models() -> None:
 
 
 def test_models_that_do_not_fit_together_are_too_large() -> None:
-    """It says which one did not fit."""
+    """The error names the one that did not fit."""
     memory = Memory(16 * GB)
     with pytest.raises(TooLarge) as raised:
         moves(memory, FLUX, CLIP)
@@ -59,7 +59,7 @@ def test_a_model_larger_than_the_memory_is_too_large() -> None:
 
 
 def test_without_a_limit_everything_stays() -> None:
-    """A machine of which nobody said how much memory it has."""
+    """A machine without a configured memory."""
     memory = Memory()
     assert moves(memory, FLUX, SDXL, CLIP) == [("flux", True), ("sdxl", True), ("t5", True)]
     assert memory.unload_all() == [FLUX, SDXL, CLIP]

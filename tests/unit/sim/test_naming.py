@@ -17,7 +17,7 @@ from tests.support.instance_story import STARTED_UNIX_MS
 PROMPT_ID = "0b1f8a1e-5c1d-4f3e-9d0e-2c3b4a596877"
 
 
-def namer(naming: Naming = "counter", *taken: str) -> Namer:
+def make_namer(naming: Naming = "counter", *taken: str) -> Namer:
     files = MemoryFiles({_place(name): (8, 8) for name in taken})
     return Namer(files, naming, Random(0))
 
@@ -28,46 +28,46 @@ def _place(path: str) -> Place:
 
 
 def write(
-    each: Namer, prefix: str = "barn", count: int = 1, *, suffix: str = ".png", prompt_id: str = PROMPT_ID
+    namer: Namer, prefix: str = "barn", count: int = 1, *, suffix: str = ".png", prompt_id: str = PROMPT_ID
 ) -> list[str]:
     """The paths of new files in the output folder."""
     save = Save(Picture(640, 480, count), "output", prefix, suffix=suffix)
     parts = [FileContent(Picture(640, 480), {}, "")] * count
-    places = each.write(save, prefix, parts, prompt_id, STARTED_UNIX_MS)
+    places = namer.write(save, prefix, parts, prompt_id, STARTED_UNIX_MS)
     assert all(place.folder == "output" for place in places)
     return ["/".join(filter(None, (place.subfolder, place.name))) for place in places]
 
 
 def test_a_counter_counts_on_over_jobs_and_batches() -> None:
-    each = namer()
-    assert write(each, count=2) == ["barn_00001_.png", "barn_00002_.png"]
-    assert write(each) == ["barn_00003_.png"]
-    assert write(each, "house") == ["house_00001_.png"]
+    namer = make_namer()
+    assert write(namer, count=2) == ["barn_00001_.png", "barn_00002_.png"]
+    assert write(namer) == ["barn_00003_.png"]
+    assert write(namer, "house") == ["house_00001_.png"]
 
 
 def test_a_counter_begins_after_the_highest_that_is_there() -> None:
     """Gaps stay; what has no number, or another prefix, does not count."""
     there = ("barn_00004_.png", "barn_00002_.png", "barn_x_.png", "barn2_00009_.png", "barns_00008_.png", "barn.png")
-    assert write(namer("counter", *there)) == ["barn_00005_.png"]
-    assert write(namer("counter", "barn_00041.webp")) == ["barn_00001_.png"]
-    assert write(namer("counter", "barn_00041_.webp")) == ["barn_00042_.png"]
-    assert write(namer("counter", "sub/barn_00041_.png")) == ["barn_00001_.png"]
+    assert write(make_namer("counter", *there)) == ["barn_00005_.png"]
+    assert write(make_namer("counter", "barn_00041.webp")) == ["barn_00001_.png"]
+    assert write(make_namer("counter", "barn_00041_.webp")) == ["barn_00042_.png"]
+    assert write(make_namer("counter", "sub/barn_00041_.png")) == ["barn_00001_.png"]
 
 
 def test_a_counter_beyond_five_digits_goes_on() -> None:
-    assert write(namer("counter", "barn_99999_.png"), count=2) == ["barn_100000_.png", "barn_100001_.png"]
+    assert write(make_namer("counter", "barn_99999_.png"), count=2) == ["barn_100000_.png", "barn_100001_.png"]
 
 
 def test_a_name_that_somebody_took_meanwhile_is_not_overwritten() -> None:
-    each = namer()
-    write(each)
-    assert isinstance(each.files, MemoryFiles)
-    each.files.pictures[_place("barn_00002_.png")] = (8, 8)
-    assert write(each, count=2) == ["barn_00003_.png", "barn_00004_.png"]
+    namer = make_namer()
+    write(namer)
+    assert isinstance(namer.files, MemoryFiles)
+    namer.files.pictures[_place("barn_00002_.png")] = (8, 8)
+    assert write(namer, count=2) == ["barn_00003_.png", "barn_00004_.png"]
 
 
 def test_a_prompt_id_names_the_first_file_and_numbers_the_others() -> None:
-    assert write(namer("prompt_id"), count=3) == [
+    assert write(make_namer("prompt_id"), count=3) == [
         f"barn_{PROMPT_ID}.png",
         f"barn_{PROMPT_ID}_2.png",
         f"barn_{PROMPT_ID}_3.png",
@@ -76,16 +76,16 @@ def test_a_prompt_id_names_the_first_file_and_numbers_the_others() -> None:
 
 def test_a_moment_names_the_first_file_and_numbers_the_others() -> None:
     """In milliseconds, as clients see the time."""
-    each = namer("timestamp")
-    assert write(each, count=2) == [f"barn_{STARTED_UNIX_MS}.png", f"barn_{STARTED_UNIX_MS}_2.png"]
-    assert write(each) == [f"barn_{STARTED_UNIX_MS}_3.png"]
+    namer = make_namer("timestamp")
+    assert write(namer, count=2) == [f"barn_{STARTED_UNIX_MS}.png", f"barn_{STARTED_UNIX_MS}_2.png"]
+    assert write(namer) == [f"barn_{STARTED_UNIX_MS}_3.png"]
 
 
 @pytest.mark.parametrize("naming", ["counter", "prompt_id", "timestamp"])
 def test_one_id_twice_still_gives_two_files(naming: Naming) -> None:
     """A client may repeat a prompt id."""
-    each = namer(naming)
-    assert write(each) != write(each)
+    namer = make_namer(naming)
+    assert write(namer) != write(namer)
 
 
 @pytest.mark.parametrize(
@@ -110,12 +110,12 @@ def test_one_id_twice_still_gives_two_files(naming: Naming) -> None:
 )
 def test_a_prefix_is_read_as_comfyui_reads_it(prefix: str, name: str) -> None:
     """Subfolders, tokens (the clock is the one that clients see), and nothing else."""
-    assert write(namer(), prefix) == [name]
+    assert write(make_namer(), prefix) == [name]
 
 
 def test_batch_numbers_count_from_zero() -> None:
     """Each has a series of its own, as the counter looks at names before the number is filled in."""
-    assert write(namer(), "b%batch_num%", 2) == ["b0_00001_.png", "b1_00002_.png"]
+    assert write(make_namer(), "b%batch_num%", 2) == ["b0_00001_.png", "b1_00002_.png"]
 
 
 @pytest.mark.parametrize(
@@ -131,9 +131,9 @@ def test_batch_numbers_count_from_zero() -> None:
 )
 def test_a_prefix_that_leads_outside_is_an_error_of_the_node(prefix: str, meant: str, common: str) -> None:
     """In ComfyUI's four lines; nothing is written."""
-    each = namer()
+    namer = make_namer()
     with pytest.raises(NodeError) as caught:
-        write(each, prefix)
+        write(namer, prefix)
     assert caught.value.exception_type == "Exception"
     assert caught.value.message == (
         "**** ERROR: Saving image outside the output folder is not allowed.\n"
@@ -141,39 +141,39 @@ def test_a_prefix_that_leads_outside_is_an_error_of_the_node(prefix: str, meant:
         "         output_dir: /srv/comfyui/output\n"
         f"         commonpath: {common}"
     )
-    assert isinstance(each.files, MemoryFiles)
-    assert each.files.written == {}
+    assert isinstance(namer.files, MemoryFiles)
+    assert namer.files.written == {}
 
 
 def test_a_name_with_a_null_byte_is_an_error_of_the_node() -> None:
     """As Python's own ``open`` has it."""
     with pytest.raises(NodeError, match="embedded null byte") as caught:
-        write(namer(), "a\0b")
+        write(make_namer(), "a\0b")
     assert caught.value.exception_type == "ValueError"
 
 
 def test_after_files_are_removed_the_counter_goes_on_unless_it_is_told_to_forget() -> None:
     """No name is ever given twice within a run."""
-    each = namer()
-    write(each, count=3)
-    assert isinstance(each.files, MemoryFiles)
-    each.files.written.clear()
-    assert write(each) == ["barn_00004_.png"]
-    each.files.written.clear()
-    each.forget()
-    assert write(each) == ["barn_00001_.png"]
+    namer = make_namer()
+    write(namer, count=3)
+    assert isinstance(namer.files, MemoryFiles)
+    namer.files.written.clear()
+    assert write(namer) == ["barn_00004_.png"]
+    namer.files.written.clear()
+    namer.forget()
+    assert write(namer) == ["barn_00001_.png"]
 
 
 def test_temporary_prefixes_are_kept_for_the_nodes_that_stay() -> None:
     """By id and type."""
-    each = namer()
-    one, two = each.temp_prefix("1", "PreviewImage"), each.temp_prefix("2", "PreviewImage")
+    namer = make_namer()
+    one, two = namer.temp_prefix("1", "PreviewImage"), namer.temp_prefix("2", "PreviewImage")
     assert one != two
     assert one.startswith("ComfyUI_temp_")
     assert len(one.removeprefix("ComfyUI_temp_")) == 5
-    each.keep_temp_prefixes({"1": "PreviewImage", "2": "MaskPreview"})
-    assert each.temp_prefix("1", "PreviewImage") == one
-    assert each.temp_prefix("2", "PreviewImage") != two
+    namer.keep_temp_prefixes({"1": "PreviewImage", "2": "MaskPreview"})
+    assert namer.temp_prefix("1", "PreviewImage") == one
+    assert namer.temp_prefix("2", "PreviewImage") != two
 
 
 prefixes = st.text(st.sampled_from("ab./%_1é "), max_size=12) | st.text(max_size=8)
@@ -184,11 +184,11 @@ prefixes = st.text(st.sampled_from("ab./%_1é "), max_size=12) | st.text(max_siz
 def test_whatever_the_prefixes_no_name_comes_twice_and_none_leads_out(
     jobs: list[tuple[str, int]], naming: Naming
 ) -> None:
-    each = namer(naming)
+    namer = make_namer(naming)
     names = []
     for prefix, count in jobs:
         try:
-            names += write(each, prefix, count)
+            names += write(namer, prefix, count)
         except NodeError:
             continue
     assert len(names) == len(set(names))

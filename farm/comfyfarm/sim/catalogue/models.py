@@ -46,7 +46,6 @@ class Model:
         return cls(name, Size.parse(size))
 
     def __str__(self) -> str:
-        """Return the form that a configuration uses."""
         return self.name if self.size_bytes is None else f"{self.name}:{self.size_bytes}"
 
 

@@ -103,13 +103,10 @@ def check_files(class_type: str, inputs: dict[str, Any], catalogue: Catalogue, p
     """Check that the input files exist that a node names, as its own validator does."""
     for name, value in inputs.items():
         kind = catalogue.file_kind(class_type, name)
-        if kind is None or isinstance(value, list) or not _is_missing(value, catalogue):
+        if kind is None or isinstance(value, list):
             continue
-        text = f"{name} - Invalid {kind} file: {value}"
-        problems.append(problem("custom_validation_failed", text, input_name=name))
-
-
-def _is_missing(value: Any, catalogue: Catalogue) -> bool:
-    # An empty name passes: it is the folder itself, which exists (the job then fails when it runs).
-    # A value that is no string has no ``endswith``; ComfyUI sends this error to the client.
-    return not value.endswith("/") and value != "" and not catalogue.has_file(value)
+        # An empty name passes: it is the folder itself, which exists (the job then fails when it runs).
+        # A value that is no string has no ``endswith``; ComfyUI sends this error to the client.
+        if not value.endswith("/") and value != "" and not catalogue.has_file(value):
+            details = f"{name} - Invalid {kind} file: {value}"
+            problems.append(problem("custom_validation_failed", details, input_name=name))

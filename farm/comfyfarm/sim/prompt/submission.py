@@ -38,7 +38,7 @@ def read_number(body: Any) -> float | None:
 
 
 def require_prompt(body: Any) -> None:
-    """Check that there is a prompt, of whatever type.
+    """Check that there is a prompt, of any type.
 
     :raises PromptRejected: if there is none.
     """

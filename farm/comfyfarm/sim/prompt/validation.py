@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from comfyfarm.sim.catalogue.catalogue import Catalogue
-from comfyfarm.sim.catalogue.node_types import Input, NodeType, accepts
+from comfyfarm.sim.catalogue.node_types import Input, accepts
 from comfyfarm.sim.errors import PromptRejected
 from comfyfarm.sim.prompt.input_checks import Problem, check_files, check_value, problem
 from comfyfarm.sim.prompt.workflow import consumed
@@ -103,7 +103,7 @@ class _Check:
     _looks_at: dict[str, Input] = field(default_factory=dict)
 
     def run(self, outputs: list[str]) -> ValidationResult:
-        """Check each output and what feeds it."""
+        """Check all outputs and the nodes that feed them."""
         good: list[str] = []
         lines: list[str] = []
         node_errors: dict[str, Any] = {}
@@ -203,15 +203,10 @@ class _Check:
                 inputs[declared.name] = check_value(
                     node_type.name, declared, inputs[declared.name], self.catalogue, result.problems
                 )
-        self._finish(node_id, node_type, inputs, sound=sound)
-
-    def _finish(self, node_id: str, node_type: NodeType, inputs: dict[str, Any], *, sound: bool) -> None:
-        result = self.results[node_id]
-        if result.valid is False:  # a cycle was found; it is all that ComfyUI reports
-            return
-        if not result.problems:
-            check_files(node_type.name, inputs, self.catalogue, result.problems)
-        result.valid = sound and not result.problems
+        if self.results[node_id].valid is None:     # else a cycle was found; it is all that ComfyUI reports
+            if not result.problems:
+                check_files(node_type.name, inputs, self.catalogue, result.problems)
+            result.valid = sound and not result.problems
 
     def _unknown(self, node_id: str, inputs: dict[str, Any]) -> Walk:
         """Check a node of an unknown type: only the nodes that feed it can be invalid."""

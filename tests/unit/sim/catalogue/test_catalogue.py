@@ -20,46 +20,46 @@ def options(entry: Mapping[str, Any] | None, name: str, group: str = "required")
 
 def test_a_folder_that_is_named_has_exactly_those_files() -> None:
     """Sorted; other folders stay open, and show a few customary names."""
-    each = catalogue(models={"checkpoints": ("b.ckpt", "sub/a.ckpt", "a.ckpt")})
-    assert each.model_names("checkpoints") == ["a.ckpt", "b.ckpt", "sub/a.ckpt"]
-    assert options(each.entry("CheckpointLoaderSimple"), "ckpt_name") == ["a.ckpt", "b.ckpt", "sub/a.ckpt"]
-    assert len(each.model_names("loras") or []) > 0
-    assert each.takes_any_choice("LoraLoader", "lora_name")
-    assert not each.takes_any_choice("CheckpointLoaderSimple", "ckpt_name")
+    subject = catalogue(models={"checkpoints": ("b.ckpt", "sub/a.ckpt", "a.ckpt")})
+    assert subject.model_names("checkpoints") == ["a.ckpt", "b.ckpt", "sub/a.ckpt"]
+    assert options(subject.entry("CheckpointLoaderSimple"), "ckpt_name") == ["a.ckpt", "b.ckpt", "sub/a.ckpt"]
+    assert len(subject.model_names("loras") or []) > 0
+    assert subject.takes_any_choice("LoraLoader", "lora_name")
+    assert not subject.takes_any_choice("CheckpointLoaderSimple", "ckpt_name")
 
 
 def test_closed_folders_are_empty_but_for_what_comes_with_comfyui() -> None:
-    each = catalogue(models={"checkpoints": ("a.ckpt",)}, open_models=False)
-    assert each.model_names("checkpoints") == ["a.ckpt"]
-    assert each.model_names("loras") == []
-    assert each.model_names("configs") == list(recorded().model_folders["configs"].files)
-    assert each.model_names("configs") != []
-    assert not each.takes_any_choice("LoraLoader", "lora_name")
+    subject = catalogue(models={"checkpoints": ("a.ckpt",)}, open_models=False)
+    assert subject.model_names("checkpoints") == ["a.ckpt"]
+    assert subject.model_names("loras") == []
+    assert subject.model_names("configs") == list(recorded().model_folders["configs"].files)
+    assert subject.model_names("configs") != []
+    assert not subject.takes_any_choice("LoraLoader", "lora_name")
 
 
 def test_an_unknown_folder_is_none_unless_the_configuration_names_it() -> None:
     """And then it comes last."""
-    each = catalogue(models={"mine": ("x.bin",)})
+    subject = catalogue(models={"mine": ("x.bin",)})
     assert catalogue().model_names("mine") is None
-    assert each.model_names("mine") == ["x.bin"]
-    assert each.folder_names() == [*catalogue().folder_names(), "mine"]
+    assert subject.model_names("mine") == ["x.bin"]
+    assert subject.folder_names() == [*catalogue().folder_names(), "mine"]
     assert catalogue().folder_names()[:3] == ["checkpoints", "configs", "loras"]
 
 
 def test_a_list_of_uploads_is_live() -> None:
     """Pictures only, whatever their case, and none of a subfolder."""
     files = MemoryFiles()
-    each = catalogue(files)
-    assert options(each.entry("LoadImage"), "image") == []
+    subject = catalogue(files)
+    assert options(subject.entry("LoadImage"), "image") == []
     for name in ("b.png", "A.JPG", "notes.txt", "clip.mp4"):
         files.pictures[Place("input", "", name)] = (8, 8)
     files.pictures[Place("input", "sub", "c.png")] = (8, 8)
     files.pictures[Place("output", "", "d.png")] = (8, 8)
-    assert options(each.entry("LoadImage"), "image") == ["A.JPG", "b.png"]
+    assert options(subject.entry("LoadImage"), "image") == ["A.JPG", "b.png"]
 
 
 def test_a_list_that_the_page_fetches_itself_is_not_in_the_catalogue() -> None:
-    """``LoadImageOutput`` asks another route for its files; any name passes the check of its list."""
+    """``LoadImageOutput`` has another route for its files; any name passes the check of its list."""
     files = MemoryFiles({Place("output", "", "b.png"): (8, 8)})
     entry = catalogue(files).entry("LoadImageOutput")
     assert entry == recorded_entry("LoadImageOutput")
@@ -73,27 +73,27 @@ def recorded_entry(class_type: str) -> dict[str, Any]:
 
 
 def test_object_info_is_the_entries_of_all_node_types_as_json() -> None:
-    """In the recorded order, and the same as each entry asked alone."""
+    """In the recorded order, and the same as each single entry."""
     files = MemoryFiles({Place("input", "", "b.png"): (8, 8)})
-    each = catalogue(files, models={"checkpoints": ("a.ckpt",)})
-    whole = json.loads(each.object_info())
+    subject = catalogue(files, models={"checkpoints": ("a.ckpt",)})
+    whole = json.loads(subject.object_info())
     assert list(whole) == list(recorded().object_info)
     assert len(whole) == 557
-    assert whole == {name: each.entry(name) for name in whole}
+    assert whole == {name: subject.entry(name) for name in whole}
     assert options(whole["LoadImage"], "image") == ["b.png"]
-    assert each.object_info() == json.dumps(whole).encode()
+    assert subject.object_info() == json.dumps(whole).encode()
 
 
 def test_object_info_is_made_once_until_a_file_comes_or_goes() -> None:
     """The same bytes, not equal ones."""
     files = MemoryFiles()
-    each = catalogue(files)
-    first = each.object_info()
-    assert each.object_info() is first
+    subject = catalogue(files)
+    first = subject.object_info()
+    assert subject.object_info() is first
     files.pictures[Place("input", "", "b.png")] = (8, 8)
-    assert json.loads(each.object_info())["LoadImage"]["input"]["required"]["image"][0] == ["b.png"]
+    assert json.loads(subject.object_info())["LoadImage"]["input"]["required"]["image"][0] == ["b.png"]
     files.pictures.clear()
-    assert each.object_info() == first
+    assert subject.object_info() == first
 
 
 def test_instances_do_not_see_each_others_files_and_models() -> None:
@@ -119,8 +119,8 @@ def test_an_entry_has_every_key_that_clients_read() -> None:
 
 def test_lenient_and_off_take_any_choice() -> None:
     for validation in ("lenient", "off"):
-        each = catalogue(settings=Settings(validation=validation), open_models=False)
-        assert each.takes_any_choice("KSampler", "sampler_name")
+        subject = catalogue(settings=Settings(validation=validation), open_models=False)
+        assert subject.takes_any_choice("KSampler", "sampler_name")
 
 
 def test_a_link_may_carry_what_the_input_takes() -> None:

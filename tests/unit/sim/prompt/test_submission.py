@@ -14,7 +14,7 @@ GIVEN_ID = "0b1f8a1e-5c1d-4f3e-9d0e-2c3b4a596877"
 
 
 def submit(story: Story, body: Any, sender: PromptSource = NOBODY) -> Any:
-    """Post any body; nothing runs before it is asked to."""
+    """Post any body; nothing runs until the instance is advanced."""
     return story.instance.submit(body, sender, story.now_ms)
 
 
@@ -168,7 +168,7 @@ def test_secrets_are_never_shown() -> None:
 
 
 def test_the_server_says_when_a_job_was_created() -> None:
-    """Whatever the client says."""
+    """Whatever the client sends."""
     assert extra_data({"extra_data": {"create_time": 5}})["create_time"] == STARTED_UNIX_MS + 250
 
 
@@ -198,7 +198,7 @@ def job_name(body: dict[str, Any], sender: PromptSource = NOBODY) -> str:
 
 
 def test_a_logical_job_is_what_the_user_calls_it() -> None:
-    """In ``extra_data``, else in a header, else it is known by its prompt."""
+    """In ``extra_data``, else in a header, else it is a hash of its prompt."""
     named = {"extra_data": {"comfyfarm_job": "order-7"}}
     assert job_name(named, PromptSource(job="by-header")) == "order-7"
     assert job_name({}, PromptSource(job="by-header")) == "by-header"

@@ -47,8 +47,8 @@ def without(node_id: str, name: str) -> Prompt:
 
 
 def scale(**inputs: Any) -> dict[str, Any]:
-    known = {"image": ["3", 0], "upscale_method": "area", "width": 8, "height": 8, "crop": "center"}
-    return node("ImageScale", **{**known, **inputs})
+    usual = {"image": ["3", 0], "upscale_method": "area", "width": 8, "height": 8, "crop": "center"}
+    return node("ImageScale", **{**usual, **inputs})
 
 
 def refusal(prompt: Prompt, settings: Settings = Settings(), **has: Any) -> dict[str, Any]:
@@ -210,7 +210,7 @@ FAULTS = {
 def test_the_node_at_fault_is_named_with_comfyuis_words(prompt: Prompt, node_id: str, errors: list[Any]) -> None:
     """One faulty node under one output: the whole answer."""
     body = refusal(deepcopy(prompt))
-    lines = [f"{each['message']}: {each['details']}" for each in errors] if node_id == "2" else []
+    lines = [f"{entry['message']}: {entry['details']}" for entry in errors] if node_id == "2" else []
     assert body == {
         "error": error("prompt_outputs_failed_validation", "Prompt outputs failed validation", "\n".join(lines)),
         "node_errors": {
@@ -279,7 +279,7 @@ def test_an_unknown_node_type_is_named_by_its_title(
     [({}, None), ({"1": picture()["1"]}, None), (picture(), []), (picture(), ["1"]), (picture(), "1")],
 )
 def test_a_prompt_that_shows_nothing_is_refused(prompt: Prompt, targets: Any) -> None:
-    """Without an output node, or with none of those that were asked for."""
+    """Without an output node, or with none of the targets."""
     with pytest.raises(PromptRejected) as caught:
         validate(deepcopy(prompt), targets, catalogue())
     assert caught.value.body == {
@@ -327,7 +327,7 @@ def test_a_negative_slot_counts_from_the_end() -> None:
 
 
 def test_good_outputs_run_where_others_are_refused() -> None:
-    """200, and the rest of the answer says what will be missing."""
+    """200, and the answer lists the outputs that will not run."""
     prompt = with_size(width=0) | {"3": picture()["1"], "4": node("PreviewImage", images=["3", 0])}
     verdict = validate(prompt, None, catalogue())
     assert verdict.outputs == ("4",)
@@ -354,28 +354,28 @@ def test_every_output_behind_a_faulty_node_is_listed() -> None:
 )
 def test_a_circle_is_described_at_each_of_its_nodes(links: dict[str, str], named: list[str]) -> None:
     """And nowhere else: the node that leads into it is not at fault."""
-    prompt = with_images(["3", 0]) | {each: node("ImageInvert", image=[source, 0]) for each, source in links.items()}
+    prompt = with_images(["3", 0]) | {key: node("ImageInvert", image=[source, 0]) for key, source in links.items()}
     body = refusal(prompt)
-    path = " -> ".join(f"{each} (ImageInvert)" for each in (*named, named[0]))
+    path = " -> ".join(f"{key} (ImageInvert)" for key in (*named, named[0]))
     assert body["error"]["details"] == ""
     assert body["node_errors"] == {
-        each: {
-            "errors": [error("dependency_cycle", "Dependency cycle detected", path, node_id=each, cycle_nodes=named)],
+        key: {
+            "errors": [error("dependency_cycle", "Dependency cycle detected", path, node_id=key, cycle_nodes=named)],
             "dependent_outputs": ["2"],
             "class_type": "ImageInvert",
         }
-        for each in named
+        for key in named
     }
 
 
-@pytest.mark.parametrize("settings", [Settings(), LENIENT, OFF], ids=lambda each: each.validation)
+@pytest.mark.parametrize("settings", [Settings(), LENIENT, OFF], ids=lambda settings: settings.validation)
 def test_five_thousand_nodes_in_a_row_pass(settings: Settings) -> None:
     """No limit of Python's ends the check, whatever the mode."""
     assert validate(chain(5000), None, catalogue(settings=settings)) == ValidationResult(("2",), {})
 
 
 def test_a_fault_at_the_far_end_of_five_thousand_nodes_is_found() -> None:
-    """And told once."""
+    """It is reported once."""
     prompt = chain(5000)
     prompt["1"]["inputs"]["width"] = 0
     assert list(refusal(prompt)["node_errors"]) == ["1"]
@@ -386,8 +386,8 @@ def test_a_circle_of_five_thousand_nodes_is_told_in_few_words() -> None:
     prompt = chain(5000)
     prompt["3"]["inputs"]["image"] = ["5000", 0]
     (found,) = refusal(prompt)["node_errors"].values()
-    (told,) = found["errors"]
-    assert (told["type"], told["details"]) == (
+    (reported,) = found["errors"]
+    assert (reported["type"], reported["details"]) == (
         "exception_during_inner_validation",
         "maximum recursion depth exceeded",
     )
@@ -502,7 +502,7 @@ def test_lenient_finds_a_circle_of_unknown_types() -> None:
     ],
 )
 def test_off_takes_any_object_of_nodes(prompt: Prompt) -> None:
-    """Every node without a consumer counts as an output, whatever its type says."""
+    """Every node without a consumer counts as an output, whatever its type."""
     before = deepcopy(prompt)
     assert validate(prompt, None, catalogue(settings=OFF)).outputs == (list(prompt)[-1],)
     assert prompt == before

@@ -23,12 +23,12 @@ def order(
     graph: dict[str, str], outputs: str, showing: str | None = None, cached: str = "", shown: str = ""
 ) -> str:
     """The nodes in the order in which they are handed out."""
-    known = prompt(graph)
-    each = ExecutionOrder(known, outputs, set(outputs if showing is None else showing), set(cached), set(shown))
+    outputs_by_type = set(outputs if showing is None else showing)
+    order = ExecutionOrder(prompt(graph), outputs, outputs_by_type, set(cached), set(shown))
     ran = ""
-    while (node := each.next()) is not None:
+    while (node := order.next()) is not None:
         ran += node
-        each.finish(node)
+        order.finish(node)
     return ran
 
 
@@ -54,7 +54,7 @@ def test_only_the_ancestors_of_the_chosen_outputs_run() -> None:
 
 
 def test_an_output_type_that_was_not_chosen_is_still_preferred_on_the_way() -> None:
-    """The real server asks the type, not the choice."""
+    """The real server checks the type, not the choice."""
     assert order({"a": "", "b": "a", "p": "a", "s": "bp"}, "s", "ps") == "apbs"
 
 
@@ -100,7 +100,7 @@ def test_links_are_read_from_any_node() -> None:
 @settings(deadline=None)
 def test_any_graph_without_a_circle_runs_whole(sources: list[list[int]]) -> None:
     """Each ancestor of the last node once, and none before what it needs."""
-    feeds = {index: {each for each in row if each < index} for index, row in enumerate(sources)}
+    feeds = {index: {source for source in row if source < index} for index, row in enumerate(sources)}
     graph = {
         str(index): {"inputs": {str(source): [str(source), 0] for source in row}} for index, row in feeds.items()
     }
@@ -108,11 +108,11 @@ def test_any_graph_without_a_circle_runs_whole(sources: list[list[int]]) -> None
     needed, ahead = set(), {last}
     while ahead:
         needed |= ahead
-        ahead = {source for each in ahead for source in feeds[each]} - needed
-    each = ExecutionOrder(graph, [str(last)], {str(last)})
+        ahead = {source for node in ahead for source in feeds[node]} - needed
+    order = ExecutionOrder(graph, [str(last)], {str(last)})
     done: list[int] = []
-    while (node := each.next()) is not None:
+    while (node := order.next()) is not None:
         assert feeds[int(node)] <= set(done)
         done.append(int(node))
-        each.finish(node)
+        order.finish(node)
     assert sorted(done) == sorted(needed)
