@@ -25,8 +25,6 @@ class Distribution:
     """
 
     # No dataclass: msgspec would decode that as a table by itself, without parse().
-    __slots__ = ("first", "kind", "second")
-
     def __init__(self, kind: str, first: float, second: float = 0.0) -> None:
         self.kind = kind
         self.first = first

@@ -18,7 +18,7 @@ class BadQuery(Exception):
 
 @dataclass(frozen=True)
 class JobQuery:
-    """Which jobs to list.
+    """The filter, order and page of a list of jobs.
 
     :ivar limit: ``None`` for no limit.
     """

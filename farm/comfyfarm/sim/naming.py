@@ -36,7 +36,6 @@ class _Series:
 
     @property
     def key(self) -> tuple[Folder, str, str]:
-        """The key of their counter."""
         return self.folder, self.subfolder, self.name
 
 
@@ -64,7 +63,7 @@ class Namer:
         self._temp_prefixes = {key: value for key, value in self._temp_prefixes.items() if key in class_types.items()}
 
     def temp_prefix(self, node: str, class_type: str) -> str:
-        """Return the prefix of a node's previews, with five letters that belong to the node."""
+        """Return the prefix of a node's previews, with five random letters that belong to the node."""
         key = node, class_type
         if key not in self._temp_prefixes:
             drawn = "".join(self.letters.choice(_LETTERS) for _ in range(5))

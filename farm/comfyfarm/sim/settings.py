@@ -46,7 +46,6 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     under_load: Annotated[float, msgspec.Meta(ge=0, le=100)] = 0.0
 
     def node_span(self, class_type: str) -> Distribution:
-        """Return the duration of a node of this type, without its steps, models and pictures."""
         return self.nodes.get(class_type, self.node)
 
 

@@ -48,7 +48,7 @@ class Picture:
 
     @property
     def looks(self) -> tuple[Appearance, ...]:
-        """What the pictures show, in their order."""
+        """The appearances of the pictures, in their order."""
         return self.mixed or (Appearance(self.count, self.colour, self.source),)
 
     def each(self) -> Iterator[Picture]:

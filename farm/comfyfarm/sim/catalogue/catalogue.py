@@ -17,7 +17,7 @@ from comfyfarm.sim.settings import Validation
 
 @dataclass(eq=False)
 class Catalogue:
-    """What ``/object_info`` shows and validation uses.
+    """The node types, models and files of an instance, for ``/object_info`` and validation.
 
     :ivar models: the exact files of each folder that the configuration names.
     :ivar open_models: the other folders accept any name; else they are empty.
@@ -86,7 +86,6 @@ class Catalogue:
         return file.kind if file is not None and file.kind not in ("3d", "folder") else None
 
     def has_file(self, value: str) -> bool:
-        """Return whether the file exists that a node's input names."""
         place = annotated_place(value)
         return place is not None and self.files.exists(place)
 

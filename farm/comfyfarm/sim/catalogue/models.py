@@ -18,8 +18,6 @@ class Model:
     """
 
     # No dataclass: msgspec would decode that as a table by itself, without parse().
-    __slots__ = ("name", "size_bytes")
-
     def __init__(self, name: str, size_bytes: Size | None = None) -> None:
         self.name = name
         self.size_bytes = size_bytes

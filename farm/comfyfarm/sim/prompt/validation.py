@@ -103,7 +103,6 @@ class _Check:
     _looks_at: dict[str, Input] = field(default_factory=dict)
 
     def run(self, outputs: list[str]) -> ValidationResult:
-        """Check all outputs and the nodes that feed them."""
         good: list[str] = []
         lines: list[str] = []
         node_errors: dict[str, Any] = {}
