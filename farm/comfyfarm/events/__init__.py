@@ -1,7 +1,6 @@
-"""What happens in a farm, as frozen facts.
+"""The events of a farm: immutable records with simulated timestamps.
 
-Each carries its own simulated time; the log adds ``seq`` when it is published.  Ports, paths of the machine and
-wall-clock times are left out on purpose: two equal runs give equal logs.
+They contain no ports, no local paths and no wall-clock times, so that two equal runs write equal logs.
 """
 
 from __future__ import annotations

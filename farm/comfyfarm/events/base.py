@@ -1,4 +1,4 @@
-"""What every event has: its place in the log, its moment, and whose it is."""
+"""The fields that all events have."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import msgspec
 
 
 def snake_case(name: str) -> str:
-    """``NodeStarted`` -> ``node_started``: the ``kind`` of an event in a saved log."""
+    """Return an event's ``kind`` in a saved log: ``NodeStarted`` -> ``node_started``."""
     return "".join("_" + letter.lower() if letter.isupper() else letter for letter in name).lstrip("_")
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=snake_case, omit_defaults=True):
-    """A fact about the farm.
+    """The base of all events.
 
-    :ivar seq: its place in the log, from 1; 0 until it is published.
-    :ivar at_ms: when, in simulated milliseconds since the farm started.
-    :ivar instance: whose, or empty for the farm itself.
-    :ivar epoch: how often that instance has been started, from 1; 0 for the farm itself.
+    :ivar seq: position in the log, from 1; 0 until the event is published.
+    :ivar at_ms: simulated milliseconds since the farm started.
+    :ivar instance: empty for an event of the farm itself.
+    :ivar epoch: number of the instance's process, from 1; 0 for an event of the farm itself.
     """
 
     seq: int = 0

@@ -1,4 +1,4 @@
-"""What clients do to an instance, besides submitting jobs."""
+"""Events of client requests other than submissions, and of delivered results."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from comfyfarm.events.base import Event, Folder
 
 
 class QueueCleared(Event, frozen=True, kw_only=True):
-    """All waiting jobs were taken out of the queue."""
+    """A client removed all pending jobs from the queue."""
 
     prompt_ids: tuple[str, ...]
     queue_remaining: int
 
 
 class QueueDeleted(Event, frozen=True, kw_only=True):
-    """One waiting job was taken out of the queue.
+    """A client removed one pending job from the queue.
 
-    :ivar last: it was the last one waiting (ComfyUI then tells its clients twice).
+    :ivar last: it was the last pending job; ComfyUI then sends the ``status`` message twice.
     """
 
     prompt_id: str
@@ -24,11 +24,11 @@ class QueueDeleted(Event, frozen=True, kw_only=True):
 
 
 class InterruptAsked(Event, frozen=True, kw_only=True):
-    """A client asked to stop the running job.
+    """A client sent an interrupt.
 
-    :ivar prompt_id: the one it meant, or ``None`` for whichever runs.
-    :ivar hit: the job that will stop, or ``None``.
-    :ivar job: the logical job that the client meant, where it says so (header ``X-Comfyfarm-Job``).
+    :ivar prompt_id: the prompt id in the request; ``None`` for the job that is running, whichever it is.
+    :ivar hit: the prompt id of the job that will stop; ``None`` if no job will.
+    :ivar job: the logical job in the request's header ``X-Comfyfarm-Job``; empty without one.
     """
 
     prompt_id: str | None
@@ -37,28 +37,28 @@ class InterruptAsked(Event, frozen=True, kw_only=True):
 
 
 class HistoryDeleted(Event, frozen=True, kw_only=True):
-    """History entries were removed by a client."""
+    """A client removed history entries."""
 
     prompt_ids: tuple[str, ...]
 
 
 class Freed(Event, frozen=True, kw_only=True):
-    """A client asked for memory back."""
+    """A client sent ``POST /free``."""
 
     unload_models: bool
     free_memory: bool
 
 
 class Delivered(Event, frozen=True, kw_only=True):
-    """The system under test says that it has handed a result to its user.
+    """The system under test reported that it delivered a result to its user.
 
-    The instance that made it, where that is said, is the event's ``instance``.
+    The event's ``instance`` is the one that made the result; empty if it was not reported.
 
-    :ivar job: the logical job that the user asked for.
-    :ivar prompt_id: of the attempt that it came from, where that is said.
-    :ivar stamp_job: the logical job that the picture itself bears; empty where no picture was shown.
-    :ivar stamp_prompt_id: the prompt id that the picture itself bears.
-    :ivar file: the picture's name, where that is said.
+    :ivar job: the logical job that the user requested.
+    :ivar prompt_id: of the attempt that made the result; ``None`` if it was not reported.
+    :ivar stamp_job: the logical job in the picture's stamp; empty if no stamp was passed.
+    :ivar stamp_prompt_id: the prompt id in the picture's stamp.
+    :ivar file: the name of the picture; empty if it was not reported.
     """
 
     job: str
@@ -69,7 +69,7 @@ class Delivered(Event, frozen=True, kw_only=True):
 
 
 class Uploaded(Event, frozen=True, kw_only=True):
-    """A file came in."""
+    """A client uploaded a file."""
 
     folder: Folder
     subfolder: str

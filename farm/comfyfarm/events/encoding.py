@@ -1,4 +1,4 @@
-"""Events, and what is made of them, as JSON."""
+"""Encoding of events, and of results derived from them, as JSON."""
 
 from __future__ import annotations
 
@@ -12,26 +12,22 @@ from comfyfarm.events import Event
 _encoder = msgspec.json.Encoder()
 
 
-def as_json(told: msgspec.Struct) -> bytes:
-    """What was told, as JSON; the same for equal values, always."""
+def as_json(value: msgspec.Struct) -> bytes:
+    """Encode an event or a result as JSON, with equal bytes for equal values."""
     try:
-        return _encoder.encode(told)
+        return _encoder.encode(value)
     except UnicodeEncodeError:
-        return _encoder.encode(_as_utf8(told))
+        # A client's JSON may contain a lone surrogate, which UTF-8 cannot encode: it becomes "?".
+        text = json.dumps(msgspec.to_builtins(value), ensure_ascii=False)
+        return _encoder.encode(json.loads(text.encode("utf-8", "replace")))
 
 
 def as_line(event: Event) -> bytes:
-    """An event as JSON, without an end of line."""
+    """Encode an event as a line of a saved log, without the line end."""
     return as_json(event)
 
 
 def as_object(event: Event) -> dict[str, Any]:
-    """An event as the object that its line says."""
-    whole: dict[str, Any] = json.loads(as_line(event))
-    return whole
-
-
-def _as_utf8(told: msgspec.Struct) -> Any:
-    """What a client said has half a character in it, as JSON can and UTF-8 cannot: a ``?`` stands there."""
-    text = json.dumps(msgspec.to_builtins(told), ensure_ascii=False)
-    return json.loads(text.encode("utf-8", "replace"))
+    """Return an event as the JSON object of its line."""
+    fields: dict[str, Any] = json.loads(as_line(event))
+    return fields

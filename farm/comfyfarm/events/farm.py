@@ -1,4 +1,4 @@
-"""What befalls the farm and its instances themselves: what they are set to, whether they run, what they hold."""
+"""Events of the farm and of its instances' processes: settings, start and stop, clock, loaded models."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ class Configured(Event, frozen=True, kw_only=True):
 
 
 class Reset(Event, frozen=True, kw_only=True):
-    """An instance forgot its queue, history, cache and uploads.
+    """An instance discarded its queue, history, cache and uploads.
 
-    :ivar files: whether its output files and counters went too.
+    :ivar files: it also deleted its output files and reset its file name counters.
     """
 
     files: bool
 
 
 class ClockMoved(Event, frozen=True, kw_only=True):
-    """Somebody moved the virtual clock; all that happened on the way stands before this.
+    """The virtual clock was moved; the events in between were published before this one.
 
-    :ivar from_ms: the simulated moment before.
+    :ivar from_ms: the simulated time before the move.
     :ivar asked: ``advance`` or ``run_until_idle``.
     """
 
@@ -34,9 +34,9 @@ class ClockMoved(Event, frozen=True, kw_only=True):
 
 
 class ClockChanged(Event, frozen=True, kw_only=True):
-    """Time passes in another way from now on.
+    """The clock's mode was changed.
 
-    :ivar auto: a virtual clock moves by itself whenever the sockets are quiet.
+    :ivar auto: the virtual clock advances by itself whenever the sockets are idle.
     """
 
     speed: float
@@ -45,41 +45,41 @@ class ClockChanged(Event, frozen=True, kw_only=True):
 
 
 class SettingsChanged(Event, frozen=True, kw_only=True):
-    """An instance's settings were changed while it ran.
+    """An instance's settings were changed while it was running.
 
-    :ivar settings: the new values, by key.
+    :ivar settings: the new values of the changed keys.
     """
 
     settings: dict[str, Any]
 
 
 class Paused(Event, frozen=True, kw_only=True):
-    """The worker takes no further step."""
+    """The worker was paused."""
 
 
 class Resumed(Event, frozen=True, kw_only=True):
-    """The worker goes on where it was."""
+    """The paused worker continued."""
 
 
 class Judged(Event, frozen=True, kw_only=True):
-    """Somebody asked how it stands, and nothing else had happened until now."""
+    """A verdict or a measurement was requested at a later time than that of the last event."""
 
 
 class Draining(Event, frozen=True, kw_only=True):
-    """The system under test was told to send this instance no new work, or to send it some again.
+    """The system under test was instructed to send this instance no new jobs, or to send jobs again.
 
-    :ivar on: whether it is drained from now on.
+    :ivar on: the instance is drained from now on.
     """
 
     on: bool
 
 
 class ServerStopped(Event, frozen=True, kw_only=True):
-    """An instance closed its port, and forgot everything but its files and what is kept.
+    """An instance's process ended; its files stay.
 
-    :ivar lost: the jobs that waited or ran, in the queue's order; empty where the queue is kept.
+    :ivar lost: the prompt ids of the pending and running jobs, in queue order; empty if the queue is kept.
     :ivar reason: ``stopped`` or ``crashed``.
-    :ivar kept: what the next epoch begins with: ``queue``, ``history``, ``uploads``, ``models``.
+    :ivar kept: the state passed on to the next process: ``queue``, ``history``, ``uploads``, ``models``.
     """
 
     lost: tuple[str, ...] = ()
@@ -88,17 +88,17 @@ class ServerStopped(Event, frozen=True, kw_only=True):
 
 
 class ServerStarted(Event, frozen=True, kw_only=True):
-    """A stopped instance listens again; its epoch is a new one."""
+    """A stopped instance started a new process."""
 
 
 class ServerReady(Event, frozen=True, kw_only=True):
-    """An instance has booted: its port takes connections from now on, in each epoch once."""
+    """A process finished booting and accepts connections; published once per process."""
 
 
 class ModelLoaded(Event, frozen=True, kw_only=True):
-    """A model came into memory for a node; ``at_ms`` is when it was there.
+    """A model finished loading into memory.
 
-    :ivar prompt_id: ``None`` for a model that is there from the start.
+    :ivar prompt_id: ``None`` for a model that is in memory from the start of the process.
     """
 
     prompt_id: str | None = None
@@ -109,9 +109,9 @@ class ModelLoaded(Event, frozen=True, kw_only=True):
 
 
 class ModelUnloaded(Event, frozen=True, kw_only=True):
-    """A model went out of memory.
+    """A model was removed from memory.
 
-    :ivar reason: ``room`` for another model, ``asked`` by a client, ``out of memory``.
+    :ivar reason: ``room`` (for another model), ``asked`` (by a client) or ``out of memory``.
     """
 
     folder: str
@@ -121,11 +121,11 @@ class ModelUnloaded(Event, frozen=True, kw_only=True):
 
 
 class StepTaken(Event, frozen=True, kw_only=True):
-    """A step of a scenario was taken.
+    """A step of a scenario was executed.
 
     :ivar action: ``load``, ``fault``, ``restart`` and so on.
-    :ivar on: the instances that it is about.
-    :ivar refused: why it could not be done, or not on all of them; empty where it was.
+    :ivar on: the instances that the step applies to.
+    :ivar refused: the reason if the step failed on one of them; empty if it succeeded.
     """
 
     scenario: str
@@ -135,9 +135,6 @@ class StepTaken(Event, frozen=True, kw_only=True):
 
 
 class Unsubmitted(Event, frozen=True, kw_only=True):
-    """A scenario's job found its instance answering nobody, and is not tried again.
-
-    :ivar job: the logical job.
-    """
+    """A job of a scenario was not submitted because its instance was not responding; it is not retried."""
 
     job: str

@@ -1,4 +1,4 @@
-"""What goes wrong on purpose."""
+"""Events of faults."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from comfyfarm.events.base import Event
 
 
 class FaultArmed(Event, frozen=True, kw_only=True):
-    """A fault may strike from now on.
+    """A fault was armed.
 
-    :ivar fault: as it is written.
-    :ivar on: the instances that it is about.
+    :ivar fault: its keys and values as in the configuration.
+    :ivar on: the instances that it may fire on.
     """
 
     id: str
@@ -20,9 +20,11 @@ class FaultArmed(Event, frozen=True, kw_only=True):
 
 
 class FaultFired(Event, frozen=True, kw_only=True):
-    """A fault struck this instance; the rest says at which moment, as far as it has a meaning there.
+    """A fault fired on this instance.
 
-    :ivar do: what happens.
+    Fields that the phase does not have keep their defaults.
+
+    :ivar do: the effect.
     :ivar job: the logical job.
     """
 
@@ -38,10 +40,10 @@ class FaultFired(Event, frozen=True, kw_only=True):
 
 
 class FaultExpired(Event, frozen=True, kw_only=True):
-    """A fault is over by itself.
+    """A fault ended by itself.
 
-    :ivar reason: ``spent`` where it has struck as often as it may; ``until``, ``ttl``; ``over`` where it was for one
-        request, and that has ended.
+    :ivar reason: ``spent`` (it fired as often as it may), ``until``, ``ttl``, or ``over`` (it was armed for one
+        request, which ended).
     """
 
     id: str
@@ -49,9 +51,9 @@ class FaultExpired(Event, frozen=True, kw_only=True):
 
 
 class FaultHealed(Event, frozen=True, kw_only=True):
-    """A fault was taken off, and what it held goes on.
+    """A fault was removed, and everything that it held was released.
 
-    :ivar reason: ``healed`` with all others, or ``removed`` alone.
+    :ivar reason: ``healed`` (with all other faults) or ``removed`` (alone).
     """
 
     id: str
@@ -59,26 +61,23 @@ class FaultHealed(Event, frozen=True, kw_only=True):
 
 
 class Healed(Event, frozen=True, kw_only=True):
-    """The whole farm was healed: from here on everything shall end well."""
+    """All faults were removed; from here on every job is expected to succeed."""
 
 
 class Frozen(Event, frozen=True, kw_only=True):
-    """An instance answers nobody, its port open.
+    """A process stopped responding, with its port open.
 
-    :ivar worker: whether its job stands still, too.
+    :ivar worker: its running job is suspended as well.
     """
 
     worker: bool
 
 
 class Thawed(Event, frozen=True, kw_only=True):
-    """A frozen instance goes on."""
+    """A frozen process continued."""
 
 
 class Refusing(Event, frozen=True, kw_only=True):
-    """An instance closed its port to new connections, or opened it again.
-
-    :ivar on: whether it refuses now.
-    """
+    """A process closed its port to new connections (``on``), or opened it again."""
 
     on: bool

@@ -1,4 +1,4 @@
-"""Which events of a log are wanted?"""
+"""The kinds of events, and selection of events by their fields."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from comfyfarm.events import Event
 
 
 def kind_of(event: Event | type[Event]) -> str:
-    """An event's ``kind``, as a saved log has it."""
+    """Return an event's ``kind`` in a saved log."""
     return str(event.__struct_config__.tag)
 
 
 def all_kinds() -> list[str]:
-    """Every kind of event there is, sorted."""
-    return sorted(kind_of(each) for each in Event.__subclasses__())
+    """Return the kinds of all events, sorted."""
+    return sorted(kind_of(event_type) for event_type in Event.__subclasses__())
 
 
 @dataclass(frozen=True)
 class EventFilter:
-    """What an event must be; ``None`` takes any.
+    """Conditions on an event; ``None`` accepts any value.
 
     :ivar instance: empty for the farm's own events.
-    :ivar since: only what came after this ``seq``.
+    :ivar since: only events with a greater ``seq``.
     """
 
     instance: str | None = None
@@ -32,14 +32,14 @@ class EventFilter:
     since: int = 0
 
     def takes(self, event: Event) -> bool:
-        """Whether it is one of these."""
+        """Return whether an event meets all conditions."""
         return (
             event.seq > self.since
             and self.instance in (None, event.instance)
             and (self.kinds is None or kind_of(event) in self.kinds)
-            and (self.prompt_id is None or _is_about(event, self.prompt_id))
+            and (self.prompt_id is None or _concerns(event, self.prompt_id))
         )
 
 
-def _is_about(event: Event, prompt_id: str) -> bool:
+def _concerns(event: Event, prompt_id: str) -> bool:
     return getattr(event, "prompt_id", None) == prompt_id or prompt_id in getattr(event, "prompt_ids", ())

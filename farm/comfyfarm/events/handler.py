@@ -1,4 +1,4 @@
-"""Events passed to methods by their type, for classes that follow the log."""
+"""Dispatch of events to methods by type, for classes that listen to the log."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Method = TypeVar("Method", bound=Callable[..., None])
 
 
 def on(*kinds: type[Event]) -> Callable[[Method], Method]:
-    """Mark a method of an :class:`EventHandler` as the one that takes events of these types."""
+    """Mark a method of an :class:`EventHandler` as the handler of events of these types."""
 
     def mark(method: Method) -> Method:
         method.__dict__["handles"] = kinds
@@ -21,9 +21,9 @@ def on(*kinds: type[Event]) -> Callable[[Method], Method]:
 
 
 class EventHandler:
-    """The base of a class whose methods under :func:`on` take events, one method for each type of event."""
+    """The base of classes that handle events with methods marked by :func:`on`, one method for each type."""
 
-    # A dictionary for each class: functools.singledispatchmethod takes ten times as long for each event.
+    # A dictionary per class, because functools.singledispatchmethod is ten times slower per event.
     _handlers: ClassVar[dict[type[Event], Callable[[Any, Any], None]]] = {}
 
     def __init_subclass__(cls) -> None:
@@ -32,7 +32,7 @@ class EventHandler:
         cls._handlers = {kind: method for method in own for kind in getattr(method, "handles", ())}
 
     def on_event(self, event: Event) -> None:
-        """Pass an event to the method that takes its type; an event that none takes is passed over."""
+        """Call the method for the event's type; an event without one is ignored."""
         handler = self._handlers.get(type(event))
         if handler is not None:
             handler(self, event)

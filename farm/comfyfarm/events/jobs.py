@@ -1,4 +1,4 @@
-"""A job, from its submission to its end."""
+"""Events of a job, from its submission to its end."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from comfyfarm.events.base import Event
 
 
 class Work(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a job came to, whatever machine it ran on: from it follows how long another would have taken.
+    """The work that a job did, independent of its instance: the duration on another instance follows from it.
 
-    :ivar nodes: how many ran, by type.
-    :ivar steps: how many sampling steps of each weight: 1 for a picture of 512 x 512 (docs/timing.md).
-    :ivar saves: pictures written or sent.
-    :ivar models: those that it needed, each once, in the order of their first use: folder, name, bytes.
-    :ivar needs: which of them had to be in memory together, node after node, as places in ``models``; empty where
-        each was needed once, alone and in that order.
+    :ivar nodes: number of executed nodes, by type.
+    :ivar steps: pairs of weight and number of sampling steps; weight 1 is a picture of 512 x 512 (docs/timing.md).
+    :ivar saves: number of pictures written or sent.
+    :ivar models: folder, name and size in bytes of each model that was used, in the order of first use.
+    :ivar needs: for each node that used models, which had to be in memory together, as indexes into ``models``;
+        empty if each model was needed once, alone, in the order of ``models``.
     """
 
     nodes: dict[str, int] = {}
@@ -28,13 +28,13 @@ class Work(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Submitted(Event, frozen=True, kw_only=True):
-    """A prompt was accepted and waits in the queue.
+    """A prompt was accepted and put into the queue.
 
-    :ivar number: its priority, the smallest runs first.
-    :ivar job: the logical job, over all retries.
-    :ivar client_id: whatever JSON the client gave; ``None`` for none.
-    :ivar queue_remaining: waiting and running, this one included.
-    :ivar is_load: the farm sent it itself, as a scenario says: it is nobody's fault what becomes of it.
+    :ivar number: its priority; the smallest runs first.
+    :ivar job: the logical job, the same for all its attempts.
+    :ivar client_id: any JSON value, as the client sent it; ``None`` if it sent none.
+    :ivar queue_remaining: number of pending and running jobs, this one included.
+    :ivar is_load: it was submitted by a scenario, not by the system under test.
     """
 
     prompt_id: str
@@ -47,10 +47,10 @@ class Submitted(Event, frozen=True, kw_only=True):
 
 
 class PromptRefused(Event, frozen=True, kw_only=True):
-    """A prompt was answered with an error.
+    """A prompt was rejected by validation.
 
-    :ivar missing: the node types and models that this instance has not, and another may have.
-    :ivar is_load: the farm sent it itself, as a scenario says.
+    :ivar missing: the node types and models that this instance lacks; another may have them.
+    :ivar is_load: it was submitted by a scenario, not by the system under test.
     """
 
     error: str
@@ -61,10 +61,10 @@ class PromptRefused(Event, frozen=True, kw_only=True):
 
 
 class Taken(Event, frozen=True, kw_only=True):
-    """A job left the queue to be run.
+    """The worker took a job from the queue.
 
     :ivar job: the logical job.
-    :ivar ordinal: it is the n-th job that the instance has taken on, over all its epochs.
+    :ivar ordinal: it is the n-th job that the instance accepted, counted over all its processes.
     """
 
     prompt_id: str
@@ -81,9 +81,9 @@ class Started(Event, frozen=True, kw_only=True):
 
 
 class Cached(Event, frozen=True, kw_only=True):
-    """These nodes need not run.
+    """The outputs of these nodes were taken from the cache.
 
-    :ivar nodes: in the order of the prompt.
+    :ivar nodes: their ids, in the order of the prompt.
     """
 
     prompt_id: str
@@ -91,15 +91,15 @@ class Cached(Event, frozen=True, kw_only=True):
 
 
 class Succeeded(Event, frozen=True, kw_only=True):
-    """Every node is done; the history entry does not exist yet."""
+    """All nodes finished; the history entry does not exist yet."""
 
     prompt_id: str
 
 
 class Failed(Event, frozen=True, kw_only=True):
-    """A node raised.
+    """A node raised an error.
 
-    :ivar error: the whole of ComfyUI's ``execution_error``, less its timestamp.
+    :ivar error: the content of ComfyUI's ``execution_error`` message, without its timestamp.
     """
 
     prompt_id: str
@@ -108,9 +108,9 @@ class Failed(Event, frozen=True, kw_only=True):
 
 
 class Interrupted(Event, frozen=True, kw_only=True):
-    """The job was stopped on request.
+    """The job was interrupted.
 
-    :ivar executed: the nodes that were done.
+    :ivar executed: the ids of the nodes that had finished.
     """
 
     prompt_id: str
@@ -122,7 +122,7 @@ class Interrupted(Event, frozen=True, kw_only=True):
 class Finished(Event, frozen=True, kw_only=True):
     """The job's history entry exists and the worker is free.
 
-    :ivar work: what it came to, as far as it got.
+    :ivar work: what the job did before its end.
     """
 
     prompt_id: str

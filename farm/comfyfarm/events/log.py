@@ -1,4 +1,34 @@
-"""The one place where things are said to have happened."""
+"""The event log of a farm.
+
+An event's way through the log::
+
+    farm, control API ---+     +--- process of an instance
+                         |     |
+                         v     v
+              publish(event, instance, epoch)         numbers it: seq 1, 2, 3 ...
+                            |
+                            +-----> events            the latest 100,000
+                            |
+                         _pending                     holds more than one only while listeners publish
+                            |
+                            v
+           1. listeners to all events                 job counter, analysis, log file;
+                            |                         then streams and waits of the control API
+                            v
+           2. listeners to the event's instance       its process: server log, websocket notifier
+
+Listeners are called before ``publish`` returns, in the order in which they were added.  The exception is an event
+that a listener publishes: the websocket notifier, for example, publishes ``FrameSent`` while it handles
+``NodeStarted``.  It is numbered and kept at once, but that inner ``publish`` only appends it to ``_pending`` and
+returns; the outermost ``publish`` calls the listeners until ``_pending`` is empty.  So handlers are never nested, and
+each listener handles every event once, in the order of ``seq``, whether or not listeners publish.
+
+If a listener raises, the outermost ``publish`` raises too: the listeners after it miss this event, and events that
+are still pending are handled in the next ``publish``.
+
+A listener that needs all events must be added before the first one.  A frozen process defers its own handling (2)
+until it thaws (``server/freezer.py``); the listeners to all events (1) are not delayed.
+"""
 
 from __future__ import annotations
 
@@ -19,51 +49,44 @@ KEPT = 100_000
 
 @dataclass(eq=False)
 class Log:
-    """The sequence of a farm's events, and those who listen to it.
+    """The events of a farm, and their listeners.
 
-    Every listener hears every event, in the order of ``seq``, also those that listeners publish themselves
-    while they hear one.  In memory only the latest stay; whoever needs them all listens from the start.
-
-    :ivar events: the latest, oldest first.
+    :ivar events: the latest :data:`KEPT`, oldest first.
+    :ivar seq: of the last event; 0 before the first.
     """
 
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=KEPT))
+    seq: int = 0
     _listeners: list[Listener] = field(default_factory=list)
-    _listeners_of: dict[str, list[Listener]] = field(default_factory=dict)
-    _seq: int = 0
-    _unheard: deque[Event] = field(default_factory=deque)
+    _listeners_by_instance: dict[str, list[Listener]] = field(default_factory=dict)
+    _pending: deque[Event] = field(default_factory=deque)
     _publishing: bool = False
 
     def publish(self, event: Event, instance: str = "", epoch: int = 0) -> None:
-        """Number an event, keep it, and tell every listener."""
-        self._seq += 1
-        numbered = msgspec.structs.replace(event, seq=self._seq, instance=instance, epoch=epoch)
+        """Number an event, keep it, and call the listeners."""
+        self.seq += 1
+        numbered = msgspec.structs.replace(event, seq=self.seq, instance=instance, epoch=epoch)
         self.events.append(numbered)
-        self._unheard.append(numbered)
+        self._pending.append(numbered)
         if not self._publishing:
-            self._tell()
-
-    @property
-    def seq(self) -> int:
-        """Of the last event; 0 before the first."""
-        return self._seq
+            self._call_listeners()
 
     def listen(self, listener: Listener, instance: str | None = None) -> Callable[[], None]:
-        """Hear every event from now on, or every event of one instance; call the answer to stop."""
-        listeners = self._listeners if instance is None else self._listeners_of.setdefault(instance, [])
+        """Add a listener, to the events of one instance or of all; the returned function removes it."""
+        listeners = self._listeners if instance is None else self._listeners_by_instance.setdefault(instance, [])
         listeners.append(listener)
         return lambda: listeners.remove(listener)
 
     def of(self, kind: type[E]) -> Iterator[E]:
-        """The kept events of one kind."""
+        """Return the kept events of one type."""
         return (event for event in self.events if isinstance(event, kind))
 
-    def _tell(self) -> None:
+    def _call_listeners(self) -> None:
         self._publishing = True
         try:
-            while self._unheard:
-                event = self._unheard.popleft()
-                for listener in (*self._listeners, *self._listeners_of.get(event.instance, ())):
+            while self._pending:
+                event = self._pending.popleft()
+                for listener in (*self._listeners, *self._listeners_by_instance.get(event.instance, ())):
                     listener(event)
         finally:
             self._publishing = False

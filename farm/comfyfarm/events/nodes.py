@@ -1,4 +1,4 @@
-"""What a node of the running job does, what it shows, and what becomes of its files."""
+"""Events of the nodes of a running job, their previews and their files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from comfyfarm.events.base import Event, Folder
 
 
 class NodeStarted(Event, frozen=True, kw_only=True):
-    """The job reached a node."""
+    """A node began to run."""
 
     prompt_id: str
     node: str
@@ -18,10 +18,10 @@ class NodeStarted(Event, frozen=True, kw_only=True):
 
 
 class Preview(msgspec.Struct, frozen=True):
-    """A picture of the work so far, sent along with a progress message.
+    """A preview picture that is sent with a progress message.
 
     :ivar image_type: ``image/jpeg`` or ``image/png``.
-    :ivar colour: ``0xRRGGBB`` where it is all of one colour, else ``None``.
+    :ivar colour: ``0xRRGGBB`` if all its pixels have this colour, else ``None``.
     """
 
     width: int
@@ -40,7 +40,7 @@ class Progressed(Event, frozen=True, kw_only=True):
 
 
 class PictureSent(Event, frozen=True, kw_only=True):
-    """A node shows a picture over the websocket, with its progress."""
+    """A node sent a picture over the websocket, with its progress."""
 
     prompt_id: str
     node: str
@@ -50,7 +50,7 @@ class PictureSent(Event, frozen=True, kw_only=True):
 
 
 class TextSent(Event, frozen=True, kw_only=True):
-    """A node shows a text over the websocket (to every socket, whoever submitted the job)."""
+    """A node sent a text to all websockets, not only to that of the job's client."""
 
     prompt_id: str
     node: str
@@ -68,7 +68,7 @@ class Written(Event, frozen=True, kw_only=True):
 
 
 class FileRemoved(Event, frozen=True, kw_only=True):
-    """A fault took a job's file away; ``FileAppeared`` follows where it was only late."""
+    """A fault removed a job's file; ``FileAppeared`` follows if the fault only delays it."""
 
     prompt_id: str
     node: str
@@ -78,7 +78,7 @@ class FileRemoved(Event, frozen=True, kw_only=True):
 
 
 class FileAppeared(Event, frozen=True, kw_only=True):
-    """A file that a fault kept back is there now."""
+    """A file that a fault delayed is available now."""
 
     prompt_id: str
     node: str
@@ -88,9 +88,9 @@ class FileAppeared(Event, frozen=True, kw_only=True):
 
 
 class FileCut(Event, frozen=True, kw_only=True):
-    """A fault left only the beginning of a job's file.
+    """A fault truncated a job's file.
 
-    :ivar size_bytes: what is left.
+    :ivar size_bytes: its size after that.
     """
 
     prompt_id: str
@@ -102,10 +102,10 @@ class FileCut(Event, frozen=True, kw_only=True):
 
 
 class NodeFinished(Event, frozen=True, kw_only=True):
-    """A node is done, or its cached output is shown again.
+    """A node finished, or its cached output was shown again.
 
-    :ivar output: what it shows to the user (ComfyUI's ``ui``), or ``None``.
-    :ivar shown_as: the node id under which clients hear of that; its own unless ``output_node`` names another.
+    :ivar output: ComfyUI's ``ui`` dictionary; ``None`` if the node shows nothing.
+    :ivar shown_as: the node id that clients receive; differs from ``node`` if ``output_node`` names another.
     :ivar cached: it did not run.
     """
 

@@ -1,4 +1,4 @@
-"""A saved log, read line by line, as far as it can be."""
+"""Reading of saved logs, including incomplete and damaged ones."""
 
 from __future__ import annotations
 
@@ -15,25 +15,24 @@ from comfyfarm.events import Event
 from comfyfarm.events.filters import all_kinds
 
 OnDefect = Callable[[str, int], None]
-"""Is told what is wrong, and the ``seq`` where that is; 0 where that is not known."""
+"""Called with the description of a defect and the ``seq`` of its event; 0 if that is not known."""
 
-_END = b"\n"
-_MOST = 1 << 53      # what any JSON reader can count to
-_MOST_LETTERS = 60
+_LINE_END = b"\n"
+_MAX_NUMBER = 1 << 53       # any JSON reader can represent integers up to this
+_MAX_CHARACTERS = 60
 _KINDS = frozenset(all_kinds())
-_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(reduce(or_, Event.__subclasses__()))
 
 
 def read_events(lines: Iterable[bytes], on_defect: OnDefect) -> Iterator[Event]:
-    """Read a log, in memory for one line.
+    """Yield the events of a log, holding one line in memory at a time.
 
-    What a later version has added to an event is not looked at.  What cannot be read is left out; so is what stands
-    there a second time, or out of its order.
+    Unknown fields, which a later version may have added, are ignored.  Lines that cannot be decoded and events that
+    are repeated or out of order are reported and skipped.
 
-    :param lines: of JSON, with or without their ends; those of a file, for example.
-    :param on_defect: is told of each thing that is wrong.
+    :param lines: lines of JSON, with or without line ends, such as an open binary file.
     """
     reader = _Reader(on_defect)
     for line in lines:
@@ -45,10 +44,10 @@ def read_events(lines: Iterable[bytes], on_defect: OnDefect) -> Iterator[Event]:
 
 @dataclass(eq=False)
 class _Reader:
-    """Remembers how far it is.
+    """The state of reading a log.
 
-    :ivar line: the number of the line, from 1.
-    :ivar seq: of the latest event; 0 before the first.
+    :ivar line: number of the current line, from 1.
+    :ivar seq: of the last event; 0 before the first.
     """
 
     on_defect: OnDefect
@@ -56,22 +55,22 @@ class _Reader:
     seq: int = 0
 
     def read(self, line: bytes) -> Event | None:
-        """The event of the next line; ``None`` where there is none, or none that can be used."""
+        """Return the event of the next line; ``None`` if the line is empty or its event is skipped."""
         self.line += 1
         if not line.strip():
             return None
         try:
             event = _decoder.decode(line)
-        except _UNREADABLE as why:
-            self._explain(line, why)
+        except _DECODE_ERRORS as error:
+            self._report(line, error)
             return None
-        if max(event.seq, abs(event.at_ms)) > _MOST:
+        if max(event.seq, abs(event.at_ms)) > _MAX_NUMBER:
             self.on_defect(f"line {self.line} has a seq or a moment that cannot be", 0)
             return None
         return event if self._is_next(event.seq) else None
 
     def _is_next(self, seq: int) -> bool:
-        """Whether an event with this number is new, and the order is kept."""
+        """Return whether an event with this ``seq`` is in order; report gaps, repetitions and missing numbers."""
         if seq <= self.seq:
             what = f"seq {seq} stands again, or too late" if seq else f"line {self.line} has no seq"
             self.on_defect(f"{what}, and is left out", seq)
@@ -82,26 +81,25 @@ class _Reader:
         self.seq = seq
         return True
 
-    def _explain(self, line: bytes, why: Exception) -> None:
-        """Tell what is wrong with a line, and count it where it says its number."""
+    def _report(self, line: bytes, error: Exception) -> None:
+        """Report a line that cannot be decoded; its ``seq``, if it has one, counts as read."""
         try:
-            said: Any = json.loads(line)
+            content: Any = json.loads(line)
         except (ValueError, RecursionError):
-            self.on_defect(f"line {self.line} is {'no JSON' if line.endswith(_END) else 'torn'}", 0)
+            self.on_defect(f"line {self.line} is {'no JSON' if line.endswith(_LINE_END) else 'torn'}", 0)
             return
-        kind = said.get("kind") if isinstance(said, dict) else None
+        kind = content.get("kind") if isinstance(content, dict) else None
         if not isinstance(kind, str):
             self.on_defect(f"line {self.line} is no event", 0)
             return
-        seq = said.get("seq")
-        seq = seq if isinstance(seq, int) and 0 < seq <= _MOST else 0
+        seq = content.get("seq")
+        seq = seq if isinstance(seq, int) and 0 < seq <= _MAX_NUMBER else 0
         if not seq or self._is_next(seq):
-            where = f"seq {seq}" if seq else f"line {self.line}"
-            self.on_defect(f"{where} {_trouble(kind, why)}", seq)
+            subject = f"seq {seq}" if seq else f"line {self.line}"
+            self.on_defect(f"{subject} {_defect(kind, error)}", seq)
 
 
-def _trouble(kind: str, why: Exception) -> str:
-    """What keeps an event of this kind from being read, for a sentence."""
+def _defect(kind: str, error: Exception) -> str:
     if kind not in _KINDS:
-        return f"is of a kind that is not known here, {kind[:_MOST_LETTERS]!r}"
-    return f"({kind}) cannot be read: {str(why).replace('`', '')[:_MOST_LETTERS * 2]}"
+        return f"is of a kind that is not known here, {kind[:_MAX_CHARACTERS]!r}"
+    return f"({kind}) cannot be read: {str(error).replace('`', '')[:_MAX_CHARACTERS * 2]}"

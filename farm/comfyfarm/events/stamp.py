@@ -1,4 +1,4 @@
-"""The proof of origin that every picture carries."""
+"""The proof of origin in the metadata of every picture."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ import msgspec
 
 
 class Stamp(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a picture comes from.
+    """The origin of a picture.
 
-    :ivar instance: that made it.
-    :ivar epoch: which of its lives that was, from 1.
+    :ivar epoch: number of the instance's process, from 1.
     :ivar prompt_id: of the attempt.
     :ivar job: the logical job.
-    :ivar node: that saved it.
-    :ivar index: its place in the node's batch, from 0.
+    :ivar node: the id of the node that saved it.
+    :ivar index: position in the node's batch, from 0.
     """
 
     instance: str
@@ -27,11 +26,11 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def parse(cls, text: str | bytes) -> Stamp:
-        """Read the text that stands in a picture.
+        """Parse the text from a picture's metadata.
 
-        :raises ValueError: where it is none of ours.
+        :raises ValueError: if it is not a stamp.
         """
         try:
             return msgspec.convert(json.loads(text), cls)
-        except (ValueError, RecursionError) as why:
-            raise ValueError(f"no stamp of this farm's: {why}") from why
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"no stamp of this farm's: {error}") from error

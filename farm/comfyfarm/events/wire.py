@@ -1,4 +1,4 @@
-"""What goes over the wire: exchanges, sockets, frames."""
+"""Events of HTTP exchanges, websockets and their messages."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from comfyfarm.events.base import Event
 
 
 class Exchanged(Event, frozen=True, kw_only=True):
-    """One HTTP exchange ended.
+    """An HTTP exchange ended.
 
-    :ivar query: as it stood behind the ``?``.
-    :ivar status: 0 where the client got no answer.
-    :ivar began_ms: when the request came.
-    :ivar prompt_id: of the job that a ``POST /prompt`` was taken on as, whatever the client heard of it.
-    :ivar job: the logical job of a ``POST /prompt`` or ``POST /interrupt``, as far as the request could be read.
-    :ivar client_id: as the request names it, in its query or body.
-    :ivar retry_after_ms: how long the answer told the client to wait; ``None``: it did not.
-    :ivar shown: the ``queue_remaining`` that the answer showed, true or not; ``None`` where it showed none.
+    :ivar query: the raw query string, without ``?``.
+    :ivar status: 0 if the client received no response.
+    :ivar began_ms: time at which the request arrived.
+    :ivar prompt_id: of the job that a ``POST /prompt`` created, even if the client did not receive the response.
+    :ivar job: the logical job of a ``POST /prompt`` or ``POST /interrupt``; empty if the request could not be parsed.
+    :ivar client_id: from the request's query or body.
+    :ivar retry_after_ms: the response's ``Retry-After``; ``None`` without one.
+    :ivar shown: the ``queue_remaining`` in the response, which a fault may have changed; ``None`` without one.
     """
 
     method: str
@@ -32,13 +32,13 @@ class Exchanged(Event, frozen=True, kw_only=True):
 
 
 class SocketOpened(Event, frozen=True, kw_only=True):
-    """A websocket was opened under this id."""
+    """A websocket was opened with this client id."""
 
     client_id: str
 
 
 class SocketClosed(Event, frozen=True, kw_only=True):
-    """A websocket is gone.
+    """A websocket was closed.
 
     :ivar reason: ``closed`` or ``too slow``.
     """
@@ -48,11 +48,11 @@ class SocketClosed(Event, frozen=True, kw_only=True):
 
 
 class FrameSent(Event, frozen=True, kw_only=True):
-    """One websocket message went out.
+    """A websocket message was sent.
 
     :ivar type: ComfyUI's message type, or ``binary-1``, ``binary-3``, ``binary-4``.
-    :ivar to: the client ids that it was sent to; never empty.
-    :ivar shown: the ``queue_remaining`` that it showed, true or not; ``None`` where it showed none.
+    :ivar to: the client ids of the receivers; never empty.
+    :ivar shown: the ``queue_remaining`` in the message, which a fault may have changed; ``None`` without one.
     """
 
     type: str
