@@ -1,8 +1,7 @@
-"""What a node makes of its inputs, as far as that can be known without pixels or models.
+"""Rules that compute what a node makes of its inputs, as far as possible without pixels and models.
 
-``run(call)`` is the only question.  The answers stand in a table of small functions by node type, one module for each
-family; an unknown type passes its first picture through.  A new node type is one function with ``@rule("ItsClass")``
-in the module of its family.
+:func:`run` looks up the rule of a node type in a table.  Node types without a rule pass their inputs through.  To add
+a node type, write a function with ``@rule("ItsClass")`` in the module of its family.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from comfyfarm.sim.nodes import (
     images,
     latents,
     loaders,
-    logic,
     masks,
     maths,
     media,
@@ -22,36 +20,16 @@ from comfyfarm.sim.nodes import (
     regexes,
     sampling,
     scaling,
-    sigmas,
     texts,
     vae,
 )
-from comfyfarm.sim.nodes.call import NodeCall, NodeError
-from comfyfarm.sim.nodes.outcome import NodeOutcome, Save
+from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, Save
 from comfyfarm.sim.nodes.table import known_types, run
 
-__all__ = [
-    "NodeCall",
-    "NodeError",
-    "NodeOutcome",
-    "Save",
-    "batches",
-    "geometry",
-    "images",
-    "known_types",
-    "latents",
-    "loaders",
-    "logic",
-    "masks",
-    "maths",
-    "media",
-    "new_latents",
-    "outputs",
-    "regexes",
-    "run",
-    "sampling",
-    "scaling",
-    "sigmas",
-    "texts",
-    "vae",
-]
+__all__ = ["NodeCall", "NodeError", "NodeOutcome", "Save", "known_types", "run"]
+
+# Importing a family registers its rules.
+_FAMILIES = (
+    *(batches, geometry, images, latents, loaders, masks, maths, media, new_latents, outputs, regexes, sampling),
+    *(scaling, texts, vae),
+)

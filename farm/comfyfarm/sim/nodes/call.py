@@ -1,27 +1,48 @@
-"""What a node rule is asked, and how it says that the real node would raise."""
+"""The interface of node rules: the call of a node, and its outcome or error."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from comfyfarm.events.base import Folder
 from comfyfarm.sim.files import Files
-from comfyfarm.sim.values import Latent, ListValue, Mask, Picture
+from comfyfarm.sim.values import (
+    Audio,
+    AVLatent,
+    BlindLatent,
+    Latent,
+    ListValue,
+    Loaded,
+    Mask,
+    Model3D,
+    Picture,
+    Sigmas,
+    Video,
+)
 
 T = TypeVar("T")
 
-# What Python raises at a value that is no good.  A TypeError or a KeyError is none of them: that would be our mistake.
-_BAD_VALUE = (ArithmeticError, MemoryError, RecursionError, SyntaxError, SystemError, ValueError, re.error)
+_SHAPES: dict[str, tuple[type[Any], ...]] = {
+    "AUDIO": (Audio,),
+    "FILE_3D": (Model3D,),
+    "IMAGE": (Picture,),
+    "LATENT": (Latent, AVLatent, BlindLatent),
+    "MASK": (Mask,),
+    "MESH": (Model3D,),
+    "SIGMAS": (Sigmas,),
+    "SPLAT": (Model3D,),
+    "VIDEO": (Video,),
+    "VOXEL": (Model3D,),
+}
 
 
 class NodeError(Exception):
-    """A node raised while it ran.
+    """A node raised an error while it ran.
 
-    :ivar exception_type: as ComfyUI names it, ``module.Class`` unless it is a built-in.
-    :ivar tips: what ComfyUI adds for its user; empty for most errors.
+    :ivar exception_type: as ComfyUI names it: ``module.Class``, or the bare name of a built-in class.
+    :ivar tips: text that ComfyUI adds for its user; empty for most errors.
     """
 
     def __init__(self, exception_type: str, message: str, tips: str = "") -> None:
@@ -31,32 +52,63 @@ class NodeError(Exception):
         self.tips = tips
 
 
-@contextmanager
-def raising_as_python() -> Iterator[None]:
-    """Let a rule raise what Python itself raises at a bad value, as the real node does.
+@dataclass(frozen=True)
+class Save:
+    """Files that a node writes.
 
-    :raises NodeError: in its stead.
+    :ivar picture: the content, one file per picture; for sounds, latents and 3D models only its ``count`` matters.
+    :ivar prefix: ComfyUI's ``filename_prefix``; ``None`` for a preview with a temporary name.
+    :ivar suffix: of the file name; it determines the file format.
+    :ivar animated: all pictures go into one file.
+    :ivar key: of the list in the node's ``ui`` output that names the files.
     """
-    try:
-        yield
-    except _BAD_VALUE as error:
-        kind = type(error)
-        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-        if isinstance(error, re.error):
-            name = "re.error"       # which Python 3.13 calls re.PatternError: what is shown must not depend on it
-        raise NodeError(name, str(error)) from error
+
+    picture: Picture
+    folder: Folder
+    prefix: str | None
+    suffix: str = ".png"
+    animated: bool = False
+    key: str = "images"
+
+
+@dataclass(frozen=True)
+class NodeOutcome:
+    """The outcome of one run of a node.
+
+    :ivar values: the outputs, by slot.
+    :ivar steps: number of steps that it reports progress for.
+    :ivar latent: the latent that it samples, which determines the size of previews.
+    :ivar saves: files that it writes; those with the same key are shown as one list.
+    :ivar sends: pictures that it sends over the websocket instead of writing files.
+    :ivar ui: its ``ui`` output apart from files; ``None`` if it has none.
+    :ivar text: a text that it sends to all websockets.
+    """
+
+    values: tuple[Any, ...] = ()
+    steps: int = 0
+    latent: Latent | None = None
+    saves: tuple[Save, ...] = ()
+    sends: Picture | None = None
+    ui: Mapping[str, Any] | None = None
+    text: str | None = None
+
+
+def outcome(*values: Any) -> NodeOutcome:
+    """Return the outcome of a node that only makes values."""
+    return NodeOutcome(values)
 
 
 @dataclass(frozen=True)
 class NodeCall:
-    """One node about to run.
+    """One run of a node.
 
-    An input that is absent, not known or of a type that the real node cannot be given counts as not known.
+    The methods return an input as the type that the rule needs.  An input that is absent, unknown or of another type
+    gets the default; for pictures, masks and latents that is one of the size of the instance's input picture.
 
-    :ivar inputs: by name; links are replaced by what the other node made (``None`` where nobody knows).
+    :ivar inputs: by name; links are replaced by the other node's value, ``None`` for an unknown value.
     :ivar outputs: the declared output types, by slot.
-    :ivar shows: whether its type is an output by declaration, or unknown and without a consumer.
-    :ivar size: width and height of the instance's input picture, for pictures of unknown size.
+    :ivar shows: the node type is declared as an output node, or it is unknown and no other node uses it.
+    :ivar size: width and height of the instance's input picture.
     """
 
     class_type: str
@@ -67,71 +119,80 @@ class NodeCall:
     files: Files
 
     def picture(self, name: str) -> Picture:
-        """An input that holds pictures; the instance's own input picture where they are not known."""
         value = self.inputs.get(name)
         return value if isinstance(value, Picture) else Picture(*self.size)
 
     def mask(self, name: str) -> Mask:
-        """An input that holds masks, of the input picture's size where they are not known."""
         value = self.inputs.get(name)
         return value if isinstance(value, Mask) else Mask(*self.size)
 
     def latent(self, name: str) -> Latent:
-        """An input that holds latents, of the input picture's size where they are not known."""
         value = self.inputs.get(name)
         return value if isinstance(value, Latent) else Latent(*self.size)
 
     def number(self, name: str, default: float) -> float:
-        """An input that holds a number."""
         value = self.inputs.get(name)
         return value if isinstance(value, int | float) else default
 
     def integer(self, name: str, default: int) -> int:
-        """An input that holds a whole number.
+        """Return an input as an integer, truncated like ``int`` does.
 
-        :raises ValueError, OverflowError: as ``int`` does, where it is none.
+        :raises ValueError: if it is NaN.
+        :raises OverflowError: if it is infinite.
         """
         return int(self.number(name, default))
 
     def amount(self, name: str, default: int = 1) -> int:
-        """An input that says how many: at least 1."""
+        """Return an input as an integer of at least 1."""
         return max(1, self.integer(name, default))
 
     def flag(self, name: str, *, default: bool) -> bool:
-        """An input that holds yes or no; anything that Python takes for either will do."""
         value = self.inputs.get(name)
         return bool(value) if isinstance(value, bool | int | float | str) else default
 
     def word(self, name: str, default: str = "") -> str:
-        """An input that chooses by name."""
+        """Return an input that holds a name or a choice."""
         value = self.inputs.get(name)
         return value if isinstance(value, str) else default
 
     def text(self, name: str, default: str | None = None) -> str | None:
-        """An input that holds a text; ``None`` where it is not known."""
+        """Return an input as a text, numbers converted; ``None`` for an unknown text."""
         value = self.inputs.get(name, default)
         if isinstance(value, str):
             return value
         return str(value) if isinstance(value, bool | int | float) else None
 
     def group(self, name: str) -> dict[str, Any]:
-        """The members of a growing input, which a prompt names ``images.image0``, ``images.image1`` ..., in order."""
+        """Return the members of a growing input (``images.image0``, ``images.image1`` ... in a prompt), in order."""
         dotted = f"{name}."
-        found = {key.removeprefix(dotted): value for key, value in self.inputs.items() if key.startswith(dotted)}
-        return dict(sorted(found.items(), key=lambda item: _numbered(item[0])))
+        members = {key.removeprefix(dotted): value for key, value in self.inputs.items() if key.startswith(dotted)}
+        return dict(sorted(members.items(), key=lambda member: _natural_key(member[0])))
 
     def items(self, name: str) -> tuple[Any, ...]:
-        """An input that may hold a list, as its items."""
+        """Return the items of an input that may be a list."""
         value = self.inputs.get(name)
         return value.items if isinstance(value, ListValue) else (value,)
 
 
-def first(call: NodeCall, *kinds: type[T]) -> T | None:
-    """The first input of one of these kinds."""
-    return next((value for value in call.inputs.values() if isinstance(value, kinds)), None)
+def first(call: NodeCall, *types: type[T]) -> T | None:
+    """Return the first input of one of these types; ``None`` if there is none."""
+    return next((value for value in call.inputs.values() if isinstance(value, types)), None)
 
 
-def _numbered(name: str) -> tuple[str, int]:
-    """``image10`` comes after ``image9``."""
+def like(call: NodeCall, kind: str) -> Any:
+    """Return the first input of this declared type (``IMAGE``, ``VAE`` ...); ``None`` if there is none."""
+    if kind in _SHAPES:
+        return first(call, *_SHAPES[kind])
+    models = (value for value in call.inputs.values() if isinstance(value, Loaded) and value.kind == kind)
+    return next(models, None)
+
+
+def by_type(call: NodeCall, **values: Any) -> tuple[Any, ...]:
+    """Return a node's outputs: the given value for a declared type, else the first input of that type."""
+    return tuple(values[kind] if kind in values else like(call, kind) for kind in call.outputs)
+
+
+def _natural_key(name: str) -> tuple[str, int]:
+    """Return a sort key that puts ``image10`` after ``image9``."""
     head = name.rstrip("0123456789")
     return head, int(name[len(head) :][:9] or 0)

@@ -1,4 +1,4 @@
-"""Nodes that make pictures, or change what they show."""
+"""Nodes that make pictures or change their content."""
 
 from __future__ import annotations
 
@@ -6,60 +6,53 @@ import math
 import re
 from dataclasses import replace
 
-from comfyfarm.sim.nodes.call import NodeCall, first
+from comfyfarm.sim.nodes.call import NodeCall, NodeOutcome, Save, first, outcome
 from comfyfarm.sim.nodes.colours import Blend, blended, recoloured
 from comfyfarm.sim.nodes.limits import allocate
-from comfyfarm.sim.nodes.outcome import NodeOutcome, Save
 from comfyfarm.sim.nodes.shapes import mask_of
 from comfyfarm.sim.nodes.table import rule
 from comfyfarm.sim.values import Appearance, Loaded, Picture
-
-
-def image(picture: Picture) -> NodeOutcome:
-    """A node whose only output is a picture."""
-    return NodeOutcome(values=(picture,))
 
 
 @rule("EmptyImage")
 def _empty(call: NodeCall) -> NodeOutcome:
     width, height, count = call.integer("width", 512), call.integer("height", 512), call.integer("batch_size", 1)
     allocate(count, height, width, 1)
-    return image(Picture(width, height, count, colour=call.integer("color", 0) & 0xFFFFFF))
+    return outcome(Picture(width, height, count, colour=call.integer("color", 0) & 0xFFFFFF))
 
 
 @rule("ImageInvert")
 def _invert(call: NodeCall) -> NodeOutcome:
-    return image(recoloured(call.picture("image"), lambda value: 1.0 - value))
+    return outcome(recoloured(call.picture("image"), lambda value: 1.0 - value))
 
 
 @rule("AdjustBrightness")
 def _brightness(call: NodeCall) -> NodeOutcome:
     factor = call.number("factor", 1.0)
-    return image(recoloured(call.picture("images"), lambda value: value * factor))
+    return outcome(recoloured(call.picture("images"), lambda value: value * factor))
 
 
 @rule("AdjustContrast")
 def _contrast(call: NodeCall) -> NodeOutcome:
     factor = call.number("factor", 1.0)
-    return image(recoloured(call.picture("images"), lambda value: (value - 0.5) * factor + 0.5))
+    return outcome(recoloured(call.picture("images"), lambda value: (value - 0.5) * factor + 0.5))
 
 
 @rule("NormalizeImages")
 def _normalize(call: NodeCall) -> NodeOutcome:
     mean, std = call.number("mean", 0.5), call.number("std", 0.5) or 1.0
-    return image(recoloured(call.picture("images"), lambda value: (value - mean) / std))
+    return outcome(recoloured(call.picture("images"), lambda value: (value - mean) / std))
 
 
 @rule("ImageBlend")
 def _blend(call: NodeCall) -> NodeOutcome:
-    """The second picture is brought to the size of the first."""
     factor = call.number("blend_factor", 0.5)
     mode = _BLENDS.get(call.word("blend_mode", "normal"), _BLENDS["normal"])
 
     def blend(one: float, two: float) -> float:
         return one * (1 - factor) + mode(one, two) * factor
 
-    return image(blended(call.picture("image1"), call.picture("image2"), blend))
+    return outcome(blended(call.picture("image1"), call.picture("image2"), blend))
 
 
 def _overlay(one: float, two: float) -> float:
@@ -85,21 +78,20 @@ _BLENDS: dict[str, Blend] = {
 
 @rule("ImageBlur", "ImageSharpen", "ImageQuantize", "ImageAddNoise", "ColorTransfer", "DrawBBoxes")
 def _filter(call: NodeCall) -> NodeOutcome:
-    """What is of one colour stays so, and no filter's work is known on anything else."""
-    return image(first(call, Picture) or Picture(*call.size))
+    # A filter does not change a picture of one colour, and its effect on other pictures is unknown.
+    return outcome(first(call, Picture) or Picture(*call.size))
 
 
 @rule("Canny")
 def _canny(call: NodeCall) -> NodeOutcome:
-    """One colour has no edges."""
-    return image(_black_if_known(call.picture("image")))
+    return outcome(_black_if_known(call.picture("image")))      # one colour has no edges
 
 
 @rule("Morphology")
 def _morphology(call: NodeCall) -> NodeOutcome:
     picture = call.picture("image")
     is_difference = call.word("operation") in ("gradient", "bottom_hat", "top_hat")
-    return image(_black_if_known(picture) if is_difference else picture)
+    return outcome(_black_if_known(picture) if is_difference else picture)
 
 
 def _black_if_known(picture: Picture) -> Picture:
@@ -108,19 +100,18 @@ def _black_if_known(picture: Picture) -> Picture:
 
 @rule("ImageRGBToYUV")
 def _to_yuv(call: NodeCall) -> NodeOutcome:
-    return NodeOutcome(values=(_without_colour(call.picture("image")),) * 3)
+    return NodeOutcome((_without_colour(call.picture("image")),) * 3)
 
 
 @rule("ImageYUVToRGB")
 def _from_yuv(call: NodeCall) -> NodeOutcome:
-    return image(_without_colour(call.picture("Y")))
+    return outcome(_without_colour(call.picture("Y")))
 
 
 @rule("LTXVPreprocess")
 def _compress(call: NodeCall) -> NodeOutcome:
-    """A video frame's sides are even."""
-    picture = call.picture("image")
-    return image(replace(picture, width=max(1, picture.width & ~1), height=max(1, picture.height & ~1)))
+    picture = call.picture("image")     # the sides of a video frame are even
+    return outcome(replace(picture, width=max(1, picture.width & ~1), height=max(1, picture.height & ~1)))
 
 
 def _without_colour(picture: Picture) -> Picture:
@@ -129,18 +120,18 @@ def _without_colour(picture: Picture) -> Picture:
 
 @rule("ImageUpscaleWithModel")
 def _upscale_with_model(call: NodeCall) -> NodeOutcome:
-    """Four times as wide and high, unless the model's name says otherwise; reports progress tile by tile."""
+    """Reports one step of progress per tile."""
     picture, model = call.picture("image"), call.inputs.get("upscale_model")
-    times = _times(model.name) if isinstance(model, Loaded) else 4
+    times = _scale_factor(model.name) if isinstance(model, Loaded) else 4
     tiles = _tiles(picture.width) * _tiles(picture.height)
     larger = replace(picture, width=picture.width * times, height=picture.height * times)
-    return NodeOutcome(values=(larger,), steps=picture.count * tiles)
+    return NodeOutcome((larger,), steps=picture.count * tiles)
 
 
-def _times(name: str) -> int:
-    """``4x-UltraSharp.pth`` and ``RealESRGAN_x2plus.pth`` say how much larger a picture becomes."""
-    found = re.search(r"(?<![0-9a-z])([1-9])x|x([1-9])(?![0-9])", name.lower())
-    return int(found[1] or found[2]) if found else 4
+def _scale_factor(name: str) -> int:
+    """Return the factor in a model's name such as ``4x-UltraSharp.pth`` or ``RealESRGAN_x2plus.pth``; 4 without one."""
+    match = re.search(r"(?<![0-9a-z])([1-9])x|x([1-9])(?![0-9])", name.lower())
+    return int(match[1] or match[2]) if match else 4
 
 
 def _tiles(side: int, tile: int = 512, overlap: int = 32) -> int:
@@ -149,21 +140,21 @@ def _tiles(side: int, tile: int = 512, overlap: int = 32) -> int:
 
 @rule("GLSLShader")
 def _shader(call: NodeCall) -> NodeOutcome:
-    """Draws on a canvas of the first picture's size or its own, and shows what it drew."""
     pictures = [value for value in call.group("images").values() if isinstance(value, Picture)]
     drawn = pictures[0] if pictures else Picture(*call.size)
     if call.word("size_mode") == "custom":
         width, height = call.amount("size_mode.width", 512), call.amount("size_mode.height", 512)
         drawn = replace(drawn, width=width, height=height)
     drawn = _without_colour(drawn)
-    return NodeOutcome(values=(drawn,) * 4, saves=(Save(drawn, "temp", None),))
+    return NodeOutcome((drawn,) * 4, saves=(Save(drawn, "temp", None),))
 
 
 @rule("Painter")
 def _painter(call: NodeCall) -> NodeOutcome:
-    """A canvas of its own size and colour, unless it is given a picture; shows what was painted."""
-    given, colour = call.inputs.get("image"), call.word("bg_color", "#000000")
-    known = int(colour[1:], 16) if re.fullmatch("#[0-9a-fA-F]{6}", colour) and not call.word("mask") else None
-    blank = Picture(call.amount("width", 512), call.amount("height", 512), colour=known)
-    painted = given if isinstance(given, Picture) else blank
-    return NodeOutcome(values=(painted, mask_of(painted)), saves=(Save(painted, "temp", None),))
+    """Paints on its input picture, or else on a blank one."""
+    picture, background = call.inputs.get("image"), call.word("bg_color", "#000000")
+    is_plain = re.fullmatch("#[0-9a-fA-F]{6}", background) and not call.word("mask")
+    colour = int(background[1:], 16) if is_plain else None
+    blank = Picture(call.amount("width", 512), call.amount("height", 512), colour=colour)
+    painted = picture if isinstance(picture, Picture) else blank
+    return NodeOutcome((painted, mask_of(painted)), saves=(Save(painted, "temp", None),))

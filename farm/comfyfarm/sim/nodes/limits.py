@@ -1,7 +1,7 @@
-"""How much may a workflow ask for?  As much as a big machine could hold; beyond that it fails as it would there.
+"""Limits on the sizes of values and files, about those of a large real machine.
 
-The values are shapes, so that a wish for a terabyte costs nothing; but whoever writes the files must be sure that
-there is an end to it.
+Values are only shapes, which cost no memory whatever their size.  The limits bound the files that are written from
+them, and make a workflow that is too large for a real server fail as it does there.
 """
 
 from __future__ import annotations
@@ -9,21 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from comfyfarm.sim.nodes.call import NodeError
-from comfyfarm.sim.nodes.outcome import NodeOutcome
+from comfyfarm.sim.nodes.call import NodeError, NodeOutcome
 from comfyfarm.sim.values import Audio, AVLatent, BlindLatent, Latent, ListValue, Mask, Model3D, Picture, Sigmas, Video
 
 _MEMORY_BYTES = 64 << 30
-_MOST_PIECES = 1 << 16      # in one batch, and files of one node
-_MOST_ITEMS = 1 << 12       # of a list: the nodes that follow run once for each
-_LONGEST_TEXT = 1 << 22
-_LONGEST_NUMBER = 1 << 63
+_MAX_PIECES = 1 << 16       # pictures in one batch, and files of one node
+_MAX_ITEMS = 1 << 12        # of a list: the nodes that follow run once per item
+_MAX_TEXT = 1 << 22
+_MAX_INTEGER = 1 << 63
 
 
-def affordable(outcome: NodeOutcome) -> NodeOutcome:
-    """The outcome, where its values and files are of a possible size.
+def check_outcome(outcome: NodeOutcome) -> NodeOutcome:
+    """Return the outcome, if its values and files are within the limits.
 
-    :raises NodeError: where the real node would run out of memory.
+    :raises NodeError: ComfyUI's error for running out of memory, if they are not.
     """
     for value in outcome.values:
         for item in value.items if isinstance(value, ListValue) else (value,):
@@ -35,12 +34,12 @@ def affordable(outcome: NodeOutcome) -> NodeOutcome:
 
 
 def allocate(*sizes: int) -> None:
-    """Check the shape of a tensor that a node is about to make.
+    """Check the shape of a tensor that a node makes.
 
-    :raises NodeError: where PyTorch would, or where somebody would stumble over the empty tensor next.
+    :raises NodeError: if PyTorch would raise, for this shape or for the next use of an empty tensor.
     """
     negative = next((size for size in sizes if size < 0), None)
-    if any(abs(size) >= _LONGEST_NUMBER for size in sizes):
+    if any(abs(size) >= _MAX_INTEGER for size in sizes):
         raise NodeError("RuntimeError", "Overflow when unpacking long long")
     if negative is not None:
         shape = list(sizes)
@@ -50,38 +49,39 @@ def allocate(*sizes: int) -> None:
 
 
 def bounded_text(length: int) -> None:
-    """Check the length of a text that a node is about to make, in characters.
+    """Check the length in characters of a text that a node makes.
 
-    :raises MemoryError: where it is out of all measure.
+    :raises MemoryError: if it exceeds the limit.
     """
-    if length > _LONGEST_TEXT:
+    if length > _MAX_TEXT:
         raise MemoryError
 
 
-def several(items: Iterable[Any]) -> Any:
-    """A list as the value of an output; a list of one is that one.
+def list_value(items: Iterable[Any]) -> Any:
+    """Return an output value that is a list, with nested lists flattened; the item itself if there is only one.
 
-    :raises MemoryError: where it is out of all measure.
+    :raises MemoryError: if there are more items than the limit.
+    :raises NodeError: if there is none.
     """
-    known: list[Any] = []
+    flat: list[Any] = []
     for item in items:
-        known.extend(item.items if isinstance(item, ListValue) else (item,))
-        if len(known) > _MOST_ITEMS:
+        flat.extend(item.items if isinstance(item, ListValue) else (item,))
+        if len(flat) > _MAX_ITEMS:
             raise MemoryError
-    if not known:
-        raise NodeError("IndexError", "list index out of range")    # ComfyUI takes an empty list's last item
-    return ListValue(tuple(known)) if len(known) > 1 else known[0]
+    if not flat:
+        raise NodeError("IndexError", "list index out of range")    # ComfyUI reads the last item of an empty list
+    return ListValue(tuple(flat)) if len(flat) > 1 else flat[0]
 
 
 def _check(size_bytes: int, pieces: int) -> None:
-    if size_bytes > _MEMORY_BYTES or pieces > _MOST_PIECES:
+    if size_bytes > _MEMORY_BYTES or pieces > _MAX_PIECES:
         text = "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to "
-        size = min(max(size_bytes, _MEMORY_BYTES), _LONGEST_NUMBER)
+        size = min(max(size_bytes, _MEMORY_BYTES), _MAX_INTEGER)
         raise NodeError("RuntimeError", f"{text}allocate {size} bytes. Error code 12 (Cannot allocate memory)")
 
 
 def _size_bytes(value: Any) -> int:
-    """What the tensor behind a value would take."""
+    """Return the size of the tensors that a value stands for."""
     match value:
         case Picture():
             return 12 * value.width * value.height * value.count

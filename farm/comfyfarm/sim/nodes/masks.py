@@ -1,15 +1,13 @@
-"""Nodes that make and change masks, and turn them into pictures and back."""
+"""Nodes that make and change masks, and convert between masks and pictures."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from comfyfarm.sim.nodes.call import NodeCall
+from comfyfarm.sim.nodes.call import NodeCall, NodeOutcome, first, outcome
 from comfyfarm.sim.nodes.colours import channel, grey
 from comfyfarm.sim.nodes.geometry import cropped
-from comfyfarm.sim.nodes.images import image
 from comfyfarm.sim.nodes.limits import allocate
-from comfyfarm.sim.nodes.outcome import NodeOutcome
 from comfyfarm.sim.nodes.shapes import joined_masks, mask_of
 from comfyfarm.sim.nodes.table import rule
 from comfyfarm.sim.values import Mask, Picture
@@ -17,50 +15,46 @@ from comfyfarm.sim.values import Mask, Picture
 _CHANNELS = ("red", "green", "blue", "alpha")
 
 
-def _mask(mask: Mask) -> NodeOutcome:
-    return NodeOutcome(values=(mask,))
-
-
 @rule("SolidMask")
 def _solid(call: NodeCall) -> NodeOutcome:
     width, height = call.integer("width", 512), call.integer("height", 512)
     allocate(1, height, width)
-    return _mask(Mask(width, height, value=call.number("value", 1.0)))
+    return outcome(Mask(width, height, value=call.number("value", 1.0)))
 
 
 @rule("InvertMask")
 def _invert(call: NodeCall) -> NodeOutcome:
     mask = call.mask("mask")
-    return _mask(replace(mask, value=None if mask.value is None else 1.0 - mask.value))
+    return outcome(replace(mask, value=None if mask.value is None else 1.0 - mask.value))
 
 
 @rule("CropMask")
 def _crop(call: NodeCall) -> NodeOutcome:
     x, y, width, height = (call.integer(name, 0) for name in ("x", "y", "width", "height"))
-    return _mask(cropped(call.mask("mask"), x, y, width, height))
+    return outcome(cropped(call.mask("mask"), x, y, width, height))
 
 
 @rule("ThresholdMask")
 def _threshold(call: NodeCall) -> NodeOutcome:
     mask, limit = call.mask("mask"), call.number("value", 0.5)
-    return _mask(replace(mask, value=None if mask.value is None else float(mask.value > limit)))
+    return outcome(replace(mask, value=None if mask.value is None else float(mask.value > limit)))
 
 
 @rule("GrowMask", "FeatherMask", "VOIDQuadmaskPreprocess")
 def _edge(call: NodeCall) -> NodeOutcome:
-    """A mask of one value has no edge to work on; but feathering fades it at its own."""
+    # A mask of one value has no edges inside, but feathering fades its border.
     mask = call.mask("mask")
     fades = call.class_type == "FeatherMask" and mask.value != 0
-    return _mask(replace(mask, value=None) if fades else mask)
+    return outcome(replace(mask, value=None) if fades else mask)
 
 
 @rule("MaskComposite")
 def _composite(call: NodeCall) -> NodeOutcome:
-    """The source is laid on the destination, whose size stays; its value only where both are the same everywhere."""
+    """The result has the size of the destination; its value is known only if the source covers all of it."""
     mask, source = call.mask("destination"), call.mask("source")
     covers = source.width >= mask.width and source.height >= mask.height and not call.number("x", 0)
     value = _combined(call.word("operation"), mask.value, source.value)
-    return _mask(replace(mask, value=value if covers and not call.number("y", 0) else None))
+    return outcome(replace(mask, value=value if covers and not call.number("y", 0) else None))
 
 
 def _combined(operation: str, one: float | None, two: float | None) -> float | None:
@@ -87,44 +81,43 @@ def _combined(operation: str, one: float | None, two: float | None) -> float | N
 
 @rule("BatchMasksNode")
 def _batch(call: NodeCall) -> NodeOutcome:
-    return _mask(joined_masks(call, call.group("masks").values()))
+    return outcome(joined_masks(call, call.group("masks").values()))
 
 
 @rule("MaskToImage")
 def _to_image(call: NodeCall) -> NodeOutcome:
     mask = call.mask("mask")
-    return image(Picture(mask.width, mask.height, mask.count, colour=grey(mask)))
+    return outcome(Picture(mask.width, mask.height, mask.count, colour=grey(mask)))
 
 
 @rule("ImageToMask")
 def _from_image(call: NodeCall) -> NodeOutcome:
     picture, name = call.picture("image"), call.word("channel", "red")
     value = channel(picture, _CHANNELS.index(name)) if name in _CHANNELS else None
-    return _mask(mask_of(picture, value))
+    return outcome(mask_of(picture, value))
 
 
 @rule("ImageColorToMask")
 def _from_colour(call: NodeCall) -> NodeOutcome:
     picture = call.picture("image")
-    return _mask(mask_of(picture, None if picture.colour is None else float(picture.colour == call.number("color", 0))))
+    value = None if picture.colour is None else float(picture.colour == call.number("color", 0))
+    return outcome(mask_of(picture, value))
 
 
 @rule("SplitImageWithAlpha")
 def _split_alpha(call: NodeCall) -> NodeOutcome:
-    """Where there is no alpha, nothing is masked."""
     picture = call.picture("image")
-    return NodeOutcome(values=(picture, mask_of(picture, 0.0)))
+    return outcome(picture, mask_of(picture, 0.0))
 
 
 @rule("JoinImageWithAlpha")
 def _join_alpha(call: NodeCall) -> NodeOutcome:
     picture, alpha = call.picture("image"), call.mask("alpha")
     count = max(picture.count, alpha.count)
-    return image(picture if count == picture.count else replace(picture.first(), count=count))
+    return outcome(picture if count == picture.count else replace(picture.first(), count=count))
 
 
 @rule("RemoveBackground", "SAM3_Detect", "SAM3_TrackToMask", "MediaPipeFaceMask")
 def _found(call: NodeCall) -> NodeOutcome:
-    """What a model finds is not known; its mask is as large as the picture, which may come inside another value."""
-    picture = next((value for value in call.inputs.values() if isinstance(value, Picture)), None)
-    return _mask(mask_of(picture or Picture(*call.size)))
+    # What the model finds is unknown, but the mask has the size of the picture.
+    return outcome(mask_of(first(call, Picture) or Picture(*call.size)))

@@ -1,69 +1,63 @@
-"""Nodes of sound, video and bodies."""
+"""Nodes for sounds, videos and 3D models."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from comfyfarm.sim.nodes.call import NodeCall, NodeError, first
-from comfyfarm.sim.nodes.outcome import NodeOutcome
-from comfyfarm.sim.nodes.passing import like
+from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, first, like, outcome
 from comfyfarm.sim.nodes.shapes import mask_of, part
 from comfyfarm.sim.nodes.table import rule
 from comfyfarm.sim.values import Audio, Model3D, Picture, Video
 
 _UNKNOWN_RATE = 24.0
-_MOST_SECONDS = 1e9
+_MAX_SECONDS = 1e9
 
 
-def _sound(seconds: float, rate: int = 44100, channels: int = 2) -> NodeOutcome:
-    return NodeOutcome(values=(Audio(max(0.0, min(_MOST_SECONDS, seconds)), rate, channels),))
-
-
-def _given(call: NodeCall, name: str = "audio") -> Audio:
+def _audio(call: NodeCall, name: str = "audio") -> Audio:
     value = call.inputs.get(name)
     return value if isinstance(value, Audio) else Audio(0.0)
 
 
 @rule("EmptyAudio")
 def _empty(call: NodeCall) -> NodeOutcome:
-    return _sound(call.number("duration", 60.0), call.amount("sample_rate", 44100), call.amount("channels", 2))
+    seconds = max(0.0, min(_MAX_SECONDS, call.number("duration", 60.0)))
+    return outcome(Audio(seconds, call.amount("sample_rate", 44100), call.amount("channels", 2)))
 
 
 @rule("TrimAudioDuration")
 def _trim(call: NodeCall) -> NodeOutcome:
-    """From a start that is counted from the end where it is negative."""
-    audio = _given(call)
+    """A negative start counts from the end."""
+    audio = _audio(call)
     start, length = call.number("start_index", 0.0), call.number("duration", 60.0)
     begin = max(0.0, min(audio.seconds, start + audio.seconds if start < 0 else start))
     end = max(0.0, min(audio.seconds, begin + length))
     if begin >= end:
         text = "AudioTrim: Start time must be less than end time and be within the audio length."
         raise NodeError("ValueError", text)
-    return NodeOutcome(values=(replace(audio, seconds=end - begin),))
+    return outcome(replace(audio, seconds=end - begin))
 
 
 @rule("SplitAudioChannels")
 def _split_channels(call: NodeCall) -> NodeOutcome:
-    one = replace(_given(call), channels=1)
-    return NodeOutcome(values=(one, one))
+    one = replace(_audio(call), channels=1)
+    return outcome(one, one)
 
 
 @rule("JoinAudioChannels")
 def _join_channels(call: NodeCall) -> NodeOutcome:
-    left, right = _given(call, "audio_left"), _given(call, "audio_right")
-    return NodeOutcome(values=(replace(left, channels=2, seconds=min(left.seconds, right.seconds)),))
+    left, right = _audio(call, "audio_left"), _audio(call, "audio_right")
+    return outcome(replace(left, channels=2, seconds=min(left.seconds, right.seconds)))
 
 
 @rule("AudioConcat")
 def _concat(call: NodeCall) -> NodeOutcome:
-    one, two = _given(call, "audio1"), _given(call, "audio2")
-    return NodeOutcome(values=(replace(one, seconds=min(_MOST_SECONDS, one.seconds + two.seconds)),))
+    one, two = _audio(call, "audio1"), _audio(call, "audio2")
+    return outcome(replace(one, seconds=min(_MAX_SECONDS, one.seconds + two.seconds)))
 
 
 @rule("AudioMerge", "AudioAdjustVolume", "AudioEqualizer3Band")
 def _same_length(call: NodeCall) -> NodeOutcome:
-    """As long as the first."""
-    return NodeOutcome(values=(first(call, Audio) or Audio(0.0),))
+    return outcome(first(call, Audio) or Audio(0.0))
 
 
 @rule("CreateVideo")
@@ -71,22 +65,22 @@ def _create_video(call: NodeCall) -> NodeOutcome:
     sound, rate = call.inputs.get("audio"), call.number("fps", 30.0)
     depth = 10 if call.integer("bit_depth", 8) == 10 else 8
     video = Video(call.picture("images"), rate, sound if isinstance(sound, Audio) else None, depth)
-    return NodeOutcome(values=(video,))
+    return outcome(video)
 
 
 @rule("GetVideoComponents")
 def _video_components(call: NodeCall) -> NodeOutcome:
     video = _video(call)
-    return NodeOutcome(values=(video.frames, video.sound, video.rate, video.bit_depth))
+    return outcome(video.frames, video.sound, video.rate, video.bit_depth)
 
 
 @rule("Video Slice")
 def _video_slice(call: NodeCall) -> NodeOutcome:
-    """A start before 0 is counted from the end, and a length of 0 goes to it."""
+    """A negative start counts from the end; a length of 0 extends to the end."""
     video = _video(call)
     start = round(call.number("start_time", 0.0) * video.rate)
     length = round(call.number("duration", 0.0) * video.rate) or video.frames.count
-    return NodeOutcome(values=(replace(video, frames=part(video.frames, start, length)),))
+    return outcome(replace(video, frames=part(video.frames, start, length)))
 
 
 def _video(call: NodeCall) -> Video:
@@ -96,42 +90,40 @@ def _video(call: NodeCall) -> Video:
 
 @rule("VoxelToMesh", "VoxelToMeshBasic", "MoGePointMapToMesh", "DA3GeometryToMesh", "SplatToMesh", "TransformSplat",
       "MergeSplat", "File3DToSplat")
-def _body(call: NodeCall) -> NodeOutcome:
-    given = first(call, Model3D)
-    return NodeOutcome(values=(Model3D(given.count if given else 1),))
+def _model(call: NodeCall) -> NodeOutcome:
+    model = first(call, Model3D)
+    return outcome(Model3D(model.count if model else 1))
 
 
 @rule("SplatToFile3D")
 def _splat_to_file(call: NodeCall) -> NodeOutcome:
     kind = call.word("format", "ply")
-    return NodeOutcome(values=(Model3D(suffix=f".{kind}" if kind in ("ply", "ksplat", "spz") else ".ply"),))
+    return outcome(Model3D(suffix=f".{kind}" if kind in ("ply", "ksplat", "spz") else ".ply"))
 
 
 @rule("RenderSplat")
 def _render_splat(call: NodeCall) -> NodeOutcome:
-    """So many pictures of a turn, to the one side or the other."""
-    frames = max(1, abs(call.integer("frames", 1)))
+    frames = max(1, abs(call.integer("frames", 1)))     # the sign is the direction of rotation
     picture = Picture(call.amount("width", 1024), call.amount("height", 1024), frames)
-    return NodeOutcome(values=(picture, mask_of(picture)))
+    return outcome(picture, mask_of(picture))
 
 
 @rule("TripoSplatPreprocessImage")
 def _preprocess(call: NodeCall) -> NodeOutcome:
     side = call.amount("size", 1024)
-    return NodeOutcome(values=(replace(call.picture("image"), width=side, height=side),))
+    return outcome(replace(call.picture("image"), width=side, height=side))
 
 
 @rule("MoGeInference", "MoGePanoramaInference", "DA3Inference", "SAM3_VideoTrack", "MediaPipeFaceLandmarker",
       "SDPoseKeypointExtractor")
 def _look_at(call: NodeCall) -> NodeOutcome:
-    """What a model sees in a picture is not known; the picture goes along in its stead, to give what follows a size."""
+    # What the model sees is unknown; the picture takes its place, so that the nodes that follow get its size.
     picture = first(call, Picture) or Picture(*call.size)
-    return NodeOutcome(values=(picture, *(like(call, kind) for kind in call.outputs[1:])))
+    return outcome(picture, *(like(call, kind) for kind in call.outputs[1:]))
 
 
 @rule("MoGeRender", "DA3Render", "SDPoseDrawKeypoints", "MediaPipeFaceMeshVisualize", "WanMoveVisualizeTracks",
       "SCAIL2ColoredMask")
 def _draw(call: NodeCall) -> NodeOutcome:
-    """Drawings of what a model saw, as large as the picture that it saw it in."""
     picture = first(call, Picture) or Picture(*call.size)
-    return NodeOutcome(values=tuple(picture if kind == "IMAGE" else None for kind in call.outputs))
+    return outcome(*(picture if kind == "IMAGE" else None for kind in call.outputs))

@@ -1,4 +1,4 @@
-"""What several families do to sizes and batches."""
+"""Operations on the sizes and batches of pictures and masks, shared by several families."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ from comfyfarm.sim.values import Appearance, Mask, Picture
 
 Shape = TypeVar("Shape", Picture, Mask)
 
-_OFTEN = 1000           # more often than a mixed batch can be repeated and still be told apart
+_MAX_REPEATS = 1000     # a mixed batch repeated more often than this has too many looks to be remembered
 
 
 def mask_of(picture: Picture, value: float | None = None) -> Mask:
-    """A mask for each picture."""
+    """Return a mask for each picture."""
     return Mask(picture.width, picture.height, picture.count, value)
 
 
 def resized(shape: Shape, width: float, height: float) -> Shape:
-    """In another size, to the nearest pixel."""
+    """Return a picture or mask in another size, rounded to pixels."""
     return replace(shape, width=max(1, round(width)), height=max(1, round(height)))
 
 
 def fitted(shape: Shape, width: int, height: int) -> Shape:
-    """In another size; a side of 0 keeps the proportions, two of 0 keep the size."""
+    """Return a picture or mask in another size; one side of 0 keeps the proportions, two keep the size.
+
+    :raises NodeError: if a side is negative.
+    """
     if width == 0 and height == 0:
         return shape
     if width < 0 or height < 0:
@@ -38,38 +41,39 @@ def fitted(shape: Shape, width: int, height: int) -> Shape:
 
 
 def window(side: int, start: int, length: int) -> int:
-    """How much of a side is left when it is cut out from ``start`` on; what is outside is moved in."""
+    """Return the length of a cut from a side, at least 1; a ``start`` outside is moved to the nearest pixel inside."""
     return max(1, min(length, side - max(0, min(start, side - 1))))
 
 
 def part(picture: Picture, start: int, length: int) -> Picture:
-    """Some pictures of a batch, counted from its end where ``start`` is negative."""
+    """Return part of a batch, at least one picture; a negative ``start`` counts from the end."""
     start = max(0, min(picture.count - 1, start + picture.count if start < 0 else start))
     end = min(picture.count, start + max(1, length))
     looks: list[Appearance] = []
-    at = 0
+    offset = 0
     for look in picture.looks:
-        inside = min(end, at + look.count) - max(start, at)
+        inside = min(end, offset + look.count) - max(start, offset)
         if inside > 0:
             looks.append(replace(look, count=inside))
-        at += look.count
+        offset += look.count
     return picture.showing(looks)
 
 
 def repeated(picture: Picture, times: int) -> Picture:
-    """The batch, so many times over."""
-    over = picture.showing(picture.mixed * min(times, _OFTEN)) if picture.mixed else picture
-    return replace(over, count=picture.count * times)
+    """Return a batch repeated this many times."""
+    batch = picture.showing(picture.mixed * min(times, _MAX_REPEATS)) if picture.mixed else picture
+    return replace(batch, count=picture.count * times)
 
 
-def joined(call: NodeCall, pictures: Iterable[Any]) -> Picture:
-    """One batch of several, all in the size of the first; what is no picture is left out."""
-    known = [picture for picture in pictures if isinstance(picture, Picture)] or [Picture(*call.size)]
-    return known[0].showing(look for picture in known for look in picture.looks)
+def joined(call: NodeCall, values: Iterable[Any]) -> Picture:
+    """Return one batch of all pictures, in the size of the first; other values are ignored."""
+    pictures = [value for value in values if isinstance(value, Picture)] or [Picture(*call.size)]
+    return pictures[0].showing(look for picture in pictures for look in picture.looks)
 
 
-def joined_masks(call: NodeCall, masks: Iterable[Any]) -> Mask:
-    """One batch of several masks, all in the size of the first."""
-    known = [mask for mask in masks if isinstance(mask, Mask)] or [Mask(*call.size)]
-    alike = len({mask.value for mask in known}) == 1
-    return replace(known[0], count=sum(mask.count for mask in known), value=known[0].value if alike else None)
+def joined_masks(call: NodeCall, values: Iterable[Any]) -> Mask:
+    """Return one batch of all masks, in the size of the first; other values are ignored."""
+    masks = [value for value in values if isinstance(value, Mask)] or [Mask(*call.size)]
+    is_uniform = len({mask.value for mask in masks}) == 1
+    count = sum(mask.count for mask in masks)
+    return replace(masks[0], count=count, value=masks[0].value if is_uniform else None)

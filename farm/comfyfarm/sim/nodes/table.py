@@ -1,19 +1,22 @@
-"""The table of node rules, and how one of them is run."""
+"""The table of node rules, and the call of a rule."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
-from comfyfarm.sim.nodes.call import NodeCall, raising_as_python
-from comfyfarm.sim.nodes.limits import affordable, several
-from comfyfarm.sim.nodes.outcome import NodeOutcome, merged
-from comfyfarm.sim.nodes.passing import pass_through
-from comfyfarm.sim.values import ListValue
+from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, Save, by_type, first
+from comfyfarm.sim.nodes.limits import check_outcome, list_value
+from comfyfarm.sim.values import ListValue, Picture
 
 Rule = Callable[[NodeCall], NodeOutcome]
+
+# The exceptions that Python raises for bad input values.  A TypeError or a KeyError would be a bug in a rule.
+_BAD_VALUE = (ArithmeticError, MemoryError, RecursionError, SyntaxError, SystemError, ValueError, re.error)
 
 
 @dataclass(frozen=True)
@@ -22,56 +25,86 @@ class _Entry:
     takes_lists: bool = False
 
 
-@dataclass
-class _Table:
-    entries: dict[str, _Entry] = field(default_factory=dict)
-
-
-_TABLE = _Table()
-_UNKNOWN = _Entry(pass_through)
+_table: dict[str, _Entry] = {}
 
 
 def rule(*class_types: str, takes_lists: bool = False) -> Callable[[Rule], Rule]:
-    """Make a function the rule of these node types.
+    """Register a function as the rule of these node types.
 
-    :param takes_lists: it is asked once with the whole list; another rule is asked for each item of a list.
+    :param takes_lists: call the rule once with whole lists, instead of once per item.
     """
 
     def add(function: Rule) -> Rule:
-        _TABLE.entries.update(dict.fromkeys(class_types, _Entry(function, takes_lists)))
+        _table.update(dict.fromkeys(class_types, _Entry(function, takes_lists)))
         return function
 
     return add
 
 
 def known_types() -> frozenset[str]:
-    """The node types that have a rule."""
-    return frozenset(_TABLE.entries)
+    """Return the node types that have a rule."""
+    return frozenset(_table)
 
 
 def run(call: NodeCall) -> NodeOutcome:
-    """Say what a node makes of its inputs.
+    """Return the outcome of a node.
 
-    :raises NodeError: where the real node would raise.
+    :raises NodeError: if the real node would raise.
     """
-    entry = _TABLE.entries.get(call.class_type, _UNKNOWN)
-    with raising_as_python():
+    entry = _table.get(call.class_type, _Entry(_pass_through))
+    with _raising_node_errors():
         if entry.takes_lists or not any(isinstance(value, ListValue) for value in call.inputs.values()):
-            return affordable(entry.rule(call))
-        return affordable(_run_for_each(entry.rule, call))
+            return check_outcome(entry.rule(call))
+        return check_outcome(_run_per_item(entry.rule, call))
 
 
-def _run_for_each(function: Rule, call: NodeCall) -> NodeOutcome:
-    """ComfyUI runs a node once for each item of its longest list; a shorter list repeats its last item."""
+@contextmanager
+def _raising_node_errors() -> Iterator[None]:
+    try:
+        yield
+    except _BAD_VALUE as error:
+        kind = type(error)
+        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+        if isinstance(error, re.error):
+            name = "re.error"       # Python 3.13 calls it re.PatternError; the output must not depend on the version
+        raise NodeError(name, str(error)) from error
+
+
+def _pass_through(call: NodeCall) -> NodeOutcome:
+    """Handle a node type without a rule: save its pictures if it shows something, else pass its inputs on by type."""
+    picture = first(call, Picture)
+    if call.shows and (picture is not None or not call.outputs):
+        prefix = call.word("filename_prefix", "ComfyUI")
+        return NodeOutcome(saves=(Save(picture or Picture(*call.size), "output", prefix),))
+    return NodeOutcome(by_type(call) or (picture,))
+
+
+def _run_per_item(function: Rule, call: NodeCall) -> NodeOutcome:
+    """Run a node as often as its longest list has items; shorter lists repeat their last item, as in ComfyUI."""
     times = max(len(value.items) for value in call.inputs.values() if isinstance(value, ListValue))
-    outcomes = [affordable(function(_nth(call, index))) for index in range(times)]
+    outcomes = [check_outcome(function(_call_with_item(call, index))) for index in range(times)]
     slots = zip_longest(*(outcome.values for outcome in outcomes))
-    return merged(outcomes, tuple(several(slot) for slot in slots))
+    return _merged(outcomes, tuple(list_value(slot) for slot in slots))
 
 
-def _nth(call: NodeCall, index: int) -> NodeCall:
+def _call_with_item(call: NodeCall, index: int) -> NodeCall:
     return replace(call, inputs={name: _item(value, index) for name, value in call.inputs.items()})
 
 
 def _item(value: Any, index: int) -> Any:
     return value.items[min(index, len(value.items) - 1)] if isinstance(value, ListValue) else value
+
+
+def _merged(outcomes: list[NodeOutcome], values: tuple[Any, ...]) -> NodeOutcome:
+    uis = [outcome.ui for outcome in outcomes if outcome.ui is not None]
+    keys = dict.fromkeys(key for ui in uis for key in ui)
+    pictures = [outcome.sends for outcome in outcomes if outcome.sends is not None]
+    return NodeOutcome(
+        values=values,
+        steps=sum(outcome.steps for outcome in outcomes),
+        latent=next((outcome.latent for outcome in outcomes if outcome.latent is not None), None),
+        saves=tuple(save for outcome in outcomes for save in outcome.saves),
+        sends=pictures[0].showing(look for picture in pictures for look in picture.looks) if pictures else None,
+        ui={key: [item for ui in uis for item in ui.get(key, ())] for key in keys} if uis else None,
+        text=outcomes[-1].text,
+    )

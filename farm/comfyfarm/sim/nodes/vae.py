@@ -1,16 +1,15 @@
-"""Nodes that turn pictures into latents and back."""
+"""Nodes that encode pictures, sounds and 3D models as latents, and decode them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from comfyfarm.sim.nodes.call import NodeCall
-from comfyfarm.sim.nodes.outcome import NodeOutcome
+from comfyfarm.sim.nodes.call import NodeCall, NodeOutcome, outcome
 from comfyfarm.sim.nodes.table import rule
 from comfyfarm.sim.values import Audio, AVLatent, BlindLatent, Latent, Loaded, Model3D, Picture
 
-# What a VAE's file name tells of its grid: pixels across and down, and further frames, to a latent value; a VAE for
-# still pictures has no frames.  The first that fits counts.
+# Part of a VAE's file name, and its grid: pixels in each direction and frames after the first per latent value; None
+# for a VAE of still pictures.  The first match counts.
 _GRIDS: tuple[tuple[str, int, int | None], ...] = (
     ("pixel_space", 1, None),
     ("flux2", 16, None),
@@ -28,26 +27,26 @@ _GRIDS: tuple[tuple[str, int, int | None], ...] = (
 
 @rule("VAEDecode", "VAEDecodeTiled")
 def _decode(call: NodeCall) -> NodeOutcome:
-    """A video's frames become a batch, one video after another."""
-    given = call.inputs.get("samples")
-    latent = given.video if isinstance(given, AVLatent) else call.latent("samples")
+    """The frames of all videos become one batch."""
+    value = call.inputs.get("samples")
+    latent = value.video if isinstance(value, AVLatent) else call.latent("samples")
     picture = Picture(latent.width, latent.height, latent.count * latent.frames)
-    return NodeOutcome(values=(picture,), steps=_tiles(call, latent))
+    return NodeOutcome((picture,), steps=_tiles(call, latent))
 
 
 @rule("VAEEncode", "VAEEncodeTiled", "VAEEncodeForInpaint")
 def _encode(call: NodeCall) -> NodeOutcome:
     latent = _encoded(call.picture("pixels"), call.inputs.get("vae"))
-    return NodeOutcome(values=(latent,), steps=_tiles(call, latent))
+    return NodeOutcome((latent,), steps=_tiles(call, latent))
 
 
 @rule("InpaintModelConditioning", "InstructPixToPixConditioning")
 def _encode_to_edit(call: NodeCall) -> NodeOutcome:
-    return NodeOutcome(values=(None, None, _encoded(call.picture("pixels"), call.inputs.get("vae"))))
+    return outcome(None, None, _encoded(call.picture("pixels"), call.inputs.get("vae")))
 
 
 def _encoded(picture: Picture, vae: Any) -> Latent:
-    """Whole blocks only; a VAE for videos takes the batch for one."""
+    """Return the latent of a batch, cropped to whole blocks; a VAE for videos treats the batch as one video."""
     name = vae.name.lower() if isinstance(vae, Loaded) else ""
     block, stride = next(((block, stride) for part, block, stride in _GRIDS if part in name), (8, None))
     width, height = (max(block, side // block * block) for side in (picture.width, picture.height))
@@ -57,30 +56,31 @@ def _encoded(picture: Picture, vae: Any) -> Latent:
 
 
 def _tiles(call: NodeCall, latent: Latent) -> int:
-    """The steps that a tiled node reports: it goes over each still picture three times, in tiles of three shapes."""
+    """Return the steps that a tiled node reports: it processes each still picture with tiles of three shapes."""
     if not call.class_type.endswith("Tiled") or latent.frames > 1:
         return 0
     tile, overlap = call.amount("tile_size", 512), max(0, call.integer("overlap", 64))
     shapes = ((tile, tile), (tile // 2, tile * 2), (tile * 2, tile // 2))
     return latent.count * sum(
-        _in_line(latent.width, width, overlap) * _in_line(latent.height, height, overlap) for width, height in shapes
+        _tile_count(latent.width, width, overlap) * _tile_count(latent.height, height, overlap)
+        for width, height in shapes
     )
 
 
-def _in_line(side: int, tile: int, overlap: int) -> int:
+def _tile_count(side: int, tile: int, overlap: int) -> int:
     return 1 if side <= tile else max(1, -(-(side - overlap) // max(8, tile - overlap)))
 
 
 @rule("StableCascade_StageC_VAEEncode")
 def _cascade_encode(call: NodeCall) -> NodeOutcome:
     picture, compression = call.picture("image"), call.amount("compression", 42)
-    return NodeOutcome(values=tuple(_blocks(picture, block) for block in (compression, 4)))
+    return outcome(_blocks(picture, compression), _blocks(picture, 4))
 
 
 @rule("StableCascade_SuperResolutionControlnet")
 def _cascade_super_resolution(call: NodeCall) -> NodeOutcome:
     picture = call.picture("image")
-    return NodeOutcome(values=(picture, _blocks(picture, 16), _blocks(picture, 2)))
+    return outcome(picture, _blocks(picture, 16), _blocks(picture, 2))
 
 
 def _blocks(picture: Picture, block: int) -> Latent:
@@ -88,14 +88,20 @@ def _blocks(picture: Picture, block: int) -> Latent:
     return Latent(width, height, picture.count, block=block)
 
 
+@rule("VAEEncodeAudio", "LTXVAudioVAEEncode")
+def _encode_sound(call: NodeCall) -> NodeOutcome:
+    sound = call.inputs.get("audio")
+    return outcome(BlindLatent(sound.count, sound.seconds) if isinstance(sound, Audio) else BlindLatent())
+
+
 @rule("VAEDecodeAudio", "VAEDecodeAudioTiled", "LTXVAudioVAEDecode")
 def _decode_sound(call: NodeCall) -> NodeOutcome:
-    latent = call.inputs.get("samples")
-    known = latent if isinstance(latent, BlindLatent) else latent.sound if isinstance(latent, AVLatent) else None
-    return NodeOutcome(values=(Audio(known.seconds, count=known.count) if known else Audio(1.0),))
+    value = call.inputs.get("samples")
+    latent = value.sound if isinstance(value, AVLatent) else value
+    return outcome(Audio(latent.seconds, count=latent.count) if isinstance(latent, BlindLatent) else Audio(1.0))
 
 
 @rule("VAEDecodeHunyuan3D", "VAEDecodeTripoSplat")
-def _decode_body(call: NodeCall) -> NodeOutcome:
+def _decode_model(call: NodeCall) -> NodeOutcome:
     latent = call.inputs.get("samples")
-    return NodeOutcome(values=(Model3D(latent.count if isinstance(latent, BlindLatent) else 1),))
+    return outcome(Model3D(latent.count if isinstance(latent, BlindLatent) else 1))
