@@ -1,7 +1,7 @@
-"""Logs made by hand: each function makes an event, or the few that belong together; :func:`log` numbers them.
+"""Functions that make events, or groups of events, for logs in tests; :func:`log` numbers them.
 
-``on`` is an instance's name, ``at`` a simulated moment in milliseconds.  Where no prompt id is given, it is
-``JOB@INSTANCE``, so that ``submitted("j1", on="a")`` and ``finished("j1", on="a")`` belong together.
+``on`` is the name of an instance, ``at`` a simulated time in milliseconds.  The default prompt id is ``JOB@INSTANCE``,
+so that ``submitted("j1", on="a")`` and ``finished("j1", on="a")`` concern the same attempt.
 """
 
 from __future__ import annotations
@@ -11,90 +11,17 @@ from typing import Any, TypeAlias, Union
 
 from msgspec.structs import replace
 
-from comfyfarm.events import (
-    Configured,
-    Delivered,
-    Draining,
-    Event,
-    Exchanged,
-    Failed,
-    FaultArmed,
-    FaultFired,
-    Finished,
-    FrameSent,
-    Frozen,
-    Healed,
-    HistoryDeleted,
-    InterruptAsked,
-    Interrupted,
-    ModelLoaded,
-    ModelUnloaded,
-    PromptRefused,
-    QueueDeleted,
-    Refusing,
-    Reset,
-    ServerReady,
-    ServerStarted,
-    ServerStopped,
-    SettingsChanged,
-    SocketClosed,
-    SocketOpened,
-    Started,
-    Submitted,
-    Succeeded,
-    Taken,
-    Thawed,
-    Work,
-    Written,
-)
-
-__all__ = [
-    "Piece",
-    "answered",
-    "armed",
-    "asked",
-    "configured",
-    "crashed",
-    "delivered",
-    "draining",
-    "farm",
-    "fetched",
-    "finished",
-    "fired",
-    "forgot_history",
-    "frozen",
-    "healed",
-    "interrupt",
-    "loaded",
-    "log",
-    "ran",
-    "ready",
-    "refused",
-    "refusing",
-    "rejected",
-    "reset",
-    "seen",
-    "set_to",
-    "showed",
-    "socket_closed",
-    "socket_opened",
-    "started",
-    "submitted",
-    "taken",
-    "taken_out",
-    "thawed",
-    "unloaded",
-    "written",
-]
+from comfyfarm import events
+from comfyfarm.events import Event, Work
 
 Piece: TypeAlias = Union[Event, Iterable["Piece"]]  # noqa: UP007 (refers to itself)
 NO_WORK = Work()
 
 
 def log(*pieces: Piece) -> list[Event]:
-    """Events in the order of their moments, at one moment as they stand here, numbered from 1."""
-    events = sorted(_flat(pieces), key=lambda each: each.at_ms)
-    return [replace(event, seq=seq) for seq, event in enumerate(events, 1)]
+    """Return the events sorted by time, those at the same time in the order of the arguments, numbered from 1."""
+    in_order = sorted(_flat(pieces), key=lambda event: event.at_ms)
+    return [replace(event, seq=seq) for seq, event in enumerate(in_order, 1)]
 
 
 def _flat(pieces: Iterable[Piece]) -> Iterable[Event]:
@@ -113,100 +40,89 @@ def _id(job: str, on: str, prompt_id: str | None) -> str:
 
 
 def configured(*instances: str | dict[str, Any], seed: int = 1, at: int = 0) -> Event:
-    """The first event of a log: instances by name, or as the tables of a configuration."""
-    tables = [{"name": each} if isinstance(each, str) else each for each in instances]
-    return Configured(at_ms=at, config={"farm": {"seed": seed}, "instance": tables})
+    """Return the first event of a log; instances are names or tables of a configuration."""
+    tables = [{"name": instance} if isinstance(instance, str) else instance for instance in instances]
+    return events.Configured(at_ms=at, config={"farm": {"seed": seed}, "instance": tables})
 
 
 def farm(*instances: str | dict[str, Any]) -> list[Event]:
-    """The beginning of most logs: configured, and every instance ready at moment 0."""
-    names = [each if isinstance(each, str) else each["name"] for each in instances]
-    return [configured(*instances), *(ready(each, at=0) for each in names)]
+    """Return the beginning of most logs: the configuration, and all instances ready at time 0."""
+    names = [instance if isinstance(instance, str) else instance["name"] for instance in instances]
+    return [configured(*instances), *(ready(name, at=0) for name in names)]
 
 
 def ready(on: str, *, at: int, epoch: int = 1) -> Event:
-    """An instance has booted."""
-    return ServerReady(at_ms=at, instance=on, epoch=epoch)
+    return events.ServerReady(at_ms=at, instance=on, epoch=epoch)
 
 
 def started(on: str, *, at: int, epoch: int = 2) -> Event:
-    """A stopped instance begins a new epoch; it is :func:`ready` later."""
-    return ServerStarted(at_ms=at, instance=on, epoch=epoch)
+    """A stopped instance started a new process; :func:`ready` follows."""
+    return events.ServerStarted(at_ms=at, instance=on, epoch=epoch)
 
 
 def crashed(on: str, *, at: int, lost: Iterable[str] = (), epoch: int = 1, **more: Any) -> Event:
-    """A process died.
+    """A process crashed.
 
     :param lost: logical jobs, or prompt ids (with an ``@``).
     :param more: for :class:`ServerStopped`.
     """
-    ids = tuple(each if "@" in each else f"{each}@{on}" for each in lost)
-    return ServerStopped(at_ms=at, instance=on, epoch=epoch, **{"reason": "crashed", "lost": ids, **more})
+    ids = tuple(job if "@" in job else f"{job}@{on}" for job in lost)
+    return events.ServerStopped(at_ms=at, instance=on, epoch=epoch, **{"reason": "crashed", "lost": ids, **more})
 
 
 def set_to(on: str, *, at: int, **settings: Any) -> Event:
-    """An instance's settings were changed."""
-    return SettingsChanged(at_ms=at, instance=on, epoch=1, settings=settings)
+    return events.SettingsChanged(at_ms=at, instance=on, epoch=1, settings=settings)
 
 
 def draining(on: str, *, at: int, ends: bool = False) -> Event:
-    """An instance shall get no new work, or some again."""
-    return Draining(at_ms=at, instance=on, epoch=1, on=not ends)
+    """Drain an instance, or end that."""
+    return events.Draining(at_ms=at, instance=on, epoch=1, on=not ends)
 
 
 def frozen(on: str, *, at: int) -> Event:
-    """An instance answers nobody."""
-    return Frozen(at_ms=at, instance=on, epoch=1, worker=True)
+    return events.Frozen(at_ms=at, instance=on, epoch=1, worker=True)
 
 
 def thawed(on: str, *, at: int) -> Event:
-    """A frozen instance goes on."""
-    return Thawed(at_ms=at, instance=on, epoch=1)
+    return events.Thawed(at_ms=at, instance=on, epoch=1)
 
 
 def refusing(on: str, *, at: int, ends: bool = False) -> Event:
-    """An instance takes no new connection, or takes them again."""
-    return Refusing(at_ms=at, instance=on, epoch=1, on=not ends)
+    return events.Refusing(at_ms=at, instance=on, epoch=1, on=not ends)
 
 
 def reset(on: str, *, at: int) -> Event:
-    """An instance forgot all its jobs."""
-    return Reset(at_ms=at, instance=on, epoch=1, files=False)
+    return events.Reset(at_ms=at, instance=on, epoch=1, files=False)
 
 
 def loaded(on: str, model: str, *, at: int, size_bytes: int = 1, job: str = "", folder: str = "checkpoints") -> Event:
-    """A model came into memory, for a job where one is named."""
-    what: dict[str, Any] = {"folder": folder, "name": model, "size_bytes": size_bytes}
-    return ModelLoaded(at_ms=at, instance=on, epoch=1, prompt_id=f"{job}@{on}" if job else None, **what)
+    file: dict[str, Any] = {"folder": folder, "name": model, "size_bytes": size_bytes}
+    return events.ModelLoaded(at_ms=at, instance=on, epoch=1, prompt_id=f"{job}@{on}" if job else None, **file)
 
 
 def unloaded(on: str, model: str, *, at: int, size_bytes: int = 1, folder: str = "checkpoints") -> Event:
-    """A model made room for another."""
-    what: dict[str, Any] = {"folder": folder, "name": model, "size_bytes": size_bytes}
-    return ModelUnloaded(at_ms=at, instance=on, epoch=1, reason="room", **what)
+    file: dict[str, Any] = {"folder": folder, "name": model, "size_bytes": size_bytes}
+    return events.ModelUnloaded(at_ms=at, instance=on, epoch=1, reason="room", **file)
 
 
 # Faults.
 
 
 def armed(fault_id: str, *, on: Iterable[str], at: int = 0, do: str = "crash") -> Event:
-    """A fault may strike these instances."""
-    return FaultArmed(at_ms=at, id=fault_id, fault={"id": fault_id, "do": do}, on=tuple(on))
+    return events.FaultArmed(at_ms=at, id=fault_id, fault={"id": fault_id, "do": do}, on=tuple(on))
 
 
 def fired(fault_id: str, *, on: str, at: int, do: str = "crash", job: str = "", **facts: Any) -> Event:
-    """A fault struck.
+    """A fault fired.
 
     :param facts: for :class:`FaultFired`.
     """
-    prompt_id = f"{job}@{on}" if job else None
-    whole = {"phase": "process", "prompt_id": prompt_id, **facts}
-    return FaultFired(at_ms=at, instance=on, epoch=1, id=fault_id, do=do, job=job, **whole)
+    fields = {"phase": "process", "prompt_id": f"{job}@{on}" if job else None, **facts}
+    return events.FaultFired(at_ms=at, instance=on, epoch=1, id=fault_id, do=do, job=job, **fields)
 
 
 def healed(*, at: int) -> Event:
-    """The farm was healed."""
-    return Healed(at_ms=at)
+    return events.Healed(at_ms=at)
 
 
 # A job.
@@ -223,8 +139,8 @@ def submitted(
     epoch: int = 1,
     remaining: int = 1,
 ) -> Event:
-    """A prompt was taken on; whether the client heard of it is :func:`answered`."""
-    return Submitted(
+    """A prompt was accepted; the response is :func:`answered`."""
+    return events.Submitted(
         at_ms=at,
         instance=on,
         epoch=epoch,
@@ -249,18 +165,19 @@ def answered(
     epoch: int = 1,
     **more: Any,
 ) -> Event:
-    """A ``POST /prompt`` that was taken on was answered; 0: the client got no answer.
+    """The exchange of an accepted ``POST /prompt`` ended.
 
-    :param began: when the request came; at once where not given.
+    :param status: 0 if the client received no response.
+    :param began: when the request arrived; ``None`` for ``at``.
     :param more: for :class:`Exchanged`.
     """
-    whole: dict[str, Any] = {"prompt_id": _id(job, on, prompt_id), "job": job, "client_id": client, **more}
-    whole["began_ms"] = at if began is None else began
-    return Exchanged(at_ms=at, instance=on, epoch=epoch, method="POST", path="/prompt", status=status, **whole)
+    fields: dict[str, Any] = {"prompt_id": _id(job, on, prompt_id), "job": job, "client_id": client, **more}
+    fields["began_ms"] = at if began is None else began
+    return events.Exchanged(at_ms=at, instance=on, epoch=epoch, method="POST", path="/prompt", status=status, **fields)
 
 
 def rejected(job: str, *, on: str, at: int, status: int, **more: Any) -> Event:
-    """A ``POST /prompt`` came to nothing before it was looked at: 413, 429, 500, 503; 0 where it was cut off.
+    """A ``POST /prompt`` failed before validation: status 413, 429, 500, 503, or 0 if the connection was cut.
 
     :param more: for :func:`answered`: ``began``, ``client``, ``retry_after_ms``.
     """
@@ -268,25 +185,24 @@ def rejected(job: str, *, on: str, at: int, status: int, **more: Any) -> Event:
 
 
 def refused(job: str, *, on: str, at: int, missing: Iterable[str] = (), **more: Any) -> list[Event]:
-    """A ``POST /prompt`` was looked at, and answered 400.
+    """A ``POST /prompt`` was rejected by validation, with status 400.
 
-    :param more: for :func:`rejected`: ``began``, and ``status=0`` where the answer never came.
+    :param more: for :func:`rejected`: ``began``, and ``status=0`` if the client received no response.
     """
-    what: dict[str, Any] = {"error": "prompt_outputs_failed_validation", "missing": tuple(missing)}
-    refusal = PromptRefused(at_ms=at, instance=on, epoch=1, job=job, client_id="c", **what)
+    facts: dict[str, Any] = {"error": "prompt_outputs_failed_validation", "missing": tuple(missing)}
+    refusal = events.PromptRefused(at_ms=at, instance=on, epoch=1, job=job, client_id="c", **facts)
     return [refusal, rejected(job, on=on, at=at, **{"status": 400, **more})]
 
 
 def taken(job: str, *, on: str, at: int, prompt_id: str | None = None, epoch: int = 1) -> list[Event]:
-    """A job left the queue, and its run began."""
-    whole: dict[str, Any] = {"at_ms": at, "instance": on, "epoch": epoch, "prompt_id": _id(job, on, prompt_id)}
-    return [Taken(**whole, client_id="c", queue_remaining=1), Started(**whole)]
+    """The worker took a job from the queue and started it."""
+    common: dict[str, Any] = {"at_ms": at, "instance": on, "epoch": epoch, "prompt_id": _id(job, on, prompt_id)}
+    return [events.Taken(**common, client_id="c", queue_remaining=1), events.Started(**common)]
 
 
 def written(job: str, *, on: str, at: int, name: str, prompt_id: str | None = None) -> Event:
-    """A job wrote a picture."""
-    whole = _id(job, on, prompt_id)
-    return Written(at_ms=at, instance=on, epoch=1, prompt_id=whole, node="9", folder="output", subfolder="", name=name)
+    common: dict[str, Any] = {"at_ms": at, "instance": on, "epoch": 1, "prompt_id": _id(job, on, prompt_id)}
+    return events.Written(**common, node="9", folder="output", subfolder="", name=name)
 
 
 def finished(
@@ -300,18 +216,18 @@ def finished(
     work: Work = NO_WORK,
     epoch: int = 1,
 ) -> list[Event]:
-    """A run's end.
+    """The execution of a job ended.
 
     :param ends: ``success``, ``error`` or ``interrupted``.
     """
-    whole: dict[str, Any] = {"at_ms": at, "instance": on, "epoch": epoch, "prompt_id": _id(job, on, prompt_id)}
+    common: dict[str, Any] = {"at_ms": at, "instance": on, "epoch": epoch, "prompt_id": _id(job, on, prompt_id)}
     last: dict[str, Event] = {
-        "success": Succeeded(**whole),
-        "error": Failed(**whole, node="9", error={"exception_type": error}),
-        "interrupted": Interrupted(**whole, node="9", class_type="SaveImage", executed=()),
+        "success": events.Succeeded(**common),
+        "error": events.Failed(**common, node="9", error={"exception_type": error}),
+        "interrupted": events.Interrupted(**common, node="9", class_type="SaveImage", executed=()),
     }
     status = "success" if ends == "success" else "error"
-    return [last[ends], Finished(**whole, status=status, queue_remaining=0, work=work)]
+    return [last[ends], events.Finished(**common, status=status, queue_remaining=0, work=work)]
 
 
 def ran(
@@ -324,40 +240,39 @@ def ran(
     ends: str = "success",
     file: str = "",
     client: str | None = "c",
-    **whole: Any,
+    **more: Any,
 ) -> list[Event]:
-    """A job from its submission to its end, answered at once.
+    """A job ran, from its submission to its end.
 
-    :param client: the client id.
-    :param begins: when it is taken from the queue; at once where not given.
-    :param file: the name of the picture that it writes just before its end; empty for none.
-    :param whole: ``prompt_id`` and ``epoch``, and ``work`` for the end.
+    :param begins: when it is taken from the queue; ``None`` for ``at``.
+    :param file: the name of the picture that it writes before its end; empty for none.
+    :param more: ``prompt_id`` and ``epoch``, and ``work`` and ``error`` for :func:`finished`.
     """
-    last = {key: whole.pop(key) for key in ("work", "error") if key in whole}
-    events = [submitted(job, on=on, at=at, client=client, **whole), answered(job, on=on, at=at, client=client, **whole)]
-    events += taken(job, on=on, at=at if begins is None else begins, **whole)
+    last = {key: more.pop(key) for key in ("work", "error") if key in more}
+    begin = {"on": on, "at": at, "client": client, **more}
+    job_events = [submitted(job, **begin), answered(job, **begin)]
+    job_events += taken(job, on=on, at=at if begins is None else begins, **more)
     if file:
-        events.append(written(job, on=on, at=until, name=file, prompt_id=whole.get("prompt_id")))
-    return events + finished(job, on=on, at=until, ends=ends, **whole, **last)
+        job_events.append(written(job, on=on, at=until, name=file, prompt_id=more.get("prompt_id")))
+    return job_events + finished(job, on=on, at=until, ends=ends, **more, **last)
 
 
 def taken_out(job: str, *, on: str, at: int) -> Event:
-    """A client took a waiting job out of the queue."""
-    return QueueDeleted(at_ms=at, instance=on, epoch=1, prompt_id=f"{job}@{on}", queue_remaining=0, last=True)
+    return events.QueueDeleted(at_ms=at, instance=on, epoch=1, prompt_id=f"{job}@{on}", queue_remaining=0, last=True)
 
 
 def interrupt(*, on: str, at: int, hit: str | None = None, meant: str | None = None, job: str = "") -> Event:
-    """A client asked for a job to be stopped.
+    """A client sent an interrupt.
 
-    :param hit: the logical job that will stop, or the prompt id.
-    :param meant: the logical job whose prompt id is named, or the prompt id; ``None``: whichever runs.
-    :param job: the logical job that the client says it means.
+    :param hit: the logical job, or the prompt id, that will stop.
+    :param meant: the logical job, or the prompt id, in the request; ``None`` for the running one.
+    :param job: the logical job in the request's header.
     """
-    ids = [each if each is None or "@" in each else f"{each}@{on}" for each in (meant, hit)]
-    return InterruptAsked(at_ms=at, instance=on, epoch=1, prompt_id=ids[0], hit=ids[1], job=job)
+    ids = [name if name is None or "@" in name else f"{name}@{on}" for name in (meant, hit)]
+    return events.InterruptAsked(at_ms=at, instance=on, epoch=1, prompt_id=ids[0], hit=ids[1], job=job)
 
 
-# What clients ask and are shown, and what comes of it.
+# Other requests and messages.
 
 
 def asked(path: str, *, on: str, at: int, status: int = 200, size_bytes: int = 100, **more: Any) -> Event:
@@ -365,43 +280,39 @@ def asked(path: str, *, on: str, at: int, status: int = 200, size_bytes: int = 1
 
     :param more: for :class:`Exchanged`.
     """
-    whole: dict[str, Any] = {"method": "GET", "size_bytes": size_bytes, "began_ms": at, **more}
-    return Exchanged(at_ms=at, instance=on, epoch=1, path=path, status=status, **whole)
+    fields: dict[str, Any] = {"method": "GET", "size_bytes": size_bytes, "began_ms": at, **more}
+    return events.Exchanged(at_ms=at, instance=on, epoch=1, path=path, status=status, **fields)
 
 
 def seen(job: str, *, on: str, at: int, prompt_id: str | None = None) -> Event:
-    """A client read a job's history entry."""
+    """A client requested a job's history entry."""
     return asked(f"/history/{_id(job, on, prompt_id)}", on=on, at=at)
 
 
 def fetched(name: str, *, on: str, at: int) -> Event:
-    """A client got a picture from ``output``."""
     return asked("/view", on=on, at=at, query=f"filename={name}&type=output&subfolder=")
 
 
 def forgot_history(job: str, *, on: str, at: int) -> Event:
-    """A client removed a job's history entry."""
-    return HistoryDeleted(at_ms=at, instance=on, epoch=1, prompt_ids=(f"{job}@{on}",))
+    return events.HistoryDeleted(at_ms=at, instance=on, epoch=1, prompt_ids=(f"{job}@{on}",))
 
 
 def showed(remaining: int, *, on: str, at: int, to: Iterable[str] = ("c",)) -> Event:
-    """A ``status`` message told clients how long the queue is."""
-    return FrameSent(at_ms=at, instance=on, epoch=1, type="status", to=tuple(to), shown=remaining)
+    """A ``status`` message with the length of the queue was sent to clients."""
+    return events.FrameSent(at_ms=at, instance=on, epoch=1, type="status", to=tuple(to), shown=remaining)
 
 
 def socket_opened(client: str = "c", *, on: str, at: int) -> Event:
-    """A websocket was opened."""
-    return SocketOpened(at_ms=at, instance=on, epoch=1, client_id=client)
+    return events.SocketOpened(at_ms=at, instance=on, epoch=1, client_id=client)
 
 
 def socket_closed(client: str = "c", *, on: str, at: int) -> Event:
-    """A websocket is gone."""
-    return SocketClosed(at_ms=at, instance=on, epoch=1, client_id=client, reason="closed")
+    return events.SocketClosed(at_ms=at, instance=on, epoch=1, client_id=client, reason="closed")
 
 
 def delivered(job: str, *, at: int, on: str = "", **more: Any) -> Event:
-    """The system under test says that it has handed over a result.
+    """The system under test reported a delivered result.
 
     :param more: for :class:`Delivered`.
     """
-    return Delivered(at_ms=at, instance=on, job=job, **more)
+    return events.Delivered(at_ms=at, instance=on, job=job, **more)

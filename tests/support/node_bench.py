@@ -1,4 +1,4 @@
-"""What do tests of the nodes need?  A way to run one, or a whole prompt of them, without an instance."""
+"""Runs single nodes, or all nodes of a prompt, without an instance."""
 
 from __future__ import annotations
 
@@ -11,43 +11,43 @@ from comfyfarm.sim.files import MemoryFiles
 from comfyfarm.sim.nodes import NodeCall, NodeOutcome, run
 from comfyfarm.sim.prompt.workflow import is_link
 
-__all__ = ["PICTURE_SIZE", "Nodes"]
-
 PICTURE_SIZE = (512, 768)
 
 
 @dataclass
 class Nodes:
-    """Runs nodes as an instance would whose input picture is 512 x 768."""
+    """Runs nodes as an instance with an input picture of :data:`PICTURE_SIZE` does."""
 
     files: MemoryFiles = field(default_factory=MemoryFiles)
 
     def call(self, class_type: str, /, **inputs: Any) -> NodeCall:
-        """The call of a node; an input with a dot in its name is written with two underscores."""
-        known = recorded().node_types.get(class_type)
+        """Return the call of a node; two underscores in the name of an argument stand for a dot."""
+        node_type = recorded().node_types.get(class_type)
         return NodeCall(
             class_type=class_type,
             inputs={name.replace("__", "."): value for name, value in inputs.items()},
-            outputs=known.outputs if known else (),
-            shows=known.output_node if known else True,
+            outputs=node_type.outputs if node_type else (),
+            shows=node_type.output_node if node_type else True,
             size=PICTURE_SIZE,
             files=self.files,
         )
 
     def run(self, class_type: str, /, **inputs: Any) -> NodeOutcome:
-        """What a node comes to."""
         return run(self.call(class_type, **inputs))
 
     def value(self, class_type: str, /, **inputs: Any) -> Any:
-        """What a node gives at its first output."""
+        """Return the first output of a node."""
         return self.run(class_type, **inputs).values[0]
 
     def flow(self, prompt: Mapping[str, tuple[str, dict[str, Any]]]) -> dict[str, NodeOutcome]:
-        """What the nodes of a prompt come to, each of which follows those that it uses: id -> type and inputs."""
+        """Return the outcomes of all nodes of a prompt.
+
+        :param prompt: node id -> type and inputs; each node after those that it links to.
+        """
         outcomes: dict[str, NodeOutcome] = {}
         for node, (class_type, inputs) in prompt.items():
-            given = {
+            values = {
                 name: outcomes[value[0]].values[value[1]] if is_link(value) else value for name, value in inputs.items()
             }
-            outcomes[node] = self.run(class_type, **given)
+            outcomes[node] = self.run(class_type, **values)
         return outcomes

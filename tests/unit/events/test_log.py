@@ -1,4 +1,4 @@
-"""The one place where things are said to have happened."""
+"""The event log in memory and on disk."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def started(number: int = 0) -> Event:
     return Started(at_ms=number, prompt_id=f"p{number}")
 
 
-def test_every_event_gets_its_number_and_says_whose_it_is() -> None:
+def test_every_event_gets_its_number_instance_and_epoch() -> None:
     log = Log()
     log.publish(started(), "gpu", 2)
     log.publish(started(), "gpu", 2)
@@ -31,19 +31,19 @@ def test_every_event_gets_its_number_and_says_whose_it_is() -> None:
     ]
 
 
-def test_every_listener_hears_every_event_in_order_also_what_a_listener_says() -> None:
-    """The one who says something while it hears hears the end of what it was hearing first."""
+def test_every_listener_gets_every_event_in_order_also_those_that_a_listener_publishes() -> None:
+    """An event published by a listener follows after all listeners have handled the current one."""
     log = Log()
     one: list[Event] = []
     two: list[Event] = []
 
-    def echo(event: Event) -> None:
+    def publish_more(event: Event) -> None:
         one.append(event)
         if isinstance(event, Started):
             log.publish(FrameSent(at_ms=event.at_ms, type="x", to=("me",)), "gpu")
             log.publish(Succeeded(at_ms=event.at_ms, prompt_id=event.prompt_id), "gpu")
 
-    log.listen(echo)
+    log.listen(publish_more)
     log.listen(two.append)
     for number in range(3):
         log.publish(started(number), "gpu")
@@ -52,44 +52,43 @@ def test_every_listener_hears_every_event_in_order_also_what_a_listener_says() -
     assert [type(event) for event in two] == [Started, FrameSent, Succeeded] * 3
 
 
-def test_a_listener_of_one_instance_hears_nothing_of_the_others() -> None:
+def test_a_listener_to_one_instance_gets_no_events_of_others() -> None:
     log = Log()
-    heard: list[Event] = []
-    log.listen(heard.append, "gpu-1")
+    received: list[Event] = []
+    log.listen(received.append, "gpu-1")
     for name in ("gpu-1", "gpu-2", "", "gpu-1"):
         log.publish(started(), name)
-    assert [event.seq for event in heard] == [1, 4]
+    assert [event.seq for event in received] == [1, 4]
 
 
-def test_whoever_stops_listening_hears_no_more() -> None:
-    """Also in the middle of a telling; and the others go on."""
+def test_a_removed_listener_gets_no_more_events() -> None:
+    """Also if it is removed while it handles an event; the other listeners still get it."""
     log = Log()
-    heard: list[str] = []
+    calls: list[str] = []
 
-    def hear_once(_: Event) -> None:
-        heard.append("one")
+    def handle_once(_: Event) -> None:
+        calls.append("one")
         stop_one()
 
-    stop_one = log.listen(hear_once)
-    stop_two = log.listen(lambda _: heard.append("two"))
+    stop_one = log.listen(handle_once)
+    stop_two = log.listen(lambda _: calls.append("two"))
     log.publish(started())
     log.publish(started())
     stop_two()
     log.publish(started())
-    assert heard == ["one", "two", "two"]
+    assert calls == ["one", "two", "two"]
 
 
-def test_a_listener_that_comes_later_hears_only_what_comes_later() -> None:
+def test_a_listener_gets_only_events_after_it_was_added() -> None:
     log = Log()
     log.publish(started())
-    heard: list[Event] = []
-    log.listen(heard.append)
+    received: list[Event] = []
+    log.listen(received.append)
     log.publish(started())
-    assert [event.seq for event in heard] == [2]
+    assert [event.seq for event in received] == [2]
 
 
 def test_only_the_latest_events_stay_in_memory() -> None:
-    """Numbers go on."""
     log = Log()
     for number in range(log_module.KEPT + 5):
         log.publish(started(number))
@@ -105,13 +104,12 @@ def test_events_are_found_by_kind() -> None:
     assert [event.at_ms for event in log.of(Started)] == [1, 3]
 
 
-def test_a_listener_that_fails_does_not_silence_the_log() -> None:
-    """It is an error of ours; what comes later is heard all the same."""
+def test_listeners_get_later_events_after_one_has_raised() -> None:
     log = Log()
-    heard: list[int] = []
+    seqs: list[int] = []
 
     def fail(event: Event) -> None:
-        heard.append(event.seq)
+        seqs.append(event.seq)
         if event.seq == 1:
             raise RuntimeError
 
@@ -119,7 +117,7 @@ def test_a_listener_that_fails_does_not_silence_the_log() -> None:
     with pytest.raises(RuntimeError):
         log.publish(started())
     log.publish(started())
-    assert heard == [1, 2]
+    assert seqs == [1, 2]
 
 
 # On disk.
@@ -130,7 +128,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 def test_a_log_file_holds_every_event_as_a_line_of_json(tmp_path: Path) -> None:
-    """With its kind, and without what says nothing."""
+    """With its kind, and without default values."""
     log, path = Log(), tmp_path / "run.jsonl"
     file = LogFile.open(path, log)
     log.publish(started(), "gpu", 1)
@@ -145,31 +143,32 @@ KINDS = [getattr(events, name) for name in events.__all__ if name not in ("Event
 
 
 def test_every_kind_of_event_has_a_name_of_its_own() -> None:
-    """By which a saved log is read again."""
     tags = [kind.__struct_config__.tag for kind in KINDS]
     assert len(tags) == len(set(tags)) > 25
     assert "node_started" in tags
     assert all(issubclass(kind, Event) for kind in KINDS)
 
 
-def test_a_saved_event_is_read_as_what_it_was(tmp_path: Path) -> None:
+def test_a_saved_event_is_read_back_unchanged(tmp_path: Path) -> None:
     log, path = Log(), tmp_path / "run.jsonl"
     file = LogFile.open(path, log)
-    told = Submitted(
+    event = Submitted(
         at_ms=5, prompt_id="p", number=-1.5, job="ä", client_id={"a": [1]}, outputs=("9",), queue_remaining=2
     )
-    log.publish(told, "gpu", 1)
+    log.publish(event, "gpu", 1)
     file.close()
     assert msgspec.json.decode(path.read_bytes(), type=Submitted) == log.events[0]
 
 
-@pytest.mark.parametrize("said", ["\ud800", "x\udfffy", {"\ud800": 1}, ["\ud800", 10**40, float("nan")]])
-def test_half_a_character_that_a_client_says_does_not_end_the_log(tmp_path: Path, said: Any) -> None:
-    """JSON can hold it, UTF-8 cannot; the line stays one that can be read."""
+@pytest.mark.parametrize("client_id", ["\ud800", "x\udfffy", {"\ud800": 1}, ["\ud800", 10**40, float("nan")]])
+def test_a_lone_surrogate_from_a_client_does_not_end_the_log(tmp_path: Path, client_id: Any) -> None:
+    """JSON can contain one, UTF-8 cannot; the line stays readable."""
     log, path = Log(), tmp_path / "run.jsonl"
     file = LogFile.open(path, log)
-    told = Submitted(at_ms=5, prompt_id="p", number=1, job="\ud800", client_id=said, outputs=(), queue_remaining=2)
-    log.publish(told)
+    event = Submitted(
+        at_ms=5, prompt_id="p", number=1, job="\ud800", client_id=client_id, outputs=(), queue_remaining=2
+    )
+    log.publish(event)
     log.publish(started())
     file.close()
     first, second = path.read_bytes().splitlines()
@@ -177,21 +176,21 @@ def test_half_a_character_that_a_client_says_does_not_end_the_log(tmp_path: Path
     assert msgspec.json.decode(second)["kind"] == "started"
 
 
-def test_a_log_file_that_cannot_be_written_is_told_at_once(tmp_path: Path) -> None:
+def test_a_log_file_that_cannot_be_created_raises_at_once(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         LogFile.open(tmp_path / "missing" / "run.jsonl", Log())
 
 
 def test_a_full_disk_ends_the_log_file_and_nothing_else() -> None:
-    """It is told once; the farm goes on."""
+    """The error is logged once."""
     log = Log()
-    heard: list[Event] = []
-    with capturedLogs() as said:
+    received: list[Event] = []
+    with capturedLogs() as logged:
         file = LogFile.open(Path("/dev/full"), log)
-        log.listen(heard.append)
+        log.listen(received.append)
         for number in range(2000):
             log.publish(started(number), "x" * 100)
         file.close()
-    assert len(heard) == 2000
-    (line,) = [event["log_format"] for event in said if event["log_namespace"] == "comfyfarm.server.log_file.LogFile"]
+    assert len(received) == 2000
+    (line,) = [event["log_format"] for event in logged if event["log_namespace"] == "comfyfarm.server.log_file.LogFile"]
     assert line == "the log file is not whole: {why}"

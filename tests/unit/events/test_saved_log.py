@@ -1,4 +1,4 @@
-"""Saved logs: read and judged as far as they go, whatever has become of them."""
+"""Reading and judging of saved logs, including damaged ones."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from itertools import count, islice
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from comfyfarm.analysis.log_analysis import LogAnalysis
 from comfyfarm.events import Configured, Event, Healed
@@ -24,31 +25,30 @@ def lines(events: Iterable[Event]) -> list[bytes]:
     return [as_line(event) + b"\n" for event in events]
 
 
-def read(given: Iterable[bytes]) -> tuple[list[int], list[str]]:
-    """The numbers of the events that can be used, and what is wrong."""
+def read(content: Iterable[bytes]) -> tuple[list[int], list[str]]:
+    """Return the numbers of the readable events, and the defects."""
     defects: list[str] = []
-    events = list(read_events(given, lambda text, _seq: defects.append(text)))
+    events = list(read_events(content, lambda text, _seq: defects.append(text)))
     return [event.seq for event in events], defects
 
 
 def test_a_saved_log_gives_the_events_that_were_saved() -> None:
-    told = log(farm("a", "b"), ran("j1", on="a", at=10, until=50, file="x.png"))
+    events = log(farm("a", "b"), ran("j1", on="a", at=10, until=50, file="x.png"))
     defects: list[str] = []
-    assert list(read_events(lines(told), lambda text, _seq: defects.append(text))) == told
+    assert list(read_events(lines(events), lambda text, _seq: defects.append(text))) == events
     assert defects == []
 
 
-def test_what_a_later_version_adds_to_an_event_is_no_defect() -> None:
+def test_fields_that_a_later_version_adds_are_no_defect() -> None:
     assert read([line(seq=1, colour="red", more={"a": [1]})]) == ([1], [])
 
 
-def test_a_line_without_an_end_is_as_good_as_any_if_it_is_whole() -> None:
-    """And empty lines between them do no harm."""
+def test_line_ends_may_be_missing_and_empty_lines_are_ignored() -> None:
     assert read([line(seq=1), b"\n", b"\r\n", line(seq=2).rstrip()]) == ([1, 2], [])
 
 
 @pytest.mark.parametrize(
-    ("given", "seqs", "defects"),
+    ("content", "seqs", "defects"),
     [
         ([line(seq=1), line(seq=2)[:20]], [1], ["line 2 is torn"]),
         ([line(seq=1), b"hello\n", line(seq=2)], [1, 2], ["line 2 is no JSON"]),
@@ -80,14 +80,14 @@ def test_a_line_without_an_end_is_as_good_as_any_if_it_is_whole() -> None:
         ([], [], ["there is no event in it"]),
     ],
 )
-def test_what_is_wrong_with_a_log_is_said_and_the_rest_is_read(
-    given: list[bytes], seqs: list[int], defects: list[str]
+def test_defects_of_a_log_are_reported_and_the_rest_is_read(
+    content: list[bytes], seqs: list[int], defects: list[str]
 ) -> None:
-    assert read(given) == (seqs, defects)
+    assert read(content) == (seqs, defects)
 
 
-def test_a_log_is_read_as_it_comes_and_not_kept() -> None:
-    """One without an end gives its first events at once."""
+def test_a_log_is_read_line_by_line() -> None:
+    """An endless log yields its first events at once."""
 
     def endless() -> Iterator[bytes]:
         yield from (line(seq=seq) for seq in count(1))
@@ -96,14 +96,14 @@ def test_a_log_is_read_as_it_comes_and_not_kept() -> None:
     assert [event.seq for event in islice(events, 3)] == [1, 2, 3]
 
 
-# What comes of it.
+# Verdicts on saved logs.
 
 
 TWICE = log(farm("a", "b"), ran("j1", on="a", at=0, until=5), ran("j1", on="b", at=10, until=15))
 
 
-def verdict_of(given: Iterable[bytes]) -> Any:
-    return LogAnalysis.of_saved(given).verdict()
+def verdict_of(content: Iterable[bytes]) -> Any:
+    return LogAnalysis.of_saved(content).verdict()
 
 
 def test_a_log_with_a_torn_end_is_no_pass() -> None:
@@ -117,26 +117,24 @@ def test_an_empty_log_is_no_pass() -> None:
     assert (finding.finding, finding.severity) == ("log_incomplete", "unknown")
 
 
-def test_what_a_damaged_log_says_stands() -> None:
-    """A job that ran twice did."""
+def test_a_damaged_log_still_proves_that_a_job_ran_twice() -> None:
     verdict = verdict_of([*lines(TWICE), b"torn"])
     assert verdict.verdict == "fail"
-    assert [each.finding for each in verdict.findings if each.severity == "error"] == ["ran_twice"]
+    assert [finding.finding for finding in verdict.findings if finding.severity == "error"] == ["ran_twice"]
 
 
 @pytest.mark.parametrize("config", [{"instance": 5}, {"instance": [{}]}, {"farm": 1.5}, {"instance": ["a"]}])
-def test_an_event_that_makes_no_sense_does_not_end_the_judging(config: Any) -> None:
-    """It is a defect as any other; what comes behind it is judged."""
+def test_an_invalid_configuration_event_is_a_defect_and_later_events_are_judged(config: Any) -> None:
     twice = ran("j1", on="a", at=0, until=5), ran("j1", on="b", at=9, until=12)
     events = log(Configured(at_ms=0, config=config), *twice)
     verdict = verdict_of(lines(events))
-    assert {each.finding for each in verdict.findings} >= {"ran_twice", "log_incomplete"}
+    assert {finding.finding for finding in verdict.findings} >= {"ran_twice", "log_incomplete"}
 
 
-def test_a_live_farm_and_its_saved_log_come_to_the_same_bytes() -> None:
-    """Also where a client has said half a character, which UTF-8 cannot hold."""
+def test_a_live_farm_and_its_saved_log_give_the_same_bytes() -> None:
+    """Also if a client sent a lone surrogate, which UTF-8 cannot encode."""
     events = [*TWICE, *log(farm("a"), ran("\ud800", on="a", at=20, until=25))[2:]]
-    events = [type(each)(**{**fields(each), "seq": seq}) for seq, each in enumerate(events, 1)]
+    events = [replace(event, seq=seq) for seq, event in enumerate(events, 1)]
     live = LogAnalysis()
     for event in events:
         live.on_event(event)
@@ -145,12 +143,7 @@ def test_a_live_farm_and_its_saved_log_come_to_the_same_bytes() -> None:
     assert as_json(live.placement()) == as_json(saved.placement())
 
 
-def fields(event: Event) -> dict[str, Any]:
-    return {name: getattr(event, name) for name in event.__struct_fields__}
-
-
-def test_events_are_folded_in_time_whether_or_not_anybody_asks() -> None:
-    """No more than a thousand wait at any moment, and none is lost."""
+def test_an_analysis_handles_events_in_batches_of_a_thousand_without_losing_any() -> None:
     analysis = LogAnalysis()
     for seq in range(1, 3501):
         analysis.on_event(Healed(seq=seq, at_ms=seq))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from comfyfarm.sim.nodes.call import NodeCall, NodeOutcome, first, outcome
-from comfyfarm.sim.nodes.colours import channel, grey
+from comfyfarm.sim.nodes.colours import Blend, channel, grey
 from comfyfarm.sim.nodes.geometry import cropped
 from comfyfarm.sim.nodes.limits import allocate
 from comfyfarm.sim.nodes.shapes import joined_masks, mask_of
@@ -58,25 +58,19 @@ def _composite(call: NodeCall) -> NodeOutcome:
 
 
 def _combined(operation: str, one: float | None, two: float | None) -> float | None:
-    if one is None or two is None:
+    if one is None or two is None or operation not in _OPERATIONS:
         return None
-    bits = bool(round(one)), bool(round(two))
-    match operation:
-        case "multiply":
-            value = one * two
-        case "add":
-            value = one + two
-        case "subtract":
-            value = one - two
-        case "and":
-            value = bits[0] and bits[1]
-        case "or":
-            value = bits[0] or bits[1]
-        case "xor":
-            value = bits[0] is not bits[1]
-        case _:
-            return None
-    return float(max(0.0, min(1.0, value)))
+    return float(max(0.0, min(1.0, _OPERATIONS[operation](one, two))))
+
+
+_OPERATIONS: dict[str, Blend] = {
+    "multiply": lambda one, two: one * two,
+    "add": lambda one, two: one + two,
+    "subtract": lambda one, two: one - two,
+    "and": lambda one, two: bool(round(one)) and bool(round(two)),
+    "or": lambda one, two: bool(round(one)) or bool(round(two)),
+    "xor": lambda one, two: bool(round(one)) is not bool(round(two)),
+}
 
 
 @rule("BatchMasksNode")

@@ -1,4 +1,4 @@
-"""Whatever is thrown at a node, it answers or fails as a node does, at once, and allocates nothing."""
+"""Any inputs make a node return an outcome or raise a NodeError, at once and without allocating memory."""
 
 import json
 import time
@@ -66,27 +66,27 @@ jsonable = st.recursive(
 )
 lists = st.lists(shapes | plain, min_size=2, max_size=4).map(lambda items: ListValue(tuple(items)))
 
-
-values = st.one_of(shapes, jsonable, lists)
+values_of_any_kind = st.one_of(shapes, jsonable, lists)
 MEMBERS = ("a", "b", "value0", "value1", "image0", "image1", "input0", "latent0", "mask0", "width", "height", "match")
 
 
 def input_names(class_type: str) -> list[str]:
-    """All that a node type declares, likely members of its growing and changing inputs, and two that it does not."""
+    """Return the declared inputs, likely members of the growing ones, and two that are not declared."""
     node_type = recorded().node_types.get(class_type)
     declared = node_type.inputs.values() if node_type else ()
-    members = [f"{each.name}.{member}" for each in declared if each.type.startswith("COMFY_") for member in MEMBERS]
-    return [*(each.name for each in declared), *members, "bogus", "option1"]
+    growing = [spec.name for spec in declared if spec.type.startswith("COMFY_")]
+    members = [f"{name}.{member}" for name in growing for member in MEMBERS]
+    return [*(spec.name for spec in declared), *members, "bogus", "option1"]
 
 
-def dealt(class_type: str, hand: list[Any], turn: int) -> NodeCall:
-    """A call whose inputs are dealt from a hand of values, and now and then hold what they should."""
+def make_call(class_type: str, values: list[Any], turn: int) -> NodeCall:
+    """Return a call whose inputs are taken from the values in turn, and sometimes are valid choices."""
     node_type = recorded().node_types.get(class_type)
     inputs = {}
     for place, name in enumerate(input_names(class_type), turn):
         declared = node_type.inputs.get(name) if node_type else None
-        offered = declared and (declared.choices or [each["key"] for each in declared.options.get("options", ())])
-        inputs[name] = offered[place % len(offered)] if offered and place % 3 else hand[place % len(hand)]
+        choices = declared and (declared.choices or [option["key"] for option in declared.options.get("options", ())])
+        inputs[name] = choices[place % len(choices)] if choices and place % 3 else values[place % len(values)]
     return NodeCall(class_type, inputs, node_type.outputs if node_type else (), turn % 2 == 0, PICTURE_SIZE, FILES)
 
 
@@ -95,7 +95,7 @@ def items(values: tuple[Any, ...]) -> list[Any]:
 
 
 def check(outcome: NodeOutcome) -> None:
-    """All that whoever writes files and frames may rely on."""
+    """Assert what the code that writes files and messages relies on."""
     for shape in items(outcome.values):
         if isinstance(shape, Picture | Mask | Latent):
             assert min(shape.width, shape.height, shape.count) >= 1
@@ -110,21 +110,20 @@ def check(outcome: NodeOutcome) -> None:
     json.dumps(outcome.ui)
 
 
-def assert_is_said_well(error: NodeError) -> None:
-    """Such an error goes into history, and to clients."""
+def check_error(error: NodeError) -> None:
+    """Assert that an error is fit for the history and for clients."""
     assert error.exception_type
     assert len(error.message) < 100_000
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(values, min_size=1, max_size=12), st.integers(0, 40))
-def test_any_node_answers_any_inputs_or_raises_what_a_node_raises(hand: list[Any], turn: int) -> None:
-    """Every rule and every known type: an outcome that makes sense, or a NodeError, never anything else."""
+@given(st.lists(values_of_any_kind, min_size=1, max_size=12), st.integers(0, 40))
+def test_any_node_accepts_any_inputs_or_raises_a_node_error(values: list[Any], turn: int) -> None:
     for class_type in TYPES:
         try:
-            outcome = run(dealt(class_type, hand, turn))
+            outcome = run(make_call(class_type, values, turn))
         except NodeError as error:
-            assert_is_said_well(error)
+            check_error(error)
         except Exception as error:
             error.add_note(class_type)
             raise
@@ -132,12 +131,13 @@ def test_any_node_answers_any_inputs_or_raises_what_a_node_raises(hand: list[Any
             check(outcome)
 
 
-def test_a_node_without_any_input_answers() -> None:
-    """With validation off even that is possible."""
+def test_a_node_without_any_input_has_an_outcome() -> None:
+    """That is possible if validation is off."""
     for class_type in TYPES:
-        known = recorded().node_types.get(class_type)
+        node_type = recorded().node_types.get(class_type)
+        outputs = node_type.outputs if node_type else ()
         with suppress(NodeError):
-            check(run(NodeCall(class_type, {}, known.outputs if known else (), known is None, PICTURE_SIZE, FILES)))
+            check(run(NodeCall(class_type, {}, outputs, node_type is None, PICTURE_SIZE, FILES)))
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,6 @@ def test_a_node_without_any_input_answers() -> None:
     ],
 )
 def test_what_would_need_a_lifetime_or_a_terabyte_fails_at_once(class_type: str, inputs: dict[str, Any]) -> None:
-    """Hostile sizes cost nothing: the node fails like one that has run out of memory, or of patience with them."""
     begun = time.perf_counter()
     with pytest.raises(NodeError):
         Nodes().run(class_type, **inputs)
@@ -198,7 +197,7 @@ def test_what_would_need_a_lifetime_or_a_terabyte_fails_at_once(class_type: str,
 def test_a_pattern_that_would_hold_a_real_server_is_decided_or_given_up_at_once(
     pattern: str, text: str, found: bool
 ) -> None:
-    """Never is the answer a wrong one."""
+    """The result is right or unknown, never wrong."""
     begun = time.process_time()
     assert Nodes().value("RegexMatch", regex_pattern=pattern, string=text) in {found, None}
     assert time.process_time() - begun < 0.5
@@ -216,10 +215,10 @@ def test_a_pattern_that_would_hold_a_real_server_is_decided_or_given_up_at_once(
     ],
 )
 @pytest.mark.parametrize("class_type", ["RegexMatch", "RegexExtract", "RegexReplace"])
-def test_a_pattern_that_would_take_for_ever_gives_a_value_that_nobody_knows(
+def test_a_pattern_that_would_take_for_ever_gives_an_unknown_value(
     class_type: str, pattern: str, text: str
 ) -> None:
-    """A real server hangs there, or runs out of memory; we go on."""
+    """A real server hangs, or runs out of memory."""
     begun = time.process_time()
     assert Nodes().value(class_type, regex_pattern=pattern, string=text, replace="") is None
     assert time.process_time() - begun < 0.5
@@ -245,6 +244,5 @@ def test_a_pattern_that_would_take_for_ever_gives_a_value_that_nobody_knows(
     ],
 )
 def test_patterns_that_people_use_on_prompts_are_run(pattern: str) -> None:
-    """The guard against the others does not stand in their way."""
     prompt = "masterpiece, best quality, (a red barn:1.2), <lora:add_detail:0.8>, 35mm, f/1.8, " * 20
     assert Nodes().value("RegexReplace", regex_pattern=pattern, string=prompt, replace="") is not None

@@ -1,4 +1,4 @@
-"""What a user gets from the nodes of pictures and masks: how large, how many, and of which colour."""
+"""Sizes, numbers and colours of the pictures and masks that nodes make."""
 
 from typing import Any
 
@@ -95,13 +95,12 @@ SIZES: list[tuple[str, dict[str, Any], tuple[int, int, int]]] = [
 def test_a_picture_has_the_size_and_number_that_the_workflow_implies(
     class_type: str, inputs: dict[str, Any], size: tuple[int, int, int]
 ) -> None:
-    """Width, height and how many."""
     made = Nodes().value(class_type, **inputs)
     assert (made.width, made.height, made.count) == size
 
 
 @pytest.mark.parametrize(
-    ("way", "inputs", "size"),
+    ("method", "inputs", "size"),
     [
         ("scale dimensions", {"width": 100, "height": 50}, (100, 50)),
         ("scale dimensions", {"width": 0, "height": 240}, (320, 240)),
@@ -116,14 +115,14 @@ def test_a_picture_has_the_size_and_number_that_the_workflow_implies(
         ("scale to multiple", {"multiple": 64}, (640, 448)),
     ],
 )
-@pytest.mark.parametrize("given", [CAT, Mask(640, 480, 2)], ids=["picture", "mask"])
+@pytest.mark.parametrize("shape", [CAT, Mask(640, 480, 2)], ids=["picture", "mask"])
 def test_one_node_resizes_pictures_and_masks_in_nine_ways(
-    way: str, inputs: dict[str, Any], size: tuple[int, int], given: Picture | Mask
+    method: str, inputs: dict[str, Any], size: tuple[int, int], shape: Picture | Mask
 ) -> None:
-    """Its settings arrive under the name of the choice that they belong to."""
+    """The names of its inputs depend on the method."""
     settings = {f"resize_type__{name}": value for name, value in inputs.items()}
-    made = Nodes().value("ResizeImageMaskNode", input=given, resize_type=way, **settings)
-    assert (type(made), made.width, made.height, made.count) == (type(given), *size, 2)
+    made = Nodes().value("ResizeImageMaskNode", input=shape, resize_type=method, **settings)
+    assert (type(made), made.width, made.height, made.count) == (type(shape), *size, 2)
 
 
 @pytest.mark.parametrize(
@@ -157,13 +156,13 @@ def test_one_node_resizes_pictures_and_masks_in_nine_ways(
 def test_a_colour_is_known_as_long_as_it_fills_the_picture(
     class_type: str, inputs: dict[str, Any], colour: int | None
 ) -> None:
-    """Calculated in 32-bit floats and cut off, as ComfyUI does; ``None`` is the input picture."""
+    """Calculated in 32-bit floats and truncated, as in ComfyUI; ``None`` is the input picture."""
     assert Nodes().value(class_type, **inputs).colour == colour
 
 
 @pytest.mark.parametrize("colour", range(0, 256, 5))
 def test_inverting_twice_is_at_most_one_too_low(colour: int) -> None:
-    """ComfyUI cuts the fraction off when it writes a file."""
+    """ComfyUI truncates to bytes when it writes a file."""
     once = Nodes().value("ImageInvert", image=Picture(8, 8, colour=colour * 0x010101))
     twice = Nodes().value("ImageInvert", image=once)
     assert abs((once.colour & 0xFF) + colour - 255) <= 1
@@ -193,32 +192,31 @@ def test_inverting_twice_is_at_most_one_too_low(colour: int) -> None:
     ],
 )  # fmt: skip
 def test_a_mask_of_one_value_stays_known(class_type: str, inputs: dict[str, Any], value: float | None) -> None:
-    """Until something makes it uneven."""
     assert Nodes().value(class_type, **inputs).value == value
 
 
-def test_a_mixed_batch_remembers_what_each_of_its_pictures_shows() -> None:
-    """So that its files show them, in their order."""
+def test_a_mixed_batch_keeps_the_look_of_each_picture() -> None:
+    """Its files show them in their order."""
     batch = Nodes().value("BatchImagesNode", images__image0=RED, images__image1=CAT, images__image2=BLUE)
     assert batch.looks == (Appearance(1, 0xFF0000), Appearance(2, None, "cat"), Appearance(3, 0x0000FF))
-    assert [each.colour for each in batch.each()] == [0xFF0000, None, None, 0x0000FF, 0x0000FF, 0x0000FF]
+    assert [picture.colour for picture in batch.each()] == [0xFF0000, None, None, 0x0000FF, 0x0000FF, 0x0000FF]
     middle = Nodes().value("ImageFromBatch", image=batch, batch_index=2, length=2)
     assert middle.looks == (Appearance(1, None, "cat"), Appearance(1, 0x0000FF))
     inverted = Nodes().value("ImageInvert", image=batch)
-    assert [each.colour for each in inverted.each()] == [0x00FFFF, None, None, 0xFFFF00, 0xFFFF00, 0xFFFF00]
+    assert [picture.colour for picture in inverted.each()] == [0x00FFFF, None, None, 0xFFFF00, 0xFFFF00, 0xFFFF00]
     twice = Nodes().value("RepeatImageBatch", image=middle, amount=2)
-    assert [each.source for each in twice.each()] == ["cat", None, "cat", None]
+    assert [picture.source for picture in twice.each()] == ["cat", None, "cat", None]
 
 
 def test_a_batch_too_mixed_to_remember_shows_the_input_picture() -> None:
-    """Its number stays right, and nothing grows without end."""
+    """The number of pictures is right, and memory use is bounded."""
     batch = Nodes().value("ImageBatch", image1=RED, image2=CAT)
     often = Nodes().value("RepeatImageBatch", image=batch, amount=5000)
     assert (often.count, often.looks) == (15_000, (Appearance(15_000),))
 
 
-def test_rebatching_makes_a_list_that_what_follows_is_run_for() -> None:
-    """Seven pictures in threes are three, three and one."""
+def test_rebatching_makes_a_list_and_the_nodes_that_follow_run_once_per_item() -> None:
+    """Seven pictures in batches of three: three, three and one."""
     made = Nodes().flow(
         {
             "1": ("EmptyImage", {"width": 8, "height": 8, "batch_size": 7, "color": 0}),
@@ -231,13 +229,11 @@ def test_rebatching_makes_a_list_that_what_follows_is_run_for() -> None:
 
 
 def test_pictures_of_another_size_begin_another_batch() -> None:
-    """They cannot be joined."""
     made = Nodes().value("RebatchImages", images=ListValue((RED, CAT, CAT)), batch_size=3)
-    assert [(each.width, each.count) for each in made.items] == [(64, 1), (640, 3), (640, 1)]
+    assert [(picture.width, picture.count) for picture in made.items] == [(64, 1), (640, 3), (640, 1)]
 
 
 def test_a_picture_is_split_into_equal_tiles_that_overlap() -> None:
-    """And put together again."""
     tiles = Nodes().value("SplitImageToTileList", image=CAT, tile_width=256, tile_height=256, overlap=64)
     assert tiles == ListValue((Picture(256, 256, 2, source="cat"),) * 9)
     whole = Nodes().value("SplitImageToTileList", image=CAT, tile_width=1024, tile_height=1024, overlap=64)
@@ -245,10 +241,10 @@ def test_a_picture_is_split_into_equal_tiles_that_overlap() -> None:
 
 
 class NoPictures(MemoryFiles):
-    """Files that are there, but hold something else."""
+    """Files that exist, but are not pictures."""
 
     def size(self, place: Place) -> None:
-        """Nobody can tell."""
+        return None
 
 
 def loader(**pictures: tuple[int, int]) -> Nodes:
@@ -258,7 +254,7 @@ def loader(**pictures: tuple[int, int]) -> Nodes:
 
 
 def test_an_uploaded_picture_keeps_its_size_and_its_pixels_through_the_workflow() -> None:
-    """LoadImage, then scale and flip: still the same file's pixels."""
+    """After LoadImage and scaling it shows the same file."""
     nodes = loader(cat_png=(640, 480))
     picture, mask = nodes.run("LoadImage", image="cat.png").values
     assert (picture.width, picture.height) == (mask.width, mask.height) == (640, 480)
@@ -281,7 +277,7 @@ def test_a_picture_that_can_have_no_alpha_comes_with_comfyuis_small_empty_mask()
     ],
 )
 def test_what_cannot_be_opened_fails_as_in_pillow(name: object, exception_type: str, message: str) -> None:
-    """An empty name is the folder itself."""
+    """An empty name refers to the folder."""
     nodes = Nodes(NoPictures({Place("input", "", "cat.png"): (1, 1)}))
     with pytest.raises(NodeError) as raised:
         nodes.run("LoadImage", image=name)
@@ -303,14 +299,14 @@ def test_what_cannot_be_opened_fails_as_in_pillow(name: object, exception_type: 
 def test_a_size_that_cannot_be_fails_as_in_pytorch(
     class_type: str, inputs: dict[str, Any], exception_type: str, message: str
 ) -> None:
-    """Such sizes come from linked numbers, which no validation sees."""
+    """Such sizes come from linked numbers, which are not validated."""
     with pytest.raises(NodeError) as raised:
         Nodes().run(class_type, **inputs)
     assert (raised.value.exception_type, raised.value.message) == (exception_type, message)
 
 
 def test_a_node_of_a_custom_pack_passes_its_first_picture_through() -> None:
-    """And saves it where nobody uses what it makes."""
+    """It saves the picture if no other node uses its output."""
     nodes = Nodes()
     call = nodes.call("CR Some Filter", strength=0.5, image=CAT)
     assert nodes.run("CR Some Filter", strength=0.5, image=CAT).saves[0].picture == CAT
@@ -319,9 +315,9 @@ def test_a_node_of_a_custom_pack_passes_its_first_picture_through() -> None:
 
 
 def test_a_folder_of_pictures_is_a_list_of_them() -> None:
-    """In the order of their names; what is no picture is left out."""
+    """In the order of their names, without other files."""
     nodes = Nodes()
     nodes.files.pictures = {Place("input", "set", "b.png"): (8, 4), Place("input", "set", "a.png"): (6, 3)}
     loaded = nodes.value("LoadImageDataSetFromFolder", folder="set")
-    assert [(each.width, each.height) for each in loaded.items] == [(6, 3), (8, 4)]
+    assert [(picture.width, picture.height) for picture in loaded.items] == [(6, 3), (8, 4)]
     assert nodes.value("LoadImageDataSetFromFolder", folder="none") == Picture(*PICTURE_SIZE)

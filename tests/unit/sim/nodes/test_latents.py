@@ -1,4 +1,4 @@
-"""What a user gets from the nodes of latents: how large, how many and how long what they decode to is."""
+"""Sizes, numbers and lengths of the pictures that latents decode to."""
 
 from typing import Any
 
@@ -96,10 +96,10 @@ def test_a_latent_decodes_to_as_many_pictures_of_that_size(
         ("HunyuanRefinerLatent", {"latent": STILL}, 2, (1024, 768, 2)),
     ],
 )  # fmt: skip
-def test_conditioning_nodes_give_a_latent_of_the_size_that_they_are_asked_for(
+def test_conditioning_nodes_give_a_latent_of_the_requested_size(
     class_type: str, inputs: dict[str, Any], slot: int, size: tuple[int, int, int]
 ) -> None:
-    """At its declared place among the conditionings, which nobody knows."""
+    """In its declared slot; the conditionings are unknown."""
     values = Nodes().run(class_type, **inputs).values
     made = Nodes().value("VAEDecode", samples=values[slot])
     assert (made.width, made.height, made.count) == size
@@ -108,7 +108,7 @@ def test_conditioning_nodes_give_a_latent_of_the_size_that_they_are_asked_for(
 
 
 def test_a_reference_picture_takes_a_latent_step_that_is_trimmed_again() -> None:
-    """WanVaceToVideo says how much, and TrimVideoLatent takes it away."""
+    """WanVaceToVideo outputs the number of steps, and TrimVideoLatent removes them."""
     vace = Nodes().run("WanVaceToVideo", width=832, height=480, length=81, batch_size=1, reference_image=PHOTO)
     latent, trim = vace.values[2:]
     assert (latent.frames, trim) == (85, 1)
@@ -116,7 +116,7 @@ def test_a_reference_picture_takes_a_latent_step_that_is_trimmed_again() -> None
 
 
 def test_a_film_is_continued_where_the_last_part_ended() -> None:
-    """WanAnimateToVideo says how many frames are repeated, and where the next part begins."""
+    """WanAnimateToVideo outputs the number of repeated frames and the start of the next part."""
     part = Nodes().run(
         "WanAnimateToVideo", width=832, height=480, length=77, batch_size=1, reference_image=PHOTO,
         continue_motion=Picture(832, 480, 77), continue_motion_max_frames=5, video_frame_offset=77,
@@ -125,7 +125,6 @@ def test_a_film_is_continued_where_the_last_part_ended() -> None:
 
 
 def test_guides_lengthen_a_film_until_they_are_cropped() -> None:
-    """LTXV takes guiding pictures as frames at the end."""
     film = Nodes().value("EmptyLTXVLatentVideo", width=768, height=512, length=97, batch_size=1)
     guided = Nodes().run("LTXVAddGuide", latent=film, image=Picture(768, 512, 9), frame_idx=0).values[2]
     sampled = Nodes().value("KSampler", latent_image=guided, steps=4)
@@ -133,13 +132,13 @@ def test_guides_lengthen_a_film_until_they_are_cropped() -> None:
 
 
 def test_latents_are_rebatched_by_size() -> None:
-    """Five of one size in twos, then those of another."""
+    """Five of one size in batches of two, then one of another size."""
     made = Nodes().value("RebatchLatents", latents=ListValue((STILL, Latent(1024, 768, 3), FILM)), batch_size=2)
-    assert [(each.width, each.count) for each in made.items] == [(1024, 2), (1024, 2), (1024, 1), (832, 1)]
+    assert [(latent.width, latent.count) for latent in made.items] == [(1024, 2), (1024, 2), (1024, 1), (832, 1)]
 
 
-def test_sound_and_bodies_are_sampled_without_pictures() -> None:
-    """Their latents pass, and no preview has a size."""
+def test_sounds_and_3d_models_are_sampled_without_pictures() -> None:
+    """Their latents pass through, and there is no latent for previews."""
     sound = Nodes().value("EmptyAceStepLatentAudio", seconds=30.0, batch_size=2)
     sampled = Nodes().run("KSampler", latent_image=sound, steps=4)
     assert (sampled.values[0], sampled.latent, sampled.steps) == (BlindLatent(2, 30.0), None, 4)
@@ -149,7 +148,7 @@ def test_sound_and_bodies_are_sampled_without_pictures() -> None:
 
 
 def test_a_film_and_its_sound_are_sampled_together_and_parted() -> None:
-    """The previews show the film."""
+    """The previews show the video."""
     both = Nodes().value("LTXVConcatAVLatent", video_latent=FILM, audio_latent=BlindLatent(1, 3.0))
     sampled = Nodes().run("SamplerCustomAdvanced", latent_image=both, sigmas=Sigmas(8))
     assert (sampled.values[0], sampled.latent) == (AVLatent(FILM, BlindLatent(1, 3.0)), FILM)
@@ -196,11 +195,9 @@ def test_a_node_reports_as_many_steps_as_it_takes(class_type: str, inputs: dict[
         ("FlipSigmas", {"sigmas": Sigmas(20)}, (20,)),
     ],
 )
-def test_a_schedule_has_so_many_steps(class_type: str, inputs: dict[str, Any], steps: tuple[int, ...]) -> None:
-    """Split and shortened as the real ones are."""
-    assert Nodes().run(class_type, **inputs).values == tuple(Sigmas(each) for each in steps)
+def test_a_schedule_has_this_number_of_steps(class_type: str, inputs: dict[str, Any], steps: tuple[int, ...]) -> None:
+    assert Nodes().run(class_type, **inputs).values == tuple(Sigmas(count) for count in steps)
 
 
 def test_a_custom_sampler_gives_its_latent_twice() -> None:
-    """As it is, and without noise."""
     assert Nodes().run("SamplerCustomAdvanced", latent_image=STILL, sigmas=Sigmas(4)).values == (STILL, STILL)

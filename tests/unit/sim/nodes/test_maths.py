@@ -1,4 +1,4 @@
-"""What a user gets from the nodes that calculate, decide and choose."""
+"""Results of the nodes that calculate, decide and choose."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ from tests.support.node_bench import Nodes
     ],
 )
 def test_an_expression_is_calculated(expression: str, values: dict[str, float], result: tuple[object, ...]) -> None:
-    """As a float, a whole number and a yes or no."""
+    """As a float, an integer and a boolean."""
     inputs = {f"values__{name}": value for name, value in values.items()}
     assert Nodes().run("ComfyMathExpression", expression=expression, **inputs).values == result
 
@@ -67,7 +67,7 @@ def test_an_expression_is_calculated(expression: str, values: dict[str, float], 
 def test_what_cannot_be_calculated_fails_as_in_python(
     class_type: str, inputs: dict[str, Any], exception_type: str, message: str
 ) -> None:
-    """With the type and text that ComfyUI would show."""
+    """With the same exception type and text as in ComfyUI."""
     with pytest.raises(NodeError) as raised:
         Nodes().run(class_type, values__a=5, **inputs)
     assert (raised.value.exception_type, raised.value.message) == (exception_type, message)
@@ -101,17 +101,15 @@ def test_what_cannot_be_calculated_fails_as_in_python(
     ],
 )  # fmt: skip
 def test_values_follow_from_their_inputs(class_type: str, inputs: dict[str, Any], values: tuple[object, ...]) -> None:
-    """No model has a say in them."""
     assert Nodes().run(class_type, **inputs).values == values
 
 
 def test_a_list_is_made_of_a_growing_input_in_its_order() -> None:
-    """Ten comes after nine, however the prompt orders them."""
+    """Ten comes after nine, in whatever order the prompt lists them."""
     inputs = {f"inputs__input{index}": index for index in (10, 9, 0)}
     assert Nodes().value("CreateList", **inputs) == ListValue((0, 9, 10))
 
 
 def test_a_list_inside_a_list_is_one_list() -> None:
-    """As ComfyUI joins them."""
     made = Nodes().value("CreateList", inputs__input0=ListValue((1, 2)), inputs__input1=3)
     assert made == ListValue((1, 2, 3))

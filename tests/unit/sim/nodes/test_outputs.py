@@ -1,4 +1,4 @@
-"""What a user finds after a job: which files, of which names and sizes, and what history shows of them."""
+"""Files that nodes write, and their ``ui`` output in the history."""
 
 from typing import Any
 
@@ -51,14 +51,13 @@ MOVES = {"animated": [True]}
 def test_an_output_node_writes_these_files_and_shows_them(
     class_type: str, inputs: dict[str, Any], save: Save, ui: dict[str, Any] | None
 ) -> None:
-    """Under ComfyUI's key, with ComfyUI's suffix, in ComfyUI's folder."""
+    """Key, suffix and folder are those of ComfyUI."""
     made = Nodes().run(class_type, **inputs)
     assert made.saves == (save,)
     assert made.ui == ui
 
 
 def test_a_comparison_shows_both_sides_or_an_empty_one() -> None:
-    """Each under its own key."""
     both = Nodes().run("ImageCompare", image_a=CATS, image_b=Picture(8, 8))
     assert [(save.key, save.folder, save.picture.count) for save in both.saves] == [
         ("a_images", "temp", 3),
@@ -69,14 +68,13 @@ def test_a_comparison_shows_both_sides_or_an_empty_one() -> None:
 
 
 def test_pictures_for_the_websocket_are_no_files() -> None:
-    """They are sent one by one."""
     made = Nodes().run("SaveImageWebsocket", images=CATS)
     assert (made.sends, made.saves, made.ui) == (CATS, (), None)
 
 
 @pytest.mark.parametrize("class_type", ["CheckpointSave", "ModelSave", "VAESave", "SaveLoRA", "SaveTrainingDataset"])
-def test_models_and_training_data_are_saved_without_a_word(class_type: str) -> None:
-    """The real nodes show nothing either."""
+def test_models_and_training_data_are_saved_without_output(class_type: str) -> None:
+    """ComfyUI shows nothing either."""
     made = Nodes().run(class_type, filename_prefix="a")
     assert (made.saves, made.ui) == ((), None)
 
@@ -95,13 +93,12 @@ def test_models_and_training_data_are_saved_without_a_word(class_type: str) -> N
     ],
 )
 def test_a_preview_of_anything_is_its_text(source: object, text: str) -> None:
-    """And it passes the text on."""
     made = Nodes().run("PreviewAny", source=source)
     assert (made.ui, made.values) == ({"text": [text]}, (text,))
 
 
-def test_the_size_of_a_picture_is_told_to_every_websocket() -> None:
-    """The recorded scenario ``run_text_progress_binary``: the frame, and what the preview shows."""
+def test_the_size_of_a_picture_is_sent_to_all_websockets() -> None:
+    """The recorded scenario ``run_text_progress_binary``: the message, and the text of the preview."""
     made = Nodes().flow(
         {
             "1": ("EmptyImage", {"width": 64, "height": 32, "batch_size": 1, "color": 0}),
@@ -115,14 +112,13 @@ def test_the_size_of_a_picture_is_told_to_every_websocket() -> None:
 
 
 def test_a_list_of_pictures_is_saved_one_by_one_under_one_key() -> None:
-    """Each with its own size."""
     made = Nodes().run("SaveImage", images=ListValue((CATS, Picture(8, 8))), filename_prefix="a")
     assert [(save.key, save.picture) for save in made.saves] == [("images", CATS), ("images", Picture(8, 8))]
     assert Nodes().run("PreviewAny", source=ListValue((1, 2))).ui == {"text": ["1", "2"]}
 
 
-def test_a_body_is_previewed_by_the_name_of_its_file() -> None:
-    """Which the page then asks for itself."""
+def test_a_3d_model_is_previewed_by_the_name_of_its_file() -> None:
+    """The web page then requests the file."""
     made = Nodes().run("Preview3D", model_file="3d/barn.glb", camera_info={"zoom": 1})
     assert made.ui == {"result": ["3d/barn.glb", {"zoom": 1}, None]}
 
@@ -131,7 +127,7 @@ def test_a_body_is_previewed_by_the_name_of_its_file() -> None:
     ("class_type", "shown"), [("ImageCropV2", (512, 480, 3)), ("GLSLShader", (640, 480, 3)), ("Painter", (640, 480, 3))]
 )
 def test_some_nodes_show_what_they_pass_on(class_type: str, shown: tuple[int, int, int]) -> None:
-    """They are no outputs, and preview their work all the same."""
+    """They are not output nodes, but write previews."""
     made = Nodes().run(class_type, image=CATS, images__image0=CATS, width=64, height=64)
     (save,) = made.saves
     assert (save.picture.width, save.picture.height, save.picture.count) == shown
@@ -169,12 +165,10 @@ def test_text_to_video_ends_in_a_film_of_the_right_length() -> None:
     ],
 )
 def test_a_sound_is_as_long_as_it_was_made(class_type: str, inputs: dict[str, Any], seconds: float) -> None:
-    """In seconds."""
     assert Nodes().value(class_type, **inputs).seconds == seconds
 
 
 def test_a_sound_trimmed_to_nothing_is_an_error() -> None:
-    """With ComfyUI's words."""
     with pytest.raises(NodeError) as raised:
         Nodes().run("TrimAudioDuration", audio=Audio(10.0), start_index=20.0, duration=5.0)
     assert raised.value.exception_type == "ValueError"

@@ -1,4 +1,4 @@
-"""What a user gets from the nodes of text: the text, a yes or no, a number, or the error that Python would raise."""
+"""Results and errors of the nodes that transform texts."""
 
 from typing import Any
 
@@ -53,7 +53,6 @@ PROMPT = "A red barn, 35mm, F/1.8, <lora:detail:0.8>"
     ],
 )  # fmt: skip
 def test_texts_are_made_as_python_makes_them(class_type: str, inputs: dict[str, Any], text: object) -> None:
-    """Nothing about them needs a model."""
     assert Nodes().value(class_type, **inputs) == text
 
 
@@ -79,7 +78,7 @@ def test_texts_are_made_as_python_makes_them(class_type: str, inputs: dict[str, 
     ],
 )
 def test_regular_expressions_are_pythons_own(class_type: str, inputs: dict[str, Any], found: object) -> None:
-    """A pattern that is none finds nothing; only to replace with it is an error."""
+    """An invalid pattern matches nothing; only in a replacement it is an error."""
     assert Nodes().value(class_type, string=PROMPT, **inputs) == found
 
 
@@ -105,21 +104,21 @@ def test_regular_expressions_are_pythons_own(class_type: str, inputs: dict[str, 
 def test_a_bad_pattern_or_template_fails_as_in_python(
     class_type: str, inputs: dict[str, Any], exception_type: str, message: str
 ) -> None:
-    """With Python's type and text, as ComfyUI shows them."""
+    """With Python's exception type and text, as in ComfyUI."""
     with pytest.raises(NodeError) as raised:
         Nodes().run(class_type, **inputs)
     assert (raised.value.exception_type, raised.value.message) == (exception_type, message)
 
 
-def test_what_a_model_would_say_makes_texts_that_nobody_knows() -> None:
-    """An unknown text makes all that is made of it unknown, and no error."""
+def test_a_text_made_from_an_unknown_text_is_unknown() -> None:
+    """The texts of language models are unknown; using them is no error."""
     assert Nodes().value("StringConcatenate", string_a=None, string_b="b") is None
     assert Nodes().value("StringLength", string=None) is None
     assert Nodes().value("RegexMatch", string=None, regex_pattern="a") is None
 
 
-def test_a_list_of_texts_is_treated_one_by_one() -> None:
-    """As ComfyUI runs a node for each item of a list."""
+def test_a_list_of_texts_is_processed_one_by_one() -> None:
+    """ComfyUI runs a node once for each item of a list."""
     both = ListValue(("Barn", "Cat"))
     assert Nodes().value("TextToUppercase", texts=both) == ListValue(("BARN", "CAT"))
     assert Nodes().value("StringConcatenate", string_a=both, string_b=ListValue(("1", "2", "3"))) == ListValue(
@@ -129,7 +128,7 @@ def test_a_list_of_texts_is_treated_one_by_one() -> None:
 
 
 def test_string_nodes_of_the_recording() -> None:
-    """The recorded scenario ``run_string_nodes``: what both previews show."""
+    """The recorded scenario ``run_string_nodes``: the texts of both previews."""
     made = Nodes().flow(
         {
             "1": ("StringConcatenate", {"string_a": "barn", "string_b": "b", "delimiter": "-"}),
