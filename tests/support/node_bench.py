@@ -40,10 +40,7 @@ class Nodes:
         return self.run(class_type, **inputs).values[0]
 
     def flow(self, prompt: Mapping[str, tuple[str, dict[str, Any]]]) -> dict[str, NodeOutcome]:
-        """Return the outcomes of all nodes of a prompt.
-
-        :param prompt: node id -> type and inputs; each node after those that it links to.
-        """
+        """Run a prompt (node id -> type and inputs) whose nodes are in the order of their links."""
         outcomes: dict[str, NodeOutcome] = {}
         for node, (class_type, inputs) in prompt.items():
             values = {

@@ -1,6 +1,7 @@
 """The events of a farm: immutable records with simulated timestamps.
 
-They contain no ports, no local paths and no wall-clock times, so that two equal runs write equal logs.
+They contain no ports, no local paths and no wall-clock times, so that two equal runs write equal logs.  In all of them
+``job`` is a logical job, and ``prompt_id`` one attempt of it.
 """
 
 from __future__ import annotations

@@ -14,10 +14,7 @@ class Configured(Event, frozen=True, kw_only=True):
 
 
 class Reset(Event, frozen=True, kw_only=True):
-    """An instance discarded its queue, history, cache and uploads.
-
-    :ivar files: it also deleted its output files and reset its file name counters.
-    """
+    """An instance discarded its queue, history, cache and uploads; with ``files`` also its output files."""
 
     files: bool
 
@@ -45,10 +42,7 @@ class ClockChanged(Event, frozen=True, kw_only=True):
 
 
 class SettingsChanged(Event, frozen=True, kw_only=True):
-    """An instance's settings were changed while it was running.
-
-    :ivar settings: the new values of the changed keys.
-    """
+    """Some of an instance's settings were changed to these values while it was running."""
 
     settings: dict[str, Any]
 
@@ -66,10 +60,7 @@ class Judged(Event, frozen=True, kw_only=True):
 
 
 class Draining(Event, frozen=True, kw_only=True):
-    """The system under test was instructed to send this instance no new jobs, or to send jobs again.
-
-    :ivar on: the instance is drained from now on.
-    """
+    """The system under test was instructed to send this instance no new jobs (``on``), or to send jobs again."""
 
     on: bool
 

@@ -25,7 +25,6 @@ class FaultFired(Event, frozen=True, kw_only=True):
     Fields that the phase does not have keep their defaults.
 
     :ivar do: the effect.
-    :ivar job: the logical job.
     """
 
     id: str
@@ -65,10 +64,7 @@ class Healed(Event, frozen=True, kw_only=True):
 
 
 class Frozen(Event, frozen=True, kw_only=True):
-    """A process stopped responding, with its port open.
-
-    :ivar worker: its running job is suspended as well.
-    """
+    """A process stopped responding, with its port open; with ``worker`` its running job is suspended as well."""
 
     worker: bool
 

@@ -31,7 +31,6 @@ class Submitted(Event, frozen=True, kw_only=True):
     """A prompt was accepted and put into the queue.
 
     :ivar number: its priority; the smallest runs first.
-    :ivar job: the logical job, the same for all its attempts.
     :ivar client_id: any JSON value, as the client sent it; ``None`` if it sent none.
     :ivar queue_remaining: number of pending and running jobs, this one included.
     :ivar is_load: it was submitted by a scenario, not by the system under test.
@@ -63,7 +62,6 @@ class PromptRefused(Event, frozen=True, kw_only=True):
 class Taken(Event, frozen=True, kw_only=True):
     """The worker took a job from the queue.
 
-    :ivar job: the logical job.
     :ivar ordinal: it is the n-th job that the instance accepted, counted over all its processes.
     """
 
@@ -81,10 +79,7 @@ class Started(Event, frozen=True, kw_only=True):
 
 
 class Cached(Event, frozen=True, kw_only=True):
-    """The outputs of these nodes were taken from the cache.
-
-    :ivar nodes: their ids, in the order of the prompt.
-    """
+    """The outputs of these nodes were taken from the cache; their ids are in the order of the prompt."""
 
     prompt_id: str
     nodes: tuple[str, ...]
@@ -108,10 +103,7 @@ class Failed(Event, frozen=True, kw_only=True):
 
 
 class Interrupted(Event, frozen=True, kw_only=True):
-    """The job was interrupted.
-
-    :ivar executed: the ids of the nodes that had finished.
-    """
+    """The job was interrupted, after the nodes ``executed`` had finished."""
 
     prompt_id: str
     node: str

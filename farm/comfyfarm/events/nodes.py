@@ -88,10 +88,7 @@ class FileAppeared(Event, frozen=True, kw_only=True):
 
 
 class FileCut(Event, frozen=True, kw_only=True):
-    """A fault truncated a job's file.
-
-    :ivar size_bytes: its size after that.
-    """
+    """A fault truncated a job's file to this size."""
 
     prompt_id: str
     node: str

@@ -11,8 +11,6 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
     """The origin of a picture.
 
     :ivar epoch: number of the instance's process, from 1.
-    :ivar prompt_id: of the attempt.
-    :ivar job: the logical job.
     :ivar node: the id of the node that saved it.
     :ivar index: position in the node's batch, from 0.
     """

@@ -38,10 +38,7 @@ class SocketOpened(Event, frozen=True, kw_only=True):
 
 
 class SocketClosed(Event, frozen=True, kw_only=True):
-    """A websocket was closed.
-
-    :ivar reason: ``closed`` or ``too slow``.
-    """
+    """A websocket was closed, for the reason ``closed`` or ``too slow``."""
 
     client_id: str
     reason: str

@@ -123,10 +123,6 @@ def test_listeners_get_later_events_after_one_has_raised() -> None:
 # On disk.
 
 
-def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_bytes().splitlines()]
-
-
 def test_a_log_file_holds_every_event_as_a_line_of_json(tmp_path: Path) -> None:
     """With its kind, and without default values."""
     log, path = Log(), tmp_path / "run.jsonl"
@@ -134,7 +130,7 @@ def test_a_log_file_holds_every_event_as_a_line_of_json(tmp_path: Path) -> None:
     log.publish(started(), "gpu", 1)
     file.close()
     log.publish(started())
-    assert lines(path) == [
+    assert [json.loads(line) for line in path.read_bytes().splitlines()] == [
         {"kind": "started", "seq": 1, "at_ms": 0, "instance": "gpu", "epoch": 1, "prompt_id": "p0"},
     ]
 

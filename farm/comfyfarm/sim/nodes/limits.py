@@ -26,9 +26,9 @@ def check_outcome(outcome: NodeOutcome) -> NodeOutcome:
     """
     for value in outcome.values:
         for item in value.items if isinstance(value, ListValue) else (value,):
-            _check(_size_bytes(item), _pieces(item))
-    pictures = [save.picture for save in outcome.saves]
-    _check(sum(map(_size_bytes, pictures)), sum(map(_pieces, pictures)))
+            _check(*_cost(item))
+    costs = [_cost(save.picture) for save in outcome.saves]
+    _check(sum(size_bytes for size_bytes, _ in costs), sum(pieces for _, pieces in costs))
     _check(4 * outcome.steps, 1)
     return outcome
 
@@ -80,33 +80,23 @@ def _check(size_bytes: int, pieces: int) -> None:
         raise NodeError("RuntimeError", f"{text}allocate {size} bytes. Error code 12 (Cannot allocate memory)")
 
 
-def _size_bytes(value: Any) -> int:
-    """Return the size of the tensors that a value stands for."""
+def _cost(value: Any) -> tuple[int, int]:
+    """Return the size in bytes of the tensors that a value stands for, and the number of its pieces."""
     match value:
         case Picture():
-            return 12 * value.width * value.height * value.count
-        case Mask() | Latent():
-            frames = value.frames if isinstance(value, Latent) else 1
-            return 4 * value.width * value.height * value.count * frames
-        case AVLatent():
-            return _size_bytes(value.video)
-        case Video():
-            return _size_bytes(value.frames)
-        case Sigmas():
-            return 4 * value.steps
-        case _:
-            return 0
-
-
-def _pieces(value: Any) -> int:
-    match value:
+            return 12 * value.width * value.height * value.count, value.count
+        case Mask():
+            return 4 * value.width * value.height * value.count, value.count
         case Latent():
-            return value.count * value.frames
-        case Picture() | Mask() | Audio() | BlindLatent() | Model3D():
-            return value.count
+            frames = value.count * value.frames
+            return 4 * value.width * value.height * frames, frames
         case AVLatent():
-            return _pieces(value.video)
+            return _cost(value.video)
         case Video():
-            return value.frames.count
+            return _cost(value.frames)
+        case Audio() | BlindLatent() | Model3D():
+            return 0, value.count
+        case Sigmas():
+            return 4 * value.steps, 1
         case _:
-            return 1
+            return 0, 1

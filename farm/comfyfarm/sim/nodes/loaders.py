@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from comfyfarm.events.base import Folder
 from comfyfarm.sim.catalogue.catalogue import annotated_place
 from comfyfarm.sim.files import Place
 from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, by_type, outcome
@@ -22,7 +22,7 @@ _UNKNOWN_RATE = 24.0
 
 @rule("LoadImage", "LoadImageOutput")
 def _load_image(call: NodeCall) -> NodeOutcome:
-    picture = _picture(call, "image")
+    picture = _picture(call)
     if call.word("image").lower().removesuffix(" [input]").endswith(_NEVER_ALPHA):
         # ComfyUI adds an empty mask of 64 x 64 to a picture without alpha, whatever its size.
         return outcome(picture, Mask(64, 64, value=0.0))
@@ -31,21 +31,21 @@ def _load_image(call: NodeCall) -> NodeOutcome:
 
 @rule("LoadImageMask")
 def _load_mask(call: NodeCall) -> NodeOutcome:
-    return outcome(mask_of(_picture(call, "image")))
+    return outcome(mask_of(_picture(call)))
 
 
 @rule("WebcamCapture")
 def _webcam(call: NodeCall) -> NodeOutcome:
-    name = call.inputs.get("image")     # the web page uploads the picture
-    return outcome(_picture(call, "image") if isinstance(name, str) else Picture(*call.size))
+    # The web page uploads the picture and sets its name.
+    return outcome(_picture(call) if isinstance(call.inputs.get("image"), str) else Picture(*call.size))
 
 
-def _picture(call: NodeCall, name: str) -> Picture:
-    """Return the picture whose file name is in this input.
+def _picture(call: NodeCall) -> Picture:
+    """Return the picture whose file name is in the input ``image``.
 
     :raises NodeError: if it cannot be opened.
     """
-    value = call.inputs.get(name)
+    value = call.inputs.get("image")
     if not isinstance(value, str):
         kind = type(value).__name__
         raise NodeError("AttributeError", f"'{kind}' object has no attribute 'endswith'")
@@ -58,21 +58,14 @@ def _picture(call: NodeCall, name: str) -> Picture:
 
 def _open_error(call: NodeCall, name: str, place: Place | None) -> NodeError:
     """Return the error that Pillow raises for a directory, a missing file or a file that is not a picture."""
-    folder, plain = _split_annotation(name)
+    annotated = re.fullmatch(r"(.*) \[(input|output|temp)\]", name, re.DOTALL)
+    plain, folder = annotated.groups() if annotated else (name, "input")
     path = f"{_COMFYUI_PATH}/{folder}/{plain}".rstrip("/")
     if not plain.strip("/."):
         return NodeError("IsADirectoryError", f"[Errno 21] Is a directory: {path!r}")
     if place is None or not call.files.exists(place):
         return NodeError("FileNotFoundError", f"[Errno 2] No such file or directory: {path!r}")
     return NodeError("PIL.UnidentifiedImageError", f"cannot identify image file {path!r}")
-
-
-def _split_annotation(name: str) -> tuple[str, str]:
-    folders: tuple[Folder, ...] = ("input", "output", "temp")
-    for folder in folders:
-        if name.endswith(f" [{folder}]"):
-            return folder, name.removesuffix(f" [{folder}]")
-    return "input", name
 
 
 @rule("LoadImageDataSetFromFolder", "LoadImageTextDataSetFromFolder")

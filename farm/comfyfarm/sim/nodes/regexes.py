@@ -42,11 +42,7 @@ class _Unknown(Exception):
 
 
 class _Search(NamedTuple):
-    """A search of a text for a pattern.
-
-    :ivar pattern: compiled by either package.
-    :ivar limits: further keyword arguments for the pattern's methods.
-    """
+    """A search with a pattern compiled by either package; ``limits`` are keyword arguments for its methods."""
 
     pattern: re.Pattern[str]
     text: str
