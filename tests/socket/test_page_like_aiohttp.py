@@ -89,7 +89,7 @@ def theirs(port: int, method: str, path: str, headers: dict[str, str]) -> Facts:
 
 def ours(root: Path, method: str, path: str, headers: dict[str, str]) -> Facts:
     found = look_up(root, unquote(path), method, headers.get)
-    head, body = (found, found.body) if isinstance(found, Answer) else (found.head, found.part.of(found.place))
+    head, body = (found, found.body) if isinstance(found, Answer) else (found.head, found.part.of(found.path))
     given = {name.lower(): value for name, value in head.headers}
     return head.status, {name: given[name] for name in COMPARED if name in given}, b"" if method == "HEAD" else body
 

@@ -1,4 +1,4 @@
-"""What the routes of one instance have at hand, and what they do when something goes wrong."""
+"""The application of one instance: the objects that its routes share, and the answers to their errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from comfyfarm.events import Event
 from comfyfarm.server.files.disk import Disk
 from comfyfarm.server.files.users import Users
 from comfyfarm.server.front import server_error, unserved
-from comfyfarm.server.http.request import answer, header, send
+from comfyfarm.server.http.request import answer, send
 from comfyfarm.server.server_log import ServerLog
 from comfyfarm.server.time.alarm import pass_ms
 from comfyfarm.server.time.driver import InstanceDriver
@@ -34,14 +34,13 @@ from comfyfarm.sim.jobs_api import OutputRules
 
 @dataclass(eq=False)
 class ComfyApi:
-    """The routes of one instance.
+    """The application that the routes of one instance are registered on, and the objects that they use.
 
-    :ivar config: as it was started: mode, version, flags.
-    :ivar static_name: how the outputs of a static instance name its picture; ``None`` for a dynamic one.
-    :ivar publish: says what happened.
-    :ivar system_stats: the machine, apart from what its memory comes to.
-    :ivar run_or_defer: lets something happen now, or later where the process is frozen.
-    :ivar has_advised: whether somebody was told what to do about unknown node types.
+    :ivar config: the configuration at the start of the process.
+    :ivar static_name: the name that a static instance gives its picture in outputs; ``None`` for a dynamic one.
+    :ivar system_stats: the body of ``/system_stats``, without the devices if they are simulated.
+    :ivar run_or_defer: calls a function now, or after the freeze if the process is frozen.
+    :ivar has_advised: whether the advice on unknown node types has been logged.
     """
 
     config: InstanceConfig
@@ -60,38 +59,34 @@ class ComfyApi:
 
     @property
     def name(self) -> str:
-        """The instance's name."""
         return self.config.name
 
     @property
     def instance(self) -> Instance:
-        """The simulation; to be asked within :meth:`moment` where the answer depends on time."""
+        """The simulation; read it within :meth:`moment` if the answer depends on time."""
         return self.driver.instance
 
     @property
     def catalogue(self) -> Catalogue:
-        """What the instance has."""
         return self.instance.machine.catalogue
 
     @property
     def version(self) -> Version:
-        """What it can do."""
         return version_of(self.config.comfyui_version)
 
     @property
     def output_rules(self) -> OutputRules:
-        """How it looks at a job's outputs."""
         return OutputRules(self.version.counts_texts, self.version.previews_documents)
 
     def unix_seconds(self) -> float:
-        """What a client's clock says now."""
+        """Return the simulated time as Unix time in seconds."""
         return (self.instance.machine.unix_ms + self.driver.time.now_ms()) / 1000
 
     @contextmanager
     def moment(self) -> Iterator[int]:
-        """The simulated moment of a request, in milliseconds: what was due has happened, what follows is awaited.
+        """Bring the simulation up to now, yield the simulated time in milliseconds, and then schedule its next step.
 
-        :raises CancelledError: where the process has ended: nobody does this work any more.
+        :raises CancelledError: if the process has ended, so that the request must not be handled.
         """
         try:
             now_ms = self.driver.catch_up()
@@ -101,44 +96,42 @@ class ComfyApi:
         finally:
             self.driver.set_alarm()
 
-    def upload_passes(self) -> Deferred[None]:
-        """Wait as long as an upload takes on this machine."""
+    def upload_delay(self) -> Deferred[None]:
+        """Return a Deferred that fires when the simulated duration of an upload is over."""
         machine = self.instance.machine
         timing = machine.settings.timing
         upload_ms = draw_ms(timing.upload, timing.jitter, machine.upload_chance)
-        return pass_ms(self.driver.clock, self.driver.time, upload_ms).addCallback(self._unless_frozen)
+        return pass_ms(self.driver.clock, self.driver.time, upload_ms).addCallback(self._after_freeze)
 
-    def _unless_frozen(self, _: None) -> Deferred[None]:
-        going_on: Deferred[None] = Deferred()
-        self.run_or_defer(lambda: going_on.callback(None))
-        return going_on
+    def _after_freeze(self, _: None) -> Deferred[None]:
+        released: Deferred[None] = Deferred()
+        self.run_or_defer(lambda: released.callback(None))
+        return released
 
     @app.handle_errors(PromptRejected)
-    def _refused(self, request: IRequest, failure: Failure) -> bytes:
-        """Say no as ComfyUI says it."""
-        refusal = failure.value
-        assert isinstance(refusal, PromptRejected)
-        return answer(request, refusal.body, 400)
+    def _on_rejected_prompt(self, request: IRequest, failure: Failure) -> bytes:
+        rejection = failure.value
+        assert isinstance(rejection, PromptRejected)
+        return answer(request, rejection.body, 400)
 
     @app.handle_errors(ServerError)
-    def _raised(self, request: IRequest, failure: Failure) -> bytes:
-        """ComfyUI's own 500, which is no error of ours."""
-        return send(request, server_error(header(request, "accept") or ""))
+    def _on_server_error(self, request: IRequest, failure: Failure) -> bytes:
+        """Answer with the 500 that ComfyUI would send; it is part of the simulation, so nothing is logged."""
+        return send(request, server_error(request))
 
     @app.handle_errors(HTTPException)
-    def _unserved(self, request: IRequest, failure: Failure) -> bytes:
-        """No route matched."""
-        why = failure.value
-        assert isinstance(why, HTTPException)
-        return send(request, unserved(request.method.decode(), why))
+    def _on_missing_route(self, request: IRequest, failure: Failure) -> bytes:
+        error = failure.value
+        assert isinstance(error, HTTPException)
+        return send(request, unserved(request.method.decode(), error))
 
     @app.handle_errors(CancelledError)
-    def _gone(self, request: IRequest, failure: Failure) -> bytes:
-        """The client went away; nobody reads this."""
+    def _on_cancelled(self, request: IRequest, failure: Failure) -> bytes:
+        """Answer nothing: the client has disconnected, or the process has ended."""
         return b""
 
     @app.handle_errors(Exception)
-    def _broken(self, request: IRequest, failure: Failure) -> bytes:
-        """Our own fault: the client gets ComfyUI's 500, and the log says what it was."""
+    def _on_bug(self, request: IRequest, failure: Failure) -> bytes:
+        """Log an error of the farm itself; the client gets the same 500 as from ComfyUI."""
         self.log.failure("{name}: {request} failed", failure, name=self.name, request=request)
-        return send(request, server_error(header(request, "accept") or ""))
+        return send(request, server_error(request))

@@ -18,18 +18,18 @@ from comfyfarm.faults.targets import Kept
 from comfyfarm.server import routes
 from comfyfarm.server.api import ComfyApi
 from comfyfarm.server.context import FarmContext
-from comfyfarm.server.features import server_flags
 from comfyfarm.server.freezer import FreezeQueue
 from comfyfarm.server.front import FrontResource
 from comfyfarm.server.http.faults import HttpFaultInjector
 from comfyfarm.server.http.headers import allowed_origin
-from comfyfarm.server.http.request import _exchange
+from comfyfarm.server.http.request import exchanged_event
 from comfyfarm.server.http.site import ComfyRequest, FarmSite
 from comfyfarm.server.ports import ReopenablePort, url
 from comfyfarm.server.server_log import ServerLog
 from comfyfarm.server.storage import InstanceStorage
 from comfyfarm.server.time.alarm import Alarm
 from comfyfarm.server.time.driver import InstanceDriver
+from comfyfarm.server.version import server_flags
 from comfyfarm.server.websocket.faults import WebSocketFaultInjector
 from comfyfarm.server.websocket.hub import Hub, Socket
 from comfyfarm.server.websocket.message import OutgoingMessage
@@ -347,5 +347,5 @@ class InstanceProcess:
         self.outbox.closed(socket)
 
     def _exchanged(self, request: ComfyRequest, status: int, size_bytes: int) -> None:
-        heard = (0, 0) if request.line.is_deserted else (status, size_bytes)
-        self.publish(_exchange(request, self.context.time.now_ms(), *heard))
+        sent = (0, 0) if request.connection.is_deserted else (status, size_bytes)
+        self.publish(exchanged_event(request, self.context.time.now_ms(), *sent))

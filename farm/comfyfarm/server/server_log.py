@@ -1,7 +1,7 @@
-"""What would this server have printed by now?
+"""The log lines that a real server would have printed.
 
-A person who watches a real server reads these lines in its terminal; a client reads them at ``/internal/logs``.  They
-are made of the instance's events, and bear simulated time.
+A real server prints them to its terminal; a client reads them at ``/internal/logs``.  They are made from the instance's
+events, and carry simulated time.
 """
 
 from __future__ import annotations
@@ -19,51 +19,45 @@ from comfyfarm.events.handler import EventHandler, on
 from comfyfarm.server.websocket.hub import Hub
 
 SIZE = {"cols": 80, "rows": 24}
-"""Of the terminal that is not there."""
+"""The size of the terminal that ComfyUI reports."""
 
-_KEPT = 300
+_MAX_ENTRIES = 300
 _MIB = 1024 * 1024
-
-Tell = Callable[[str, Event, str, dict[str, Any]], None]
 
 
 @dataclass(eq=False)
 class ServerLog(EventHandler):
-    """The last lines of one instance, and the clients that are told each new one.
+    """The last lines of one instance, and the clients that receive each new one.
 
-    :ivar tell: sends a client a websocket message.
-    :ivar unix_ms: what a client's clock says at the simulated moment 0.
-    :ivar entries: each with its time and its text, oldest first.
-    :ivar subscribers: what clients gave as their ids, in order.
+    :ivar send: sends a websocket message to a client: client id, event that caused it, type, data.
+    :ivar unix_ms: the Unix time at simulated time 0.
+    :ivar entries: time and text of each line, oldest first.
+    :ivar subscribers: the client ids, as the clients sent them, in order of subscription.
     """
 
     config: InstanceConfig
     hub: Hub
-    tell: Tell
+    send: Callable[[str, Event, str, dict[str, Any]], None]
     unix_ms: int
-    entries: deque[dict[str, str]] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    entries: deque[dict[str, str]] = field(default_factory=lambda: deque(maxlen=_MAX_ENTRIES))
     subscribers: dict[Any, None] = field(default_factory=dict)
     _taken_ms: int = 0
 
     def begin(self, url: str, at_ms: int) -> None:
-        """Begin anew, with what a server prints as it starts."""
+        """Clear everything, and print what a server prints at its start."""
         self.entries.clear()
         self.subscribers.clear()
-        for text in _greeting(self.config, url):
+        for text in _startup_lines(self.config, url):
             self._print(text, Event(at_ms=at_ms))
 
     def subscribe(self, client_id: Any, *, enabled: bool) -> None:
-        """Tell a client of each new line from now on, or no more."""
         if enabled:
             self.subscribers[client_id] = None
         else:
             self.subscribers.pop(client_id, None)
 
     def text(self) -> str:
-        """All lines as one text."""
         return "".join(f"{entry['t']} - {entry['m']}" for entry in self.entries)
-
-    # What happens.
 
     @on(Submitted)
     def _on_submitted(self, event: Submitted) -> None:
@@ -94,22 +88,22 @@ class ServerLog(EventHandler):
         self._print(f"Prompt executed in {(event.at_ms - self._taken_ms) / 1000:.2f} seconds", event)
 
     def _print(self, text: str, event: Event) -> None:
-        """Add a line, and tell it to those who asked and are still there."""
+        """Add a line, and send it to the subscribers; those who have disconnected are removed."""
         entry = {"t": self._time(event.at_ms), "m": f"{text}\n"}
         self.entries.append(entry)
         for client_id in list(self.subscribers):
             if isinstance(client_id, str) and self.hub.hearing(client_id):
-                self.tell(client_id, event, "logs", {"entries": [entry], "size": None})
+                self.send(client_id, event, "logs", {"entries": [entry], "size": None})
             else:
                 del self.subscribers[client_id]
 
     def _time(self, at_ms: int) -> str:
-        """The local time of a client's clock, as a real server's log has it."""
-        moment = datetime.fromtimestamp((self.unix_ms + at_ms) / 1000, tz=UTC).astimezone()
-        return moment.replace(tzinfo=None).isoformat(timespec="microseconds")
+        """Return the local time in the format of a real server's log."""
+        local = datetime.fromtimestamp((self.unix_ms + at_ms) / 1000, tz=UTC).astimezone()
+        return local.replace(tzinfo=None).isoformat(timespec="microseconds")
 
 
-def _greeting(config: InstanceConfig, url: str) -> Iterator[str]:
+def _startup_lines(config: InstanceConfig, url: str) -> Iterator[str]:
     facts: dict[str, Any] = server_facts()["system_stats"]
     system, device = facts["system"], facts["devices"][0]
     yield f"Total VRAM {device['vram_total'] // _MIB} MB, total RAM {system['ram_total'] // _MIB} MB"

@@ -1,4 +1,4 @@
-"""What is known about a file on the disk, as long as it stays as it is?"""
+"""Facts about files on disk, cached for as long as the files do not change; and the names of unfinished files."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
-_FACTS_COUNT = 4096
+_MAX_FACTS = 4096
 
 _Fact = TypeVar("_Fact")
 
 
 def draft_name(number: int) -> str:
-    """The name of a file that is not finished yet: nobody shall see it."""
+    """Return the name of a file that is still being written; no client may see such a file."""
     return f".comfyfarm-{os.getpid()}-{number}.draft"
 
 
 def is_draft(name: str) -> bool:
-    """Whether a file has such a name; a job's never has, for it ends in its format."""
+    """Return whether a name is that of a draft; a job's file never has one, because it ends in its format."""
     return name.startswith(".comfyfarm-") and name.endswith(".draft")
 
 
 def regular_file(path: Path) -> os.stat_result | None:
-    """What the system says of a file, or ``None`` where there is none to be read (or the name is impossible)."""
+    """Return the stat of a regular file, or ``None`` if there is none (or if the name is impossible)."""
     try:
         found = path.stat()
     except (OSError, ValueError):
@@ -35,32 +35,32 @@ def regular_file(path: Path) -> os.stat_result | None:
 
 
 def digest_of(path: Path) -> str:
-    """The SHA-256 of a file, in hex."""
+    """Return the SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(eq=False)
 class FileFactCache(Generic[_Fact]):
-    """What was once found out about files, to be found out again only where they change."""
+    """A cache of one fact about each file, which is computed again if the file's stat changes."""
 
-    find_out: Callable[[Path], _Fact]
+    compute: Callable[[Path], _Fact]
     _facts: dict[Path, tuple[tuple[int, int, int], _Fact]] = field(default_factory=dict, init=False, repr=False)
 
     def of(self, path: Path) -> _Fact | None:
-        """The fact about a file, or ``None`` where there is no file."""
+        """Return the fact about a file, or ``None`` if there is no such file."""
         found = regular_file(path)
         if found is None:
             return None
-        look = (found.st_mtime_ns, found.st_size, found.st_ino)
-        known = self._facts.get(path)
-        if known is None or known[0] != look:
-            known = self._facts[path] = (look, self.find_out(path))
-            if len(self._facts) > _FACTS_COUNT:
+        key = (found.st_mtime_ns, found.st_size, found.st_ino)
+        cached = self._facts.get(path)
+        if cached is None or cached[0] != key:
+            cached = self._facts[path] = (key, self.compute(path))
+            if len(self._facts) > _MAX_FACTS:
                 del self._facts[next(iter(self._facts))]
-        return known[1]
+        return cached[1]
 
-    def having(self, fact: _Fact) -> Path | None:
-        """A file of which this was found out and is still true, or ``None``."""
-        seen = [path for path, (_, known) in self._facts.items() if known == fact]
-        return next((path for path in seen if self.of(path) == fact), None)
+    def path_with(self, fact: _Fact) -> Path | None:
+        """Return a file for which this fact is cached and still true, or ``None``."""
+        candidates = [path for path, (_, cached) in self._facts.items() if cached == fact]
+        return next((path for path in candidates if self.of(path) == fact), None)

@@ -10,8 +10,7 @@ from comfyfarm.config import InstanceConfig
 from comfyfarm.events.base import Folder
 from comfyfarm.seeds import Seeds
 from comfyfarm.server.context import FarmContext
-from comfyfarm.server.files.disk import Disk
-from comfyfarm.server.files.example import EXAMPLE, bring_example
+from comfyfarm.server.files.disk import EXAMPLE, Disk
 from comfyfarm.server.files.users import Users
 from comfyfarm.server.media.pictures import ImageRenderer
 from comfyfarm.sim.naming import Namer
@@ -71,8 +70,8 @@ class InstanceStorage:
         """Make the folders, and bring the pictures."""
         for folder in _FOLDERS:
             self.disk.make_directory(folder, "")
-        self.disk.bring(self.picture_name, self.renderer.input_picture)
-        bring_example(self.disk, self.renderer)
+        self.disk.provide(self.picture_name, self.renderer.input_picture)
+        self.disk.provide_example()
 
     def tidy(self, *, keep_uploads: bool = False) -> None:
         """Remove what a process does not leave behind."""
@@ -85,4 +84,4 @@ class InstanceStorage:
         self.users.remove_files()
         self.tidy()
         if not keep_outputs:
-            self.disk.remove_written()
+            self.disk.remove_all()

@@ -1,24 +1,28 @@
-"""What can a ComfyUI of this version do on the wire (docs/fidelity.md, "Versions")?"""
+"""The known versions of ComfyUI and their features on the wire (docs/fidelity.md, "Versions")."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
+
+from comfyfarm.config import InstanceConfig
 
 _NUMBER = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
 
 
 @dataclass(frozen=True)
 class Version:
-    """A version that we know, by what came with it.
+    """A known version, with the features that distinguish it from others.
 
-    :ivar number: as ``/system_stats`` would give it.
-    :ivar cancels_jobs: ``POST /api/jobs/{id}/cancel`` and ``POST /api/jobs/cancel``.
-    :ivar shields_files: ``/view`` and ``/userdata`` keep a browser from running what they send.
-    :ivar tags_model_types: the feature flag ``supports_model_type_tags``.
-    :ivar counts_texts: a text that a node shows is one of a job's outputs.
-    :ivar previews_documents: a ``.txt``, ``.md`` or ``.json`` file can stand for a job's outputs.
+    :ivar number: as ``/system_stats`` gives it.
+    :ivar cancels_jobs: ``POST /api/jobs/{id}/cancel`` and ``POST /api/jobs/cancel`` exist.
+    :ivar shields_files: ``/view`` and ``/userdata`` send headers that keep a browser from running a file.
+    :ivar tags_model_types: the feature flag ``supports_model_type_tags`` is announced.
+    :ivar counts_texts: a text that a node shows counts as one of a job's outputs.
+    :ivar previews_documents: a ``.txt``, ``.md`` or ``.json`` file can be the preview of a job's outputs.
     """
 
     number: str
@@ -44,25 +48,44 @@ KNOWN = (_0_25, _0_27, _0_28)
 
 @cache
 def version_of(text: str) -> Version:
-    """The version that an instance behaves like.
+    """Return the version that an instance behaves like: the newest known one that is not newer than ``text``.
 
-    That is the newest one that we know and that is not newer than ``text``: a server cannot do what came after it.
-    What is older than all, or no version number (``"nightly"``), behaves like the reference.
+    For an older version, or for no version number (``"nightly"``), this is the reference.
     """
-    wanted = _parts(text)
-    if wanted is None:
+    number = _parts(text)
+    if number is None:
         return _0_25
-    return next((each for each in reversed(KNOWN) if (_parts(each.number) or wanted) <= wanted), _0_25)
+    return next((version for version in reversed(KNOWN) if (_parts(version.number) or number) <= number), _0_25)
 
 
 def advice(text: str) -> str | None:
-    """What to tell the person who runs the farm about this version, or ``None`` where we know it."""
-    if any(each.number == text for each in KNOWN):
+    """Return a warning for the operator of the farm if this version is not known, or ``None``."""
+    if any(version.number == text for version in KNOWN):
         return None
-    known = ", ".join(each.number for each in KNOWN)
+    known = ", ".join(version.number for version in KNOWN)
     return f"ComfyUI {text} is not known (known are {known}): it says so, and behaves like {version_of(text).number}"
 
 
 def _parts(text: str) -> tuple[int, int, int] | None:
     match = _NUMBER.match(text)
     return None if match is None else (int(match[1]), int(match[2]), int(match[3] or 0))
+
+
+def server_flags(config: InstanceConfig, captured: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the feature flags that an instance announces at ``/features`` and to each websocket.
+
+    :param captured: the flags of the real server that the instance imitates; ``None``: by version and settings.
+    """
+    if captured is not None:
+        limit = {"max_upload_size": int(config.max_upload_size)} if "max_upload_size" in captured else {}
+        return {**captured, **limit}
+    flags: dict[str, Any] = {
+        "supports_preview_metadata": True,
+        "max_upload_size": int(config.max_upload_size),
+        "extension": {"manager": {"supports_v4": True}},
+        "node_replacements": True,
+        "assets": False,
+    }
+    if version_of(config.comfyui_version).tags_model_types:
+        flags["supports_model_type_tags"] = True
+    return flags

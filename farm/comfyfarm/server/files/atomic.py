@@ -1,4 +1,4 @@
-"""How does a file come to be, so that nobody ever sees half of it?"""
+"""Atomic file writes: nobody ever sees half of a file."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from pathlib import Path
 
 from comfyfarm.server.stat_cache import draft_name
 
-_drafts = count()
+_draft_numbers = count()
 
 
 def write_new(path: Path, content: bytes) -> None:
     """Write a new file, whole or not at all.
 
-    :raises FileExistsError: where the name is taken; nothing is overwritten.
+    :raises FileExistsError: if the name is taken; nothing is overwritten.
     """
-    draft = _draft(path.parent, content)
+    draft = _write_draft(path.parent, content)
     try:
-        _name(draft, path)
+        _link(draft, path)
     finally:
         draft.unlink(missing_ok=True)
 
 
 def write_over(path: Path, content: bytes) -> None:
-    """Write a file over whatever stands there, whole or not at all."""
-    draft = _draft(path.parent, content)
+    """Write a file, whole or not at all, over any file of that name."""
+    draft = _write_draft(path.parent, content)
     try:
         draft.replace(path)
     finally:
@@ -34,12 +34,12 @@ def write_over(path: Path, content: bytes) -> None:
 
 
 def system_error(number: int, path: Path) -> OSError:
-    """What the system would say; Python makes it a ``FileExistsError`` and so on."""
+    """Return the error that the system would raise (Python makes it a ``FileExistsError`` and so on)."""
     return OSError(number, os.strerror(number), str(path))
 
 
-def _draft(directory: Path, content: bytes) -> Path:
-    draft = directory / draft_name(next(_drafts))
+def _write_draft(directory: Path, content: bytes) -> Path:
+    draft = directory / draft_name(next(_draft_numbers))
     try:
         draft.write_bytes(content)
     except OSError:
@@ -48,8 +48,8 @@ def _draft(directory: Path, content: bytes) -> Path:
     return draft
 
 
-def _name(draft: Path, path: Path) -> None:
-    """Give a finished file its name, which must be free."""
+def _link(draft: Path, path: Path) -> None:
+    """Give a draft its final name, which must be free."""
     try:
         path.hardlink_to(draft)
     except FileExistsError:

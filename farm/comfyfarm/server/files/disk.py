@@ -1,6 +1,7 @@
-"""Where do an instance's files stand on the disk, and which of them did we put there?
+"""The files of an instance on disk.
 
-A user may hand us folders of their own, so every file that comes from us is remembered, and no other is ever removed.
+A user may configure folders of their own, so every file that the farm writes is recorded, and no other file is ever
+removed.
 """
 
 from __future__ import annotations
@@ -20,10 +21,16 @@ from comfyfarm.server.files.atomic import system_error, write_new, write_over
 from comfyfarm.server.media.pictures import ImageRenderer, picture_size
 from comfyfarm.server.stat_cache import FileFactCache, digest_of, is_draft, regular_file
 from comfyfarm.sim.files import FileContent, Place
+from comfyfarm.sim.values import Picture
+
+EXAMPLE = "example.png"
+"""The picture that every real server has in ``input``."""
+
+_EXAMPLE_SIDE = 256
 
 
 class Outside(Exception):
-    """A path that leads out of the folder it was asked in."""
+    """A path that leads out of its folder."""
 
 
 @dataclass(eq=False)
@@ -31,6 +38,12 @@ class Disk:
     """The three folders of one instance: :class:`~comfyfarm.sim.files.Files` for the simulation, paths for the routes.
 
     The folders are made at once, because a client may join ``output`` with ``../input/NAME``.
+
+    :ivar _written: the files of jobs.
+    :ivar _uploads: the files of clients.
+    :ivar _provided: the pictures that are in ``input`` from the start.
+    :ivar _made: the directories that were made here.
+    :ivar _hidden: the content of files that a fault hides.
     """
 
     input_dir: Path
@@ -39,17 +52,16 @@ class Disk:
     renderer: ImageRenderer
     _written: set[Path] = field(default_factory=set, init=False, repr=False)
     _uploads: set[Path] = field(default_factory=set, init=False, repr=False)
-    _brought: set[Path] = field(default_factory=set, init=False, repr=False)
+    _provided: set[Path] = field(default_factory=set, init=False, repr=False)
     _made: set[Path] = field(default_factory=set, init=False, repr=False)
     _hidden: dict[Path, bytes] = field(default_factory=dict, init=False, repr=False)
     _all: ClassVar[WeakSet[Disk]] = WeakSet()       # instances may share a folder
 
     def __post_init__(self) -> None:
-        """Make the folders."""
         self._all.add(self)
         # resolve() would follow symlinks, and a later change of directory must not move the folders.
         self.input_dir, self.output_dir, self.temp_dir = (
-            Path(os.path.abspath(each)) for each in (self.input_dir, self.output_dir, self.temp_dir)    # noqa: PTH100
+            Path(os.path.abspath(path)) for path in (self.input_dir, self.output_dir, self.temp_dir)    # noqa: PTH100
         )
         self._folders: dict[Folder, Path] = {"input": self.input_dir, "output": self.output_dir, "temp": self.temp_dir}
         self._digests: FileFactCache[str] = FileFactCache(digest_of)
@@ -57,72 +69,65 @@ class Disk:
         for folder in self._folders.values():
             self._make(folder)
 
-    # What the simulation asks.
+    # For the simulation; documented in sim.files.Files.
 
     def names(self, folder: Folder, subfolder: str) -> Collection[str]:
-        """See :class:`~comfyfarm.sim.files.Files`; directories are not among them."""
         try:
-            directory = self.place(folder, subfolder, "")
+            directory = self.path(folder, subfolder, "")
             with os.scandir(directory) as entries:
-                seen = [entry.name for entry in entries if not (entry.is_dir() or is_draft(entry.name))]
+                names = [entry.name for entry in entries if not (entry.is_dir() or is_draft(entry.name))]
         except Outside:
             return ()
         except OSError:
-            seen = []
-        return seen + [path.name for path in self._hidden if path.parent == directory]
+            names = []
+        return names + [path.name for path in self._hidden if path.parent == directory]
 
     def exists(self, place: Place) -> bool:
-        """See :class:`~comfyfarm.sim.files.Files`."""
-        path = self._inside(place)
+        path = self._path_of(place)
         return path is not None and regular_file(path) is not None
 
     def digest(self, place: Place) -> str | None:
-        """See :class:`~comfyfarm.sim.files.Files`."""
-        path = self._inside(place)
+        path = self._path_of(place)
         return None if path is None else self.digest_at(path)
 
     def size(self, place: Place) -> tuple[int, int] | None:
-        """See :class:`~comfyfarm.sim.files.Files`."""
-        path = self._inside(place)
+        path = self._path_of(place)
         return None if path is None else self._sizes.of(path)
 
-    def put(self, place: Place, written: FileContent) -> None:
-        """See :class:`~comfyfarm.sim.files.Files`.
+    def put(self, place: Place, content: FileContent) -> None:
+        """Write a new file, whole or not at all.
 
-        :raises Outside: where the place is out of its folder.
-        :raises OSError: where the system refuses: a directory of that name, a full disk.
+        :raises Outside: if the place is out of its folder.
+        :raises OSError: if the system refuses: a directory of that name, a full disk.
         """
-        path = self.place(place.folder, place.subfolder, place.name)
+        path = self.path(place.folder, place.subfolder, place.name)
+        # Checked before anything is rendered.
         if path.is_dir():
-            raise system_error(errno.EISDIR, path)      # names() does not show it: another try would end here, too
+            raise system_error(errno.EISDIR, path)      # not EEXIST: names() leaves it out, so a retry would fail, too
         if os.path.lexists(path) or path in self._hidden:
-            raise system_error(errno.EEXIST, path)    # before anything is painted
-        self._create(path, self.renderer.paint(place.name, written, self.content_of))
+            raise system_error(errno.EEXIST, path)
+        self._create(path, self.renderer.render(place.name, content, self.content_of))
         self._written.add(path)
 
-    # What faults do, through the simulation, to files that jobs have written.
+    # For faults, through the simulation, on the files of jobs.
 
-    def replace(self, place: Place, written: FileContent) -> None:
-        """See :class:`~comfyfarm.sim.files.Files`."""
-        path = self.place(place.folder, place.subfolder, place.name)
-        if not (os.path.lexists(path) and any(each.wrote(path) for each in self._all)):
+    def replace(self, place: Place, content: FileContent) -> None:
+        path = self.path(place.folder, place.subfolder, place.name)
+        if not (os.path.lexists(path) and any(disk.wrote(path) for disk in self._all)):
             raise system_error(errno.EEXIST, path)
-        write_over(path, self.renderer.paint(place.name, written, self.content_of))
+        write_over(path, self.renderer.render(place.name, content, self.content_of))
         self._written.add(path)
 
     def remove(self, place: Place) -> bool:
-        """See :class:`~comfyfarm.sim.files.Files`."""
-        path = self._ours(place)
+        path = self._written_path(place)
         if path is None:
             return False
         self._remove(self._written, {path})
         return True
 
     def hide(self, place: Place) -> bool:
-        """See :class:`~comfyfarm.sim.files.Files`; its content is only remembered, so that nothing can be left
-        behind.
-        """
-        path = self._ours(place)
+        """Keep the content in memory and remove the file, so that nothing hidden can be left behind on disk."""
+        path = self._written_path(place)
         if path is None:
             return False
         self._hidden[path] = path.read_bytes()
@@ -130,8 +135,7 @@ class Disk:
         return True
 
     def reveal(self, place: Place) -> bool:
-        """See :class:`~comfyfarm.sim.files.Files`."""
-        path = self._inside(place)
+        path = self._path_of(place)
         content = self._hidden.pop(path, None) if path is not None else None
         if path is None or content is None:
             return False
@@ -143,35 +147,33 @@ class Disk:
         return True
 
     def length(self, place: Place) -> int | None:
-        """See :class:`~comfyfarm.sim.files.Files`."""
-        path = self._inside(place)
+        path = self._path_of(place)
         found = None if path is None else regular_file(path)
         return None if found is None else found.st_size
 
     def cut(self, place: Place, size_bytes: int) -> bool:
-        """See :class:`~comfyfarm.sim.files.Files`."""
-        path = self._ours(place)
+        path = self._written_path(place)
         if path is None:
             return False
         write_over(path, path.read_bytes()[:size_bytes])
         return True
 
     def wrote(self, path: Path) -> bool:
-        """Whether a job of this instance wrote it."""
+        """Return whether a job of this instance wrote this file."""
         return path in self._written
 
-    def _ours(self, place: Place) -> Path | None:
-        """Where a file stands that a job of ours wrote, or ``None`` where there is none."""
-        path = self._inside(place)
+    def _written_path(self, place: Place) -> Path | None:
+        """Return the path of a file that a job of this instance wrote, or ``None``."""
+        path = self._path_of(place)
         return path if path in self._written and path is not None and regular_file(path) is not None else None
 
-    # What the routes ask.
+    # For the routes.
 
-    def place(self, folder: Folder, subfolder: str, name: str) -> Path:
-        """Where a name leads to, whether or not something is there.
+    def path(self, folder: Folder, subfolder: str, name: str) -> Path:
+        """Return the path for a name, whether or not something is there.
 
-        :raises Outside: where that is out of the folder.  Like ComfyUI we compare the texts of the paths, so that a
-            symlink in a folder may lead out of it.
+        :raises Outside: if it leads out of the folder.  As in ComfyUI the texts of the paths are compared, so a symlink
+            in a folder may lead out of it.
         """
         base = self._folders[folder]
         if "\0" in subfolder or "\0" in name:
@@ -182,53 +184,61 @@ class Disk:
         return Path(path)
 
     def digest_at(self, path: Path) -> str | None:
-        """The SHA-256 of a file, in hex, or ``None`` where there is none."""
+        """Return the SHA-256 of a file, in hex, or ``None`` if there is no file."""
         return self._digests.of(path)
 
     def content_of(self, digest: str) -> bytes | None:
-        """The bytes of a file whose digest was asked before, or ``None`` where it has changed or gone."""
-        path = self._digests.having(digest)
+        """Return the bytes of a file by a digest that was computed before; ``None`` if it has changed or gone."""
+        path = self._digests.path_with(digest)
         return None if path is None else path.read_bytes()
 
     def upload(self, path: Path, content: bytes) -> None:
-        """Write a client's file, over whatever stands there; nobody ever sees half of it.
+        """Write a client's file over any file of that name.
 
-        What was there and is not ours counts as the user's still: it will not be removed.
+        A file that the farm did not write still counts as the user's: it will not be removed.
 
-        :raises OSError: where the directory is missing or the name impossible.
+        :raises OSError: if the directory is missing or the name impossible.
         """
-        ours = not os.path.lexists(path) or path in self._written
+        is_ours = not os.path.lexists(path) or path in self._written
         write_over(path, content)
-        if ours:
+        if is_ours:
             self._uploads.add(path)
 
     def make_directory(self, folder: Folder, subfolder: str) -> None:
-        """Make a subfolder and remember it.
+        """Make a subfolder, to be removed at the end.
 
-        :raises Outside: where it is out of the folder.
+        :raises Outside: if it is out of the folder.
         """
-        self._make(self.place(folder, subfolder, ""))
+        self._make(self.path(folder, subfolder, ""))
 
-    # What the instance does with its folders.
+    # For the instance.
 
-    def bring(self, name: str, content: bytes) -> None:
-        """Put the instance's own picture into ``input``, unless it stands there already.
+    def provide(self, name: str, content: bytes) -> None:
+        """Put a picture of the instance into ``input``, unless it is there already.
 
-        :raises FileExistsError: where another file has its name.
+        :raises FileExistsError: if another file has its name.
         """
-        path = self.place("input", "", name)
+        path = self.path("input", "", name)
         try:
             self._create(path, content)
-            self._brought.add(path)
+            self._provided.add(path)
         except FileExistsError:
             if self.digest_at(path) != hashlib.sha256(content).hexdigest():
-                raise system_error(errno.EEXIST, path) from None      # not of the draft
+                raise system_error(errno.EEXIST, path) from None      # this path, not that of the draft
+
+    def provide_example(self) -> None:
+        """Put a small copy of the input picture into ``input`` as ``example.png``; a user's own file stays."""
+        width, height = self.renderer.size
+        scale = min(1.0, _EXAMPLE_SIDE / max(width, height))
+        small = Picture(max(1, round(width * scale)), max(1, round(height * scale)))
+        with suppress(FileExistsError):
+            self.provide(EXAMPLE, self.renderer.preview_png(small))
 
     def empty_temp(self) -> None:
-        """Remove what we and our clients put into ``temp``, as ComfyUI does when it starts and stops."""
+        """Remove what jobs and clients put into ``temp``, as ComfyUI does when it starts and stops."""
         temp = self._folders["temp"]
-        for ours in (self._written, self._uploads):
-            self._remove(ours, {path for path in ours if path.is_relative_to(temp)})
+        for files in (self._written, self._uploads):
+            self._remove(files, {path for path in files if path.is_relative_to(temp)})
         self._hidden = {path: content for path, content in self._hidden.items() if not path.is_relative_to(temp)}
 
     def remove_uploads(self) -> None:
@@ -236,25 +246,24 @@ class Disk:
         self._remove(self._uploads, set(self._uploads))
 
     def remove_outputs(self) -> None:
-        """Remove the jobs' files (for a reset with ``files=true``); the instance's own picture stays."""
+        """Remove the jobs' files (for a reset with ``files=true``)."""
         self._remove(self._written, set(self._written))
         self._hidden.clear()
 
-    def remove_written(self) -> None:
-        """Remove all that came from us: files, uploads, and the directories we made, if they are empty now."""
-        for ours in (self._written, self._uploads, self._brought):
-            self._remove(ours, set(ours))
+    def remove_all(self) -> None:
+        """Remove all files that the farm wrote, and the directories that it made if they are empty now."""
+        for files in (self._written, self._uploads, self._provided):
+            self._remove(files, set(files))
         self._hidden.clear()
         self._remove_directories(self._made)
 
-    def _inside(self, place: Place) -> Path | None:
+    def _path_of(self, place: Place) -> Path | None:
         try:
-            return self.place(place.folder, place.subfolder, place.name)
+            return self.path(place.folder, place.subfolder, place.name)
         except Outside:
             return None
 
     def _create(self, path: Path, content: bytes) -> None:
-        """Write a new file, whole or not at all."""
         self._make(path.parent)
         write_new(path, content)
 
@@ -262,16 +271,17 @@ class Disk:
         if directory.is_dir():
             return
         if directory.exists():
-            raise system_error(errno.ENOTDIR, directory)  # mkdir would say that the *name* is taken
+            raise system_error(errno.ENOTDIR, directory)  # mkdir would say EEXIST, as if the *name* were taken
         self._make(directory.parent)
         directory.mkdir()
         self._made.add(directory)
 
-    def _remove(self, ours: set[Path], paths: set[Path]) -> None:
+    def _remove(self, files: set[Path], paths: set[Path]) -> None:
+        """Remove some of these files, and the directories inside the folders that are empty now."""
         for path in paths:
             with suppress(OSError):
                 path.unlink()
-        ours -= paths
+        files -= paths
         folders = set(self._folders.values())
         self._remove_directories({made for made in self._made - folders if folders.intersection(made.parents)})
 

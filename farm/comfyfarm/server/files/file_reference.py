@@ -1,4 +1,4 @@
-"""Which file does a client mean that names it as history does: ``filename``, ``type``, ``subfolder``?"""
+"""Files as clients and history refer to them: by ``filename``, ``type`` and ``subfolder``."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _FOLDERS: dict[str, Folder] = {"input": "input", "output": "output", "temp": "te
 
 
 class NotServed(Exception):
-    """ComfyUI would not touch this file.
+    """ComfyUI does not serve this file.
 
-    :ivar status: 400 for a name it forbids, 403 for a way out of the folder, 404 for nothing there.
+    :ivar status: 400 for a forbidden name, 403 for a path out of the folder, 404 for a missing file.
     """
 
     def __init__(self, status: int) -> None:
@@ -23,42 +23,42 @@ class NotServed(Exception):
 
 
 def folder_named(name: str) -> Folder | None:
-    """One of ComfyUI's three folders, or ``None`` for any other word."""
+    """Return one of ComfyUI's three folders, or ``None`` for any other name."""
     return _FOLDERS.get(name)
 
 
 def locate(disk: Disk, filename: str, type_name: str, subfolder: str, static_name: str | None = None) -> Path:
-    """The file itself, sure to be there.
+    """Return the path of an existing file.
 
-    :param filename: may end in `` [input]``, `` [output]`` or `` [temp]``, which then counts more than ``type_name``.
-    :param static_name: the one name with ``..`` in it that a static instance shows in its history.
-    :raises NotServed: where ComfyUI says no.
+    :param filename: may end in `` [input]``, `` [output]`` or `` [temp]``, which then overrides ``type_name``.
+    :param static_name: the one name with ``..`` that is allowed: the output of a static instance.
+    :raises NotServed: if ComfyUI refuses.
     """
     name, folder = _annotated(filename)
     folder = folder or folder_named(type_name)
     if static_name is not None and (name, folder, subfolder) == (static_name, "output", ""):
-        return _sure(disk.place("input", "", PurePosixPath(static_name).name))
+        return _existing(disk.path("input", "", PurePosixPath(static_name).name))
     if not name or name.startswith("/") or ".." in name or folder is None:
         raise NotServed(400)
     if "\0" in name or "\0" in subfolder:
         raise NotServed(404)    # no file system has such a file
     try:
-        directory = disk.place(folder, subfolder, "")
+        directory = disk.path(folder, subfolder, "")
     except Outside:
         raise NotServed(403) from None
-    # ComfyUI looks at the last part of the name only: "sub/x.png" means "x.png".
-    return _sure(directory / name.rpartition("/")[2])
+    # ComfyUI uses the last part of the name only: "sub/x.png" means "x.png".
+    return _existing(directory / name.rpartition("/")[2])
 
 
 def _annotated(filename: str) -> tuple[str, Folder | None]:
     for folder in _FOLDERS.values():
         if filename.endswith(f"[{folder}]"):
-            # ComfyUI cuts off the space before the bracket too, whatever stands there.
+            # ComfyUI also cuts off the character before the bracket, whatever it is.
             return filename[: -len(folder) - 3], folder
     return filename, None
 
 
-def _sure(path: Path) -> Path:
+def _existing(path: Path) -> Path:
     if regular_file(path) is None:
         raise NotServed(404)
     return path

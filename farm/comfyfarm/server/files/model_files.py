@@ -1,7 +1,4 @@
-"""Where would an instance's model files be, and how big?
-
-None of them exists: a mock needs their names only.  Whoever looks at a path of these finds nothing there.
-"""
+"""The paths and sizes of an instance's model files; the files do not exist, because a mock needs their names only."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import Any
 
 from comfyfarm.sim.catalogue.catalogue import Catalogue
 
-# Folders that ComfyUI reads under two names, the older of which many people still have.
+# ComfyUI searches these folders under two names, because many installations still have the older one.
 _DIRECTORIES = {
     "text_encoders": ("text_encoders", "clip"),
     "diffusion_models": ("unet", "diffusion_models"),
@@ -20,33 +17,32 @@ _DIRECTORIES = {
 _NO_MODELS = ("configs", "custom_nodes")
 
 
-def models_home(input_dir: Path) -> Path:
-    """The directory that would hold the models, beside the one for input pictures."""
+def models_directory(input_dir: Path) -> Path:
     return input_dir.parent / "models"
 
 
-def model_paths(catalogue: Catalogue, home: Path) -> dict[str, list[str]]:
-    """The directories of each kind of model, in ComfyUI's order."""
-    return {name: [str(path) for path in _directories(name, home)] for name in catalogue.folder_names()}
+def model_paths(catalogue: Catalogue, models_dir: Path) -> dict[str, list[str]]:
+    """Return the directories of each kind of model, in ComfyUI's order."""
+    return {name: [str(path) for path in _directories(name, models_dir)] for name in catalogue.folder_names()}
 
 
-def _directories(name: str, home: Path) -> Iterator[Path]:
+def _directories(name: str, models_dir: Path) -> Iterator[Path]:
     if name == "custom_nodes":
-        yield home.parent / name
+        yield models_dir.parent / name
         return
-    yield from (home / directory for directory in _DIRECTORIES.get(name, (name,)))
+    yield from (models_dir / directory for directory in _DIRECTORIES.get(name, (name,)))
 
 
-def page_folders(catalogue: Catalogue, home: Path) -> list[dict[str, Any]]:
-    """The folders that the page's model library shows."""
-    paths = model_paths(catalogue, home)
-    return [{"name": name, "folders": found} for name, found in paths.items() if name not in _NO_MODELS]
+def page_folders(catalogue: Catalogue, models_dir: Path) -> list[dict[str, Any]]:
+    """Return the folders that the page's model library shows."""
+    paths = model_paths(catalogue, models_dir)
+    return [{"name": name, "folders": folders} for name, folders in paths.items() if name not in _NO_MODELS]
 
 
 def model_list(catalogue: Catalogue, folder: str, unix_s: float) -> list[dict[str, Any]] | None:
-    """The models of a folder with what a disk would say of them, or ``None`` where the page shows no such folder.
+    """Return the models of a folder with their sizes and dates; ``None`` if the page shows no such folder.
 
-    :param unix_s: since when they are there.
+    :param unix_s: the date of all of them, as Unix time in seconds.
     """
     names = None if folder in _NO_MODELS else catalogue.model_names(folder)
     if names is None:

@@ -1,4 +1,4 @@
-"""What becomes of a file that a client uploads (``POST /upload/image``, ``POST /upload/mask``)?"""
+"""Uploads of pictures and masks (``POST /upload/image``, ``POST /upload/mask``)."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from comfyfarm.sim.errors import ServerError
 
 try:
     from multipart import MultipartError, MultipartSegment, PushMultipartParser, parse_options_header
-except ImportError as why:
+except ImportError as error:
     raise ImportError(
         "comfyfarm needs the package multipart, which python-multipart before 0.0.13 hides: "
         "pip install --upgrade python-multipart",
         name="multipart",
-        path=why.path,
+        path=error.path,
     ) from None
 
 
@@ -45,23 +45,23 @@ class SentFile:
 
 @dataclass(frozen=True)
 class Form:
-    """A form as aiohttp would read it.
+    """A form as aiohttp parses it.
 
-    :ivar values: by name; of several values the first.  ``bytes`` are a part that is neither text nor a file.
+    :ivar values: by name; of several values the first.  ``bytes`` is a part that is neither text nor a file.
     """
 
     values: Mapping[str, str | bytes | SentFile]
 
 
 def parse_form(content_type: str, body: bytes) -> Form | None:
-    """Read a form; ``None`` where the content type speaks of none (ComfyUI then sees a form without fields).
+    """Parse a form; ``None`` if the content type is not one of forms (ComfyUI then sees a form without fields).
 
-    :raises ServerError: where it is broken.
+    :raises ServerError: if the form is broken.
     """
     kind, options = parse_options_header(content_type)
     try:
         if kind == "multipart/form-data":
-            return _form(starmap(_named, _parts(options["boundary"], body)))
+            return _form(starmap(_parse_part, _parts(options["boundary"], body)))
         if kind == "application/x-www-form-urlencoded":
             charset = options.get("charset", "utf-8")
             return _form(parse_qsl(body.rstrip().decode(charset), keep_blank_values=True, encoding=charset))
@@ -71,36 +71,36 @@ def parse_form(content_type: str, body: bytes) -> Form | None:
 
 
 def store_image(disk: Disk, form: Form | None) -> Answer:
-    """Keep the uploaded ``image``, whatever it is, and say under which name.
+    """Store the uploaded ``image``, which may be any file, and answer with its name.
 
-    :raises ServerError: where ComfyUI would fail.
+    :raises ServerError: if ComfyUI would fail.
     """
-    return _answered(lambda: _store(disk, form, lambda _form, _name, content: content))
+    return _store(disk, form, lambda _form, _name, content: content)
 
 
 def store_mask(disk: Disk, form: Form | None) -> Answer:
-    """Put the alpha of the uploaded ``image`` onto the picture that ``original_ref`` names, and keep the result.
+    """Put the alpha of the uploaded ``image`` onto the picture that ``original_ref`` names, and store the result.
 
-    :raises ServerError: where ComfyUI would fail.
+    :raises ServerError: if ComfyUI would fail.
     """
-    return _answered(lambda: _store(disk, form, lambda form, name, content: _masked(disk, form, name, content)))
+    return _store(disk, form, lambda form, name, content: _masked(disk, form, name, content))
 
 
-_Make = Callable[[Form, str, bytes], bytes | None]
+_Process = Callable[[Form, str, bytes], bytes | None]
 
 
-def _answered(store: Callable[[], Answer]) -> Answer:
+def _store(disk: Disk, form: Form | None, process: _Process) -> Answer:
+    """Store an upload.
+
+    :param process: returns the bytes to write for form, name and content; ``None`` to write nothing.
+    """
     try:
-        return store()
+        return _store_file(disk, form, process)
     except (OSError, ValueError, UnreadablePicture) as error:
         raise ServerError(f"upload: {error}") from error
 
 
-def _store(disk: Disk, form: Form | None, make: _Make) -> Answer:
-    """The way of every upload.
-
-    :param make: gives what to write for form, name and content, or ``None`` for nothing.
-    """
+def _store_file(disk: Disk, form: Form | None, process: _Process) -> Answer:
     sent = form.values.get("image") if form is not None else None
     if form is None or not sent:
         return empty(400)
@@ -111,24 +111,25 @@ def _store(disk: Disk, form: Form | None, make: _Make) -> Answer:
     if folder is None or "\0" in subfolder + sent.filename:
         raise ServerError("no such folder")
     try:
-        disk.place(folder, subfolder, sent.filename)
+        disk.path(folder, subfolder, sent.filename)
         disk.make_directory(folder, subfolder)
     except Outside:
         return empty(400)
-    name, there = _free_name(disk, folder, subfolder, sent, overwrite=form.values.get("overwrite") in ("true", "1"))
-    content = None if there else make(form, name, sent.content)
+    overwrite = form.values.get("overwrite") in ("true", "1")
+    name, is_stored = _choose_name(disk, folder, subfolder, sent, overwrite=overwrite)
+    content = None if is_stored else process(form, name, sent.content)
     if content is not None:
-        disk.upload(disk.place(folder, subfolder, name), content)
+        disk.upload(disk.path(folder, subfolder, name), content)
     return json_answer({"name": name, "subfolder": subfolder, "type": type_name})
 
 
-def _free_name(disk: Disk, folder: Folder, subfolder: str, sent: SentFile, *, overwrite: bool) -> tuple[str, bool]:
-    """A name for the file, and whether it stands there already, byte for byte."""
+def _choose_name(disk: Disk, folder: Folder, subfolder: str, sent: SentFile, *, overwrite: bool) -> tuple[str, bool]:
+    """Return a name for the file, and whether the same bytes are stored under it already."""
     digest = hashlib.sha256(sent.content).hexdigest()
     stem, suffix = os.path.splitext(sent.filename)      # noqa: PTH122 (of a name, with all its slashes)
     for number in count():
         name = f"{stem} ({number}){suffix}" if number else sent.filename
-        path = disk.place(folder, subfolder, name)
+        path = disk.path(folder, subfolder, name)
         if not path.exists():
             break
         if regular_file(path) is None:
@@ -141,7 +142,7 @@ def _free_name(disk: Disk, folder: Folder, subfolder: str, sent: SentFile, *, ov
 
 
 def _masked(disk: Disk, form: Form, name: str, content: bytes) -> bytes | None:
-    """The original with the uploaded alpha, or ``None`` where the original is not to be had (ComfyUI then shrugs)."""
+    """Return the original picture with the uploaded alpha; ``None`` if ComfyUI does not serve the original."""
     ref = json.loads(_text(form, "original_ref"))
     filename, subfolder = (ref.get("filename"), ref.get("subfolder", "")) if isinstance(ref, dict) else (None, "")
     if not isinstance(filename, str) or not isinstance(subfolder, str):
@@ -160,11 +161,11 @@ def _encoded(picture: Image.Image, name: str, texts: Mapping[str, str]) -> bytes
     kind = Image.registered_extensions().get(PurePosixPath(name).suffix.lower())
     if kind is None:
         raise ServerError(f"no picture format for {name}")
-    kept = PngInfo()
+    metadata = PngInfo()
     for key, value in texts.items():
-        kept.add_text(key, value)
+        metadata.add_text(key, value)
     file = BytesIO()
-    picture.save(file, kind, compress_level=4, pnginfo=kept)
+    picture.save(file, kind, compress_level=4, pnginfo=metadata)
     return file.getvalue()
 
 
@@ -194,7 +195,7 @@ def _parts(boundary: str, body: bytes) -> Iterator[tuple[MultipartSegment, bytes
                 pieces.append(event)
 
 
-def _named(segment: MultipartSegment, content: bytes) -> tuple[str, str | bytes | SentFile]:
+def _parse_part(segment: MultipartSegment, content: bytes) -> tuple[str, str | bytes | SentFile]:
     disposition = segment.header("Content-Disposition")
     name, filename = _parameter(disposition, "name"), _parameter(disposition, "filename")
     if name is None:
@@ -210,10 +211,10 @@ _PARAMETER = re.compile(r';\s*([^\s;="]+)\s*=\s*("(?:\\.|[^"\\])*"|[^;]*)')
 
 
 def _parameter(header: str, key: str) -> str | None:
-    """A parameter of a header, by aiohttp's rules, which are not a browser's.
+    """Return a parameter of a header by aiohttp's rules, which differ from a browser's.
 
-    ``%22`` stays as it is, leading slashes fall, and ``filename*=utf-8''...`` (as aiohttp and older requests send names
-    beyond ASCII) counts before ``filename=...``.  Bytes that are no UTF-8 become surrogates.
+    ``%22`` is not unquoted, leading slashes are removed, and ``filename*=utf-8''...`` (as aiohttp and older requests
+    send names beyond ASCII) overrides ``filename=...``.  Bytes that are not UTF-8 become surrogates.
     """
     text = header.encode("latin-1").decode("utf-8", "surrogateescape")
     found = {name.lower(): value.strip() for name, value in _PARAMETER.findall(text)}

@@ -1,4 +1,4 @@
-"""Who uses an instance, and where are each one's settings and files kept?"""
+"""The users of an instance, and the directory of their settings and files."""
 
 from __future__ import annotations
 
@@ -18,53 +18,52 @@ _NOT_IN_AN_ID = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 class BadUser(Exception):
-    """A user that cannot be added; the message is ComfyUI's."""
+    """A user cannot be added; the message is ComfyUI's."""
 
 
 @dataclass(eq=False)
 class Users:
     """The users of one instance, and the directory that holds their files.
 
-    The directory is fresh for each run and goes with it, whatever else a given ``data_dir`` holds: nobody finds these
-    files but the API.
+    The directory is new for each run and removed at its end, also inside a configured ``data_dir``, because only the
+    API uses these files.
 
-    :ivar home: where the directory is made, once it is needed.
-    :ivar several: whether a request says by ``comfy-user`` whose it is; else all is one user's.
+    :ivar base_dir: where the directory is made when it is first needed.
+    :ivar several: whether requests name their user by the header ``comfy-user``; if not, there is one user.
     :ivar names: by id.
     """
 
-    home: Path
+    base_dir: Path
     several: bool
     ids: Random
     names: dict[str, str] = field(default_factory=dict)
     _directory: Path | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        """Know the one user that needs no adding."""
         if not self.several:
             self.names = {_ONLY_USER: _ONLY_USER}
 
     def folder_of(self, claimed: str | None) -> UserFolder:
-        """The files of whoever asks.
+        """Return the files of the user of a request.
 
-        :param claimed: the header ``comfy-user``, which counts only where there are several.
-        :raises ServerError: where nobody has that id.
+        :param claimed: the header ``comfy-user``, which is ignored unless there are several users.
+        :raises ServerError: if no user has that id.
         """
         user = claimed if self.several and claimed is not None else _ONLY_USER
         if user not in self.names:
             raise ServerError(f"unknown user {user!r}")
         return UserFolder(self._make_directory() / user)
 
-    def described(self) -> dict[str, object]:
-        """The body of ``GET /users``."""
+    def as_json(self) -> dict[str, object]:
+        """Return the body of ``GET /users``."""
         if self.several:
             return {"storage": "server", "users": self.names}
         return {"storage": "server", "migrated": (self._make_directory() / _ONLY_USER).exists()}
 
     def add(self, name: str) -> str:
-        """Take a user in, and give its id.
+        """Add a user, and return its id.
 
-        :raises BadUser: where the name is empty or taken.
+        :raises BadUser: if the name is empty or taken.
         """
         name = name.strip()
         if not name:
@@ -83,6 +82,6 @@ class Users:
 
     def _make_directory(self) -> Path:
         if self._directory is None:
-            self.home.mkdir(parents=True, exist_ok=True)
-            self._directory = Path(tempfile.mkdtemp(prefix="user-", dir=self.home))
+            self.base_dir.mkdir(parents=True, exist_ok=True)
+            self._directory = Path(tempfile.mkdtemp(prefix="user-", dir=self.base_dir))
         return self._directory

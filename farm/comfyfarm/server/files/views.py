@@ -1,4 +1,4 @@
-"""What does ``GET /view`` show of a file?"""
+"""The answers of ``GET /view``: a file, a preview of it, or one of its channels."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from comfyfarm.sim.errors import ServerError
 
 _QUALITY = 90
 
-# The tables of Python alone: those of the machine differ from one to the next.
+# Python's own tables only, because those of the system differ between machines.
 _TYPES = MimeTypes()
 _TYPES.add_type("application/javascript; charset=utf-8", ".js")     # as ComfyUI registers it
-_TYPES.add_type("application/javascript", ".mjs")                   # Python changed its mind in 3.12
+_TYPES.add_type("application/javascript", ".mjs")                   # text/javascript since Python 3.12
 _TYPES.add_type("image/webp", ".webp")
 
 _NEVER_SHOWN = frozenset({"text/html", "application/xhtml+xml", "text/javascript", "text/css"})
@@ -31,47 +31,47 @@ _NEVER_SHOWN = frozenset({"text/html", "application/xhtml+xml", "text/javascript
 def view(
     disk: Disk, query: Mapping[str, str], headers: Ask, static_name: str | None = None, *, shielded: bool = False
 ) -> Answer:
-    """A file as it is, or a preview or channel of it.
+    """Answer with a file, or with a preview or channel of it.
 
-    :param headers: the request's.
-    :param static_name: the one name with ``..`` in it that a static instance serves, e.g. ``../input/NAME.jpg``.
-    :param shielded: keep a browser from running it, as newer versions do.
-    :raises ServerError: where ComfyUI would fail, as on a preview of what is no picture.
+    :param headers: returns a header of the request.
+    :param static_name: the one name with ``..`` that a static instance serves, e.g. ``../input/NAME.jpg``.
+    :param shielded: send headers that keep a browser from running the file, as newer versions do.
+    :raises ServerError: if ComfyUI would fail, as for a preview of a file that is no picture.
     """
     filename = query.get("filename")
-    if filename is None or filename.startswith("blake3:"):      # the assets store, which is off and empty
+    if filename is None or filename.startswith("blake3:"):      # the assets store, which is disabled
         return empty(404)
     try:
         path = locate(disk, filename, query.get("type", "output"), query.get("subfolder", ""), static_name)
-    except NotServed as no:
-        return empty(no.status)
+    except NotServed as error:
+        return empty(error.status)
     if "preview" in query or query.get("channel") in ("rgb", "a"):
-        made = _preview(path, query) if "preview" in query else _channel(path, query["channel"])
-        return with_escaped_name(made, path.name) if shielded else made
+        derived = _preview(path, query) if "preview" in query else _channel(path, query["channel"])
+        return with_escaped_name(derived, path.name) if shielded else derived
     head = _head(path, guessed_type(path.name))
     return serve(path, active_as_attachment(path.name, declared_type(path.name)) if shielded else head, headers)
 
 
 def guessed_type(name: str) -> str:
-    """The content type that ComfyUI gives a file: nothing that a browser would run from here."""
+    """Return the content type that ComfyUI sends for a file: none that a browser would run."""
     guess = declared_type(name)
     return "application/octet-stream" if guess in _NEVER_SHOWN else guess
 
 
 def declared_type(name: str) -> str:
-    """The content type that a file has by the end of its name."""
+    """Return the content type of a file by its suffix."""
     return _TYPES.guess_type(name)[0] or "application/octet-stream"
 
 
 def _preview(path: Path, query: Mapping[str, str]) -> Answer:
-    """The picture re-encoded, as ``preview=FORMAT;QUALITY`` asks."""
-    wish, channel = query["preview"].split(";"), query.get("channel", "")
-    kind = wish[0] if wish[0] in ("webp", "jpeg") and "a" not in channel else "webp"
-    quality = wish[-1] if wish[-1].isdigit() else _QUALITY
+    """Answer with the picture re-encoded by ``preview=FORMAT;QUALITY``."""
+    options, channel = query["preview"].split(";"), query.get("channel", "")
+    kind = options[0] if options[0] in ("webp", "jpeg") and "a" not in channel else "webp"
+    quality = options[-1] if options[-1].isdigit() else _QUALITY
     image = _opened(path)
     if kind == "jpeg" or channel == "rgb":
         image = image.convert("RGB")
-    # Method 0 is the quickest; ComfyUI takes Pillow's default, which would hold the reactor much longer.
+    # Method 0 is the fastest; ComfyUI uses Pillow's default, which would block the reactor much longer.
     return _encoded(path, image, kind, {"quality": quality, **({"method": 0} if kind == "webp" else {})})
 
 
@@ -95,13 +95,13 @@ def _encoded(path: Path, image: Image.Image, kind: str, options: Mapping[str, st
     file = BytesIO()
     try:
         image.save(file, kind, **{key: int(value) for key, value in options.items()})
-    except (OSError, ValueError, OverflowError) as error:   # a quality that there is not, too big a size
+    except (OSError, ValueError, OverflowError) as error:   # an invalid quality, too large a picture
         raise ServerError(f"{path.name} as {kind}: {error}") from error
     return Answer(200, _head(path, f"image/{kind}"), file.getvalue())
 
 
 def _head(path: Path, content_type: str) -> Headers:
-    # aiohttp, too, would rather break than send a header with a line break; all else, quotes too, goes out as it is.
-    if any(bad in path.name for bad in "\r\n\0"):
+    # aiohttp fails, too, for a line break in a header; all other characters, quotes included, are sent unchanged.
+    if any(character in path.name for character in "\r\n\0"):
         raise ServerError(f"{path.name!r} cannot stand in a header")
     return ("Content-Disposition", f'filename="{path.name}"'), ("Content-Type", content_type)

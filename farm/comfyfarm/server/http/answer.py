@@ -1,4 +1,4 @@
-"""What does a ComfyUI route say back, before it becomes HTTP?"""
+"""An answer of a ComfyUI route, before it becomes HTTP."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole reply.
+    """A whole answer.
 
-    :ivar headers: names and values as text, to be sent as UTF-8 the way aiohttp does; without ``Content-Length``,
-        which is the length of the body (of a HEAD, too).
-    :ivar is_raised: aiohttp says this itself, past ComfyUI, which adds none of its own headers then.
+    :ivar headers: names and values as text, sent as UTF-8 (as aiohttp does); without ``Content-Length``, which is the
+        length of the body (of a HEAD, too).
+    :ivar is_raised: aiohttp makes this answer itself, so ComfyUI's middlewares add none of their headers.
     """
 
     status: int
@@ -22,16 +22,15 @@ class Answer:
 
 
 def json_answer(body: object, status: int = 200) -> Answer:
-    """A reply in JSON, in exactly the text that ComfyUI's ``json.dumps`` gives."""
+    """Return an answer in JSON, with exactly the text of ComfyUI's ``json.dumps``."""
     return Answer(status, (("Content-Type", "application/json; charset=utf-8"),), json.dumps(body).encode())
 
 
 def text_answer(text: str, status: int, *headers: tuple[str, str], is_raised: bool = False) -> Answer:
-    """A reply in plain text."""
-    kind = ("Content-Type", "text/plain; charset=utf-8")
-    return Answer(status, (kind, *headers), text.encode(), is_raised=is_raised)
+    content_type = ("Content-Type", "text/plain; charset=utf-8")
+    return Answer(status, (content_type, *headers), text.encode(), is_raised=is_raised)
 
 
 def empty(status: int) -> Answer:
-    """A reply that is a status only: no body, no content type."""
+    """Return an answer with a status only: no body, no content type."""
     return Answer(status)

@@ -1,31 +1,74 @@
-"""What goes wrong at one process's HTTP exchanges: asked before their work and after it, told as one story each."""
+"""Faults of HTTP exchanges: choose the exchanges that faults may change, and run each of them step by step.
+
+An exchange is one request and its answer. If no armed fault watches any of its phases, the front resource serves it
+directly. Otherwise it runs as a :class:`FaultyExchange`, one generator that can pause in simulated time::
+
+    request
+       |
+       v
+    phases before the work     request; then submit, view or upload
+       |            |
+       |            +-- an effect has set an answer: the work is skipped ----+
+       v                                                                     |
+    the work                   the route writes into a BufferedChannel,      |
+       |                       so nothing goes out yet                       |
+       v                                                                     |
+    phases after the work      status (for some routes); then reply          |
+       |                                                                     |
+       v                                                                     |
+    ResponseWriter             sends the Exchange as the effects left it <---+
+
+* In each phase the armed faults that match fire, in the order in which they were armed. Their effects modify the fields
+  of the :class:`~comfyfarm.faults.targets.Exchange` and may pause.
+* An effect that needs an answer to modify, but fires before the work, is kept until the answer exists: until the
+  phase ``reply``, or until an earlier effect has set an answer.
+* A firing that concerns the whole process (crash, freeze) is passed to ``fire_process``, and the exchange
+  waits until the process runs again.
+* While the process is frozen no step runs. If the process ends or the client disconnects, the exchange is stopped.
+* A websocket handshake has phases before its work only. After them it is handed over and no longer tracked here.
+
+A client may also send a fault for its own request, in the header ``X-Comfyfarm-Fault``.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
+from twisted.web.server import Request
+
+from comfyfarm.config.decoding import ConfigError
+from comfyfarm.config.fault_tables import read_fault
 from comfyfarm.faults.armed_fault import ArmedFault
-from comfyfarm.faults.fault import Firing, firing_in_order
+from comfyfarm.faults.fault import Fault, Firing, Rule, firing_in_order
 from comfyfarm.faults.pauses import WAIT, Steps
-from comfyfarm.faults.phases import Phase
+from comfyfarm.faults.phases import EXCHANGE, Phase
 from comfyfarm.faults.registry import InstanceFaults
 from comfyfarm.faults.targets import Exchange
-from comfyfarm.server.http.fault_header import fault_in
+from comfyfarm.server.http.request import header
 from comfyfarm.server.http.request_facts import RequestFacts
-from comfyfarm.server.http.response_writer import BufferedChannel, ResponseWriter, usual_headers
+from comfyfarm.server.http.response_writer import BufferedChannel, ResponseWriter, default_headers
 from comfyfarm.server.http.site import ComfyRequest
 from comfyfarm.server.time.driver import InstanceDriver
 from comfyfarm.server.time.task import SimTask
 
+_HEADER = "X-Comfyfarm-Fault"
+_ALLOWED_RULE_KEYS = ("at", "cites")
+
+
+class BadFault(Exception):
+    """The fault header of a request holds no fault that can fire at it; the message says why."""
+
 
 @dataclass(eq=False)
 class HttpFaultInjector:
-    """The faults of one process, as far as its HTTP exchanges meet them.
+    """Runs those HTTP exchanges of one process that faults may change.
 
-    :ivar fire_process: called where one befalls the process.
-    :ivar is_suspended: whether the process is frozen or has ended: nothing goes on meanwhile.
-    :ivar takes_headers: whether a client may bring a fault along (``X-Comfyfarm-Fault``).
+    :ivar fire_process: applies a firing that concerns the whole process.
+    :ivar is_suspended: returns whether the process is frozen or has ended, so that no exchange may go on.
+    :ivar takes_headers: whether clients may send faults in ``X-Comfyfarm-Fault``.
     """
 
     driver: InstanceDriver
@@ -33,180 +76,193 @@ class HttpFaultInjector:
     fire_process: Callable[[Firing], None]
     is_suspended: Callable[[], bool]
     takes_headers: bool = False
-    _courses: dict[FaultyExchange, None] = field(default_factory=dict, init=False)
+    open_exchanges: dict[FaultyExchange, None] = field(default_factory=dict, init=False)
 
-    def exchange_of(self, request: ComfyRequest, *, is_refused: bool) -> FaultyExchange | None:
-        """The course of an exchange at which something may go wrong; ``None`` for all others.
+    def exchange_for(self, request: ComfyRequest, *, is_refused: bool) -> FaultyExchange | None:
+        """Return the exchange of a request that a fault may change, not yet begun; ``None`` for all other requests.
 
-        :param is_refused: nothing of ComfyUI's will be asked: only the request itself counts, and the answer.
-        :raises BadFault: where the client brings a fault along that is none.
+        :param is_refused: the request never reaches a route; of the phases before the work only ``request`` applies.
+        :raises BadFault: if the fault header is invalid.
         """
         if self.faults.is_quiet and not self.takes_headers:
             return None
-        asked = RequestFacts.of(request)
-        before = ("request",) if is_refused else asked.before
-        brought = fault_in(request) if self.takes_headers and not is_refused else None
-        if brought is None and not any(map(self.faults.watches, (*before, *asked.after))):
+        request_facts = RequestFacts.of(request)
+        phases_before = ("request",) if is_refused else request_facts.phases_before
+        header_fault = _header_fault(request) if self.takes_headers and not is_refused else None
+        if header_fault is None and not any(map(self.faults.watches, (*phases_before, *request_facts.phases_after))):
             return None
-        private = self.faults.arm_once(brought, self.now_ms()) if brought is not None else None
-        return FaultyExchange(self, asked, request, before, private)
+        private = self.faults.arm_once(header_fault, self.now_ms()) if header_fault is not None else None
+        return FaultyExchange(self, request_facts, request, phases_before, private)
 
     def now_ms(self) -> int:
-        """The simulated moment."""
         return self.driver.time.now_ms()
 
     def wake(self) -> None:
-        """Something may have changed: let go on what waits for it."""
-        for exchange_of in tuple(self._courses):
-            exchange_of.wake()
+        """Resume the exchanges that wait for a change, such as the end of a freeze or a healed fault."""
+        for exchange in tuple(self.open_exchanges):
+            exchange.wake()
 
     def stop(self) -> None:
-        """The process has ended: nothing goes on any more."""
-        for exchange_of in tuple(self._courses):
-            exchange_of.stop()
+        """Stop all exchanges, because the process has ended."""
+        for exchange in tuple(self.open_exchanges):
+            exchange.stop()
 
-    def began(self, exchange_of: FaultyExchange) -> None:
-        """Remember who waits."""
-        self._courses[exchange_of] = None
 
-    def ended(self, exchange_of: FaultyExchange) -> None:
-        """Forget it."""
-        self._courses.pop(exchange_of, None)
+def _header_fault(request: Request) -> Fault | None:
+    """Return the fault in the header of a request: ``do``, its arguments, and ``at`` (default phase ``request``).
+
+    :raises BadFault: if the header is there but holds no such fault.
+    """
+    text = header(request, _HEADER.lower())
+    if text is None:
+        return None
+    try:
+        return _parse_fault(text)
+    except (ConfigError, ValueError, RecursionError) as error:
+        raise BadFault(f"{_HEADER}: {error}") from error
+
+
+def _parse_fault(text: str) -> Fault:
+    table = json.loads(text)
+    if not isinstance(table, dict):
+        raise ConfigError(f"expected an object, got {type(table).__name__}")
+    for key in table:
+        if key in Rule.__struct_fields__ and key not in _ALLOWED_RULE_KEYS:
+            raise ConfigError(f"{key}: has no meaning for one request (there are: do, {', '.join(_ALLOWED_RULE_KEYS)})")
+    at: Any = table.get("at", {})
+    fault = read_fault({**table, "at": {"phase": "request", **at} if isinstance(at, dict) else at})
+    if fault.rule.at.phase not in EXCHANGE:
+        raise ConfigError(f"at.phase: expected one of {', '.join(EXCHANGE)}, got {fault.rule.at.phase!r}")
+    return fault
 
 
 @dataclass(eq=False)
 class FaultyExchange:
-    """One exchange, from its request to the last byte of its answer.
+    """One exchange that faults may change, from its request to the last byte of its answer.
 
-    :ivar before: the phases before its work.
-    :ivar private: the fault that is for this request alone, or ``None``.
+    :ivar private: the fault that the request's own header armed, or ``None``.
     """
 
-    fault_injector: HttpFaultInjector
-    asked: RequestFacts
+    injector: HttpFaultInjector
+    request_facts: RequestFacts
     request: ComfyRequest
-    before: tuple[Phase, ...]
+    phases_before: tuple[Phase, ...]
     private: ArmedFault | None
     _is_working: bool = field(default=False, init=False)
     _is_handed_over: bool = field(default=False, init=False)
-    _waiting: list[Firing] = field(default_factory=list, init=False)
+    _kept_for_reply: list[Firing] = field(default_factory=list, init=False)
 
     def begin(
         self, work: Callable[[], None], hand_over: Callable[[], None], on_end: Callable[[int, int], None]
     ) -> None:
-        """Tell it as far as it goes without time passing.
+        """Start the exchange and run it up to its first pause.
 
-        :param work: does what the request asks, and writes the answer.
-        :param hand_over: does it where nothing of it is ours any more: a websocket.
-        :param on_end: takes the status that went out, 0 for none, and how many bytes of the body did.
+        :param work: handles the request and writes the answer.
+        :param hand_over: handles a websocket handshake, which is no longer tracked here.
+        :param on_end: takes the status that was sent (0 for none) and the number of body bytes sent.
         """
         self._work, self._hand_over, self._on_end = work, hand_over, on_end
-        self._outlet = ResponseWriter(self.request, self.request.channel)
+        self._writer = ResponseWriter(self.request, self.request.channel)
+        driver = self.injector.driver
         query = self.request.uri.partition(b"?")[2].decode("utf-8", "replace")
-        self._facts = self.asked.facts(self.fault_injector.driver.instance.accepted)
-        now_ms = self.fault_injector.now_ms()
-        self._exchange = Exchange(self._facts, now_ms, query, usual_headers(self.request))
-        driver = self.fault_injector.driver
-        self._publishing = SimTask(driver.clock, driver.time, self._minding(self._steps()), self._told, self._strike)
+        self._facts = self.request_facts.phase_facts(driver.instance.accepted)
+        self._exchange = Exchange(self._facts, self.injector.now_ms(), query, default_headers(self.request))
+        steps = self._unless_suspended(self._steps())
+        self._task = SimTask(driver.clock, driver.time, steps, self._finish, self._fire_process)
         self.request.on_lost = self.stop
-        self.fault_injector.began(self)
-        self._publishing.resume()
+        self.injector.open_exchanges[self] = None
+        self._task.resume()
 
     def wake(self) -> None:
-        """Something may have changed."""
-        self._publishing.wake()
+        """Resume the exchange if what it waits for has come."""
+        self._task.wake()
 
     def stop(self) -> None:
-        """The client has gone, or the process has."""
-        if not self._publishing.is_over:
-            self._publishing.stop()
-            self._told()
+        """End the exchange early: the client has disconnected, or the process has ended."""
+        if not self._task.is_over:
+            self._task.stop()
+            self._finish()
 
-    def _told(self) -> None:
+    def _finish(self) -> None:
         self.request.on_lost = None
-        self.fault_injector.ended(self)
+        self.injector.open_exchanges.pop(self, None)
         if self.private is not None:
-            self.fault_injector.faults.end_once(self.private, self.fault_injector.now_ms())
+            self.injector.faults.end_once(self.private, self.injector.now_ms())
         if not self._is_handed_over:
-            self._note()
-            self._on_end(self._outlet.status, self._outlet.size_bytes)
+            self._complete_record()
+            self._on_end(self._writer.status, self._writer.size_bytes)
 
-    def _note(self) -> None:
-        """Let the log say whose work was not done, and what the answer showed."""
-        about = self.request.about
-        if self.asked.is_submit and not about.job:
+    def _complete_record(self) -> None:
+        record = self.request.record
+        # A submit that an effect answered instead of the work is still one of this job.
+        if self.request_facts.is_submit and not record.job:
             client = self._facts.client
-            about.job, about.client_id = self._facts.job_name, client if isinstance(client, str) else None
+            record.job, record.client_id = self._facts.job_name, client if isinstance(client, str) else None
         if self._exchange.reply is not None:
-            about.read(self._exchange.reply)
+            record.update_from(self._exchange.reply)
 
-    def _strike(self, firing: Firing) -> None:
-        """Befall the process, and go on at once where that leaves it alive and awake."""
-        self.fault_injector.fire_process(firing)
-        if not self.fault_injector.is_suspended():
-            self._publishing.wake()
+    def _fire_process(self, firing: Firing) -> None:
+        self.injector.fire_process(firing)
+        if not self.injector.is_suspended():
+            self._task.wake()
 
-    # The story.
+    # The steps.
 
-    def _minding(self, story: Steps) -> Steps:
-        """The same story, at true moments, standing still while the process does."""
-        for pause in story:
+    def _unless_suspended(self, steps: Steps) -> Steps:
+        """Run the steps, but none of them while the process is suspended; keep the time of the exchange up to date."""
+        for pause in steps:
             yield pause
-            while self.fault_injector.is_suspended():
+            while self.injector.is_suspended():
                 yield WAIT
-            self._exchange.at_ms = self.fault_injector.now_ms()
+            self._exchange.at_ms = self.injector.now_ms()
 
     def _steps(self) -> Steps:
-        for phase in self.before:
+        for phase in self.phases_before:
             if not self._exchange.is_decided:
-                yield from self._befall(phase)
+                yield from self._run_phase(phase)
         if self._exchange.is_decided:
-            yield from self._tell(self._waiting)
-        elif not self.asked.after:
+            yield from self._apply(self._kept_for_reply)
+        elif not self.request_facts.phases_after:
             self._is_handed_over = True
             self._hand_over()
             return
         else:
             yield from self._do_work()
-            yield from self._befall_after()
-        yield from self._outlet.send(self._exchange)
+            for phase in self.request_facts.phases_after:
+                if phase == "reply":
+                    yield from self._apply(self._kept_for_reply)
+                yield from self._run_phase(phase)
+        yield from self._writer.send(self._exchange)
 
     def _do_work(self) -> Steps:
-        """Do the work, and keep the answer back."""
-        capture = self._outlet.capture = BufferedChannel(self.request, self._worked)
-        self.request.channel = capture  # type: ignore[assignment]  # it has what a request needs of one
+        """Do the work, and hold its answer back."""
+        channel = self._writer.buffered = BufferedChannel(self.request, self._on_answer)
+        self.request.channel = channel  # type: ignore[assignment]  # it has what a request needs of one
         self._is_working = True
         self._work()
         self._is_working = False
-        while capture.reply is None or self.fault_injector.is_suspended():
+        while channel.reply is None or self.injector.is_suspended():
             yield WAIT
-        self._exchange.reply = capture.reply
-        self._facts = self.asked.answered(self._facts, capture.reply, self.fault_injector.driver.instance.accepted)
+        self._exchange.reply = channel.reply
+        self._facts = self.request_facts.with_reply(self._facts, channel.reply, self.injector.driver.instance.accepted)
         self._exchange.facts = self._facts
 
-    def _worked(self) -> None:
-        if not self._is_working:
-            self._publishing.wake()
+    def _on_answer(self) -> None:
+        if not self._is_working:    # the task cannot be resumed from inside its own step
+            self._task.wake()
 
-    def _befall_after(self) -> Steps:
-        for phase in self.asked.after:
-            if phase == "reply":
-                yield from self._tell(self._waiting)
-            yield from self._befall(phase)
-
-    def _befall(self, phase: Phase) -> Steps:
-        is_early = phase in self.before
-        if is_early:    # after the work nothing more may happen first: an answer goes out before the worker's next step
-            self.fault_injector.driver.catch_up()
-            self.fault_injector.driver.set_alarm()
-        while self.fault_injector.is_suspended():     # what was due has done that
+    def _run_phase(self, phase: Phase) -> Steps:
+        is_before = phase in self.phases_before
+        if is_before:   # not after the work: an answer goes out before the worker's next step
+            self.injector.driver.catch_up()
+            self.injector.driver.set_alarm()
+        while self.injector.is_suspended():     # catching up may have frozen or ended the process
             yield WAIT
-        now_ms = self.fault_injector.now_ms()
-        firings = self.fault_injector.faults.fire(phase, self._facts, now_ms, private=self.private)
-        self._waiting += [each for each in firings if is_early and each.fault.effect.needs_reply]
-        yield from self._tell(each for each in firings if not (is_early and each.fault.effect.needs_reply))
+        firings = self.injector.faults.fire(phase, self._facts, self.injector.now_ms(), private=self.private)
+        self._kept_for_reply += [firing for firing in firings if is_before and firing.fault.effect.needs_reply]
+        yield from self._apply(firing for firing in firings if not (is_before and firing.fault.effect.needs_reply))
 
-    def _tell(self, firings: Iterable[Firing]) -> Steps:
+    def _apply(self, firings: Iterable[Firing]) -> Steps:
         with firing_in_order(firings) as in_order:
             for firing in in_order:
                 effect = firing.fault.effect

@@ -1,7 +1,7 @@
-"""What does the folder of a web page answer to a path, given out the way aiohttp gives out a folder?
+"""The web page of an instance: ComfyUI's own page, served as aiohttp serves a folder, or a small page instead of it.
 
-ComfyUI's own page is PyPI's ``comfyui-frontend-package``, which the extra ``comfyfarm[frontend]`` brings.  It is
-served as it is, never copied.
+ComfyUI's own page is PyPI's ``comfyui-frontend-package``, which the extra ``comfyfarm[frontend]`` installs.  It is
+served from there, never copied.
 """
 
 from __future__ import annotations
@@ -9,19 +9,23 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from functools import cache
+from html import escape
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
+from string import Template
+from urllib.parse import quote
 
-from comfyfarm.server.http.answer import Answer
+from comfyfarm.config import InstanceConfig
+from comfyfarm.server.http.answer import Answer, text_answer
 from comfyfarm.server.http.static_file import Ask, ByteRange, choose
 from comfyfarm.sim.errors import ServerError
 
-NOT_KEPT = (("Cache-Control", "no-store, must-revalidate"), ("Pragma", "no-cache"), ("Expires", "0"))
-"""The headers of ``GET /``: a newer page has other scripts."""
+NO_CACHING = (("Cache-Control", "no-store, must-revalidate"), ("Pragma", "no-cache"), ("Expires", "0"))
+"""The headers of ``GET /``: a newer page loads other scripts."""
 
 _BINARY = "application/octet-stream"
 
-# What aiohttp knows on Python 3.11; a later Python would know the fonts and .webp too, and have text/javascript.
+# The types of aiohttp on Python 3.11; a later Python has also the fonts and .webp, and text/javascript.
 _TYPES = {
     ".css": "text/css",
     ".html": "text/html",
@@ -42,14 +46,14 @@ _TYPES = {
     ".xml": "text/xml",
 }
 
-# The folders that ComfyUI's page has, and so answers for, at its top.
+# The top folders of ComfyUI's page: a folder is answered with a 403.
 _FOLDERS = frozenset({"assets", "cursor", "extensions", "fonts", "scripts"})
 
-# A server has these files from a package of example workflows; here it holds none.
-_NO_TEMPLATES = {
+# A real server has these files from a package of example workflows; here they are empty.
+_EMPTY_TEMPLATES = {
     "/templates/index.json": b"[]",
     "/templates/index_logo.json": b"{}",
-    "/templates/fuse_options.json": b"null",    # how to search them: as the page likes
+    "/templates/fuse_options.json": b"null",    # search options: the page's defaults
 }
 
 _NEVER_KEPT = re.compile(r"\.(js|css)$|(^|/)index[^/]*\.json$")
@@ -58,90 +62,111 @@ _PICTURE = re.compile(r"\.(jpe?g|png|ppm|bmp|pgm|tiff?|webp)$")
 
 @dataclass(frozen=True)
 class Found:
-    """A file of the page, or a part of it.
+    """A file of the page, or a range of it.
 
     :ivar head: the answer without its body.
     """
 
-    place: Path
+    path: Path
     head: Answer
     part: ByteRange
 
 
 @cache
 def frontend() -> Path | None:
-    """The folder of ComfyUI's own page; ``None`` where the extra is not installed."""
+    """Return the folder of ComfyUI's own page; ``None`` if the extra is not installed."""
     try:
-        package = files("comfyui_frontend_package")     # imported here at the earliest, for few need it
+        package = files("comfyui_frontend_package")     # imported here, because few need it
     except ModuleNotFoundError:
         return None
     return Path(str(package.joinpath("static"))).resolve()
 
 
 def look_up(root: Path | None, path: str, method: str, ask: Ask) -> Found | Answer:
-    """What a path of the page gives: a file, or the whole answer where it gives none.
+    """Return the file at a path of the page, or a whole answer if there is none to send.
 
-    :param root: of the page; ``None``: the page is not there, and its folders are all empty.
-    :param path: unquoted, with its slash in front.
-    :param ask: the request's headers.
-    :raises ServerError: where aiohttp would fail.
+    :param root: the folder of the page; ``None`` if the page is not installed.
+    :param path: unquoted, with its leading slash.
+    :param ask: returns a header of the request.
+    :raises ServerError: if aiohttp would fail.
     """
-    if (templates := _NO_TEMPLATES.get(path)) is not None:
+    if (templates := _EMPTY_TEMPLATES.get(path)) is not None:
         return Answer(200, (("Content-Type", "application/json"),), templates)
     if root is None:
-        is_folder = path.strip("/") in _FOLDERS
-        return _refused(403, "Forbidden") if is_folder else nothing_there(path, method)
-    place = _place(root, path)
-    if isinstance(place, Answer):
-        return place
-    head, part = choose(place, (), ask)
-    head = replace(head, headers=(*_content_type(place, head.status, method), *head.headers, *cache_control(path)))
-    return head if part is None else Found(place, head, part)
-
-
-def nothing_there(path: str, method: str) -> Answer:
-    """The page has no such file."""
-    return Answer(404, (*_content_type(Path(path), 404, method), *cache_control(path)))
+        if path.strip("/") in _FOLDERS:
+            return _refusal(403, "Forbidden")
+        return Answer(404, (*_content_type(Path(path), 404, method), *cache_control(path)))
+    file = _resolve(root, path)
+    if isinstance(file, Answer):
+        return file
+    head, part = choose(file, (), ask)
+    head = replace(head, headers=(*_content_type(file, head.status, method), *head.headers, *cache_control(path)))
+    return head if part is None else Found(file, head, part)
 
 
 def cache_control(path: str) -> tuple[tuple[str, str], ...]:
-    """How long a browser may keep what it got at a path, by the last letters of the path.
-
-    A file that is not there counts as one that is, for ComfyUI decides before it looks.
-    """
+    """Return the caching headers for a path, by its suffix; ComfyUI sets them also if there is no such file."""
     if _NEVER_KEPT.search(path):
         return (("Cache-Control", "no-store"),)
     return (("Cache-Control", "public, max-age=86400"),) if _PICTURE.search(path) else ()
 
 
 def extension_scripts(root: Path) -> list[str]:
-    """The paths of the scripts that the page loads beside its own."""
+    """Return the paths of the extension scripts that the page loads."""
     return [f"/{script.relative_to(root).as_posix()}" for script in sorted((root / "extensions").rglob("*.js"))]
 
 
-def _place(root: Path, path: str) -> Path | Answer:
-    """The file that is meant, be it there or not, or why there can be none."""
+def _resolve(root: Path, path: str) -> Path | Answer:
+    """Return the file for a path, whether or not it exists, or the answer if there can be none."""
     try:
-        place = root.joinpath(path.removeprefix("/")).resolve()
-        if not place.is_relative_to(root):
-            return _refused(404, "Not Found")
-        return _refused(403, "Forbidden") if place.is_dir() else place
+        file = root.joinpath(path.removeprefix("/")).resolve()
+        if not file.is_relative_to(root):
+            return _refusal(404, "Not Found")
+        return _refusal(403, "Forbidden") if file.is_dir() else file
     except PermissionError:
-        return _refused(403, "Forbidden")
+        return _refusal(403, "Forbidden")
     except (ValueError, RuntimeError):      # a name with a NUL, a link to itself
-        return _refused(404, "Not Found")
-    except OSError as why:      # too long a name
-        raise ServerError(str(why)) from why
+        return _refusal(404, "Not Found")
+    except OSError as error:    # too long a name
+        raise ServerError(str(error)) from error
 
 
 def _content_type(path: Path, status: int, method: str) -> tuple[tuple[str, str], ...]:
-    """The header, where there is one: aiohttp names the type of a body that is empty, too, but not to HEAD."""
+    """Return the header, or nothing: aiohttp sends the type of an empty body, too, but not for a HEAD."""
     if status in (200, 206):
         return (("Content-Type", _TYPES.get(PurePosixPath(path.name).suffix.lower(), _BINARY)),)
     return (("Content-Type", _BINARY),) if status in (404, 416) and method != "HEAD" else ()
 
 
-def _refused(status: int, reason: str) -> Answer:
-    """What aiohttp says itself, and so without the headers that ComfyUI adds."""
-    headers = (("Content-Type", "text/plain; charset=utf-8"),)
-    return Answer(status, headers, f"{status}: {reason}".encode(), is_raised=True)
+def _refusal(status: int, reason: str) -> Answer:
+    return text_answer(f"{status}: {reason}", status, is_raised=True)
+
+
+# The page says that ranges are accepted, as the real page does; a request for a range gets the whole page.
+_WELCOME_HEADERS = (("Content-Type", "text/html"), ("Accept-Ranges", "bytes"))
+
+_MODES = {
+    "static": "every job answers with this picture, and no file is written",
+    "dynamic": "every job writes a new picture under a name of its own",
+}
+
+
+def welcome_page(config: InstanceConfig, picture_name: str) -> Answer:
+    """Return the small page that an instance shows at ``/`` if ComfyUI's own page is not installed.
+
+    :param picture_name: the name of the input picture.
+    """
+    facts = {
+        "name": config.name,
+        "mode": config.mode,
+        "meaning": _MODES[config.mode],
+        "version": config.comfyui_version,
+        "picture": quote(picture_name),
+    }
+    page = _welcome_template().substitute({key: escape(value) for key, value in facts.items()})
+    return Answer(200, _WELCOME_HEADERS, page.encode())
+
+
+@cache
+def _welcome_template() -> Template:
+    return Template(files("comfyfarm.config.recorded").joinpath("welcome.html").read_text("utf-8"))

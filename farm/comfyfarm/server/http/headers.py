@@ -1,4 +1,4 @@
-"""Which headers does a reply get beside its own: for web pages of other origins, and for caches?"""
+"""The headers that ComfyUI adds to an answer: for other origins, for caches, and against script execution."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ _NOT_THERE = (("Cache-Control", "public, max-age=3600"),)
 
 
 def allowed_origin(setting: bool | str) -> str | None:
-    """Whose web pages may read replies by ``enable_cors``: ``*`` for anybody's, ``None`` for none of other origins."""
+    """Return the origin whose web pages may read answers by ``enable_cors``; ``*`` for all, ``None`` for no other."""
     if isinstance(setting, bool):
         return "*" if setting else None
     return setting
 
 
 def allow_origin(request: IRequest, origin: str) -> None:
-    """Let web pages of an origin read the reply, as under ``--enable-cors-header``."""
+    """Set the headers of ``--enable-cors-header``, which let web pages of an origin read the answer."""
     request.setHeader(_ORIGIN, origin.encode())
     for name, value in _FOR_OTHER_ORIGINS:
         request.setHeader(name, value)
 
 
 def forget_origin(request: IRequest) -> None:
-    """Take that back, for a reply that ComfyUI does not get to see."""
+    """Remove those headers, for an answer that does not pass ComfyUI's middlewares."""
     for name in (_ORIGIN, *(name for name, _ in _FOR_OTHER_ORIGINS)):
         request.responseHeaders.removeHeader(name)
 
 
 def cache_headers(path: bytes, reply: Answer) -> tuple[tuple[str, str], ...]:
-    """How long a browser may keep a reply, by the path it was got at; the reply's own headers count more."""
+    """Return the caching headers of an answer by its path; the answer's own headers override them."""
     if reply.is_raised or b"." not in path:
         return ()
     rule = cache_control(unquote(path.decode("utf-8", "replace")))
@@ -54,15 +54,15 @@ def cache_headers(path: bytes, reply: Answer) -> tuple[tuple[str, str], ...]:
     return rule if reply.status < 300 or reply.status in _STILL_A_FILE else ()
 
 
-# ComfyUI sees a file before aiohttp looks at what the client has of it already.
+# ComfyUI sets the headers before aiohttp evaluates the conditions of the request.
 _STILL_A_FILE = (304, 412, 416)
 
 
 def is_foreign(host: str | None, origin: str | None, site: str | None) -> bool:
-    """Whether ComfyUI answers 403.
+    """Return whether ComfyUI answers 403, because a web page of another site sends this request.
 
     :param site: the header ``Sec-Fetch-Site``.
-    :raises ValueError: where a name is none that Python's ``urlsplit`` reads; ComfyUI raises, too.
+    :raises ValueError: if Python's ``urlsplit`` cannot parse a name; ComfyUI raises, too.
     """
     if site == "cross-site":
         return True
@@ -72,7 +72,7 @@ def is_foreign(host: str | None, origin: str | None, site: str | None) -> bool:
     there = urlsplit(origin.lower())
     if not here.netloc or not there.netloc or not _is_loopback(here.hostname or ""):
         return False
-    # A side without a port is compared by its name only.
+    # If one side has no port, only the names are compared.
     if _port(here.netloc) is None or _port(there.netloc) is None:
         return here.hostname != there.hostname
     return here.netloc != there.netloc
@@ -105,27 +105,27 @@ _ACTIVE = frozenset({
 
 
 def active_as_attachment(name: str, kind: str) -> Headers:
-    """The headers of a file that a browser may show, unless it could run it.
+    """Return the headers of a file that a browser may show; if it could run the file, it shall save it instead.
 
-    :param kind: the content type by its name.
+    :param kind: the content type by the file's name.
     """
     is_active = kind.partition(";")[0] in _ACTIVE
-    where = "attachment; " if is_active else ""
+    disposition = "attachment; " if is_active else ""
     kind = _BINARY if is_active else kind
-    return ("Content-Disposition", f"{where}{_named(name)}"), ("Content-Type", kind), _NO_SNIFFING
+    return ("Content-Disposition", f"{disposition}{_filename(name)}"), ("Content-Type", kind), _NO_SNIFFING
 
 
 def as_attachment(name: str, kind: str) -> Headers:
-    """The headers of a file that a browser shall only keep."""
-    return ("Content-Type", kind), ("Content-Disposition", f"attachment; {_named(name)}"), _NO_SNIFFING
+    """Return the headers of a file that a browser shall only save."""
+    return ("Content-Type", kind), ("Content-Disposition", f"attachment; {_filename(name)}"), _NO_SNIFFING
 
 
 def with_escaped_name(reply: Answer, name: str) -> Answer:
-    """The same reply with a name that cannot end its quotes; for one made from a file."""
+    """Return the answer with the quotes in its file name escaped."""
     headers = [header for header in reply.headers if header[0] != "Content-Disposition"]
-    return replace(reply, headers=(("Content-Disposition", _named(name)), *headers))
+    return replace(reply, headers=(("Content-Disposition", _filename(name)), *headers))
 
 
-def _named(name: str) -> str:
+def _filename(name: str) -> str:
     escaped = name.replace("\\", "\\\\").replace('"', '\\"')
     return f'filename="{escaped}"'

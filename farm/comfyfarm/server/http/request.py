@@ -1,4 +1,4 @@
-"""One HTTP exchange in small words: what was asked, and how to answer it."""
+"""Reading requests and sending answers, as the routes need it."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from comfyfarm.server.http.headers import cache_headers, forget_origin
 from comfyfarm.server.http.site import ComfyRequest
 from comfyfarm.sim.errors import ServerError
 
-_DEEPEST = 500      # Python itself gives up before 1,000, and an answer is nested deeper than what it repeats
+_MAX_DEPTH = 500    # Python itself fails before 1,000, and an answer is nested deeper than the body that it repeats
 
 
 def json_body(request: IRequest) -> Any:
-    """The body, read as ComfyUI reads it: whatever its content type, in the charset that it names.
+    """Return the JSON body as ComfyUI reads it: of any content type, in the charset that the content type names.
 
-    :raises ServerError: where it is no JSON, or nested so deep that it could not be written again.
+    :raises ServerError: if it is no JSON, or nested too deep to be written again.
     """
     try:
         content = request.content.read().decode(_charset(request))
         body = json.loads(content)
-    except (ValueError, LookupError, RecursionError) as why:
-        raise ServerError(f"not JSON: {why}") from why
-    if content.count("[") + content.count("{") > _DEEPEST and _is_deeper(body, _DEEPEST):
+    except (ValueError, LookupError, RecursionError) as error:
+        raise ServerError(f"not JSON: {error}") from error
+    if content.count("[") + content.count("{") > _MAX_DEPTH and _is_deeper(body, _MAX_DEPTH):
         raise ServerError("nested too deep")
     return body
 
 
 def _is_deeper(body: object, levels: int) -> bool:
-    """Whether something in it stands inside more than so many lists and objects."""
-    inside = [body]
-    while inside and levels:
-        inside = [each for value in inside for each in _parts(value)]
+    """Return whether lists and objects are nested in more than this number of levels."""
+    values = [body]
+    while values and levels:
+        values = [child for value in values for child in _children(value)]
         levels -= 1
-    return bool(inside)
+    return bool(values)
 
 
-def _parts(value: object) -> Iterable[object]:
+def _children(value: object) -> Iterable[object]:
     return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
 
 
@@ -56,31 +56,31 @@ def _charset(request: IRequest) -> str:
 
 
 def header(request: IRequest, name: str) -> str | None:
-    """A header of the request, or ``None``."""
+    """Return a header of the request, or ``None``."""
     value = request.getHeader(name.encode())
     return None if value is None else value.decode("utf-8", "replace")
 
 
 def query(request: IRequest) -> dict[str, str]:
-    """The query; of a repeated name the first."""
-    # Not ``request.args``: Twisted splits at ";" too, which stands in ``preview=webp;90``.
+    """Return the query parameters; of a repeated name the first value."""
+    # Not ``request.args``: Twisted splits at ";" too, which is part of ``preview=webp;90``.
     pairs = parse_qsl(request.uri.partition(b"?")[2].decode("utf-8", "replace"), keep_blank_values=True)
     return dict(reversed(pairs))
 
 
 def segment(quoted: str) -> str:
-    """A part of the path as the client meant it; the gate keeps ``%`` and ``/`` in it quoted."""
+    """Return a path parameter unquoted; the front resource leaves ``%`` and ``/`` in it quoted."""
     return unquote(quoted)
 
 
 def send(request: IRequest, reply: Answer) -> bytes:
-    """Answer with a whole reply; the value is what a route returns."""
+    """Set status and headers of an answer, and return its body, which the route then returns."""
     request.setResponseCode(reply.status)
     if reply.is_raised:
         forget_origin(request)
     for name, value in (*cache_headers(request.path, reply), *reply.headers):
         request.setHeader(name.encode(), value.encode("utf-8", "surrogateescape"))
-    if reply.status != 304:     # which has no length, as it has no body of its own
+    if reply.status != 304:     # a 304 has no body, and no length
         request.setHeader(b"content-length", str(len(reply.body)).encode())
     return reply.body
 
@@ -90,18 +90,19 @@ def answer(request: IRequest, body: object, status: int = 200) -> bytes:
     return send(request, json_answer(body, status))
 
 
-def note(request: IRequest, **facts: Any) -> None:
-    """Let the log say this of an exchange: fields of :class:`~comfyfarm.server.http.exchange_record.ExchangeRecord`."""
-    for name, value in facts.items():
-        setattr(cast(ComfyRequest, request).about, name, value)
-
-
 def nothing(request: IRequest, status: int = 200) -> bytes:
     """Answer with a status only."""
     return send(request, empty(status))
 
 
-def _exchange(request: ComfyRequest, at_ms: int, status: int, size_bytes: int) -> Exchanged:
+def note(request: IRequest, **facts: Any) -> None:
+    """Set fields of the :class:`~comfyfarm.server.http.site.ExchangeRecord` of a request, for the event log."""
+    for name, value in facts.items():
+        setattr(cast(ComfyRequest, request).record, name, value)
+
+
+def exchanged_event(request: ComfyRequest, at_ms: int, status: int, size_bytes: int) -> Exchanged:
+    """Return the event for a request that has ended."""
     return Exchanged(
         at_ms=at_ms,
         method=request.method.decode("ascii", "replace"),
@@ -109,5 +110,5 @@ def _exchange(request: ComfyRequest, at_ms: int, status: int, size_bytes: int) -
         query=request.uri.partition(b"?")[2].decode("utf-8", "replace"),
         status=status,
         size_bytes=size_bytes,
-        **vars(request.about),
+        **vars(request.record),
     )

@@ -1,10 +1,9 @@
-"""What a request is about, as far as a fault may look for it."""
+"""The facts of a request that faults can filter by, and the phases of its exchange."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from io import SEEK_END
 from typing import Any
 from urllib.parse import unquote
 
@@ -19,14 +18,14 @@ from comfyfarm.sim.prompt.submission import PromptSource, job_name
 from comfyfarm.sim.prompt.workflow import class_types, input_texts
 
 _READING = ("GET", "HEAD")
-_STATUS = ("/queue", "/prompt", "/system_stats", "/jobs")
+_STATUS_ROUTES = ("/queue", "/prompt", "/system_stats", "/jobs")
 
 
 @dataclass(frozen=True)
 class RequestFacts:
-    """A request, by the path that its route has.
+    """A request with its route.
 
-    :ivar route: without ``/api``, and with nothing quoted.
+    :ivar route: the path without ``/api``, and unquoted.
     """
 
     request: Request
@@ -35,7 +34,7 @@ class RequestFacts:
 
     @classmethod
     def of(cls, request: Request) -> RequestFacts:
-        """Look at the first line alone."""
+        """Return the facts of a request; reads the request line only."""
         path = unquote(request.path.decode("utf-8", "replace"))
         if path.startswith("/api/"):
             path = path.removeprefix("/api")
@@ -43,8 +42,8 @@ class RequestFacts:
         return cls(request, request.method.decode("ascii", "replace"), path)
 
     @property
-    def before(self) -> tuple[Phase, ...]:
-        """The phases that come before its work."""
+    def phases_before(self) -> tuple[Phase, ...]:
+        """The phases before the work of the route."""
         if self.is_submit:
             return "request", "submit"
         if self.method in _READING and self.route == "/view":
@@ -54,47 +53,39 @@ class RequestFacts:
         return ("request",)
 
     @property
-    def after(self) -> tuple[Phase, ...]:
-        """The phases that come after it; a handshake of a websocket has no answer of its own."""
+    def phases_after(self) -> tuple[Phase, ...]:
+        """The phases after the work; none for a websocket handshake, which has no answer to change."""
         if self.route == "/ws":
             return ()
-        shows_status = self.method in _READING and self.route in _STATUS
+        shows_status = self.method in _READING and self.route in _STATUS_ROUTES
         return ("status", "reply") if shows_status else ("reply",)
 
     @property
     def is_submit(self) -> bool:
-        """Whether it brings a prompt."""
         return self.method == "POST" and self.route == "/prompt"
 
-    def facts(self, accepted: int) -> PhaseFacts:
-        """What it is about; whatever a client has put there, this does not fail.
+    def phase_facts(self, accepted: int) -> PhaseFacts:
+        """Return the facts for the phases before the work; never fails, whatever the client has sent.
 
-        :param accepted: how many jobs the instance has taken on.
+        :param accepted: how many jobs the instance has accepted.
         """
-        asked = query(self.request)
+        parameters = query(self.request)
         facts = PhaseFacts(
             route=self.route,
             method=self.method,
-            client=asked.get("clientId", asked.get("client_id")),
+            client=parameters.get("clientId", parameters.get("client_id")),
             size_bytes=self._size_bytes(),
-            file=asked.get("filename", "") if self.route == "/view" else self._sent_name(),
+            file=parameters.get("filename", "") if self.route == "/view" else self._upload_name(),
         )
         return self._with_prompt(facts, accepted) if self.is_submit else facts
 
     def _size_bytes(self) -> int:
-        """Of the body; where it was too large and is not kept, what was said of it."""
+        """Return the size of the body in bytes.  If it was dropped as too large: its ``Content-Length``."""
         declared = header(self.request, "content-length") or ""
-        if declared.isdecimal():
-            return int(declared)
-        content = self.request.content
-        assert content is not None, "the whole request is there"
-        size_bytes = content.seek(0, SEEK_END)
-        content.seek(0)
-        return int(size_bytes)
+        return int(declared) if declared.isdecimal() else len(self._body())
 
-    def _sent_name(self) -> str:
-        """The name of the file that is uploaded."""
-        if "upload" not in self.before:
+    def _upload_name(self) -> str:
+        if "upload" not in self.phases_before:
             return ""
         try:
             form = parse_form(header(self.request, "content-type") or "", self._body())
@@ -107,7 +98,7 @@ class RequestFacts:
         content = self.request.content
         assert content is not None, "the whole request is there"
         body: bytes = content.read()
-        content.seek(0)
+        content.seek(0)     # the route reads it again
         return body
 
     def _with_prompt(self, facts: PhaseFacts, accepted: int) -> PhaseFacts:
@@ -133,10 +124,10 @@ class RequestFacts:
         self.request.content.seek(0)
         return body if isinstance(body, dict) else {}
 
-    def answered(self, facts: PhaseFacts, reply: HttpReply, accepted: int) -> PhaseFacts:
-        """What is known after the work: the job that a prompt became, or that it became none.
+    def with_reply(self, facts: PhaseFacts, reply: HttpReply, accepted: int) -> PhaseFacts:
+        """Return the facts for the phases after the work: with the job that a prompt became, or without a job.
 
-        :param accepted: how many jobs the instance has taken on, this one included.
+        :param accepted: how many jobs the instance has accepted, this one included.
         """
         if not self.is_submit:
             return facts

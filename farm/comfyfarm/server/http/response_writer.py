@@ -1,6 +1,6 @@
-"""The bytes of one HTTP exchange: an answer kept back whole, and then sent as it should be, or not as it should be.
+"""The bytes of one faulty exchange: the answer is buffered whole, and then sent as effects have changed it.
 
-Beside the site itself the only module of HTTP that knows the connection under it.
+Only this module and the site know the connection under a request.
 """
 
 from __future__ import annotations
@@ -17,57 +17,53 @@ from twisted.web.server import Request
 from comfyfarm.faults.pauses import Steps
 from comfyfarm.faults.targets import Exchange, HttpReply
 
-_OF_THE_CONNECTION = (b"connection", b"transfer-encoding", b"content-length")
-_LAST_INTERIM = 199
+_CONNECTION_HEADERS = (b"connection", b"transfer-encoding", b"content-length")
+_LAST_INTERIM_STATUS = 199
 
 
 @dataclass(eq=False)
 class BufferedChannel:
-    """Stands where a request's connection stood, and keeps what is written there.
+    """Replaces the channel of a request, and buffers the answer that is written to it.
 
-    :ivar on_done: called when the answer is whole.
-    :ivar reply: the answer, once it is whole.
-    :ivar length: its ``Content-Length``, which for a HEAD is not the body's.
+    :ivar on_done: called when the answer is complete.
+    :ivar reply: the answer; ``None`` until it is complete.
+    :ivar length: its ``Content-Length``, which for a HEAD is not the length of the body.
     """
 
     request: Request
     on_done: Callable[[], None]
     reply: HttpReply | None = field(default=None, init=False)
     length: bytes | None = field(default=None, init=False)
-    factory: None = field(default=None, init=False)     # Twisted looks for whom to tell of the exchange
+    factory: None = field(default=None, init=False)     # Twisted logs accesses through it
     _head: tuple[int, tuple[tuple[str, str], ...]] = field(default=(0, ()), init=False)
     _pieces: list[bytes] = field(default_factory=list, init=False)
 
     def writeHeaders(self, version: bytes, code: bytes, reason: bytes, headers: Headers) -> None:
-        """Keep the head."""
-        self.request.chunked = 0        # it will have a length
+        self.request.chunked = 0        # the answer will be sent with a length
         lengths = headers.getRawHeaders(b"content-length")
         self.length = lengths[-1] if lengths else None
         self._head = int(code), _as_text(headers)
 
     def write(self, data: bytes) -> None:
-        """Keep a piece of the body."""
         self._pieces.append(data)
 
     def isSecure(self) -> bool:
-        """A farm speaks plain HTTP."""
         return False
 
     def registerProducer(self, producer: IPushProducer, streaming: bool) -> None:
-        """Nobody has to wait here: whoever can send more sends more."""
-        assert streaming, "nothing of ours waits to be asked for each piece"
+        """Accept a push producer, and never pause it: the buffer takes everything."""
+        assert streaming, "a pull producer would wait to be asked for each piece"
 
     def unregisterProducer(self) -> None:
-        """See above."""
+        """Do nothing: no producer was kept."""
 
     def requestDone(self, request: Request) -> None:
-        """The answer is whole."""
         self.reply = HttpReply(*self._head, b"".join(self._pieces))
         self.on_done()
 
 
-def usual_headers(request: Request) -> tuple[tuple[str, str], ...]:
-    """What an answer has before anybody has begun to write it."""
+def default_headers(request: Request) -> tuple[tuple[str, str], ...]:
+    """Return the headers that are set before the answer is written; every answer has them."""
     return _as_text(request.responseHeaders)
 
 
@@ -76,27 +72,27 @@ def _as_text(headers: Headers) -> tuple[tuple[str, str], ...]:
         (name.decode("ascii"), value.decode("utf-8", "surrogateescape"))
         for name, values in headers.getAllRawHeaders()
         for value in values
-        if name.lower() not in _OF_THE_CONNECTION
+        if name.lower() not in _CONNECTION_HEADERS
     )
 
 
 @dataclass(eq=False)
 class ResponseWriter:
-    """One exchange's way out.
+    """Sends the answer of one faulty exchange over its real channel.
 
-    :ivar capture: what the work wrote, where it was done.
-    :ivar status: what has gone out as the status; 0 while nothing has.
-    :ivar size_bytes: how much of the body has gone out.
+    :ivar buffered: the channel that the work wrote to; ``None`` if the work was not done.
+    :ivar status: the status that was sent; 0 before that.
+    :ivar size_bytes: how many bytes of the body have been sent.
     """
 
     request: Request
     channel: HTTPChannel
-    capture: BufferedChannel | None = None
+    buffered: BufferedChannel | None = None
     status: int = field(default=0, init=False)
     size_bytes: int = field(default=0, init=False)
 
     def send(self, exchange: Exchange) -> Steps:
-        """Send what the exchange has come to, and do with the connection what it says."""
+        """Send the answer as the exchange describes it, then keep, close or reset the connection."""
         if exchange.raw is not None:
             self.channel.write(exchange.raw)
         else:
@@ -106,7 +102,7 @@ class ResponseWriter:
 
     def _send(self, exchange: Exchange, reply: HttpReply) -> Steps:
         pieces = list(self._pieces(exchange, reply))
-        if exchange.ending == "reset":      # what has just been written would be lost
+        if exchange.ending == "reset":      # a reset discards what was written just before it
             pieces.pop()
         for index, piece in enumerate(pieces):
             if index:
@@ -117,8 +113,9 @@ class ResponseWriter:
             self.size_bytes += len(piece)
 
     def _pieces(self, exchange: Exchange, reply: HttpReply) -> Iterator[bytes]:
-        """What goes out at once; at least one piece, with which the head goes."""
-        body = reply.body if _has_body(self.request, reply) else b""
+        """Yield the body piece by piece; at least one (empty) piece, because the head is sent with the first."""
+        has_body = self.request.method != b"HEAD" and not _is_bodiless(reply)
+        body = reply.body if has_body else b""
         body = body if exchange.body_bytes is None else body[: exchange.body_bytes]
         step = exchange.piece_bytes or len(body) or 1
         for start in range(0, max(1, len(body)), step):
@@ -128,23 +125,22 @@ class ResponseWriter:
         headers = Headers()
         for name, value in reply.headers:
             headers.addRawHeader(name.encode("ascii"), value.encode("utf-8", "surrogateescape"))
-        if self.request.responseHeaders.hasHeader(b"connection"):   # as the client asked
+        if self.request.responseHeaders.hasHeader(b"connection"):   # the client asked for it
             headers.setRawHeaders(b"connection", [b"close"])
-        length = self._length(exchange, reply)
+        length = self._content_length(exchange, reply)
         if length is not None:
             headers.setRawHeaders(b"content-length", [length])
         reason = RESPONSES.get(reply.status, b"Unknown Status")
         self.channel.writeHeaders(self.request.clientproto, b"%d" % reply.status, reason, headers)
         self.status = reply.status
 
-    def _length(self, exchange: Exchange, reply: HttpReply) -> bytes | None:
-        """What is said of the body's length: the truth, unless an effect knows better."""
+    def _content_length(self, exchange: Exchange, reply: HttpReply) -> bytes | None:
         if exchange.declared_bytes is not None:
             return b"%d" % exchange.declared_bytes
-        capture = self.capture
-        is_own = capture is not None and reply is capture.reply
-        if capture is not None and is_own and (capture.length is not None or self.request.method == b"HEAD"):
-            return capture.length
+        buffered = self.buffered
+        is_unchanged = buffered is not None and reply is buffered.reply
+        if buffered is not None and is_unchanged and (buffered.length is not None or self.request.method == b"HEAD"):
+            return buffered.length
         return None if _is_bodiless(reply) else b"%d" % len(reply.body)
 
     def _end(self, exchange: Exchange) -> None:
@@ -157,9 +153,5 @@ class ResponseWriter:
             self.channel.requestDone(self.request)
 
 
-def _has_body(request: Request, reply: HttpReply) -> bool:
-    return request.method != b"HEAD" and not _is_bodiless(reply)
-
-
 def _is_bodiless(reply: HttpReply) -> bool:
-    return reply.status in NO_BODY_CODES or reply.status <= _LAST_INTERIM
+    return reply.status in NO_BODY_CODES or reply.status <= _LAST_INTERIM_STATUS

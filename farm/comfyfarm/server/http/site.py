@@ -1,8 +1,10 @@
-"""How every port of the farm speaks HTTP: one kind of request, one kind of site, one way to listen."""
+"""HTTP as every port of the farm serves it: the request class, the connection class, and the site."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -16,162 +18,183 @@ from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
+from comfyfarm.faults.targets import HttpReply
 from comfyfarm.server.freezer import FreezeQueue
-from comfyfarm.server.http.exchange_record import ExchangeRecord
 
-_MOST_BYTES = 100 * 1024 * 1024
+_MAX_BODY_BYTES = 100 * 1024 * 1024
+
+
+@dataclass(eq=False)
+class ExchangeRecord:
+    """Facts about one exchange for its :class:`~comfyfarm.events.Exchanged`, which describes the fields."""
+
+    began_ms: int = 0
+    prompt_id: str | None = None
+    job: str = ""
+    client_id: str | None = None
+    retry_after_ms: int | None = None
+    shown: int | None = None
+
+    def update_from(self, reply: HttpReply) -> None:
+        """Read from the answer what it shows to the client, because a fault may have changed it."""
+        waits = [value for name, value in reply.headers if name.lower() == "retry-after" and value.isdecimal()]
+        self.retry_after_ms = int(waits[0]) * 1000 if waits else None
+        if self.shown is not None:
+            self.shown = _queue_remaining(reply.body)
+
+
+def _queue_remaining(body: bytes) -> int | None:
+    """Return the ``queue_remaining`` that an answer of ``/queue`` or ``/prompt`` shows; ``None`` if it shows none."""
+    try:
+        content = json.loads(body)
+        if "exec_info" in content:
+            return int(content["exec_info"]["queue_remaining"])
+        lists: Iterable[list[Any]] = (content["queue_running"], content["queue_pending"])
+        return sum(map(len, lists))
+    except (ValueError, TypeError, LookupError):
+        return None
 
 
 class ComfyRequest(Request):
-    """A request whose body may be too large, which is then read and dropped.
+    """A request that drops a body that is too large, and keeps a record for the event log.
 
-    :ivar too_large: whether it had more bytes than its site takes.
-    :ivar about: what the log will say of it.
-    :ivar line: the connection that it came by, also when it is over.
-    :ivar on_lost: called when the connection is gone before the answer is out; ``None`` where nobody asks.
+    :ivar too_large: whether the body had more bytes than the site accepts.
+    :ivar connection: the channel of the request, also after the request has ended.
+    :ivar on_lost: called if the connection is lost before the answer is complete.
     """
 
     channel: _Channel
 
-    defaultContentType = None   # ComfyUI sends none with a reply that is a status only
+    defaultContentType = None   # ComfyUI sends none with an answer that is a status only
     too_large = False
     on_lost: Callable[[], None] | None = None
 
     def __init__(self, channel: _Channel, *args: Any, **kwargs: Any) -> None:
-        """Know nothing yet."""
         super().__init__(channel, *args, **kwargs)
-        self.about, self.line = ExchangeRecord(), channel
+        self.record, self.connection = ExchangeRecord(), channel
 
     def gotLength(self, length: int | None) -> None:
-        """Learn how long the body will be; ``None``: it comes in chunks."""
-        self.too_large = length is not None and length > self.channel.site.most_bytes
+        """Take the length of the body; ``None`` if it comes in chunks."""
+        self.too_large = length is not None and length > self.channel.site.max_body_bytes
         super().gotLength(0 if self.too_large else length)
 
     def handleContentChunk(self, data: bytes) -> None:
-        """Keep a piece of the body, while there is room."""
         assert self.content is not None, "gotLength made it"
-        if not self.too_large and self.content.tell() + len(data) > self.channel.site.most_bytes:
+        if not self.too_large and self.content.tell() + len(data) > self.channel.site.max_body_bytes:
             self.too_large = True
             self.content.truncate(0)
         if not self.too_large:
             super().handleContentChunk(data)
 
     def connectionLost(self, reason: Failure) -> None:
-        """Be of no use any more."""
         super().connectionLost(reason)
         if self.on_lost is not None:
             self.on_lost()
 
 
 class _Channel(HTTPChannel):
-    """A connection that its site knows of.
+    """A connection that is registered with its site, and defers what it receives while the process is frozen.
 
-    :ivar came_ms: when that came which is heard just now, where a freeze has kept it waiting; else ``None``.
-    :ivar is_deserted: its client has hung up while nobody heard it.
+    :ivar received_ms: when the data in hand was received, if a freeze has deferred it; else ``None``.
+    :ivar is_deserted: whether the client disconnected while the process was frozen.
     """
 
     site: FarmSite
     _host: IAddress
     _peer: IAddress
-    came_ms: int | None = None
+    received_ms: int | None = None
     is_deserted = False
 
     def connectionMade(self) -> None:
-        """Be known."""
         self.site.channels[self] = None
         transport: Any = self.transport
+        # Kept, because a deferred request may be handled after its client has disconnected.
         self._host, self._peer = transport.getHost(), transport.getPeer()
         super().connectionMade()
 
     def getHost(self) -> IAddress:
-        """Where it came in: known also when its client has hung up before a frozen process hears what it said."""
         return self._host
 
     def getPeer(self) -> IAddress:
-        """Where it came from: known as long."""
         return self._peer
 
     def dataReceived(self, data: bytes) -> None:
-        """Say that the line is not quiet."""
-        self.site.heard()
+        self.site.on_traffic()
         if self.site.freezer.is_frozen:
-            self.site.freezer.run_or_defer(partial(self._hear_late, data, self.site.now_ms()))
-        else:       # at once, also while others still wait: a channel hands pipelined requests to itself
+            self.site.freezer.run_or_defer(partial(self._receive_late, data, self.site.now_ms()))
+        else:       # at once, even if other data is still deferred: a channel passes pipelined requests to itself
             super().dataReceived(data)
 
-    def _hear_late(self, data: bytes, came_ms: int) -> None:
-        self.came_ms = came_ms
+    def _receive_late(self, data: bytes, received_ms: int) -> None:
+        self.received_ms = received_ms
         try:
             super().dataReceived(data)
         finally:
-            self.came_ms = None
+            self.received_ms = None
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Be forgotten.  (A websocket has its own end; its channel goes with it.)"""
+        """Unregister the connection.  (For a websocket Twisted calls its own protocol instead.)"""
         self.is_deserted = self.site.freezer.is_frozen
         self.site.channels.pop(self, None)
         self.site.freezer.run_or_defer(partial(super().connectionLost, reason))
 
     def _protocolUpgradeForWebsockets(self, protocol: IProtocol) -> None:
-        """Let a frozen process hear nothing of its websockets either."""
+        """Defer the data and the end of a websocket, too, while the process is frozen."""
         super()._protocolUpgradeForWebsockets(protocol)
         freezer = self.site.freezer
-        on_event, lose = protocol.dataReceived, protocol.connectionLost
-        self.dataReceived = lambda data: freezer.run_or_defer(partial(on_event, data))     # type: ignore[method-assign]
+        receive, lose = protocol.dataReceived, protocol.connectionLost
+        self.dataReceived = lambda data: freezer.run_or_defer(partial(receive, data))     # type: ignore[method-assign]
         self.connectionLost = lambda reason=connectionDone: freezer.run_or_defer(      # type: ignore[method-assign]
             partial(lose, reason)
         )
 
     def hang_up(self) -> None:
-        """Reset the connection, and let everybody on this side know of it before anything else happens.
+        """Reset the connection, and end everything on this side of it before this returns.
 
-        The client gets what was said before, as far as the system takes it at once.
+        The client gets what was sent before, as far as the system accepts it at once.
         """
         lose = self.connectionLost
-        # Twisted says it once more in the reactor's next turn.
+        # Twisted will report the loss once more in the reactor's next turn.
         self.dataReceived = self.connectionLost = _ignore   # type: ignore[method-assign, assignment]
         transport: Any = self.transport
-        if hasattr(transport, "doWrite"):   # what was said before the end is heard; one in memory has sent it
+        if hasattr(transport, "doWrite"):   # send what is buffered; a transport in memory has sent it already
             transport.doWrite()
         transport.abortConnection()
         lose(Failure(ConnectionAborted()))
 
 
 def _ignore(_: object = None) -> None:
-    """Say no more."""
+    """Ignore data or a loss that is reported after a hang-up."""
 
 
 class FarmSite(Site):
-    """A site without an access log (the farm's event log has every exchange) that can hang up on all its clients.
+    """A site that can reset all its connections, without an access log (the event log has every exchange).
 
-    :ivar channels: the connections that live, websockets among them, in the order they were made.
-    :ivar most_bytes: what is kept of any body.
-    :ivar freezer: whether anything is heard at present.
-    :ivar now_ms: the simulated moment.
+    :ivar channels: the open connections, websockets included, in the order in which they were made.
     """
 
-    protocol = _Channel  # type: ignore[assignment]  # Twisted's own wraps HTTP/2 around it, which ComfyUI has not
+    protocol = _Channel  # type: ignore[assignment]  # Twisted's own adds HTTP/2, which ComfyUI does not speak
 
     def __init__(
         self,
         resource: Resource,
         reactor: Any,
-        most_bytes: int = _MOST_BYTES,
-        heard: Callable[[], None] = lambda: None,
+        max_body_bytes: int = _MAX_BODY_BYTES,
+        on_traffic: Callable[[], None] = lambda: None,
         freezer: FreezeQueue | None = None,
         now_ms: Callable[[], int] = lambda: 0,
     ) -> None:
         """Serve a resource.
 
-        :param reactor: the real one, also in simulated time: keep-alive connections live in real time.
-        :param heard: called whenever a client says something.
-        :param freezer: of the process that serves here; ``None`` where it never freezes.
-        :param now_ms: gives the simulated moment; nobody asks for it where it never freezes.
+        :param reactor: the real one, also in simulated time: keep-alive connections time out in real time.
+        :param on_traffic: called whenever a client has sent something.
+        :param freezer: of the process that serves here; ``None`` if it never freezes.
+        :param now_ms: returns the simulated time; used only while the process is frozen.
         """
         super().__init__(resource, requestFactory=ComfyRequest, reactor=reactor, parsePOSTFormSubmission=False)
         self.noisy = False
-        self.most_bytes = most_bytes
-        self.heard = heard
+        self.max_body_bytes = max_body_bytes
+        self.on_traffic = on_traffic
         self.freezer = freezer or FreezeQueue()
         self.now_ms = now_ms
         self.channels: WeakKeyDictionary[_Channel, None] = WeakKeyDictionary()
@@ -180,11 +203,11 @@ class FarmSite(Site):
         """Write no access log."""
 
     def hang_up(self) -> bool:
-        """Reset every connection, and say whether there was any; the reactor needs a turn to see it done."""
-        open_ones = [channel for channel in self.channels if _is_open(channel)]
-        for channel in open_ones:
+        """Reset every connection; return whether there was one (the reactor then needs a turn to close it)."""
+        open_channels = [channel for channel in self.channels if _is_open(channel)]
+        for channel in open_channels:
             channel.hang_up()
-        return bool(open_ones)
+        return bool(open_channels)
 
 
 def _is_open(channel: HTTPChannel) -> bool:

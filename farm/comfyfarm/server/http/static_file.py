@@ -1,4 +1,4 @@
-"""How does aiohttp hand out a file: validators, conditions and ranges?"""
+"""Files as aiohttp serves them: validators, conditional requests and ranges."""
 
 from __future__ import annotations
 
@@ -16,30 +16,29 @@ from comfyfarm.server.http.answer import Answer
 from comfyfarm.server.stat_cache import regular_file
 
 Ask = Callable[[str], str | None]
-"""Gives the value of a request header, or ``None``."""
+"""Returns the value of a request header, or ``None``."""
 
 Headers = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
 class ByteRange:
-    """Which bytes of a file an answer holds."""
+    """The bytes of a file that an answer sends."""
 
     start: int
     count: int
 
     def of(self, path: Path) -> bytes:
-        """The bytes themselves."""
         with path.open("rb") as file:
             file.seek(self.start)
             return file.read(self.count)
 
 
 def serve(path: Path, own: Headers, ask: Ask) -> Answer:
-    """The whole file, a part of it, or why not; read at once.
+    """Return the answer with the whole file or a range of it, or with an error status.
 
-    :param own: the headers that every answer carries, be it a refusal.
-    :param ask: the request's headers.
+    :param own: headers that every answer carries, errors included.
+    :param ask: returns a header of the request.
     """
     head, part = choose(path, own, ask)
     try:
@@ -49,65 +48,65 @@ def serve(path: Path, own: Headers, ask: Ask) -> Answer:
 
 
 def choose(path: Path, own: Headers, ask: Ask) -> tuple[Answer, ByteRange | None]:
-    """The answer without its body, and what of the file that body is; ``None`` where it has none."""
-    found = regular_file(path)
-    if found is None:
+    """Return the answer without its body, and the range of the file that is its body; ``None`` if it has none."""
+    file_stat = regular_file(path)
+    if file_stat is None:
         return Answer(404, own), None
-    validators = (("Etag", f'"{_etag(found)}"'), ("Last-Modified", _last_modified(found)))
-    status = _condition(found, ask)
+    validators = (("Etag", f'"{_etag(file_stat)}"'), ("Last-Modified", _last_modified(file_stat)))
+    status = _condition(file_stat, ask)
     if status is not None:
         return Answer(status, (*own, *validators) if status == 304 else own), None
     try:
-        part = _wanted(found, ask)
+        part = _requested_range(file_stat, ask)
     except _Unsatisfiable:
-        return Answer(416, (*own, ("Content-Range", f"bytes */{found.st_size}"))), None
+        return Answer(416, (*own, ("Content-Range", f"bytes */{file_stat.st_size}"))), None
     headers = (*own, *validators, ("Accept-Ranges", "bytes"))
     if part is None:
-        return Answer(200, headers), ByteRange(0, found.st_size)
-    where = f"bytes {part.start}-{part.start + part.count - 1}/{found.st_size}"
-    return Answer(206, (*headers, ("Content-Range", where))), part
+        return Answer(200, headers), ByteRange(0, file_stat.st_size)
+    content_range = f"bytes {part.start}-{part.start + part.count - 1}/{file_stat.st_size}"
+    return Answer(206, (*headers, ("Content-Range", content_range))), part
 
 
 class _Unsatisfiable(Exception):
-    """The range is beyond the file, or no range at all."""
+    """The range lies beyond the file, or cannot be parsed."""
 
 
-def _condition(found: stat_result, ask: Ask) -> int | None:
-    """The status that a condition of the request brings, or ``None`` where the file is wanted."""
+def _condition(file_stat: stat_result, ask: Ask) -> int | None:
+    """Return 304 or 412 if a condition of the request demands it, or ``None`` if the file is to be sent."""
     if_match, if_none_match = _etags(ask("If-Match")), _etags(ask("If-None-Match"))
     unmodified_since, modified_since = _date(ask("If-Unmodified-Since")), _date(ask("If-Modified-Since"))
-    tag = _etag(found)
+    etag = _etag(file_stat)
     if if_match is not None:
-        # A weak tag never matches here, for the bytes must be the same.
-        if not any(known in ("*", tag) and not weak for weak, known in if_match):
+        # A weak tag never matches here, because the bytes must be the same.
+        if not any(tag in ("*", etag) and not weak for weak, tag in if_match):
             return 412
-    elif unmodified_since is not None and found.st_mtime > unmodified_since:
+    elif unmodified_since is not None and file_stat.st_mtime > unmodified_since:
         return 412
     if if_none_match is not None:
-        return 304 if any(known in ("*", tag) for _, known in if_none_match) else None
-    return 304 if modified_since is not None and found.st_mtime <= modified_since else None
+        return 304 if any(tag in ("*", etag) for _, tag in if_none_match) else None
+    return 304 if modified_since is not None and file_stat.st_mtime <= modified_since else None
 
 
-def _wanted(found: stat_result, ask: Ask) -> ByteRange | None:
-    """The part of the file that is asked for, or ``None`` for all of it.
+def _requested_range(file_stat: stat_result, ask: Ask) -> ByteRange | None:
+    """Return the range of the file that is requested, or ``None`` for the whole file.
 
     :raises _Unsatisfiable: also for several ranges, and for units other than bytes.
     """
     text, unless_newer = ask("Range"), _date(ask("If-Range"))
-    if text is None or (unless_newer is not None and found.st_mtime > unless_newer):
+    if text is None or (unless_newer is not None and file_stat.st_mtime > unless_newer):
         return None
     match = re.fullmatch(r"bytes=(\d*)-(\d*)", text, re.ASCII | re.IGNORECASE)
     if match is None or match[0].endswith("=-"):
         raise _Unsatisfiable
     try:
-        return _part(match[1], match[2], found.st_size)
-    except ValueError:      # more digits than Python takes for a number
+        return _parse_range(match[1], match[2], file_stat.st_size)
+    except ValueError:      # more digits than Python accepts in a number
         raise _Unsatisfiable from None
 
 
-def _part(first: str, last: str, size_bytes: int) -> ByteRange:
+def _parse_range(first: str, last: str, size_bytes: int) -> ByteRange:
     if not first:
-        # The tail; of no bytes ("-0") aiohttp makes the whole file.
+        # The last bytes; for none of them ("-0") aiohttp sends the whole file.
         start, end = max(0, size_bytes - int(last)) if int(last) else 0, size_bytes
     else:
         start, end = int(first), min(int(last) + 1, size_bytes) if last else size_bytes
@@ -118,34 +117,34 @@ def _part(first: str, last: str, size_bytes: int) -> ByteRange:
     return ByteRange(start, end - start)
 
 
-def _etag(found: stat_result) -> str:
-    return f"{found.st_mtime_ns:x}-{found.st_size:x}"
+def _etag(file_stat: stat_result) -> str:
+    return f"{file_stat.st_mtime_ns:x}-{file_stat.st_size:x}"
 
 
-def _last_modified(found: stat_result) -> str:
-    # The next full second, so that this date, sent back, is not before the file's own.
-    return formatdate(math.ceil(found.st_mtime), usegmt=True)
+def _last_modified(file_stat: stat_result) -> str:
+    # Rounded up, so that this date is not before the file's own when a client sends it back.
+    return formatdate(math.ceil(file_stat.st_mtime), usegmt=True)
 
 
 _TAG = re.compile(r'(W/)?"([!\x23-\x7E\x80-\xff]+)"(?:\s*,\s*|$)')
 
 
 def _etags(text: str | None) -> list[tuple[bool, str]] | None:
-    """The tags of a header, each with whether it is weak; ``None`` without the header."""
+    """Return the tags of a header, each as (is weak, tag); ``None`` without the header."""
     if not text:
         return None
-    return [(False, "*")] if text == "*" else list(_tags(text))
+    return [(False, "*")] if text == "*" else list(_parse_tags(text))
 
 
-def _tags(text: str) -> Iterator[tuple[bool, str]]:
-    place = 0
-    while match := _TAG.match(text, place):     # what follows the first bad tag does not count
+def _parse_tags(text: str) -> Iterator[tuple[bool, str]]:
+    position = 0
+    while match := _TAG.match(text, position):      # stops at the first bad tag
         yield match[1] is not None, match[2]
-        place = match.end()
+        position = match.end()
 
 
 def _date(text: str | None) -> float | None:
-    """A date of a header in seconds; ``None`` where it is missing or no date (as an ETag in ``If-Range``)."""
+    """Return a date of a header in seconds; ``None`` if it is missing or no date (as an ETag in ``If-Range``)."""
     parts = parsedate(text) if text is not None else None
     if parts is not None:
         with suppress(ValueError, OverflowError):

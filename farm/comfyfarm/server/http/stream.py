@@ -1,4 +1,4 @@
-"""How does a big file go out, without being read in one piece?"""
+"""A large file as the body of an answer, sent piece by piece."""
 
 from __future__ import annotations
 
@@ -10,39 +10,36 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 from zope.interface import implementer
 
-_PIECE_BYTES = 64 * 1024    # what Twisted holds for a connection before it says that this is enough
+_PIECE_BYTES = 64 * 1024    # what Twisted buffers for a connection before it pauses the producer
 
 
 @implementer(IPushProducer)
 @dataclass(eq=False)
 class Stream(Resource):
-    """The body of one answer, whose status and headers are set: read no faster than the client takes it.
+    """The body of one answer, whose status and headers are set; it is read no faster than the client takes it.
 
-    :ivar file: stands where the body begins; closed at the end, whoever ends it.
-    :ivar count: how many bytes are still to come.
+    :ivar file: positioned where the body begins; it is closed at the end, also if the client disconnects.
+    :ivar count: how many bytes are still to be sent.
     """
 
     file: BinaryIO
     count: int
     isLeaf: bool = field(default=True, init=False)
     _request: Request = field(init=False, repr=False)
-    _is_wanted: bool = field(default=True, init=False)
+    _is_producing: bool = field(default=True, init=False)
 
     def __post_init__(self) -> None:
-        """Be a resource."""
         super().__init__()
 
     def render(self, request: Request) -> int:
-        """Begin."""
         self._request = request
         request.registerProducer(self, True)
         self.resumeProducing()
         return NOT_DONE_YET
 
     def resumeProducing(self) -> None:
-        """Send, until the client has enough for now."""
-        self._is_wanted = True
-        while self._is_wanted:
+        self._is_producing = True
+        while self._is_producing:
             piece = self.file.read(min(self.count, _PIECE_BYTES))
             self.count -= len(piece)
             if piece:
@@ -51,12 +48,11 @@ class Stream(Resource):
                 self._end()
 
     def pauseProducing(self) -> None:
-        """Wait."""
-        self._is_wanted = False
+        self._is_producing = False
 
     def stopProducing(self) -> None:
-        """The client went away."""
-        self._is_wanted = False
+        """Close the file; called if the client has disconnected."""
+        self._is_producing = False
         self.file.close()
 
     def _end(self) -> None:

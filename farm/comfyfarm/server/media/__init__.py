@@ -1,41 +1,39 @@
-"""The bytes of files that are no pictures: sounds, films, latents, meshes.
+"""The bytes of output files.  This module: those that are no pictures, such as sounds, videos, latents and meshes.
 
-A file holds as little as its format allows, what a reader needs to open it, and its stamp, so that no two files of a
-farm are alike.  Here are the formats that workflows usually save; a file of any other (``.wav``, ``.exr``, ``.ply``,
-...) holds its stamp as text.
+Such a file holds the least that a reader needs to open it, and its stamp, so that no two files of a farm are equal.
+The formats here are those that workflows usually save; a file of any other format (``.wav``, ``.exr``, ``.ply``, ...)
+holds its stamp as text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from comfyfarm.server.media import audio as sounds
-from comfyfarm.server.media import misc as plain
-from comfyfarm.server.media import video as films
+from comfyfarm.server.media import audio, misc, video
 from comfyfarm.server.media.metadata import STAMP_KEYWORD, utf8
 from comfyfarm.sim.files import FileContent
 
-__all__ = ["STAMP_KEYWORD", "SUFFIXES", "content"]
+__all__ = ["STAMP_KEYWORD", "SUFFIXES", "encode"]
 
-_KINDS: Mapping[str, Callable[[FileContent], bytes]] = {
-    ".flac": sounds.flac,
-    ".glb": plain.glb,
-    ".latent": plain.latent,
-    ".mp3": sounds.mp3,
-    ".mp4": films.mp4,
-    ".opus": sounds.opus,
-    ".svg": plain.svg,
-    ".webm": films.webm,
+_ENCODERS: Mapping[str, Callable[[FileContent], bytes]] = {
+    ".flac": audio.flac,
+    ".glb": misc.glb,
+    ".latent": misc.latent,
+    ".mp3": audio.mp3,
+    ".mp4": video.mp4,
+    ".opus": audio.opus,
+    ".svg": misc.svg,
+    ".webm": video.webm,
 }
 
-SUFFIXES = frozenset(_KINDS)
-"""The formats known here, in lower case."""
+SUFFIXES = frozenset(_ENCODERS)
+"""The supported formats, in lower case."""
 
 
-def content(suffix: str, written: FileContent) -> bytes:
-    """The bytes of a new file; of an unknown format or of plain text, the stamp alone.
+def encode(suffix: str, content: FileContent) -> bytes:
+    """Return the bytes of a new file; for plain text and unknown formats they are its stamp.
 
     :param suffix: of its name, in lower case and with its dot.
     """
-    make = _KINDS.get(suffix)
-    return make(written) if make else utf8(written.stamp)
+    encoder = _ENCODERS.get(suffix)
+    return encoder(content) if encoder else utf8(content.stamp)

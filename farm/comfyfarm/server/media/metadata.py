@@ -1,4 +1,4 @@
-"""What a file says about itself, in words that every format can hold."""
+"""The texts in a file (prompt, workflow, stamp), under keys that every format can hold."""
 
 from __future__ import annotations
 
@@ -7,25 +7,23 @@ from collections.abc import Mapping
 from comfyfarm.sim.files import FileContent
 
 STAMP_KEYWORD = "comfyfarm"
-"""The name under which a file keeps its proof of origin."""
+"""The key of the stamp, a file's proof of origin."""
 
 _LONGEST_KEY = 79
 
 
-def labels(written: FileContent) -> Mapping[str, str]:
-    """The texts that ComfyUI writes (prompt and workflow), and our stamp, by names without anything odd."""
-    texts = {_plain(key): value for key, value in written.text.items()}
-    return texts | {STAMP_KEYWORD: written.stamp}
+def labels(content: FileContent) -> Mapping[str, str]:
+    """Return the texts that ComfyUI writes (prompt and workflow) and the farm's stamp, under plain keys."""
+    texts = {_plain_key(key): value for key, value in content.text.items()}
+    return texts | {STAMP_KEYWORD: content.stamp}
 
 
 def utf8(text: str) -> bytes:
-    """The bytes of a text, even of one with half a character in it."""
+    """Encode a text, also one with a lone surrogate."""
     return text.encode("utf-8", "replace")
 
 
-def _plain(key: str) -> str:
-    # The keys of extra_pnginfo are whatever a client sent; a Vorbis comment, the strictest, has " " to "}" but no "=".
-    return (
-        "".join(message if " " <= message <= "}" and message != "=" else "_" for message in key)[:_LONGEST_KEY]
-        or "text"
-    )
+def _plain_key(key: str) -> str:
+    # A client may send any key in extra_pnginfo; a Vorbis comment, the strictest, allows " " to "}" but no "=".
+    plain = "".join(letter if " " <= letter <= "}" and letter != "=" else "_" for letter in key)
+    return plain[:_LONGEST_KEY] or "text"

@@ -1,4 +1,4 @@
-"""The bytes of latents, drawings and meshes."""
+"""Latents (safetensors), drawings (SVG) and meshes (GLB)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _POINTS = b"".join(struct.pack("<3f", *corner) for corner in _CORNERS)
 _FLOAT, _VERTICES = 5126, 34962
 
 
-def latent(written: FileContent) -> bytes:
-    """A safetensors file as ``SaveLatent`` writes it: one small tensor, and an empty one that tells the version."""
+def latent(content: FileContent) -> bytes:
+    """Encode a safetensors file as ``SaveLatent`` does: one small tensor, and an empty one that marks the version."""
     empty = {"dtype": "F32", "shape": [0], "data_offsets": [_LATENT_BYTES, _LATENT_BYTES]}
     head = {
-        "__metadata__": labels(written),
+        "__metadata__": labels(content),
         "latent_tensor": {"dtype": "F32", "shape": [1, 4, 1, 1], "data_offsets": [0, _LATENT_BYTES]},
         "latent_format_version_0": empty,
     }
@@ -29,9 +29,9 @@ def latent(written: FileContent) -> bytes:
     return struct.pack("<Q", len(text)) + text + bytes(_LATENT_BYTES)
 
 
-def svg(written: FileContent) -> bytes:
-    """A grey square, and the texts as its metadata."""
-    texts = json.dumps(labels(written))
+def svg(content: FileContent) -> bytes:
+    """Encode a grey square with the texts as its metadata."""
+    texts = json.dumps(labels(content))
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         '<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64" viewBox="0 0 64 64">\n'
@@ -41,17 +41,17 @@ def svg(written: FileContent) -> bytes:
     ).encode()
 
 
-def glb(written: FileContent) -> bytes:
-    """A binary glTF 2.0 file with one triangle; as in ``SaveGLB``, the texts are extras of the asset."""
-    text = json.dumps(_scene(written)).encode()
+def glb(content: FileContent) -> bytes:
+    """Encode a binary glTF 2.0 file with one triangle; as in ``SaveGLB``, the texts are extras of the asset."""
+    text = json.dumps(_scene(content)).encode()
     chunks = _chunk(b"JSON", text + b" " * (-len(text) % 4)) + _chunk(b"BIN\0", _POINTS)
     return b"glTF" + struct.pack("<II", 2, 12 + len(chunks)) + chunks
 
 
-def _scene(written: FileContent) -> dict[str, Any]:
+def _scene(content: FileContent) -> dict[str, Any]:
     size = {"min": [0, 0, 0], "max": [1, 1, 0]}
     return {
-        "asset": {"version": "2.0", "generator": "comfyfarm", "extras": labels(written)},
+        "asset": {"version": "2.0", "generator": "comfyfarm", "extras": labels(content)},
         "scene": 0,
         "scenes": [{"nodes": [0]}],
         "nodes": [{"mesh": 0}],

@@ -1,4 +1,4 @@
-"""Which job made this picture?  ``read_stamp(content).job``: then one can say that a user got another's."""
+"""Reading the stamp of a picture: ``read_stamp(content).job`` is the job that made it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _EXIF_SOFTWARE = 0x0131
 
 
 def read_stamp(content: bytes) -> Stamp | None:
-    """The stamp of a picture: PNG, WebP or JPEG, as a dynamic instance writes them.
+    """Return the stamp of a PNG, WebP or JPEG as a dynamic instance writes them.
 
-    ``None`` where it bears none: a static instance's picture, another program's, one whose texts were taken out.
-    The pixels are not looked at, so that a picture that was cut short still says whose it is.
+    ``None`` if it has no stamp: a picture of a static instance or of another program, or one whose texts were removed.
+    The pixels are not decoded, so the stamp of a truncated picture can be read, too.
     """
     try:
         with warnings.catch_warnings():

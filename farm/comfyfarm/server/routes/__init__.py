@@ -1,19 +1,17 @@
-"""ComfyUI's HTTP routes, a module for each family.
+"""ComfyUI's HTTP routes, one module for each family.
 
-A route parses, asks, answers.  It is a function of the instance's :class:`~comfyfarm.server.api.ComfyApi` and the
-request, registered on ``ComfyApi.app``; importing a module of this package registers its routes.
+A route is a function of the instance's :class:`~comfyfarm.server.api.ComfyApi` and the request.  It parses the request,
+calls the simulation or the files, and answers.  Importing a module registers its routes on ``ComfyApi.app``.
 """
 
 from __future__ import annotations
 
 from comfyfarm.server.routes import (
-    assets,
     cancel,
     extras,
     files,
     info,
     internal,
-    models,
     page,
     prompts,
     queue,
@@ -23,13 +21,11 @@ from comfyfarm.server.routes import (
 )
 
 __all__ = [
-    "assets",
     "cancel",
     "extras",
     "files",
     "info",
     "internal",
-    "models",
     "page",
     "prompts",
     "queue",

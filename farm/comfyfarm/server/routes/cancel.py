@@ -1,4 +1,4 @@
-"""Cancelling jobs by id, which came with version 0.27 (docs/fidelity.md, "Versions")."""
+"""Routes that cancel jobs by id, new in version 0.27 (docs/fidelity.md, "Versions")."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from comfyfarm.server.http.request import answer, json_body, segment
 from comfyfarm.sim.errors import ServerError
 
 app = ComfyApi.app
-_NOT_READING = ["POST", "PUT", "DELETE", "PATCH"]
+_WRITING_METHODS = ["POST", "PUT", "DELETE", "PATCH"]
 
 
-@app.route("/jobs/cancel", methods=_NOT_READING)
+@app.route("/jobs/cancel", methods=_WRITING_METHODS)
 def post_cancel_many(api: ComfyApi, request: IRequest) -> bytes:
-    """Cancel several jobs, and say whether one was still to be had."""
-    _only_by_post(api, request)
+    """Cancel several jobs, and answer whether any of them was still running or pending."""
+    _check_method(api, request)
     try:
         body: Any = json_body(request)
     except ServerError:
@@ -28,23 +28,23 @@ def post_cancel_many(api: ComfyApi, request: IRequest) -> bytes:
     ids = body.get("job_ids") if isinstance(body, dict) else None
     if not isinstance(ids, list):
         return answer(request, {"error": "job_ids must be a list"}, 400)
-    invalid = [each for each in ids if not _is_id(each)]
+    invalid = [prompt_id for prompt_id in ids if not _is_canonical_uuid(prompt_id)]
     if invalid:
         return answer(request, {"error": "job_ids contains invalid id(s)", "invalid_ids": invalid}, 400)
     return answer(request, {"cancelled": _cancel(api, ids)})
 
 
-@app.route("/jobs/<prompt_id>/cancel", methods=_NOT_READING)
+@app.route("/jobs/<prompt_id>/cancel", methods=_WRITING_METHODS)
 def post_cancel(api: ComfyApi, request: IRequest, prompt_id: str) -> bytes:
-    """Cancel a job: stop it where it runs, or take it out of the queue."""
-    _only_by_post(api, request)
+    """Interrupt a running job, or delete a pending one from the queue."""
+    _check_method(api, request)
     return answer(request, {"cancelled": _cancel(api, [segment(prompt_id)])})
 
 
-def _only_by_post(api: ComfyApi, request: IRequest) -> None:
-    """Be not there for an older server, nor by another method.
+def _check_method(api: ComfyApi, request: IRequest) -> None:
+    """Check that this version has the route and that the method is POST.
 
-    :raises MethodNotAllowed: then.
+    :raises MethodNotAllowed: if not.
     """
     if not api.version.cancels_jobs:
         raise MethodNotAllowed
@@ -52,18 +52,17 @@ def _only_by_post(api: ComfyApi, request: IRequest) -> None:
         raise MethodNotAllowed(valid_methods=["POST"])
 
 
-def _is_id(given: object) -> bool:
-    """Whether this is a job's id: a UUID in its one canonical writing."""
+def _is_canonical_uuid(prompt_id: object) -> bool:
     try:
-        return isinstance(given, str) and str(UUID(given)) == given
+        return isinstance(prompt_id, str) and str(UUID(prompt_id)) == prompt_id
     except ValueError:
         return False
 
 
 def _cancel(api: ComfyApi, prompt_ids: Iterable[str]) -> bool:
     with api.moment() as now_ms:
-        hits = [_cancel_one(api, prompt_id, now_ms) for prompt_id in prompt_ids]
-    return any(hits)
+        cancelled = [_cancel_one(api, prompt_id, now_ms) for prompt_id in prompt_ids]
+    return any(cancelled)
 
 
 def _cancel_one(api: ComfyApi, prompt_id: str, now_ms: int) -> bool:
@@ -71,6 +70,6 @@ def _cancel_one(api: ComfyApi, prompt_id: str, now_ms: int) -> bool:
     if queue.running is not None and queue.running.prompt_id == prompt_id:
         api.instance.interrupt(prompt_id, now_ms)
         return True
-    waits = any(job.prompt_id == prompt_id for job in queue.pending)
+    was_pending = any(job.prompt_id == prompt_id for job in queue.pending)
     api.instance.delete_from_queue(prompt_id, now_ms)
-    return waits
+    return was_pending

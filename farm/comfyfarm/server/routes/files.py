@@ -1,4 +1,4 @@
-"""Files out and in."""
+"""Routes that view and upload files."""
 
 from __future__ import annotations
 
@@ -18,36 +18,33 @@ app = ComfyApi.app
 
 @app.route("/view", methods=["GET"])
 def get_view(api: ComfyApi, request: IRequest) -> bytes:
-    """A file, as it is or made smaller."""
     shielded = api.version.shields_files
-    asked = query(request)
-    return send(request, view(api.disk, asked, lambda name: header(request, name), api.static_name, shielded=shielded))
+    reply = view(api.disk, query(request), lambda name: header(request, name), api.static_name, shielded=shielded)
+    return send(request, reply)
 
 
 @app.route("/upload/image", methods=["POST"])
 async def post_image(api: ComfyApi, request: IRequest) -> bytes:
-    """Take a picture in."""
     form = _form(request)
-    return nothing(request, 400) if form is None else await _taken(api, request, store_image(api.disk, form))
+    return nothing(request, 400) if form is None else await _finish_upload(api, request, store_image(api.disk, form))
 
 
 @app.route("/upload/mask", methods=["POST"])
 async def post_mask(api: ComfyApi, request: IRequest) -> bytes:
-    """Take a mask in, and lay it over the picture that it names."""
     form = _form(request)
-    return nothing(request, 400) if form is None else await _taken(api, request, store_mask(api.disk, form))
+    return nothing(request, 400) if form is None else await _finish_upload(api, request, store_mask(api.disk, form))
 
 
 def _form(request: IRequest) -> Form | None:
     return parse_form(header(request, "content-type") or "", request.content.read())
 
 
-async def _taken(api: ComfyApi, request: IRequest, reply: Answer) -> bytes:
-    """Answer when the time of an upload has passed, and say what came in."""
-    await api.upload_passes()
+async def _finish_upload(api: ComfyApi, request: IRequest, reply: Answer) -> bytes:
+    """Answer after the simulated duration of an upload, and publish what was stored."""
+    await api.upload_delay()
     if reply.status == 200:
         stored = json.loads(reply.body)
-        where = {"folder": stored["type"], "subfolder": stored["subfolder"], "name": stored["name"]}
         with api.moment() as now_ms:
-            api.publish(Uploaded(at_ms=now_ms, **where))
+            folder, subfolder, name = stored["type"], stored["subfolder"], stored["name"]
+            api.publish(Uploaded(at_ms=now_ms, folder=folder, subfolder=subfolder, name=name))
     return send(request, reply)

@@ -1,13 +1,16 @@
-"""What the server is and has."""
+"""Facts about the server: its machine, features, node types and models."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from twisted.web.iweb import IRequest
 
 from comfyfarm.server.api import ComfyApi
-from comfyfarm.server.features import devices
+from comfyfarm.server.files.model_files import model_list, model_paths, models_directory, page_folders
 from comfyfarm.server.http.answer import Answer
 from comfyfarm.server.http.request import answer, nothing, segment, send
+from comfyfarm.sim.errors import raising_as_comfyui
 
 app = ComfyApi.app
 _JSON = (("Content-Type", "application/json; charset=utf-8"),)
@@ -15,27 +18,37 @@ _JSON = (("Content-Type", "application/json; charset=utf-8"),)
 
 @app.route("/system_stats", methods=["GET"])
 def get_system_stats(api: ComfyApi, request: IRequest) -> bytes:
-    """The machine."""
     with api.moment():
-        gpus = devices(api.instance.machine)
-    return answer(request, {**api.system_stats, "devices": gpus} if gpus else api.system_stats)
+        memory = api.instance.machine.memory
+        devices = None if memory.capacity_bytes is None else [_gpu(int(memory.capacity_bytes), memory.used_bytes)]
+    return answer(request, {**api.system_stats, "devices": devices} if devices else api.system_stats)
+
+
+def _gpu(total_bytes: int, used_bytes: int) -> dict[str, Any]:
+    return {
+        "name": "cuda:0 comfyfarm : cudaMallocAsync",
+        "type": "cuda",
+        "index": 0,
+        "vram_total": total_bytes,
+        "vram_free": max(0, total_bytes - used_bytes),
+        "torch_vram_total": used_bytes,
+        "torch_vram_free": 0,
+    }
 
 
 @app.route("/features", methods=["GET"])
 def get_features(api: ComfyApi, request: IRequest) -> bytes:
-    """What the server can do."""
     return answer(request, api.hub.server_flags)
 
 
 @app.route("/object_info", methods=["GET"])
 def get_object_info(api: ComfyApi, request: IRequest) -> bytes:
-    """Every node type."""
     return send(request, Answer(200, _JSON, api.catalogue.object_info()))
 
 
 @app.route("/object_info/<class_type>", methods=["GET"])
 def get_node_type(api: ComfyApi, request: IRequest, class_type: str) -> bytes:
-    """One node type; empty where there is none of that name."""
+    """Answer with one node type; empty if there is none of that name."""
     name = segment(class_type)
     entry = api.catalogue.entry(name)
     return answer(request, {} if entry is None else {name: entry})
@@ -43,19 +56,47 @@ def get_node_type(api: ComfyApi, request: IRequest, class_type: str) -> bytes:
 
 @app.route("/models", methods=["GET"])
 def get_model_folders(api: ComfyApi, request: IRequest) -> bytes:
-    """The kinds of model."""
     return answer(request, api.catalogue.folder_names())
 
 
 @app.route("/models/<folder>", methods=["GET"])
 def get_models(api: ComfyApi, request: IRequest, folder: str) -> bytes:
-    """The models of one kind."""
     names = api.catalogue.model_names(segment(folder))
     return nothing(request, 404) if names is None else answer(request, names)
 
 
 @app.route("/embeddings", methods=["GET"])
 def get_embeddings(api: ComfyApi, request: IRequest) -> bytes:
-    """The embeddings, without their suffix."""
+    """Answer with the names of the embeddings, without their suffix."""
     names = api.catalogue.model_names("embeddings") or []
     return answer(request, [name.rpartition(".")[0] or name for name in names])
+
+
+# The page's model library.
+
+
+@app.route("/experiment/models", methods=["GET"])
+def get_model_library(api: ComfyApi, request: IRequest) -> bytes:
+    return answer(request, page_folders(api.catalogue, models_directory(api.disk.input_dir)))
+
+
+@app.route("/experiment/models/<folder>", methods=["GET"])
+def get_model_details(api: ComfyApi, request: IRequest, folder: str) -> bytes:
+    models = model_list(api.catalogue, segment(folder), api.instance.machine.unix_ms / 1000)
+    return nothing(request, 404) if models is None else answer(request, models)
+
+
+@app.route("/experiment/models/preview/<folder>/<index>/<path:_>", methods=["GET"])
+def get_model_preview(api: ComfyApi, request: IRequest, folder: str, index: str, _: str) -> bytes:
+    """Answer 404, because no model has a preview picture; but ComfyUI checks the index first."""
+    paths = model_paths(api.catalogue, models_directory(api.disk.input_dir)).get(segment(folder))
+    if paths is not None:
+        with raising_as_comfyui():
+            assert paths[int(index)]
+    return nothing(request, 404)
+
+
+@app.route("/view_metadata/<_>", methods=["GET"])
+def get_model_metadata(_api: ComfyApi, request: IRequest, _: str) -> bytes:
+    """Answer 404, as ComfyUI does for a model file without training metadata."""
+    return nothing(request, 404)

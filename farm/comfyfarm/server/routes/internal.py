@@ -1,7 +1,7 @@
-"""What ComfyUI keeps for its own page: the log, folders and files.
+"""ComfyUI's routes for its own page: the log, folders and files.
 
-On a real server these routes are an application of its own inside the other, which is why no ``/api`` leads here and
-why what is not there gets another 404 than elsewhere.
+On a real server these routes are a separate application inside the main one.  That is why they have no ``/api`` twin,
+and why a missing path gets another 404 than elsewhere.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from twisted.web.iweb import IRequest
 
 from comfyfarm.server.api import ComfyApi
 from comfyfarm.server.files.file_reference import folder_named
-from comfyfarm.server.files.model_files import model_paths, models_home
+from comfyfarm.server.files.model_files import model_paths, models_directory
 from comfyfarm.server.http.answer import Answer, text_answer
 from comfyfarm.server.http.request import answer, json_body, nothing, segment, send
 from comfyfarm.server.server_log import SIZE
@@ -27,19 +27,17 @@ _READ_ONLY = ("logs", "logs/raw", "folder_paths")
 
 @app.route("/internal/logs", methods=["GET"])
 def get_log(api: ComfyApi, request: IRequest) -> bytes:
-    """The log as one text."""
     return answer(request, api.server_log.text())
 
 
 @app.route("/internal/logs/raw", methods=["GET"])
 def get_log_entries(api: ComfyApi, request: IRequest) -> bytes:
-    """The log line by line."""
     return answer(request, {"entries": list(api.server_log.entries), "size": SIZE})
 
 
 @app.route("/internal/logs/subscribe", methods=["PATCH"])
 def patch_log_subscription(api: ComfyApi, request: IRequest) -> bytes:
-    """Tell a client of each new line, or no more."""
+    """Start or stop sending each new line to a client."""
     body: Any = json_body(request)
     with raising_as_comfyui():
         api.server_log.subscribe(body["clientId"], enabled=bool(body["enabled"]))
@@ -48,23 +46,22 @@ def patch_log_subscription(api: ComfyApi, request: IRequest) -> bytes:
 
 @app.route("/internal/folder_paths", methods=["GET"])
 def get_folder_paths(api: ComfyApi, request: IRequest) -> bytes:
-    """Where models would be."""
-    return answer(request, model_paths(api.catalogue, models_home(api.disk.input_dir)))
+    return answer(request, model_paths(api.catalogue, models_directory(api.disk.input_dir)))
 
 
 @app.route("/internal/files/<folder>", methods=["GET"])
 def get_folder_files(api: ComfyApi, request: IRequest, folder: str) -> bytes:
-    """The files of ``input``, ``output`` or ``temp``, the newest first."""
-    known = folder_named(segment(folder))
-    if known is None:
+    """Answer with the files of ``input``, ``output`` or ``temp``, newest first."""
+    name = folder_named(segment(folder))
+    if name is None:
         return answer(request, {"error": "Invalid directory type"}, 400)
     try:
-        with os.scandir(api.disk.place(known, "", "")) as entries:
-            shown = [entry for entry in entries if entry.is_file() and not _is_hidden(entry.name)]
-            shown.sort(key=lambda entry: (-entry.stat().st_mtime_ns, entry.name))
-    except OSError as why:
-        raise ServerError(f"internal/files: {why}") from why
-    return answer(request, [f"{entry.name} [{known}]" for entry in shown])
+        with os.scandir(api.disk.path(name, "", "")) as entries:
+            files = [entry for entry in entries if entry.is_file() and not _is_hidden(entry.name)]
+            files.sort(key=lambda entry: (-entry.stat().st_mtime_ns, entry.name))
+    except OSError as error:
+        raise ServerError(f"internal/files: {error}") from error
+    return answer(request, [f"{entry.name} [{name}]" for entry in files])
 
 
 def _is_hidden(name: str) -> bool:
@@ -73,13 +70,12 @@ def _is_hidden(name: str) -> bool:
 
 @app.route("/internal/", methods=_ALL_METHODS, strict_slashes=False)
 def no_internal_root(_: ComfyApi, request: IRequest) -> bytes:
-    """There is nothing at the top."""
     return send(request, _not_found())
 
 
 @app.route("/internal/<path:path>", methods=_ALL_METHODS)
 def nothing_internal(_: ComfyApi, request: IRequest, path: str) -> bytes:
-    """What is not there, or not by this method."""
+    """Answer for a path that does not exist, or not with this method."""
     if path in _READ_ONLY or (path.startswith("files/") and path.count("/") == 1):
         return send(request, _not_allowed("GET,HEAD"))
     return send(request, _not_allowed("PATCH") if path == "logs/subscribe" else _not_found())

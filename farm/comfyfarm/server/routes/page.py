@@ -1,4 +1,4 @@
-"""The web page, and whatever else nobody serves: ComfyUI's folder of static files answers for every other path."""
+"""The web page: ComfyUI's folder of static files, which also answers for every path without a route."""
 
 from __future__ import annotations
 
@@ -11,33 +11,31 @@ from twisted.web.resource import IResource
 from comfyfarm.config.recorded import server_facts
 from comfyfarm.server.api import ComfyApi
 from comfyfarm.server.http.answer import Answer
-from comfyfarm.server.http.frontend import NOT_KEPT, Found, extension_scripts, frontend, look_up
+from comfyfarm.server.http.frontend import NO_CACHING, Found, extension_scripts, frontend, look_up, welcome_page
 from comfyfarm.server.http.request import answer, header, nothing, send
 from comfyfarm.server.http.stream import Stream
-from comfyfarm.server.http.welcome import welcome
 
 app = ComfyApi.app
 
-_MOST_AT_ONCE_BYTES = 256 * 1024
+_STREAM_ABOVE_BYTES = 256 * 1024
 
 
 @app.route("/", methods=["GET"])
 def get_page(api: ComfyApi, request: IRequest) -> bytes | IResource:
-    """The page."""
-    for name, value in NOT_KEPT:
+    for name, value in NO_CACHING:
         request.setHeader(name.encode(), value.encode())
     return _look_up(api, request, "/index.html")
 
 
 @app.route("/<path:_>", methods=["GET"])
 def get_file(api: ComfyApi, request: IRequest, _: str) -> bytes | IResource:
-    """A file of the page; its folder knows no ``/api``."""
+    """Answer with a file of the page, by the whole path of the request: the page's files have no ``/api`` twin."""
     return _look_up(api, request, unquote(request.path.decode("utf-8", "replace")))
 
 
 @app.route("/extensions", methods=["GET"])
 def get_extensions(_: ComfyApi, request: IRequest) -> bytes:
-    """The scripts that the page loads; without the page, those that it would."""
+    """Answer with the extension scripts of the page; if it is not installed, with the recorded ones."""
     root = frontend()
     return answer(request, server_facts()["extensions"] if root is None else extension_scripts(root))
 
@@ -45,22 +43,22 @@ def get_extensions(_: ComfyApi, request: IRequest) -> bytes:
 def _look_up(api: ComfyApi, request: IRequest, path: str) -> bytes | IResource:
     root = frontend()
     if root is None and path == "/index.html":
-        return send(request, welcome(api.config, PurePosixPath(api.instance.machine.static_name).name))
+        return send(request, welcome_page(api.config, PurePosixPath(api.instance.machine.static_name).name))
     found = look_up(root, path, request.method.decode(), lambda name: header(request, name))
-    return send(request, found) if isinstance(found, Answer) else _hand_out(request, found)
+    return send(request, found) if isinstance(found, Answer) else _send_file(request, found)
 
 
-def _hand_out(request: IRequest, found: Found) -> bytes | IResource:
-    """Send a file, a big one piece by piece."""
+def _send_file(request: IRequest, found: Found) -> bytes | IResource:
+    """Send a file, a large one piece by piece."""
     count, is_head = found.part.count, request.method == b"HEAD"
     try:
-        file = found.place.open("rb")
+        file = found.path.open("rb")
     except PermissionError:
         return nothing(request, 403)
     send(request, found.head)
-    request.setHeader(b"content-length", b"%d" % count)     # of a HEAD, too
+    request.setHeader(b"content-length", b"%d" % count)     # for a HEAD, too
     file.seek(found.part.start)
-    if count > _MOST_AT_ONCE_BYTES and not is_head:
+    if count > _STREAM_ABOVE_BYTES and not is_head:
         return Stream(file, count)
     with file:
         return b"" if is_head else file.read(count)

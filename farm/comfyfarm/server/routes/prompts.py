@@ -1,4 +1,4 @@
-"""Submitting, interrupting, freeing."""
+"""Routes that submit prompts, interrupt jobs and free memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ app = ComfyApi.app
 
 @app.route("/prompt", methods=["GET"])
 def get_prompt(api: ComfyApi, request: IRequest) -> bytes:
-    """How much there is to do."""
     with api.moment():
         remaining = api.instance.queue.remaining
     note(request, shown=remaining)
@@ -25,36 +24,35 @@ def get_prompt(api: ComfyApi, request: IRequest) -> bytes:
 
 @app.route("/prompt", methods=["POST"])
 def post_prompt(api: ComfyApi, request: IRequest) -> bytes:
-    """Take a prompt on."""
     body = json_body(request)
-    sender = PromptSource(usage_source=header(request, "comfy-usage-source"), job=header(request, "x-comfyfarm-job"))
+    source = PromptSource(usage_source=header(request, "comfy-usage-source"), job=header(request, "x-comfyfarm-job"))
     with api.moment() as now_ms:
         try:
-            accepted = api.instance.submit(body, sender, now_ms)
-        except (PromptRejected, ServerError) as refusal:
-            note(request, job=job_name(body, sender) if isinstance(body, dict) else "")
-            _advise(api, refusal)
+            accepted = api.instance.submit(body, source, now_ms)
+        except (PromptRejected, ServerError) as error:
+            note(request, job=job_name(body, source) if isinstance(body, dict) else "")
+            _advise(api, error)
             raise
     note(request, prompt_id=accepted.prompt_id, job=accepted.job)
     return answer(request, accepted.as_json())
 
 
-def _advise(api: ComfyApi, refusal: PromptRejected | ServerError) -> None:
-    """Tell the person who runs the farm, once, what to do about unknown node types."""
-    error = refusal.body["error"] if isinstance(refusal, PromptRejected) else {}
-    if error.get("type") == "missing_node_type" and not api.has_advised:
+def _advise(api: ComfyApi, error: PromptRejected | ServerError) -> None:
+    """Log once what the operator of the farm can do about unknown node types."""
+    details = error.body["error"] if isinstance(error, PromptRejected) else {}
+    if details.get("type") == "missing_node_type" and not api.has_advised:
         api.has_advised = True
         api.log.warn(
             '{name}: refused a prompt with the unknown node type {class_type!r}; validation = "lenient" lets unknown '
             'types pass, validation = "off" lets everything pass (docs/config.md)',
             name=api.name,
-            class_type=error["extra_info"]["class_type"],
+            class_type=details["extra_info"]["class_type"],
         )
 
 
 @app.route("/interrupt", methods=["POST"])
 def post_interrupt(api: ComfyApi, request: IRequest) -> bytes:
-    """Stop the running job; with an id, only if it is that one."""
+    """Interrupt the running job; with an id, only if it is that job."""
     try:
         body = json_body(request)
     except ServerError:
@@ -70,7 +68,6 @@ def post_interrupt(api: ComfyApi, request: IRequest) -> bytes:
 
 @app.route("/free", methods=["POST"])
 def post_free(api: ComfyApi, request: IRequest) -> bytes:
-    """Give memory back."""
     body: Any = json_body(request)
     with raising_as_comfyui():
         unload_models, free_memory = bool(body.get("unload_models")), bool(body.get("free_memory"))

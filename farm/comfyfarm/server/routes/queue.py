@@ -1,4 +1,4 @@
-"""What waits, and what has ended."""
+"""Routes of the queue, the history and the jobs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ app = ComfyApi.app
 
 @app.route("/queue", methods=["GET"])
 def get_queue(api: ComfyApi, request: IRequest) -> bytes:
-    """The running job and those that wait."""
     with api.moment():
         queue = api.instance.queue
         note(request, shown=queue.remaining)
@@ -26,10 +25,10 @@ def get_queue(api: ComfyApi, request: IRequest) -> bytes:
 
 @app.route("/queue", methods=["POST"])
 def post_queue(api: ComfyApi, request: IRequest) -> bytes:
-    """Take waiting jobs out."""
+    """Delete pending jobs."""
     body = json_body(request)
     with api.moment() as now_ms, raising_as_comfyui():
-        if _asks_to_clear(body):
+        if _wants_clear(body):
             api.instance.clear_queue(now_ms)
         for prompt_id in _to_delete(body):
             api.instance.delete_from_queue(prompt_id, now_ms)
@@ -38,18 +37,17 @@ def post_queue(api: ComfyApi, request: IRequest) -> bytes:
 
 @app.route("/history", methods=["GET"])
 def get_history(api: ComfyApi, request: IRequest) -> bytes:
-    """A window of what has ended."""
-    asked = query(request)
+    parameters = query(request)
     with raising_as_comfyui():
-        max_items = int(asked["max_items"]) if "max_items" in asked else None
-        offset = int(asked.get("offset", -1))
+        max_items = int(parameters["max_items"]) if "max_items" in parameters else None
+        offset = int(parameters.get("offset", -1))
     with api.moment():
         return answer(request, api.instance.history.window(max_items, offset))
 
 
 @app.route("/history/<prompt_id>", methods=["GET"])
 def get_history_entry(api: ComfyApi, request: IRequest, prompt_id: str) -> bytes:
-    """What became of one job; empty while it has not ended."""
+    """Answer with the history entry of one job; empty until it has ended."""
     with api.moment():
         entry = api.instance.history.entries.get(segment(prompt_id))
         return answer(request, {entry.job.prompt_id: entry.as_json()} if entry else {})
@@ -57,17 +55,16 @@ def get_history_entry(api: ComfyApi, request: IRequest, prompt_id: str) -> bytes
 
 @app.route("/history", methods=["POST"])
 def post_history(api: ComfyApi, request: IRequest) -> bytes:
-    """Forget what has ended."""
     body = json_body(request)
     with api.moment() as now_ms, raising_as_comfyui():
-        if _asks_to_clear(body):
+        if _wants_clear(body):
             api.instance.clear_history(now_ms)
-        if doomed := list(_to_delete(body)):
-            api.instance.delete_history(doomed, now_ms)
+        if prompt_ids := list(_to_delete(body)):
+            api.instance.delete_history(prompt_ids, now_ms)
     return nothing(request)
 
 
-def _asks_to_clear(body: Any) -> bool:
+def _wants_clear(body: Any) -> bool:
     return "clear" in body and bool(body["clear"])
 
 
@@ -77,18 +74,17 @@ def _to_delete(body: Any) -> Any:
 
 @app.route("/jobs", methods=["GET"])
 def get_jobs(api: ComfyApi, request: IRequest) -> bytes:
-    """All jobs, waiting, running and ended, as one list."""
+    """Answer with all jobs, pending, running and ended, as one list."""
     try:
-        asked = read_query(query(request))
-    except BadQuery as why:
-        return answer(request, {"error": str(why)}, 400)
+        jobs_query = read_query(query(request))
+    except BadQuery as error:
+        return answer(request, {"error": str(error)}, 400)
     with api.moment():
-        return answer(request, list_jobs(api.instance, asked, api.output_rules))
+        return answer(request, list_jobs(api.instance, jobs_query, api.output_rules))
 
 
 @app.route("/jobs/<prompt_id>", methods=["GET"])
 def get_job(api: ComfyApi, request: IRequest, prompt_id: str) -> bytes:
-    """One job."""
     with api.moment():
         job = find_job(api.instance, segment(prompt_id), api.output_rules)
     return answer(request, {"error": "Job not found"}, 404) if job is None else answer(request, job)

@@ -1,4 +1,4 @@
-"""The websocket's door."""
+"""The websocket route."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ app = ComfyApi.app
 
 @app.route("/ws", methods=["GET"])
 def get_ws(api: ComfyApi, request: IRequest) -> bytes | IResource:
-    """Become a websocket, or say why not in aiohttp's words."""
+    """Upgrade the connection to a websocket, or refuse with aiohttp's text."""
     refusal = _refusal(request)
     if refusal is None:
         return WebSocketResource(api.hub)

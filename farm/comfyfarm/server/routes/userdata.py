@@ -1,4 +1,4 @@
-"""A user's files."""
+"""Routes of a user's files."""
 
 from __future__ import annotations
 
@@ -25,38 +25,36 @@ app = ComfyApi.app
 
 @app.route("/userdata", methods=["GET"])
 def get_userdata(api: ComfyApi, request: IRequest) -> bytes:
-    """The files of a directory."""
     return send(request, _list(folder_of(api, request), query(request)))
 
 
-def _list(folder: UserFolder, asked: dict[str, str]) -> Answer:
-    if not asked.get("dir"):
+def _list(folder: UserFolder, parameters: dict[str, str]) -> Answer:
+    if not parameters.get("dir"):
         return text_answer("Directory not provided", 400)
     try:
-        directory = folder.place(asked["dir"])
+        directory = folder.path(parameters["dir"])
     except Outside:
         return text_answer("Invalid directory", 403)
     if not is_there(directory):
         return text_answer("Directory not found", 404)
-    files = folder.listed(directory, recurse=_is_true(asked, "recurse"))
-    if _is_true(asked, "full_info"):
-        return json_answer([folder.described(path, directory) for path in files])
+    files = folder.files(directory, recurse=_is_true(parameters, "recurse"))
+    if _is_true(parameters, "full_info"):
+        return json_answer([folder.full_info(path, directory) for path in files])
     names = [path.relative_to(directory).as_posix() for path in files]
-    return json_answer([[name, *name.split("/")] for name in names] if _is_true(asked, "split") else names)
+    return json_answer([[name, *name.split("/")] for name in names] if _is_true(parameters, "split") else names)
 
 
 @app.route("/v2/userdata", methods=["GET"])
 def get_userdata_tree(api: ComfyApi, request: IRequest) -> bytes:
-    """Everything below a directory."""
     return send(request, _tree(folder_of(api, request), query(request).get("path", "")))
 
 
 def _tree(folder: UserFolder, name: str) -> Answer:
     try:
-        path = folder.place(name)
+        path = folder.path(name)
     except Outside:
         return text_answer("Invalid path requested", 400)
-    if path == folder.root and not is_there(path):       # a user that has kept nothing yet
+    if path == folder.root and not is_there(path):       # this user has no files yet
         return json_answer([])
     if not is_there(path):
         return text_answer("Requested path not found", 404)
@@ -65,13 +63,12 @@ def _tree(folder: UserFolder, name: str) -> Answer:
 
 @app.route("/userdata/<name>", methods=["GET"])
 def get_user_file(api: ComfyApi, request: IRequest, name: str) -> bytes:
-    """One file."""
     with _inside(name, folder_of(api, request)) as path:
         if path is None or not is_there(path):
             return send(request, empty(403 if path is None else 404))
         if path.is_dir():
             return send(request, empty(403))
-        return send(request, serve(path, _head(api, path), lambda asked: header(request, asked)))
+        return send(request, serve(path, _head(api, path), lambda header_name: header(request, header_name)))
 
 
 def _head(api: ComfyApi, path: Path) -> Headers:
@@ -81,22 +78,20 @@ def _head(api: ComfyApi, path: Path) -> Headers:
 
 @app.route("/userdata/<name>", methods=["POST"])
 def post_user_file(api: ComfyApi, request: IRequest, name: str) -> bytes:
-    """Keep a file."""
-    folder, asked = folder_of(api, request), query(request)
+    folder, parameters = folder_of(api, request), query(request)
     with _inside(name, folder) as path:
-        refusal = _refusal(path, asked)
+        refusal = _refusal(path, parameters)
         if path is None or refusal is not None:
             return send(request, refusal or empty(403))
         try:
             folder.write(path, request.content.read(), api.unix_seconds())
         except OSError:
             return send(request, empty(400))
-        return send(request, _kept(folder, path, asked))
+        return send(request, _written(folder, path, parameters))
 
 
 @app.route("/userdata/<name>", methods=["DELETE"])
 def delete_user_file(api: ComfyApi, request: IRequest, name: str) -> bytes:
-    """Remove a file."""
     with _inside(name, folder_of(api, request)) as path:
         if path is None or not is_there(path):
             return send(request, empty(403 if path is None else 404))
@@ -106,44 +101,43 @@ def delete_user_file(api: ComfyApi, request: IRequest, name: str) -> bytes:
 
 @app.route("/userdata/<name>/move/<to>", methods=["POST"])
 def post_user_file_move(api: ComfyApi, request: IRequest, name: str, to: str) -> bytes:
-    """Give a file another name."""
-    folder, asked = folder_of(api, request), query(request)
+    folder, parameters = folder_of(api, request), query(request)
     with _inside(name, folder) as source, _inside(to, folder) as target:
         if source is None or not is_there(source):
             return send(request, empty(403 if source is None else 404))
-        refusal = _refusal(target, asked)
+        refusal = _refusal(target, parameters)
         if target is None or refusal is not None:
             return send(request, refusal or empty(403))
         folder.move(source, target)
-        return send(request, _kept(folder, target, asked))
+        return send(request, _written(folder, target, parameters))
 
 
 @contextmanager
 def _inside(name: str, folder: UserFolder) -> Iterator[Path | None]:
-    """Where a part of the path leads to, or ``None`` where that is out of the user's folder.
+    """Yield the path for a name, or ``None`` if it leads out of the user's folder.
 
-    :raises ServerError: where the system refuses what is then done there.
+    :raises ServerError: if the block fails with an error of the file system.
     """
     try:
-        path = folder.place(segment(name))
+        path = folder.path(segment(name))
     except Outside:
         path = None
     try:
         yield path
-    except (OSError, ValueError) as why:
-        raise ServerError(f"userdata {name}: {why}") from why
+    except (OSError, ValueError) as error:
+        raise ServerError(f"userdata {name}: {error}") from error
 
 
-def _refusal(path: Path | None, asked: dict[str, str]) -> Answer | None:
-    """Why nothing may be written there, or ``None``."""
-    taken = path is not None and asked.get("overwrite") == "false" and is_there(path)
+def _refusal(path: Path | None, parameters: dict[str, str]) -> Answer | None:
+    """Return the answer if an existing file may not be overwritten, or ``None``."""
+    taken = path is not None and parameters.get("overwrite") == "false" and is_there(path)
     return text_answer("File already exists", 409) if taken else None
 
 
-def _kept(folder: UserFolder, path: Path, asked: dict[str, str]) -> Answer:
-    described: Any = folder.described(path) if _is_true(asked, "full_info") else folder.name_of(path)
-    return json_answer(described)
+def _written(folder: UserFolder, path: Path, parameters: dict[str, str]) -> Answer:
+    body: Any = folder.full_info(path) if _is_true(parameters, "full_info") else folder.name_of(path)
+    return json_answer(body)
 
 
-def _is_true(asked: dict[str, str], name: str) -> bool:
-    return asked.get(name, "").lower() == "true"
+def _is_true(parameters: dict[str, str], name: str) -> bool:
+    return parameters.get(name, "").lower() == "true"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from comfyfarm.server.files import atomic as whole
+from comfyfarm.server.files import atomic
 from comfyfarm.server.files.disk import Disk, Outside
 from comfyfarm.server.media.pictures import ImageRenderer
 from comfyfarm.sim.files import FileContent, Place
@@ -82,19 +82,19 @@ def test_a_taken_name_is_not_overwritten(disk: Disk, root: Path) -> None:
     assert (root / "output/b.png").read_bytes() == b"theirs"
 
 
-def test_a_name_that_is_taken_while_we_paint_is_not_overwritten(
+def test_a_name_that_is_taken_while_we_render_is_not_overwritten(
     disk: Disk, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another program may write into the same folder."""
-    def paint(*_: object) -> bytes:
+    def render(*_: object) -> bytes:
         (root / "output/a.png").write_bytes(b"theirs")
         return b"ours"
-    monkeypatch.setattr(disk.renderer, "paint", paint)
+    monkeypatch.setattr(disk.renderer, "render", render)
     with pytest.raises(FileExistsError):
         disk.put(Place("output", "", "a.png"), PICTURE)
     assert everything(root / "output") == ["a.png"]
     assert (root / "output/a.png").read_bytes() == b"theirs"
-    disk.remove_written()
+    disk.remove_all()
     assert everything(root / "output") == ["a.png"]
 
 
@@ -108,19 +108,19 @@ def test_without_hard_links_a_file_is_still_whole_and_new(
     disk.put(Place("output", "", "a.png"), PICTURE)
     (root / "output/b.png").write_bytes(b"theirs")
     with pytest.raises(FileExistsError):
-        whole._name(root / "output/a.png", root / "output/b.png")
+        atomic._link(root / "output/a.png", root / "output/b.png")
     assert everything(root / "output") == ["a.png", "b.png"]
 
 
 def test_nobody_sees_a_file_before_it_is_whole(disk: Disk, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While it is written it has another name, which no list shows and no question knows."""
     seen = []
-    name = whole._name
+    name = atomic._link
     def look(draft: Path, path: Path) -> None:
         seen.append((list(disk.names("output", "")), everything(root / "output"), draft.stat().st_size))
         assert not disk.exists(Place("output", "", draft.name))
         name(draft, path)
-    monkeypatch.setattr(whole, "_name", look)
+    monkeypatch.setattr(atomic, "_link", look)
     disk.put(Place("output", "", "a.png"), PICTURE)
     (names, (draft,), size), = seen
     assert names == []
@@ -161,7 +161,7 @@ def test_a_directory_in_the_way_is_an_error_of_its_own(disk: Disk, root: Path) -
 def test_a_way_out_of_the_folder_is_refused(disk: Disk, root: Path, subfolder: str, name: str) -> None:
     """Nothing is written, neither there nor here."""
     with pytest.raises(Outside):
-        disk.place("output", subfolder, name)
+        disk.path("output", subfolder, name)
     with pytest.raises(Outside):
         disk.put(Place("output", subfolder, name), PICTURE)
     assert everything(root) == ["input", "output", "temp"]
@@ -172,7 +172,7 @@ def test_a_way_out_of_the_folder_is_refused(disk: Disk, root: Path, subfolder: s
 )
 def test_a_way_that_ends_inside_is_taken(disk: Disk, root: Path, subfolder: str, name: str) -> None:
     """As ComfyUI compares where a path ends, not how it goes."""
-    assert disk.place("output", subfolder, name) == root / "output/x"
+    assert disk.path("output", subfolder, name) == root / "output/x"
 
 
 def test_relative_folders_stay_where_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +180,7 @@ def test_relative_folders_stay_where_they_were(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     disk = Disk(Path("in"), Path("out"), Path("temp"), ImageRenderer(png()))
     monkeypatch.chdir("/")
-    assert disk.place("output", "", "a") == tmp_path / "out/a"
+    assert disk.path("output", "", "a") == tmp_path / "out/a"
 
 
 def test_digest_and_size_follow_the_file(disk: Disk, root: Path) -> None:
@@ -201,7 +201,7 @@ def test_an_unchanged_file_is_read_once(disk: Disk, root: Path) -> None:
     """Its digest is asked for every job."""
     (root / "input/a.png").write_bytes(b"x")
     answers = iter(["the digest"])
-    disk._digests.find_out = lambda _: next(answers)
+    disk._digests.compute = lambda _: next(answers)
     assert {disk.digest(Place("input", "", "a.png")) for _ in range(5)} == {"the digest"}
 
 
@@ -227,9 +227,9 @@ def test_at_the_end_only_what_we_brought_is_gone(disk: Disk, root: Path, tmp_pat
     disk.put(Place("output", "shared", "a.png"), PICTURE)
     disk.put(Place("temp", "", "t.png"), PICTURE)
     disk.upload(root / "input/up.png", b"up")
-    disk.bring("kernie.jpg", b"own")
+    disk.provide("kernie.jpg", b"own")
     (root / "output/shared/keep.txt").write_bytes(b"keep")
-    disk.remove_written()
+    disk.remove_all()
     assert everything(tmp_path) == [
         "farm", "farm/alpha", "farm/alpha/output", "farm/alpha/output/shared", "farm/alpha/output/shared/keep.txt",
         "farm/alpha/output/theirs", "farm/alpha/output/theirs/keep.png",
@@ -239,7 +239,7 @@ def test_at_the_end_only_what_we_brought_is_gone(disk: Disk, root: Path, tmp_pat
 def test_where_all_was_ours_nothing_is_left(disk: Disk, tmp_path: Path) -> None:
     """Not even the folders, though they come back when they are needed."""
     disk.put(Place("output", "a/b", "a.png"), PICTURE)
-    disk.remove_written()
+    disk.remove_all()
     assert everything(tmp_path) == []
     disk.put(Place("output", "", "a.png"), PICTURE)
     assert disk.exists(Place("output", "", "a.png"))
@@ -251,13 +251,13 @@ def test_a_given_folder_stays_though_it_is_empty(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     disk = Disk(tmp_path / "input", tmp_path / "output", tmp_path / "temp", ImageRenderer(png()))
     disk.put(Place("output", "sub", "a.png"), PICTURE)
-    disk.remove_written()
+    disk.remove_all()
     assert everything(tmp_path) == ["input", "output", "temp"]
 
 
 def test_a_reset_takes_the_uploads_and_leaves_the_outputs(disk: Disk, root: Path) -> None:
     """And with files=true the outputs too; the instance's own picture and the folders stay."""
-    disk.bring("kernie.jpg", b"own")
+    disk.provide("kernie.jpg", b"own")
     disk.make_directory("input", "sub")
     disk.upload(root / "input/sub/up.png", b"up")
     disk.upload(root / "output/up.png", b"up")
@@ -282,7 +282,7 @@ def test_an_upload_over_a_foreign_file_is_not_removed(disk: Disk, root: Path) ->
     """There was a file of that name before us, so there is one after us."""
     (root / "input/theirs.png").write_bytes(b"old")
     disk.upload(root / "input/theirs.png", b"new")
-    disk.remove_written()
+    disk.remove_all()
     assert (root / "input/theirs.png").read_bytes() == b"new"
 
 
@@ -299,10 +299,10 @@ def test_an_upload_over_an_upload_or_an_output_is_still_ours(disk: Disk, root: P
 def test_the_own_picture_may_stand_there_already_but_no_other_of_its_name(disk: Disk, root: Path) -> None:
     """What stands there is the user's, and stays."""
     (root / "input/cat.jpg").write_bytes(b"own")
-    disk.bring("cat.jpg", b"own")
+    disk.provide("cat.jpg", b"own")
     with pytest.raises(FileExistsError):
-        disk.bring("cat.jpg", b"other")
-    disk.remove_written()
+        disk.provide("cat.jpg", b"other")
+    disk.remove_all()
     assert (root / "input/cat.jpg").read_bytes() == b"own"
 
 
@@ -316,17 +316,17 @@ def test_a_hidden_file_is_nowhere_until_it_is_revealed(disk: Disk, root: Path) -
     """Its name is taken meanwhile, also where its subfolder went with it."""
     for place in (A, Place("output", "sub", "b.png")):
         disk.put(place, PICTURE)
-        content = disk.place(place.folder, place.subfolder, place.name).read_bytes()
+        content = disk.path(place.folder, place.subfolder, place.name).read_bytes()
         assert disk.hide(place)
         assert (everything(root / "output"), disk.exists(place)) == ([], False)
         assert list(disk.names("output", place.subfolder)) == [place.name]
         with pytest.raises(FileExistsError):
             disk.put(place, PICTURE)
         assert disk.reveal(place)
-        assert disk.place(place.folder, place.subfolder, place.name).read_bytes() == content
+        assert disk.path(place.folder, place.subfolder, place.name).read_bytes() == content
         assert not disk.reveal(place)
         assert disk.remove(place)
-    disk.remove_written()
+    disk.remove_all()
     assert not root.exists()
 
 
@@ -336,14 +336,14 @@ def test_a_hidden_file_does_not_come_back_over_another(disk: Disk, root: Path) -
     disk.hide(A)
     (root / "output/a.png").write_bytes(b"theirs")
     assert not disk.reveal(A)
-    disk.remove_written()
+    disk.remove_all()
     assert (root / "output/a.png").read_bytes() == b"theirs"
 
 
 def test_a_hidden_file_is_forgotten_with_the_others(disk: Disk, root: Path) -> None:
     """By a reset with files, at a new start for what is in temp, and at the end."""
     temp = Place("temp", "", "t.png")
-    for place, forget in ((A, disk.remove_outputs), (temp, disk.empty_temp), (A, disk.remove_written)):
+    for place, forget in ((A, disk.remove_outputs), (temp, disk.empty_temp), (A, disk.remove_all)):
         disk.put(place, PICTURE)
         disk.hide(place)
         forget()
@@ -358,7 +358,7 @@ def test_a_cut_file_is_shorter_and_still_ours(disk: Disk, root: Path) -> None:
     assert disk.cut(A, 10)
     assert disk.length(A) == 10
     assert disk.digest(A) not in (None, before[1])
-    disk.remove_written()
+    disk.remove_all()
     assert not root.exists()
 
 
@@ -367,7 +367,7 @@ def test_what_is_not_ours_is_neither_hidden_nor_cut_nor_removed_nor_overwritten(
     theirs = root / "output/a.png"
     theirs.write_bytes(b"theirs")
     uploaded = Place("input", "", "up.png")
-    disk.upload(disk.place("input", "", "up.png"), b"uploaded")
+    disk.upload(disk.path("input", "", "up.png"), b"uploaded")
     for place in (A, uploaded, Place("output", "", "none.png"), Place("output", "../..", "x.png")):
         assert (disk.hide(place), disk.cut(place, 1), disk.remove(place), disk.reveal(place)) == (False,) * 4
     with pytest.raises(FileExistsError):
@@ -383,6 +383,6 @@ def test_what_another_instance_wrote_into_a_shared_folder_is_overwritten(disk: D
     disk.put(A, PICTURE)
     other.replace(A, FileContent(Picture(3, 2), {}, ""))
     assert disk.size(A) == (3, 2)
-    disk.remove_written()
-    other.remove_written()
+    disk.remove_all()
+    other.remove_all()
     assert everything(root.parent) == []

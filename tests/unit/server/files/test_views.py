@@ -232,7 +232,7 @@ def test_quality_makes_a_difference(get: Get, disk: Disk) -> None:
     """It is not only parsed."""
     noise = BytesIO()
     Image.effect_noise((64, 64), 90).save(noise, "PNG")
-    disk.upload(disk.place("input", "", "noise.png"), noise.getvalue())
+    disk.upload(disk.path("input", "", "noise.png"), noise.getvalue())
     sizes = [len(get("noise.png", type="input", preview=f"webp;{quality}").body) for quality in (5, 90)]
     assert sizes[0] < sizes[1]
 

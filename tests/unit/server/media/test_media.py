@@ -1,4 +1,4 @@
-"""The bytes of what is no picture."""
+"""Output files that are no pictures."""
 
 import json
 import struct
@@ -14,7 +14,7 @@ from PIL import Image
 
 from comfyfarm.events.stamp import Stamp
 from comfyfarm.server.files.views import declared_type
-from comfyfarm.server.media import SUFFIXES, content
+from comfyfarm.server.media import SUFFIXES, encode
 from comfyfarm.server.media.pictures import ImageRenderer
 from comfyfarm.sim.files import FileContent
 from comfyfarm.sim.values import Picture
@@ -53,7 +53,7 @@ def written(**change: Any) -> FileContent:
 
 
 def made(suffix: str, **change: Any) -> bytes:
-    return content(suffix, written(**change))
+    return encode(suffix, written(**change))
 
 
 def crc(data: bytes, polynomial: int, bits: int) -> int:
@@ -117,15 +117,15 @@ def test_the_name_gives_the_type_that_the_bytes_have(suffix: str, kind: str) -> 
     assert declared_type(f"ComfyUI_00001_{suffix}") == kind
 
 
-def test_a_painter_makes_them_by_name_and_pictures_as_before() -> None:
+def test_a_renderer_makes_them_by_name_and_pictures_as_before() -> None:
     """Whatever the case of the name."""
     file = BytesIO()
     Image.new("RGB", (4, 4)).save(file, "PNG")
     renderer = ImageRenderer(file.getvalue())
-    assert renderer.paint("a.FLAC", written()) == made(".flac")
-    assert renderer.paint("a.b.latent", written()) == made(".latent")
-    assert renderer.paint("a.WAV", written()) == renderer.paint("a.fbx", written()) == STAMP.encode()
-    kinds = {suffix: Image.open(BytesIO(renderer.paint(f"a{suffix}", written()))).format
+    assert renderer.render("a.FLAC", written()) == made(".flac")
+    assert renderer.render("a.b.latent", written()) == made(".latent")
+    assert renderer.render("a.WAV", written()) == renderer.render("a.fbx", written()) == STAMP.encode()
+    kinds = {suffix: Image.open(BytesIO(renderer.render(f"a{suffix}", written()))).format
              for suffix in (".png", ".webp", ".jpg", ".jpeg", ".gif", ".bmp")}
     assert kinds == {
         ".png": "PNG", ".webp": "WEBP", ".jpg": "JPEG", ".jpeg": "JPEG", ".gif": "PNG", ".bmp": "PNG",

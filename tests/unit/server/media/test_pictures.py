@@ -48,14 +48,14 @@ def renderer() -> ImageRenderer:
 
 def test_a_file_is_an_8_bit_rgb_png_of_the_asked_size_with_the_input_picture(renderer: ImageRenderer) -> None:
     """At its own size not a pixel differs."""
-    same = opened(renderer.paint("a.png", written(30, 20)))
-    other = opened(renderer.paint("a.png", written(64, 48)))
+    same = opened(renderer.render("a.png", written(30, 20)))
+    other = opened(renderer.render("a.png", written(64, 48)))
     assert (same.format, same.mode, same.size, same.tobytes()) == ("PNG", "RGB", (30, 20), gradient().tobytes())
     assert (other.mode, other.size) == ("RGB", (64, 48))
     assert other.getpixel((0, 0)) != other.getpixel((63, 47))
 
 
-def test_a_painter_knows_the_size_of_its_input_picture(renderer: ImageRenderer) -> None:
+def test_a_renderer_knows_the_size_of_its_input_picture(renderer: ImageRenderer) -> None:
     """What a static instance serves."""
     assert renderer.size == (30, 20)
 
@@ -63,7 +63,7 @@ def test_a_painter_knows_the_size_of_its_input_picture(renderer: ImageRenderer) 
 @pytest.mark.parametrize("size", [(1, 1), (2000, 3), (3, 2000), (1031, 1201), (2048, 1536)])
 def test_any_size_can_be_read_and_shows_the_whole_picture(renderer: ImageRenderer, size: tuple[int, int]) -> None:
     """Big ones are drawn from fewer dots; top and bottom are still where they were."""
-    image = opened(renderer.paint("a.png", written(*size)))
+    image = opened(renderer.render("a.png", written(*size)))
     assert image.size == size
     small, whole = image.resize((5, 5)), gradient().resize((5, 5))
     if min(size) > 100:
@@ -74,7 +74,7 @@ def test_any_size_can_be_read_and_shows_the_whole_picture(renderer: ImageRendere
 def test_text_chunks_are_as_comfyui_writes_them_and_the_stamp_is_an_itxt(renderer: ImageRenderer) -> None:
     """Pillow, and any client, reads the prompt back; one more chunk proves where the file is from."""
     text = {"prompt": PROMPT, "workflow": '{"id": 1}'}
-    content = renderer.paint("a.png", written(8, 8, text=text, stamp='{"é": "猫"}'))
+    content = renderer.render("a.png", written(8, 8, text=text, stamp='{"é": "猫"}'))
     assert opened(content).text == {**text, "comfyfarm": '{"é": "猫"}'}
     assert content.count(b"tEXtprompt\0") == content.count(b"tEXtworkflow\0") == content.count(b"iTXtcomfyfarm\0") == 1
     assert content.index(b"iTXtcomfyfarm") < content.index(b"IDAT")
@@ -82,7 +82,7 @@ def test_text_chunks_are_as_comfyui_writes_them_and_the_stamp_is_an_itxt(rendere
 
 def test_a_text_beyond_latin_1_becomes_an_itxt(renderer: ImageRenderer) -> None:
     """It is not lost, and nothing breaks."""
-    content = renderer.paint("a.png", written(8, 8, text={"workflow": "猫"}))
+    content = renderer.render("a.png", written(8, 8, text={"workflow": "猫"}))
     assert b"iTXtworkflow" in content
     assert opened(content).text["workflow"] == "猫"
 
@@ -90,7 +90,7 @@ def test_a_text_beyond_latin_1_becomes_an_itxt(renderer: ImageRenderer) -> None:
 @pytest.mark.parametrize("key", ["", "k" * 200, "猫", "a\0b"])
 def test_a_strange_key_of_extra_pnginfo_does_not_spoil_the_file(renderer: ImageRenderer, key: str) -> None:
     """The keys are whatever a client sent; the pixels and the stamp can be read all the same."""
-    image = opened(renderer.paint("a.png", written(8, 8, text={key: "{}"})))
+    image = opened(renderer.render("a.png", written(8, 8, text={key: "{}"})))
     assert image.text["comfyfarm"] == STAMP
     assert len(image.text) == 2
 
@@ -98,14 +98,15 @@ def test_a_strange_key_of_extra_pnginfo_does_not_spoil_the_file(renderer: ImageR
 def test_every_file_of_a_batch_has_its_own_sha256(renderer: ImageRenderer) -> None:
     """Their pixels are the same; their stamps are not."""
     names = ("a.png", "a.webp", "a.jpg")
-    files = [renderer.paint(name, written(8, 8, stamp=f'{{"index": {index}}}')) for name in names for index in range(4)]
+    stamps = [f'{{"index": {index}}}' for index in range(4)]
+    files = [renderer.render(name, written(8, 8, stamp=stamp)) for name in names for stamp in stamps]
     assert len({hashlib.sha256(file).digest() for file in files}) == 12
 
 
 @pytest.mark.parametrize("size", [(16, 8), (1, 1), (1500, 1400)])
 def test_a_known_colour_fills_the_picture(renderer: ImageRenderer, size: tuple[int, int]) -> None:
     """As EmptyImage's does."""
-    image = opened(renderer.paint("a.png", written(*size, colour=0xFF8001)))
+    image = opened(renderer.render("a.png", written(*size, colour=0xFF8001)))
     assert image.getcolors() == [(size[0] * size[1], (0xFF, 0x80, 0x01))]
 
 
@@ -113,7 +114,7 @@ def test_the_pixels_of_an_uploaded_picture_are_used_where_it_is_known(renderer: 
     """Else it is the input picture."""
     green = as_bytes(Image.new("RGB", (3, 3), "lime"))
     files = {"d1": green, "d2": b"no picture"}
-    shown = [opened(renderer.paint("a.png", written(4, 4, source=source), files.get)) for source in ("d1", "d2", "d3")]
+    shown = [opened(renderer.render("a.png", written(4, 4, source=source), files.get)) for source in ("d1", "d2", "d3")]
     assert shown[0].getcolors() == [(16, (0, 255, 0))]
     assert shown[1].tobytes() == shown[2].tobytes() == gradient().resize((4, 4), Image.Resampling.BILINEAR).tobytes()
 
@@ -123,7 +124,7 @@ def test_an_uploaded_photograph_is_turned_by_its_exif(renderer: ImageRenderer) -
     exif = Image.Exif()
     exif[0x0112] = 6
     photo = as_bytes(Image.new("RGB", (40, 10), "blue"), "JPEG", exif=exif)
-    assert opened(renderer.paint("a.png", written(10, 40, source="d"), lambda _: photo)).size == (10, 40)
+    assert opened(renderer.render("a.png", written(10, 40, source="d"), lambda _: photo)).size == (10, 40)
 
 
 @pytest.mark.parametrize(("name", "kind"), [("a.png", "PNG"), ("a.webp", "WEBP")])
@@ -132,7 +133,7 @@ def test_several_pictures_make_an_animation(
     renderer: ImageRenderer, name: str, kind: str, size: tuple[int, int], count: int
 ) -> None:
     """Every frame can be decoded."""
-    image = opened(renderer.paint(name, written(*size, count=count)))
+    image = opened(renderer.render(name, written(*size, count=count)))
     assert (image.format, image.size, image.n_frames) == (kind, size, count)
     for frame in range(count):
         image.seek(frame)
@@ -141,7 +142,7 @@ def test_several_pictures_make_an_animation(
 
 def test_the_frames_of_an_animation_differ(renderer: ImageRenderer) -> None:
     """A square moves along."""
-    image = opened(renderer.paint("a.png", written(200, 100, count=4, colour=0)))
+    image = opened(renderer.render("a.png", written(200, 100, count=4, colour=0)))
     seen = set()
     for frame in range(4):
         image.seek(frame)
@@ -152,14 +153,14 @@ def test_the_frames_of_an_animation_differ(renderer: ImageRenderer) -> None:
 def test_a_webp_keeps_prompt_workflow_and_stamp_in_its_exif(renderer: ImageRenderer) -> None:
     """Where ComfyUI puts the first two."""
     text = {"prompt": "{}", "workflow": "[1]", "a": "1", "b": "2", "c": "3"}
-    exif = opened(renderer.paint("a.webp", written(8, 8, text=text))).getexif()
+    exif = opened(renderer.render("a.webp", written(8, 8, text=text))).getexif()
     assert (exif[0x0110], exif[0x010F], exif[0x0131]) == ("prompt:{}", "workflow:[1]", f"comfyfarm:{STAMP}")
 
 
 def test_a_jpeg_keeps_them_too_unless_they_are_too_long(renderer: ImageRenderer) -> None:
     """A JPEG has 64 KiB for them; the stamp is always there."""
-    short = opened(renderer.paint("a.JPG", written(8, 8)))
-    long = opened(renderer.paint("a.jpeg", written(8, 8, text={"prompt": "x" * 70_000})))
+    short = opened(renderer.render("a.JPG", written(8, 8)))
+    long = opened(renderer.render("a.jpeg", written(8, 8, text={"prompt": "x" * 70_000})))
     assert (short.format, short.size) == ("JPEG", (8, 8))
     assert short.getexif()[0x0110].startswith("prompt:")
     assert 0x0110 not in long.getexif()
@@ -168,7 +169,7 @@ def test_a_jpeg_keeps_them_too_unless_they_are_too_long(renderer: ImageRenderer)
 
 def test_a_webp_is_never_bigger_than_the_format_allows(renderer: ImageRenderer) -> None:
     """16383 pixels a side."""
-    assert opened(renderer.paint("a.webp", written(17_000, 1, colour=1))).size == (16383, 1)
+    assert opened(renderer.render("a.webp", written(17_000, 1, colour=1))).size == (16383, 1)
 
 
 @pytest.mark.parametrize(
@@ -191,21 +192,21 @@ def test_a_picture_for_the_websocket_is_a_png_in_full_size_without_text(renderer
 def test_pixels_are_compressed_once_for_each_look_and_size(renderer: ImageRenderer) -> None:
     """A further file of that size is a join of bytes."""
     for index in range(3):
-        renderer.paint("a.png", written(30, 20, stamp=str(index)))
+        renderer.render("a.png", written(30, 20, stamp=str(index)))
         renderer.preview_png(Picture(30, 20, count=index))
         renderer.preview_jpeg(64, 64)
-    assert len(renderer._shelf.held) == 2
+    assert len(renderer._cache.items) == 2
 
 
 def test_what_is_kept_is_bounded(renderer: ImageRenderer) -> None:
     """The least used goes first, by bytes and by number."""
-    shelf = renderer._shelf
-    shelf.room_bytes, shelf.room_count = 100, 3
+    cache = renderer._cache
+    cache.max_bytes, cache.max_count = 100, 3
     history = []
     for key, size in (("a", 40), ("b", 40), ("a", 40), ("c", 40), ("d", 1), ("e", 1), ("huge", 1000)):
-        shelf.get(key, bytes(size).__bytes__)
-        assert shelf.held_bytes == sum(map(len, shelf.held.values()))
-        history.append("".join(map(str, shelf.held)))
+        cache.get(key, bytes(size).__bytes__)
+        assert cache.size_bytes == sum(map(len, cache.items.values()))
+        history.append("".join(map(str, cache.items)))
     assert history == ["a", "ab", "ba", "ac", "acd", "cde", "huge"]
 
 

@@ -30,7 +30,7 @@ PROMPT = json.dumps({"1": {"class_type": "x", "inputs": {"text": json.dumps({**O
 
 def picture(name: str, *, count: int = 1, stamp: str | None = None) -> bytes:
     written = FileContent(Picture(64, 48, count), {"prompt": PROMPT}, json.dumps(ORIGIN) if stamp is None else stamp)
-    return ImageRenderer(default_picture()).paint(name, written)
+    return ImageRenderer(default_picture()).render(name, written)
 
 
 def with_text(text: str) -> bytes:
