@@ -18,7 +18,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from comfyfarm.server.http.answer import Answer, empty, text_answer
+from comfyfarm.server.http.answer import Answer, aiohttp_answer, empty
 from comfyfarm.server.http.faults import BadFault, HttpFaultInjector
 from comfyfarm.server.http.headers import allow_origin, is_foreign
 from comfyfarm.server.http.request import header, send
@@ -38,7 +38,7 @@ def server_error(request: IRequest) -> Answer:
     """Return the answer of aiohttp if a handler of ComfyUI raises."""
     if "text/html" in (header(request, "accept") or ""):
         return Answer(500, (("Content-Type", "text/html; charset=utf-8"),), _ERROR_PAGE, is_raised=True)
-    return _aiohttp_text(500, "500 Internal Server Error\n\nServer got itself in trouble")
+    return aiohttp_answer(500, "500 Internal Server Error\n\nServer got itself in trouble")
 
 
 def unserved(method: str, error: HTTPException) -> Answer:
@@ -49,11 +49,7 @@ def unserved(method: str, error: HTTPException) -> Answer:
         return empty(404)
     valid = error.valid_methods if isinstance(error, MethodNotAllowed) else None
     allowed = ({*(valid or ())} | {"GET", "HEAD"}) - {"OPTIONS"}
-    return _aiohttp_text(405, "405: Method Not Allowed", ("Allow", ",".join(sorted(allowed))))
-
-
-def _aiohttp_text(status: int, text: str, *headers: tuple[str, str]) -> Answer:
-    return text_answer(text, status, *headers, is_raised=True)
+    return aiohttp_answer(405, "405: Method Not Allowed", ("Allow", ",".join(sorted(allowed))))
 
 
 @dataclass(eq=False)
@@ -91,7 +87,7 @@ class FrontResource(Resource):
         try:
             faulty_exchange = self.fault_injector.exchange_for(request, is_refused=refusal is not None)
         except BadFault as error:
-            faulty_exchange, refusal = None, _aiohttp_text(400, str(error))
+            faulty_exchange, refusal = None, aiohttp_answer(400, str(error))
         if faulty_exchange is None:
             self._serve(request, refusal)
         else:
@@ -122,7 +118,7 @@ class FrontResource(Resource):
     def _refuse(self, request: ComfyRequest) -> Answer | None:
         """Return the answer to a request that never reaches a route, or ``None``."""
         if request.too_large:
-            return _aiohttp_text(413, f"Maximum request body size {self.max_body_bytes} exceeded.")
+            return aiohttp_answer(413, f"Maximum request body size {self.max_body_bytes} exceeded.")
         if self.allowed_origin is None:
             try:
                 if is_foreign(*(header(request, name) for name in ("host", "origin", "sec-fetch-site"))):
@@ -132,7 +128,7 @@ class FrontResource(Resource):
         if request.method == b"OPTIONS":
             return empty(200)
         if request.path.startswith(b"//"):
-            return _aiohttp_text(404, "404: Not Found")
+            return aiohttp_answer(404, "404: Not Found")
         return None
 
 

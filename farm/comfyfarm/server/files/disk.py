@@ -128,11 +128,9 @@ class Disk:
     def hide(self, place: Place) -> bool:
         """Keep the content in memory and remove the file, so that nothing hidden can be left behind on disk."""
         path = self._written_path(place)
-        if path is None:
-            return False
-        self._hidden[path] = path.read_bytes()
-        self._remove(self._written, {path})
-        return True
+        if path is not None:
+            self._hidden[path] = path.read_bytes()
+        return self.remove(place)
 
     def reveal(self, place: Place) -> bool:
         path = self._path_of(place)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from itertools import count, starmap
 from pathlib import PurePosixPath
+from typing import TypeAlias
 from urllib.parse import parse_qsl, unquote
 
 from PIL import Image
@@ -43,14 +44,8 @@ class SentFile:
     content: bytes
 
 
-@dataclass(frozen=True)
-class Form:
-    """A form as aiohttp parses it.
-
-    :ivar values: by name; of several values the first.  ``bytes`` is a part that is neither text nor a file.
-    """
-
-    values: Mapping[str, str | bytes | SentFile]
+Form: TypeAlias = dict[str, str | bytes | SentFile]
+"""A form as aiohttp parses it; of several values of one name the first.  ``bytes``: neither text nor a file."""
 
 
 def parse_form(content_type: str, body: bytes) -> Form | None:
@@ -101,7 +96,7 @@ def _store(disk: Disk, form: Form | None, process: _Process) -> Answer:
 
 
 def _store_file(disk: Disk, form: Form | None, process: _Process) -> Answer:
-    sent = form.values.get("image") if form is not None else None
+    sent = form.get("image") if form is not None else None
     if form is None or not sent:
         return empty(400)
     if not isinstance(sent, SentFile):
@@ -115,7 +110,7 @@ def _store_file(disk: Disk, form: Form | None, process: _Process) -> Answer:
         disk.make_directory(folder, subfolder)
     except Outside:
         return empty(400)
-    overwrite = form.values.get("overwrite") in ("true", "1")
+    overwrite = form.get("overwrite") in ("true", "1")
     name, is_stored = _choose_name(disk, folder, subfolder, sent, overwrite=overwrite)
     content = None if is_stored else process(form, name, sent.content)
     if content is not None:
@@ -170,17 +165,14 @@ def _encoded(picture: Image.Image, name: str, texts: Mapping[str, str]) -> bytes
 
 
 def _text(form: Form, key: str, default: str | None = None) -> str:
-    value = form.values.get(key, default)
+    value = form.get(key, default)
     if not isinstance(value, str):
         raise ServerError(f"{key} is missing or no text")
     return value
 
 
 def _form(pairs: Iterable[tuple[str, str | bytes | SentFile]]) -> Form:
-    values: dict[str, str | bytes | SentFile] = {}
-    for key, value in pairs:
-        values.setdefault(key, value)
-    return Form(values)
+    return dict(reversed(list(pairs)))      # so that the first value of a name stays
 
 
 def _parts(boundary: str, body: bytes) -> Iterator[tuple[MultipartSegment, bytes]]:

@@ -26,9 +26,14 @@ def json_answer(body: object, status: int = 200) -> Answer:
     return Answer(status, (("Content-Type", "application/json; charset=utf-8"),), json.dumps(body).encode())
 
 
-def text_answer(text: str, status: int, *headers: tuple[str, str], is_raised: bool = False) -> Answer:
+def text_answer(status: int, text: str) -> Answer:
+    return Answer(status, (("Content-Type", "text/plain; charset=utf-8"),), text.encode())
+
+
+def aiohttp_answer(status: int, text: str, *headers: tuple[str, str]) -> Answer:
+    """Return an answer in plain text that aiohttp itself makes, past ComfyUI's middlewares."""
     content_type = ("Content-Type", "text/plain; charset=utf-8")
-    return Answer(status, (content_type, *headers), text.encode(), is_raised=is_raised)
+    return Answer(status, (content_type, *headers), text.encode(), is_raised=True)
 
 
 def empty(status: int) -> Answer:

@@ -16,7 +16,7 @@ from string import Template
 from urllib.parse import quote
 
 from comfyfarm.config import InstanceConfig
-from comfyfarm.server.http.answer import Answer, text_answer
+from comfyfarm.server.http.answer import Answer, aiohttp_answer
 from comfyfarm.server.http.static_file import Ask, ByteRange, choose
 from comfyfarm.sim.errors import ServerError
 
@@ -94,7 +94,7 @@ def look_up(root: Path | None, path: str, method: str, ask: Ask) -> Found | Answ
         return Answer(200, (("Content-Type", "application/json"),), templates)
     if root is None:
         if path.strip("/") in _FOLDERS:
-            return _refusal(403, "Forbidden")
+            return aiohttp_answer(403, "403: Forbidden")
         return Answer(404, (*_content_type(Path(path), 404, method), *cache_control(path)))
     file = _resolve(root, path)
     if isinstance(file, Answer):
@@ -121,12 +121,12 @@ def _resolve(root: Path, path: str) -> Path | Answer:
     try:
         file = root.joinpath(path.removeprefix("/")).resolve()
         if not file.is_relative_to(root):
-            return _refusal(404, "Not Found")
-        return _refusal(403, "Forbidden") if file.is_dir() else file
+            return aiohttp_answer(404, "404: Not Found")
+        return aiohttp_answer(403, "403: Forbidden") if file.is_dir() else file
     except PermissionError:
-        return _refusal(403, "Forbidden")
+        return aiohttp_answer(403, "403: Forbidden")
     except (ValueError, RuntimeError):      # a name with a NUL, a link to itself
-        return _refusal(404, "Not Found")
+        return aiohttp_answer(404, "404: Not Found")
     except OSError as error:    # too long a name
         raise ServerError(str(error)) from error
 
@@ -136,10 +136,6 @@ def _content_type(path: Path, status: int, method: str) -> tuple[tuple[str, str]
     if status in (200, 206):
         return (("Content-Type", _TYPES.get(PurePosixPath(path.name).suffix.lower(), _BINARY)),)
     return (("Content-Type", _BINARY),) if status in (404, 416) and method != "HEAD" else ()
-
-
-def _refusal(status: int, reason: str) -> Answer:
-    return text_answer(f"{status}: {reason}", status, is_raised=True)
 
 
 # The page says that ranges are accepted, as the real page does; a request for a range gets the whole page.

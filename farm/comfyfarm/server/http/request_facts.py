@@ -91,7 +91,7 @@ class RequestFacts:
             form = parse_form(header(self.request, "content-type") or "", self._body())
         except ServerError:
             return ""
-        sent = form.values.get("image") if form is not None else None
+        sent = form.get("image") if form is not None else None
         return sent.filename if isinstance(sent, SentFile) else ""
 
     def _body(self) -> bytes:

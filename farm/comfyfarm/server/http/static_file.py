@@ -1,4 +1,4 @@
-"""Files as aiohttp serves them: validators, conditional requests and ranges."""
+"""Files as aiohttp serves them: validators, conditional requests and ranges; large ones are streamed."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import formatdate, parsedate
 from os import stat_result
 from pathlib import Path
+from typing import BinaryIO
+
+from twisted.internet.interfaces import IPushProducer
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request
+from zope.interface import implementer
 
 from comfyfarm.server.http.answer import Answer
 from comfyfarm.server.stat_cache import regular_file
@@ -150,3 +156,54 @@ def _date(text: str | None) -> float | None:
         with suppress(ValueError, OverflowError):
             return datetime(*parts[:6], tzinfo=UTC).timestamp()
     return None
+
+
+_PIECE_BYTES = 64 * 1024    # what Twisted buffers for a connection before it pauses the producer
+
+
+@implementer(IPushProducer)
+@dataclass(eq=False)
+class Stream(Resource):
+    """The body of one answer, whose status and headers are set; it is read no faster than the client takes it.
+
+    :ivar file: positioned where the body begins; it is closed at the end, also if the client disconnects.
+    :ivar count: how many bytes are still to be sent.
+    """
+
+    file: BinaryIO
+    count: int
+    isLeaf: bool = field(default=True, init=False)
+    _request: Request = field(init=False, repr=False)
+    _is_producing: bool = field(default=True, init=False)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def render(self, request: Request) -> int:
+        self._request = request
+        request.registerProducer(self, True)
+        self.resumeProducing()
+        return NOT_DONE_YET
+
+    def resumeProducing(self) -> None:
+        self._is_producing = True
+        while self._is_producing:
+            piece = self.file.read(min(self.count, _PIECE_BYTES))
+            self.count -= len(piece)
+            if piece:
+                self._request.write(piece)      # may call pauseProducing
+            if not piece or not self.count:     # a file that has become shorter ends early
+                self._end()
+
+    def pauseProducing(self) -> None:
+        self._is_producing = False
+
+    def stopProducing(self) -> None:
+        """Close the file; called if the client has disconnected."""
+        self._is_producing = False
+        self.file.close()
+
+    def _end(self) -> None:
+        self.stopProducing()
+        self._request.unregisterProducer()
+        self._request.finish()

@@ -7,7 +7,6 @@ calls the simulation or the files, and answers.  Importing a module registers it
 from __future__ import annotations
 
 from comfyfarm.server.routes import (
-    cancel,
     extras,
     files,
     info,
@@ -16,12 +15,10 @@ from comfyfarm.server.routes import (
     prompts,
     queue,
     socket,
-    userdata,
     users,
 )
 
 __all__ = [
-    "cancel",
     "extras",
     "files",
     "info",
@@ -30,6 +27,5 @@ __all__ = [
     "prompts",
     "queue",
     "socket",
-    "userdata",
     "users",
 ]

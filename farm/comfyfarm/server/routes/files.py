@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 from twisted.web.iweb import IRequest
 
 from comfyfarm.events import Uploaded
 from comfyfarm.server.api import ComfyApi
+from comfyfarm.server.files.disk import Disk
 from comfyfarm.server.files.uploads import Form, parse_form, store_image, store_mask
 from comfyfarm.server.files.views import view
 from comfyfarm.server.http.answer import Answer
@@ -25,22 +27,20 @@ def get_view(api: ComfyApi, request: IRequest) -> bytes:
 
 @app.route("/upload/image", methods=["POST"])
 async def post_image(api: ComfyApi, request: IRequest) -> bytes:
-    form = _form(request)
-    return nothing(request, 400) if form is None else await _finish_upload(api, request, store_image(api.disk, form))
+    return await _upload(api, request, store_image)
 
 
 @app.route("/upload/mask", methods=["POST"])
 async def post_mask(api: ComfyApi, request: IRequest) -> bytes:
-    form = _form(request)
-    return nothing(request, 400) if form is None else await _finish_upload(api, request, store_mask(api.disk, form))
+    return await _upload(api, request, store_mask)
 
 
-def _form(request: IRequest) -> Form | None:
-    return parse_form(header(request, "content-type") or "", request.content.read())
-
-
-async def _finish_upload(api: ComfyApi, request: IRequest, reply: Answer) -> bytes:
-    """Answer after the simulated duration of an upload, and publish what was stored."""
+async def _upload(api: ComfyApi, request: IRequest, store: Callable[[Disk, Form], Answer]) -> bytes:
+    """Store a file, answer after the simulated duration of an upload, and publish what was stored."""
+    form = parse_form(header(request, "content-type") or "", request.content.read())
+    if form is None:
+        return nothing(request, 400)
+    reply = store(api.disk, form)
     await api.upload_delay()
     if reply.status == 200:
         stored = json.loads(reply.body)

@@ -14,7 +14,7 @@ from twisted.web.iweb import IRequest
 from comfyfarm.server.api import ComfyApi
 from comfyfarm.server.files.file_reference import folder_named
 from comfyfarm.server.files.model_files import model_paths, models_directory
-from comfyfarm.server.http.answer import Answer, text_answer
+from comfyfarm.server.http.answer import Answer, aiohttp_answer
 from comfyfarm.server.http.request import answer, json_body, nothing, segment, send
 from comfyfarm.server.server_log import SIZE
 from comfyfarm.server.stat_cache import is_draft
@@ -23,6 +23,7 @@ from comfyfarm.sim.errors import ServerError, raising_as_comfyui
 app = ComfyApi.app
 _ALL_METHODS = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"]
 _READ_ONLY = ("logs", "logs/raw", "folder_paths")
+_NOT_FOUND = aiohttp_answer(404, "404: Not Found")
 
 
 @app.route("/internal/logs", methods=["GET"])
@@ -70,7 +71,7 @@ def _is_hidden(name: str) -> bool:
 
 @app.route("/internal/", methods=_ALL_METHODS, strict_slashes=False)
 def no_internal_root(_: ComfyApi, request: IRequest) -> bytes:
-    return send(request, _not_found())
+    return send(request, _NOT_FOUND)
 
 
 @app.route("/internal/<path:path>", methods=_ALL_METHODS)
@@ -78,12 +79,8 @@ def nothing_internal(_: ComfyApi, request: IRequest, path: str) -> bytes:
     """Answer for a path that does not exist, or not with this method."""
     if path in _READ_ONLY or (path.startswith("files/") and path.count("/") == 1):
         return send(request, _not_allowed("GET,HEAD"))
-    return send(request, _not_allowed("PATCH") if path == "logs/subscribe" else _not_found())
-
-
-def _not_found() -> Answer:
-    return text_answer("404: Not Found", 404, is_raised=True)
+    return send(request, _not_allowed("PATCH") if path == "logs/subscribe" else _NOT_FOUND)
 
 
 def _not_allowed(methods: str) -> Answer:
-    return text_answer("405: Method Not Allowed", 405, ("Allow", methods), is_raised=True)
+    return aiohttp_answer(405, "405: Method Not Allowed", ("Allow", methods))

@@ -13,7 +13,7 @@ from comfyfarm.server.api import ComfyApi
 from comfyfarm.server.http.answer import Answer
 from comfyfarm.server.http.frontend import NO_CACHING, Found, extension_scripts, frontend, look_up, welcome_page
 from comfyfarm.server.http.request import answer, header, nothing, send
-from comfyfarm.server.http.stream import Stream
+from comfyfarm.server.http.static_file import Stream
 
 app = ComfyApi.app
 

@@ -7,7 +7,7 @@ from twisted.web.resource import IResource
 from twisted.web.websocket import WebSocketResource
 
 from comfyfarm.server.api import ComfyApi
-from comfyfarm.server.http.answer import Answer
+from comfyfarm.server.http.answer import text_answer
 from comfyfarm.server.http.request import header, send
 
 app = ComfyApi.app
@@ -19,7 +19,7 @@ def get_ws(api: ComfyApi, request: IRequest) -> bytes | IResource:
     refusal = _refusal(request)
     if refusal is None:
         return WebSocketResource(api.hub)
-    return send(request, Answer(400, (("Content-Type", "text/plain; charset=utf-8"),), refusal.encode()))
+    return send(request, text_answer(400, refusal))
 
 
 def _refusal(request: IRequest) -> str | None:

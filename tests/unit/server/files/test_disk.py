@@ -297,7 +297,7 @@ def test_an_upload_over_an_upload_or_an_output_is_still_ours(disk: Disk, root: P
 
 
 def test_the_own_picture_may_stand_there_already_but_no_other_of_its_name(disk: Disk, root: Path) -> None:
-    """What stands there is the user's, and stays."""
+    """A file that is there already is the user's, and stays."""
     (root / "input/cat.jpg").write_bytes(b"own")
     disk.provide("cat.jpg", b"own")
     with pytest.raises(FileExistsError):

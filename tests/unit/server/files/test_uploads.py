@@ -35,7 +35,7 @@ def body(*parts: tuple[bytes, bytes]) -> bytes:
 
 
 def form(name: str, content: bytes, **fields: str) -> Form | None:
-    """What the driver sends: a file and text fields."""
+    """The form that the driver sends: a file and text fields."""
     image = part(f'name="image"; filename="{name}"', content, "image/png")
     return parse_form(MULTIPART, body(image, *(part(f'name="{key}"', value.encode()) for key, value in fields.items())))
 
@@ -59,7 +59,7 @@ def files(tmp_path: Path) -> list[str]:
 
 @pytest.mark.parametrize("content_type", ["", "application/json", "image/png", "text/plain; boundary=line"])
 def test_another_content_type_is_no_form(content_type: str) -> None:
-    """Whatever the body says."""
+    """For any body."""
     assert parse_form(content_type, body(part('name="image"', b"x"))) is None
 
 
@@ -129,7 +129,7 @@ def test_a_part_without_file_name_is_text_unless_its_type_is_another() -> None:
     ],
 )
 def test_a_broken_form_is_a_500(content_type: str, content: bytes) -> None:
-    """What aiohttp raises, nobody catches."""
+    """ComfyUI catches no error of aiohttp's parser."""
     with pytest.raises(ServerError):
         parse_form(content_type, content)
 

@@ -49,10 +49,10 @@ def get(disk: Disk) -> Get:
     def get(
         filename: str | None = None, static_name: str | None = None, ask: dict[str, str] | None = None, **query: str
     ) -> Answer:
-        asked = {name.lower(): value for name, value in (ask or {}).items()}
+        headers = {name.lower(): value for name, value in (ask or {}).items()}
         if filename is not None:
             query["filename"] = filename
-        return view(disk, query, lambda name: asked.get(name.lower()), static_name)
+        return view(disk, query, lambda name: headers.get(name.lower()), static_name)
     return get
 
 
@@ -222,7 +222,7 @@ def test_previews_and_channels_are_encoded_anew(get: Get, query: dict[str, str],
 
 
 def test_the_alpha_channel_is_black_with_the_alpha(get: Get, disk: Disk) -> None:
-    """Where there is none, it is full."""
+    """A picture without alpha counts as opaque."""
     disk.put(Place("output", "", "b.png"), FileContent(Picture(8, 6), {}, ""))
     assert opened(get("a.png", type="input", channel="a")).getcolors() == [(48, (0, 0, 0, 77))]
     assert opened(get("b.png", channel="a")).getcolors() == [(48, (0, 0, 0, 255))]

@@ -1,4 +1,4 @@
-"""Whether a request comes from a page of another site."""
+"""The check for requests from pages of another site."""
 
 import pytest
 

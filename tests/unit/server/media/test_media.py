@@ -113,12 +113,12 @@ def test_a_file_of_any_other_format_holds_its_stamp_as_text(suffix: str) -> None
 
 @pytest.mark.parametrize(("suffix", "kind"), TYPES.items())
 def test_the_name_gives_the_type_that_the_bytes_have(suffix: str, kind: str) -> None:
-    """What ``/view`` says of them."""
+    """The content types that ``/view`` sends for them."""
     assert declared_type(f"ComfyUI_00001_{suffix}") == kind
 
 
 def test_a_renderer_makes_them_by_name_and_pictures_as_before() -> None:
-    """Whatever the case of the name."""
+    """The case of the suffix does not matter."""
     file = BytesIO()
     Image.new("RGB", (4, 4)).save(file, "PNG")
     renderer = ImageRenderer(file.getvalue())
@@ -211,9 +211,9 @@ def test_an_opus_file_is_ogg_with_head_tags_and_sound(length: int) -> None:
     assert pages[-1][3] == b"\xf8\xff\xfe" * 5
     tags = pages[1:-1]
     assert [flags for flags, *_ in tags] == [0] + [1] * (len(tags) - 1)
-    lacing = b"".join(each[2] for each in tags)
+    lacing = b"".join(page[2] for page in tags)
     assert [index for index, size in enumerate(lacing) if size < 255] == [len(lacing) - 1]
-    packet = b"".join(each[3] for each in tags)
+    packet = b"".join(page[3] for page in tags)
     assert packet.startswith(b"OpusTags")
     assert vorbis(packet[8:]) == {"prompt": "x" * length, "comfyfarm": STAMP}
 

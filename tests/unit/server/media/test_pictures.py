@@ -56,7 +56,7 @@ def test_a_file_is_an_8_bit_rgb_png_of_the_asked_size_with_the_input_picture(ren
 
 
 def test_a_renderer_knows_the_size_of_its_input_picture(renderer: ImageRenderer) -> None:
-    """What a static instance serves."""
+    """It is the picture that a static instance serves."""
     assert renderer.size == (30, 20)
 
 
@@ -151,7 +151,7 @@ def test_the_frames_of_an_animation_differ(renderer: ImageRenderer) -> None:
 
 
 def test_a_webp_keeps_prompt_workflow_and_stamp_in_its_exif(renderer: ImageRenderer) -> None:
-    """Where ComfyUI puts the first two."""
+    """Prompt and workflow are in the tags that ComfyUI uses."""
     text = {"prompt": "{}", "workflow": "[1]", "a": "1", "b": "2", "c": "3"}
     exif = opened(renderer.render("a.webp", written(8, 8, text=text))).getexif()
     assert (exif[0x0110], exif[0x010F], exif[0x0131]) == ("prompt:{}", "workflow:[1]", f"comfyfarm:{STAMP}")

@@ -1,4 +1,4 @@
-"""Whose picture is it?  The stamp, read back from the files that a dynamic instance writes."""
+"""The stamp of a picture, read back from the files that a dynamic instance writes."""
 
 from __future__ import annotations
 

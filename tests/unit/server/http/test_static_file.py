@@ -1,4 +1,4 @@
-"""How does a big file go to a client that is slow, or goes away?"""
+"""Streaming of a large file to a client that is slow or disconnects."""
 
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from twisted.web.server import Request
 
-from comfyfarm.server.http.stream import Stream
+from comfyfarm.server.http.static_file import Stream
 
 CONTENT = bytes(range(256)) * 1000
 
