@@ -1,4 +1,4 @@
-"""What a log made by hand proves."""
+"""The verdict on a log made by hand."""
 
 from __future__ import annotations
 
@@ -7,36 +7,39 @@ from typing import Any
 
 from comfyfarm.analysis.findings import Finding, Thresholds
 from comfyfarm.analysis.verdict import Verdict, VerdictBuilder
-from tests.support.logs import Piece, log
-
-__all__ = ["found", "judged", "only", "said"]
+from tests.support.logs import Piece, log, ran
 
 
-def judged(*pieces: Piece, defects: Iterable[str] = (), **bounds: Any) -> Verdict:
-    """The verdict on a log.
+def verdict_of(*pieces: Piece, defects: Iterable[str] = (), **bounds: Any) -> Verdict:
+    """Return the verdict on a log.
 
-    :param defects: what is wrong with the log itself.
+    :param defects: of the log itself.
     :param bounds: for :class:`Thresholds`.
     """
-    judge = VerdictBuilder(bounds=Thresholds(**bounds))
+    builder = VerdictBuilder(bounds=Thresholds(**bounds))
     for event in log(*pieces):
-        judge.on_event(event)
-    for each in defects:
-        judge.note_defect(each)
-    return judge.verdict()
+        builder.on_event(event)
+    for defect in defects:
+        builder.note_defect(defect)
+    return builder.verdict()
 
 
 def found(*pieces: Piece, **bounds: Any) -> list[tuple[str, str, str]]:
-    """Of all findings: the rule, the logical job, the instance."""
-    return [(each.finding, each.job, each.instance) for each in judged(*pieces, **bounds).findings]
+    """Return the rule, the logical job and the instance of each finding."""
+    return [(finding.finding, finding.job, finding.instance) for finding in verdict_of(*pieces, **bounds).findings]
 
 
 def only(*pieces: Piece, **bounds: Any) -> Finding:
-    """The one finding that there is."""
-    (finding,) = judged(*pieces, **bounds).findings
+    """Return the only finding."""
+    (finding,) = verdict_of(*pieces, **bounds).findings
     return finding
 
 
-def said(*pieces: Piece, **bounds: Any) -> str:
-    """The sentence of the one finding that there is."""
+def sentence(*pieces: Piece, **bounds: Any) -> str:
+    """Return the sentence of the only finding."""
     return only(*pieces, **bounds).says
+
+
+def used(*instances: str) -> list[Piece]:
+    """Give each instance a job of no interest."""
+    return [ran(f"other-{name}", on=name, at=0, until=1) for name in instances]

@@ -1,4 +1,4 @@
-"""What is seen of a log made by hand."""
+"""The timeline of a log made by hand."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.log_analysis import LogAnalysis
 from comfyfarm.analysis.timeline.lane import Outage
 from comfyfarm.analysis.timeline.timeline import Timeline
-from tests.support.logs import Piece, log
-
-__all__ = ["HOSTILE", "marks", "outages", "runs", "seen", "told", "waits"]
+from tests.support.logs import Piece, armed, crashed, farm, fired, healed, log, ran, ready
 
 HOSTILE = (
     "</title><script>document.title='hacked'</script>",
@@ -26,20 +24,26 @@ HOSTILE = (
     "x" * 100_000,
     "",
 )
-"""Names that somebody could choose."""
+"""Names that break careless escaping."""
+
+LOST: list[Piece] = [
+    *(farm("gpu-1", "gpu-2"), armed("crash-1", on=["gpu-1"]), armed("idle-1", on=["gpu-2"], do="delay")),
+    *(ran("red", on="gpu-1", at=0, until=500), ran("blue", on="gpu-2", at=0, until=800)),
+    *(ran("green", on="gpu-1", at=100, begins=500, until=900)[:3], fired("crash-1", on="gpu-1", at=700, job="green")),
+    *(crashed("gpu-1", at=700, lost=["green"]), ready("gpu-1", at=1000, epoch=2), healed(at=60_000)),
+]
+"""A run in which a crash loses a job."""
 
 
-def seen(*pieces: Piece) -> Timeline:
-    """The timeline of a log."""
+def timeline_of(*pieces: Piece) -> Timeline:
     timeline = Timeline(JobTracker())
     for event in log(*pieces):
-        timeline.attempts.on_event(event)
+        timeline.tracker.on_event(event)
         timeline.on_event(event)
     return timeline
 
 
-def told(*pieces: Piece) -> LogAnalysis:
-    """All that comes of a log."""
+def analysis_of(*pieces: Piece) -> LogAnalysis:
     analysis = LogAnalysis()
     for event in log(*pieces):
         analysis.on_event(event)
@@ -47,24 +51,23 @@ def told(*pieces: Piece) -> LogAnalysis:
 
 
 def runs(timeline: Timeline, name: str) -> list[tuple[str, int, int]]:
-    """Of one instance: which logical job ran from when to when."""
+    """Return the runs on an instance: logical job, begin, end."""
     return [
-        (stay.attempt.job, *run) for stay in timeline.lanes[name].stays for run in stay.runs(timeline.end_ms)
+        (span.attempt.job, *run) for span in timeline.lanes[name].spans for run in span.runs(timeline.end_ms)
     ]
 
 
 def waits(timeline: Timeline, name: str) -> list[tuple[str, int, int]]:
-    """Of one instance: which logical job waited from when to when."""
+    """Return the waits on an instance: logical job, begin, end."""
     return [
-        (stay.attempt.job, *wait) for stay in timeline.lanes[name].stays for wait in stay.waits(timeline.end_ms)
+        (span.attempt.job, *wait) for span in timeline.lanes[name].spans for wait in span.waits(timeline.end_ms)
     ]
 
 
 def outages(timeline: Timeline, name: str) -> list[Outage]:
-    """Of one instance: when it did not work as usual."""
     return timeline.lanes[name].all_outages(timeline.end_ms)
 
 
 def marks(timeline: Timeline, name: str) -> Iterator[tuple[str, int, str]]:
-    """Of one instance: what befell it, when, and what is said of it."""
+    """Return the marks of an instance: kind, time, text."""
     return ((mark.kind, mark.at_ms, mark.says) for mark in timeline.lanes[name].marks)

@@ -1,1 +1,1 @@
-"""What the farm's events add up to: pure, and true of a live farm and of a saved log alike."""
+"""The analysis of a farm's events: pure, and the same for a live farm and for a saved log."""

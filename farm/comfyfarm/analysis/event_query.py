@@ -1,4 +1,4 @@
-"""What is looked for in a log, and by how much something misses it."""
+"""Queries for events of a log, and how far an event is from matching one."""
 
 from __future__ import annotations
 
@@ -13,63 +13,64 @@ from comfyfarm.analysis.instance_jobs import route_of
 from comfyfarm.events import Event, Exchanged, FrameSent
 from comfyfarm.events.filters import all_kinds, kind_of
 
-_OF_ONE_JOB = ("/history/", "/jobs/")
+_PREFIXES_OF_ONE_JOB = ("/history/", "/jobs/")
 
 
 class UnknownFact(ValueError):
-    """There is no such kind of event, or it has no such field: it could never be found."""
+    """There is no such kind of event, or it has no such field."""
 
 
 @dataclass(frozen=True)
 class _Condition:
-    """One thing that must be so.
+    """A condition on one fact of an event.
 
-    :ivar seen: what is true of an event.
-    :ivar fits: whether that is what is wanted.
+    :ivar get: returns the fact of an event.
+    :ivar fits: compares the fact with the expected value.
     """
 
-    value: Any
-    seen: Callable[[Any], Any]
+    expected: Any
+    get: Callable[[Any], Any]
     fits: Callable[[Any, Any], bool]
 
     def is_met_by(self, event: Event) -> bool:
-        """Whether it is so."""
-        return self.fits(self.seen(event), self.value)
+        return self.fits(self.get(event), self.expected)
 
 
 @dataclass(frozen=True, repr=False)
 class EventQuery:
-    """An event that is looked for; made by :func:`request`, :func:`frame` and :func:`happened`.
+    """A query for events, made by :func:`request`, :func:`frame` or :func:`happened`.
 
-    :ivar name: what it is called.
-    :ivar facts: what must be true of it; the first is what it is known by best.
+    :ivar name: of the kind of event, in messages.
+    :ivar conditions: by name of the fact, the most significant first.
     """
 
     kind: type[Event]
     name: str
-    facts: Mapping[str, _Condition]
+    conditions: Mapping[str, _Condition]
 
-    def is_met_by(self, event: Event) -> bool:
-        """Whether it is one of these."""
-        return isinstance(event, self.kind) and all(each.is_met_by(event) for each in self.facts.values())
+    def matches(self, event: Event) -> bool:
+        conditions = self.conditions.values()
+        return isinstance(event, self.kind) and all(condition.is_met_by(event) for condition in conditions)
 
-    def missed_by(self, event: Event) -> list[str]:
-        """What is not so of an event of this kind, in words: ``instance is 'gpu-2', not 'gpu-1'``."""
-        missed = {name: each for name, each in self.facts.items() if not each.is_met_by(event)}
-        return [f"{name} is {each.seen(event)!r}, not {each.value!r}" for name, each in missed.items()]
+    def mismatches(self, event: Event) -> list[str]:
+        """Describe the facts in which an event of this kind differs: ``instance is 'gpu-2', not 'gpu-1'``."""
+        return [
+            f"{name} is {condition.get(event)!r}, not {condition.expected!r}"
+            for name, condition in self.conditions.items()
+            if not condition.is_met_by(event)
+        ]
 
     def distance(self, event: Event) -> tuple[int, tuple[bool, ...]]:
-        """How far an event of this kind is from it: by how many facts, and by which: the first count most."""
-        missed = tuple(not each.is_met_by(event) for each in self.facts.values())
+        """Return a sort key for events of this kind: how many facts differ, then which, the most significant first."""
+        missed = tuple(not condition.is_met_by(event) for condition in self.conditions.values())
         return sum(missed), missed
 
     def __str__(self) -> str:
-        """In words: ``request with route '/prompt' and status 200``."""
-        said = [f"{key} {each.value!r}" for key, each in self.facts.items()]
-        return f"{self.name} with {' and '.join(said)}" if said else self.name
+        """Return the query in words: ``request with route '/prompt' and status 200``."""
+        facts = [f"{name} {condition.expected!r}" for name, condition in self.conditions.items()]
+        return f"{self.name} with {' and '.join(facts)}" if facts else self.name
 
     def __repr__(self) -> str:
-        """The same, for whoever reads why an assertion failed."""
         return f"<{self}>"
 
 
@@ -83,16 +84,16 @@ def request(
     job: str | None = None,
     client: str | None = None,
 ) -> EventQuery:
-    """An HTTP exchange that has ended; what is not given may be anything, and texts may be globs (``/history*``).
+    """Query HTTP exchanges that have ended; arguments left out match anything, texts may be globs (``/history*``).
 
     :param route: its path, without ``/api`` and the query.
-    :param status: 0 where the client got no answer.
-    :param prompt_id: of the job that a ``POST /prompt`` was taken on as, or whose history or job was asked for.
+    :param status: 0 if the client got no answer.
+    :param prompt_id: of the job that a ``POST /prompt`` was accepted as, or whose history or job was requested.
     :param job: the logical job of a ``POST /prompt`` or ``POST /interrupt``.
     :param client: the client id that the request names.
     """
-    said = {"method": method and method.upper(), "route": route, "instance": instance, "client": client}
-    return _wanted(Exchanged, "request", {**said, "job": job, "prompt_id": prompt_id, "status": status})
+    facts = {"method": method and method.upper(), "route": route, "instance": instance, "client": client}
+    return _query(Exchanged, "request", {**facts, "job": job, "prompt_id": prompt_id, "status": status})
 
 
 def frame(
@@ -102,49 +103,50 @@ def frame(
     prompt_id: str | None = None,
     client: str | None = None,
 ) -> EventQuery:
-    """A websocket message that was sent; what is not given may be anything, and texts may be globs (``exec*``).
+    """Query websocket messages that were sent; arguments left out match anything, texts may be globs (``exec*``).
 
     :param type: ComfyUI's message type, or ``binary-1`` and the like.
-    :param client: one of those whom it was sent to.
+    :param client: one of the client ids that it was sent to.
     """
-    said = {"type": type, "instance": instance, "prompt_id": prompt_id, "client": client}
-    return _wanted(FrameSent, "frame", said)
+    return _query(
+        FrameSent, "frame", {"type": type, "instance": instance, "prompt_id": prompt_id, "client": client}
+    )
 
 
 def happened(kind: str, **facts: Any) -> EventQuery:
-    """Any event of the log: ``happened("finished", prompt_id=..., status="success")``; each fact must be exactly so.
+    """Query events of any kind: ``happened("finished", prompt_id=..., status="success")``; facts match exactly.
 
-    :param kind: as the log writes it.
-    :raises UnknownFact: where there is no such kind, or it has no such field.
+    :param kind: as written in the log.
+    :raises UnknownFact: if there is no such kind, or it has no such field.
     """
-    of_kind = {kind_of(each): each for each in Event.__subclasses__()}
-    if kind not in of_kind:
+    types = {kind_of(event_type): event_type for event_type in Event.__subclasses__()}
+    if kind not in types:
         raise UnknownFact(f"unknown kind {kind!r} (there are: {', '.join(all_kinds())})")
-    fields = of_kind[kind].__struct_fields__
+    fields = types[kind].__struct_fields__
     for name in facts:
         if name not in fields:
             raise UnknownFact(f"{kind}: unknown field {name!r} (there are: {', '.join(fields)})")
     return EventQuery(
-        of_kind[kind], kind, {name: _Condition(value, attrgetter(name), _is) for name, value in facts.items()}
+        types[kind], kind, {name: _Condition(value, attrgetter(name), _equals) for name, value in facts.items()}
     )
 
 
-def _wanted(kind: type[Event], name: str, said: Mapping[str, Any]) -> EventQuery:
-    given = {key: value for key, value in said.items() if value is not None}
-    facts = {
-        key: _Condition(value, _SEEN.get((kind, key), attrgetter(key)), _like if isinstance(value, str) else _is)
-        for key, value in given.items()
+def _query(kind: type[Event], name: str, facts: Mapping[str, Any]) -> EventQuery:
+    conditions = {
+        key: _Condition(value, _GETTERS.get((kind, key), attrgetter(key)), _like if isinstance(value, str) else _equals)
+        for key, value in facts.items()
+        if value is not None
     }
-    return EventQuery(kind, name, facts)
+    return EventQuery(kind, name, conditions)
 
 
-def _is(seen: Any, value: Any) -> bool:
-    return bool((list(seen) if isinstance(seen, tuple) and isinstance(value, list) else seen) == value)
+def _equals(fact: Any, expected: Any) -> bool:
+    return bool((list(fact) if isinstance(fact, tuple) and isinstance(expected, list) else fact) == expected)
 
 
-def _like(seen: Any, value: str) -> bool:
-    texts = seen if isinstance(seen, tuple) else (seen,)
-    return any(isinstance(each, str) and (each == value or fnmatchcase(each, value)) for each in texts)
+def _like(fact: Any, expected: str) -> bool:
+    texts = fact if isinstance(fact, tuple) else (fact,)
+    return any(isinstance(text, str) and (text == expected or fnmatchcase(text, expected)) for text in texts)
 
 
 def _route(event: Exchanged) -> str:
@@ -153,10 +155,12 @@ def _route(event: Exchanged) -> str:
 
 def _prompt_id(event: Exchanged) -> str | None:
     route = _route(event)
-    return route.split("/")[2] if event.prompt_id is None and route.startswith(_OF_ONE_JOB) else event.prompt_id
+    if event.prompt_id is None and route.startswith(_PREFIXES_OF_ONE_JOB):
+        return route.split("/")[2]
+    return event.prompt_id
 
 
-_SEEN: dict[tuple[type[Event], str], Callable[[Any], Any]] = {
+_GETTERS: dict[tuple[type[Event], str], Callable[[Any], Any]] = {
     (Exchanged, "route"): _route,
     (Exchanged, "prompt_id"): _prompt_id,
     (Exchanged, "client"): attrgetter("client_id"),

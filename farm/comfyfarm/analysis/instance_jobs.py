@@ -1,4 +1,4 @@
-"""What one instance has of jobs: what waits and runs there, and what clients may still ask about."""
+"""The jobs of one instance: its queue, its history, and the requests that still lack an answer."""
 
 from __future__ import annotations
 
@@ -12,82 +12,80 @@ from comfyfarm.events import Exchanged
 
 @dataclass(eq=False)
 class InstanceJobs:
-    """One instance.
+    """The jobs of one instance.
 
-    :ivar open: by prompt id, what waits or runs, in the order in which it was taken on.
-    :ivar shown: by prompt id, what its history has; the latest of each id.
-    :ivar unlisted: of those, the ones that nobody has seen in a whole list yet.
-    :ivar unanswered: by prompt id (empty for what was refused), whose ``POST /prompt`` has no answer yet.
-    :ivar files: by folder, subfolder and name: who wrote it last.
-    :ivar garbled: logical jobs to whose ``POST /prompt`` the answer that comes will make no sense.
+    :ivar open: by prompt id, the attempts that wait or run, in the order in which they were accepted.
+    :ivar history: by prompt id, the latest attempt in the instance's history.
+    :ivar unlisted: those of the history that no client has received in a full list yet.
+    :ivar unanswered: by prompt id (empty for refusals), the attempts whose ``POST /prompt`` has no answer yet.
+    :ivar files: by folder, subfolder and name: the attempt that wrote the file last.
+    :ivar garbled: logical jobs whose next answer to ``POST /prompt`` is corrupted by a fault.
     :ivar last: the attempt that ended last.
     """
 
     open: dict[str, list[Attempt]] = field(default_factory=dict)
-    shown: dict[str, Attempt] = field(default_factory=dict)
+    history: dict[str, Attempt] = field(default_factory=dict)
     unlisted: list[Attempt] = field(default_factory=list)
     unanswered: dict[str, list[Attempt]] = field(default_factory=dict)
     files: dict[tuple[str, str, str], Attempt] = field(default_factory=dict)
     garbled: set[str] = field(default_factory=set)
     last: Attempt | None = None
 
-    def take_on(self, attempt: Attempt) -> None:
-        """It waits, and so does its client for an answer."""
+    def add(self, attempt: Attempt) -> None:
+        """Add an accepted attempt to the queue, and to those without an answer."""
         self.open.setdefault(attempt.prompt_id or "", []).append(attempt)
         self.unanswered.setdefault(attempt.prompt_id or "", []).append(attempt)
 
     def close(self, attempt: Attempt) -> None:
-        """It waits or runs no more."""
-        waiting = self.open[attempt.prompt_id or ""]
-        waiting.remove(attempt)
-        if not waiting:
+        """Remove an attempt that no longer waits or runs."""
+        same_id = self.open[attempt.prompt_id or ""]
+        same_id.remove(attempt)
+        if not same_id:
             del self.open[attempt.prompt_id or ""]
         self.last = attempt
 
-    def answered(self, event: Exchanged) -> Attempt | None:
-        """The attempt that an answer is about; a refusal that came before the request did is another's."""
+    def pop_answered(self, event: Exchanged) -> Attempt | None:
+        """Remove and return the attempt that an answer to ``POST /prompt`` belongs to."""
         key = event.prompt_id or ""
-        waiting = self.unanswered.get(key, [])
-        for index, each in enumerate(waiting):
-            if event.job in {"", each.job} and (key or event.began_ms <= each.sent_ms):
-                del waiting[index]
-                if not waiting:
+        candidates = self.unanswered.get(key, [])
+        for index, attempt in enumerate(candidates):
+            # A refusal decided before the request arrived belongs to another request.
+            if event.job in {"", attempt.job} and (key or event.began_ms <= attempt.sent_ms):
+                del candidates[index]
+                if not candidates:
                     del self.unanswered[key]
-                return each
+                return attempt
         return None
 
-    def show(self, attempt: Attempt) -> None:
-        """It is in history from now on."""
-        self.shown[attempt.prompt_id or ""] = attempt
+    def add_to_history(self, attempt: Attempt) -> None:
+        self.history[attempt.prompt_id or ""] = attempt
         self.unlisted.append(attempt)
 
-    def asked(self, event: Exchanged, route: str) -> None:
-        """A client was given a file, or history, or jobs."""
+    def on_get(self, event: Exchanged, route: str) -> None:
+        """Count a successful GET of a file, of history or of jobs for the attempts concerned."""
         if route == "/view":
-            asked = dict(reversed(parse_qsl(event.query, keep_blank_values=True)))
-            file = asked.get("type", "output"), asked.get("subfolder", ""), asked.get("filename", "")
+            query = dict(reversed(parse_qsl(event.query, keep_blank_values=True)))
+            file = query.get("type", "output"), query.get("subfolder", ""), query.get("filename", "")
             if (attempt := self.files.get(file)) is not None:
-                attempt.fetched += 1
+                attempt.file_fetches += 1
         elif route in {"/history", "/jobs"}:
             for attempt in self.unlisted:
-                attempt.seen += 1
+                attempt.result_reads += 1
             self.unlisted.clear()
         elif route.startswith(("/history/", "/jobs/")):
-            shown = self.shown.get(unquote(route.split("/")[2]))
-            if shown is not None:
-                shown.seen += 1
+            entry = self.history.get(unquote(route.split("/")[2]))
+            if entry is not None:
+                entry.result_reads += 1
 
-    def drop(self, prompt_ids: Iterable[str]) -> None:
-        """These are in history no more."""
-        gone = {each for prompt_id in prompt_ids if (each := self.shown.pop(prompt_id, None)) is not None}
-        self.unlisted = [each for each in self.unlisted if each not in gone]
+    def remove_from_history(self, prompt_ids: Iterable[str]) -> None:
+        removed = {self.history.pop(prompt_id, None) for prompt_id in prompt_ids}
+        self.unlisted = [attempt for attempt in self.unlisted if attempt not in removed]
 
-    def forget(self) -> None:
-        """History is gone."""
-        self.shown.clear()
+    def clear_history(self) -> None:
+        self.history.clear()
         self.unlisted.clear()
 
 
 def route_of(path: str) -> str:
-    """A path without the ``/api`` that every route of ComfyUI's may have in front."""
+    """Return a path without the ``/api`` that ComfyUI accepts in front of every route."""
     return path.removeprefix("/api") if path.startswith("/api/") else path

@@ -1,4 +1,4 @@
-"""How every instance stands at a moment of the log: up or down, what it holds, and what clients were shown of it."""
+"""The state of every instance: up or down, models in memory, and the queue length reported to clients."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from comfyfarm.events.handler import EventHandler, on
 
 @dataclass(frozen=True, slots=True)
 class ReportedState:
-    """What a client was told of an instance's queue.
+    """An instance's queue length as a client received it.
 
-    :ivar remaining: waiting and running, true or not.
+    :ivar remaining: jobs waiting and running; not the true number if a fault changed it.
     """
 
     at_ms: int
@@ -43,15 +43,13 @@ class ReportedState:
 
 @dataclass(eq=False)
 class InstanceStatus:
-    """One instance.
+    """The state of one instance.
 
-    :ivar settings: every key of its ``[[instance]]``, as it is now.
-    :ivar is_up: its port takes connections; while it boots, is stopped or has crashed it does not.
-    :ivar models: in memory: (folder, name) -> bytes, the one used longest ago first.
-    :ivar shown: by client id, what each was told last over its websocket; under ``None`` what was told over HTTP,
-        which anybody may have asked.
-    :ivar accepted: how many jobs it has taken on.
-    :ivar down_since_ms: ``None`` while it is up.
+    :ivar settings: every key of its ``[[instance]]``, with its present value.
+    :ivar is_up: its port takes connections; false while it boots, is stopped or has crashed.
+    :ivar models: in memory: (folder, name) -> bytes, least recently used first.
+    :ivar shown: by client id, the latest state sent over its websocket; under ``None`` the latest sent over HTTP, to
+        any client.
     """
 
     name: str
@@ -64,17 +62,14 @@ class InstanceStatus:
     is_paused: bool = False
     models: dict[tuple[str, str], int] = field(default_factory=dict)
     shown: dict[str | None, ReportedState] = field(default_factory=dict)
-    accepted: int = 0
-    down_since_ms: int | None = 0
 
     @property
     def is_available(self) -> bool:
-        """Whether a client that tries now is answered."""
+        """True if a request sent now is answered."""
         return self.is_up and not (self.is_frozen or self.is_refusing)
 
     @property
-    def is_open_to_work(self) -> bool:
-        """Whether a client that has a job may send it here, and is answered."""
+    def accepts_jobs(self) -> bool:
         return self.is_available and not self.is_draining
 
 
@@ -82,39 +77,38 @@ class InstanceStatus:
 class FleetState(EventHandler):
     """All instances of a farm, in the order of its configuration.
 
-    An instance of which the log has no configuration (its beginning is missing) is made up at its first event.
+    If the beginning of the log is missing, an instance without configuration is created at its first event.
 
-    :ivar calm: the ``seq`` and the moment of the latest heal, unless something has gone wrong on purpose since.
-    :ivar available_since_ms: since when a client could send work to some instance or other at any moment; ``None``:
-        now it could not.
+    :ivar undisturbed_heal: the ``seq`` and the time of the latest heal; ``None`` once a fault is armed or an instance
+        is stopped, frozen, paused or refuses connections.
+    :ivar available_since_ms: since when at least one instance has been accepting jobs at all times; ``None``: none
+        does now.
     """
 
     members: dict[str, InstanceStatus] = field(default_factory=dict)
     seed: int | None = None
-    calm: tuple[int, int] | None = None
+    undisturbed_heal: tuple[int, int] | None = None
     available_since_ms: int | None = 0
 
     def member(self, name: str) -> InstanceStatus:
-        """An instance."""
         if name not in self.members:
-            self.members[name] = InstanceStatus(name, {}, is_up=True, down_since_ms=None)
+            self.members[name] = InstanceStatus(name, {}, is_up=True)
         return self.members[name]
 
     def on_event(self, event: Event) -> None:
-        """Take an event into account."""
         if event.instance:
             member = self.member(event.instance)
             member.epoch = max(member.epoch, event.epoch)
         super().on_event(event)
-        if type(event) in _OF_HEALTH:
-            self._look(event.at_ms)
+        if type(event) in _AVAILABILITY_EVENTS:
+            self._update_available(event.at_ms)
         if isinstance(event, Healed):
-            self.calm = event.seq, event.at_ms
-        elif type(event) in _TROUBLE:
-            self.calm = None
+            self.undisturbed_heal = event.seq, event.at_ms
+        elif type(event) in _DISTURBANCES:
+            self.undisturbed_heal = None
 
-    def _look(self, at_ms: int) -> None:
-        if not any(each.is_open_to_work for each in self.members.values()):
+    def _update_available(self, at_ms: int) -> None:
+        if not any(member.accepts_jobs for member in self.members.values()):
             self.available_since_ms = None
         elif self.available_since_ms is None:
             self.available_since_ms = at_ms
@@ -122,9 +116,9 @@ class FleetState(EventHandler):
     @on(Configured)
     def _on_configured(self, event: Configured) -> None:
         self.seed = event.config.get("farm", {}).get("seed")
-        for each in event.config.get("instance", []):
-            name = each.get("name", "")
-            self.members[name] = InstanceStatus(name, dict(each))
+        for settings in event.config.get("instance", []):
+            name = settings.get("name", "")
+            self.members[name] = InstanceStatus(name, dict(settings))
 
     @on(SettingsChanged)
     def _on_settings_changed(self, event: SettingsChanged) -> None:
@@ -134,14 +128,12 @@ class FleetState(EventHandler):
 
     @on(ServerReady)
     def _on_server_ready(self, event: ServerReady) -> None:
-        member = self.member(event.instance)
-        member.is_up, member.down_since_ms = True, None
+        self.member(event.instance).is_up = True
 
     @on(ServerStopped)
     def _on_server_stopped(self, event: ServerStopped) -> None:
         before = self.member(event.instance)
-        after = InstanceStatus(before.name, before.settings, before.epoch, accepted=before.accepted)
-        after.down_since_ms, after.is_draining = event.at_ms, before.is_draining
+        after = InstanceStatus(before.name, before.settings, before.epoch, is_draining=before.is_draining)
         self.members[event.instance] = after
 
     @on(Frozen, Thawed)
@@ -167,7 +159,7 @@ class FleetState(EventHandler):
         warm = member.settings.get("warm", ())
         member.models = {key: size_bytes for key, size_bytes in member.models.items() if key[1] in warm}
 
-    # What it holds, and what it showed.
+    # Models, jobs and the state reported to clients.
 
     @on(ModelLoaded)
     def _on_model_loaded(self, event: ModelLoaded) -> None:
@@ -182,15 +174,14 @@ class FleetState(EventHandler):
     @on(Submitted)
     def _on_submitted(self, event: Submitted) -> None:
         member = self.member(event.instance)
-        member.accepted += 1
-        if not member.is_up:    # the log does not say when it came up
-            member.is_up, member.down_since_ms = True, None
-            self._look(event.at_ms)
+        if not member.is_up:    # The log lacks the event that it came up.
+            member.is_up = True
+            self._update_available(event.at_ms)
 
     @on(Finished)
     def _on_finished(self, event: Finished) -> None:
         models = self.member(event.instance).models
-        for folder, name, _ in event.work.models:
+        for folder, name, _ in event.work.models:   # Move each to the end: it is the most recently used.
             if (size_bytes := models.pop((folder, name), None)) is not None:
                 models[folder, name] = size_bytes
 
@@ -206,5 +197,5 @@ class FleetState(EventHandler):
                 self.member(event.instance).shown[client_id] = ReportedState(event.at_ms, event.shown)
 
 
-_OF_HEALTH = frozenset({Configured, Draining, ServerReady, ServerStopped, Frozen, Thawed, Refusing})
-_TROUBLE = frozenset({FaultArmed, ServerStopped, Frozen, Refusing, Paused})
+_AVAILABILITY_EVENTS = frozenset({Configured, Draining, ServerReady, ServerStopped, Frozen, Thawed, Refusing})
+_DISTURBANCES = frozenset({FaultArmed, ServerStopped, Frozen, Refusing, Paused})

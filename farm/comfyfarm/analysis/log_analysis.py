@@ -1,4 +1,4 @@
-"""Everything that is folded from a log: one pass for the verdict, the placement and the timeline."""
+"""The whole analysis of a log in one pass: verdict, placement, timeline and faults."""
 
 from __future__ import annotations
 
@@ -14,86 +14,82 @@ from comfyfarm.analysis.verdict import Verdict, VerdictBuilder
 from comfyfarm.events import Event
 from comfyfarm.events.saved_log import read_events
 
-_MOST_WAITING = 1000
+_MOST_PENDING = 1000
 
 
 @dataclass(eq=False)
 class LogAnalysis:
-    """Follows a log from its first event, and can tell at any moment what it comes to.
+    """Follows a log from its first event, and returns its results at any time."""
 
-    Events are folded when somebody asks, or when a thousand wait: who never asks in a short run pays nothing, and in a
-    long one the farm stands still for a few milliseconds now and then.
-    """
-
-    judge: VerdictBuilder = field(default_factory=VerdictBuilder)
-    _waiting: list[Event] = field(default_factory=list)
+    # Events are processed when a result is requested, or 1,000 at a time.  A short run without such requests costs
+    # nothing; in a long run the farm pauses for a few milliseconds now and then.
+    _pending: list[Event] = field(default_factory=list)
+    _verdict: VerdictBuilder = field(default_factory=VerdictBuilder)
     _faults: FaultRows = field(default_factory=FaultRows)
 
     def __post_init__(self) -> None:
-        """Let all of them look at the same jobs and instances."""
-        self.placed = PlacementAnalyzer(attempts=self.judge.attempts, fleet=self.judge.fleet)
-        self._timeline = Timeline(self.judge.attempts)
+        self._placement = PlacementAnalyzer(attempts=self._verdict.tracker, fleet=self._verdict.fleet)
+        self._timeline = Timeline(self._verdict.tracker)
 
     @classmethod
     def of_saved(cls, lines: Iterable[bytes]) -> Self:
-        """What a saved log comes to, as far as it can be read; what is wrong with it stands in the verdict.
+        """Analyse a saved log as far as it can be read; its defects become part of the verdict.
 
-        :param lines: see :func:`~comfyfarm.events.saved_log.read_events`.
+        :param lines: as for :func:`~comfyfarm.events.saved_log.read_events`.
         """
         analysis = cls()
-        for event in read_events(lines, analysis.judge.note_defect):
-            analysis._fold(event)
+        for event in read_events(lines, analysis._verdict.note_defect):
+            analysis._process(event)
         return analysis
 
     def on_event(self, event: Event) -> None:
-        """Take the next event into account."""
-        self._waiting.append(event)
-        if len(self._waiting) >= _MOST_WAITING:
-            self._fold_all()
+        self._pending.append(event)
+        if len(self._pending) >= _MOST_PENDING:
+            self._process_pending()
 
     def verdict(self, bounds: Thresholds | None = None) -> Verdict:
-        """Judge by all that was heard.
+        """Return the verdict on the log so far.
 
-        :param bounds: others than the usual ones.
+        :param bounds: ``None``: the defaults.
         """
-        self._fold_all()
-        return self.judge.verdict(bounds)
+        self._process_pending()
+        return self._verdict.verdict(bounds)
 
     def placement(self, terms: PlacementThresholds | None = None) -> Placement:
-        """Measure by all that was heard.
+        """Return the placement measures of the log so far.
 
-        :param terms: others than the usual ones.
+        :param terms: ``None``: the defaults.
         """
-        self._fold_all()
-        return self.placed.placement(terms)
+        self._process_pending()
+        return self._placement.placement(terms)
 
     def timeline(self) -> Timeline:
-        """What each instance did when, until now; it goes on when more is heard."""
-        self._fold_all()
+        """Return the timeline of the log so far; it is updated by later events."""
+        self._process_pending()
         return self._timeline
 
     def faults(self) -> list[FaultRow]:
-        """The faults that there were, in the order in which they were armed."""
-        self._fold_all()
+        """Return the faults of the log so far, in the order in which they were armed."""
+        self._process_pending()
         return list(self._faults.rows.values())
 
     @property
     def seed(self) -> int | None:
-        """The farm's, or ``None`` where the log does not say."""
-        self._fold_all()
-        return self.judge.fleet.seed
+        """The farm's seed; ``None`` if the log lacks it."""
+        self._process_pending()
+        return self._verdict.fleet.seed
 
-    def _fold_all(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for event in waiting:
-            self._fold(event)
+    def _process_pending(self) -> None:
+        pending, self._pending = self._pending, []
+        for event in pending:
+            self._process(event)
 
-    def _fold(self, event: Event) -> None:
+    def _process(self, event: Event) -> None:
         try:
-            self.judge.on_event(event)
-            self.placed.follow(event)
+            self._verdict.on_event(event)
+            self._placement.follow(event)
             self._timeline.on_event(event)
             self._faults.on_event(event)
-        except Exception as why:  # noqa: BLE001 (anybody may have written a saved log, and a live farm has to go on)
-            what = f"seq {event.seq} could not be taken into account ({type(why).__name__}: {why})"
-            self.judge.note_defect(what, event.seq)
+        except Exception as error:  # noqa: BLE001 (a saved log may hold anything, and a live farm must go on)
+            text = f"seq {event.seq} could not be taken into account ({type(error).__name__}: {error})"
+            self._verdict.note_defect(text, event.seq)

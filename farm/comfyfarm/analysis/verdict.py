@@ -1,4 +1,4 @@
-"""What the log proves about the system under test: pass, fail or unknown."""
+"""The verdict on the system under test, as far as the log proves it: pass, fail or unknown (docs/verdict.md)."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _DOUBT = "(The log is incomplete: what disproves it may be missing.)"
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """A judgement of all that has happened until a moment.
+    """A verdict on the log up to its latest event.
 
-    :ivar verdict: ``fail`` where a finding is an error; else ``unknown`` where one is unknown; else ``pass``.
+    :ivar verdict: ``fail`` if a finding is an error; else ``unknown`` if one is unknown; else ``pass``.
     :ivar at_ms: of the latest event, in simulated milliseconds.
     :ivar seq: of the latest event.
-    :ivar jobs: logical jobs.
-    :ivar attempts: how often they were sent.
+    :ivar jobs: the number of logical jobs.
+    :ivar attempts: the number of their attempts.
     :ivar succeeded: logical jobs with at least one successful run.
     :ivar findings: errors first; those of one kind together, in the order of the log.
     """
@@ -40,68 +40,66 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(eq=False)
 class VerdictBuilder:
-    """Follows a log from its first event, and can judge at any moment."""
+    """Follows a log from its first event, and returns a verdict at any time."""
 
     bounds: Thresholds = field(default_factory=Thresholds)
-    attempts: JobTracker = field(default_factory=JobTracker)
+    tracker: JobTracker = field(default_factory=JobTracker)
     fleet: FleetState = field(default_factory=FleetState)
     rules: list[FindingRule] = field(default_factory=lambda: [kind() for _, kind in sorted(RULES.items())])
     _defects: Defects = field(default_factory=Defects)
     _seq: int = 0
 
     def __post_init__(self) -> None:
-        """Find out which rules listen to what."""
-        self._listening: dict[type[Event], list[FindingRule]] = {}
-        for each in self.rules:
-            for kind in each.handles:
-                self._listening.setdefault(kind, []).append(each)
+        self._rules_by_event: dict[type[Event], list[FindingRule]] = {}
+        for rule in self.rules:
+            for kind in rule.handles:
+                self._rules_by_event.setdefault(kind, []).append(rule)
 
     def on_event(self, event: Event) -> None:
-        """Take the next event into account."""
         self._seq = max(self._seq, event.seq)
-        self.attempts.on_event(event)
+        self.tracker.on_event(event)
         self.fleet.on_event(event)
-        if (listening := self._listening.get(type(event))) is not None:
-            known = self._known(self.bounds)
-            for each in listening:
-                each.on_event(event, known)
+        if (rules := self._rules_by_event.get(type(event))) is not None:
+            context = self._context(self.bounds)
+            for rule in rules:
+                rule.on_event(event, context)
 
     def note_defect(self, text: str, seq: int = 0) -> None:
-        """Something is wrong with the log itself: from now on nothing is proven by what it does not say.
+        """Note a defect of the log itself: from now on, findings by absence prove nothing.
 
         :param text: such as ``seq 17 to 19 are missing``.
-        :param seq: where; 0 where that is not known.
+        :param seq: the place in the log; 0 if not known.
         """
         self._defects.note(text, seq)
 
     def verdict(self, bounds: Thresholds | None = None) -> Verdict:
-        """Judge by all that was heard.
+        """Return the verdict on the log so far.
 
-        :param bounds: others than the judge's own.
+        :param bounds: ``None``: the builder's own.
         """
-        known = self._known(bounds or self.bounds)
-        found = [finding for each in self.rules for finding in self._concluded(each, known)]
-        found.sort(key=lambda each: _ORDER.index(each.severity))
-        severities = {each.severity for each in found}
-        jobs = self.attempts.tested
+        context = self._context(bounds or self.bounds)
+        findings = [finding for rule in self.rules for finding in self._conclude(rule, context)]
+        findings.sort(key=lambda finding: _ORDER.index(finding.severity))
+        severities = {finding.severity for finding in findings}
+        jobs = self.tracker.tested
         return Verdict(
             verdict="fail" if "error" in severities else "unknown" if "unknown" in severities else "pass",
-            at_ms=self.attempts.at_ms,
+            at_ms=self.tracker.at_ms,
             seq=self._seq,
             jobs=sum(bool(job.attempts) for job in jobs),
             attempts=sum(len(job.attempts) for job in jobs),
             succeeded=sum(bool(job.ended("success")) for job in jobs),
-            findings=tuple(found),
+            findings=tuple(findings),
         )
 
-    def _concluded(self, each: FindingRule, known: RuleContext) -> Iterator[Finding]:
-        """What a rule finds; where the log has holes, an error by absence is none."""
-        is_doubtful = each.by_absence and known.defects.count > 0
-        for finding in each.conclude(known):
+    def _conclude(self, rule: FindingRule, context: RuleContext) -> Iterator[Finding]:
+        # An error by absence may be disproved by what is missing from the log.
+        is_doubtful = rule.by_absence and context.defects.count > 0
+        for finding in rule.conclude(context):
             if is_doubtful and finding.severity == "error":
                 yield msgspec.structs.replace(finding, severity="unknown", says=f"{finding.says} {_DOUBT}")
             else:
                 yield finding
 
-    def _known(self, bounds: Thresholds) -> RuleContext:
-        return RuleContext(self.attempts, self.fleet, bounds, self.attempts.at_ms, self._defects)
+    def _context(self, bounds: Thresholds) -> RuleContext:
+        return RuleContext(self.tracker, self.fleet, bounds, self.tracker.at_ms, self._defects)

@@ -1,4 +1,4 @@
-"""What a log tells of each attempt of a logical job."""
+"""The attempts of logical jobs as known from a log."""
 
 from __future__ import annotations
 
@@ -49,17 +49,16 @@ from tests.support.logs import (
 )
 
 
-def told(*pieces: Piece) -> JobTracker:
-    """All attempts of a log."""
-    attempts = JobTracker()
+def tracker_of(*pieces: Piece) -> JobTracker:
+    tracker = JobTracker()
     for event in log(*pieces):
-        attempts.on_event(event)
-    return attempts
+        tracker.on_event(event)
+    return tracker
 
 
 def one(*pieces: Piece, job: str = "j") -> Attempt:
     """The only attempt of a job."""
-    (attempt,) = told(*pieces).jobs[job].attempts
+    (attempt,) = tracker_of(*pieces).jobs[job].attempts
     return attempt
 
 
@@ -71,7 +70,7 @@ def test_an_attempt_has_its_times() -> None:
 
 def test_attempts_are_numbered_over_all_instances() -> None:
     pieces = rejected("j", on="a", at=1, status=503), refused("j", on="b", at=2), ran("j", on="c", at=3, until=4)
-    job = told(*pieces).jobs["j"]
+    job = tracker_of(*pieces).jobs["j"]
     assert [(each.number, each.instance, each.end, each.status) for each in job.attempts] == [
         (1, "a", "refused", 503), (2, "b", "refused", 400), (3, "c", "success", 200),
     ]
@@ -81,19 +80,20 @@ def test_each_answer_is_that_of_its_own_attempt() -> None:
     """One prompt id, sent twice: the first answer is lost."""
     pieces = submitted("j", on="a", at=1), submitted("j", on="a", at=2)
     answers = answered("j", on="a", at=3, status=0, began=1), answered("j", on="a", at=4, began=2)
-    assert [(each.status, each.began_ms) for each in told(pieces, answers).jobs["j"].attempts] == [(0, 1), (200, 2)]
+    attempts = tracker_of(pieces, answers).jobs["j"].attempts
+    assert [(attempt.status, attempt.began_ms) for attempt in attempts] == [(0, 1), (200, 2)]
 
 
 def test_a_late_refusal_is_not_mistaken_for_the_answer_to_another() -> None:
     first = refused("j", on="a", at=1)[0]
     turned_away = rejected("j", on="a", at=5, status=429)
     late = rejected("j", on="a", at=9, status=400, began=1)
-    assert [each.status for each in told(first, turned_away, late).jobs["j"].attempts] == [400, 429]
+    assert [each.status for each in tracker_of(first, turned_away, late).jobs["j"].attempts] == [400, 429]
 
 
-def test_an_answer_to_nobody_knows_what_makes_no_attempt() -> None:
-    assert told(rejected("", on="a", at=1, status=400)).jobs == {}
-    assert told(answered("j", on="a", at=1, prompt_id="from-before-the-log")).jobs == {}
+def test_an_answer_without_a_submission_makes_no_attempt() -> None:
+    assert tracker_of(rejected("", on="a", at=1, status=400)).jobs == {}
+    assert tracker_of(answered("j", on="a", at=1, prompt_id="from-before-the-log")).jobs == {}
 
 
 def test_a_run_ends_as_it_ends() -> None:
@@ -105,7 +105,7 @@ def test_a_run_ends_as_it_ends() -> None:
 def test_an_interrupt_that_a_crash_outran_is_forgotten() -> None:
     first = ran("j", on="a", at=0, until=5, ends="interrupted")[:-1]
     again = ran("j", on="a", at=10, until=12, ends="error", epoch=2)
-    assert [each.end for each in told(first, crashed("a", at=6, lost=["j"]), again).jobs["j"].attempts] == [
+    assert [each.end for each in tracker_of(first, crashed("a", at=6, lost=["j"]), again).jobs["j"].attempts] == [
         "lost", "error",
     ]
 
@@ -113,20 +113,20 @@ def test_an_interrupt_that_a_crash_outran_is_forgotten() -> None:
 def test_deleting_from_the_queue_leaves_the_one_that_runs() -> None:
     """Two of one id: the first runs, the second waits."""
     pieces = submitted("j", on="a", at=1), taken("j", on="a", at=1), submitted("j", on="a", at=2)
-    attempts = told(pieces, taken_out("j", on="a", at=3), finished("j", on="a", at=4)).jobs["j"].attempts
+    attempts = tracker_of(pieces, taken_out("j", on="a", at=3), finished("j", on="a", at=4)).jobs["j"].attempts
     assert [each.end for each in attempts] == ["success", "deleted"]
 
 
 def test_clearing_the_queue_ends_all_that_wait() -> None:
     cleared = QueueCleared(at_ms=5, instance="a", epoch=1, prompt_ids=("j@a", "k@a"), queue_remaining=0)
-    attempts = told(submitted("j", on="a", at=1), submitted("k", on="a", at=1), cleared)
+    attempts = tracker_of(submitted("j", on="a", at=1), submitted("k", on="a", at=1), cleared)
     assert [each.end for job in attempts.jobs.values() for each in job.attempts] == ["deleted", "deleted"]
     assert attempts.open_on("a") == []
 
 
 def test_a_reset_forgets_what_waits_and_what_runs() -> None:
     pieces = submitted("j", on="a", at=1), taken("j", on="a", at=1), submitted("k", on="a", at=1)
-    attempts = told(pieces, submitted("l", on="b", at=1), reset("a", at=5))
+    attempts = tracker_of(pieces, submitted("l", on="b", at=1), reset("a", at=5))
     assert [each.end for job in attempts.jobs.values() for each in job.attempts] == ["forgotten", "forgotten", None]
     assert attempts.running == {}
 
@@ -146,8 +146,8 @@ def test_only_a_crash_counts_as_a_kill() -> None:
 
 def test_fetching_a_file_is_counted_for_the_attempt_that_wrote_it_last() -> None:
     first = ran("j", on="a", at=0, until=2, file="x.png"), ran("k", on="a", at=3, until=5, file="x.png")
-    attempts = told(first, fetched("x.png", on="a", at=2), [fetched("x.png", on="a", at=6)] * 2)
-    assert [attempts.jobs[name].attempts[0].fetched for name in ("j", "k")] == [1, 2]
+    attempts = tracker_of(first, fetched("x.png", on="a", at=2), [fetched("x.png", on="a", at=6)] * 2)
+    assert [attempts.jobs[name].attempts[0].file_fetches for name in ("j", "k")] == [1, 2]
 
 
 def test_a_file_is_known_by_its_folder_too() -> None:
@@ -159,26 +159,26 @@ def test_a_file_is_known_by_its_folder_too() -> None:
         ("filename=x+y.png&subfolder=z", 0),
         ("", 0),
     ):
-        assert one(run, asked("/api/view", on="a", at=3, query=query)).fetched == count
-    assert one(run, asked("/view", on="a", at=3, query="filename=x+y.png", status=404)).fetched == 0
+        assert one(run, asked("/api/view", on="a", at=3, query=query)).file_fetches == count
+    assert one(run, asked("/view", on="a", at=3, query="filename=x+y.png", status=404)).file_fetches == 0
 
 
 def test_a_result_is_seen_by_its_id_in_the_list_or_over_the_websocket() -> None:
     run = ran("j", on="a", at=0, until=2)
-    assert one(run, seen("j", on="a", at=3)).seen == 1
-    assert one(run, seen("j", on="a", at=1)).seen == 0
-    assert one(run, asked("/api/jobs/j@a", on="a", at=3)).seen == 1
-    assert one(run, asked("/history", on="a", at=3)).seen == 1
-    assert one(run, asked("/jobs", on="a", at=1)).seen == 0
-    assert one(run, FrameSent(at_ms=1, instance="a", type="executed", prompt_id="j@a", to=("c",))).seen == 1
-    assert one(run, FrameSent(at_ms=1, instance="a", type="progress", prompt_id="j@a", to=("c",))).seen == 0
+    assert one(run, seen("j", on="a", at=3)).result_reads == 1
+    assert one(run, seen("j", on="a", at=1)).result_reads == 0
+    assert one(run, asked("/api/jobs/j@a", on="a", at=3)).result_reads == 1
+    assert one(run, asked("/history", on="a", at=3)).result_reads == 1
+    assert one(run, asked("/jobs", on="a", at=1)).result_reads == 0
+    assert one(run, FrameSent(at_ms=1, instance="a", type="executed", prompt_id="j@a", to=("c",))).result_reads == 1
+    assert one(run, FrameSent(at_ms=1, instance="a", type="progress", prompt_id="j@a", to=("c",))).result_reads == 0
 
 
-def test_a_client_that_opens_its_socket_again_hears_again() -> None:
+def test_a_client_may_open_its_socket_again() -> None:
     pieces = socket_opened(on="a", at=0), submitted("j", on="a", at=1), socket_closed(on="a", at=2)
-    assert one(pieces).is_unheard
-    assert not one(pieces, socket_opened(on="a", at=3)).is_unheard
-    assert not one(pieces[:2], socket_closed("somebody-else", on="a", at=2)).is_unheard
+    assert one(pieces).is_socket_closed
+    assert not one(pieces, socket_opened(on="a", at=3)).is_socket_closed
+    assert not one(pieces[:2], socket_closed("somebody-else", on="a", at=2)).is_socket_closed
 
 
 def everything() -> list[Event]:
@@ -226,12 +226,11 @@ def everything() -> list[Event]:
     )
 
 
-def judge(events: list[Event]) -> VerdictBuilder:
-    """A judge who has heard these."""
-    heard = VerdictBuilder()
+def builder_of(events: list[Event]) -> VerdictBuilder:
+    builder = VerdictBuilder()
     for event in events:
-        heard.on_event(event)
-    return heard
+        builder.on_event(event)
+    return builder
 
 
 def test_a_log_may_begin_late_end_early_and_have_holes() -> None:
@@ -239,17 +238,17 @@ def test_a_log_may_begin_late_end_early_and_have_holes() -> None:
     for _ in range(300):
         share = chance.random()
         part = [each for each in events if chance.random() < share]
-        judge(part).verdict()
+        builder_of(part).verdict()
     for cut in range(len(events)):
-        judge(events[:cut]).verdict()
-        judge(events[cut:]).verdict()
+        builder_of(events[:cut]).verdict()
+        builder_of(events[cut:]).verdict()
 
 
 def test_a_log_may_be_out_of_order() -> None:
     events, chance = everything(), Random(6)
     for _ in range(100):
         chance.shuffle(events)
-        judge(events).verdict()
+        builder_of(events).verdict()
 
 
 def test_judging_in_between_changes_nothing() -> None:
@@ -258,21 +257,21 @@ def test_judging_in_between_changes_nothing() -> None:
     for event in events:
         often.on_event(event)
         often.verdict()
-    assert often.verdict() == judge(events).verdict()
+    assert often.verdict() == builder_of(events).verdict()
     assert len(often.verdict().findings) > 8
 
 
 def test_questions_and_messages_without_end_take_no_memory() -> None:
     """What is kept is bounded by jobs and clients, not by events."""
-    heard = judge(log(farm("a"), ran("j", on="a", at=0, until=1, file="x.png"), submitted("k", on="a", at=2)))
+    builder = builder_of(log(farm("a"), ran("j", on="a", at=0, until=1, file="x.png"), submitted("k", on="a", at=2)))
     for _ in range(2):
         noise: list[Piece] = [
             [seen("j", on="a", at=2), fetched("x.png", on="a", at=2), asked("/queue", on="a", at=2)],
             [socket_opened(on="a", at=2), showed(1, on="a", at=2), frozen("a", at=2), thawed("a", at=2)],
             interrupt(on="a", at=2, meant="j", hit="k"),
         ]
-        before = len(dumps(heard))
+        before = len(dumps(builder))
         for event in log([noise] * 1_000):
-            heard.on_event(event)
-        grown_bytes = len(dumps(heard)) - before
+            builder.on_event(event)
+        grown_bytes = len(dumps(builder)) - before
     assert abs(grown_bytes) < 100

@@ -147,6 +147,6 @@ def test_an_analysis_handles_events_in_batches_of_a_thousand_without_losing_any(
     analysis = LogAnalysis()
     for seq in range(1, 3501):
         analysis.on_event(Healed(seq=seq, at_ms=seq))
-    assert analysis.judge.attempts.at_ms == 3000
+    assert analysis._verdict.tracker.at_ms == 3000
     assert analysis.verdict().seq == 3500
     assert analysis.placement().seq == 3500

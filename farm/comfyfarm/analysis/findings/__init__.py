@@ -1,13 +1,14 @@
-"""What a log can prove: each kind of finding is one rule in one module of this package, found by itself."""
+"""The findings that a log can prove: one rule for each, registered when its module is imported here."""
 
 from __future__ import annotations
 
 from importlib import import_module
 from pkgutil import iter_modules
 
-from comfyfarm.analysis.findings.finding import RULES, Defects, Finding, FindingRule, RuleContext, Severity, Thresholds
+from comfyfarm.analysis.findings.finding import RULES, Defects, Finding, FindingRule, RuleContext, Severity
+from comfyfarm.analysis.thresholds import Thresholds
 
 __all__ = ["RULES", "Defects", "Finding", "FindingRule", "RuleContext", "Severity", "Thresholds"]
 
-for _module in sorted(each.name for each in iter_modules(__path__)):
-    import_module(f"{__name__}.{_module}")
+for _name in sorted(module.name for module in iter_modules(__path__)):
+    import_module(f"{__name__}.{_name}")

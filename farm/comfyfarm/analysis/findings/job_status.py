@@ -1,62 +1,68 @@
-"""How does it stand with a logical job, and is it its client's turn?"""
+"""The status of a logical job, and whether its client should have acted by now."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from comfyfarm.analysis.findings.finding import RuleContext, Thresholds
+from comfyfarm.analysis.findings.finding import RuleContext
 from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob
+from comfyfarm.analysis.thresholds import Thresholds
 
-JobStatus = Literal["done", "open", "told", "lost", "failed"]
-"""``done``: it succeeded, or its client says so.  ``open``: an attempt waits or runs.  ``told``: it ended in a way that
-its client could see, or its user gave it up.  ``lost``: its last attempt went down with a process.  ``failed``: its
-last attempt came to nothing before it was taken on, in a way that asks for another."""
+JobStatus = Literal["done", "open", "reported", "lost", "failed"]
+"""``done``: it succeeded, or its client has delivered it.  ``open``: an attempt waits or runs.  ``reported``: its
+client could see how it ended, or its user gave it up.  ``lost``: its last attempt was lost with a process.  ``failed``:
+its last attempt was not accepted, for a reason that calls for another attempt."""
 
 
 def status_of(job: LogicalJob, bounds: Thresholds) -> JobStatus:
-    """How it stands with a job by now."""
-    if not job.attempts or job.delivered or any(_has_result(each) for each in job.attempts):
+    if not job.attempts or job.delivered or any(_has_result(attempt) for attempt in job.attempts):
         return "done"
-    if any(each.is_open for each in job.attempts):
+    if any(attempt.is_open for attempt in job.attempts):
         return "open"
-    if job.given_up_seq > job.attempts[-1].seq or _has_killed_enough(job, bounds):
-        return "told"
+    if job.given_up_seq > job.attempts[-1].seq or _may_give_up(job, bounds):
+        return "reported"
     last = last_of(job)
-    return "lost" if last.end == "lost" else "failed" if last.is_retryable else "told"
+    return "lost" if last.end == "lost" else "failed" if last.is_retryable else "reported"
 
 
 def _has_result(attempt: Attempt) -> bool:
-    """Whether its client has it, or could: also where the process died right behind the last node."""
-    return attempt.end == "success" or (attempt.done_seq > 0 and attempt.fetched > 0)
+    # A client may fetch a file after the last node although the process then dies before the history entry exists.
+    return attempt.end == "success" or (attempt.done_seq > 0 and attempt.file_fetches > 0)
 
 
-def _has_killed_enough(job: LogicalJob, bounds: Thresholds) -> bool:
-    """Whether it took so many processes with it that to give it up is right."""
-    kills = sum(each.kill_seq > 0 for each in job.attempts)
+def _may_give_up(job: LogicalJob, bounds: Thresholds) -> bool:
+    """Return if so many processes crashed under the job that its client is right to give it up."""
+    kills = sum(attempt.kill_seq > 0 for attempt in job.attempts)
     return kills > 0 and kills >= bounds.kills
 
 
 def last_of(job: LogicalJob) -> Attempt:
-    """Of a job whose attempts are all over: the one that ended last."""
-    return max(job.attempts, key=lambda each: each.end_seq)
+    """Return the attempt that ended last, of a job without open attempts."""
+    return max(job.attempts, key=lambda attempt: attempt.end_seq)
 
 
-def has_had_time(last: Attempt, known: RuleContext) -> bool:
-    """Whether its client should have sent it again by now: it had somebody to send it to, for long enough."""
-    available_ms = known.fleet.available_since_ms
-    if available_ms is None or not has_somewhere_to_go(last, known):
+def has_had_time(last: Attempt, context: RuleContext) -> bool:
+    """Return if the client should have resent the job by now: an instance has been available for long enough."""
+    available_ms = context.fleet.available_since_ms
+    if available_ms is None or not has_eligible_instance(last, context):
         return False
-    patience_ms = max(known.bounds.reaction, last.retry_after_ms or 0)
-    return known.at_ms >= max((last.reported_ms or 0) + patience_ms, available_ms + known.bounds.reaction)
+    reaction_ms = context.bounds.reaction
+    patience_ms = max(reaction_ms, last.retry_after_ms or 0)
+    return context.at_ms >= max((last.reported_ms or 0) + patience_ms, available_ms + reaction_ms)
 
 
-def has_somewhere_to_go(last: Attempt, known: RuleContext) -> bool:
-    """Whether an instance is there now for its job; not one that has refused it for something that it lacks."""
-    lacking = {each.instance for each in known.attempts.jobs[last.job].attempts if each.missing}
-    return any(each.is_open_to_work and each.name not in lacking for each in known.fleet.members.values())
+def has_eligible_instance(last: Attempt, context: RuleContext) -> bool:
+    """Return if an instance accepts jobs now that has not refused this one for something that it lacks."""
+    lacking = instances_lacking(context.tracker.jobs[last.job])
+    return any(member.accepts_jobs and member.name not in lacking for member in context.fleet.members.values())
 
 
-def is_stuck(attempt: Attempt, known: RuleContext) -> bool:
-    """Whether it has been open for too long in a farm that was healed."""
-    calm = known.fleet.calm
-    return attempt.is_open and calm is not None and known.at_ms - max(calm[1], attempt.sent_ms) > known.bounds.liveness
+def instances_lacking(job: LogicalJob) -> set[str]:
+    """Return the instances that have refused a job for something that they lack."""
+    return {attempt.instance for attempt in job.attempts if attempt.missing}
+
+
+def is_stuck(attempt: Attempt, context: RuleContext) -> bool:
+    """Return if an attempt has been open for too long after a heal."""
+    heal, liveness_ms = context.fleet.undisturbed_heal, context.bounds.liveness
+    return attempt.is_open and heal is not None and context.at_ms - max(heal[1], attempt.sent_ms) > liveness_ms

@@ -1,4 +1,4 @@
-"""Work that was accepted, and came to nothing."""
+"""Findings about results: work lost, done twice, delivered wrongly, or stopped by mistake."""
 
 from __future__ import annotations
 
@@ -13,59 +13,45 @@ from comfyfarm.analysis.logical_jobs import Attempt, Delivery, LogicalJob, Stop
 
 @rule("lost")
 class Lost(FindingRule):
-    """The last attempt of a logical job went down with its process, and nobody has sent it again.
+    """The last attempt of a job was lost with its process, and its client has not resent it in time.
 
-    Not where it has succeeded, is said to be delivered (then it is a *false completion*), was given up by its user, or
-    has taken so many processes with it that to give it up is right; and not before its client has had time to react.
+    Not if the job has succeeded, was delivered (*false_completion*), was given up by its user, or if so many processes
+    crashed under it that its client is right to give it up.
     """
 
     by_absence = True
 
-    def conclude(self, known: RuleContext) -> Iterator[Finding]:
-        """One finding for each such job."""
-        for job in known.attempts.tested:
-            if status_of(job, known.bounds) != "lost" or not has_had_time(last_of(job), known):
+    def conclude(self, context: RuleContext) -> Iterator[Finding]:
+        for job in context.tracker.tested:
+            if status_of(job, context.bounds) != "lost" or not has_had_time(last_of(job), context):
                 continue
-            yield self._found(job.name, last_of(job), known)
-
-    def _found(self, job: str, last: Attempt, known: RuleContext) -> Finding:
-        ended_ms, where = last.ended_ms or 0, last.instance
-        return Finding(
-            finding=self.name,
-            severity="error",
-            job=job,
-            instance=where,
-            events=(last.seq, last.end_seq),
-            says=f"{job} was taken on by {where} at {moment(last.sent_ms)}, {where} went down with it at "
-            f"{moment(ended_ms)}, and nobody sent it again in the {moment(known.at_ms - ended_ms)} since.",
-        )
+            last = last_of(job)
+            ended_ms, where = last.ended_ms or 0, last.instance
+            says = (
+                f"{job.name} was taken on by {where} at {moment(last.sent_ms)}, {where} went down with it at "
+                f"{moment(ended_ms)}, and nobody sent it again in the {moment(context.at_ms - ended_ms)} since."
+            )
+            yield self.found(says, job=job.name, instance=where, events=(last.seq, last.end_seq))
 
 
 @rule("ran_twice")
 class RanTwice(FindingRule):
-    """A logical job has more than one successful run, whether or not the second was delivered."""
+    """A job has more than one successful run, whether or not the second was delivered."""
 
-    def conclude(self, known: RuleContext) -> Iterator[Finding]:
-        """One finding for each such job."""
-        for job in known.attempts.tested:
-            runs = sorted(job.ended("success"), key=lambda each: each.end_seq)
+    def conclude(self, context: RuleContext) -> Iterator[Finding]:
+        for job in context.tracker.tested:
+            runs = sorted(job.ended("success"), key=lambda run: run.end_seq)
             if len(runs) > 1:
-                where = ", ".join(f"on {each.instance} at {moment(each.ended_ms or 0)}" for each in runs)
-                yield Finding(
-                    finding=self.name,
-                    severity="error",
-                    job=job.name,
-                    events=tuple(each.end_seq for each in runs),
-                    says=f"{job.name} ran {len(runs)} times to its end, {where}{_why_twice(job, runs)}.",
-                )
+                where = ", ".join(f"on {run.instance} at {moment(run.ended_ms or 0)}" for run in runs)
+                says = f"{job.name} ran {len(runs)} times to its end, {where}{_why_twice(job, runs)}."
+                yield self.found(says, job=job.name, events=[run.end_seq for run in runs])
 
 
 def _why_twice(job: LogicalJob, runs: list[Attempt]) -> str:
-    """Half a sentence on how it came to that, as far as the log tells."""
-    first, second = sorted(runs, key=lambda each: each.number)[:2]
+    first, second = sorted(runs, key=lambda run: run.number)[:2]
     if first.status is not None and first.status != 200:
-        heard = f"was answered {first.status}" if first.status else "was never answered"
-        return f"; its first submission, to {first.instance}, {heard}"
+        answer = f"was answered {first.status}" if first.status else "was never answered"
+        return f"; its first submission, to {first.instance}, {answer}"
     if is_hash(job.name):
         return " (it has no name but its prompt's hash: who sends a prompt twice on purpose names the jobs)"
     when = "after the first had ended" if first.end_seq < second.seq else "while the first was under way"
@@ -74,50 +60,47 @@ def _why_twice(job: LogicalJob, runs: list[Attempt]) -> str:
 
 @rule("delivered_twice")
 class DeliveredTwice(FindingRule):
-    """A logical job was delivered from more than one attempt, or the same file of it more than once.
+    """A job was delivered from more than one attempt, or the same file of it more than once.
 
-    Several files of one attempt are one delivery; what is misattributed does not count.
+    Several files of one attempt are one delivery; misattributed deliveries do not count.
     """
 
-    def conclude(self, known: RuleContext) -> Iterator[Finding]:
-        """One finding for each such job."""
-        for job in known.attempts.tested:
-            pair = _same_again(job, known)
+    def conclude(self, context: RuleContext) -> Iterator[Finding]:
+        for job in context.tracker.tested:
+            pair = _repeated_delivery(job, context.tracker)
             if pair is not None:
                 first, second = pair
-                yield Finding(
-                    finding=self.name,
-                    severity="error",
-                    job=job.name,
-                    events=(first.seq, second.seq),
-                    says=f"{job.name} was delivered at {moment(first.at_ms)}{_source(first)} and again at "
-                    f"{moment(second.at_ms)}{_source(second)}.",
+                says = (
+                    f"{job.name} was delivered at {moment(first.at_ms)}{_source(first)} and again at "
+                    f"{moment(second.at_ms)}{_source(second)}."
                 )
+                yield self.found(says, job=job.name, events=(first.seq, second.seq))
 
 
-def _same_again(job: LogicalJob, known: RuleContext) -> tuple[Delivery, Delivery] | None:
-    """The first two that give the same twice."""
+def _repeated_delivery(job: LogicalJob, tracker: JobTracker) -> tuple[Delivery, Delivery] | None:
+    """Return the first delivery that repeats an earlier one, after that one."""
     if len(job.delivered) < 2:
         return None
-    of_file: dict[str, Delivery] = {}
-    of_prompt: dict[str, Delivery] = {}
-    of_instance: dict[str, Delivery] = {}
-    for each in job.delivered:
-        if owner_of(job.name, each, known.attempts) is not None:
+    by_file: dict[str, Delivery] = {}
+    by_prompt_id: dict[str, Delivery] = {}
+    by_instance: dict[str, Delivery] = {}
+    for delivery in job.delivered:
+        if owner_of(job.name, delivery, tracker) is not None:
             continue
-        prompt_id = next(iter(each.prompt_ids), "")
-        before = [of_file.get(each.file), _other(of_prompt, prompt_id), _other(of_instance, each.instance)]
-        first = next((it for it in before if it is not None), None)
+        prompt_id, instance = next(iter(delivery.prompt_ids), ""), delivery.instance
+        earlier = by_file.get(delivery.file), _differing(by_prompt_id, prompt_id), _differing(by_instance, instance)
+        first = next((other for other in earlier if other is not None), None)
         if first is not None:
-            return first, each
-        for known_by, key in ((of_file, each.file), (of_prompt, prompt_id), (of_instance, each.instance)):
-            known_by.setdefault(key, each)
+            return first, delivery
+        by_file.setdefault(delivery.file, delivery)
+        by_prompt_id.setdefault(prompt_id, delivery)
+        by_instance.setdefault(instance, delivery)
     return None
 
 
-def _other(of: dict[str, Delivery], key: str) -> Delivery | None:
-    """One with another key, where both have one."""
-    return next((each for there, each in of.items() if key and there and there != key), None)
+def _differing(deliveries: dict[str, Delivery], key: str) -> Delivery | None:
+    """Return a delivery under another key; an empty key differs from none."""
+    return next((delivery for other, delivery in deliveries.items() if key and other and other != key), None)
 
 
 def _source(delivery: Delivery) -> str:
@@ -125,109 +108,89 @@ def _source(delivery: Delivery) -> str:
 
 
 @dataclass(frozen=True)
-class _Ways:
-    """How the system under test takes results in this log; a way that it never goes proves nothing.
+class _ResultTaking:
+    """The ways in which the system under test takes results in this log; a way that it never uses proves nothing."""
 
-    :ivar prompt_ids: of what was delivered.
-    """
-
-    fetches: bool
-    looks: bool
+    fetches_files: bool
+    reads_results: bool
     delivers: bool
-    prompt_ids: frozenset[str]
+    delivered_prompt_ids: frozenset[str]
 
     @classmethod
-    def of(cls, known: RuleContext) -> _Ways:
-        """As far as can be seen by now."""
-        jobs = known.attempts.tested
-        delivered = [each for job in jobs for each in job.delivered]
+    def of(cls, jobs: list[LogicalJob]) -> _ResultTaking:
+        delivered = [delivery for job in jobs for delivery in job.delivered]
         return cls(
-            fetches=any(each.fetched for job in jobs for each in job.attempts),
-            looks=any(each.seen for job in jobs for each in job.attempts),
+            fetches_files=any(attempt.file_fetches for job in jobs for attempt in job.attempts),
+            reads_results=any(attempt.result_reads for job in jobs for attempt in job.attempts),
             delivers=bool(delivered),
-            prompt_ids=frozenset(prompt_id for each in delivered for prompt_id in each.prompt_ids),
+            delivered_prompt_ids=frozenset(prompt_id for delivery in delivered for prompt_id in delivery.prompt_ids),
         )
 
-    def judge(self, run: Attempt) -> bool:
-        """Whether it would show in the log had somebody taken the result of this run."""
-        return self.delivers or (self.fetches if run.files else self.looks)
-
-    def took(self, run: Attempt) -> bool:
-        """Whether somebody did."""
-        return run.fetched > 0 or run.prompt_id in self.prompt_ids or (run.seen > 0 and not run.files)
+    def has_left(self, run: Attempt) -> bool:
+        """Return if the result of a run was not taken although the log would show it."""
+        would_show = self.delivers or (self.fetches_files if run.files else self.reads_results)
+        was_read = run.result_reads > 0 and not run.files
+        return would_show and not (run.file_fetches or was_read or run.prompt_id in self.delivered_prompt_ids)
 
 
 @rule("orphaned")
 class Orphaned(FindingRule):
-    """A logical job succeeded, and nobody has taken the result of any of its runs so far.
+    """A job succeeded, and the result of none of its runs has been taken so far.
 
-    To take is to fetch one of its files, or to deliver it; where a run wrote no file (a static instance), to be shown
-    its result is enough.  A second run of the same job is told as *ran twice*, not here.
+    A result is taken by fetching one of its files or by delivering it; without files (static instances), by receiving
+    it.  A second run of the same job is *ran_twice*.
     """
 
+    severity = "warning"
     by_absence = True
 
-    def conclude(self, known: RuleContext) -> Iterator[Finding]:
-        """One finding for each such job."""
-        ways = _Ways.of(known)
-        for job in known.attempts.tested:
+    def conclude(self, context: RuleContext) -> Iterator[Finding]:
+        taking = _ResultTaking.of(context.tracker.tested)
+        for job in context.tracker.tested:
             runs = job.ended("success")
-            if not runs or job.delivered or not all(ways.judge(each) and not ways.took(each) for each in runs):
-                continue
-            run = runs[0]
-            yield Finding(
-                finding=self.name,
-                severity="warning",
-                job=job.name,
-                instance=run.instance,
-                events=tuple(each.end_seq for each in runs),
-                says=f"{job.name} succeeded on {run.instance} at {moment(run.ended_ms or 0)}, and nobody has taken its "
-                f"result so far{_why(job, run)}.",
-            )
+            if runs and not job.delivered and all(taking.has_left(run) for run in runs):
+                run = runs[0]
+                says = (
+                    f"{job.name} succeeded on {run.instance} at {moment(run.ended_ms or 0)}, and nobody has taken its "
+                    f"result so far{_why_orphaned(job, run)}."
+                )
+                yield self.found(says, job=job.name, instance=run.instance, events=[run.end_seq for run in runs])
 
 
-def _why(job: LogicalJob, run: Attempt) -> str:
-    """Half a sentence on the cause, as far as it is known."""
+def _why_orphaned(job: LogicalJob, run: Attempt) -> str:
     if run.status == 0:
         return f": the answer to its submission at {moment(run.began_ms)} never came"
     if run.status is not None and run.status >= 400:
         return f": its submission at {moment(run.began_ms)} was answered {run.status}"
-    after = next((each for each in job.attempts if each.number > run.number), None)
+    after = next((attempt for attempt in job.attempts if attempt.number > run.number), None)
     if after is not None:
         return f": it was sent again, to {after.instance}, at {moment(after.began_ms)}"
-    return ": its client's websocket was gone by then" if run.is_unheard else ""
+    return ": its client's websocket was gone by then" if run.is_socket_closed else ""
 
 
 @rule("misattributed")
 class Misattributed(FindingRule):
-    """What was delivered as one logical job's is another's, by the stamp in the picture or by its prompt id."""
+    """A delivery belongs to another job, by the stamp in the picture or by its prompt id."""
 
-    def conclude(self, known: RuleContext) -> Iterator[Finding]:
-        """One finding for each such delivery."""
-        for job in known.attempts.tested:
-            for each in job.delivered:
-                owner = owner_of(job.name, each, known.attempts)
+    def conclude(self, context: RuleContext) -> Iterator[Finding]:
+        for job in context.tracker.tested:
+            for delivery in job.delivered:
+                owner = owner_of(job.name, delivery, context.tracker)
                 if owner is not None:
-                    how = "the picture's stamp" if each.stamp_job == owner else "its prompt id"
-                    yield Finding(
-                        finding=self.name,
-                        severity="error",
-                        job=job.name,
-                        instance=each.instance,
-                        events=(each.seq,),
-                        says=f"What was delivered as {job.name} at {moment(each.at_ms)} is {owner}'s, as {how} says.",
-                    )
+                    how = "the picture's stamp" if delivery.stamp_job == owner else "its prompt id"
+                    says = f"What was delivered as {job.name} at {moment(delivery.at_ms)} is {owner}'s, as {how} says."
+                    yield self.found(says, job=job.name, instance=delivery.instance, events=[delivery.seq])
 
 
-def owner_of(job: str, delivery: Delivery, attempts: JobTracker) -> str | None:
-    """The logical job that a delivery really belongs to, where that is another one.
+def owner_of(job: str, delivery: Delivery, tracker: JobTracker) -> str | None:
+    """Return the logical job that a delivery really belongs to; ``None`` if it is rightly the job's.
 
-    A prompt id that is not in the log proves nothing; nor does one that two logical jobs share.
+    A prompt id that the log lacks proves nothing; nor does one that two logical jobs share.
     """
     if delivery.stamp_job and delivery.stamp_job != job:
         return delivery.stamp_job
     for prompt_id in delivery.prompt_ids:
-        owners = [each.job for each in attempts.of_prompt.get(prompt_id, [])]
+        owners = [attempt.job for attempt in tracker.by_prompt_id.get(prompt_id, [])]
         if owners and job not in owners:
             return owners[0]
     return None
@@ -235,34 +198,24 @@ def owner_of(job: str, delivery: Delivery, attempts: JobTracker) -> str | None:
 
 @rule("false_completion")
 class FalseCompletion(FindingRule):
-    """A logical job was said to be delivered when no attempt of it had come through its last node.
-
-    A delivery that is misattributed is told as that alone.
-    """
+    """A job was delivered before any attempt of it had finished its last node; not if that is *misattributed*."""
 
     by_absence = True
 
-    def conclude(self, known: RuleContext) -> Iterator[Finding]:
-        """One finding for each such job."""
-        for job in known.attempts.tested:
-            done_seq = min((each.done_seq for each in job.attempts if each.done_seq), default=None)
-            early = [each for each in job.delivered if done_seq is None or each.seq < done_seq]
-            false = next((each for each in early if owner_of(job.name, each, known.attempts) is None), None)
+    def conclude(self, context: RuleContext) -> Iterator[Finding]:
+        for job in context.tracker.tested:
+            done_seq = min((attempt.done_seq for attempt in job.attempts if attempt.done_seq), default=None)
+            early = (delivery for delivery in job.delivered if done_seq is None or delivery.seq < done_seq)
+            own = (delivery for delivery in early if owner_of(job.name, delivery, context.tracker) is None)
+            false = next(own, None)
             if false is not None:
-                when, state = moment(false.at_ms), _state(job, false.seq)
-                yield Finding(
-                    finding=self.name,
-                    severity="error",
-                    job=job.name,
-                    instance=false.instance,
-                    events=(false.seq,),
-                    says=f"{job.name} was said to be delivered at {when}, when {state}.",
-                )
+                says = f"{job.name} was said to be delivered at {moment(false.at_ms)}, when {_state(job, false.seq)}."
+                yield self.found(says, job=job.name, instance=false.instance, events=[false.seq])
 
 
 def _state(job: LogicalJob, seq: int) -> str:
-    """How it stood with a job then."""
-    sent = [each for each in job.attempts if each.seq < seq]
+    """Describe the state of a job at an event."""
+    sent = [attempt for attempt in job.attempts if attempt.seq < seq]
     if not sent:
         return "it had been sent to no instance"
     last = sent[-1]
@@ -273,36 +226,29 @@ def _state(job: LogicalJob, seq: int) -> str:
 
 @rule("wrong_cancel")
 class WrongCancel(FindingRule):
-    """An interrupt hit a logical job that it was not meant for.
+    """An interrupt hit a job that it was not meant for.
 
-    Proven where its client said which logical job it meant.  Where it said neither that nor a prompt id, it is taken
-    for proven when all of this holds: the job that it stopped has a name, was sent again afterwards, was befallen by
-    no fault, and was not alone on its instance, so that another can have been meant.
+    This is proven if its client named another logical job.  If it named neither a job nor a prompt id, it counts as
+    proven if all of these hold: the job that was hit has a name, it was sent again afterwards, no fault had fired on
+    the attempt, and the instance had another job that the interrupt may have been meant for.
     """
 
-    def conclude(self, known: RuleContext) -> Iterator[Finding]:
-        """One finding for each attempt that was hit."""
-        for job in known.attempts.jobs.values():
+    def conclude(self, context: RuleContext) -> Iterator[Finding]:
+        for job in context.tracker.jobs.values():
             for attempt in job.attempts:
                 stop = attempt.stop
                 if stop is not None and (proof := _proof(job, attempt, stop)) is not None:
                     events, why = proof
-                    yield Finding(
-                        finding=self.name,
-                        severity="error",
-                        job=job.name,
-                        instance=attempt.instance,
-                        events=events,
-                        says=f"An interrupt on {attempt.instance} at {moment(stop.at_ms)} stopped {job.name}, {why}.",
-                    )
+                    says = f"An interrupt on {attempt.instance} at {moment(stop.at_ms)} stopped {job.name}, {why}."
+                    yield self.found(says, job=job.name, instance=attempt.instance, events=events)
 
 
 def _proof(job: LogicalJob, attempt: Attempt, stop: Stop) -> tuple[tuple[int, ...], str] | None:
     if stop.job:
         return ((stop.seq,), f"though it was meant for {stop.job}") if stop.job != attempt.job else None
-    if stop.names_prompt or attempt.end != "interrupted" or attempt.had_fault or not stop.had_company:
+    if stop.names_prompt or attempt.end != "interrupted" or attempt.had_fault or not stop.had_other_jobs:
         return None
-    again = next((each for each in job.attempts if each.is_behind(stop.seq, stop.at_ms)), None)
+    again = next((attempt for attempt in job.attempts if attempt.is_sent_after(stop.seq, stop.at_ms)), None)
     if again is None or is_hash(job.name):
         return None
     why = f"which nobody wanted stopped: it was sent again at {moment(again.began_ms)}; the interrupt named no job"

@@ -1,1 +1,1 @@
-"""A run as one page that opens anywhere: verdict, timeline, placement, faults."""
+"""The report of a run: one self-contained HTML page with verdict, timeline, placement and faults."""

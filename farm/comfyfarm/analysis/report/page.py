@@ -1,4 +1,4 @@
-"""The page itself: HTML without a single thing from elsewhere."""
+"""The report page: HTML without external resources."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _SAYS = {
     "unknown": "The log does not show how it ended; that is no pass.",
 }
 _MOST_FINDINGS, _MOST_EVENTS, _MOST_NAMES = 200, 8, 6
-_MOST_LETTERS = 1000    # of a sentence: the names in it may be of any length
+_MOST_LETTERS = 1000    # of a sentence; its names may be of any length
 
 
 @dataclass(frozen=True)
 class RunReport:
-    """All that a page shows.
+    """The content of a page.
 
-    :ivar seed: of the farm, or ``None`` where the log does not say.
+    :ivar seed: of the farm; ``None`` if the log lacks it.
     """
 
     verdict: Verdict
@@ -42,12 +42,11 @@ class RunReport:
 
     @classmethod
     def of(cls, analysis: LogAnalysis) -> Self:
-        """All that a log came to."""
         return cls(analysis.verdict(), analysis.placement(), analysis.timeline(), analysis.faults(), analysis.seed)
 
 
 def page(run: RunReport) -> str:
-    """One HTML document; whatever a prompt, a name or a header held is shown as text."""
+    """Render a run as one HTML document; names from prompts and headers are escaped."""
     return "".join(_parts(run))
 
 
@@ -81,31 +80,31 @@ def _count(count: int, what: str) -> str:
 
 
 def _findings(run: RunReport) -> Iterator[str]:
-    found = run.verdict.findings
+    findings = run.verdict.findings
     yield "<section><h2>Findings</h2>"
-    if not found:
+    if not findings:
         yield "<p>None.</p></section>"
         return
-    numbers = {name: index for index, name in enumerate(run.timeline.attempts.jobs)}
+    indexes = {name: index for index, name in enumerate(run.timeline.tracker.jobs)}
     rows = (
         (
-            f'<b class="{each.severity}">{each.severity}</b>',
-            escaped(each.finding.replace("_", " ")),
-            _sentence(each, numbers),
-            _some([str(seq) for seq in each.events], _MOST_EVENTS),
+            f'<b class="{finding.severity}">{finding.severity}</b>',
+            escaped(finding.finding.replace("_", " ")),
+            _sentence(finding, indexes),
+            _some([str(seq) for seq in finding.events], _MOST_EVENTS),
         )
-        for each in found[:_MOST_FINDINGS]
+        for finding in findings[:_MOST_FINDINGS]
     )
     yield from table(("", "finding", "what happened", "proven by events"), rows, "findings")
-    if len(found) > _MOST_FINDINGS:
-        yield f'<p class="more">and {len(found) - _MOST_FINDINGS} more</p>'
+    if len(findings) > _MOST_FINDINGS:
+        yield f'<p class="more">and {len(findings) - _MOST_FINDINGS} more</p>'
     yield "</section>"
 
 
-def _sentence(finding: Finding, numbers: dict[str, int]) -> str:
-    """What a finding says; a click on it shows its job in the picture."""
+def _sentence(finding: Finding, indexes: dict[str, int]) -> str:
+    # The script highlights the job in the picture on a click.
     says = escaped(clipped(finding.says, _MOST_LETTERS))
-    return f'<span data-job="{numbers[finding.job]}">{says}</span>' if finding.job in numbers else says
+    return f'<span data-job="{indexes[finding.job]}">{says}</span>' if finding.job in indexes else says
 
 
 def _some(words: Sequence[str], most: int) -> str:
@@ -115,15 +114,15 @@ def _some(words: Sequence[str], most: int) -> str:
 def _faults(faults: Iterable[FaultRow]) -> Iterator[str]:
     rows = [
         (
-            escaped(clipped(each.id)),
-            escaped(clipped(each.do)),
-            escaped(clipped(each.phase)),
-            _some(each.on, _MOST_NAMES),
-            str(each.fired) if each.fired else '<b class="warning">never</b>',
-            NONE if each.first_ms is None else as_duration(each.first_ms),
-            escaped(each.end or "armed"),
+            escaped(clipped(fault.id)),
+            escaped(clipped(fault.do)),
+            escaped(clipped(fault.phase)),
+            _some(fault.on, _MOST_NAMES),
+            str(fault.fired) if fault.fired else '<b class="warning">never</b>',
+            NONE if fault.first_ms is None else as_duration(fault.first_ms),
+            escaped(fault.end or "armed"),
         )
-        for each in faults
+        for fault in faults
     ]
     if rows:
         yield "<section><h2>Faults</h2>"

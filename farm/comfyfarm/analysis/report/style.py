@@ -1,4 +1,4 @@
-"""How the page looks, and the few lines that it runs."""
+"""The style and the script of the report page."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ul{margin:0 0 12px;padding-left:18px}.cards+h3{margin-top:8px}
 @media print{body{padding:0}.scroll{overflow:visible}}
 """
 
-# A click on a job, in the picture or in a finding, dims all others; a click elsewhere ends that.
+# A click on a job, in the picture or in a finding, dims all other jobs; a click elsewhere restores them.
 SCRIPT = """
 const picture = document.querySelector(".scroll .timeline");
 const bars = new Map();

@@ -1,1 +1,1 @@
-"""A run, seen: what each instance did when, and how it is drawn."""
+"""The timeline of a run: what each instance did when, and its forms as SVG, text, trace and values."""

@@ -1,4 +1,4 @@
-"""Which faults there were, and how often each struck."""
+"""The faults of a run, and how often each fired."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from comfyfarm.events.handler import EventHandler, on
 
 @dataclass(eq=False)
 class FaultRow:
-    """One fault, from its arming on.
+    """One fault.
 
-    :ivar on: the instances that it was about.
-    :ivar fired: how often it struck.
-    :ivar first_ms: when it did so first.
-    :ivar end: why it is over, or empty while it is armed.
+    :ivar on: its instances.
+    :ivar fired: how often it fired.
+    :ivar first_ms: when it first fired, or ``None``.
+    :ivar end: the reason for its end; empty while it is armed.
     """
 
     id: str
@@ -31,7 +31,7 @@ class FaultRow:
 class FaultRows(EventHandler):
     """Follows the faults of a log.
 
-    :ivar rows: by id, in the order in which they were armed; one that is armed again goes on in its row.
+    :ivar rows: by id, in the order in which they were armed; a fault that is armed again keeps its row.
     """
 
     rows: dict[str, FaultRow] = field(default_factory=dict)

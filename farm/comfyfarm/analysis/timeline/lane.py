@@ -1,4 +1,4 @@
-"""What a lane of a timeline is made of: stays of jobs, outages and marks."""
+"""One instance's lane of a timeline: spans of attempts, outages and marks."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import msgspec
 from comfyfarm.analysis.logical_jobs import Attempt
 
 PartKind = Literal["loading", "saving"]
-"""What a running job does where it does not simply run."""
+"""What a running job spends time on, other than running nodes."""
 OutageKind = Literal["down", "frozen", "paused", "refusing", "draining"]
-"""``down``: no process, or one that boots; ``refusing``: its port takes no connection; ``draining``: nothing new shall
-be sent to it."""
+"""``down``: no process, or a booting one; ``refusing``: its port takes no connection; ``draining``: it is to get no new
+work."""
 MarkKind = Literal["fault", "retry", "refused", "delivered", "heal"]
 
 
-class Stretch(NamedTuple):
-    """From when to when, in simulated milliseconds."""
+class Interval(NamedTuple):
+    """An interval of simulated time."""
 
     from_ms: int
     to_ms: int
 
 
 class SpanPart(msgspec.Struct, frozen=True):
-    """A stretch of a job's run that was spent on models or on files."""
+    """An interval of a run that was spent on models or on files."""
 
     kind: PartKind
     from_ms: int
@@ -34,7 +34,7 @@ class SpanPart(msgspec.Struct, frozen=True):
 
 
 class Outage(msgspec.Struct, frozen=True):
-    """A stretch in which an instance did not work as usual.
+    """An interval in which an instance did not work as usual.
 
     :ivar to_ms: ``None`` while it lasts.
     """
@@ -45,9 +45,9 @@ class Outage(msgspec.Struct, frozen=True):
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """A moment worth a sign.
+    """An event with a sign of its own.
 
-    :ivar job: the logical job that it is about, or empty.
+    :ivar job: the logical job concerned; empty if there is none.
     """
 
     kind: MarkKind
@@ -58,59 +58,61 @@ class Mark(msgspec.Struct, frozen=True):
 
 @dataclass(eq=False, slots=True)
 class AttemptSpan:
-    """One attempt's time on its instance.
+    """The time of one attempt on its instance.
 
-    :ivar parts: what it did where it did not simply run.
-    :ivar broken: runs that a crash broke off, after which the job waited again, for the queue was kept.
+    :ivar broken_runs: runs that ended in a crash after which the job waited again, because the queue was kept.
     """
 
     attempt: Attempt
     parts: list[SpanPart] = field(default_factory=list)
-    broken: list[Stretch] = field(default_factory=list)
+    broken_runs: list[Interval] = field(default_factory=list)
 
-    def runs(self, end_ms: int) -> list[Stretch]:
-        """When it ran; what still runs does so until ``end_ms``."""
+    def runs(self, end_ms: int) -> list[Interval]:
+        """Return when it ran; a run that lasts ends at ``end_ms``."""
         taken_ms = self.attempt.taken_ms
-        return self.broken if taken_ms is None else [*self.broken, Stretch(taken_ms, self._gone_ms(end_ms))]
+        if taken_ms is None:
+            return self.broken_runs
+        return [*self.broken_runs, Interval(taken_ms, self._ended_ms(end_ms))]
 
-    def waits(self, end_ms: int) -> list[Stretch]:
-        """When it waited, without those waits that had no length."""
+    def waits(self, end_ms: int) -> list[Interval]:
+        """Return when it waited, without empty intervals."""
         taken_ms = self.attempt.taken_ms
         edges = [self.attempt.sent_ms]
-        for each in self.broken:
-            edges += each
-        edges.append(self._gone_ms(end_ms) if taken_ms is None else taken_ms)
-        return [Stretch(*pair) for pair in list(pairwise(edges))[::2] if pair[0] < pair[1]]
+        for run in self.broken_runs:
+            edges += run
+        edges.append(self._ended_ms(end_ms) if taken_ms is None else taken_ms)
+        return [Interval(*pair) for pair in list(pairwise(edges))[::2] if pair[0] < pair[1]]
 
-    def _gone_ms(self, end_ms: int) -> int:
+    def _ended_ms(self, end_ms: int) -> int:
         return end_ms if self.attempt.ended_ms is None else self.attempt.ended_ms
 
 
 @dataclass(eq=False)
 class Lane:
-    """One instance.
+    """The lane of one instance.
 
-    :ivar outages: those that are over.
-    :ivar lasting: those that are not: since when.
+    :ivar spans: in the order in which the attempts were sent.
+    :ivar outages: those that have ended.
+    :ivar ongoing: by kind, when the others began.
     """
 
     name: str
-    stays: list[AttemptSpan] = field(default_factory=list)
+    spans: list[AttemptSpan] = field(default_factory=list)
     outages: list[Outage] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
-    lasting: dict[OutageKind, int] = field(default_factory=dict)
+    ongoing: dict[OutageKind, int] = field(default_factory=dict)
 
     def begin(self, kind: OutageKind, at_ms: int) -> None:
-        """An outage begins, unless it has already."""
-        self.lasting.setdefault(kind, at_ms)
+        """Begin an outage, unless one of the kind is ongoing."""
+        self.ongoing.setdefault(kind, at_ms)
 
     def end(self, kind: OutageKind, at_ms: int) -> None:
-        """An outage is over; one of no length never was."""
-        begun_ms = self.lasting.pop(kind, None)
-        if begun_ms is not None and begun_ms < at_ms:
-            self.outages.append(Outage(kind, begun_ms, at_ms))
+        """End an ongoing outage; an empty one is dropped."""
+        began_ms = self.ongoing.pop(kind, None)
+        if began_ms is not None and began_ms < at_ms:
+            self.outages.append(Outage(kind, began_ms, at_ms))
 
     def all_outages(self, end_ms: int) -> list[Outage]:
-        """Those that are over, and behind them those that last: of these, such as began before ``end_ms``."""
-        lasting = [Outage(kind, from_ms, None) for kind, from_ms in self.lasting.items() if from_ms < end_ms]
-        return [*self.outages, *lasting]
+        """Return the outages that have ended, then those that are ongoing and began before ``end_ms``."""
+        ongoing = [Outage(kind, from_ms, None) for kind, from_ms in self.ongoing.items() if from_ms < end_ms]
+        return [*self.outages, *ongoing]

@@ -1,4 +1,4 @@
-"""Where a moment stands in a picture and how it is written; in which row a job waits."""
+"""The geometry of a timeline: positions and labels of times, rows of waiting jobs, and queue depths."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-Waiting = tuple[int, int]
-"""From when to when one job waited, in simulated milliseconds."""
+Wait = tuple[int, int]
+"""The begin and end of a job's wait, in simulated milliseconds."""
 
 _MINUTE_MS, _HOUR_MS = 60_000, 3_600_000
 _STEPS_MS = (
@@ -19,9 +19,9 @@ _STEPS_MS = (
 
 @dataclass(frozen=True)
 class Scale:
-    """A stretch of time on a stretch of paper.
+    """The mapping of a time interval to a horizontal range.
 
-    :ivar left: where ``from_ms`` stands.
+    :ivar left: the position of ``from_ms``.
     """
 
     from_ms: int
@@ -30,12 +30,12 @@ class Scale:
     width: float
 
     def x(self, at_ms: int) -> float:
-        """Where a moment stands; what lies outside stands at the edge."""
+        """Return the position of a time; times outside the interval are at its edges."""
         share = (at_ms - self.from_ms) / max(1, self.end_ms - self.from_ms)
         return self.left + self.width * min(1.0, max(0.0, share))
 
     def ticks(self, apart: float = 90.0) -> range:
-        """Round moments that stand at least so far apart."""
+        """Return round times that are at least ``apart`` from each other."""
         least_ms = (self.end_ms - self.from_ms) * apart / self.width
         step_ms = next((step for step in _STEPS_MS if step >= least_ms), _STEPS_MS[-1])
         while step_ms < least_ms:
@@ -44,7 +44,7 @@ class Scale:
 
 
 def as_duration(ms: int) -> str:
-    """A moment or a span in the largest unit that fits: ``350 ms``, ``12.5 s``, ``3:20 min``, ``1:05:00 h``."""
+    """Format a time or duration in the largest unit that fits: ``350 ms``, ``12.5 s``, ``3:20 min``, ``1:05:00 h``."""
     if ms < 1000:
         return f"{ms} ms"
     if ms < _MINUTE_MS:
@@ -54,25 +54,25 @@ def as_duration(ms: int) -> str:
     return f"{ms // _HOUR_MS}:{ms % _HOUR_MS // _MINUTE_MS:02}:{ms % _MINUTE_MS // 1000:02} h"
 
 
-def rows(waits: Iterable[Waiting]) -> list[int]:
-    """The row of each wait, so that none lies over another: the first that is free, as a queue moves up.
+def rows(waits: Iterable[Wait]) -> list[int]:
+    """Assign each wait to the first free row, so that no two overlap.
 
-    :param waits: in the order of their beginning.
+    :param waits: in the order of their begin.
     """
     free: list[int] = []
     busy: list[tuple[int, int]] = []
-    given = []
+    assigned = []
     for from_ms, to_ms in waits:
         while busy and busy[0][0] <= from_ms:
             heapq.heappush(free, heapq.heappop(busy)[1])
         row = heapq.heappop(free) if free else len(busy)
         heapq.heappush(busy, (to_ms, row))
-        given.append(row)
-    return given
+        assigned.append(row)
+    return assigned
 
 
-def depths(waits: Iterable[Waiting]) -> list[tuple[int, int]]:
-    """How many jobs wait, from each moment on at which that changes."""
+def depths(waits: Iterable[Wait]) -> list[tuple[int, int]]:
+    """Return the times at which the number of waiting jobs changes, each with the new number."""
     changes: dict[int, int] = {}
     for from_ms, to_ms in waits:
         if from_ms < to_ms:

@@ -1,4 +1,4 @@
-"""What a drawn timeline looks like: its style by light and by dark, the colours of jobs, the signs and their legend."""
+"""The look of a drawn timeline: light and dark style, colours of jobs, signs and their legend."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ PATTERNS = "<defs>{}</defs>".format(
     )
 )
 
-# OKLCH hues from green to pink (red is left to what goes wrong), a golden angle apart, so that jobs in a row differ; in
-# three lightnesses, each dark enough for white letters.  21 is a Fibonacci number, so that the last colours differ from
-# the first ones, too.
+# OKLCH hues from green to pink (red means failure), a golden angle apart so that successive jobs differ, in three
+# lightnesses that are dark enough for white letters.  21 is a Fibonacci number, so that the last colours also differ
+# from the first ones.
 _COLOURS = (
     *("#7e8814", "#2f5ba6", "#008664", "#9e66b4", "#006a95", "#497f2b", "#7475cb"),
     *("#007370", "#9d4d8a", "#3385c9", "#00723f", "#7e59ac", "#0093ae", "#506800"),
@@ -54,9 +54,9 @@ Sign = str
 """A class of :data:`STYLE`."""
 
 LETTER = 6.2
-"""About how wide a letter is, in pixels."""
+"""The approximate width of a letter, in pixels."""
 
-_MEANS: dict[Sign, str] = {
+_MEANINGS: dict[Sign, str] = {
     "run": "runs, in the colour of its logical job",
     "loading": "loads a model",
     "saving": "saves",
@@ -83,36 +83,35 @@ _FILL = "#3f79b5"
 
 
 def colour(index: int) -> str:
-    """The colour of the n-th logical job, as ``#rrggbb``; they repeat after 21 jobs."""
+    """Return the colour of the n-th logical job, as ``#rrggbb``; they repeat after 21 jobs."""
     return _COLOURS[index % len(_COLOURS)]
 
 
 def sign(mark: Mark, x: float, top: float, foot: float, size: float) -> str:
-    """A mark on a bar.
+    """Draw a mark on a bar.
 
     :param top: the upper edge of the bar; ``foot``: the lower one.
-    :param size: 1 where there is room.
+    :param size: a factor.
     """
-    return _shape(
-        mark.kind, x, top if mark.kind in _AT_THE_TOP else foot, size, f"{as_duration(mark.at_ms)}: {mark.says}"
-    )
+    y = top if mark.kind in _AT_THE_TOP else foot
+    return _shape(mark.kind, x, y, size, f"{as_duration(mark.at_ms)}: {mark.says}")
 
 
-def _shape(kind: Sign, x: float, y: float, size: float, says: str = "") -> str:
+def _shape(kind: Sign, x: float, y: float, size: float, title: str = "") -> str:
     if kind == "retry":
-        return tag("circle", says, class_=kind, cx=x, cy=y, r=3.6 * size)
+        return tag("circle", title, class_=kind, cx=x, cy=y, r=3.6 * size)
     if kind == "refused":
-        return tag("rect", says, class_=kind, x=x - 3.5 * size, y=y, width=7 * size, height=7 * size)
+        return tag("rect", title, class_=kind, x=x - 3.5 * size, y=y, width=7 * size, height=7 * size)
     steps = _STEPS[kind]
     path = " ".join(f"{size * dx:.1f} {size * dy:.1f}" for dx, dy in steps)
-    return tag("path", says, class_=kind, transform=f"translate({x:.1f} {y:.1f})", d=f"m{path}")
+    return tag("path", title, class_=kind, transform=f"translate({x:.1f} {y:.1f})", d=f"m{path}")
 
 
 def legend(signs: Collection[Sign], left: float, top: float, width: float) -> tuple[list[str], float]:
-    """The elements that say what these signs mean, and their height in pixels."""
+    """Return the elements of the legend for these signs, and its height in pixels."""
     parts: list[str] = []
     x, y = left, top
-    for kind, words in _MEANS.items():
+    for kind, words in _MEANINGS.items():
         if kind not in signs:
             continue
         span = _SWATCH + extent(words) * LETTER
@@ -124,7 +123,6 @@ def legend(signs: Collection[Sign], left: float, top: float, width: float) -> tu
 
 
 def _swatch(kind: Sign, x: float, y: float) -> Iterator[str]:
-    """A small sign of this kind."""
     box: dict[str, Any] = {"x": x, "y": y + 5, "width": 14, "height": 10}
     if kind in _BARS:
         yield tag("rect", class_="error" if kind == "error" else None, **box, rx=1.5, fill=_FILL)

@@ -1,4 +1,4 @@
-"""A run in plain text, for the report of a failed test."""
+"""A timeline in plain text, for the report of a failed test."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from comfyfarm.analysis.timeline.markup import extent, readable
 from comfyfarm.analysis.timeline.scale import as_duration
 from comfyfarm.analysis.timeline.timeline import Timeline
 
-# Where several fall on one place, the last of these is seen.
+# If several fall on one character, the last of these is visible.
 _OUTAGES: dict[OutageKind, str] = {"refusing": "#", "paused": "=", "frozen": "~", "down": "x"}
 _MARKS: dict[MarkKind, str] = {"delivered": "d", "retry": "r", "refused": "-", "fault": "!", "heal": "h"}
-_WORDS = {
+_MEANINGS = {
     ".": "waits",
     "#": "takes no connection",
     "=": "paused",
@@ -28,14 +28,14 @@ _WORDS = {
 }
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _MOST_LETTERS = 24      # of a name
-_LEAST_WIDTH = 60       # of the lines that explain
+_LEAST_WIDTH = 60       # of the legend
 _MOST_NAMED = 26
 
 
 def as_text(timeline: Timeline, width: int = 80) -> str:
-    """A line for each instance: a letter where a job runs, ``.`` where jobs only wait, and signs for what went wrong.
+    """Draw a line for each instance: a letter while a job runs, ``.`` while jobs only wait, and signs for outages.
 
-    Names are shown without what would steer a terminal.
+    A second line has the marks.  Control characters in names are replaced.
 
     :param width: of the time axis, in characters.
     """
@@ -44,17 +44,17 @@ def as_text(timeline: Timeline, width: int = 80) -> str:
 
 @dataclass
 class _Text:
-    """One picture.
+    """The drawing of one picture.
 
-    :ivar seen: the signs that are in it, for the legend.
+    :ivar signs: those drawn so far, for the legend.
     """
 
     timeline: Timeline
     width: int
-    seen: set[str] = field(default_factory=set)
+    signs: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.letters = {name: _LETTERS[index % 26] for index, name in enumerate(self.timeline.attempts.jobs)}
+        self.letters = {name: _LETTERS[index % 26] for index, name in enumerate(self.timeline.tracker.jobs)}
         names = [readable(name, _MOST_LETTERS) for name in self.timeline.lanes]
         self.gutter = max(map(extent, names), default=0)
         self.end_ms = self.timeline.end_ms
@@ -68,14 +68,14 @@ class _Text:
                 yield self._line("", self._marks(lane.marks))
         if self.timeline.marks:
             yield self._line("", self._marks(self.timeline.marks))
-        yield from self._lines([f"{each} {words}" for each, words in _WORDS.items() if each in self.seen])
-        yield from self._lines(list(self._named()))
+        yield from self._lines([f"{sign} {words}" for sign, words in _MEANINGS.items() if sign in self.signs])
+        yield from self._lines(list(self._job_names()))
 
     def _line(self, name: str, rest: str) -> str:
         return f"{name}{' ' * (self.gutter - extent(name))} {rest}".rstrip()
 
     def _lines(self, words: list[str]) -> Iterator[str]:
-        """As many in a line as there is room for."""
+        """Yield lines with as many of the entries as fit."""
         while words:
             count = 1
             while count < len(words) and extent("  ".join(words[: count + 1])) <= max(_LEAST_WIDTH, self.width):
@@ -83,8 +83,7 @@ class _Text:
             yield self._line("", "  ".join(words[:count]))
             del words[:count]
 
-    def _named(self) -> Iterator[str]:
-        """Which letter means which job."""
+    def _job_names(self) -> Iterator[str]:
         for name, letter in islice(self.letters.items(), _MOST_NAMED):
             yield f"{letter} {readable(name, _MOST_LETTERS)}"
         if len(self.letters) > _MOST_NAMED:
@@ -92,35 +91,35 @@ class _Text:
 
     def _bars(self, lane: Lane) -> str:
         line = [" "] * self.width
-        for stay in lane.stays:
-            for wait in stay.waits(self.end_ms):
+        for span in lane.spans:
+            for wait in span.waits(self.end_ms):
                 self._put(line, wait, ".")
-        for stay in lane.stays:
-            for run in stay.runs(self.end_ms):
-                self._put(line, run, self.letters.get(stay.attempt.job, "?"))
+        for span in lane.spans:
+            for run in span.runs(self.end_ms):
+                self._put(line, run, self.letters.get(span.attempt.job, "?"))
         outages = lane.all_outages(self.end_ms)
         for kind, letter in _OUTAGES.items():
             for outage in outages:
                 if outage.kind == kind:
                     self._put(line, (outage.from_ms, self.end_ms if outage.to_ms is None else outage.to_ms), letter)
-        self.seen |= set(line) & {".", *_OUTAGES.values()}
+        self.signs |= set(line) & {".", *_OUTAGES.values()}
         return "".join(line)
 
-    def _put(self, line: list[str], stretch: tuple[int, int], letter: str) -> None:
-        """Write a letter wherever a stretch of time falls: at least once."""
-        first, last = self._place(stretch[0]), self._place(stretch[1], up=True)
+    def _put(self, line: list[str], interval: tuple[int, int], letter: str) -> None:
+        """Write a letter over a time interval, at least once."""
+        first, last = self._column(interval[0]), self._column(interval[1], up=True)
         for cell in range(first, max(first + 1, last)):
             line[cell] = letter
 
-    def _place(self, at_ms: int, *, up: bool = False) -> int:
-        """Which character a moment falls on; ``up``: the first one behind it."""
+    def _column(self, at_ms: int, *, up: bool = False) -> int:
+        """Return the column of a time; ``up``: rounded up."""
         whole_ms = max(1, self.end_ms - self.timeline.from_ms)
         past = (at_ms - self.timeline.from_ms) * self.width
         return max(0, min(self.width if up else self.width - 1, -(-past // whole_ms) if up else past // whole_ms))
 
     def _marks(self, marks: Iterable[Mark]) -> str:
         line = [" "] * self.width
-        for mark in sorted(marks, key=lambda each: tuple(_MARKS).index(each.kind)):
-            line[self._place(mark.at_ms)] = _MARKS[mark.kind]
-        self.seen |= set(line) - {" "}
+        for mark in sorted(marks, key=lambda mark: tuple(_MARKS).index(mark.kind)):
+            line[self._column(mark.at_ms)] = _MARKS[mark.kind]
+        self.signs |= set(line) - {" "}
         return "".join(line)

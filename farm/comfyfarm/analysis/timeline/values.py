@@ -1,4 +1,4 @@
-"""A timeline as values, for whoever draws it otherwise: what ``/api/timeline`` answers."""
+"""A timeline as values: the answer of ``GET /api/timeline``."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from comfyfarm.analysis.timeline.timeline import Timeline
 
 
 class AttemptBar(msgspec.Struct, frozen=True, kw_only=True):
-    """One attempt's time on its instance.
+    """The time of one attempt on its instance.
 
     :ivar job: the logical job.
     :ivar attempt: its number among those of the job, from 1.
-    :ivar runs: from when to when it ran; several where a crash broke it off and the queue was kept.
-    :ivar waits: from when to when it waited.
-    :ivar parts: what of its runs went into models and files.
+    :ivar waits: the begin and end of each wait.
+    :ivar runs: the begin and end of each run; several if a crash ended one and the queue was kept.
+    :ivar parts: the intervals of its runs that were spent on models and files.
     :ivar end: ``None`` while it waits or runs.
     """
 
@@ -32,7 +32,10 @@ class AttemptBar(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InstanceLane(msgspec.Struct, frozen=True, kw_only=True):
-    """One instance: its jobs in the order in which they were sent, when it did not work as usual, what befell it."""
+    """One instance.
+
+    :ivar stays: the attempts, in the order in which they were sent.
+    """
 
     name: str
     stays: tuple[AttemptBar, ...]
@@ -41,10 +44,10 @@ class InstanceLane(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunTimeline(msgspec.Struct, frozen=True, kw_only=True):
-    """A run; all moments in simulated milliseconds.
+    """A run; all times in simulated milliseconds.
 
     :ivar from_ms: 0, unless the beginning of the log is missing.
-    :ivar end_ms: the latest moment; stretches that last end here.
+    :ivar end_ms: the latest time; intervals that last end here.
     :ivar marks: of the farm as a whole.
     """
 
@@ -55,33 +58,34 @@ class RunTimeline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def as_values(timeline: Timeline) -> RunTimeline:
-    """All that a picture shows."""
     end_ms = timeline.end_ms
     return RunTimeline(
         from_ms=timeline.from_ms,
         end_ms=end_ms,
-        lanes=tuple(_lane(each, end_ms) for each in timeline.lanes.values()),
+        lanes=tuple(_lane(lane, end_ms) for lane in timeline.lanes.values()),
         marks=tuple(timeline.marks),
     )
 
 
 def _lane(lane: Lane, end_ms: int) -> InstanceLane:
-    stays = tuple(_stay(each, end_ms) for each in lane.stays)
     return InstanceLane(
-        name=lane.name, stays=stays, outages=tuple(lane.all_outages(end_ms)), marks=tuple(lane.marks)
+        name=lane.name,
+        stays=tuple(_bar(span, end_ms) for span in lane.spans),
+        outages=tuple(lane.all_outages(end_ms)),
+        marks=tuple(lane.marks),
     )
 
 
-def _stay(stay: AttemptSpan, end_ms: int) -> AttemptBar:
-    attempt = stay.attempt
+def _bar(span: AttemptSpan, end_ms: int) -> AttemptBar:
+    attempt = span.attempt
     return AttemptBar(
         job=attempt.job,
         attempt=attempt.number,
         prompt_id=attempt.prompt_id,
         sent_ms=attempt.sent_ms,
-        waits=tuple(stay.waits(end_ms)),
-        runs=tuple(stay.runs(end_ms)),
-        parts=tuple(stay.parts),
+        waits=tuple(span.waits(end_ms)),
+        runs=tuple(span.runs(end_ms)),
+        parts=tuple(span.parts),
         end=attempt.end,
         ended_ms=attempt.ended_ms,
     )

@@ -1,8 +1,8 @@
-"""Was work lost, doubled, mixed up or wrongly stopped?  Each finding with a log that proves it, and one near to it."""
+"""Findings about results: each with a log that proves it, and a similar one that does not."""
 
 from __future__ import annotations
 
-from tests.support.judging import found, judged, only, said
+from tests.support.judging import found, only, sentence, used, verdict_of
 from tests.support.logs import (
     Piece,
     answered,
@@ -32,11 +32,6 @@ HASH = "0123456789abcdef"
 A_MINUTE_LATER = asked("/object_info", on="b", at=60_000)
 
 
-def used(*names: str) -> list[Piece]:
-    """Each instance has done something that is of no interest."""
-    return [ran(f"other-{name}", on=name, at=0, until=1) for name in names]
-
-
 def test_a_job_that_went_down_with_its_process_and_was_not_sent_again_is_lost() -> None:
     pieces = farm("a", "b"), used("b"), submitted("j", on="a", at=3_200), crashed("a", at=4_000, lost=["j"])
     finding = only(*pieces, A_MINUTE_LATER)
@@ -55,9 +50,9 @@ def test_a_job_that_was_sent_again_after_a_crash_is_not_lost() -> None:
 def test_a_client_is_given_time_before_a_job_is_called_lost() -> None:
     pieces = farm("a", "b"), used("b"), submitted("j", on="a", at=1_000), crashed("a", at=4_000, lost=["j"])
     soon = asked("/queue", on="b", at=33_999)
-    assert judged(*pieces, soon).verdict == "unknown"
+    assert verdict_of(*pieces, soon).verdict == "unknown"
     assert found(*pieces, soon) == [("unfinished", "j", "a")]
-    assert said(*pieces, soon) == (
+    assert sentence(*pieces, soon) == (
         "j was lost with a at 4 s, and its client has had only 29.999 s to send it again."
     )
     assert found(*pieces, asked("/queue", on="b", at=34_000)) == [("lost", "j", "a")]
@@ -66,7 +61,7 @@ def test_a_client_is_given_time_before_a_job_is_called_lost() -> None:
 
 def test_a_job_is_not_called_lost_while_there_is_no_instance_to_send_it_to() -> None:
     pieces = farm("a"), submitted("j", on="a", at=1_000), crashed("a", at=4_000, lost=["j"])
-    assert said(*pieces, armed("f", on=["a"], at=90_000), fired("f", on="a", at=90_000)) == (
+    assert sentence(*pieces, armed("f", on=["a"], at=90_000), fired("f", on="a", at=90_000)) == (
         "j was lost with a at 4 s, and there has been no instance to send it to again."
     )
     back = [started("a", at=100_000), ready("a", at=101_000, epoch=2)]
@@ -125,12 +120,12 @@ def test_a_job_that_ran_twice_but_once_to_its_end_did_not_run_twice() -> None:
 def test_ran_twice_tells_of_an_answer_that_never_came() -> None:
     first = submitted("j", on="a", at=0), taken("j", on="a", at=0), answered("j", on="a", at=10_000, status=0, began=0)
     pieces = farm("a", "b"), first, finished("j", on="a", at=11_000), ran("j", on="b", at=10_001, until=12_000)
-    assert said(*pieces).endswith("; its first submission, to a, was never answered.")
+    assert sentence(*pieces).endswith("; its first submission, to a, was never answered.")
 
 
 def test_ran_twice_tells_unnamed_jobs_how_to_be_told_apart() -> None:
     runs = ran(HASH, on="a", at=0, until=3_000), ran(HASH, on="b", at=4_000, until=5_000)
-    assert "who sends a prompt twice on purpose names the jobs" in said(farm("a", "b"), *runs)
+    assert "who sends a prompt twice on purpose names the jobs" in sentence(farm("a", "b"), *runs)
 
 
 def test_the_same_prompt_id_sent_twice_to_one_instance_ran_twice() -> None:
@@ -147,7 +142,7 @@ def test_one_result_given_to_its_user_twice_was_delivered_twice() -> None:
         [delivered("j", at=4_000, on="a", file="x.png"), delivered("j", at=5_000, on="b", file="y.png")],
         [delivered("j", at=4_000, prompt_id="j@a", file="x"), delivered("j", at=5_000, prompt_id="j@c", file="y")],
     ):
-        finding = next(each for each in judged(*run, again).findings if each.severity == "error")
+        finding = next(each for each in verdict_of(*run, again).findings if each.severity == "error")
         assert (finding.finding, finding.job) == ("delivered_twice", "j")
         assert finding.says.startswith("j was delivered at 4 s")
 
@@ -163,7 +158,7 @@ def test_what_nobody_fetched_is_orphaned_where_others_are_fetched() -> None:
     finding = only(*pieces)
     assert (finding.finding, finding.severity, finding.job, finding.instance) == ("orphaned", "warning", "j", "a")
     assert finding.says == "j succeeded on a at 3 s, and nobody has taken its result so far."
-    assert judged(*pieces).verdict == "pass"
+    assert verdict_of(*pieces).verdict == "pass"
     assert found(*pieces, fetched("j.png", on="a", at=6_000)) == []
 
 
@@ -199,11 +194,11 @@ def test_an_orphan_names_its_cause() -> None:
     sent = submitted("j", on="a", at=1_000)
     known = ran("l", on="b", at=0, until=4_000), seen("l", on="b", at=5_000)
     lost_reply = answered("j", on="a", at=8_000, status=0, began=1_000)
-    assert said(*other, known, sent, run, lost_reply).endswith(": the answer to its submission at 1 s never came.")
+    assert sentence(*other, known, sent, run, lost_reply).endswith(": the answer to its submission at 1 s never came.")
     again = ran("j", on="b", at=8_500, until=8_600, ends="error")
-    assert said(*other, known, sent, run, again).endswith(": it was sent again, to b, at 8.5 s.")
+    assert sentence(*other, known, sent, run, again).endswith(": it was sent again, to b, at 8.5 s.")
     gone = socket_closed("c", on="a", at=8_000)
-    assert said(*other, known, sent, run, gone).endswith(": its client's websocket was gone by then.")
+    assert sentence(*other, known, sent, run, gone).endswith(": its client's websocket was gone by then.")
 
 
 def test_a_second_run_is_told_once_and_not_as_an_orphan() -> None:
@@ -253,7 +248,7 @@ def test_done_is_false_for_a_job_that_was_lost_or_never_sent() -> None:
     lost = submitted("j", on="a", at=0), crashed("a", at=10, lost=["j"])
     says_done = delivered("other-b", at=2), delivered("j", at=20)
     assert found(farm("a", "b"), used("b"), lost, *says_done, A_MINUTE_LATER) == [("false_completion", "j", "")]
-    assert said(farm("a"), used("a"), delivered("other-a", at=2), delivered("j", at=20)).endswith(
+    assert sentence(farm("a"), used("a"), delivered("other-a", at=2), delivered("j", at=20)).endswith(
         "when it had been sent to no instance."
     )
     failed = rejected("j", on="b", at=5, status=503)

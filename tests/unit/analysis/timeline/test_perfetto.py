@@ -31,7 +31,7 @@ from tests.support.logs import (
     thawed,
     written,
 )
-from tests.support.timelines import HOSTILE, seen
+from tests.support.timelines import HOSTILE, timeline_of
 
 Record = dict[str, Any]
 
@@ -58,7 +58,7 @@ META = {"process_name": str, "process_sort_index": int, "thread_name": str}
 
 def trace(*pieces: Piece) -> list[Record]:
     """The records, as a reader of the file has them."""
-    whole = json.loads(msgspec.json.encode(as_trace(seen(*pieces))))
+    whole = json.loads(msgspec.json.encode(as_trace(timeline_of(*pieces))))
     assert set(whole) == {"traceEvents", "displayTimeUnit"}
     assert whole["displayTimeUnit"] in ("ms", "ns")
     records: list[Record] = whole["traceEvents"]

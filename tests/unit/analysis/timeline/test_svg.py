@@ -29,7 +29,7 @@ from tests.support.logs import (
     taken,
     thawed,
 )
-from tests.support.timelines import HOSTILE, seen
+from tests.support.timelines import HOSTILE, timeline_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 LANES: list[Piece] = [farm("a", "b"), ran("j", on="a", at=0, begins=1000, until=3000), healed(at=10_000)]
@@ -62,8 +62,8 @@ def shown(picture: Element) -> list[str]:
 
 def test_a_bar_stands_where_its_time_is() -> None:
     """A tenth of the time is a tenth of the width."""
-    (run,) = bars(drawn(seen(LANES)), "run")
-    (wait,) = bars(drawn(seen(LANES)), "wait")
+    (run,) = bars(drawn(timeline_of(LANES)), "run")
+    (wait,) = bars(drawn(timeline_of(LANES)), "wait")
     left, width = 56.0, 1200 - 56 - 24
     assert float(run.get("x", "")) == pytest.approx(left + width / 10, abs=0.01)
     assert float(run.get("width", "")) == pytest.approx(width / 5, abs=0.01)
@@ -74,7 +74,7 @@ def test_a_bar_stands_where_its_time_is() -> None:
 
 def test_a_bar_says_what_it_is() -> None:
     """Where the mouse rests on it."""
-    picture = drawn(seen(LANES))
+    picture = drawn(timeline_of(LANES))
     assert [says(each) for each in bars(picture, "wait")] == ["j on a: waited 1 s from 0 ms"]
     assert [says(each) for each in bars(picture, "run")] == ["j on a: ran 2 s from 1 s; done"]
 
@@ -85,7 +85,7 @@ def test_a_bar_says_what_it_is() -> None:
 )
 def test_what_went_wrong_has_a_red_edge(ends: str, kind: str, words: str) -> None:
     """And says so."""
-    picture = drawn(seen(farm("a"), ran("j", on="a", at=0, until=100, ends=ends)))
+    picture = drawn(timeline_of(farm("a"), ran("j", on="a", at=0, until=100, ends=ends)))
     (bar,) = bars(picture, kind)
     assert says(bar).endswith(f"; {words}")
     assert len(bars(picture, "error")) == (ends != "success")
@@ -94,7 +94,7 @@ def test_what_went_wrong_has_a_red_edge(ends: str, kind: str, words: str) -> Non
 def test_a_crash_cuts_what_ran() -> None:
     """Also what goes on later: two runs, one cut, one wait between them."""
     picture = drawn(
-        seen(
+        timeline_of(
             farm("a"),
             *(submitted("j", on="a", at=0), taken("j", on="a", at=0), crashed("a", at=500, kept=("queue",))),
             *(ready("a", at=800, epoch=2), taken("j", on="a", at=900, epoch=2)),
@@ -114,7 +114,7 @@ def test_a_crash_cuts_what_ran() -> None:
 def test_every_sign_is_drawn_and_explained() -> None:
     """And no sign that is not there."""
     everything = drawn(
-        seen(
+        timeline_of(
             farm("a", "b"),
             *(submitted("j", on="a", at=0), taken("j", on="a", at=100), loaded("a", "m", at=300, job="j")),
             *(fired("f", on="a", at=400), crashed("a", at=400, lost=["j"])),
@@ -134,13 +134,13 @@ def test_every_sign_is_drawn_and_explained() -> None:
         *("down", "frozen", "paused", "takes no connection", "draining", "fault", "sent again", "refused"),
     }
     assert meanings <= set(words(everything))
-    few = set(words(drawn(seen(farm("a"), ran("j", on="a", at=0, until=5)))))
+    few = set(words(drawn(timeline_of(farm("a"), ran("j", on="a", at=0, until=5)))))
     assert meanings & few == {"runs, in the colour of its logical job"}
 
 
 def test_a_long_queue_is_drawn_as_its_depth() -> None:
     """There is no room for a hundred bars."""
-    timeline = seen(
+    timeline = timeline_of(
         farm("a"),
         *(submitted("j", on="a", at=0), taken("j", on="a", at=0)),
         [submitted(f"w{n}", on="a", at=n) for n in range(100)],
@@ -151,14 +151,14 @@ def test_a_long_queue_is_drawn_as_its_depth() -> None:
     assert says(depth) == "up to 100 jobs waiting"
     assert bars(picture, "wait") == []
     few = [submitted(f"w{n}", on="a", at=n) for n in range(9)]
-    assert len(bars(drawn(seen(farm("a"), few, healed(at=1000))), "wait")) == 9
+    assert len(bars(drawn(timeline_of(farm("a"), few, healed(at=1000))), "wait")) == 9
 
 
 @pytest.mark.parametrize(("lanes", "pitch"), [(1, 60), (8, 60), (9, 36), (24, 36), (25, 20), (60, 20), (300, 20)])
 def test_lanes_are_as_high_as_there_is_room(lanes: int, pitch: int) -> None:
     """No lane lies over another, and the picture ends below the last."""
     names = [f"gpu-{n}" for n in range(lanes)]
-    picture = drawn(seen(farm(*names), [ran(name, on=name, at=0, until=9) for name in names]))
+    picture = drawn(timeline_of(farm(*names), [ran(name, on=name, at=0, until=9) for name in names]))
     tops = [float(each.get("y", "")) for each in bars(picture, "run")]
     assert len(tops) == lanes
     assert all(after - before == pytest.approx(pitch) for before, after in pairwise(tops))
@@ -167,7 +167,7 @@ def test_lanes_are_as_high_as_there_is_room(lanes: int, pitch: int) -> None:
 
 def test_a_name_is_written_where_there_is_room() -> None:
     """Whole, or its beginning where that says something; else not."""
-    timeline = seen(
+    timeline = timeline_of(
         farm("a"),
         *(ran("a-name-that-fits", on="a", at=0, until=5000), ran("short", on="a", at=5000, until=5100)),
         ran("a-name-that-is-longer-than-its-bar", on="a", at=6000, until=7000),
@@ -182,7 +182,7 @@ def test_a_name_is_written_where_there_is_room() -> None:
 def test_long_and_wide_names_of_instances_have_their_gutter() -> None:
     """Up to a point: the whole name is told where the mouse rests."""
     long = "an-instance-with-a-name-of-more-than-24-letters"
-    picture = drawn(seen(farm(long, "日本語"), ran("j", on=long, at=0, until=9)))
+    picture = drawn(timeline_of(farm(long, "日本語"), ran("j", on=long, at=0, until=9)))
     assert "an-instance-with-a-name…" in shown(picture)
     assert long in [says(each) for each in picture.iter(f"{SVG}text")]
     assert float(bars(picture, "run")[0].get("x", "")) > 24 * 6
@@ -190,11 +190,11 @@ def test_long_and_wide_names_of_instances_have_their_gutter() -> None:
 
 def test_nothing_and_next_to_nothing_are_drawn() -> None:
     """An empty log, a farm without work, a run of no length, a log that begins late."""
-    assert "Nothing happened." in words(drawn(seen()))
-    assert "a" in shown(drawn(seen(farm("a"))))
-    (bar,) = bars(drawn(seen(farm("a"), ran("j", on="a", at=0, until=0))), "run")
+    assert "Nothing happened." in words(drawn(timeline_of()))
+    assert "a" in shown(drawn(timeline_of(farm("a"))))
+    (bar,) = bars(drawn(timeline_of(farm("a"), ran("j", on="a", at=0, until=0))), "run")
     assert float(bar.get("width", "")) > 0
-    late = drawn(seen(ran("j", on="a", at=3_600_000, until=3_601_000)))
+    late = drawn(timeline_of(ran("j", on="a", at=3_600_000, until=3_601_000)))
     (bar,) = bars(late, "run")
     assert (float(bar.get("x", "")), float(bar.get("width", ""))) == (56, 1200 - 56 - 24)
 
@@ -202,7 +202,7 @@ def test_nothing_and_next_to_nothing_are_drawn() -> None:
 def test_a_job_keeps_its_colour_over_its_attempts() -> None:
     """And its number, by which a click finds them all."""
     picture = drawn(
-        seen(
+        timeline_of(
             farm("a", "b"),
             *(ran("x", on="a", at=0, until=10), ran("j", on="a", at=10, until=20, ends="error")),
             ran("j", on="b", at=30, until=40),
@@ -218,7 +218,7 @@ def test_a_job_keeps_its_colour_over_its_attempts() -> None:
 def test_any_name_leaves_the_picture_well_formed(name: str) -> None:
     """It is text and nothing else: no element and no attribute comes of it."""
     instance = f"a{name}"
-    timeline = seen(
+    timeline = timeline_of(
         farm(instance),
         *(ran(f"j{name}", on=instance, at=0, until=1000), delivered(f"j{name}", at=1000)),
         *(fired(name or "f", on=instance, at=500, do=name, job=name), refused(name or "r", on=instance, at=600)),
@@ -227,7 +227,7 @@ def test_any_name_leaves_the_picture_well_formed(name: str) -> None:
     assert svg.encode()
     assert len(svg) < 20_000
     picture = drawn(timeline)
-    plain = drawn(seen(farm("a"), *(ran("j", on="a", at=0, until=1000), delivered("j", at=1000)),
+    plain = drawn(timeline_of(farm("a"), *(ran("j", on="a", at=0, until=1000), delivered("j", at=1000)),
                        *(fired("f", on="a", at=500, job="j"), refused("r", on="a", at=600))))  # fmt: skip
     assert {each.tag for each in picture.iter()} == {each.tag for each in plain.iter()}
     keys = [{key for each in one.iter() for key in each.attrib} for one in (picture, plain)]
@@ -236,4 +236,4 @@ def test_any_name_leaves_the_picture_well_formed(name: str) -> None:
 
 def test_equal_logs_give_equal_pictures() -> None:
     """Byte for byte."""
-    assert draw(seen(LANES)) == draw(seen(LANES))
+    assert draw(timeline_of(LANES)) == draw(timeline_of(LANES))

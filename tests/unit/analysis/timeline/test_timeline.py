@@ -1,13 +1,8 @@
-"""What each instance did when, of logs made by hand."""
+"""The timeline of logs made by hand."""
 
 from __future__ import annotations
 
-import pytest
-
 from comfyfarm.analysis.timeline.lane import Outage, SpanPart
-from comfyfarm.analysis.timeline.scale import Scale, as_duration, depths, rows
-from comfyfarm.analysis.timeline.svg_symbols import colour
-from comfyfarm.analysis.timeline.values import as_values
 from comfyfarm.events import NodeStarted, Paused, Progressed, Resumed
 from tests.support.logs import (
     configured,
@@ -36,46 +31,46 @@ from tests.support.logs import (
 from tests.support.logs import (
     written as saved,
 )
-from tests.support.timelines import marks, outages, runs, seen, waits
+from tests.support.timelines import marks, outages, runs, timeline_of, waits
 
 # Jobs.
 
 
 def test_a_job_waits_and_runs() -> None:
     """From its submission until it is taken, from there to its end."""
-    timeline = seen(farm("a"), ran("j", on="a", at=100, begins=300, until=900))
+    timeline = timeline_of(farm("a"), ran("j", on="a", at=100, begins=300, until=900))
     assert waits(timeline, "a") == [("j", 100, 300)]
     assert runs(timeline, "a") == [("j", 300, 900)]
 
 
 def test_a_job_that_is_taken_at_once_does_not_wait() -> None:
     """There is no bar of no length."""
-    assert waits(seen(farm("a"), ran("j", on="a", at=100, until=900)), "a") == []
+    assert waits(timeline_of(farm("a"), ran("j", on="a", at=100, until=900)), "a") == []
 
 
 def test_a_job_that_nobody_has_taken_waits_until_now() -> None:
     """The moment of the latest event, though that is about another."""
-    timeline = seen(farm("a"), submitted("j", on="a", at=100), socket_closed(on="a", at=5000))
+    timeline = timeline_of(farm("a"), submitted("j", on="a", at=100), socket_closed(on="a", at=5000))
     assert waits(timeline, "a") == [("j", 100, 5000)]
     assert runs(timeline, "a") == []
 
 
 def test_a_job_that_runs_still_does_so_until_now() -> None:
     """Its bar is as long as is known."""
-    timeline = seen(farm("a"), submitted("j", on="a", at=100), taken("j", on="a", at=200), healed(at=4000))
+    timeline = timeline_of(farm("a"), submitted("j", on="a", at=100), taken("j", on="a", at=200), healed(at=4000))
     assert runs(timeline, "a") == [("j", 200, 4000)]
 
 
 def test_a_job_that_was_taken_out_of_the_queue_waited_until_then() -> None:
     """And never ran."""
-    timeline = seen(farm("a"), submitted("j", on="a", at=100), taken_out("j", on="a", at=700))
+    timeline = timeline_of(farm("a"), submitted("j", on="a", at=100), taken_out("j", on="a", at=700))
     assert waits(timeline, "a") == [("j", 100, 700)]
     assert runs(timeline, "a") == []
 
 
 def test_what_a_crash_lost_ends_there() -> None:
     """What ran, and what waited."""
-    timeline = seen(
+    timeline = timeline_of(
         farm("a"),
         *(submitted("j1", on="a", at=0), taken("j1", on="a", at=0), submitted("j2", on="a", at=10)),
         crashed("a", at=500, lost=["j1", "j2"]),
@@ -86,7 +81,7 @@ def test_what_a_crash_lost_ends_there() -> None:
 
 def test_a_job_that_outlasts_a_crash_is_seen_before_it_and_after() -> None:
     """It runs, waits again from the crash on, and runs once more; so it does over a second one."""
-    timeline = seen(
+    timeline = timeline_of(
         farm("a"),
         *(submitted("j", on="a", at=0), taken("j", on="a", at=100)),
         *(crashed("a", at=500, kept=("queue",)), ready("a", at=800, epoch=2), taken("j", on="a", at=900, epoch=2)),
@@ -99,7 +94,7 @@ def test_a_job_that_outlasts_a_crash_is_seen_before_it_and_after() -> None:
 
 def test_a_reset_ends_what_ran() -> None:
     """What was forgotten runs no further, also where the instance then crashes."""
-    timeline = seen(
+    timeline = timeline_of(
         farm("a"),
         *(submitted("j", on="a", at=0), taken("j", on="a", at=0), reset("a", at=300), crashed("a", at=500)),
     )
@@ -109,31 +104,32 @@ def test_a_reset_ends_what_ran() -> None:
 def test_the_loading_of_models_is_told_from_the_rest() -> None:
     """From where the node began; models that follow each other are one stretch, and so is making room for them."""
     node = NodeStarted(at_ms=200, instance="a", epoch=1, prompt_id="j@a", node="1", class_type="CheckpointLoaderSimple")
-    timeline = seen(
+    timeline = timeline_of(
         farm("a"),
         *(submitted("j", on="a", at=100), taken("j", on="a", at=150), node),
         *(unloaded("a", "old", at=250), loaded("a", "m1", at=400, job="j"), loaded("a", "m2", at=600, job="j")),
         finished("j", on="a", at=900),
     )
-    (stay,) = timeline.lanes["a"].stays
-    assert stay.parts == [SpanPart("loading", 200, 600)]
+    (span,) = timeline.lanes["a"].spans
+    assert span.parts == [SpanPart("loading", 200, 600)]
 
 
 def test_saving_begins_where_the_last_step_ended() -> None:
     """Steps and saving are two things."""
     step = Progressed(at_ms=700, instance="a", epoch=1, prompt_id="j@a", node="3", value=1, max=1)
-    timeline = seen(
+    timeline = timeline_of(
         farm("a"),
         *(submitted("j", on="a", at=0), taken("j", on="a", at=0), step),
         *(saved("j", on="a", at=760, name="x.png"), finished("j", on="a", at=760)),
     )
-    assert timeline.lanes["a"].stays[0].parts == [SpanPart("saving", 700, 760)]
+    assert timeline.lanes["a"].spans[0].parts == [SpanPart("saving", 700, 760)]
 
 
 def test_models_that_are_there_from_the_start_belong_to_no_job() -> None:
     """They load while nothing runs."""
-    timeline = seen(farm("a"), loaded("a", "m", at=0), loaded("a", "m2", at=50), ran("j", on="a", at=100, until=200))
-    assert timeline.lanes["a"].stays[0].parts == []
+    warm = loaded("a", "m", at=0), loaded("a", "m2", at=50)
+    timeline = timeline_of(farm("a"), warm, ran("j", on="a", at=100, until=200))
+    assert timeline.lanes["a"].spans[0].parts == []
 
 
 # Marks.
@@ -141,7 +137,7 @@ def test_models_that_are_there_from_the_start_belong_to_no_job() -> None:
 
 def test_a_second_attempt_is_marked_where_it_was_sent() -> None:
     """On its own instance, with its number."""
-    timeline = seen(
+    timeline = timeline_of(
         farm("a", "b"), ran("j", on="a", at=0, until=500, ends="error"), ran("j", on="b", at=700, until=900)
     )
     assert list(marks(timeline, "a")) == []
@@ -150,7 +146,7 @@ def test_a_second_attempt_is_marked_where_it_was_sent() -> None:
 
 def test_refusals_are_marked() -> None:
     """What was looked at and refused, what was sent away unread, and what got no answer at all: each once."""
-    timeline = seen(
+    timeline = timeline_of(
         farm("a"),
         refused("j1", on="a", at=100),
         rejected("j2", on="a", at=200, status=503),
@@ -166,7 +162,7 @@ def test_refusals_are_marked() -> None:
 def test_faults_are_marked_with_all_that_is_known() -> None:
     """What, when in the job, whose, and which fault."""
     delay = fired("f1", on="a", at=300, do="delay", phase="step", job="j")
-    timeline = seen(farm("a"), delay, fired("f2", on="a", at=400))
+    timeline = timeline_of(farm("a"), delay, fired("f2", on="a", at=400))
     assert list(marks(timeline, "a")) == [
         ("fault", 300, "delay at step (j): fault f1"),
         ("fault", 400, "crash at process: fault f2"),
@@ -176,14 +172,14 @@ def test_faults_are_marked_with_all_that_is_known() -> None:
 def test_a_fault_that_strikes_without_end_is_marked_for_a_while() -> None:
     """The first two hundred times on each instance; others are marked still."""
     firings = [fired("f", on="a", at=n) for n in range(1000)]
-    timeline = seen(farm("a", "b"), firings, fired("f", on="b", at=2000), fired("g", on="a", at=2000))
+    timeline = timeline_of(farm("a", "b"), firings, fired("f", on="b", at=2000), fired("g", on="a", at=2000))
     assert [at_ms for _, at_ms, _ in marks(timeline, "a")] == [*range(200), 2000]
     assert [at_ms for _, at_ms, _ in marks(timeline, "b")] == [2000]
 
 
 def test_a_delivery_is_marked_on_the_instance_that_made_it() -> None:
     """As it says; else on the one that succeeded last; else it is the farm's."""
-    timeline = seen(
+    timeline = timeline_of(
         farm("a", "b"),
         ran("j", on="a", at=0, until=500),
         *(delivered("j", at=600), delivered("j", at=700, on="b"), delivered("strange", at=800)),
@@ -195,7 +191,7 @@ def test_a_delivery_is_marked_on_the_instance_that_made_it() -> None:
 
 def test_a_heal_is_the_whole_farms() -> None:
     """It stands on no lane."""
-    timeline = seen(farm("a"), healed(at=800))
+    timeline = timeline_of(farm("a"), healed(at=800))
     assert [(mark.kind, mark.at_ms) for mark in timeline.marks] == [("heal", 800)]
 
 
@@ -204,7 +200,7 @@ def test_a_heal_is_the_whole_farms() -> None:
 
 def test_an_instance_is_down_until_it_has_booted() -> None:
     """At the start, and after a crash; the last outage has no end yet."""
-    timeline = seen(
+    timeline = timeline_of(
         configured("a"), ready("a", at=300), crashed("a", at=1000), ready("a", at=1500, epoch=2),
         crashed("a", at=3000, epoch=2), healed(at=4000),
     )  # fmt: skip
@@ -215,7 +211,7 @@ def test_an_instance_is_down_until_it_has_booted() -> None:
 
 def test_every_kind_of_outage_is_told_apart() -> None:
     """They may lie over each other."""
-    timeline = seen(
+    timeline = timeline_of(
         farm("a"),
         *(frozen("a", at=100), thawed("a", at=200), refusing("a", at=150), refusing("a", at=400, ends=True)),
         *(Paused(at_ms=300, instance="a", epoch=1), Resumed(at_ms=500, instance="a", epoch=1)),
@@ -231,7 +227,7 @@ def test_every_kind_of_outage_is_told_apart() -> None:
 
 def test_a_crash_ends_every_other_outage_but_draining() -> None:
     """The new process is not frozen; whom nobody shall send anything is so still."""
-    timeline = seen(
+    timeline = timeline_of(
         farm("a"),
         *(frozen("a", at=100), refusing("a", at=100), Paused(at_ms=100, instance="a", epoch=1), draining("a", at=100)),
         *(crashed("a", at=300), ready("a", at=500, epoch=2), healed(at=600)),
@@ -243,7 +239,7 @@ def test_a_crash_ends_every_other_outage_but_draining() -> None:
 
 def test_an_instance_that_takes_a_job_on_is_up() -> None:
     """Where the log does not say when it came up."""
-    timeline = seen(configured("a"), ran("j", on="a", at=400, until=500))
+    timeline = timeline_of(configured("a"), ran("j", on="a", at=400, until=500))
     assert outages(timeline, "a") == [Outage("down", 0, 400)]
 
 
@@ -252,101 +248,31 @@ def test_an_instance_that_takes_a_job_on_is_up() -> None:
 
 def test_lanes_stand_in_the_order_of_the_configuration() -> None:
     """Not in that of the first event."""
-    assert list(seen(farm("b", "a"), ran("j", on="a", at=0, until=5)).lanes) == ["b", "a"]
+    assert list(timeline_of(farm("b", "a"), ran("j", on="a", at=0, until=5)).lanes) == ["b", "a"]
 
 
 def test_a_quiet_end_is_left_out() -> None:
     """But for a little: a minute of nothing would squeeze ten seconds of everything."""
-    timeline = seen(farm("a"), ran("j", on="a", at=0, until=10_000), socket_closed(on="a", at=70_000))
+    timeline = timeline_of(farm("a"), ran("j", on="a", at=0, until=10_000), socket_closed(on="a", at=70_000))
     assert timeline.end_ms == 10_200
 
 
 def test_an_end_that_is_not_quiet_stays() -> None:
     """An instance that is down, and a job that waits, are something to see."""
-    down = seen(farm("a"), ran("j", on="a", at=0, until=100), crashed("a", at=200), socket_closed(on="a", at=70_000))
-    waiting = seen(farm("a"), submitted("j", on="a", at=0), socket_closed(on="a", at=70_000))
+    end = socket_closed(on="a", at=70_000)
+    down = timeline_of(farm("a"), ran("j", on="a", at=0, until=100), crashed("a", at=200), end)
+    waiting = timeline_of(farm("a"), submitted("j", on="a", at=0), end)
     assert (down.end_ms, waiting.end_ms) == (70_000, 70_000)
 
 
 def test_a_log_whose_beginning_is_missing_begins_where_it_does() -> None:
     """An hour before it would be all that is seen."""
-    timeline = seen(ran("j", on="a", at=3_600_000, until=3_601_000))
+    timeline = timeline_of(ran("j", on="a", at=3_600_000, until=3_601_000))
     assert (timeline.from_ms, timeline.end_ms) == (3_600_000, 3_601_000)
     assert runs(timeline, "a") == [("j", 3_600_000, 3_601_000)]
 
 
 def test_events_of_a_run_that_was_not_seen_to_begin_are_passed_over() -> None:
     """Nothing is drawn that nobody knows."""
-    timeline = seen(taken("j", on="a", at=10), loaded("a", "m", at=50, job="j"), finished("j", on="a", at=90))
+    timeline = timeline_of(taken("j", on="a", at=10), loaded("a", "m", at=50, job="j"), finished("j", on="a", at=90))
     assert timeline.lanes == {}
-
-
-def test_the_values_say_all_of_it() -> None:
-    """For whoever draws otherwise."""
-    timeline = seen(
-        farm("a"),
-        *(ran("j", on="a", at=100, begins=300, until=900, file="x.png"), delivered("j", at=950), healed(at=1000)),
-    )
-    whole = as_values(timeline)
-    (lane,) = whole.lanes
-    (stay,) = lane.stays
-    assert (whole.from_ms, whole.end_ms, whole.marks) == (0, 1000, tuple(timeline.marks))
-    assert (lane.name, lane.outages, lane.marks) == ("a", (), tuple(timeline.lanes["a"].marks))
-    assert (stay.job, stay.attempt, stay.prompt_id, stay.sent_ms) == ("j", 1, "j@a", 100)
-    assert (stay.waits, stay.runs, stay.end, stay.ended_ms) == (((100, 300),), ((300, 900),), "success", 900)
-    assert stay.parts == (SpanPart("saving", 300, 900),)
-
-
-# What pictures are drawn with.
-
-
-@pytest.mark.parametrize(
-    ("ms", "words"),
-    [
-        (0, "0 ms"), (999, "999 ms"), (1000, "1 s"), (12_500, "12.5 s"), (59_999, "59.999 s"),
-        (60_000, "1:00 min"), (200_999, "3:20 min"), (3_600_000, "1:00:00 h"), (90_061_000, "25:01:01 h"),
-    ],
-)  # fmt: skip
-def test_a_moment_is_written_in_the_largest_unit_that_fits(ms: int, words: str) -> None:
-    """As people say it."""
-    assert as_duration(ms) == words
-
-
-def test_moments_at_the_edge_are_round_and_stand_apart() -> None:
-    """Also of a run of no length, and of one longer than any."""
-    assert list(Scale(0, 10_000, 0, 1000).ticks()) == list(range(0, 10_001, 1000))
-    assert list(Scale(3_600_500, 3_610_500, 0, 400).ticks(100)) == [3_605_000, 3_610_000]
-    assert list(Scale(0, 0, 0, 1000).ticks()) == [0]
-    assert len(Scale(0, 1 << 53, 0, 1000).ticks()) <= 12
-
-
-def test_what_lies_outside_of_a_picture_stands_at_its_edge() -> None:
-    """And a run of no length stands at its left."""
-    scale = Scale(100, 200, 50, 10)
-    assert [scale.x(each) for each in (0, 100, 150, 200, 999)] == [50, 50, 55, 60, 60]
-    assert Scale(5, 5, 50, 10).x(5) == 50
-
-
-def test_waiting_jobs_stand_in_rows_that_move_up() -> None:
-    """The first row that is free."""
-    assert rows([(0, 10), (0, 5), (5, 20), (6, 7), (10, 12)]) == [0, 1, 1, 2, 0]
-    assert rows([]) == []
-
-
-def test_the_depth_of_a_queue_changes_once_a_moment() -> None:
-    """Who comes and goes at one moment is counted together; who did not wait is not counted."""
-    assert depths([(0, 10), (5, 10), (10, 20), (7, 7)]) == [(0, 1), (5, 2), (10, 1), (20, 0)]
-
-
-def test_no_two_jobs_in_a_row_look_alike() -> None:
-    """Nor any two of a dozen; white letters can be read on each (WCAG: 3 to 1 for a shape with letters this bold)."""
-    colours = [colour(index) for index in range(100)]
-    assert all(len(set(colours[index : index + 12])) == 12 for index in range(88))
-    assert min(map(contrast_with_white, colours)) > 3.0
-
-
-def contrast_with_white(colour: str) -> float:
-    """As WCAG 2 defines it."""
-    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    red, green, blue = [each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in parts]
-    return 1.05 / (0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05)
