@@ -165,19 +165,16 @@ class JobTracker(EventHandler):
         if (attempt := self._open_attempt(event.instance, event.prompt_id)) is not None:
             attempt.had_fault = True
 
-    @on(Succeeded)
-    def _on_succeeded(self, event: Succeeded) -> None:
-        if (attempt := self._open_attempt(event.instance, event.prompt_id)) is not None:
+    @on(Succeeded, Failed, Interrupted)
+    def _on_outcome(self, event: Succeeded | Failed | Interrupted) -> None:
+        attempt = self._open_attempt(event.instance, event.prompt_id)
+        if attempt is None:
+            return
+        if isinstance(event, Succeeded):
             attempt.done_seq = event.seq
-
-    @on(Failed)
-    def _on_failed(self, event: Failed) -> None:
-        if (attempt := self._open_attempt(event.instance, event.prompt_id)) is not None:
+        elif isinstance(event, Failed):
             attempt.error = str(event.error.get("exception_type", ""))
-
-    @on(Interrupted)
-    def _on_interrupted(self, event: Interrupted) -> None:
-        if (attempt := self._open_attempt(event.instance, event.prompt_id)) is not None:
+        else:
             attempt.is_interrupted = True
 
     @on(Finished)

@@ -52,17 +52,11 @@ class Journal:
         return [event for event in self if query.matches(event)]
 
     def requests(self, **facts: Any) -> list[Exchanged]:
-        """Return HTTP exchanges: ``requests(route="/prompt", instance="gpu-1")``.
-
-        :param facts: as for :func:`~comfyfarm.analysis.event_query.request`.
-        """
+        """Return the exchanges that match ``request(**facts)``: ``requests(route="/prompt", instance="gpu-1")``."""
         return cast(list[Exchanged], self.all(request(**facts)))
 
     def frames(self, **facts: Any) -> list[FrameSent]:
-        """Return websocket messages: ``frames(type="executing", client="me")``.
-
-        :param facts: as for :func:`~comfyfarm.analysis.event_query.frame`.
-        """
+        """Return the messages that match ``frame(**facts)``: ``frames(type="executing", client="me")``."""
         return cast(list[FrameSent], self.all(frame(**facts)))
 
     def count(self, query: EventQuery) -> int:

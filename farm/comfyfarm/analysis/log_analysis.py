@@ -48,18 +48,12 @@ class LogAnalysis:
             self._process_pending()
 
     def verdict(self, bounds: Thresholds | None = None) -> Verdict:
-        """Return the verdict on the log so far.
-
-        :param bounds: ``None``: the defaults.
-        """
+        """Return the verdict on the log so far; ``None``: with the default bounds."""
         self._process_pending()
         return self._verdict.verdict(bounds)
 
     def placement(self, terms: PlacementThresholds | None = None) -> Placement:
-        """Return the placement measures of the log so far.
-
-        :param terms: ``None``: the defaults.
-        """
+        """Return the placement measures of the log so far; ``None``: with the default terms."""
         self._process_pending()
         return self._placement.placement(terms)
 

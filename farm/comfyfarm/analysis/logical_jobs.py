@@ -45,12 +45,10 @@ class Attempt:
     :ivar missing: what the instance lacked, if it was refused for that.
     :ivar done_seq: of the event after the last node; 0 if there is none yet.
     :ivar end: ``None`` while it waits or runs.
-    :ivar files: how many files it wrote.
     :ivar file_fetches: how often a client fetched one of them.
     :ivar result_reads: how often a client received its result, by websocket or (after its end) from history or jobs.
     :ivar stop: the first interrupt that hit it.
     :ivar kill_seq: of the first crash of the process while it ran; 0 if there was none.
-    :ivar had_fault: a fault fired on it.
     :ivar is_socket_closed: its client's websocket is closed.
     :ivar is_load: the farm sent it itself, as load; the system under test is not responsible for it.
     """

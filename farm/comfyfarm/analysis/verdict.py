@@ -65,18 +65,11 @@ class VerdictBuilder:
                 rule.on_event(event, context)
 
     def note_defect(self, text: str, seq: int = 0) -> None:
-        """Note a defect of the log itself: from now on, findings by absence prove nothing.
-
-        :param text: such as ``seq 17 to 19 are missing``.
-        :param seq: the place in the log; 0 if not known.
-        """
+        """Note a defect of the log and its place (0 if not known); from now on, findings by absence prove nothing."""
         self._defects.note(text, seq)
 
     def verdict(self, bounds: Thresholds | None = None) -> Verdict:
-        """Return the verdict on the log so far.
-
-        :param bounds: ``None``: the builder's own.
-        """
+        """Return the verdict on the log so far; ``None``: with the builder's own bounds."""
         context = self._context(bounds or self.bounds)
         findings = [finding for rule in self.rules for finding in self._conclude(rule, context)]
         findings.sort(key=lambda finding: _ORDER.index(finding.severity))

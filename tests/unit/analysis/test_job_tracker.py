@@ -57,7 +57,6 @@ def tracker_of(*pieces: Piece) -> JobTracker:
 
 
 def one(*pieces: Piece, job: str = "j") -> Attempt:
-    """The only attempt of a job."""
     (attempt,) = tracker_of(*pieces).jobs[job].attempts
     return attempt
 
@@ -182,7 +181,7 @@ def test_a_client_may_open_its_socket_again() -> None:
 
 
 def everything() -> list[Event]:
-    """A log with all kinds of things in it."""
+    """Return a log with many kinds of events."""
     return log(
         configured("a", "b", "c"),
         [ready(each, at=0) for each in "abc"],

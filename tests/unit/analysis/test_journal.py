@@ -1,4 +1,4 @@
-"""Questions to a log: what came, what was sent, how often, in which order, and how near it came."""
+"""The journal: requests and messages by query, their number, their order, and the nearest miss."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_a_journal_is_gone_through_from_its_oldest_event() -> None:
 
 
 def test_a_journal_of_a_log_that_goes_on_goes_on_too() -> None:
-    """And may be gone through meanwhile."""
+    """Also during an iteration."""
     growing = EVENTS[:4]
     journal = Journal(growing)
     assert journal.count(request()) == 1
@@ -101,7 +101,6 @@ def test_an_event_that_cannot_be_is_told_at_once() -> None:
 
 
 def test_steps_that_came_in_order_are_told_with_their_events() -> None:
-    """Whatever else came between them."""
     order = JOURNAL.in_order(request(route="/prompt"), frame(type="executed"), request(route="/history/*"))
     assert order
     assert [event.seq for event in order.events] == [4, 6, 7]

@@ -30,14 +30,13 @@ def save(path: Path, *pieces: Piece) -> str:
 
 
 def test_the_page_is_written_beside_the_log(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Under its name; the command says where, and that it is done, whatever the verdict."""
+    """Under its name; the command prints the path and succeeds, whatever the verdict."""
     assert main(["report", save(path, *LOST)]) == 0
     assert capsys.readouterr().out == f"{path.with_suffix('.html')}\n"
     assert path.with_suffix(".html").read_text("utf-8") == page(RunReport.of(analysis_of(*LOST)))
 
 
 def test_each_form_is_written_where_it_is_wanted(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """And nothing that was not asked for."""
     out = path.parent
     asked = ["-o", str(out / "a.html"), "--trace", str(out / "a.json"), "--svg", str(out / "a.svg")]
     assert main(["report", save(path, *LOST), *asked]) == 0
@@ -51,14 +50,12 @@ def test_each_form_is_written_where_it_is_wanted(path: Path, capsys: pytest.Capt
 
 
 def test_the_text_is_printed(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """And no file is written."""
     assert main(["report", save(path, *LOST), "--text"]) == 0
     assert "gpu-2 BB" in capsys.readouterr().out
     assert [each.name for each in path.parent.iterdir()] == ["run.jsonl"]
 
 
 def test_a_terminal_without_the_letters_gets_others(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Latin ones do not end the command."""
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", out)
     assert main(["report", save(path, farm("日本"), ran("j", on="日本", at=0, until=9)), "--text"]) == 0
@@ -66,7 +63,7 @@ def test_a_terminal_without_the_letters_gets_others(path: Path, monkeypatch: pyt
 
 
 def test_a_log_may_come_in(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``-`` reads it; the page goes into the present folder."""
+    """``-`` reads it; the page goes into the current folder."""
     save(path, *LOST)
     monkeypatch.chdir(path.parent)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
@@ -75,7 +72,6 @@ def test_a_log_may_come_in(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_torn_log_is_shown_as_far_as_it_goes(path: Path) -> None:
-    """And the page says that it is not whole."""
     save(path, *LOST)
     path.write_bytes(path.read_bytes()[:-20])
     assert main(["report", str(path)]) == 0
@@ -92,7 +88,7 @@ def test_what_is_no_log_is_refused(path: Path, content: bytes, capsys: pytest.Ca
 
 
 def test_files_that_fail_are_named(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The log that is not there, the folder that is none, the page that would be the log itself."""
+    """A missing log, a missing folder, and a page that would overwrite the log."""
     missing, away = path.parent / "missing.jsonl", path.parent / "nowhere" / "a.html"
     tries: list[tuple[list[str], Any]] = [
         (["report", str(missing)], f"{missing}: No such file or directory"),

@@ -43,6 +43,10 @@ class Outage(msgspec.Struct, frozen=True):
     from_ms: int
     to_ms: int | None
 
+    def interval(self, end_ms: int) -> Interval:
+        """Return its time; an outage that lasts ends at ``end_ms``."""
+        return Interval(self.from_ms, end_ms if self.to_ms is None else self.to_ms)
+
 
 class Mark(msgspec.Struct, frozen=True):
     """An event with a sign of its own.

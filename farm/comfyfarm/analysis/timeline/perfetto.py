@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from comfyfarm.analysis.timeline.lane import AttemptSpan, Interval, Lane, Mark, Outage, OutageKind
+from comfyfarm.analysis.timeline.lane import AttemptSpan, Interval, Lane, Mark, OutageKind
 from comfyfarm.analysis.timeline.markup import readable
 from comfyfarm.analysis.timeline.scale import depths
 from comfyfarm.analysis.timeline.timeline import Timeline
@@ -44,7 +44,7 @@ def _lane(lane: Lane, pid: int, end_ms: int) -> Iterator[Record]:
     for number, span in enumerate(lane.spans, 1):
         yield from _span(span, f"{pid}.{number}", pid, end_ms)
     for outage in outages:
-        yield _outage(outage, pid, end_ms)
+        yield _complete(outage.kind, "outage", outage.interval(end_ms), pid, _THREADS[outage.kind], {})
     for mark in lane.marks:
         yield _instant(mark, pid, "p")
     for at_ms, depth in depths(wait for span in lane.spans for wait in span.waits(end_ms)):
@@ -68,11 +68,6 @@ def _span(span: AttemptSpan, wait_id: str, pid: int, end_ms: int) -> Iterator[Re
         yield _complete(job, "running", run, pid, _WORKER, args)
     for part in span.parts:
         yield _complete(part.kind, part.kind, Interval(part.from_ms, part.to_ms), pid, _WORKER, {"job": job})
-
-
-def _outage(outage: Outage, pid: int, end_ms: int) -> Record:
-    interval = Interval(outage.from_ms, end_ms if outage.to_ms is None else outage.to_ms)
-    return _complete(outage.kind, "outage", interval, pid, _THREADS[outage.kind], {})
 
 
 def _complete(name: str, cat: str, interval: Interval, pid: int, tid: int, args: Record) -> Record:

@@ -115,12 +115,11 @@ class _Drawing:
 
     def _outage(self, outage: Outage, top: float) -> str:
         self.signs.add(outage.kind)
-        to_ms = self.end_ms if outage.to_ms is None else outage.to_ms
-        when = f"from {as_duration(outage.from_ms)} " + ("on" if outage.to_ms is None else f"to {as_duration(to_ms)}")
+        end = "on" if outage.to_ms is None else f"to {as_duration(outage.to_ms)}"
         strip = 3 if outage.kind == "draining" else self.pitch
-        x, width = self._extent(outage.from_ms, to_ms, 1.0)
-        y = top + self.pitch - strip
-        return tag("rect", f"{outage.kind} {when}", class_=outage.kind, x=x, width=width, y=y, height=strip)
+        x, width = self._extent(*outage.interval(self.end_ms), 1.0)
+        title, y = f"{outage.kind} from {as_duration(outage.from_ms)} {end}", top + self.pitch - strip
+        return tag("rect", title, class_=outage.kind, x=x, width=width, y=y, height=strip)
 
     def _extent(self, from_ms: int, to_ms: int, least: float) -> tuple[float, float]:
         """Return the position and the width of an interval, the latter at least ``least``."""

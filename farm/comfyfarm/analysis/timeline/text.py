@@ -101,7 +101,7 @@ class _Text:
         for kind, letter in _OUTAGES.items():
             for outage in outages:
                 if outage.kind == kind:
-                    self._put(line, (outage.from_ms, self.end_ms if outage.to_ms is None else outage.to_ms), letter)
+                    self._put(line, outage.interval(self.end_ms), letter)
         self.signs |= set(line) & {".", *_OUTAGES.values()}
         return "".join(line)
 

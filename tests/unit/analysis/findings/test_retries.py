@@ -189,7 +189,7 @@ def test_two_jobs_that_are_sent_in_one_moment_tell_each_other_nothing_about_pati
 
 
 def poisoned(times: int) -> list[Piece]:
-    """A job that crashes one instance after the other."""
+    """A job that crashes one instance after another."""
     names = [f"gpu-{each}" for each in range(times)]
     return [
         [submitted("j", on=name, at=at), taken("j", on=name, at=at), crashed(name, at=at + 500, lost=["j"])]

@@ -95,7 +95,7 @@ def test_a_lost_job_that_its_user_gave_up_is_not_lost() -> None:
 
 
 def test_a_job_whose_picture_was_fetched_before_the_crash_is_not_lost() -> None:
-    """Every node was done, and its client has heard of it; only the history entry never came to be."""
+    """Every node had finished and its client knew it; only the history entry was never made."""
     run = ran("j", on="a", at=0, until=10, file="x.png")[:-1]
     pieces = farm("a", "b"), used("b"), run, crashed("a", at=12, lost=["j"]), A_MINUTE_LATER
     assert found(*pieces, fetched("x.png", on="a", at=11)) == []
@@ -269,7 +269,7 @@ def test_an_interrupt_that_comes_too_late_hits_nobody() -> None:
 
 
 def stopped_without_a_name(job: str = "j", *more: Piece) -> list[tuple[str, str, str]]:
-    """A job in a queue with another is stopped by an interrupt that names nothing, and sent again."""
+    """A job beside another one is hit by an interrupt without names, and sent again."""
     stopped = ran(job, on="a", at=0, until=2_000, ends="interrupted")
     waiting = ran("k", on="a", at=0, begins=2_000, until=3_000)
     again = ran(job, on="b", at=4_000, until=5_000)

@@ -53,7 +53,6 @@ class Reader(HTMLParser):
 
 
 def read(*pieces: Piece) -> Reader:
-    """The page of a log."""
     reader = Reader()
     reader.feed(page(RunReport.of(analysis_of(*pieces))))
     reader.close()
@@ -62,7 +61,7 @@ def read(*pieces: Piece) -> Reader:
 
 
 def test_the_page_says_verdict_findings_and_faults() -> None:
-    """What happened, in the findings' own sentences, and which fault was never met."""
+    """It has the findings' sentences, and the faults that never fired."""
     reader = read(*LOST)
     assert "fail The log proves that something went wrong." in reader.text
     assert "3 logical jobs in 3 attempts · 2 succeeded · 2 instances · 1:00 min of simulated" in reader.text
@@ -74,7 +73,7 @@ def test_the_page_says_verdict_findings_and_faults() -> None:
 
 
 def test_a_finding_finds_its_job_in_the_picture() -> None:
-    """A click lights all that bears the same number."""
+    """A click highlights all elements with the same index."""
     reader = read(*LOST)
     (number,) = [attrs["data-job"] for tag, attrs in reader.tags if tag == "span" and "data-job" in attrs]
     bars = [attrs for tag, attrs in reader.tags if tag == "rect" and attrs.get("data-job") == number]
@@ -82,7 +81,6 @@ def test_a_finding_finds_its_job_in_the_picture() -> None:
 
 
 def test_a_run_without_anything_wrong_says_so() -> None:
-    """No empty tables."""
     reader = read(*WELL)
     assert "pass Nothing was lost, done twice or mixed up." in reader.text
     assert "1 logical job in 1 attempt · 1 succeeded · 1 instance ·" in reader.text
@@ -91,7 +89,7 @@ def test_a_run_without_anything_wrong_says_so() -> None:
 
 
 def test_every_measure_of_the_placement_has_its_card() -> None:
-    """In words, with a sign where it has no meaning."""
+    """In words; a dash if it has no value."""
     reader = read(*LOST)
     for name in ("fairness", "utilisation", "idle while waiting", "depth error", "herding", "affinity", "regret"):
         assert f"{name}small sample" in reader.text.replace(" small", "small")
@@ -100,7 +98,7 @@ def test_every_measure_of_the_placement_has_its_card() -> None:
 
 
 def test_values_of_many_instances_are_folded_away() -> None:
-    """Sixty lines would hide the rest; names of instances stay as they are."""
+    """Sixty lines would hide the rest; names of instances are not changed."""
     names = [f"gpu_{n}_ms" for n in range(60)]
     many = read(farm(*names), [ran(f"j{name}", on=name, at=0, until=100) for name in names])
     few = read(farm(*names[:3]), [ran(f"j{name}", on=name, at=0, until=100) for name in names[:3]])
@@ -111,7 +109,6 @@ def test_values_of_many_instances_are_folded_away() -> None:
 
 
 def test_a_thousand_findings_are_told_in_part() -> None:
-    """And how many there are besides."""
     jobs = [f"j{n}" for n in range(500)]
     taken_on = [ran(job, on="a", at=0, until=900)[:2] for job in jobs]
     crash = crashed("a", at=500, lost=jobs)
@@ -122,7 +119,6 @@ def test_a_thousand_findings_are_told_in_part() -> None:
 
 
 def test_nothing_comes_from_elsewhere() -> None:
-    """The page opens on a plane."""
     reader = read(*LOST)
     asked = [attrs[key] for _, attrs in reader.tags for key in ("src", "href", "data", "action") if attrs.get(key)]
     assert asked == ["data:,"]
@@ -132,7 +128,7 @@ def test_nothing_comes_from_elsewhere() -> None:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_any_name_is_shown_as_text(name: str) -> None:
-    """It makes no element, no attribute and no page that cannot be written."""
+    """It adds no element and no attribute, and the page can be encoded."""
 
     def run(name: str) -> list[Piece]:
         on, job = f"a{name}", f"j{name}"
@@ -152,5 +148,5 @@ def test_any_name_is_shown_as_text(name: str) -> None:
 
 @pytest.mark.parametrize("pieces", [[], [farm("a")], [ran("j", on="a", at=0, until=0)], [healed(at=5)]])
 def test_a_page_is_made_of_any_log(pieces: list[Piece]) -> None:
-    """Of an empty one, of a farm without work, of a run of no length, of one without a beginning."""
+    """An empty log, a farm without work, an empty run, a log without beginning."""
     assert "Timeline" in read(*pieces).text

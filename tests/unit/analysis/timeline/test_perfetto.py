@@ -57,7 +57,7 @@ META = {"process_name": str, "process_sort_index": int, "thread_name": str}
 
 
 def trace(*pieces: Piece) -> list[Record]:
-    """The records, as a reader of the file has them."""
+    """Return the records as parsed from the file."""
     whole = json.loads(msgspec.json.encode(as_trace(timeline_of(*pieces))))
     assert set(whole) == {"traceEvents", "displayTimeUnit"}
     assert whole["displayTimeUnit"] in ("ms", "ns")
@@ -70,7 +70,7 @@ def of(records: list[Record], phase: str, **facts: Any) -> list[Record]:
 
 
 def test_every_record_has_the_fields_of_its_phase() -> None:
-    """All that are required, none that is not known, each of its type; every phase is there."""
+    """Each record has all required fields and no unknown ones, of the right types; every phase occurs."""
     records = trace(*EVERYTHING)
     assert {each["ph"] for each in records} == set(REQUIRED)
     for each in records:
@@ -83,7 +83,6 @@ def test_every_record_has_the_fields_of_its_phase() -> None:
 
 
 def test_metadata_names_every_process_and_thread() -> None:
-    """Once, with the argument that belongs to it."""
     records = trace(*EVERYTHING)
     for each in of(records, "M"):
         (value,) = each["args"].values()
@@ -110,7 +109,6 @@ def test_asynchronous_spans_are_pairs() -> None:
 
 
 def test_spans_of_one_thread_lie_within_each_other_or_apart() -> None:
-    """Anything else cannot be shown."""
     threads = defaultdict(list)
     for each in of(trace(*EVERYTHING), "X"):
         threads[each["pid"], each["tid"]].append((each["ts"], each["ts"] + each["dur"]))
@@ -138,7 +136,6 @@ def test_moments_are_microseconds() -> None:
 
 
 def test_a_run_tells_how_it_ended() -> None:
-    """Whoever clicks on it sees the attempt."""
     (run,) = of(trace(*EVERYTHING), "X", name="j1")
     assert run["args"] == {"job": "j1", "prompt_id": "j1@a", "attempt": 1, "end": "success"}
     (open_one,) = of(trace(*EVERYTHING), "b", name="j3")
@@ -146,7 +143,6 @@ def test_a_run_tells_how_it_ended() -> None:
 
 
 def test_marks_are_instants_of_their_process() -> None:
-    """And what befalls the farm is of all."""
     instants = of(trace(*EVERYTHING), "i")
     assert [(each["cat"], each["ts"], each["s"], each["pid"]) for each in instants] == [
         ("heal", 1_600_000, "g", 0),
@@ -158,19 +154,17 @@ def test_marks_are_instants_of_their_process() -> None:
 
 
 def test_the_queue_is_a_counter() -> None:
-    """How many wait, wherever that changes."""
     counted = [(each["ts"], each["args"]["jobs"]) for each in of(trace(*EVERYTHING), "C", pid=1)]
     assert counted == [(200_000, 1), (300_000, 0), (400_000, 1), (700_000, 0), (900_000, 1), (1_200_000, 0)]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_any_name_can_be_read_back(name: str) -> None:
-    """The file is UTF-8 and JSON, and no longer than its names are worth."""
+    """The file is valid UTF-8 and JSON, and long names are cut."""
     records = trace(farm(f"a{name}"), ran(f"j{name}", on=f"a{name}", at=0, until=10))
     assert len(of(records, "X")) == 1
     assert max(len(each["name"]) for each in records) <= 200
 
 
 def test_an_empty_run_is_a_trace() -> None:
-    """Without records."""
     assert trace() == []

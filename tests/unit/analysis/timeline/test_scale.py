@@ -15,12 +15,11 @@ from comfyfarm.analysis.timeline.scale import Scale, as_duration, depths, rows
     ],
 )  # fmt: skip
 def test_a_moment_is_written_in_the_largest_unit_that_fits(ms: int, words: str) -> None:
-    """As people say it."""
     assert as_duration(ms) == words
 
 
 def test_moments_at_the_edge_are_round_and_stand_apart() -> None:
-    """Also of a run of no length, and of one longer than any."""
+    """Also for an empty run, and for an extremely long one."""
     assert list(Scale(0, 10_000, 0, 1000).ticks()) == list(range(0, 10_001, 1000))
     assert list(Scale(3_600_500, 3_610_500, 0, 400).ticks(100)) == [3_605_000, 3_610_000]
     assert list(Scale(0, 0, 0, 1000).ticks()) == [0]
@@ -28,18 +27,17 @@ def test_moments_at_the_edge_are_round_and_stand_apart() -> None:
 
 
 def test_what_lies_outside_of_a_picture_stands_at_its_edge() -> None:
-    """And a run of no length stands at its left."""
+    """An empty run is drawn at the left."""
     scale = Scale(100, 200, 50, 10)
     assert [scale.x(each) for each in (0, 100, 150, 200, 999)] == [50, 50, 55, 60, 60]
     assert Scale(5, 5, 50, 10).x(5) == 50
 
 
 def test_waiting_jobs_stand_in_rows_that_move_up() -> None:
-    """The first row that is free."""
     assert rows([(0, 10), (0, 5), (5, 20), (6, 7), (10, 12)]) == [0, 1, 1, 2, 0]
     assert rows([]) == []
 
 
 def test_the_depth_of_a_queue_changes_once_a_moment() -> None:
-    """Who comes and goes at one moment is counted together; who did not wait is not counted."""
+    """Changes at the same time are combined; empty waits are not counted."""
     assert depths([(0, 10), (5, 10), (10, 20), (7, 7)]) == [(0, 1), (5, 2), (10, 1), (20, 0)]

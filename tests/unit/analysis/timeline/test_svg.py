@@ -1,4 +1,4 @@
-"""The timeline as a picture: read as XML, for that is what it must be."""
+"""The timeline as an SVG picture, parsed as XML."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ LANES: list[Piece] = [farm("a", "b"), ran("j", on="a", at=0, begins=1000, until=
 
 
 def drawn(timeline: Timeline, width: int = 1200) -> Element:
-    """The picture; whatever is no XML raises."""
+    """Parse the picture; raises if it is not XML."""
     return fromstring(draw(timeline, width))  # noqa: S314 (we drew it)
 
 
 def bars(picture: Element, kind: str) -> list[Element]:
-    """The elements of a class, without those of the legend, which say nothing where the mouse rests."""
+    """Return the elements of a class, without those of the legend, which have no tooltip."""
     found = [each for each in picture.iter() if kind in each.get("class", "").split()]
     return [each for each in found if each.find(f"{SVG}title") is not None]
 
@@ -55,7 +55,6 @@ def words(picture: Element) -> list[str]:
 
 
 def shown(picture: Element) -> list[str]:
-    """The letters that are drawn."""
     titles = [(each, each.find(f"{SVG}title")) for each in picture.iter(f"{SVG}text")]
     return [(each.text if title is None else title.tail) or "" for each, title in titles]
 
@@ -73,7 +72,6 @@ def test_a_bar_stands_where_its_time_is() -> None:
 
 
 def test_a_bar_says_what_it_is() -> None:
-    """Where the mouse rests on it."""
     picture = drawn(timeline_of(LANES))
     assert [says(each) for each in bars(picture, "wait")] == ["j on a: waited 1 s from 0 ms"]
     assert [says(each) for each in bars(picture, "run")] == ["j on a: ran 2 s from 1 s; done"]
@@ -84,7 +82,6 @@ def test_a_bar_says_what_it_is() -> None:
     [("error", "error", "failed"), ("interrupted", "error", "stopped"), ("success", "run", "done")],
 )
 def test_what_went_wrong_has_a_red_edge(ends: str, kind: str, words: str) -> None:
-    """And says so."""
     picture = drawn(timeline_of(farm("a"), ran("j", on="a", at=0, until=100, ends=ends)))
     (bar,) = bars(picture, kind)
     assert says(bar).endswith(f"; {words}")
@@ -92,7 +89,7 @@ def test_what_went_wrong_has_a_red_edge(ends: str, kind: str, words: str) -> Non
 
 
 def test_a_crash_cuts_what_ran() -> None:
-    """Also what goes on later: two runs, one cut, one wait between them."""
+    """Two runs of one attempt, with one cut and one wait between them."""
     picture = drawn(
         timeline_of(
             farm("a"),
@@ -112,7 +109,6 @@ def test_a_crash_cuts_what_ran() -> None:
 
 
 def test_every_sign_is_drawn_and_explained() -> None:
-    """And no sign that is not there."""
     everything = drawn(
         timeline_of(
             farm("a", "b"),
@@ -139,7 +135,6 @@ def test_every_sign_is_drawn_and_explained() -> None:
 
 
 def test_a_long_queue_is_drawn_as_its_depth() -> None:
-    """There is no room for a hundred bars."""
     timeline = timeline_of(
         farm("a"),
         *(submitted("j", on="a", at=0), taken("j", on="a", at=0)),
@@ -166,7 +161,7 @@ def test_lanes_are_as_high_as_there_is_room(lanes: int, pitch: int) -> None:
 
 
 def test_a_name_is_written_where_there_is_room() -> None:
-    """Whole, or its beginning where that says something; else not."""
+    """In full, or its beginning if enough of it fits; else not."""
     timeline = timeline_of(
         farm("a"),
         *(ran("a-name-that-fits", on="a", at=0, until=5000), ran("short", on="a", at=5000, until=5100)),
@@ -180,7 +175,7 @@ def test_a_name_is_written_where_there_is_room() -> None:
 
 
 def test_long_and_wide_names_of_instances_have_their_gutter() -> None:
-    """Up to a point: the whole name is told where the mouse rests."""
+    """Longer names are cut; the tooltip has the full name."""
     long = "an-instance-with-a-name-of-more-than-24-letters"
     picture = drawn(timeline_of(farm(long, "日本語"), ran("j", on=long, at=0, until=9)))
     assert "an-instance-with-a-name…" in shown(picture)
@@ -200,7 +195,7 @@ def test_nothing_and_next_to_nothing_are_drawn() -> None:
 
 
 def test_a_job_keeps_its_colour_over_its_attempts() -> None:
-    """And its number, by which a click finds them all."""
+    """And its index, by which a click finds all of them."""
     picture = drawn(
         timeline_of(
             farm("a", "b"),
@@ -216,7 +211,7 @@ def test_a_job_keeps_its_colour_over_its_attempts() -> None:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_any_name_leaves_the_picture_well_formed(name: str) -> None:
-    """It is text and nothing else: no element and no attribute comes of it."""
+    """It adds no element and no attribute."""
     instance = f"a{name}"
     timeline = timeline_of(
         farm(instance),
@@ -235,5 +230,4 @@ def test_any_name_leaves_the_picture_well_formed(name: str) -> None:
 
 
 def test_equal_logs_give_equal_pictures() -> None:
-    """Byte for byte."""
     assert draw(timeline_of(LANES)) == draw(timeline_of(LANES))

@@ -1,4 +1,4 @@
-"""A timeline in plain text, letter by letter."""
+"""A timeline in plain text."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ from tests.support.timelines import HOSTILE, timeline_of
 
 
 def test_a_run_with_a_crash_reads_well() -> None:
-    """Who ran what, where it broke off, and where it went on."""
     timeline = timeline_of(
         farm("gpu-1", "gpu-2"),
         *(ran("red", on="gpu-1", at=0, until=400), submitted("blue", on="gpu-1", at=100)),
@@ -48,7 +47,7 @@ def test_a_run_with_a_crash_reads_well() -> None:
 
 
 def test_each_kind_of_outage_has_its_sign() -> None:
-    """Down is seen before frozen, that before the others; draining stops nothing, and is no sign."""
+    """Down covers frozen, and frozen covers the others; draining has no sign."""
     timeline = timeline_of(
         farm("a"),
         *(submitted("j", on="a", at=0), frozen("a", at=200), thawed("a", at=400), refusing("a", at=300)),
@@ -58,7 +57,6 @@ def test_each_kind_of_outage_has_its_sign() -> None:
 
 
 def test_a_job_that_outlasts_a_crash_keeps_its_letter() -> None:
-    """It waits for the process, and goes on."""
     timeline = timeline_of(
         farm("a"),
         *(submitted("j", on="a", at=0), taken("j", on="a", at=200), crashed("a", at=400, kept=("queue",))),
@@ -68,7 +66,7 @@ def test_a_job_that_outlasts_a_crash_keeps_its_letter() -> None:
 
 
 def test_the_worst_of_one_place_is_seen() -> None:
-    """A fault lies over a refusal, that over a second attempt, that over a delivery."""
+    """A fault covers a refusal, which covers a second attempt, which covers a delivery."""
     timeline = timeline_of(
         farm("a"),
         *(ran("j", on="a", at=0, until=100), delivered("j", at=500), refused("j", on="a", at=500)),
@@ -79,13 +77,13 @@ def test_the_worst_of_one_place_is_seen() -> None:
 
 
 def test_something_is_always_seen_of_a_short_job() -> None:
-    """A letter at least, also at the very end."""
+    """At least one letter, also at the very end."""
     timeline = timeline_of(farm("a"), ran("j", on="a", at=50, until=51), ran("k", on="a", at=1000, until=1000))
     assert as_text(timeline, width=10).splitlines()[1] == "a A        B"
 
 
 def test_more_jobs_than_letters_share_them() -> None:
-    """And the last line says so, in lines of the same width."""
+    """The last line says so, and no line is wider than the picture."""
     timeline = timeline_of(farm("a"), [ran(f"job-{n}", on="a", at=n * 10, until=n * 10 + 10) for n in range(30)])
     lines = as_text(timeline, width=60).splitlines()
     assert lines[1] == "a " + "".join(letter * 2 for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZABCD")
@@ -96,7 +94,6 @@ def test_more_jobs_than_letters_share_them() -> None:
 
 @pytest.mark.parametrize("width", [-5, 0, 1, 2, 500])
 def test_any_width_is_drawn(width: int) -> None:
-    """Two letters at least."""
     lines = as_text(timeline_of(farm("a"), ran("j", on="a", at=0, until=10)), width).splitlines()
     assert lines[1] == f"a {'A' * max(2, width)}"
 
@@ -109,14 +106,14 @@ def test_nothing_and_next_to_nothing_are_drawn() -> None:
 
 
 def test_wide_letters_move_nothing() -> None:
-    """Names of two columns a letter."""
+    """Names with letters of two columns."""
     lines = as_text(timeline_of(farm("日本", "a"), ran("j", on="a", at=0, until=10)), 4).splitlines()
     assert lines[1:3] == ["日本", "a    AAAA"]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_name_steers_no_terminal(name: str) -> None:
-    """Nor is it longer than anybody reads, nor does it begin a line of its own."""
+    """Long names are cut, and no name begins a new line."""
     timeline = timeline_of(farm(f"a{name}"), ran(f"j{name}", on=f"a{name}", at=0, until=10))
     whole = as_text(timeline, 40)
     assert whole.encode()

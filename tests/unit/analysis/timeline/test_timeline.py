@@ -37,39 +37,33 @@ from tests.support.timelines import marks, outages, runs, timeline_of, waits
 
 
 def test_a_job_waits_and_runs() -> None:
-    """From its submission until it is taken, from there to its end."""
     timeline = timeline_of(farm("a"), ran("j", on="a", at=100, begins=300, until=900))
     assert waits(timeline, "a") == [("j", 100, 300)]
     assert runs(timeline, "a") == [("j", 300, 900)]
 
 
 def test_a_job_that_is_taken_at_once_does_not_wait() -> None:
-    """There is no bar of no length."""
     assert waits(timeline_of(farm("a"), ran("j", on="a", at=100, until=900)), "a") == []
 
 
 def test_a_job_that_nobody_has_taken_waits_until_now() -> None:
-    """The moment of the latest event, though that is about another."""
     timeline = timeline_of(farm("a"), submitted("j", on="a", at=100), socket_closed(on="a", at=5000))
     assert waits(timeline, "a") == [("j", 100, 5000)]
     assert runs(timeline, "a") == []
 
 
 def test_a_job_that_runs_still_does_so_until_now() -> None:
-    """Its bar is as long as is known."""
     timeline = timeline_of(farm("a"), submitted("j", on="a", at=100), taken("j", on="a", at=200), healed(at=4000))
     assert runs(timeline, "a") == [("j", 200, 4000)]
 
 
 def test_a_job_that_was_taken_out_of_the_queue_waited_until_then() -> None:
-    """And never ran."""
     timeline = timeline_of(farm("a"), submitted("j", on="a", at=100), taken_out("j", on="a", at=700))
     assert waits(timeline, "a") == [("j", 100, 700)]
     assert runs(timeline, "a") == []
 
 
 def test_what_a_crash_lost_ends_there() -> None:
-    """What ran, and what waited."""
     timeline = timeline_of(
         farm("a"),
         *(submitted("j1", on="a", at=0), taken("j1", on="a", at=0), submitted("j2", on="a", at=10)),
@@ -80,7 +74,7 @@ def test_what_a_crash_lost_ends_there() -> None:
 
 
 def test_a_job_that_outlasts_a_crash_is_seen_before_it_and_after() -> None:
-    """It runs, waits again from the crash on, and runs once more; so it does over a second one."""
+    """It runs, waits from the crash on, and runs again; the same after a second crash."""
     timeline = timeline_of(
         farm("a"),
         *(submitted("j", on="a", at=0), taken("j", on="a", at=100)),
@@ -93,7 +87,7 @@ def test_a_job_that_outlasts_a_crash_is_seen_before_it_and_after() -> None:
 
 
 def test_a_reset_ends_what_ran() -> None:
-    """What was forgotten runs no further, also where the instance then crashes."""
+    """Also if the instance crashes afterwards."""
     timeline = timeline_of(
         farm("a"),
         *(submitted("j", on="a", at=0), taken("j", on="a", at=0), reset("a", at=300), crashed("a", at=500)),
@@ -102,7 +96,7 @@ def test_a_reset_ends_what_ran() -> None:
 
 
 def test_the_loading_of_models_is_told_from_the_rest() -> None:
-    """From where the node began; models that follow each other are one stretch, and so is making room for them."""
+    """It begins with the node; successive loads and unloads are one interval."""
     node = NodeStarted(at_ms=200, instance="a", epoch=1, prompt_id="j@a", node="1", class_type="CheckpointLoaderSimple")
     timeline = timeline_of(
         farm("a"),
@@ -115,7 +109,6 @@ def test_the_loading_of_models_is_told_from_the_rest() -> None:
 
 
 def test_saving_begins_where_the_last_step_ended() -> None:
-    """Steps and saving are two things."""
     step = Progressed(at_ms=700, instance="a", epoch=1, prompt_id="j@a", node="3", value=1, max=1)
     timeline = timeline_of(
         farm("a"),
@@ -126,7 +119,6 @@ def test_saving_begins_where_the_last_step_ended() -> None:
 
 
 def test_models_that_are_there_from_the_start_belong_to_no_job() -> None:
-    """They load while nothing runs."""
     warm = loaded("a", "m", at=0), loaded("a", "m2", at=50)
     timeline = timeline_of(farm("a"), warm, ran("j", on="a", at=100, until=200))
     assert timeline.lanes["a"].spans[0].parts == []
@@ -136,7 +128,6 @@ def test_models_that_are_there_from_the_start_belong_to_no_job() -> None:
 
 
 def test_a_second_attempt_is_marked_where_it_was_sent() -> None:
-    """On its own instance, with its number."""
     timeline = timeline_of(
         farm("a", "b"), ran("j", on="a", at=0, until=500, ends="error"), ran("j", on="b", at=700, until=900)
     )
@@ -145,7 +136,7 @@ def test_a_second_attempt_is_marked_where_it_was_sent() -> None:
 
 
 def test_refusals_are_marked() -> None:
-    """What was looked at and refused, what was sent away unread, and what got no answer at all: each once."""
+    """Submissions refused by validation, refused unread, and not answered: one mark each."""
     timeline = timeline_of(
         farm("a"),
         refused("j1", on="a", at=100),
@@ -160,7 +151,7 @@ def test_refusals_are_marked() -> None:
 
 
 def test_faults_are_marked_with_all_that_is_known() -> None:
-    """What, when in the job, whose, and which fault."""
+    """The effect, the phase, the job and the fault."""
     delay = fired("f1", on="a", at=300, do="delay", phase="step", job="j")
     timeline = timeline_of(farm("a"), delay, fired("f2", on="a", at=400))
     assert list(marks(timeline, "a")) == [
@@ -170,7 +161,7 @@ def test_faults_are_marked_with_all_that_is_known() -> None:
 
 
 def test_a_fault_that_strikes_without_end_is_marked_for_a_while() -> None:
-    """The first two hundred times on each instance; others are marked still."""
+    """The first 200 firings on each instance; other faults are still marked."""
     firings = [fired("f", on="a", at=n) for n in range(1000)]
     timeline = timeline_of(farm("a", "b"), firings, fired("f", on="b", at=2000), fired("g", on="a", at=2000))
     assert [at_ms for _, at_ms, _ in marks(timeline, "a")] == [*range(200), 2000]
@@ -178,7 +169,7 @@ def test_a_fault_that_strikes_without_end_is_marked_for_a_while() -> None:
 
 
 def test_a_delivery_is_marked_on_the_instance_that_made_it() -> None:
-    """As it says; else on the one that succeeded last; else it is the farm's."""
+    """On the instance that it names, else on the one that succeeded last, else on the farm."""
     timeline = timeline_of(
         farm("a", "b"),
         ran("j", on="a", at=0, until=500),
@@ -190,7 +181,6 @@ def test_a_delivery_is_marked_on_the_instance_that_made_it() -> None:
 
 
 def test_a_heal_is_the_whole_farms() -> None:
-    """It stands on no lane."""
     timeline = timeline_of(farm("a"), healed(at=800))
     assert [(mark.kind, mark.at_ms) for mark in timeline.marks] == [("heal", 800)]
 
@@ -199,7 +189,7 @@ def test_a_heal_is_the_whole_farms() -> None:
 
 
 def test_an_instance_is_down_until_it_has_booted() -> None:
-    """At the start, and after a crash; the last outage has no end yet."""
+    """At the start, and after a crash; the last outage is ongoing."""
     timeline = timeline_of(
         configured("a"), ready("a", at=300), crashed("a", at=1000), ready("a", at=1500, epoch=2),
         crashed("a", at=3000, epoch=2), healed(at=4000),
@@ -210,7 +200,6 @@ def test_an_instance_is_down_until_it_has_booted() -> None:
 
 
 def test_every_kind_of_outage_is_told_apart() -> None:
-    """They may lie over each other."""
     timeline = timeline_of(
         farm("a"),
         *(frozen("a", at=100), thawed("a", at=200), refusing("a", at=150), refusing("a", at=400, ends=True)),
@@ -226,7 +215,7 @@ def test_every_kind_of_outage_is_told_apart() -> None:
 
 
 def test_a_crash_ends_every_other_outage_but_draining() -> None:
-    """The new process is not frozen; whom nobody shall send anything is so still."""
+    """Draining is not a state of the process."""
     timeline = timeline_of(
         farm("a"),
         *(frozen("a", at=100), refusing("a", at=100), Paused(at_ms=100, instance="a", epoch=1), draining("a", at=100)),
@@ -238,7 +227,6 @@ def test_a_crash_ends_every_other_outage_but_draining() -> None:
 
 
 def test_an_instance_that_takes_a_job_on_is_up() -> None:
-    """Where the log does not say when it came up."""
     timeline = timeline_of(configured("a"), ran("j", on="a", at=400, until=500))
     assert outages(timeline, "a") == [Outage("down", 0, 400)]
 
@@ -247,18 +235,17 @@ def test_an_instance_that_takes_a_job_on_is_up() -> None:
 
 
 def test_lanes_stand_in_the_order_of_the_configuration() -> None:
-    """Not in that of the first event."""
     assert list(timeline_of(farm("b", "a"), ran("j", on="a", at=0, until=5)).lanes) == ["b", "a"]
 
 
 def test_a_quiet_end_is_left_out() -> None:
-    """But for a little: a minute of nothing would squeeze ten seconds of everything."""
+    """Except for a short margin: a quiet minute would squeeze ten busy seconds."""
     timeline = timeline_of(farm("a"), ran("j", on="a", at=0, until=10_000), socket_closed(on="a", at=70_000))
     assert timeline.end_ms == 10_200
 
 
 def test_an_end_that_is_not_quiet_stays() -> None:
-    """An instance that is down, and a job that waits, are something to see."""
+    """An instance that is down, and a waiting job, are visible."""
     end = socket_closed(on="a", at=70_000)
     down = timeline_of(farm("a"), ran("j", on="a", at=0, until=100), crashed("a", at=200), end)
     waiting = timeline_of(farm("a"), submitted("j", on="a", at=0), end)
@@ -266,13 +253,11 @@ def test_an_end_that_is_not_quiet_stays() -> None:
 
 
 def test_a_log_whose_beginning_is_missing_begins_where_it_does() -> None:
-    """An hour before it would be all that is seen."""
     timeline = timeline_of(ran("j", on="a", at=3_600_000, until=3_601_000))
     assert (timeline.from_ms, timeline.end_ms) == (3_600_000, 3_601_000)
     assert runs(timeline, "a") == [("j", 3_600_000, 3_601_000)]
 
 
 def test_events_of_a_run_that_was_not_seen_to_begin_are_passed_over() -> None:
-    """Nothing is drawn that nobody knows."""
     timeline = timeline_of(taken("j", on="a", at=10), loaded("a", "m", at=50, job="j"), finished("j", on="a", at=90))
     assert timeline.lanes == {}

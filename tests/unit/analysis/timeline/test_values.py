@@ -9,7 +9,6 @@ from tests.support.timelines import timeline_of
 
 
 def test_the_values_say_all_of_it() -> None:
-    """For whoever draws otherwise."""
     timeline = timeline_of(
         farm("a"),
         *(ran("j", on="a", at=100, begins=300, until=900, file="x.png"), delivered("j", at=950), healed(at=1000)),
