@@ -51,14 +51,14 @@ def analysis_of(*pieces: Piece) -> LogAnalysis:
 
 
 def runs(timeline: Timeline, name: str) -> list[tuple[str, int, int]]:
-    """Return the runs on an instance: logical job, begin, end."""
+    """Return the runs on an instance: logical job, start, end."""
     return [
         (span.attempt.job, *run) for span in timeline.lanes[name].spans for run in span.runs(timeline.end_ms)
     ]
 
 
 def waits(timeline: Timeline, name: str) -> list[tuple[str, int, int]]:
-    """Return the waits on an instance: logical job, begin, end."""
+    """Return the waits on an instance: logical job, start, end."""
     return [
         (span.attempt.job, *wait) for span in timeline.lanes[name].spans for wait in span.waits(timeline.end_ms)
     ]

@@ -76,7 +76,7 @@ class JobTracker(EventHandler):
         self.at_ms = max(self.at_ms, event.at_ms)
         super().on_event(event)
 
-    # The begin of an attempt.
+    # The start of an attempt.
 
     @on(Submitted)
     def _on_submitted(self, event: Submitted) -> None:

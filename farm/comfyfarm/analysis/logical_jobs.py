@@ -1,4 +1,4 @@
-"""A logical job and its attempts, as known from the log so far."""
+"""Logical jobs and their attempts, as known from the log so far."""
 
 from __future__ import annotations
 
@@ -109,13 +109,13 @@ class Attempt:
         return self.answer_seq if self.end == "refused" and self.answer_seq else self.end_seq
 
     def is_sent_after(self, seq: int, at_ms: int) -> bool:
-        """Return if it was decided after an event, and its request did not arrive before the event's time."""
+        """Return whether it was decided after an event, and its request did not arrive before the event's time."""
         return self.seq > seq and self.began_ms >= at_ms
 
     def is_sent_after_failure_of(self, other: Attempt) -> bool:
-        """Return if its client could know, when sending it, that another attempt had failed."""
+        """Return whether its client could know, when sending it, that another attempt had failed."""
         reported_ms = other.reported_ms or 0
-        # Two logical jobs may be sent in parallel: at the same time, neither client call knows of the other's failure.
+        # Two logical jobs may be sent in parallel, so a failure reported at the same time is not known yet.
         return self.is_sent_after(other.reported_seq, reported_ms) and (
             self.job == other.job or self.began_ms > reported_ms
         )

@@ -115,7 +115,7 @@ def rule(name: str) -> Callable[[R], R]:
 
 
 def is_hash(job: str) -> bool:
-    """Return if a logical job has no name of its own and is identified by the hash of its prompt."""
+    """Return whether a logical job has no name of its own and is identified by the hash of its prompt."""
     return re.fullmatch("[0-9a-f]{16}", job) is not None
 
 

@@ -31,7 +31,7 @@ def _has_result(attempt: Attempt) -> bool:
 
 
 def _may_give_up(job: LogicalJob, bounds: Thresholds) -> bool:
-    """Return if so many processes crashed under the job that its client is right to give it up."""
+    """Return whether so many processes crashed under the job that its client is right to give it up."""
     kills = sum(attempt.kill_seq > 0 for attempt in job.attempts)
     return kills > 0 and kills >= bounds.kills
 
@@ -42,7 +42,7 @@ def last_of(job: LogicalJob) -> Attempt:
 
 
 def has_had_time(last: Attempt, context: RuleContext) -> bool:
-    """Return if the client should have resent the job by now: an instance has been available for long enough."""
+    """Return whether the client should have resent the job by now: an instance has been available for long enough."""
     available_ms = context.fleet.available_since_ms
     if available_ms is None or not has_eligible_instance(last, context):
         return False
@@ -52,7 +52,7 @@ def has_had_time(last: Attempt, context: RuleContext) -> bool:
 
 
 def has_eligible_instance(last: Attempt, context: RuleContext) -> bool:
-    """Return if an instance accepts jobs now that has not refused this one for something that it lacks."""
+    """Return whether an instance accepts jobs now that has not refused this one for something that it lacks."""
     lacking = instances_lacking(context.tracker.jobs[last.job])
     return any(member.accepts_jobs and member.name not in lacking for member in context.fleet.members.values())
 
@@ -63,6 +63,6 @@ def instances_lacking(job: LogicalJob) -> set[str]:
 
 
 def is_stuck(attempt: Attempt, context: RuleContext) -> bool:
-    """Return if an attempt has been open for too long after a heal."""
+    """Return whether an attempt has been open for too long after a heal."""
     heal, liveness_ms = context.fleet.undisturbed_heal, context.bounds.liveness
     return attempt.is_open and heal is not None and context.at_ms - max(heal[1], attempt.sent_ms) > liveness_ms

@@ -127,7 +127,7 @@ class _ResultTaking:
         )
 
     def has_left(self, run: Attempt) -> bool:
-        """Return if the result of a run was not taken although the log would show it."""
+        """Return whether the result of a run was not taken although the log would show it."""
         would_show = self.delivers or (self.fetches_files if run.files else self.reads_results)
         was_read = run.result_reads > 0 and not run.files
         return would_show and not (run.file_fetches or was_read or run.prompt_id in self.delivered_prompt_ids)

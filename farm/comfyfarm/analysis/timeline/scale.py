@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 Wait = tuple[int, int]
-"""The begin and end of a job's wait, in simulated milliseconds."""
+"""The start and end of a job's wait, in simulated milliseconds."""
 
 _MINUTE_MS, _HOUR_MS = 60_000, 3_600_000
 _STEPS_MS = (
@@ -57,7 +57,7 @@ def as_duration(ms: int) -> str:
 def rows(waits: Iterable[Wait]) -> list[int]:
     """Assign each wait to the first free row, so that no two overlap.
 
-    :param waits: in the order of their begin.
+    :param waits: in the order of their start.
     """
     free: list[int] = []
     busy: list[tuple[int, int]] = []

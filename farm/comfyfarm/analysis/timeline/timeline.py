@@ -55,7 +55,7 @@ class Timeline(EventHandler):
     marks: list[Mark] = field(default_factory=list)
     _spans: dict[Attempt, AttemptSpan] = field(default_factory=dict)
     _running: dict[str, tuple[AttemptSpan, int]] = field(default_factory=dict)  # by instance: the span, running since
-    _part_since_ms: dict[str, int] = field(default_factory=dict)    # by instance: the begin of the current part
+    _part_since_ms: dict[str, int] = field(default_factory=dict)    # by instance: the start of the current part
     _firings: dict[tuple[str, str], int] = field(default_factory=dict)      # by instance and fault
     _first_ms: int | None = None
     _last_visible_ms: int = 0

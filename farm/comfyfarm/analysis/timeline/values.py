@@ -14,8 +14,8 @@ class AttemptBar(msgspec.Struct, frozen=True, kw_only=True):
 
     :ivar job: the logical job.
     :ivar attempt: its number among those of the job, from 1.
-    :ivar waits: the begin and end of each wait.
-    :ivar runs: the begin and end of each run; several if a crash ended one and the queue was kept.
+    :ivar waits: the start and end of each wait.
+    :ivar runs: the start and end of each run; several if a crash ended one and the queue was kept.
     :ivar parts: the intervals of its runs that were spent on models and files.
     :ivar end: ``None`` while it waits or runs.
     """
