@@ -7,7 +7,8 @@ from typing import Any
 
 from comfyfarm.config.decoding import ConfigError, decode
 from comfyfarm.faults.effects import EFFECTS, Effect
-from comfyfarm.faults.fault import At, Fault, Rule
+from comfyfarm.faults.fault import Fault, Rule
+from comfyfarm.faults.phases import At
 
 
 def read_fault(raw: object, where: str = "") -> Fault:

@@ -1,5 +1,1 @@
-"""What goes wrong on purpose: where, at which phase, how often, until when (docs/faults.md).
-
-Pure: whoever comes to a phase asks :meth:`~comfyfarm.faults.registry.InstanceFaults.verdict`, and lets what strikes
-happen.
-"""
+"""Faults, as pure values and state: what goes wrong on purpose (docs/faults.md).  :mod:`.fault` explains the model."""

@@ -1,4 +1,4 @@
-"""One armed fault: how it stands with each of its instances, and what it holds."""
+"""One armed fault: its progress on each of its instances, and the firings whose effect lasts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from comfyfarm.faults.fault import Fault, Firing, Rule
+from comfyfarm.faults.phases import PhaseFacts
 from comfyfarm.seeds import Seeds
 
 State = Literal["armed", "expired", "healed", "removed"]
@@ -14,13 +15,13 @@ State = Literal["armed", "expired", "healed", "removed"]
 
 @dataclass(eq=False)
 class FaultProgress:
-    """How a fault stands with one instance.
+    """The progress of a fault on one instance.
 
     :ivar from_ms: when it begins there.
-    :ivar until_ms: when it ends there, or ``None``.
-    :ivar is_over: that moment has come.
-    :ivar is_stuck: it strikes at every match, until the process is started anew.
-    :ivar memory: what its effect remembers there from one strike to the next.
+    :ivar until_ms: when it ends there; ``None``: never by itself.
+    :ivar is_over: ``until_ms`` has been reached.
+    :ivar is_stuck: a sticky fault has fired, so it fires at every match until the process ends.
+    :ivar memory: what its effect keeps there from one firing to the next.
     """
 
     from_ms: int
@@ -31,15 +32,19 @@ class FaultProgress:
     is_stuck: bool = False
     memory: dict[str, Any] = field(default_factory=dict)
 
+    def is_within(self, now_ms: int) -> bool:
+        return self.from_ms <= now_ms and (self.until_ms is None or now_ms < self.until_ms)
+
 
 @dataclass(eq=False)
 class ArmedFault:
-    """A fault, and what has become of it.
+    """A fault with its state.
 
-    :ivar ends_by: which key of it says when it ends.
-    :ivar state: ``expired``: it has struck as often as it may, or its time is over.
-    :ivar firings: those whose effect lasts, until it is taken off or its time is over.
-    :ivar is_private: it is for one request alone, and nobody else is asked about it.
+    :ivar counts: the progress on each of its instances, by name.
+    :ivar ends_by: the key of its rule that ends it, ``until`` or ``ttl``; empty if neither does.
+    :ivar state: ``expired``: it is spent, its time is over, or its request is.
+    :ivar firings: those whose effect lasts, until the fault is taken off or its time is over.
+    :ivar is_private: it is for one request alone, and fires for no other.
     """
 
     fault: Fault
@@ -52,53 +57,84 @@ class ArmedFault:
 
     @property
     def fired(self) -> dict[str, int]:
-        """How often it has struck, by instance."""
-        return {name: count.fired for name, count in self.counts.items()}
+        """How often it has fired, by instance."""
+        return {name: progress.fired for name, progress in self.counts.items()}
 
     @property
     def begins(self) -> dict[str, int]:
         """When it begins, in simulated milliseconds, by instance."""
-        return {name: count.from_ms for name, count in self.counts.items()}
+        return {name: progress.from_ms for name, progress in self.counts.items()}
 
     @property
     def matched(self) -> int:
-        """How often its moment came, whether it struck or not."""
-        return sum(count.matched for count in self.counts.values())
+        """How often it has matched on all instances, whether it fired or not."""
+        return sum(progress.matched for progress in self.counts.values())
 
     @property
     def lasts(self) -> bool:
-        """What it has struck is still in its hands."""
+        """Whether a firing is still active."""
         return any(firing.active for firing in self.firings)
 
     @property
     def due_ms(self) -> int | None:
-        """When it ends next on one of its instances, or ``None``."""
+        """When it ends next on one of its instances; ``None``: on none by itself."""
         if self.state != "armed" and not self.lasts:
             return None
-        ends = [each.until_ms for each in self.counts.values() if not each.is_over and each.until_ms is not None]
-        return min(ends, default=None)
+        ends = (progress.until_ms for progress in self.counts.values() if not progress.is_over)
+        return min((end_ms for end_ms in ends if end_ms is not None), default=None)
+
+    def fire(self, name: str, facts: PhaseFacts, now_ms: int) -> Firing | None:
+        """Return a firing on an instance if the rule says so; count the match in any case."""
+        progress, rule = self.counts[name], self.fault.rule
+        if not progress.is_within(now_ms) or self.state != "armed" or self.is_spent_on(name):
+            return None
+        if not rule.at.matches(facts):
+            return None
+        progress.matched += 1
+        chance = self.seeds.of(name).stream(f"match {progress.matched}")
+        if not progress.is_stuck:
+            nth = progress.matched - rule.skip
+            if nth < 1 or (nth - 1) % rule.every or chance.random() >= rule.chance:
+                return None
+        progress.fired += 1
+        progress.is_stuck = rule.sticky
+        firing = Firing(self.fault, name, now_ms, facts, chance, progress.from_ms, progress.memory)
+        if self.fault.effect.lasts:
+            self.firings = [*(earlier for earlier in self.firings if earlier.active), firing]
+        return firing
 
     def expire(self, now_ms: int) -> None:
-        """Where its time is over by now, what it holds goes on."""
-        for count in self.counts.values():
-            count.is_over = count.is_over or (count.until_ms is not None and count.until_ms <= now_ms)
+        """Make the firings inactive on the instances on which its time is over."""
+        for progress in self.counts.values():
+            progress.is_over = progress.is_over or (progress.until_ms is not None and progress.until_ms <= now_ms)
         for firing in self.firings:
             firing.active = firing.active and not self.counts[firing.instance].is_over
 
+    def restart(self, name: str) -> None:
+        """Forget what belonged to the process of an instance that has ended."""
+        self.counts[name].is_stuck = False
+        if not self.fault.effect.is_for_process:
+            for firing in self.firings:
+                firing.active = firing.active and firing.instance != name
+
+    def release(self) -> None:
+        """Make all firings inactive."""
+        for firing in self.firings:
+            firing.active = False
+
     def is_spent_on(self, name: str) -> bool:
-        """It has struck an instance as often as it may."""
-        count = self.counts[name]
+        progress = self.counts[name]
         times = 1 if self.fault.rule.at.phase == "process" else self.fault.rule.times
-        return times is not None and count.fired >= times and not count.is_stuck
+        return times is not None and progress.fired >= times and not progress.is_stuck
 
     @property
     def is_spent(self) -> bool:
-        """It has struck all its instances as often as it may."""
+        """Whether it has fired on all its instances as often as it may."""
         return all(self.is_spent_on(name) for name in self.counts)
 
 
-def windows(rule: Rule, names: Iterable[str], now_ms: int) -> tuple[dict[str, FaultProgress], str]:
-    """From when to when a fault may strike each instance, and which key says when that ends."""
+def start_progress(rule: Rule, names: Iterable[str], now_ms: int) -> tuple[dict[str, FaultProgress], str]:
+    """Return the progress of a new fault, by instance, and the key that ends it (``until``, ``ttl`` or nothing)."""
     ttl = None if rule.ttl is None else now_ms + rule.ttl
     ends = {key: end for key, end in (("until", rule.until), ("ttl", ttl)) if end is not None}
     ends_by = min(ends, key=lambda key: ends[key], default="")

@@ -11,7 +11,7 @@ from typing import TypeAlias
 class Hold:
     """What a fault keeps in force after it has fired.
 
-    :ivar active: False once the fault is healed, removed or over, or once somebody has released this one.
+    :ivar active: False once the fault is healed, removed or over, or once this one is released.
     """
 
     active: bool = field(default=True)

@@ -1,9 +1,15 @@
-"""The moments at which something can go wrong, and what is known at each."""
+"""The phases at which a fault can fire, the facts that are known at each, and the filter of a fault over them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from comfyfarm.units import Size
 
 Phase = Literal[
     "process",
@@ -28,7 +34,7 @@ EXCHANGE: tuple[Phase, ...] = ("request", "submit", "view", "upload", "reply", "
 """The phases of an HTTP exchange: the last two after its work, the others before."""
 
 _JOB_KEYS = ("job", "client", "model", "node_type")
-_NARROWING: dict[Phase, tuple[str, ...]] = {
+_FILTER_KEYS: dict[Phase, tuple[str, ...]] = {
     "process": (),
     "request": ("route", "method", "client", "size"),
     "submit": (*_JOB_KEYS, "size"),
@@ -47,24 +53,24 @@ _NARROWING: dict[Phase, tuple[str, ...]] = {
 
 
 def filter_keys(phase: Phase) -> tuple[str, ...]:
-    """The keys that can stand beside a phase."""
-    return _NARROWING[phase]
+    """Return the keys of :class:`At` that can narrow a phase."""
+    return _FILTER_KEYS[phase]
 
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseFacts:
-    """What is known at a moment; the defaults where a thing has no meaning there.
+    """What is known at a phase; a fact that has no meaning there has its default.
 
-    :ivar route: the path without ``/api``; for a frame of ``status``: ``/ws``.
-    :ivar client: the client id of the job or the socket, or of the query.
+    :ivar route: the path without ``/api``; ``/ws`` for a ``status`` message.
+    :ivar client: the client id of the job or the socket, or of the query; any JSON value that a client has sent.
     :ivar size_bytes: of the request's body.
-    :ivar job: how many jobs the instance has taken on, this one included, in all its epochs; 0 where it is about none.
+    :ivar job: the number of jobs that the instance has accepted in all its processes, this one included; 0 for no job.
     :ivar job_name: the logical job.
-    :ivar node_types: of the node, or of the whole prompt where it is about a job.
-    :ivar models: the texts among the inputs of the node, or of the whole prompt: the names of models are among them.
-    :ivar type: of a websocket message; ``binary-1`` and so on for those in bytes.
+    :ivar node_types: of the node, or of the whole prompt if the phase is about a job.
+    :ivar models: all texts among the inputs of the node or the prompt; the names of its models are among them.
+    :ivar type: of a websocket message; ``binary-1`` and so on for binary ones.
     :ivar step: from 1.
-    :ivar file: its name.
+    :ivar file: the file's name.
     """
 
     route: str = ""
@@ -80,3 +86,79 @@ class PhaseFacts:
     type: str = ""
     step: int = 0
     file: str = ""
+
+
+_AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class At(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """The phase filter of a fault: a phase, and conditions on its facts.  A key that is ``None`` accepts everything.
+
+    Texts may be globs (``/history*``, ``flux*``).
+
+    :ivar route: the path, without ``/api`` in front.
+    :ivar job: the n-th job that the instance accepts, over all its processes; or the name of a logical job.
+    :ivar node: the node's id in the prompt.
+    :ivar node_type: the node's ``class_type``; at a phase of a whole job, that of any of its nodes.
+    :ivar model: a model that the node or the job names.
+    :ivar step: the n-th step of a sampler.
+    :ivar type: the type of a websocket message.
+    :ivar client: the client id.
+    :ivar size: the least size of the request's body.
+    :ivar file: the name of a file.
+    """
+
+    phase: Phase
+    route: str | None = None
+    method: str | None = None
+    job: _AtLeastOne | str | None = None
+    node: str | None = None
+    node_type: str | None = None
+    model: str | None = None
+    step: _AtLeastOne | None = None
+    type: str | None = None
+    client: str | None = None
+    size: Size | None = None
+    file: str | None = None
+
+    def __post_init__(self) -> None:
+        allowed = filter_keys(self.phase)
+        for key in self._conditions():
+            if key not in allowed:
+                there_are = ", ".join(allowed) or "none"
+                raise ValueError(f"{key}: has no meaning at phase {self.phase!r} (there are: {there_are})")
+        if self.route is not None and (not self.route.startswith(("/", "*")) or self.route.startswith("/api/")):
+            raise ValueError(f"route: expected a path without /api, such as '/history*', got {self.route!r}")
+
+    def _conditions(self) -> tuple[str, ...]:
+        return tuple(key for key in self.__struct_fields__[1:] if getattr(self, key) is not None)
+
+    def matches(self, facts: PhaseFacts) -> bool:
+        """Return whether the facts of this phase meet every condition."""
+        return all(self._accepts(key, facts) for key in self._conditions())
+
+    def _accepts(self, key: str, facts: PhaseFacts) -> bool:
+        expected: Any = getattr(self, key)
+        match key:
+            case "job":
+                if isinstance(expected, int):
+                    return facts.job == expected
+                return fnmatchcase(facts.job_name, expected)
+            case "node_type":
+                return _any_matches(facts.node_types, expected)
+            case "model":
+                return _any_matches(facts.models, expected)
+            case "size":
+                return facts.size_bytes >= int(expected)
+            case "method":
+                return fnmatchcase(facts.method, expected.upper())
+            case "client":
+                return isinstance(facts.client, str) and fnmatchcase(facts.client, expected)
+            case "step":
+                return bool(facts.step == expected)
+            case _:
+                return fnmatchcase(getattr(facts, key), expected)
+
+
+def _any_matches(names: Iterable[str], glob: str) -> bool:
+    return any(fnmatchcase(name, glob) for name in names)

@@ -1,4 +1,8 @@
-"""One HTTP exchange, as faults see it."""
+"""What effects act on: an HTTP exchange, a websocket message, a running job, a process.
+
+The code above this package creates an :class:`Exchange` or a :class:`Frame`, passes it to the effects that fire, and
+then carries out what they have left in it.  The protocols are implemented there.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +18,14 @@ Headers = tuple[tuple[str, str], ...]
 """Names and values."""
 
 Ending = Literal["keep", "close", "reset"]
-"""What becomes of the connection: kept for the next request, closed, or reset (RST)."""
+"""What becomes of a connection: it stays open, is closed properly, or is reset (RST)."""
 
 
 @dataclass(frozen=True)
 class HttpReply:
-    """An answer.
+    """An HTTP response.
 
-    :ivar headers: all of them but ``Content-Length`` and ``Connection``.
+    :ivar headers: all but ``Content-Length`` and ``Connection``.
     """
 
     status: int
@@ -31,24 +35,24 @@ class HttpReply:
 
 @dataclass(eq=False)
 class Exchange:
-    """An exchange that a fault struck; an effect changes what it does not leave to be as it should.
+    """An HTTP exchange at which faults fire.  What an effect does not change is sent as ComfyUI would.
 
-    :ivar at_ms: the simulated moment; kept true by whoever runs the story.
-    :ivar query: as it stands behind the ``?``.
-    :ivar usual: the headers that this server puts into every answer.
-    :ivar reply: what is answered.  ``None`` before the work: it will be done, unless an effect answers instead.
-    :ivar raw: what is sent in place of any HTTP answer; ``b""`` for not a byte.
-    :ivar declared_bytes: the ``Content-Length`` that is sent, where that is not the body's.
-    :ivar body_bytes: how much of the body is sent; ``None`` for all.
-    :ivar piece_bytes: how much of it goes out at once; ``None`` for all.
-    :ivar gap_ms: how long to wait before each further piece.
-    :ivar ending: what becomes of the connection; what has not gone out yet when it is reset is lost.
+    :ivar at_ms: the current simulated time; updated whenever the steps are resumed.
+    :ivar query: the text after the ``?``.
+    :ivar default_headers: the headers of every response of this server.
+    :ivar reply: the response; ``None`` before the work.  An effect that sets it before the work prevents the work.
+    :ivar raw: bytes to send instead of an HTTP response; ``b""`` sends nothing, ``None`` sends the reply.
+    :ivar declared_bytes: the ``Content-Length`` to send; ``None``: the length of the body.
+    :ivar body_bytes: how much of the body is sent; ``None``: all.
+    :ivar piece_bytes: how much of the body is sent at once; ``None``: all.
+    :ivar gap_ms: the time before each further piece.
+    :ivar ending: what becomes of the connection; a reset drops what is not sent yet.
     """
 
     facts: PhaseFacts
     at_ms: int
     query: str = ""
-    usual: Headers = ()
+    default_headers: Headers = ()
     reply: HttpReply | None = None
     raw: bytes | None = None
     declared_bytes: int | None = None
@@ -59,17 +63,13 @@ class Exchange:
 
     @property
     def is_decided(self) -> bool:
-        """Nothing of ComfyUI's own is needed any more: the work is not done where it has not been."""
+        """Whether there is something to send, so that the work, if not yet done, is skipped."""
         return self.reply is not None or self.raw is not None
 
 
 @dataclass(frozen=True)
 class DelayedMessage:
-    """One message as it goes out.
-
-    :ivar content: text or bytes.
-    :ivar after_ms: how much later.
-    """
+    """One outgoing message, and by how many milliseconds it is delayed."""
 
     content: str | bytes
     after_ms: int = 0
@@ -77,21 +77,21 @@ class DelayedMessage:
 
 @dataclass(eq=False)
 class Frame:
-    """A message that a fault struck; an effect changes what it does not leave to be as it should.
+    """A websocket message to one client at which faults fire.  What an effect does not change stays as ComfyUI has it.
 
-    :ivar content: as ComfyUI made it.
-    :ivar older_prompt_id: the job of this client that ended last before the one that the message is about, or ``None``.
-    :ivar messages: what goes out; at first the message itself.
-    :ivar waits_for_next: the parcels go out right behind the socket's next message; where some wait already these go
-        out at once, and those behind them.
-    :ivar to_everybody: they go to every socket, whose ever they are.
-    :ivar ending: what becomes of the socket, after the parcels: ``close`` is a clean close, ``reset`` an RST.
+    :ivar content: the original message.
+    :ivar older_prompt_id: the job of this client that ended last before the one of the message; ``None``: no such job.
+    :ivar messages: what is sent; at first the original message.
+    :ivar waits_for_next: the messages are sent right after the socket's next message; if messages wait already, these
+        are sent at once and the waiting ones after them.
+    :ivar to_everybody: the messages are sent to every socket.
+    :ivar ending: what becomes of the socket after the messages: ``close`` is a clean close, ``reset`` an RST.
     :ivar code: of a clean close.
     :ivar reason: of a clean close.
-    :ivar muted_by: the socket stays open and hears nothing more, these parcels neither, while this strike is on.
-    :ivar is_displaced: the hub forgets the client after this, as if an older socket of the same id had ended.
-    :ivar deaf_by: while this strike is on, and for ``deaf_ms`` at the longest, the client hears nothing, on this
-        socket or on another that it opens.
+    :ivar muted_by: while this hold is active, nothing is sent to this socket, these messages included.
+    :ivar is_displaced: after this the server forgets the client, as if an older socket of the same id had ended.
+    :ivar deaf_by: while this hold is active, but for ``deaf_ms`` at most, nothing is sent to this client, on this
+        socket or on a new one.
     """
 
     facts: PhaseFacts
@@ -100,7 +100,7 @@ class Frame:
     messages: list[DelayedMessage] = field(default_factory=list)
     waits_for_next: bool = False
     to_everybody: bool = False
-    ending: Literal["keep", "close", "reset"] = "keep"
+    ending: Ending = "keep"
     code: int = 1000
     reason: str = ""
     muted_by: Hold | None = None
@@ -109,12 +109,11 @@ class Frame:
     deaf_ms: int = 0
 
     def __post_init__(self) -> None:
-        """Begin with the message itself."""
         self.messages = [DelayedMessage(self.content)]
 
     def change_data(self, change: Callable[[Data], Data]) -> None:
-        """Let the parcels say something else; one without data says what it said."""
-        self.messages = [replace(each, content=with_data(each.content, change)) for each in self.messages]
+        """Replace the data of each message that has some."""
+        self.messages = [replace(message, content=with_data(message.content, change)) for message in self.messages]
 
 
 class HistoryOutputs(Protocol):
@@ -122,24 +121,24 @@ class HistoryOutputs(Protocol):
 
     @property
     def outputs(self) -> dict[str, Any]:
-        """By node id, what the node showed."""
+        """The outputs, by node id."""
 
     @property
     def meta(self) -> dict[str, Any]:
-        """By node id, whose output that is."""
+        """The node that each output is of, by node id."""
 
 
 class WrittenFile(Protocol):
-    """A file that a job has just written, or on a static instance only named.
+    """A file that a job has just written; a static instance writes none and has only its name.
 
-    :ivar shown: ``filename``, ``subfolder`` and ``type``, as history will show them; may be changed.
+    :ivar shown: ``filename``, ``subfolder`` and ``type``, as history will have them; may be changed.
     """
 
     shown: dict[str, Any]
 
     @property
     def exists(self) -> bool:
-        """Whether a file was written; a static instance writes none."""
+        """Whether a file was written."""
 
     def remove(self) -> None:
         """Delete the file."""
@@ -159,31 +158,31 @@ class RunningJob(Protocol):
 
     @property
     def entry(self) -> HistoryOutputs:
-        """What will stand in history."""
+        """The job's history entry."""
 
     def node_error(self, exception_type: str, message: str) -> Exception:
         """Return an exception that, raised by the effect, lets the node fail with this type and message."""
 
+    def out_of_memory(self) -> Exception:
+        """Unload all models, as ComfyUI does then, and return the exception for the effect to raise."""
+
     def slow_down(self, hold: Hold, factor: float) -> None:
-        """Let everything that the job still does take so many times as long, while the strike is on."""
+        """Multiply the duration of everything that the job still does, while the hold is active."""
 
     def deafen(self, hold: Hold) -> None:
-        """Let the job hear no interrupt while the strike is on."""
-
-    def out_of_memory(self) -> Exception:
-        """Empty the memory, as ComfyUI does then; the answer is what a node raises."""
+        """Ignore interrupts of the job while the hold is active."""
 
     def when_saved(self, change: Callable[[WrittenFile], None]) -> None:
-        """At phase ``save``: have a look at each file as soon as it is written."""
+        """At phase ``save``: call ``change`` with each file as soon as it is written."""
 
     def give_name_again(self) -> None:
-        """At phase ``save``: let the first file get the name that was given last, and overwrite it."""
+        """At phase ``save``: give the first file the previous file's name, so that it overwrites that file."""
 
     def later(self, after_ms: int, act: Callable[[], None]) -> None:
-        """Let something happen on this instance so much later, unless its process ends before."""
+        """Call ``act`` after a time, unless the process ends before."""
 
     def forget_entry(self, after_ms: int) -> None:
-        """Drop the history entry so long after the job's end; 0: at once, so that nobody sees it."""
+        """Drop the history entry this long after the job's end; 0: at once, so that no client sees it."""
 
 
 Kept = Literal["queue", "history", "uploads", "models"]
@@ -192,22 +191,22 @@ KEPT: tuple[Kept, ...] = ("queue", "history", "uploads", "models")
 
 
 class ProcessControl(Protocol):
-    """The process of one instance.  Asked for what is so already, it does nothing."""
+    """The process of one instance.  A call that changes nothing is allowed and does nothing."""
 
     def crash(self, keep: Collection[Kept] = ()) -> None:
-        """Die here and now: sockets reset, port closed; what is not kept is lost."""
+        """End the process at once: reset its sockets, close its port, drop its state except ``keep``."""
 
     def start(self) -> None:
-        """Begin a new epoch, unless one runs."""
+        """Start a new process, unless one runs."""
 
     def freeze(self, *, worker: bool) -> None:
-        """Answer nobody and tell nobody, the port open; with ``worker`` the job stands still too."""
+        """Keep the port open and send nothing; with ``worker`` the running job is suspended too."""
 
     def thaw(self) -> None:
-        """Answer and tell what has come up meanwhile."""
+        """Handle and send everything that came up during the freeze."""
 
     def refuse(self) -> None:
-        """Close the port to new connections; those that are open stay."""
+        """Close the port to new connections; open ones stay."""
 
     def accept(self) -> None:
         """Listen again."""

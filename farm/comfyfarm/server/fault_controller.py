@@ -13,8 +13,8 @@ from comfyfarm.events import Healed
 from comfyfarm.events.log import Log
 from comfyfarm.faults.armed_fault import ArmedFault
 from comfyfarm.faults.effects.process import Crash
-from comfyfarm.faults.fault import At, Fault, Firing, Rule
-from comfyfarm.faults.phases import PhaseFacts
+from comfyfarm.faults.fault import Fault, Firing, Rule
+from comfyfarm.faults.phases import At, PhaseFacts
 from comfyfarm.faults.registry import FaultRegistry, InstanceFaults, UnknownFault
 from comfyfarm.faults.targets import Kept, ProcessControl
 from comfyfarm.server.time.alarm import Alarm

@@ -12,7 +12,8 @@ from comfyfarm.config import ConfigError, load, read
 from comfyfarm.config.fault_tables import read_fault
 from comfyfarm.faults.effects import EFFECTS
 from comfyfarm.faults.effects.timing import Delay
-from comfyfarm.faults.fault import At, Fault, Rule
+from comfyfarm.faults.fault import Fault, Rule
+from comfyfarm.faults.phases import At
 from comfyfarm.units import Duration
 
 RULE = "on, at, id, times, skip, every, chance, after, until, ttl, stagger, sticky, cites"

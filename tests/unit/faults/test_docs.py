@@ -17,8 +17,8 @@ from comfyfarm.config.fault_tables import read_fault
 from comfyfarm.events import faults as fault_events
 from comfyfarm.events.filters import kind_of
 from comfyfarm.faults.effects import EFFECTS, Effect
-from comfyfarm.faults.fault import At, Rule
-from comfyfarm.faults.phases import EXCHANGE, JOB, Phase, filter_keys
+from comfyfarm.faults.fault import Rule
+from comfyfarm.faults.phases import EXCHANGE, JOB, At, Phase, filter_keys
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "faults.md").read_text("utf-8")

@@ -11,8 +11,8 @@ from comfyfarm.config.fault_tables import read_fault
 from comfyfarm.events import Event, FaultArmed, FaultExpired, FaultFired, FaultHealed
 from comfyfarm.faults.armed_fault import ArmedFault
 from comfyfarm.faults.effects import EFFECTS, Effect
-from comfyfarm.faults.fault import At, Firing, Rule
-from comfyfarm.faults.phases import EXCHANGE, JOB, Phase, PhaseFacts
+from comfyfarm.faults.fault import Firing, Rule
+from comfyfarm.faults.phases import EXCHANGE, JOB, At, Phase, PhaseFacts
 from comfyfarm.faults.registry import FaultRegistry, InstanceFaults, UnknownFault
 from comfyfarm.seeds import Seeds
 from comfyfarm.units import Size

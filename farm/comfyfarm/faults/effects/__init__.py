@@ -1,4 +1,4 @@
-"""What faults do: each effect is one class in one module of this package, found by itself."""
+"""The effects of faults, a module for each family; importing this package registers them all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A file is listed, and not there."""
+"""Effects on the files of a save: missing, cut, late, misplaced, overwritten.
+
+A static instance writes no files: only ``missing`` and ``misplace`` have an effect there.
+"""
 
 from __future__ import annotations
 
@@ -15,104 +18,89 @@ from comfyfarm.units import Duration, Size
 
 @effect("missing", "save")
 class Missing(Effect, frozen=True, kw_only=True):
-    """Take the files of a save away, although history lists them.
+    """Remove the files of a save, although history lists them.
 
-    A static instance writes nothing that could be taken away: it lists a name at once that no file has.
+    A static instance lists a name at once that no file has.
 
-    :ivar lives: how long after it was written a file goes, unless the process ends before; 0: nobody ever sees it.
+    :ivar lives: how long after it was written a file is removed, unless the process ends before; 0: at once.
     """
 
     lives: Duration = Duration()
 
-    def on_job(self, run: RunningJob, firing: Firing) -> Steps:
-        """Have an eye on what is written."""
-
+    def on_job(self, job: RunningJob, firing: Firing) -> Steps:
         def lose(file: WrittenFile) -> None:
             if not file.exists:
                 name = PurePosixPath(file.shown["filename"])
                 file.shown["filename"] = f"{name.stem}_missing{name.suffix}"
             elif self.lives:
-                run.later(self.lives, file.remove)
+                job.later(self.lives, file.remove)
             else:
                 file.remove()
 
-        run.when_saved(lose)
+        job.when_saved(lose)
         yield from ()
 
 
 @effect("cut_file", "save")
 class CutFile(Effect, frozen=True, kw_only=True):
-    """Leave only the beginning of each file of a save: a disk that is full, a copy that is still under way.
+    """Leave only the beginning of each file of a save, as with a full disk or an unfinished copy.
 
-    A static instance writes no file, and nothing happens there.
-
-    :ivar share: how much of it is left.
-    :ivar size: so much is left instead, whatever the file had.
+    :ivar share: how much of the file is left.
+    :ivar size: this many bytes are left instead.
     """
 
     share: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.5
     size: Size | None = None
 
-    def on_job(self, run: RunningJob, firing: Firing) -> Steps:
-        """Have an eye on what is written."""
-        run.when_saved(lambda file: file.cut(self._left))
+    def on_job(self, job: RunningJob, firing: Firing) -> Steps:
+        job.when_saved(lambda file: file.cut(self._left))
         yield from ()
 
-    def _left(self, length: int) -> int:
-        return int(length * self.share) if self.size is None else int(self.size)
+    def _left(self, size_bytes: int) -> int:
+        return int(size_bytes * self.share) if self.size is None else int(self.size)
 
 
 @effect("late", "save")
 class Late(Effect, frozen=True, kw_only=True):
-    """Let the files of a save appear so long after their node says that they are there.
+    """Let the files of a save appear later than their node reports them; never if the process ends before.
 
-    Where the process ends before, they never appear.  A static instance writes none, and nothing happens there.
-
-    :ivar duration: how long.
+    :ivar duration: how much later.
     """
 
     duration: Duration
 
-    def on_job(self, run: RunningJob, firing: Firing) -> Steps:
-        """Have an eye on what is written."""
-
+    def on_job(self, job: RunningJob, firing: Firing) -> Steps:
         def keep_back(file: WrittenFile) -> None:
             file.hide()
-            run.later(self.duration, file.reveal)
+            job.later(self.duration, file.reveal)
 
-        run.when_saved(keep_back)
+        job.when_saved(keep_back)
         yield from ()
 
 
 @effect("misplace", "save")
 class Misplace(Effect, frozen=True, kw_only=True):
-    """Let history and ``executed`` name another subfolder than the one where the files of a save are.
+    """Report the files of a save in another subfolder than the one that has them, in history and in ``executed``.
 
-    :ivar subfolder: the one that is named.
+    :ivar subfolder: the subfolder that is reported.
     """
 
     subfolder: str = "elsewhere"
 
-    def on_job(self, run: RunningJob, firing: Firing) -> Steps:
-        """Have an eye on what is written."""
-
-        def mislead(file: WrittenFile) -> None:
-            file.shown["subfolder"] = self.subfolder
-
-        run.when_saved(mislead)
+    def on_job(self, job: RunningJob, firing: Firing) -> Steps:
+        job.when_saved(lambda file: file.shown.update(subfolder=self.subfolder))
         yield from ()
 
 
 @effect("same_name", "save")
 class SameName(Effect, frozen=True, kw_only=True):
-    """Give the first file of a save the name that was given last for its prefix, and overwrite what stands there.
+    """Give the first file of a save the last name that its prefix was given, and overwrite that file.
 
-    So do two processes that share an output folder and count at the same moment.  In a shared folder the last name may
-    be another instance's.  A file that no instance of the farm wrote is never touched, and where there is no earlier
-    one, or on a static instance, nothing happens.
+    Two processes that share an output folder and count at the same moment do the same.  In a shared folder the last
+    name may be another instance's.  A file that no instance of the farm wrote is never overwritten; without an earlier
+    file nothing happens.
     """
 
-    def on_job(self, run: RunningJob, firing: Firing) -> Steps:
-        """Count wrongly."""
-        run.give_name_again()
+    def on_job(self, job: RunningJob, firing: Firing) -> Steps:
+        job.give_name_again()
         yield from ()

@@ -1,4 +1,4 @@
-"""The process dies."""
+"""Effects on the process of an instance: it crashes, flaps, freezes, or refuses connections."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from comfyfarm.units import Duration
 
 @effect("crash", "process", *JOB, *EXCHANGE, lasts=True)
 class Crash(Effect, frozen=True, kw_only=True):
-    """Reset all sockets, close the port, lose what a process holds in memory.
+    """Reset all sockets, close the port, and drop what the process has in memory.
 
-    :ivar restart_after: how long until it is started again, its boot apart, but a millisecond at least; ``None``: not
-        before the fault is over (``until``, ``ttl``) or is taken off, or somebody starts it.
+    :ivar restart_after: how long until it is started again, without its boot, but at least a millisecond; ``None``:
+        when the firing is inactive, or when something else starts it.
     :ivar keep: what is not lost: ``queue``, ``history``, ``uploads``, ``models``.
     """
 
@@ -26,21 +26,20 @@ class Crash(Effect, frozen=True, kw_only=True):
     keep: tuple[Kept, ...] = ()
 
     def on_process(self, process: ProcessControl, firing: Firing) -> Steps:
-        """Die, and come back."""
         process.crash(self.keep)
-        # A process that kept its queue may die of the same job again, for ever: time has to pass meanwhile.
-        yield from for_a_while(firing, None if self.restart_after is None else Duration(max(1, self.restart_after)))
+        # Time has to pass: a process that kept its queue may crash at the same job again, without end.
+        yield from _for_a_while(firing, None if self.restart_after is None else Duration(max(1, self.restart_after)))
         process.start()
 
 
 @effect("flap", "process", *JOB, *EXCHANGE, lasts=True)
 class Flap(Effect, frozen=True, kw_only=True):
-    """Crash and come back, several times; in the end it is up.
+    """Crash and start again, several times; at the end the process is up.
 
-    :ivar down: how long it is down each time, its boot apart, but a millisecond at least.
-    :ivar up: how long it is up between two falls.
-    :ivar times_down: how often it falls.
-    :ivar keep: what is not lost each time: ``queue``, ``history``, ``uploads``, ``models``.
+    :ivar down: how long it is down each time, without its boot, but at least a millisecond.
+    :ivar up: how long it is up between two crashes.
+    :ivar times_down: the number of crashes.
+    :ivar keep: what is not lost in a crash: ``queue``, ``history``, ``uploads``, ``models``.
     """
 
     down: Duration
@@ -49,12 +48,11 @@ class Flap(Effect, frozen=True, kw_only=True):
     keep: tuple[Kept, ...] = ()
 
     def on_process(self, process: ProcessControl, firing: Firing) -> Steps:
-        """Fall, stand up, and do so again."""
-        for left in reversed(range(self.times_down)):
+        for crashes_left in reversed(range(self.times_down)):
             process.crash(self.keep)
             yield max(1, self.down)
             process.start()
-            if not left or not firing.active:
+            if not crashes_left or not firing.active:
                 return
             yield self.up
             if not firing.active:
@@ -63,42 +61,40 @@ class Flap(Effect, frozen=True, kw_only=True):
 
 @effect("freeze", "process", *JOB, *EXCHANGE, lasts=True)
 class Freeze(Effect, frozen=True, kw_only=True):
-    """Accept connections and answer none, say nothing to any websocket; afterwards everything goes on in its order.
+    """Accept connections and send nothing, neither responses nor messages; afterwards everything goes on in order.
 
-    What clients said meanwhile is heard then, also where they have hung up since: a job that nobody waits for runs.
+    What clients sent during the freeze is handled then, even if they have disconnected: their jobs run.
 
-    :ivar duration: how long; ``None``: until the fault is over (``until``, ``ttl``) or is taken off.
-    :ivar worker: whether the running job stands still, too.
+    :ivar duration: how long; ``None``: until the firing is inactive.
+    :ivar worker: whether the running job is suspended too.
     """
 
     duration: Duration | None = None
     worker: Literal["stops", "goes on"] = "stops"
 
     def on_process(self, process: ProcessControl, firing: Firing) -> Steps:
-        """Freeze, and thaw."""
         process.freeze(worker=self.worker == "stops")
-        yield from for_a_while(firing, self.duration)
+        yield from _for_a_while(firing, self.duration)
         process.thaw()
 
 
 @effect("refuse", "process", *JOB, *EXCHANGE, lasts=True)
 class Refuse(Effect, frozen=True, kw_only=True):
-    """Close the port: new connections are refused, those that are open live on, and so does the job.
+    """Close the port: new connections are refused; open ones and the running job go on.
 
-    :ivar duration: how long; ``None``: until the fault is over (``until``, ``ttl``) or is taken off.
+    :ivar duration: how long; ``None``: until the firing is inactive.
     """
 
     duration: Duration | None = None
 
     def on_process(self, process: ProcessControl, firing: Firing) -> Steps:
-        """Close the port, and open it again."""
         process.refuse()
-        yield from for_a_while(firing, self.duration)
+        yield from _for_a_while(firing, self.duration)
         process.accept()
 
 
-def for_a_while(firing: Firing, duration: Duration | None) -> Steps:
-    """Let an effect last so long, and no longer than its strike; ``None``: as long as that."""
+def _for_a_while(firing: Firing, duration: Duration | None) -> Steps:
+    """Pause for the duration, or, without one, until the firing is inactive."""
     if duration is not None:
         yield duration
         return

@@ -1,4 +1,4 @@
-"""Late, but as it should be."""
+"""Effects that only take time: a delay, a hang, a gate."""
 
 from __future__ import annotations
 
@@ -11,59 +11,56 @@ from comfyfarm.units import Duration
 
 @effect("delay", *JOB, *EXCHANGE, "frame", lasts=True)
 class Delay(Effect, frozen=True, kw_only=True):
-    """Let time pass first.
+    """Let time pass first; everything else is as without the fault.
 
-    At ``reply`` the answer is late; at ``history`` the entry comes so long after ``execution_success``.
+    At ``reply`` the response is late; at ``history`` the entry follows ``execution_success`` late.
 
-    :ivar duration: how much.
+    :ivar duration: how long.
     """
 
     duration: Duration
 
-    def on_job(self, run: RunningJob, firing: Firing) -> Steps:
-        """The job stands still meanwhile."""
-        yield from self._rest(firing)
+    def on_job(self, job: RunningJob, firing: Firing) -> Steps:
+        yield from self._sleep(firing)
 
     def on_exchange(self, exchange: Exchange, firing: Firing) -> Steps:
-        """The client waits meanwhile."""
-        yield from self._rest(firing)
+        yield from self._sleep(firing)
 
-    def _rest(self, firing: Firing) -> Steps:
+    def _sleep(self, firing: Firing) -> Steps:
         try:
             yield Sleep(self.duration, firing)
         finally:
             firing.active = False
 
     def on_frame(self, frame: Frame, firing: Firing) -> None:
-        """What is sent meanwhile overtakes it; a message that is on its way comes when it comes."""
-        firing.active = False
-        frame.messages = [DelayedMessage(each.content, each.after_ms + self.duration) for each in frame.messages]
+        firing.active = False       # a message on its way stays late, even if the fault is healed
+        frame.messages = [
+            DelayedMessage(message.content, message.after_ms + self.duration) for message in frame.messages
+        ]
 
 
 @effect("hang", *JOB, *EXCHANGE, lasts=True)
 class Hang(Effect, frozen=True, kw_only=True):
-    """Stand still until the fault is healed or removed.
+    """Pause until the fault is healed or removed, or its time is over; ``delay`` is the pause that ends by itself.
 
-    A job that hangs hears no interrupt.  What shall end by itself is a ``delay``.
+    A job that hangs in the middle of a node ignores interrupts; an exchange that hangs keeps its connection open.
     """
 
-    def on_job(self, run: RunningJob, firing: Firing) -> Steps:
-        """The worker stands still in the middle of a node: nobody looks whether there was an interrupt."""
-        yield from _until_let_go(firing)
+    def on_job(self, job: RunningJob, firing: Firing) -> Steps:
+        yield from _wait_for_release(firing)
 
     def on_exchange(self, exchange: Exchange, firing: Firing) -> Steps:
-        """The connection stays open, and nothing comes."""
-        yield from _until_let_go(firing)
+        yield from _wait_for_release(firing)
 
 
-def _until_let_go(firing: Firing) -> Steps:
+def _wait_for_release(firing: Firing) -> Steps:
     try:
         while firing.active:
             yield WAIT
     finally:
-        firing.active = False    # where the story is dropped (a reset, a client that hangs up) nothing is held any more
+        firing.active = False    # also if the steps are dropped: after a reset, or if the client has disconnected
 
 
 @effect("hold", *JOB, *EXCHANGE, lasts=True)
 class WaitAtGate(Hang, frozen=True, kw_only=True):
-    """Wait until the gate is opened, or until one is let through (``/api/gates``): a race is made, not waited for."""
+    """Pause until this firing or the whole gate is released (``/api/gates``)."""

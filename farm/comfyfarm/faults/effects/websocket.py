@@ -1,4 +1,4 @@
-"""A message that no client has heard of."""
+"""Effects on websocket messages and their sockets."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from comfyfarm.faults.targets import DelayedMessage, Frame
 from comfyfarm.seeds import new_uuid
 from comfyfarm.units import Duration
 
-_BYTES = 16     # of nonsense behind the number of a message in bytes
+_RANDOM_BYTES = 16      # behind the event number of an unknown binary message
+_CLOSE_CODES = (range(1000, 1004), range(1007, 1015), range(3000, 5000))
 
 
 @effect("unknown", "frame")
 class Unknown(Effect, frozen=True, kw_only=True):
     """Send a message of an unknown type just before this one.
 
-    :ivar type: what the type is called.
-    :ivar data: what it says.
-    :ivar binary: send a message in bytes instead, of the event with this number.
+    :ivar binary: the event number of a binary message with random content, which is sent instead.
     """
 
     type: str = "something_new"
@@ -29,60 +28,49 @@ class Unknown(Effect, frozen=True, kw_only=True):
     binary: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] | None = None
 
     def on_frame(self, frame: Frame, firing: Firing) -> None:
-        """Say something strange first."""
         frame.messages.insert(0, DelayedMessage(self._content(firing)))
 
     def _content(self, firing: Firing) -> str | bytes:
         if self.binary is None:
             return encode_message(self.type, self.data)
-        return self.binary.to_bytes(4, "big") + firing.chance.randbytes(_BYTES)
+        return self.binary.to_bytes(4, "big") + firing.chance.randbytes(_RANDOM_BYTES)
 
 
 @effect("broadcast", "frame")
 class Broadcast(Effect, frozen=True, kw_only=True):
-    """Send the message to every socket, not only to the client that it is for."""
+    """Send the message to every socket, not only to those of its client."""
 
     def on_frame(self, frame: Frame, firing: Firing) -> None:
-        """Tell them all."""
         frame.to_everybody = True
-
-
-_MAY_BE_SENT = (range(1000, 1004), range(1007, 1015), range(3000, 5000))
 
 
 @effect("close", "frame")
 class Close(Effect, frozen=True, kw_only=True):
-    """Close the websocket as a server does that has nothing more to say; the message is the last one heard.
+    """Send the message as the last one, and close the websocket properly.
 
-    :ivar code: why, as a close frame says it: 1000 for a normal end, 1001 for a server that goes away.
-    :ivar reason: the same in words.
+    :ivar code: of the close frame: 1000 is a normal end, 1001 a server that goes away.
+    :ivar reason: of the close frame.
     """
 
     code: int = 1000
     reason: Annotated[str, msgspec.Meta(max_length=120)] = ""
 
     def __post_init__(self) -> None:
-        """Refuse a code that no close frame may bear.
-
-        :raises ValueError: naming those that it may.
-        """
-        if not any(self.code in allowed for allowed in _MAY_BE_SENT):
+        if not any(self.code in codes for codes in _CLOSE_CODES):
             raise ValueError(f"code: expected one of 1000-1003, 1007-1014, 3000-4999, got {self.code}")
 
     def on_frame(self, frame: Frame, firing: Firing) -> None:
-        """Send it, say goodbye, hang up."""
         frame.ending, frame.code, frame.reason = "close", self.code, self.reason
 
 
 @effect("displace", "frame")
 class Displace(Effect, frozen=True, kw_only=True):
-    """Forget who listens under this client id, as ComfyUI does when an older socket of the same id ends.
+    """Send the message as the last one and forget the socket, as ComfyUI does if an older one of the same id ends.
 
-    The socket stays open; the message is the last one heard on it.  A client that connects anew hears again.
+    The socket stays open.  A new connection of the client gets messages again.
     """
 
     def on_frame(self, frame: Frame, firing: Firing) -> None:
-        """Forget."""
         frame.is_displaced = True
 
 
@@ -90,89 +78,79 @@ class Displace(Effect, frozen=True, kw_only=True):
 class Duplicate(Effect, frozen=True, kw_only=True):
     """Send the message more than once.
 
-    :ivar copies: how many more go out right behind it (``times`` says how often the fault strikes).
+    :ivar copies: how many copies follow it (``times`` of the rule is how often the fault fires).
     """
 
     copies: Annotated[int, msgspec.Meta(ge=1)] = 1
 
     def on_frame(self, frame: Frame, firing: Firing) -> None:
-        """Say it again."""
         frame.messages *= 1 + self.copies
 
 
 @effect("gap", "frame", lasts=True)
 class Gap(Effect, frozen=True, kw_only=True):
-    """Reset the websocket instead of sending the message, and say nothing to that client for a while.
+    """Reset the websocket instead of sending the message, and send that client nothing for a while.
 
-    It may connect anew at once, but is not even greeted: whatever is said until the gap ends, it misses.
+    The client may connect again at once, but gets no message there until the gap ends, not even the first ``status``.
 
-    :ivar duration: how long the gap is; healed or removed before, it ends then.
+    :ivar duration: how long the gap is; it ends earlier if the fault is healed or removed.
     """
 
     duration: Duration
 
     def on_frame(self, frame: Frame, firing: Firing) -> None:
-        """Cut the connection."""
         frame.messages, frame.ending = [], "reset"
         frame.deaf_by, frame.deaf_ms = firing, self.duration
 
 
 @effect("mute", "frame", lasts=True)
 class Mute(Effect, frozen=True, kw_only=True):
-    """Send this socket nothing more, this message neither; it stays open.
+    """Send this socket nothing more, this message included, until the firing is inactive; it stays open.
 
-    Until the fault is healed or removed, or the socket ends.  A client that connects anew is a new match.
+    A new connection of the client is a new match.
     """
 
     def on_frame(self, frame: Frame, firing: Firing) -> None:
-        """Fall silent."""
         frame.messages, frame.muted_by = [], firing
 
 
 @effect("reorder", "frame")
 class Reorder(Effect, frozen=True, kw_only=True):
-    """Let the socket's next message overtake this one.
+    """Send the message after the socket's next one; if there is none, it is not sent.
 
-    Where every message matches, neighbours change places.  One that none follows does not go out.
+    If every message matches, each two neighbours change places.
     """
 
     def on_frame(self, frame: Frame, firing: Firing) -> None:
-        """Wait for the next one."""
         frame.waits_for_next = True
 
 
 @effect("stale_id", "frame")
 class StaleId(Effect, frozen=True, kw_only=True):
-    """Let the message bear another ``prompt_id`` than that of its job; one that bears none stays as it is.
+    """Replace the ``prompt_id`` of the message; a message without one stays as it is.
 
-    :ivar prompt_id: which; ``None``: that of the client's job before, or a made-up one where there was none.
+    :ivar prompt_id: the new id; ``None``: that of the client's previous job, or an invented one if there is none.
     """
 
     prompt_id: str | None = None
 
     def on_frame(self, frame: Frame, firing: Firing) -> None:
-        """Mistake the job."""
-        stale = self.prompt_id or frame.older_prompt_id or str(new_uuid(firing.chance))
-        frame.change_data(lambda data: _renamed(data, stale))
+        stale_id = self.prompt_id or frame.older_prompt_id or str(new_uuid(firing.chance))
+        frame.change_data(lambda data: _with_prompt_id(data, stale_id))
 
 
-def _renamed(data: Data, stale: str) -> Data:
-    """With the id in all its places: ``progress_state`` repeats it at every node."""
-    changed = {key: stale if key == "prompt_id" else value for key, value in data.items()}
-    if isinstance(nodes := data.get("nodes"), dict):
-        changed["nodes"] = {node: {**each, "prompt_id": stale} for node, each in nodes.items()}
+def _with_prompt_id(data: Data, prompt_id: str) -> Data:
+    changed = {key: prompt_id if key == "prompt_id" else value for key, value in data.items()}
+    if isinstance(nodes := data.get("nodes"), dict):        # progress_state repeats the id at every node
+        changed["nodes"] = {node: {**state, "prompt_id": prompt_id} for node, state in nodes.items()}
     return changed
 
 
 @effect("strip", "frame")
 class Strip(Effect, frozen=True, kw_only=True):
-    """Leave a key out of the message's data; a message that has it not stays as it is.
-
-    :ivar key: which.
-    """
+    """Remove a key from the message's data; a message without it stays as it is."""
 
     key: str = "prompt_id"
 
     def on_frame(self, frame: Frame, firing: Firing) -> None:
-        """Leave it out."""
         frame.change_data(lambda data: {key: value for key, value in data.items() if key != self.key})

@@ -9,7 +9,7 @@ import pytest
 from comfyfarm.config.decoding import ConfigError
 from comfyfarm.config.fault_tables import read_fault
 from comfyfarm.events import Event
-from comfyfarm.faults.effects.shown_state import Trend
+from comfyfarm.faults.effects.reported_state import Trend
 from comfyfarm.faults.fault import Firing
 from comfyfarm.faults.phases import PhaseFacts
 from comfyfarm.faults.registry import FaultRegistry, InstanceFaults

@@ -1,0 +1,172 @@
+"""Effects on the state that an instance reports, in responses and in ``status`` messages: false or old numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from json import dumps, loads
+from random import Random
+from typing import Any, TypeVar
+
+import msgspec
+
+from comfyfarm.faults.fault import Effect, Firing, effect
+from comfyfarm.faults.pauses import Steps
+from comfyfarm.faults.targets import DelayedMessage, Exchange, Frame
+from comfyfarm.seeds import new_uuid
+from comfyfarm.units import Duration, Size
+
+T = TypeVar("T")
+_Change = Callable[[dict[str, Any]], object]
+
+
+class Trend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """A number that changes with time.
+
+    :ivar start: its value when the fault begins.
+    :ivar per_second: its growth; below 0 it shrinks.
+    :ivar least: its least value.
+    :ivar most: its greatest value; ``None``: no limit.
+    """
+
+    start: float = 0.0
+    per_second: float = 0.0
+    least: int = 0
+    most: int | None = None
+
+    def at(self, elapsed_ms: int) -> int:
+        """Return the number this long after the fault began."""
+        value = int(self.start + self.per_second * elapsed_ms / 1000)
+        return max(self.least, value if self.most is None else min(self.most, value))
+
+
+@effect("lie", "status")
+class Lie(Effect, frozen=True, kw_only=True):
+    """Report false numbers, the same ones at every route at the same time.
+
+    The lists of ``GET /queue`` are cut at their end, or filled up with invented jobs; ``GET /jobs`` and the history
+    stay true.
+
+    :ivar queue_remaining: in ``GET /queue``, ``GET /prompt`` and ``status`` messages.
+    :ivar vram_free: of each device in ``GET /system_stats``.
+    :ivar ram_free: of the system in ``GET /system_stats``.
+    """
+
+    queue_remaining: int | Trend | None = None
+    vram_free: Size | None = None
+    ram_free: Size | None = None
+
+    def __post_init__(self) -> None:
+        if self.queue_remaining is None and self.vram_free is None and self.ram_free is None:
+            raise ValueError("queue_remaining: expected at least one of queue_remaining, vram_free and ram_free")
+        if isinstance(self.queue_remaining, int) and self.queue_remaining < 0:
+            raise ValueError(f"queue_remaining: expected 0 or more, got {self.queue_remaining}")
+
+    def on_exchange(self, exchange: Exchange, firing: Firing) -> Steps:
+        route, remaining = exchange.facts.route, self._remaining(firing, exchange.at_ms)
+        if route == "/system_stats":
+            _change_reply(exchange, self._change_memory)
+        elif route == "/prompt" and remaining is not None:
+            _change_reply(exchange, lambda body: body.update(exec_info={"queue_remaining": remaining}))
+        elif route == "/queue" and remaining is not None:
+            _change_reply(exchange, lambda body: _resize(body, remaining, firing))
+        yield from ()
+
+    def on_frame(self, frame: Frame, firing: Firing) -> None:
+        remaining = self._remaining(firing, firing.at_ms)
+        if remaining is not None:
+            _change_message(frame, lambda message: _exec_info(message).update(queue_remaining=remaining))
+
+    def _remaining(self, firing: Firing, at_ms: int) -> int | None:
+        remaining = self.queue_remaining
+        return remaining.at(at_ms - firing.since_ms) if isinstance(remaining, Trend) else remaining
+
+    def _change_memory(self, body: dict[str, Any]) -> None:
+        if self.ram_free is not None:
+            body["system"] = {**body["system"], "ram_free": int(self.ram_free)}
+        if self.vram_free is not None:
+            body["devices"] = [{**device, "vram_free": int(self.vram_free)} for device in body["devices"]]
+
+
+def _resize(body: dict[str, Any], length: int, firing: Firing) -> None:
+    """Give the two lists of ``GET /queue`` this length together."""
+    running, pending = body["queue_running"][:length], body["queue_pending"]
+    missing = length - len(running) - len(pending)
+    last_number = max((job[0] for job in (*running, *pending)), default=-1)
+    invented: list[Any] = [
+        [last_number + 1 + index, _invented_id(firing, index), {}, {}, []] for index in range(missing)
+    ]
+    body["queue_running"] = running
+    body["queue_pending"] = [*pending[: length - len(running)], *invented]
+
+
+def _invented_id(firing: Firing, index: int) -> str:
+    """Return the id of the n-th invented job, the same one at every firing."""
+    ids: list[str] = firing.memory.setdefault("ids", [])
+    chance: Random = firing.chance
+    while len(ids) <= index:
+        ids.append(str(new_uuid(chance)))
+    return ids[index]
+
+
+@effect("stale", "status")
+class Stale(Effect, frozen=True, kw_only=True):
+    """Report at every firing what was true at the first one.
+
+    Each path and query has its own first response, and ``status`` messages their own first number.
+
+    :ivar refresh: the age at which what is reported is renewed; ``None``: never.
+    """
+
+    refresh: Duration | None = None
+
+    def on_exchange(self, exchange: Exchange, firing: Firing) -> Steps:
+        facts = exchange.facts
+        key = f"{facts.method} {facts.route}?{exchange.query}"
+        exchange.reply = self._remembered(firing, key, exchange.at_ms, exchange.reply)
+        yield from ()
+
+    def on_frame(self, frame: Frame, firing: Firing) -> None:
+        # Only the number is old: the rest of a status message belongs to the client.
+        _change_message(frame, lambda message: _exec_info(message).update(self._number(message, firing)))
+
+    def _number(self, message: dict[str, Any], firing: Firing) -> dict[str, Any]:
+        return self._remembered(firing, "frame", firing.at_ms, dict(_exec_info(message)))
+
+    def _remembered(self, firing: Firing, key: str, at_ms: int, current: T) -> T:
+        """Return what is remembered under this key; remember and return ``current`` if that is missing or too old."""
+        since_ms, remembered = firing.memory.get(key, (None, None))
+        if since_ms is not None and (self.refresh is None or at_ms - since_ms < self.refresh):
+            return remembered  # type: ignore[no-any-return]
+        firing.memory[key] = at_ms, current
+        return current
+
+
+def _change_reply(exchange: Exchange, change: _Change) -> None:
+    """Change the JSON object of a response; one without an object (an error, a HEAD) stays as it is."""
+    reply = exchange.reply
+    body = _object(reply.body) if reply is not None and reply.status == 200 else None
+    if reply is not None and body is not None:
+        change(body)
+        exchange.reply = replace(reply, body=dumps(body).encode())
+
+
+def _change_message(frame: Frame, change: _Change) -> None:
+    message = _object(frame.content)
+    if message is not None:
+        change(message)
+        frame.messages = [DelayedMessage(dumps(message), earlier.after_ms) for earlier in frame.messages]
+
+
+def _exec_info(message: dict[str, Any]) -> dict[str, Any]:
+    """Return the object of a ``status`` message that has ``queue_remaining``; an empty one for other messages."""
+    found = message.get("data", {}).get("status", {}).get("exec_info", {})
+    return found if isinstance(found, dict) else {}
+
+
+def _object(content: str | bytes) -> dict[str, Any] | None:
+    try:
+        parsed = loads(content)
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, dict) else None
