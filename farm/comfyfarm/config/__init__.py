@@ -1,4 +1,4 @@
-"""``config.toml`` as frozen values: what a farm is, before it is alive."""
+"""The configuration of a farm: ``config.toml`` and what it refers to, read into frozen values (docs/config.md)."""
 
 from __future__ import annotations
 

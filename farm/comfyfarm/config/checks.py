@@ -1,4 +1,4 @@
-"""Whether the parts of a farm's description fit together."""
+"""Checks that the parts of a configuration fit together."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from comfyfarm.faults.registry import FaultRegistry, UnknownFault
 from comfyfarm.seeds import Seeds
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
-_MOST_PORTS = 65535
+_MAX_PORT = 65535
 
 
 def check(config: FarmConfig) -> None:
-    """Hold the parts against each other.
+    """Check clock, ports, names and faults.
 
     :raises ConfigError: naming the place.
     """
@@ -26,34 +26,34 @@ def check(config: FarmConfig) -> None:
     ports = {config.farm.control_port: "farm.control_port"} if config.farm.control_port else {}
     names: set[str] = set()
     _check_port(config.farm.control_port, "farm.control_port")
-    for index, each in enumerate(config.instance):
+    for index, instance in enumerate(config.instance):
         where = config.place(index)
-        if not _NAME.fullmatch(each.name) or each.name in (".", ".."):
-            raise ConfigError(f"{where}.name: expected letters, digits and ._- only, got {each.name!r}")
-        if each.name in names:
-            raise ConfigError(f"{where}.name: {each.name!r} is there already (with count, put {{n}} into the name)")
-        _check_port(each.port, f"{where}.port")
-        if each.port in ports:
-            raise ConfigError(f"{where}.port: {each.port} is taken by {ports[each.port]}")
-        names.add(each.name)
-        if each.port:
-            ports[each.port] = f"{where} ({each.name})"
+        if not _NAME.fullmatch(instance.name) or instance.name in (".", ".."):
+            raise ConfigError(f"{where}.name: expected letters, digits and ._- only, got {instance.name!r}")
+        if instance.name in names:
+            raise ConfigError(f"{where}.name: {instance.name!r} is there already (with count, put {{n}} into the name)")
+        _check_port(instance.port, f"{where}.port")
+        if instance.port in ports:
+            raise ConfigError(f"{where}.port: {instance.port} is taken by {ports[instance.port]}")
+        names.add(instance.name)
+        if instance.port:
+            ports[instance.port] = f"{where} ({instance.name})"
     check_faults(config)
 
 
 def check_faults(config: FarmConfig) -> None:
-    """Arm them for a try.
+    """Check that all faults can be armed together.
 
-    :raises ConfigError: where one means no instance, or its id is taken.
+    :raises ConfigError: if a glob matches no instance or an id is taken.
     """
-    registry = FaultRegistry(tuple(each.name for each in config.instance), Seeds(0), lambda _: None)
+    registry = FaultRegistry(tuple(instance.name for instance in config.instance), Seeds(0), lambda _: None)
     for index, fault in enumerate(config.fault):
         try:
             registry.arm(fault, 0)
-        except UnknownFault as why:
-            raise ConfigError(f"fault[{index}].{why}") from why
+        except UnknownFault as error:
+            raise ConfigError(f"fault[{index}].{error}") from error
 
 
 def _check_port(port: int, where: str) -> None:
-    if not 0 <= port <= _MOST_PORTS:
-        raise ConfigError(f"{where}: expected a port from 0 to {_MOST_PORTS}, got {port}")
+    if not 0 <= port <= _MAX_PORT:
+        raise ConfigError(f"{where}: expected a port from 0 to {_MAX_PORT}, got {port}")

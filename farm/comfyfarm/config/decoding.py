@@ -1,9 +1,9 @@
-"""Tables of a TOML file become typed values; an error says in one line where it is."""
+"""Decode tables of a TOML file into typed values; an error says in one line where it is."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -16,7 +16,7 @@ from comfyfarm.units import Duration, Size
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 
-_WRITTEN = (Duration, Model, Size, Distribution)     # what people write as a text of its own kind
+_PARSED = (Duration, Model, Size, Distribution)     # types that have a notation of their own
 _STEP = re.compile(r"\.(?P<key>\w+)|\[(?P<index>\d+)\]|(?P<any>\[\.\.\.\])")
 
 
@@ -25,54 +25,83 @@ class ConfigError(Exception):
 
 
 def decode(raw: object, kind: type[T], where: str = "") -> T:
-    """Make a typed value of a table.
+    """Decode a table, or one value.
 
-    :param where: the table's own place, for the error; empty for the top.
+    :param where: its place, for the error; empty for the top.
     :raises ConfigError: such as ``instance[0].port: expected int, got str``.
     """
     try:
-        return msgspec.convert(raw, kind, dec_hook=_read)
-    except msgspec.ValidationError as why:
-        raise ConfigError(_place(str(why), where, raw, kind).removeprefix(".").removeprefix(": ")) from why
+        return msgspec.convert(raw, kind, dec_hook=_parse)
+    except msgspec.ValidationError as error:
+        raise ConfigError(_located(str(error), where, raw, kind).removeprefix(".").removeprefix(": ")) from error
 
 
 def decode_alone(raw: object, kind: type[S]) -> S:
-    """Read one table that stands alone, such as a body of the control API.
+    """Decode a table that has no place in a file, such as a body of the control API.
 
     :raises ConfigError: its message begins with the first key that is wrong.
     """
-    known = kind.__struct_fields__
-    for key in raw if isinstance(raw, dict) else ():
-        if key not in known:
-            raise ConfigError(f"{key}: unknown key (there are: {', '.join(known) or 'none'})")
     try:
+        if isinstance(raw, dict):
+            check_keys(raw, kind.__struct_fields__, "")
         return decode(raw, kind, "")
-    except ConfigError as why:
-        raise ConfigError(str(why).lstrip(".: ")) from why.__cause__
+    except ConfigError as error:
+        raise ConfigError(str(error).lstrip(".: ")) from error.__cause__
 
 
 def decode_text(text: str, kind: Any) -> Any:
-    """Read one value that stands in a query or on a command line.
+    """Decode one value of a query or a command line.
 
     :raises ConfigError: such as ``expected int, got str``.
     """
     try:
-        return msgspec.convert(text, kind, strict=False, dec_hook=_read)
-    except msgspec.ValidationError as why:
-        what = str(why).replace("`", "").replace(" | null", "")
-        raise ConfigError(f"{what[0].lower()}{what[1:]}") from why
+        return msgspec.convert(text, kind, strict=False, dec_hook=_parse)
+    except msgspec.ValidationError as error:
+        what = str(error).replace("`", "").replace(" | null", "")
+        raise ConfigError(f"{what[0].lower()}{what[1:]}") from error
 
 
-def _read(kind: type[Any], value: object) -> Any:
-    if kind in _WRITTEN:
+def read_table(raw: object, where: str) -> dict[str, Any]:
+    """Return a copy of a table.
+
+    :raises ConfigError: if it is something else.
+    """
+    if not isinstance(raw, Mapping):
+        raise ConfigError(f"{where}: expected a table, got {type(raw).__name__}".removeprefix(": "))
+    return dict(raw)
+
+
+def read_tables(raw: object, where: str, name: str = "") -> Sequence[Any]:
+    """Return a list of tables, which are not checked yet.
+
+    :param name: of the tables in the file, if that is not their place.
+    :raises ConfigError: if it is not a list.
+    """
+    if not isinstance(raw, list | tuple):
+        raise ConfigError(f"{where}: expected [[{name or where}]] tables")
+    return raw
+
+
+def check_keys(table: Mapping[str, Any], known: Collection[str], where: str) -> None:
+    """Check that a table has no unknown key.
+
+    :raises ConfigError: naming the first unknown key and the known ones.
+    """
+    for key in table:
+        if key not in known:
+            raise ConfigError(f"{where}.{key}: unknown key (there are: {', '.join(known) or 'none'})")
+
+
+def _parse(kind: type[Any], value: object) -> Any:
+    if kind in _PARSED:
         return kind.parse(value)
     raise NotImplementedError(kind)
 
 
-def _place(text: str, where: str, raw: object, kind: object) -> str:
+def _located(text: str, where: str, raw: object, kind: object) -> str:
     """Msgspec's "Expected `int`, got `str` - at `$.port`" -> "instance[0].port: expected int, got str"."""
     what, _, path = text.partition(" - at `$")
-    what = what.replace("`", "").replace(" | null", "")     # TOML has no word for it
+    what = what.replace("`", "").replace(" | null", "")     # TOML has no null
     keys, hint = _follow(path.removesuffix("`"), raw, kind)
     place = where + keys
     unknown = re.fullmatch(r"Object contains unknown field (.*)", what)
@@ -80,34 +109,34 @@ def _place(text: str, where: str, raw: object, kind: object) -> str:
         return f"{place}.{unknown[1]}: unknown key"
     missing = re.fullmatch(r"Object missing required field (.*)", what)
     if missing:
-        words = ", ".join(_words(_field(hint, missing[1])))
+        words = ", ".join(_allowed_words(_field_type(hint, missing[1])))
         return f"{place}.{missing[1]}: is missing" + (f" (expected one of {words})" if words else "")
-    own = re.match(r"([\w.\[\]-]+): ", what)     # a Struct's own check names its field
-    if own:
-        return f"{place}.{own[1]}: {what[own.end() :]}"
+    named = re.match(r"([\w.\[\]-]+): ", what)      # an error of a Struct's __post_init__ begins with the field
+    if named:
+        return f"{place}.{named[1]}: {what[named.end() :]}"
     if what.startswith("Invalid enum value"):
-        what = f"expected one of {', '.join(_words(hint))}, got {what.split()[-1]}"
+        what = f"expected one of {', '.join(_allowed_words(hint))}, got {what.split()[-1]}"
     what = what.replace("object", "a table").replace("array", "a list").replace(" | ", " or ")
     return f"{place}: {what[0].lower()}{what[1:]}"
 
 
-def _words(hint: Any) -> Iterator[str]:
-    """The words that a key takes."""
-    for each in (hint, *get_args(hint)):
-        yield from (repr(word) for word in get_args(each) if isinstance(word, str))
+def _allowed_words(hint: Any) -> Iterator[str]:
+    """Yield the words of the ``Literal`` types in a type."""
+    for option in (hint, *get_args(hint)):
+        yield from (repr(word) for word in get_args(option) if isinstance(word, str))
 
 
 def _follow(path: str, raw: Any, kind: Any) -> tuple[str, Any]:
-    """Where msgspec's path leads: the keys that it writes as ``[...]`` named, and the type that is wanted there."""
+    """Return the keys of msgspec's path, with the names that it writes as ``[...]``, and the type at its end."""
     keys = ""
     for step in _STEP.finditer(path):
         if step["key"] is not None:
-            keys, raw, kind = f"{keys}.{step['key']}", _item(raw, step["key"]), _field(kind, step["key"])
+            keys, raw, kind = f"{keys}.{step['key']}", _item(raw, step["key"]), _field_type(kind, step["key"])
         elif step["index"] is not None:
-            keys, raw, kind = f"{keys}[{step['index']}]", _item(raw, int(step["index"])), _items_type(kind, tuple)
+            keys, raw, kind = f"{keys}[{step['index']}]", _item(raw, int(step["index"])), _item_type(kind, tuple)
         else:
-            kind = _items_type(kind, dict)
-            key = _culprit(raw, kind)
+            kind = _item_type(kind, dict)
+            key = _first_wrong_key(raw, kind)
             keys, raw = f"{keys}.{key}", _item(raw, key)
     return keys, kind
 
@@ -119,11 +148,10 @@ def _item(raw: Any, key: Any) -> Any:
         return None
 
 
-def _culprit(raw: Any, kind: Any) -> str:
-    """The first key of a table whose value is not of this type."""
+def _first_wrong_key(raw: Any, kind: Any) -> str:
     for key, value in raw.items() if isinstance(raw, dict) else ():
         try:
-            msgspec.convert(value, kind, dec_hook=_read)
+            msgspec.convert(value, kind, dec_hook=_parse)
         except msgspec.ValidationError:
             return str(key)
     return "..."
@@ -133,18 +161,16 @@ def _options(kind: Any) -> tuple[Any, ...]:
     return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
 
 
-def _field(kind: Any, key: str) -> Any:
-    """The type of a Struct's field."""
-    for each in _options(kind):
-        if isinstance(each, type) and issubclass(each, msgspec.Struct):
-            return get_type_hints(each).get(key, Any)
+def _field_type(kind: Any, key: str) -> Any:
+    for option in _options(kind):
+        if isinstance(option, type) and issubclass(option, msgspec.Struct):
+            return get_type_hints(option).get(key, Any)
     return Any
 
 
-def _items_type(kind: Any, container: type[Any]) -> Any:
-    """The type of what a list or table holds."""
-    for each in _options(kind):
-        if get_origin(each) is container:
-            arguments = get_args(each)
+def _item_type(kind: Any, container: type[Any]) -> Any:
+    for option in _options(kind):
+        if get_origin(option) is container:
+            arguments = get_args(option)
             return arguments[1] if container is dict else arguments[0]
     return Any

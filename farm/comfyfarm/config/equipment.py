@@ -1,4 +1,4 @@
-"""What does each instance of a farm have: node types, models, and what it says of its machine?"""
+"""What each instance of a farm has: node types, models and system facts; and the checks that need to know that."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ from typing import Any
 
 from comfyfarm.config import ConfigError, FarmConfig, InstanceConfig
 from comfyfarm.config.captured import CapturedServer, NotCaptured
+from comfyfarm.config.live_changes import changed
 from comfyfarm.config.recorded import recorded, server_facts
+from comfyfarm.config.scenarios.scenario import ChangeStep
 from comfyfarm.sim.catalogue.catalogue import Catalogue
 from comfyfarm.sim.catalogue.models import sizes_of
 from comfyfarm.sim.catalogue.recorded import RecordedServer
 from comfyfarm.sim.files import Files, MemoryFiles
 
-_NEAR = 0.88    # how much alike two names are, from 0 to 1, when one of them is taken for a slip of the pen
+_TYPO_SIMILARITY = 0.88     # from 0 to 1; an unknown node type this similar to a known one is taken for a typing error
 
 
 @dataclass(frozen=True, eq=False)
 class Equipment:
     """What one instance has.
 
-    :ivar models: by folder, the exact files; ``sizes`` by folder and name, where they were said.
+    :ivar models: the exact files, by folder.
+    :ivar sizes: the known sizes in bytes, by folder and file name.
     :ivar system_stats: as captured, else as recorded.
-    :ivar features: as captured; ``None`` for those of its version.
+    :ivar features: as captured; ``None``: those of the instance's version.
     """
 
     recorded: RecordedServer
@@ -36,7 +39,7 @@ class Equipment:
     features: Mapping[str, Any] | None
 
     def catalogue(self, config: InstanceConfig, files: Files, brought: Iterable[str] = ()) -> Catalogue:
-        """What ``/object_info`` shows and validation uses.
+        """Return the catalogue for ``/object_info`` and validation.
 
         :param brought: the pictures that the farm itself puts into ``input``.
         """
@@ -53,15 +56,15 @@ class Equipment:
 
 @dataclass(eq=False)
 class EquipmentCache:
-    """Equips instances; each file is read once, and instances that are alike share what was read."""
+    """Reads each captured file once; instances with the same node types share one recorded server."""
 
     _captured: dict[tuple[str | None, str | None], tuple[CapturedServer, RecordedServer]] = field(default_factory=dict)
     _changed: dict[tuple[Any, ...], RecordedServer] = field(default_factory=dict)
 
     def equip(self, config: InstanceConfig) -> Equipment:
-        """What an instance has.
+        """Return what an instance has.
 
-        :raises ConfigError: where a file is not what it should be; begins with the key.
+        :raises ConfigError: if a file cannot be read or has the wrong content; the message begins with the key.
         """
         captured, base = self._read(config)
         models = {} if captured is None else captured.model_names(recorded())
@@ -89,8 +92,8 @@ class EquipmentCache:
         declared, missing = config.node_types, tuple(sorted(set(config.missing_nodes)))
         if not declared and not missing:
             return base
-        entries = {name: each.entry(name) for name, each in declared.items()}
-        choices = tuple(choice for name, each in declared.items() for choice in each.model_choices(name))
+        entries = {name: node_type.entry(name) for name, node_type in declared.items()}
+        choices = tuple(choice for name, node_type in declared.items() for choice in node_type.model_choices(name))
         key = config.captured, config.object_info, missing, json.dumps(entries), choices
         if key not in self._changed:
             self._changed[key] = base.changed(without=missing, entries=entries, model_choices=choices)
@@ -98,7 +101,7 @@ class EquipmentCache:
 
 
 def check_equipment(farm: FarmConfig, equipment_cache: EquipmentCache) -> None:
-    """Look whether every instance can be equipped, and whether names mean something.
+    """Check that every instance can be equipped, and the names in ``missing_nodes`` and ``warm``.
 
     :raises ConfigError: such as ``instance[0].missing_nodes[0]: there is no node type 'KSamplr' ...``.
     """
@@ -107,35 +110,52 @@ def check_equipment(farm: FarmConfig, equipment_cache: EquipmentCache) -> None:
         where = f"{farm.place(index)}."
         try:
             equipped.append((config, equipment_cache.equip(config), where))
-        except ConfigError as why:
-            raise ConfigError(f"{where}{why}") from why
-    known = _known(each for _, each, _ in equipped)
+        except ConfigError as error:
+            raise ConfigError(f"{where}{error}") from error
+    known = _known_node_types(equipment for _, equipment, _ in equipped)
     for config, equipment, where in equipped:
-        _check_missing(config, known, where)
+        _check_missing_nodes(config, known, where)
         _check_warm(config, equipment, where)
 
 
 def check_change(config: InstanceConfig, instances: Iterable[InstanceConfig], equipment_cache: EquipmentCache) -> None:
-    """The same for what becomes of one instance while the farm runs; the others are as they are.
+    """Check the changed configuration of one instance.
 
-    :raises ConfigError: begins with the key.
+    :param instances: all instances of the farm.
+    :raises ConfigError: its message begins with the key.
     """
-    _check_missing(config, _known(equipment_cache.equip(each) for each in instances), "")
+    known = _known_node_types(equipment_cache.equip(instance) for instance in instances)
+    _check_missing_nodes(config, known, "")
 
 
-def _known(equipments: Iterable[Equipment]) -> set[str]:
-    return set(recorded().object_info).union(*(each.recorded.object_info for each in equipments))
+def check_scenario_changes(farm: FarmConfig, equipment_cache: EquipmentCache) -> None:
+    """Check that every change in a scenario can be made.
+
+    :raises ConfigError: such as ``scenario[0].step[1].change.port: cannot change while it runs ...``.
+    """
+    for step in (step for scenario in farm.scenario for step in scenario.steps):
+        change = step.action
+        if isinstance(change, ChangeStep):
+            for config in (config for config in farm.instance if config.name in change.on):
+                try:
+                    check_change(changed(config, change.settings), farm.instance, equipment_cache)
+                except ConfigError as error:
+                    raise ConfigError(f"{step.place}.change.{error}") from error
 
 
-def _check_missing(config: InstanceConfig, known: Collection[str], where: str) -> None:
-    """A name that no catalogue of the farm knows may well be a custom node; but not if it looks like a slip."""
+def _known_node_types(equipments: Iterable[Equipment]) -> set[str]:
+    return set(recorded().object_info).union(*(equipment.recorded.object_info for equipment in equipments))
+
+
+def _check_missing_nodes(config: InstanceConfig, known: Collection[str], where: str) -> None:
+    # An unknown name may be a custom node that no instance has, so only a likely typing error is refused.
     by_lower_case = {name.lower(): name for name in known}
     for index, name in enumerate(config.missing_nodes):
         if name in known:
             continue
-        near = get_close_matches(name.lower(), by_lower_case, cutoff=_NEAR)
-        if near:
-            meant = " or ".join(repr(by_lower_case[each]) for each in near)
+        similar = get_close_matches(name.lower(), by_lower_case, cutoff=_TYPO_SIMILARITY)
+        if similar:
+            meant = " or ".join(repr(by_lower_case[lower]) for lower in similar)
             raise ConfigError(
                 f"{where}missing_nodes[{index}]: there is no node type {name!r}; is {meant} meant? "
                 f"(if not, declare {name!r} in the node_types of an instance that has it)"
@@ -143,9 +163,9 @@ def _check_missing(config: InstanceConfig, known: Collection[str], where: str) -
 
 
 def _check_warm(config: InstanceConfig, equipment: Equipment, where: str) -> None:
-    """A model that is in memory from the start is one of the instance's, and fits.
+    """Check that each model of ``warm`` exists and fits into ``vram``.
 
-    While checkpoints are open to any name, one that nobody listed is taken for a checkpoint.
+    If the checkpoints are open to any name, an unknown model is taken for a checkpoint.
     """
     catalogue = equipment.catalogue(config, MemoryFiles())
     is_open = config.open_models and "checkpoints" not in catalogue.models
@@ -155,28 +175,28 @@ def _check_warm(config: InstanceConfig, equipment: Equipment, where: str) -> Non
             raise ConfigError(f"{where}warm[{index}]: there is no model {name!r}; name it in models.FOLDER")
         size_bytes = max(catalogue.size_bytes(folder, name) for folder in folders or ["checkpoints"])
         if config.vram is not None and size_bytes > config.vram:
-            sizes = " and ".join(f"{each / 1024**3:.4g}GB" for each in (size_bytes, config.vram))
+            sizes = " and ".join(f"{size / 1024**3:.4g}GB" for size in (size_bytes, config.vram))
             raise ConfigError(f"{where}warm[{index}]: {name!r} does not fit into vram (they are {sizes})")
 
 
 def _read_captured(directory: str | None, object_info: str | None) -> CapturedServer:
-    """A captured directory, or a file, or the one with the other's node types."""
+    """Read a captured directory, or an ``/object_info`` file, or the directory with the node types of the file."""
     key = "captured"
     try:
         found = None if directory is None else CapturedServer.read(Path(directory))
         if object_info is None:
-            assert found is not None, "one of them is given"
+            assert found is not None, "one of the two is set"
             return found
         key = "object_info"
         node_types = CapturedServer.read_object_info(Path(object_info))
-    except NotCaptured as why:
-        raise ConfigError(f"{key}: {why}") from why
+    except NotCaptured as error:
+        raise ConfigError(f"{key}: {error}") from error
     if found is None:
         return CapturedServer(node_types)
     return CapturedServer(node_types, found.models, found.system_stats, found.features)
 
 
 def _with_version(stats: Mapping[str, Any], version: str) -> Mapping[str, Any]:
-    """Where the server says its version at all, it says the configured one."""
+    """Replace the version in ``system_stats``, if there is one."""
     system = stats["system"]
     return {**stats, "system": {**system, "comfyui_version": version}} if "comfyui_version" in system else stats

@@ -1,45 +1,43 @@
-"""A table of a configuration, or a body of the control API, becomes a fault."""
+"""Read faults from tables of a configuration or bodies of the control API."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from comfyfarm.config.decoding import ConfigError, decode
+from comfyfarm.config.decoding import ConfigError, check_keys, decode, read_table
 from comfyfarm.faults.effects import EFFECTS, Effect
 from comfyfarm.faults.fault import Fault, Rule
 from comfyfarm.faults.phases import At
 
 
 def read_fault(raw: object, where: str = "") -> Fault:
-    """Make a fault of a table: the keys of a :class:`~comfyfarm.faults.fault.Rule`, ``do``, and what that takes.
+    """Read a fault: the keys of a :class:`~comfyfarm.faults.fault.Rule`, ``do``, and the keys of that effect.
 
-    :param where: the table's own place, for the error; empty where it stands alone.
+    :param where: the place of the table, for the error; empty if it stands alone.
     :raises ConfigError: such as ``fault[0].at.phase: expected one of ..., got 'lunch'``.
     """
-    if not isinstance(raw, Mapping):
-        raise ConfigError(f"{where}: expected a table, got {type(raw).__name__}".removeprefix(": "))
     try:
-        return _read(dict(raw), where)
-    except ConfigError as why:
-        raise ConfigError(str(why).lstrip(".: ")) from why.__cause__
+        return _read(read_table(raw, where), where)
+    except ConfigError as error:
+        raise ConfigError(str(error).lstrip(".: ")) from error.__cause__
 
 
-def _read(raw: dict[str, Any], where: str) -> Fault:
-    kind = _kind(raw.pop("do", None), where)
+def _read(table: dict[str, Any], where: str) -> Fault:
+    kind = _effect_type(table.pop("do", None), where)
     rule_keys = Rule.__struct_fields__
-    _check_keys(raw, (*rule_keys, "do", *kind.__struct_fields__), where)
-    if "at" in raw:
-        raw["at"] = _at(raw["at"], f"{where}.at")
-    rule = decode({key: value for key, value in raw.items() if key in rule_keys}, Rule, where)
-    effect = decode({key: value for key, value in raw.items() if key not in rule_keys}, kind, where)
+    check_keys(table, (*rule_keys, "do", *kind.__struct_fields__), where)
+    if "at" in table:
+        table["at"] = _read_at(table["at"], f"{where}.at")
+    rule = decode({key: value for key, value in table.items() if key in rule_keys}, Rule, where)
+    effect = decode({key: value for key, value in table.items() if key not in rule_keys}, kind, where)
     try:
         return Fault(rule, effect)
-    except ValueError as why:
-        raise ConfigError(f"{where}.{why}") from why
+    except ValueError as error:
+        raise ConfigError(f"{where}.{error}") from error
 
 
-def _kind(do: object, where: str) -> type[Effect]:
+def _effect_type(do: object, where: str) -> type[Effect]:
     known = ", ".join(sorted(EFFECTS))
     if do is None:
         raise ConfigError(f"{where}.do: is missing (expected one of {known})")
@@ -48,17 +46,10 @@ def _kind(do: object, where: str) -> type[Effect]:
     return EFFECTS[do]
 
 
-def _at(raw: object, where: str) -> dict[str, Any]:
-    """The table of a moment; a phase alone is one, too."""
+def _read_at(raw: object, where: str) -> dict[str, Any]:
     if isinstance(raw, str):
         return {"phase": raw}
     if not isinstance(raw, Mapping):
         raise ConfigError(f"{where}: expected a phase, or a table with one, got {type(raw).__name__}")
-    _check_keys(raw, At.__struct_fields__, where)
+    check_keys(raw, At.__struct_fields__, where)
     return dict(raw)
-
-
-def _check_keys(raw: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
-    for key in raw:
-        if key not in known:
-            raise ConfigError(f"{where}.{key}: unknown key (there are: {', '.join(known)})")

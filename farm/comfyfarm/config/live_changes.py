@@ -1,6 +1,6 @@
-"""What of an instance may change while it runs, and what a change makes of its configuration.
+"""Changes of an instance's configuration while it runs.
 
-Which keys may is said at the fields, by :data:`~comfyfarm.sim.settings.LIVE`.
+The fields that may change are marked with :data:`~comfyfarm.sim.settings.LIVE`.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from comfyfarm.units import Duration
 
 @cache
 def live_keys() -> tuple[str, ...]:
-    """The keys that may change while an instance runs, in the order of their declaration."""
+    """Return the keys that may change while an instance runs, in the order of their declaration."""
     hints = get_type_hints(InstanceConfig, include_extras=True)
     return tuple(key for key in InstanceConfig.__struct_fields__ if _is_live(hints[key]))
 
 
 @cache
 def live_type() -> type[msgspec.Struct]:
-    """What a change may say, as a type: for descriptions of it."""
+    """Return a type whose schema describes a change."""
     doc = "The settings that may change while an instance runs, written as in its configuration."
     return _partial("InstanceChange", doc, InstanceConfig, live_keys())
 
 
 def _partial(name: str, doc: str, kind: type[msgspec.Struct], keys: Iterable[str]) -> type[msgspec.Struct]:
-    """Some keys of a table, each of which may be missing."""
+    """Return a type with some fields of another, each of which may be missing."""
     hints = get_type_hints(kind, include_extras=True)
     fields: list[tuple[str, Any, Any]] = []
     for key in keys:
@@ -51,39 +51,39 @@ def _is_live(hint: Any) -> bool:
 
 
 def changed(config: InstanceConfig, change: object) -> InstanceConfig:
-    """A configuration with a change in it; tables are merged key by key, lists are replaced.
+    """Return a configuration with a change in it; tables are merged key by key, lists are replaced.
 
-    :param change: what JSON or TOML makes of the keys of an ``[[instance]]``.
-    :raises ConfigError: where a key may not change or a value is none; the message begins with the first such key.
+    :param change: some keys of an ``[[instance]]``, as JSON or TOML is parsed.
+    :raises ConfigError: if a key may not change or a value is wrong; the message begins with the first such key.
     """
     for key in change if isinstance(change, Mapping) else ():
         if key not in live_keys():
             what = "cannot change while it runs" if key in config.__struct_fields__ else "unknown key"
             raise ConfigError(f"{key}: {what} (what may: {', '.join(live_keys())})")
     _check_keys(config, change, "")
-    read = decode_alone(change, InstanceConfig)
-    assert isinstance(change, Mapping), "nothing else is taken"
+    new = decode_alone(change, InstanceConfig)
+    assert isinstance(change, Mapping), "nothing else can be decoded"
     try:
-        merged: InstanceConfig = _merged(config, read, change)
-    except ValueError as why:
-        raise ConfigError(str(why)) from why
+        merged: InstanceConfig = _merged(config, new, change)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     return merged
 
 
-def _check_keys(old: object, given: object, where: str) -> None:
-    """Refuse the first key of a table, or of a table in it, that there is none of; and say what there is."""
-    if not (isinstance(old, msgspec.Struct) and isinstance(given, Mapping)):
+def _check_keys(old: object, change: object, where: str) -> None:
+    """Refuse the first unknown key of a table or of a table in it, and list the known ones."""
+    if not (isinstance(old, msgspec.Struct) and isinstance(change, Mapping)):
         return
-    for key, value in given.items():
+    for key, value in change.items():
         if key not in old.__struct_fields__:
             raise ConfigError(f"{where}{key}: unknown key (there are: {', '.join(old.__struct_fields__)})")
         _check_keys(getattr(old, key), value, f"{where}{key}.")
 
 
-def _merged(old: Any, new: Any, given: Any) -> Any:
-    """The old value, and in it what the new one was given."""
-    if isinstance(old, msgspec.Struct) and isinstance(given, Mapping):
-        parts = {key: _merged(getattr(old, key), getattr(new, key), given[key]) for key in given}
+def _merged(old: Any, new: Any, change: Any) -> Any:
+    """Return the old value with those parts of the new one that the change names."""
+    if isinstance(old, msgspec.Struct) and isinstance(change, Mapping):
+        parts = {key: _merged(getattr(old, key), getattr(new, key), change[key]) for key in change}
         return msgspec.structs.replace(old, **parts)
     if isinstance(old, dict) and isinstance(new, dict):
         return old | new
@@ -91,24 +91,24 @@ def _merged(old: Any, new: Any, given: Any) -> Any:
 
 
 def as_written(value: Any) -> Any:
-    """A value of a configuration, as it is written in one (and as JSON says it)."""
+    """Return a value of a configuration as it is written there, in types that JSON has."""
     if isinstance(value, msgspec.Struct):
         return {key: as_written(getattr(value, key)) for key in value.__struct_fields__}
     if isinstance(value, dict):
-        return {key: as_written(each) for key, each in value.items()}
+        return {key: as_written(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [as_written(each) for each in value]
+        return [as_written(item) for item in value]
     if isinstance(value, Distribution):
-        return _span_as_written(value)
+        return _distribution_as_written(value)
     if value is None or type(value) in (bool, int, float, str):
         return value
     return str(value)
 
 
-def _span_as_written(span: Distribution) -> Any:
-    first, second = str(Duration(span.first)), str(Duration(span.second))
-    if span.kind == "uniform":
+def _distribution_as_written(distribution: Distribution) -> Any:
+    first, second = str(Duration(distribution.first)), str(Duration(distribution.second))
+    if distribution.kind == "uniform":
         return {"uniform": [first, second]}
-    if span.kind == "normal":
+    if distribution.kind == "normal":
         return {"normal": first, "sd": second}
-    return first if span.kind == "fixed" else {"lognormal": first, "sigma": span.second}
+    return first if distribution.kind == "fixed" else {"lognormal": first, "sigma": distribution.second}

@@ -1,4 +1,4 @@
-"""What a test lays over a configuration: a seed, faults, scenarios; the configuration itself stays as it is."""
+"""What a test adds to a configuration: a seed, faults and scenarios; the configuration itself is not changed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from comfyfarm.config import FarmConfig, check_faults, load, read
-from comfyfarm.config.decoding import ConfigError
+from comfyfarm.config.decoding import ConfigError, read_table, read_tables
 from comfyfarm.config.fault_tables import read_fault
 from comfyfarm.config.scenarios import UnknownIncident, find_incident
 from comfyfarm.config.sources import ConfigSource, is_path, tables_of
@@ -21,11 +21,11 @@ Table = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Overlay:
-    """What is laid over.
+    """A seed, faults and scenarios for a configuration.
 
-    :ivar seed: instead of the configuration's own; ``None``: none.
-    :ivar faults: behind the configuration's own, as ``[[fault]]`` tables.
-    :ivar scenarios: behind the configuration's own, as ``[[scenario]]`` tables.
+    :ivar seed: replaces the configuration's own; ``None``: does not.
+    :ivar faults: ``[[fault]]`` tables, added after the configuration's own.
+    :ivar scenarios: ``[[scenario]]`` tables, added after the configuration's own.
     """
 
     seed: int | None = None
@@ -33,9 +33,9 @@ class Overlay:
     scenarios: Sequence[Table] = ()
 
     def over(self, config: ConfigSource | FarmConfig) -> ConfigSource | FarmConfig:
-        """A configuration with all this in it; a path becomes the tables of its file.
+        """Return a configuration with all this in it; a path becomes the tables of its file.
 
-        :raises ConfigError: where it cannot be read, or is no place for this.
+        :raises ConfigError: if it cannot be read, or this cannot be added to it.
         """
         if self.seed is None and not self.faults and not self.scenarios:
             return config
@@ -43,26 +43,25 @@ class Overlay:
             return self._over_values(config)
         tables = _tables(config)
         if self.seed is not None:
-            tables["farm"] = {**_table(tables.get("farm", {}), "farm"), "seed": self.seed}
+            tables["farm"] = {**read_table(tables.get("farm", {}), "farm"), "seed": self.seed}
         for key, more in (("fault", self.faults), ("scenario", self.scenarios)):
             if more:
-                tables[key] = [*_list(tables.get(key, []), key), *(dict(each) for each in more)]
+                tables[key] = [*read_tables(tables.get(key, []), key), *map(dict, more)]
         return tables
 
     def _over_values(self, config: FarmConfig) -> FarmConfig:
-        """A seed and faults are values of their own; a scenario's settings belong to tables that are read already."""
-        if self.scenarios:
+        if self.scenarios:      # their settings are merged into tables, and here the tables are decoded already
             raise ConfigError("scenario: cannot be laid over a FarmConfig; write a dictionary or TOML text")
-        faults = tuple(read_fault(each, f"faults[{index}]") for index, each in enumerate(self.faults))
+        faults = tuple(read_fault(table, f"faults[{index}]") for index, table in enumerate(self.faults))
         farm = config.farm if self.seed is None else msgspec.structs.replace(config.farm, seed=self.seed)
         whole = msgspec.structs.replace(config, farm=farm, fault=(*config.fault, *faults))
         check_faults(whole)
         return whole
 
     def check(self, config: ConfigSource | FarmConfig) -> None:
-        """Look whether a configuration with all this in it describes a farm.
+        """Check that a configuration with all this in it describes a farm.
 
-        :raises ConfigError: where it does not.
+        :raises ConfigError: if it does not.
         """
         whole = self.over(config)
         if isinstance(whole, FarmConfig):
@@ -74,49 +73,40 @@ class Overlay:
 
 
 def named(faults: Sequence[Table]) -> tuple[Table, ...]:
-    """Faults with an id each (``test-crash-3``: the third), so that none draws otherwise where another is left out."""
-    ids = (f"test-{each.get('do')}-{index}" for index, each in enumerate(faults, 1))
-    return tuple({"id": given, **each} for given, each in zip(ids, faults, strict=True))
+    """Return the faults, each with an id, such as ``test-crash-3`` for the third.
+
+    A fault draws from a random stream of its id, so it draws the same numbers if another one is left out.
+    """
+    ids = (f"test-{fault.get('do')}-{index}" for index, fault in enumerate(faults, 1))
+    return tuple({"id": fault_id, **fault} for fault_id, fault in zip(ids, faults, strict=True))
 
 
 def check_tables(faults: Sequence[object], where: str) -> None:
-    """Look whether these are faults at all; whether there are such instances shows where they are laid over a farm.
+    """Check that tables are faults; whether their instances exist is checked together with a farm.
 
-    :raises ConfigError: where one is none.
+    :raises ConfigError: if one is no fault.
     """
-    for index, each in enumerate(faults):
-        read_fault(each, f"{where}[{index}]")
+    for index, fault in enumerate(faults):
+        read_fault(fault, f"{where}[{index}]")
 
 
 def check_scenarios(scenarios: Sequence[Table]) -> None:
-    """Look whether those that name an incident name one that there is.
+    """Check that the incidents that scenarios use exist.
 
-    :raises ConfigError: where there is none.
+    :raises ConfigError: if one does not.
     """
-    for each in scenarios:
-        if "use" in each:
+    for scenario in scenarios:
+        if "use" in scenario:
             try:
-                find_incident(each["use"])
-            except UnknownIncident as why:
-                raise ConfigError(f"scenario: {why}") from why
+                find_incident(scenario["use"])
+            except UnknownIncident as error:
+                raise ConfigError(f"scenario: {error}") from error
 
 
 def _tables(config: ConfigSource) -> dict[str, Any]:
     try:
         return tables_of(config)
-    except OSError as why:
-        raise ConfigError(f"{why.filename}: {why.strerror}") from why
-    except (TOMLDecodeError, UnicodeDecodeError) as why:
-        raise ConfigError(f"{config}: {why}" if is_path(config) else str(why)) from why
-
-
-def _table(value: object, key: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise ConfigError(f"{key}: expected a table, got {type(value).__name__}")
-    return value
-
-
-def _list(value: object, key: str) -> Sequence[Any]:
-    if not isinstance(value, list | tuple):
-        raise ConfigError(f"{key}: expected [[{key}]] tables")
-    return value
+    except OSError as error:
+        raise ConfigError(f"{error.filename}: {error.strerror}") from error
+    except (TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{config}: {error}" if is_path(config) else str(error)) from error

@@ -1,4 +1,4 @@
-"""The TOML file, read: profiles merged, counts resolved, scenarios laid over, every error with its place."""
+"""Read the TOML file: merge profiles, expand counts, apply the settings of scenarios; every error names its place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 
 from comfyfarm.config.captured import CapturedServer, NotCaptured
 from comfyfarm.config.checks import check
-from comfyfarm.config.decoding import ConfigError, decode
+from comfyfarm.config.decoding import ConfigError, decode, read_table, read_tables
 from comfyfarm.config.fault_tables import read_fault
 from comfyfarm.config.scenarios.scenario import Scenario
 from comfyfarm.config.scenarios.tables import read_scenarios
@@ -22,102 +22,82 @@ S = TypeVar("S", bound=msgspec.Struct)
 Table = dict[str, Any]
 
 _PATHS = ("input", "output_dir", "object_info", "captured", "data_dir", "log")
-_MOST_INSTANCES = 65535
+_MAX_INSTANCES = 65535
 _NOT_IN_A_PROFILE = ("name", "port", "count", "profile")
 
 
 def load(path: Path, overrides: Overrides = Overrides()) -> FarmConfig:
-    """Read a farm's description.
+    """Read a configuration file.
 
-    :raises ConfigError: where it cannot be read, or says what no farm has.
+    :raises ConfigError: if it cannot be read or does not describe a farm.
     """
     try:
         raw = msgspec.toml.decode(path.read_bytes())
-    except OSError as why:
-        raise ConfigError(f"{path}: {why.strerror}") from why
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as why:
-        raise ConfigError(f"{path}: {why}") from why
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path}: {error}") from error
     try:
         return read(raw, path.parent, overrides)
-    except ConfigError as why:
-        raise ConfigError(f"{path}: {why}") from why.__cause__
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error.__cause__
 
 
 def read(raw: Table, folder: Path, overrides: Overrides = Overrides()) -> FarmConfig:
-    """Make a farm's description of the tables of a TOML file.
+    """Read the tables of a configuration.
 
-    :param folder: what relative paths are relative to.
-    :raises ConfigError: without the file's name.
+    :param folder: the folder that relative paths are relative to.
+    :raises ConfigError: without the name of a file.
     """
     for key in raw:
         if key not in ("farm", "profile", "instance", "fault", "scenario"):
             raise ConfigError(f"{key}: unknown key")
-    profiles = _table(raw.get("profile", {}), "profile")
+    profiles = read_table(raw.get("profile", {}), "profile")
     for name, profile in profiles.items():
         _check_profile(name, profile)
-    instances = [each for index, table in _tables(raw) for each in _expand(index, table, profiles, folder)]
-    faults = tuple(_read_faults(raw))
+    instances = list(_read_instances(raw.get("instance", [{}]), profiles, folder))
+    faults = tuple(
+        read_fault(table, f"fault[{index}]") for index, table in enumerate(read_tables(raw.get("fault", []), "fault"))
+    )
     scenarios = _read_scenarios(raw, instances, faults)
     config = FarmConfig(
         farm=_resolve_paths(decode(raw.get("farm", {}), FarmSettings, "farm"), folder),
-        instance=tuple(_resolve_paths(_staged(each, scenarios, folder), folder) for each in instances),
+        instance=tuple(
+            _resolve_paths(_with_scenarios(instance, scenarios, folder), folder) for instance in instances
+        ),
         fault=faults,
         scenario=scenarios,
-        tables=tuple(each.index for each in instances),
+        tables=tuple(instance.index for instance in instances),
     )
     config = _override(config, overrides)
     check(config)
     return config
 
 
-def _tables(raw: Table) -> Iterator[tuple[int, Table]]:
-    tables = raw.get("instance", [{}])
-    if not isinstance(tables, list):
-        raise ConfigError("instance: expected [[instance]] tables")
-    if not tables:
-        raise ConfigError("instance: a farm needs at least one [[instance]]")
-    for index, table in enumerate(tables):
-        yield index, _table(table, f"instance[{index}]")
-
-
-def _read_faults(raw: Table) -> Iterator[Fault]:
-    tables = raw.get("fault", [])
-    if not isinstance(tables, list):
-        raise ConfigError("fault: expected [[fault]] tables")
-    for index, table in enumerate(tables):
-        yield read_fault(table, f"fault[{index}]")
-
-
 def _read_scenarios(raw: Table, instances: Sequence[_Instance], faults: Iterable[Fault]) -> tuple[Scenario, ...]:
-    names = [each.config.name for each in instances]
-    scenarios = read_scenarios(raw.get("scenario", []), names, [each.rule.id for each in faults if each.rule.id])
-    for index, scenario in enumerate(scenarios):    # alone, so that errors bear its name
+    names = [instance.config.name for instance in instances]
+    scenarios = read_scenarios(raw.get("scenario", []), names, [fault.id for fault in faults if fault.id])
+    for index, scenario in enumerate(scenarios):    # decoded alone, so that errors name the scenario
         decode(scenario.settings, InstanceConfig, f"scenario[{index}].settings")
     return scenarios
 
 
-def _staged(each: _Instance, scenarios: Iterable[Scenario], folder: Path) -> InstanceConfig:
-    """An instance with the settings of the scenarios that are on it, the later ones over the earlier."""
-    table, name = each.table, each.config.name
+def _with_scenarios(instance: _Instance, scenarios: Iterable[Scenario], folder: Path) -> InstanceConfig:
+    """Return an instance's configuration with the settings of its scenarios; the last scenario wins."""
+    table, name = instance.table, instance.config.name
     for scenario in scenarios:
         if name in scenario.on:
             table = _merge(table, scenario.settings)
-    if table is each.table:
-        return each.config
-    config = _decode_instance(table, folder, f"instance[{each.index}]")
-    return msgspec.structs.replace(config, name=name, port=each.config.port)
-
-
-def _table(value: object, where: str) -> Table:
-    if not isinstance(value, dict):
-        raise ConfigError(f"{where}: expected a table, got {type(value).__name__}")
-    return value
+    if table is instance.table:
+        return instance.config
+    config = _decode_instance(table, folder, f"instance[{instance.index}]")
+    return msgspec.structs.replace(config, name=name, port=instance.config.port)
 
 
 def _check_profile(name: str, profile: object) -> None:
-    """Decode a profile alone, so that its errors bear its name."""
+    """Decode a profile alone, so that errors name it."""
     where = f"profile.{name}"
-    for key in _table(profile, where):
+    for key in read_table(profile, where):
         if key in _NOT_IN_A_PROFILE:
             raise ConfigError(f"{where}.{key}: unknown key")
     decode(profile, InstanceConfig, where)
@@ -125,10 +105,10 @@ def _check_profile(name: str, profile: object) -> None:
 
 @dataclass(frozen=True)
 class _Instance:
-    """An instance, and what it was made of.
+    """An instance, and the table that describes it.
 
-    :ivar table: its own keys and its profile's.
-    :ivar index: of the ``[[instance]]`` that it comes from.
+    :ivar table: its own keys and those of its profile.
+    :ivar index: of its ``[[instance]]``.
     """
 
     config: InstanceConfig
@@ -136,18 +116,25 @@ class _Instance:
     index: int
 
 
-def _expand(index: int, table: Table, profiles: Table, folder: Path) -> Iterator[_Instance]:
-    """The instances that one table stands for: ``count`` of them, their ports counting up."""
+def _read_instances(raw: object, profiles: Table, folder: Path) -> Iterator[_Instance]:
+    tables = read_tables(raw, "instance")
+    if not tables:
+        raise ConfigError("instance: a farm needs at least one [[instance]]")
+    for index, table in enumerate(tables):
+        yield from _expand(index, read_table(table, f"instance[{index}]"), profiles, folder)
+
+
+def _expand(index: int, own: Table, profiles: Table, folder: Path) -> Iterator[_Instance]:
+    """Yield the instances of one table: ``count`` of them, with consecutive ports."""
     where = f"instance[{index}]"
-    own = dict(table)
     count = decode(own.pop("count", 1), int, f"{where}.count")
-    wanted = own.pop("profile", None)
-    if wanted is not None and wanted not in list(profiles):
+    profile = own.pop("profile", None)
+    if profile is not None and profile not in list(profiles):
         known = ", ".join(sorted(profiles)) or "none"
-        raise ConfigError(f"{where}.profile: unknown profile {wanted!r} (there are: {known})")
-    if not 1 <= count <= _MOST_INSTANCES:
-        raise ConfigError(f"{where}.count: expected 1 to {_MOST_INSTANCES}, got {count}")
-    own = _merge(profiles.get(wanted, {}), own)
+        raise ConfigError(f"{where}.profile: unknown profile {profile!r} (there are: {known})")
+    if not 1 <= count <= _MAX_INSTANCES:
+        raise ConfigError(f"{where}.count: expected 1 to {_MAX_INSTANCES}, got {count}")
+    own = _merge(profiles.get(profile, {}), own)
     config = _decode_instance(own, folder, where)
     for n in range(1, count + 1):
         port = config.port + n - 1 if config.port else 0
@@ -160,7 +147,7 @@ def _decode_instance(own: Table, folder: Path, where: str) -> InstanceConfig:
 
 
 def _merge(base: Table, over: Table) -> Table:
-    """Tables key by key, everything else replaced."""
+    """Merge tables key by key; anything else is replaced."""
     merged = dict(base)
     for key, value in over.items():
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
@@ -169,30 +156,29 @@ def _merge(base: Table, over: Table) -> Table:
 
 
 def _captured_defaults(own: Table, folder: Path, where: str) -> Table:
-    """What a captured server says of itself, where the file says nothing."""
     if not isinstance(own.get("captured"), str):
         return {}
     try:
         return CapturedServer.read(folder / own["captured"]).defaults()
-    except NotCaptured as why:
-        raise ConfigError(f"{where}.captured: {why}") from why
+    except NotCaptured as error:
+        raise ConfigError(f"{where}.captured: {error}") from error
 
 
 def _resolve_paths(config: S, folder: Path) -> S:
-    given = {key: getattr(config, key, None) for key in _PATHS}
-    found = {key: str(folder / path) for key, path in given.items() if path is not None}
-    return msgspec.structs.replace(config, **found)
+    paths = {key: getattr(config, key, None) for key in _PATHS}
+    resolved = {key: str(folder / path) for key, path in paths.items() if path is not None}
+    return msgspec.structs.replace(config, **resolved)
 
 
 def _override(config: FarmConfig, overrides: Overrides) -> FarmConfig:
-    said = {key: getattr(overrides, key) for key in ("control_port", "seed", "speed", "data_dir")}
-    farm = msgspec.structs.replace(config.farm, **{key: value for key, value in said.items() if value is not None})
+    options = {key: getattr(overrides, key) for key in ("control_port", "seed", "speed", "data_dir")}
+    farm = msgspec.structs.replace(config.farm, **{key: value for key, value in options.items() if value is not None})
     instances = list(config.instance)
     if overrides.disable_static_return:
-        instances = [msgspec.structs.replace(each, mode="dynamic") for each in instances]
+        instances = [msgspec.structs.replace(instance, mode="dynamic") for instance in instances]
     if overrides.port is not None:
         step = 1 if overrides.port else 0
         instances = [
-            msgspec.structs.replace(each, port=overrides.port + step * n) for n, each in enumerate(instances)
+            msgspec.structs.replace(instance, port=overrides.port + step * n) for n, instance in enumerate(instances)
         ]
     return msgspec.structs.replace(config, farm=farm, instance=tuple(instances))

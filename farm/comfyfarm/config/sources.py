@@ -1,4 +1,4 @@
-"""Which file does a child process read, when the caller gave a path, a dictionary or TOML text?"""
+"""Configurations as a path, a dictionary or TOML text: their tables, and a file of them for a child process."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _PATHS = {"captured", "data_dir", "input", "log", "object_info", "output_dir"}  
 
 
 def config_file(config: ConfigSource, folder: Path) -> Path:
-    """Give the path of a configuration file, writing one into ``folder`` unless ``config`` is a path already.
+    """Return the path of a configuration file, after writing one into ``folder`` unless ``config`` is a path.
 
-    A path is taken as it is.  In a dictionary or TOML text, an instance without a port gets any free one, and
-    relative paths count from the working directory.  A string is a path if it is one line that ends in ``.toml``.
+    In a dictionary or TOML text, an instance without a port gets any free one, and relative paths are relative to the
+    working directory.  A string is a path if it is one line that ends in ``.toml``.
 
-    :raises tomllib.TOMLDecodeError: where the text is no TOML.
+    :raises tomllib.TOMLDecodeError: if the text is not TOML.
     """
     if is_path(config):
         return Path(config)
@@ -33,22 +33,22 @@ def config_file(config: ConfigSource, folder: Path) -> Path:
 
 
 def is_path(config: ConfigSource) -> TypeGuard[str | Path]:
-    """Whether it names a file: a path, or one line that ends in ``.toml``."""
+    """Return whether it names a file: a path, or one line that ends in ``.toml``."""
     return isinstance(config, Path) or (isinstance(config, str) and config.endswith(".toml") and "\n" not in config)
 
 
 def tables_of(config: ConfigSource) -> dict[str, Any]:
-    """Copy the tables of a configuration and fill in ports and paths; what is wrong with them is the farm's to say.
+    """Return a copy of a configuration's tables with ports and absolute paths; nothing else is checked.
 
-    The tables of a file mean what they mean there: its own first port, and paths beside it.
+    The tables of a file have the default port, and paths relative to the file.
 
-    :raises OSError: where a file cannot be read.
-    :raises tomllib.TOMLDecodeError: where a text is no TOML.
+    :raises OSError: if a file cannot be read.
+    :raises tomllib.TOMLDecodeError: if a text is not TOML.
     """
     if is_path(config):
         return _filled_in(tomllib.loads(Path(config).read_text("utf-8")), _FIRST_PORT, Path(config).parent)
     tables = tomllib.loads(config) if isinstance(config, str) else config
-    assert isinstance(tables, Mapping), "a Path is a path"
+    assert isinstance(tables, Mapping), "paths are handled above"
     return _filled_in(tables, 0, Path())
 
 
@@ -64,14 +64,14 @@ def _filled_in(config: Mapping[str, Any], port: int, folder: Path) -> dict[str, 
     return tables
 
 
-def toml_tables(name: str, tables: Iterable[Mapping[str, Any]]) -> str:
-    """Tables as a configuration has them: ``[[fault]]``, and a line for each key."""
-    return "\n".join(f"[[{name}]]\n{_toml_document(each)}" for each in tables)
-
-
 def _only_tables(value: Any) -> list[dict[str, Any]]:
     items = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return [item for item in items if isinstance(item, dict)]
+
+
+def toml_tables(name: str, tables: Iterable[Mapping[str, Any]]) -> str:
+    """Return TOML text of ``[[name]]`` tables, a line for each key."""
+    return "\n".join(f"[[{name}]]\n{_toml_document(table)}" for table in tables)
 
 
 def _toml_document(tables: Mapping[str, Any]) -> str:
@@ -83,9 +83,9 @@ def _key(key: Any) -> str:
 
 
 def _toml(value: Any) -> str:
-    """Write a value on one line; strings, numbers and booleans are TOML as JSON writes them."""
+    # One line for each value; strings, numbers and booleans are the same in TOML and JSON.
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{_key(key)} = {_toml(item)}" for key, item in value.items()) + " }"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_toml, value)) + "]"
-    return json.dumps(value, ensure_ascii=False, default=str)       # a Path is its text
+    return json.dumps(value, ensure_ascii=False, default=str)       # str for a Path

@@ -1,4 +1,4 @@
-"""What a farm's description says, with its defaults."""
+"""A farm's configuration as values, with all defaults."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _FIRST_PORT = 8188
 class FarmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``[farm]``.
 
-    :ivar host: where every port is bound; anything but loopback is a deliberate choice.
-    :ivar control_port: of the control server; 0 for any free port.
-    :ivar seed: decides every draw; ``None``: one is drawn, and told in the log.
-    :ivar clock: ``real``: time passes by itself; ``virtual``: it stands until it is moved.
-    :ivar speed: how many simulated seconds pass in a real one.
-    :ivar data_dir: where each instance's folders live; ``None``: a fresh temporary folder.
-    :ivar log: a file that takes every event as a line of JSON; ``None`` for none.
-    :ivar fault_headers: whether a client may bring a fault for its one request, in ``X-Comfyfarm-Fault``.
+    :ivar host: the address that every port is bound to.
+    :ivar control_port: of the control server; 0: any free port.
+    :ivar seed: decides every random draw; ``None``: one is drawn, and logged.
+    :ivar clock: ``real``: simulated time passes by itself; ``virtual``: it stands still until it is moved.
+    :ivar speed: the simulated seconds in a real one.
+    :ivar data_dir: the folder of the instances' folders; ``None``: a new temporary folder.
+    :ivar log: a file that gets every event as a line of JSON; ``None``: no file.
+    :ivar fault_headers: whether a client may send a fault for its one request in ``X-Comfyfarm-Fault``.
     """
 
     host: str = "127.0.0.1"
@@ -42,20 +42,20 @@ class FarmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 class InstanceConfig(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``[[instance]]``: one ComfyUI.
 
-    :ivar port: 0 for any free port.
-    :ivar input: the input picture; ``None``: the one that ships with the package.
-    :ivar output_dir: where dynamic files go; ``None``: a folder of its own under ``data_dir``.
+    :ivar port: 0: any free port.
+    :ivar input: the file of the input picture; ``None``: the one that ships with the package.
+    :ivar output_dir: the folder of dynamic files; ``None``: a folder of its own under ``data_dir``.
     :ivar keep_outputs: whether the files stay when the farm stops.
-    :ivar models: the exact model files by folder, each with its size or without; a folder that is not named is open.
-    :ivar open_models: whether the folders that ``models`` does not name take any file name; else they are empty.
-    :ivar missing_nodes: node types that it does not have, although its catalogue does.
-    :ivar node_types: those that it has beside its catalogue, or instead.
-    :ivar object_info: a real server's ``/object_info`` in a file, instead of the catalogue that ships with us.
-    :ivar captured: a directory that ``comfyfarm capture`` wrote: a real server's node types, models and facts.
-    :ivar comfyui_version: which ComfyUI it is; what it can do follows the nearest version we know.
-    :ivar enable_cors: the origin that web pages may come from, ``True`` for any; ``False``: only its own.
-    :ivar max_upload_size: of any body.
-    :ivar multi_user: whether it keeps settings and files by user.
+    :ivar models: the exact model files by folder, with or without sizes.
+    :ivar open_models: whether folders that ``models`` does not name accept any file name; else they are empty.
+    :ivar missing_nodes: node types of the catalogue that the instance does not have.
+    :ivar node_types: node types in addition to those of the catalogue, or in place of them.
+    :ivar object_info: a file with a real server's ``/object_info``, instead of the catalogue of the package.
+    :ivar captured: a directory that ``comfyfarm capture`` has written.
+    :ivar comfyui_version: the reported version; the behaviour is that of the nearest known version.
+    :ivar enable_cors: the origin that web pages may come from; ``True``: any; ``False``: only the instance's own.
+    :ivar max_upload_size: the limit of every request body.
+    :ivar multi_user: whether settings and files are kept for each user.
     """
 
     name: str = "comfyui"
@@ -75,27 +75,23 @@ class InstanceConfig(Settings, frozen=True, forbid_unknown_fields=True, kw_only=
     multi_user: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what contradicts itself, and let declared node types take the time that they say.
-
-        :raises ValueError: naming the key.
-        """
         super().__post_init__()
         check_sizes(self.models)
         for index, name in enumerate(self.missing_nodes):
             if name in self.node_types:
                 raise ValueError(f"missing_nodes[{index}]: {name!r} is declared in node_types")
-        said = {name: each.duration for name, each in self.node_types.items() if each.duration is not None}
-        timing = msgspec.structs.replace(self.timing, nodes={**said, **self.timing.nodes})
+        # The durations of declared node types are defaults of timing.nodes.
+        durations = {name: kind.duration for name, kind in self.node_types.items() if kind.duration is not None}
+        timing = msgspec.structs.replace(self.timing, nodes={**durations, **self.timing.nodes})
         msgspec.structs.force_setattr(self, "timing", timing)
 
 
 class FarmConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole farm.
 
-    :ivar instance: in the order of the file; ``count`` and ``profile`` are resolved.
-    :ivar fault: what goes wrong on purpose, armed from the start.
-    :ivar scenario: what happens on purpose, each thing at its moment; its settings are in ``instance`` already.
-    :ivar tables: by instance, which ``[[instance]]`` of the file it comes from; empty where there was no file.
+    :ivar instance: in the order of the file; ``count``, ``profile`` and the settings of scenarios are merged in.
+    :ivar fault: the faults that are armed from the start.
+    :ivar tables: for each instance, the index of its ``[[instance]]``; empty: there was no file.
     """
 
     farm: FarmSettings = FarmSettings()
@@ -105,14 +101,14 @@ class FarmConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     tables: tuple[int, ...] = ()
 
     def place(self, index: int) -> str:
-        """Where the file describes an instance, for what is said about it."""
+        """Return the place of an instance in the file, for error messages."""
         return f"instance[{self.tables[index] if self.tables else index}]"
 
 
 class Overrides(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line says over the file; ``None`` where it says nothing.
+    """The options of the command line that replace values of the file; ``None``: the option is absent.
 
-    :ivar port: of the first instance; the others count up. 0 gives each any free port.
+    :ivar port: of the first instance, the others get consecutive ports; 0: each gets any free port.
     :ivar disable_static_return: every instance becomes dynamic.
     """
 

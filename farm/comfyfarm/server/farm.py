@@ -16,9 +16,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from comfyfarm.config import ConfigError, FarmConfig, InstanceConfig
-from comfyfarm.config.equipment import EquipmentCache, check_equipment
+from comfyfarm.config.equipment import EquipmentCache, check_equipment, check_scenario_changes
 from comfyfarm.config.recorded import DEFAULT_PICTURE, default_picture
-from comfyfarm.config.scenarios.checks import check_scenarios
 from comfyfarm.events import Configured
 from comfyfarm.events.log import Log
 from comfyfarm.faults.registry import FaultRegistry
@@ -55,7 +54,7 @@ def make_farm(config: FarmConfig, *, reactor: Any, clock: IReactorTime, bind: Bi
             renderers[each.input] = _renderer(config.place(index), each)
     equipment_cache = EquipmentCache()
     check_equipment(config, equipment_cache)
-    check_scenarios(config, equipment_cache)
+    check_scenario_changes(config, equipment_cache)
     return Farm(config, reactor, clock, bind, unix_ms, renderers, equipment_cache)
 
 

@@ -1,4 +1,4 @@
-"""What ships with the package: the recorded node types, the model folders and the default input picture."""
+"""The data that ships with the package: node types, model folders, server facts, web page extras, the input picture."""
 
 from __future__ import annotations
 
@@ -7,29 +7,31 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
+from uuid import UUID
 
 import msgspec
 
 from comfyfarm.sim.catalogue.recorded import Folders, RecordedServer
-
-__all__ = ["DEFAULT_PICTURE", "default_picture", "recorded", "server_facts"]
 
 DEFAULT_PICTURE = "kernie_512x768.jpg"      # our own drawing
 
 
 @cache
 def recorded() -> RecordedServer:
-    """What a ComfyUI server without custom nodes declares; read once, never changed."""
-    here = files(__name__)
-    entries = json.loads(here.joinpath("object_info.json").read_bytes())
+    """Return what a ComfyUI server without custom nodes declares."""
+    entries = json.loads(_data("object_info.json"))
     return RecordedServer(
         object_info={name: _complete(entry) for name, entry in entries.items()},
-        folders=msgspec.json.decode(here.joinpath("folders.json").read_bytes(), type=Folders),
+        folders=msgspec.json.decode(_data("folders.json"), type=Folders),
     )
 
 
+def _data(name: str) -> bytes:
+    return files(__name__).joinpath(name).read_bytes()
+
+
 def _complete(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """An entry with the keys that hold texts for people, which were not recorded, left empty."""
+    """Add the keys that were not recorded: texts for people, here empty."""
     filled = dict(entry) | {"description": "", "search_aliases": []}
     if "api_node" in entry:     # a node of ComfyUI's newer kind
         filled |= {"output_tooltips": [None] * len(entry["output"]), "price_badge": None}
@@ -38,11 +40,69 @@ def _complete(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 @cache
 def server_facts() -> dict[str, Any]:
-    """What a real server says of itself: ``system_stats`` and ``extensions``."""
-    facts: dict[str, Any] = json.loads(files(__name__).joinpath("server.json").read_bytes())
+    """Return the recorded ``system_stats`` and ``extensions`` of a real server."""
+    facts: dict[str, Any] = json.loads(_data("server.json"))
     return facts
 
 
 def default_picture() -> bytes:
-    """The picture that every instance has unless its configuration names another."""
-    return files(__name__).joinpath(DEFAULT_PICTURE).read_bytes()
+    """Return the input picture of instances that configure no other."""
+    return _data(DEFAULT_PICTURE)
+
+
+@cache
+def _extras() -> dict[str, Any]:
+    extras: dict[str, Any] = json.loads(_data("extras.json"))
+    return extras
+
+
+def node_replacements() -> dict[str, Any]:
+    """Return the newer node types for each older one, with the mapping of inputs and outputs."""
+    replacements: dict[str, Any] = _extras()["node_replacements"]
+    return replacements
+
+
+@cache
+def subgraphs() -> dict[str, dict[str, Any]]:
+    """Return the subgraphs that ship with ComfyUI, by id."""
+    pack = {"node_pack": "comfyui"}
+    return {key: {"source": "templates", "name": name, "info": pack} for key, name in _extras()["subgraphs"].items()}
+
+
+def subgraph_data(subgraph_id: str) -> str:
+    """Return a workflow of one node, the subgraph, as JSON.
+
+    Its content was not recorded, because it is ComfyUI's own work: here it is empty (docs/fidelity.md, "Subgraphs").
+    """
+    name, inner = _extras()["subgraphs"][subgraph_id], str(UUID(hex=subgraph_id[:32]))
+    node = {
+        "id": 1,
+        "type": inner,
+        "pos": [0, 0],
+        "size": [240, 60],
+        "flags": {},
+        "order": 0,
+        "mode": 0,
+        "inputs": [],
+        "outputs": [],
+        "properties": {},
+        "widgets_values": [],
+    }
+    subgraph = {
+        **_empty_graph(inner),
+        "name": name,
+        "state": {"lastGroupId": 0, "lastNodeId": 0, "lastLinkId": 0, "lastRerouteId": 0},
+        "inputNode": {"id": -10, "bounding": [0, 0, 120, 60]},
+        "outputNode": {"id": -20, "bounding": [400, 0, 120, 60]},
+        "inputs": [],
+        "outputs": [],
+        "widgets": [],
+    }
+    counts = {"last_node_id": 1, "last_link_id": 0, "version": 0.4}
+    workflow = {**_empty_graph(inner), **counts, "nodes": [node], "definitions": {"subgraphs": [subgraph]}}
+    return json.dumps(workflow)
+
+
+def _empty_graph(graph_id: str) -> dict[str, Any]:
+    head = {"id": graph_id, "version": 1, "revision": 0}
+    return {**head, "config": {}, "nodes": [], "links": [], "groups": [], "extra": {}}

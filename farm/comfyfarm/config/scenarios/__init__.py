@@ -1,4 +1,4 @@
-"""The catalogue of incidents: what really broke between clients and ComfyUI servers, each as a scenario in a file."""
+"""Scenarios, and the catalogue of incidents: what really broke between clients and ComfyUI servers, a file each."""
 
 from __future__ import annotations
 

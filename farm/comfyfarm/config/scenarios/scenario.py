@@ -1,8 +1,8 @@
-"""A scenario is a value: what happens on purpose, at which simulated moment."""
+"""Scenarios as values: steps that are taken at their simulated times."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -12,23 +12,20 @@ from comfyfarm.units import Duration
 InstanceAction = Literal[
     "restart", "crash", "stop", "start", "pause", "resume", "interrupt", "clear_history", "clear_queue"
 ]
-"""What can be done to an instance by its name alone; the last three are what any client may ask of it."""
-DEEDS: tuple[InstanceAction, ...] = (
-    *("restart", "crash", "stop", "start", "pause", "resume"),
-    *("interrupt", "clear_history", "clear_queue"),
-)
+"""What can be done to an instance without further settings; the last three are requests that any client may send."""
+INSTANCE_ACTIONS: tuple[InstanceAction, ...] = get_args(InstanceAction)
 
 _AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class LoadStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Jobs that the farm itself submits: ComfyUI's standard workflow, each with a seed of its own.
+    """Submit jobs: ComfyUI's standard workflow, each with its own seed.
 
-    :ivar on: each of these instances is given so many.
-    :ivar every: how long from one job to the next of the same instance; 0: all at once.
+    :ivar jobs: for each instance of ``on``.
+    :ivar every: the time between two jobs of one instance; 0: all at once.
     :ivar steps: of the sampler.
-    :ivar client: the client id that they bear; empty: none.
-    :ivar job: what their logical jobs are called, before a dash and a number.
+    :ivar client: the client id of the jobs; empty: none.
+    :ivar job: the names of the logical jobs, before a dash and a number.
     """
 
     action: ClassVar[str] = "load"
@@ -42,7 +39,7 @@ class LoadStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class ArmStep(msgspec.Struct, frozen=True):
-    """A fault is armed; its moments are the farm's, no longer the scenario's."""
+    """Arm a fault; its times are simulated times of the farm, no longer those of the scenario."""
 
     action: ClassVar[str] = "fault"
 
@@ -50,22 +47,20 @@ class ArmStep(msgspec.Struct, frozen=True):
 
     @property
     def on(self) -> tuple[str, ...]:
-        """The instances that it is about."""
-        given = self.fault.rule.on
-        return (given,) if isinstance(given, str) else given
+        return self.fault.rule.globs
 
 
 class ActionStep(msgspec.Struct, frozen=True):
-    """Something is done to instances."""
+    """Do something to instances."""
 
     action: InstanceAction
     on: tuple[str, ...]
 
 
 class ChangeStep(msgspec.Struct, frozen=True):
-    """Settings are changed while the instances run.
+    """Change settings of running instances.
 
-    :ivar settings: as they are written in an ``[[instance]]``.
+    :ivar settings: keys of an ``[[instance]]``, not decoded.
     """
 
     action: ClassVar[str] = "change"
@@ -75,7 +70,7 @@ class ChangeStep(msgspec.Struct, frozen=True):
 
 
 class HealStep(msgspec.Struct, frozen=True):
-    """All faults of the farm are taken off, whosever they are, and every instance is up."""
+    """Take all faults of the farm off, and have every instance up."""
 
     action: ClassVar[str] = "heal"
     on: ClassVar[tuple[str, ...]] = ()
@@ -85,10 +80,10 @@ Action: TypeAlias = LoadStep | ArmStep | ActionStep | ChangeStep | HealStep
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One thing that happens, at one moment.
+    """One action of a scenario.
 
-    :ivar at_ms: counted from the farm's start.
-    :ivar place: where the configuration says it.
+    :ivar at_ms: from the farm's start.
+    :ivar place: of the step in the configuration.
     """
 
     at_ms: int
@@ -99,10 +94,10 @@ class Step(msgspec.Struct, frozen=True):
 class Scenario(msgspec.Struct, frozen=True):
     """What happens on purpose.
 
-    :ivar name: of an incident, its id.
-    :ivar on: the names of the instances that it is on.
-    :ivar settings: the keys of an ``[[instance]]`` that hold for them from the start.
-    :ivar steps: in the order of their moments; of those at the same moment, the first one first.
+    :ivar name: the id of the incident, or its own name.
+    :ivar on: the names of its instances.
+    :ivar settings: keys of an ``[[instance]]`` that its instances have from the start.
+    :ivar steps: by time; steps of the same time in the order of the file.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The ``[[scenario]]`` tables of a configuration become scenarios."""
+"""Read scenarios from the ``[[scenario]]`` tables of a configuration."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from typing import Annotated, Any
 
 import msgspec
 
-from comfyfarm.config.decoding import ConfigError, decode
+from comfyfarm.config.decoding import ConfigError, check_keys, decode, read_table, read_tables
 from comfyfarm.config.fault_tables import read_fault
 from comfyfarm.config.scenarios import Incident, UnknownIncident, find_incident
 from comfyfarm.config.scenarios.scenario import ArmStep, Scenario, Step
-from comfyfarm.config.scenarios.steps import chosen, read_step
+from comfyfarm.config.scenarios.steps import Globs, matching, read_step
 from comfyfarm.faults.fault import Fault
 from comfyfarm.units import Duration
 
-_USED = ("use", "on", "after")
-_OWN = ("name", "on", "after", "settings", "fault", "step")
-_NO_SETTINGS = ("name", "port", "count", "profile")
+_INCIDENT_KEYS = ("use", "on", "after")
+_OWN_KEYS = ("name", "on", "after", "settings", "fault", "step")
+_NOT_IN_SETTINGS = ("name", "port", "count", "profile")
 
 
 class _Head(msgspec.Struct, frozen=True, kw_only=True):
-    """What a table says beside what happens."""
+    """The keys of a table that say which scenario, where and when."""
 
     use: str | None = None
     name: Annotated[str, msgspec.Meta(min_length=1)] = "scenario"
-    on: str | tuple[str, ...] | None = None
+    on: Globs | None = None
     after: Duration = Duration(0)
 
 
 class _Body(msgspec.Struct, frozen=True, kw_only=True):
-    """What happens, still as tables."""
+    """The keys of a table that say what happens, not decoded."""
 
     settings: dict[str, Any] = {}
     fault: tuple[Any, ...] = ()
@@ -41,22 +41,20 @@ class _Body(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_scenarios(raw: object, names: Sequence[str], ids: Collection[str] = ()) -> tuple[Scenario, ...]:
-    """Make scenarios of what a configuration says.
+    """Read the ``[[scenario]]`` tables.
 
     :param names: of all instances, in the order of the farm.
-    :param ids: the names of faults that are taken.
+    :param ids: of other faults, which are taken.
     :raises ConfigError: such as ``scenario[0].step[1].load.jobs: expected int, got str``.
     """
-    if not isinstance(raw, list):
-        raise ConfigError("scenario: expected [[scenario]] tables")
-    naming = _Ids(set(ids))
-    return tuple(_read(table, f"scenario[{index}]", names, naming) for index, table in enumerate(raw))
+    fault_ids = _FaultIds(set(ids))
+    tables = enumerate(read_tables(raw, "scenario"))
+    return tuple(_read(table, f"scenario[{index}]", names, fault_ids) for index, table in tables)
 
 
-def _read(table: object, where: str, names: Sequence[str], ids: _Ids) -> Scenario:
-    if not isinstance(table, Mapping):
-        raise ConfigError(f"{where}: expected a table, got {type(table).__name__}")
-    _check_keys(table, _USED if "use" in table else _OWN, where)
+def _read(raw: object, where: str, names: Sequence[str], ids: _FaultIds) -> Scenario:
+    table = read_table(raw, where)
+    check_keys(table, _INCIDENT_KEYS if "use" in table else _OWN_KEYS, where)
     head = decode({key: table[key] for key in table if key in _Head.__struct_fields__}, _Head, where)
     incident = _incident(head.use, where)
     if incident is None and "name" not in table:
@@ -65,81 +63,73 @@ def _read(table: object, where: str, names: Sequence[str], ids: _Ids) -> Scenari
     on = _instances(head.on, incident, names, f"{where}.on")
     body = _body(table if incident is None else msgspec.structs.asdict(incident), where)
     cites = () if incident is None else incident.sources
-    reading = _Reading(name, where, names, on, int(head.after), cites, ids)
-    steps = tuple(sorted(reading.steps(body), key=lambda step: step.at_ms))
+    reader = _StepReader(name, where, names, on, int(head.after), cites, ids)
+    steps = tuple(sorted(reader.steps(body), key=lambda step: step.at_ms))
     if head.after and not steps:
         raise ConfigError(f"{where}.after: nothing in {name!r} happens at a time; settings hold from the start")
-    return Scenario(name, on, _settings(body.settings, where), steps)
-
-
-def _check_keys(table: Mapping[str, Any], known: Collection[str], where: str) -> None:
-    for key in table:
-        if key not in known:
-            raise ConfigError(f"{where}.{key}: unknown key (there are: {', '.join(known)})")
+    for key in body.settings:       # the values are decoded when they are merged into the instances
+        if key in _NOT_IN_SETTINGS:
+            raise ConfigError(f"{where}.settings.{key}: cannot be set by a scenario")
+    return Scenario(name, on, body.settings, steps)
 
 
 def _incident(use: str | None, where: str) -> Incident | None:
     try:
         return None if use is None else find_incident(use)
-    except UnknownIncident as why:
-        raise ConfigError(f"{where}.use: {why}") from why
+    except UnknownIncident as error:
+        raise ConfigError(f"{where}.use: {error}") from error
 
 
-def _instances(
-    on: str | tuple[str, ...] | None, incident: Incident | None, names: Sequence[str], where: str
-) -> tuple[str, ...]:
+def _instances(on: Globs | None, incident: Incident | None, names: Sequence[str], where: str) -> tuple[str, ...]:
     if on is not None:
-        return chosen(on, names, where)
+        return matching(on, names, where)
     return tuple(names[:1] if incident is not None and incident.befalls == "one" else names)
 
 
 def _body(table: Mapping[str, Any], where: str) -> _Body:
     for key in ("fault", "step"):
-        if not isinstance(table.get(key, []), list | tuple):
-            raise ConfigError(f"{where}.{key}: expected [[scenario.{key}]] tables")
+        read_tables(table.get(key, []), f"{where}.{key}", f"scenario.{key}")
     return decode({key: table[key] for key in _Body.__struct_fields__ if key in table}, _Body, where)
 
 
-def _settings(given: dict[str, Any], where: str) -> dict[str, Any]:
-    """The keys that instances of one scenario can share; their values are read where they are merged."""
-    for key in given:
-        if key in _NO_SETTINGS:
-            raise ConfigError(f"{where}.settings.{key}: cannot be set by a scenario")
-    return given
-
-
 @dataclass(eq=False)
-class _Ids:
-    """Names for faults: ``F08``, ``F08-2`` and so on; each only once in a farm."""
+class _FaultIds:
+    """The ids of a farm's faults; new ones are ``F08``, ``F08-2`` and so on.
+
+    :ivar taken: all ids so far.
+    """
 
     taken: set[str]
-    _given: Counter[str] = field(default_factory=Counter)
+    _last_numbers: Counter[str] = field(default_factory=Counter)
 
     def new(self, name: str) -> str:
-        """The next one of a scenario."""
+        """Return a free id and take it."""
         while True:
-            self._given[name] += 1
-            count = self._given[name]
-            if (given := name if count == 1 else f"{name}-{count}") not in self.taken:
-                self.taken.add(given)
-                return given
+            self._last_numbers[name] += 1
+            number = self._last_numbers[name]
+            fault_id = name if number == 1 else f"{name}-{number}"
+            if fault_id not in self.taken:
+                self.taken.add(fault_id)
+                return fault_id
 
-    def take(self, given: str, where: str) -> None:
-        """One that somebody chose.
+    def take(self, fault_id: str, where: str) -> None:
+        """Take an id of the configuration.
 
-        :raises ConfigError: where it is taken.
+        :raises ConfigError: if it is taken.
         """
-        if given in self.taken:
-            raise ConfigError(f"{where}.id: {given!r} is there already")
-        self.taken.add(given)
+        if fault_id in self.taken:
+            raise ConfigError(f"{where}.id: {fault_id!r} is there already")
+        self.taken.add(fault_id)
 
 
 @dataclass(eq=False)
-class _Reading:
-    """One scenario, while it is read.
+class _StepReader:
+    """Reads the steps of one scenario.
 
-    :ivar names: of all instances; ``on`` those that it is on.
-    :ivar after_ms: how much later than it says everything happens.
+    :ivar names: of all instances.
+    :ivar on: the instances of the scenario.
+    :ivar after_ms: added to all its times.
+    :ivar cites: of its faults that have none.
     """
 
     name: str
@@ -148,10 +138,10 @@ class _Reading:
     on: tuple[str, ...]
     after_ms: int
     cites: tuple[str, ...]
-    ids: _Ids
+    ids: _FaultIds
 
     def steps(self, body: _Body) -> Iterator[Step]:
-        """All that happens: first what is armed from the beginning."""
+        """Yield all steps; faults that are armed at the beginning come first."""
         for index, table in enumerate(body.fault):
             place = f"{self.where}.fault[{index}]"
             yield Step(self.after_ms, ArmStep(self._fault(table, place)), place)
@@ -161,7 +151,7 @@ class _Reading:
             yield Step(self.after_ms + at_ms, action, place)
 
     def _fault(self, table: object, place: str) -> Fault:
-        """A fault whose moments are counted from the scenario's beginning, with a name and its sources."""
+        """Read a fault, and give it the scenario's instances, times, sources and an id."""
         fault = read_fault(table, place)
         rule = fault.rule
         if rule.id is not None:
@@ -170,7 +160,7 @@ class _Reading:
             msgspec.structs.replace(
                 rule,
                 on=self._globs(rule.on, f"{place}.on"),
-                id=rule.id or self.ids.new(_short(self.name)),
+                id=rule.id or self.ids.new(_as_id(self.name)),
                 after=self._later(rule.after),
                 until=self._later(rule.until),
                 cites=rule.cites or self.cites,
@@ -178,15 +168,15 @@ class _Reading:
             fault.effect,
         )
 
-    def _globs(self, on: str | tuple[str, ...], where: str) -> str | tuple[str, ...]:
-        """As they were written, where the scenario is on all instances; else the names that are meant."""
-        meant = chosen(on, self.on, where)
-        return on if len(self.on) == len(self.names) else meant
+    def _globs(self, on: Globs, where: str) -> Globs:
+        """Return the globs as written if the scenario is on all instances, else the names that they match."""
+        names = matching(on, self.on, where)
+        return on if len(self.on) == len(self.names) else names
 
-    def _later(self, moment: Duration | None) -> Duration | None:
-        return None if moment is None else Duration(moment + self.after_ms)
+    def _later(self, time: Duration | None) -> Duration | None:
+        return None if time is None else Duration(time + self.after_ms)
 
 
-def _short(name: str) -> str:
-    """A name as it can stand in an id, and so in a path of the control API."""
+def _as_id(name: str) -> str:
+    """Return a name with the characters of an id, which is part of a path of the control API."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-") or "scenario"

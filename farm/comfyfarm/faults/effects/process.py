@@ -52,9 +52,8 @@ class Flap(Effect, frozen=True, kw_only=True):
             process.crash(self.keep)
             yield max(1, self.down)
             process.start()
-            if not crashes_left or not firing.active:
-                return
-            yield self.up
+            if crashes_left and firing.active:
+                yield self.up
             if not firing.active:
                 return
 

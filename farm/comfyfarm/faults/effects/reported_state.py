@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from comfyfarm.faults.editing import Data, remaining_in
 from comfyfarm.faults.fault import Effect, Firing, effect
 from comfyfarm.faults.pauses import Steps
-from comfyfarm.faults.targets import DelayedMessage, Exchange, Frame
+from comfyfarm.faults.targets import Exchange, Frame
 from comfyfarm.seeds import new_uuid
 from comfyfarm.units import Duration, Size
 
 T = TypeVar("T")
-_Change = Callable[[dict[str, Any]], object]
 
 
 class Trend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -73,9 +73,7 @@ class Lie(Effect, frozen=True, kw_only=True):
         yield from ()
 
     def on_frame(self, frame: Frame, firing: Firing) -> None:
-        remaining = self._remaining(firing, firing.at_ms)
-        if remaining is not None:
-            _change_message(frame, lambda message: _exec_info(message).update(queue_remaining=remaining))
+        _set_remaining(frame, self._remaining(firing, firing.at_ms))
 
     def _remaining(self, firing: Firing, at_ms: int) -> int | None:
         remaining = self.queue_remaining
@@ -128,10 +126,7 @@ class Stale(Effect, frozen=True, kw_only=True):
 
     def on_frame(self, frame: Frame, firing: Firing) -> None:
         # Only the number is old: the rest of a status message belongs to the client.
-        _change_message(frame, lambda message: _exec_info(message).update(self._number(message, firing)))
-
-    def _number(self, message: dict[str, Any], firing: Firing) -> dict[str, Any]:
-        return self._remembered(firing, "frame", firing.at_ms, dict(_exec_info(message)))
+        _set_remaining(frame, self._remembered(firing, "frame", firing.at_ms, remaining_in(frame.content)))
 
     def _remembered(self, firing: Firing, key: str, at_ms: int, current: T) -> T:
         """Return what is remembered under this key; remember and return ``current`` if that is missing or too old."""
@@ -142,31 +137,27 @@ class Stale(Effect, frozen=True, kw_only=True):
         return current
 
 
-def _change_reply(exchange: Exchange, change: _Change) -> None:
+def _change_reply(exchange: Exchange, change: Callable[[dict[str, Any]], object]) -> None:
     """Change the JSON object of a response; one without an object (an error, a HEAD) stays as it is."""
     reply = exchange.reply
-    body = _object(reply.body) if reply is not None and reply.status == 200 else None
-    if reply is not None and body is not None:
+    if reply is None or reply.status != 200:
+        return
+    try:
+        body = loads(reply.body)
+    except ValueError:
+        return
+    if isinstance(body, dict):
         change(body)
         exchange.reply = replace(reply, body=dumps(body).encode())
 
 
-def _change_message(frame: Frame, change: _Change) -> None:
-    message = _object(frame.content)
-    if message is not None:
-        change(message)
-        frame.messages = [DelayedMessage(dumps(message), earlier.after_ms) for earlier in frame.messages]
+def _set_remaining(frame: Frame, remaining: int | None) -> None:
+    """Change the number in the ``status`` messages of a frame; ``None`` changes nothing."""
 
+    def change(data: Data) -> Data:
+        if "status" not in data:
+            return data
+        return {**data, "status": {**data["status"], "exec_info": {"queue_remaining": remaining}}}
 
-def _exec_info(message: dict[str, Any]) -> dict[str, Any]:
-    """Return the object of a ``status`` message that has ``queue_remaining``; an empty one for other messages."""
-    found = message.get("data", {}).get("status", {}).get("exec_info", {})
-    return found if isinstance(found, dict) else {}
-
-
-def _object(content: str | bytes) -> dict[str, Any] | None:
-    try:
-        parsed = loads(content)
-    except ValueError:
-        return None
-    return parsed if isinstance(parsed, dict) else None
+    if remaining is not None:
+        frame.change_data(change)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.web.iweb import IRequest
 
-from comfyfarm.config.recorded.extras import node_replacements, subgraph_data, subgraphs
+from comfyfarm.config.recorded import node_replacements, subgraph_data, subgraphs
 from comfyfarm.server.api import ComfyApi
 from comfyfarm.server.http.request import answer, segment
 
