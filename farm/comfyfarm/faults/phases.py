@@ -70,7 +70,6 @@ class PhaseFacts:
     :ivar models: all texts among the inputs of the node or the prompt; the names of its models are among them.
     :ivar type: of a websocket message; ``binary-1`` and so on for binary ones.
     :ivar step: from 1.
-    :ivar file: the file's name.
     """
 
     route: str = ""
@@ -98,14 +97,11 @@ class At(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, 
 
     :ivar route: the path, without ``/api`` in front.
     :ivar job: the n-th job that the instance accepts, over all its processes; or the name of a logical job.
-    :ivar node: the node's id in the prompt.
     :ivar node_type: the node's ``class_type``; at a phase of a whole job, that of any of its nodes.
     :ivar model: a model that the node or the job names.
     :ivar step: the n-th step of a sampler.
-    :ivar type: the type of a websocket message.
-    :ivar client: the client id.
+    :ivar type: of a websocket message.
     :ivar size: the least size of the request's body.
-    :ivar file: the name of a file.
     """
 
     phase: Phase

@@ -86,8 +86,7 @@ class Frame:
         are sent at once and the waiting ones after them.
     :ivar to_everybody: the messages are sent to every socket.
     :ivar ending: what becomes of the socket after the messages: ``close`` is a clean close, ``reset`` an RST.
-    :ivar code: of a clean close.
-    :ivar reason: of a clean close.
+    :ivar code: of a clean close, like ``reason``.
     :ivar muted_by: while this hold is active, nothing is sent to this socket, these messages included.
     :ivar is_displaced: after this the server forgets the client, as if an older socket of the same id had ended.
     :ivar deaf_by: while this hold is active, but for ``deaf_ms`` at most, nothing is sent to this client, on this

@@ -1,4 +1,4 @@
-"""What one instance has and another has not: node types, models and their sizes; and what is told of a slip."""
+"""What one instance has and another has not: node types, models and sizes; and the errors for wrong names."""
 
 import json
 from datetime import date
@@ -82,7 +82,7 @@ def test_a_missing_node_type_is_neither_shown_nor_accepted() -> None:
 
 
 def test_a_missing_node_type_is_refused_even_where_unknown_ones_pass() -> None:
-    """``lenient`` lets pass what the catalogue does not know, but not what is said to be missing."""
+    """``lenient`` lets pass what the catalogue does not know, but not what is error to be missing."""
     lenient = catalogue(validation="lenient", missing_nodes=["UltimateSDUpscale"])
     prompt = {"1": {"class_type": "Unheard", "inputs": {}}}
     assert validate(prompt, None, lenient).outputs == ("1",)
@@ -91,7 +91,7 @@ def test_a_missing_node_type_is_refused_even_where_unknown_ones_pass() -> None:
         validate(prompt, None, lenient)
 
 
-def test_a_slip_in_the_name_of_a_missing_node_type_is_told() -> None:
+def test_a_typing_error_in_missing_nodes_is_refused_with_the_likely_name() -> None:
     assert complaint({}, {"missing_nodes": ["VAEDecode", "KSamplr"]}).startswith(
         "instance[1].missing_nodes[1]: there is no node type 'KSamplr'; is 'KSampler' meant?"
     )
@@ -111,7 +111,7 @@ def test_instances_that_are_alike_share_their_catalogue() -> None:
     """A hundred instances cost the memory of one."""
     config = farm(*[{"missing_nodes": ["KSampler"], **declared()} for _ in range(3)], {})
     equipment_cache = EquipmentCache()
-    one, two, three, plain = (equipment_cache.equip(each).recorded for each in config.instance)
+    one, two, three, plain = (equipment_cache.equip(instance).recorded for instance in config.instance)
     assert one is two is three
     assert plain is recorded()
     assert one.node_types["VAEDecode"] is plain.node_types["VAEDecode"]
@@ -148,7 +148,7 @@ def test_a_declared_node_type_validates_like_a_core_node() -> None:
     with pytest.raises(PromptRejected) as refused:
         validate(wrong, None, has)
     problems = refused.value.body["node_errors"]["2"]["errors"]
-    assert [(each["type"], each["extra_info"]["input_name"]) for each in problems] == [
+    assert [(problem["type"], problem["extra_info"]["input_name"]) for problem in problems] == [
         ("required_input_missing", "image"),
         ("value_bigger_than_max", "upscale_by"),
         ("value_not_in_list", "mode_type"),
@@ -171,7 +171,7 @@ def test_a_declared_node_type_replaces_one_of_its_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("inputs", "told"),
+    ("inputs", "expected"),
     [
         ({"x": 3}, "inputs.x: expected str or a table or a list, got int"),
         ({"x": []}, "inputs.x: expected at least one choice, got none"),
@@ -188,11 +188,11 @@ def test_a_declared_node_type_replaces_one_of_its_name() -> None:
         ({"seed": "INT"}, "optional: 'seed' is among the inputs already"),
     ],
 )
-def test_a_mistake_in_an_input_is_told_with_its_place(inputs: dict[str, Any], told: str) -> None:
-    assert complaint(declared(inputs=inputs)).startswith(f"instance[0].node_types.UltimateSDUpscale.{told}")
+def test_a_mistake_in_an_input_is_refused_with_its_place(inputs: dict[str, Any], expected: str) -> None:
+    assert complaint(declared(inputs=inputs)).startswith(f"instance[0].node_types.UltimateSDUpscale.{expected}")
 
 
-def test_a_mistake_in_a_node_type_is_told_with_its_place() -> None:
+def test_a_mistake_in_a_node_type_is_refused_with_its_place() -> None:
     where = "node_types.UltimateSDUpscale"
     assert complaint(declared(output=["IMAGE"])) == f"instance[0].{where}.output: unknown key"
     assert complaint(declared(outputs=3)).startswith(f"instance[0].{where}.outputs: expected a table or a list")
@@ -217,7 +217,7 @@ def test_a_model_has_the_size_that_is_written_else_its_customary_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("listed", "told"),
+    ("listed", "expected"),
     [
         (["a:1GB", "b", "a:2GB"], "[2]: 'a' has 2GB here and 1GB at models.checkpoints[0]"),
         (["a:1GB", "b:big"], "[1]: expected a size such as"),
@@ -226,9 +226,9 @@ def test_a_model_has_the_size_that_is_written_else_its_customary_one() -> None:
         ("a", ": expected a list, got str"),
     ],
 )
-def test_a_mistake_in_a_model_is_told_with_its_place(listed: Any, told: str) -> None:
-    said = complaint({}, {"models": {"loras": ["l"], "checkpoints": listed}})
-    assert said.startswith(f"instance[1].models.checkpoints{told}")
+def test_a_mistake_in_a_model_is_refused_with_its_place(listed: Any, expected: str) -> None:
+    error = complaint({}, {"models": {"loras": ["l"], "checkpoints": listed}})
+    assert error.startswith(f"instance[1].models.checkpoints{expected}")
 
 
 def test_the_same_model_may_be_listed_twice_with_one_size() -> None:
@@ -240,8 +240,8 @@ def test_a_warm_model_must_be_there_and_fit() -> None:
     farm({"warm": ["any.safetensors"]})
     models = {"checkpoints": ["a:3GB"], "loras": ["b:1GB"]}
     farm({"warm": ["a", "b"], "models": models, "vram": "4GB"})
-    told = complaint({"warm": ["a", "c"], "models": models})
-    assert told == "instance[0].warm[1]: there is no model 'c'; name it in models.FOLDER"
+    error = complaint({"warm": ["a", "c"], "models": models})
+    assert error == "instance[0].warm[1]: there is no model 'c'; name it in models.FOLDER"
     assert "instance[0].warm[0]: 'a' does not fit" in complaint({"warm": ["a"], "models": models, "vram": "2GB"})
 
 
@@ -253,12 +253,12 @@ def captured(folder: Path, **entries: Any) -> str:
     loader = {"ckpt_name": [["own.safetensors", "two.safetensors"], {"tooltip": "kept"}]}
     picture = {"image": [["b.png", "a.png"], {"image_upload": True}]}
     custom = {"model": [["b.gguf", "a.gguf"]], "odd": "STRING"}
-    told: dict[str, Any] = {
+    recorded: dict[str, Any] = {
         "CheckpointLoaderSimple": {"input": {"required": loader}, "output": ["MODEL", "CLIP", "VAE"]},
         "LoadImage": {"input": {"required": picture}, "output": ["IMAGE"]},
         "UnetLoaderGGUF": {"input": {"required": custom}, "output": ["MODEL"], "description": "kept"},
     }
-    (folder / "info.json").write_text(json.dumps(told | entries))
+    (folder / "info.json").write_text(json.dumps(recorded | entries))
     return "info.json"
 
 
@@ -309,7 +309,7 @@ def test_a_captured_catalogue_can_lack_and_gain_node_types(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "expected"),
     [
         ("<html>", "not JSON: Expecting value: line 1 column 1 (char 0)"),
         ("[]", "not an object_info: expected an object with an entry for each node type, got a list"),
@@ -319,18 +319,18 @@ def test_a_captured_catalogue_can_lack_and_gain_node_types(tmp_path: Path) -> No
         ('{"a": {"input": {}, "output": 3}}', "not an object_info: 'a' is no node type, it has no output"),
     ],
 )
-def test_a_file_that_is_no_object_info_is_told_with_the_reason(tmp_path: Path, content: str, told: str) -> None:
+def test_a_file_that_is_no_object_info_is_refused_with_the_reason(tmp_path: Path, content: str, expected: str) -> None:
     (tmp_path / "info.json").write_text(content)
     (tmp_path / "config.toml").write_text('[[instance]]\nobject_info = "info.json"\n')
     config = load(tmp_path / "config.toml")
     with pytest.raises(ConfigError) as refused:
         check_equipment(config, EquipmentCache())
-    assert str(refused.value).startswith(f"instance[0].object_info: {tmp_path}/info.json: {told}")
+    assert str(refused.value).startswith(f"instance[0].object_info: {tmp_path}/info.json: {expected}")
 
 
-def test_a_captured_directory_that_is_none_is_told_with_the_reason(tmp_path: Path) -> None:
-    told = complaint({"captured": str(tmp_path)})
-    assert told == f"instance[0].captured: {tmp_path}/object_info.json: No such file or directory"
+def test_a_captured_directory_that_is_none_is_refused_with_the_reason(tmp_path: Path) -> None:
+    error = complaint({"captured": str(tmp_path)})
+    assert error == f"instance[0].captured: {tmp_path}/object_info.json: No such file or directory"
     captured(tmp_path)
     (tmp_path / "info.json").rename(tmp_path / "object_info.json")
     for name, content in (("models.json", '["a"]'), ("system_stats.json", "{}"), ("features.json", "[]")):

@@ -189,8 +189,8 @@ def test_reading_leaves_the_table_as_it_was() -> None:
         {"do": "hold", "at": {"phase": "upload", "size": "1MB"}, "on": ["a", "b"], "ttl": "5s", "cites": "x#1"},
     ],
 )
-def test_a_fault_as_it_is_told_can_be_armed_again(raw: dict[str, Any]) -> None:
+def test_a_fault_as_it_is_written_to_the_log_can_be_armed_again(raw: dict[str, Any]) -> None:
     """Written as JSON, as in a log."""
     fault = read_fault(raw)
-    told = msgspec.json.decode(msgspec.json.encode(fault.as_written()))
-    assert read_fault(told) == fault
+    written = msgspec.json.decode(msgspec.json.encode(fault.as_written()))
+    assert read_fault(written) == fault

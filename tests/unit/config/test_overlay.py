@@ -45,7 +45,7 @@ def test_a_file_keeps_its_ports_and_its_neighbours(tmp_path: Path) -> None:
         '[farm]\nlog = "run.jsonl"\n[[instance]]\nname = "gpu-1"\n[[instance]]\nname = "gpu-2"\nport = 9001\n'
     )
     config = laid(Overlay(seed=3), tmp_path / "two.toml")
-    assert [each.port for each in config.instance] == [8188, 9001]
+    assert [instance.port for instance in config.instance] == [8188, 9001]
     assert config.farm.log == str(tmp_path / "run.jsonl")
 
 
@@ -75,7 +75,7 @@ def test_what_makes_no_farm_is_said_in_its_words(overlay: Overlay, config: Any, 
 def test_each_fault_keeps_its_name_where_another_is_left_out() -> None:
     """Its draws come from its name."""
     whole = named([CRASH, {**SLOW, "id": "mine"}, CRASH])
-    assert [each["id"] for each in whole] == ["test-crash-1", "mine", "test-crash-3"]
+    assert [fault["id"] for fault in whole] == ["test-crash-1", "mine", "test-crash-3"]
 
 
 def test_faults_are_printed_as_a_configuration_has_them() -> None:
@@ -85,7 +85,7 @@ def test_faults_are_printed_as_a_configuration_has_them() -> None:
         '[[fault]]\ndo = "crash"\nat = "step"\non = "gpu-1"\n\n'
         '[[fault]]\ndo = "slow"\nfactor = 2.0\nat = { phase = "step", node = "3" }\n'
     )
-    assert [each.effect.do for each in laid(Overlay(seed=1), '[[instance]]\nname = "gpu-1"\n' + text).fault] == [
+    assert [fault.effect.do for fault in laid(Overlay(seed=1), '[[instance]]\nname = "gpu-1"\n' + text).fault] == [
         "crash",
         "slow",
     ]

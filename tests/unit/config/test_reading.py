@@ -165,7 +165,7 @@ def config(text: str, tmp_path: Path, overrides: Overrides = NO_OVERRIDES) -> Fa
 
 
 def names(farm: FarmConfig) -> dict[str, int]:
-    return {each.name: each.port for each in farm.instance}
+    return {instance.name: instance.port for instance in farm.instance}
 
 
 def test_without_a_file_there_is_one_static_instance_on_comfyuis_port(tmp_path: Path) -> None:
@@ -266,7 +266,7 @@ def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
     said = Overrides(seed=7, speed=10.0, control_port=0, data_dir="here", disable_static_return=True)
     farm = config(TWO + '\nmode = "static"', tmp_path, said)
     assert farm.farm == FarmSettings(seed=7, speed=10.0, control_port=0, data_dir="here")
-    assert {each.mode for each in farm.instance} == {"dynamic"}
+    assert {instance.mode for instance in farm.instance} == {"dynamic"}
     assert config(TWO, tmp_path, Overrides(seed=0)).farm.seed == 0
     assert config(TWO, tmp_path).farm.seed == 1
 
@@ -296,7 +296,7 @@ def test_the_demonstration_farm_is_what_its_file_says() -> None:
     """``config.toml`` at the top of the project."""
     farm = load(Path(__file__).parents[3] / "config.toml")
     assert names(farm) == {"alpha": 8188, "beta": 8189, "gamma": 8190}
-    assert [each.mode for each in farm.instance] == ["static", "dynamic", "dynamic"]
+    assert [instance.mode for instance in farm.instance] == ["static", "dynamic", "dynamic"]
     assert farm.farm.control_port == 8180
     assert farm.instance[2].timing.step.first > farm.instance[1].timing.step.first
 

@@ -23,7 +23,7 @@ from comfyfarm.faults.phases import EXCHANGE, JOB, At, Phase, filter_keys
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "faults.md").read_text("utf-8")
 CODE = re.compile(r"`([^`]+)`")
-DEFAULTS = {each.name: each.default for each in msgspec.structs.fields(Rule)}
+DEFAULTS = {key.name: key.default for key in msgspec.structs.fields(Rule)}
 GROUPS = {"job": JOB, "http": EXCHANGE}
 
 
@@ -47,7 +47,7 @@ def test_every_key_of_a_fault_has_its_row_and_its_default() -> None:
     assert {key for key, default in DEFAULTS.items() if default is msgspec.NODEFAULT} == {"at"}
 
 
-def test_every_phase_has_its_row_and_says_what_narrows_it() -> None:
+def test_every_phase_has_its_row_with_its_filters() -> None:
     table = {named(phase)[0]: named(keys) for phase, _, keys in rows("When: phases", "phase")}
     assert set(table) == set(get_args(Phase))
     for phase in get_args(Phase):
@@ -59,40 +59,40 @@ def test_the_phases_of_a_job_stand_in_their_order() -> None:
     assert [phase for phase in phases if phase in JOB] == list(JOB)
 
 
-def test_every_narrowing_key_has_its_row() -> None:
+def test_every_filter_has_its_row() -> None:
     assert {named(key)[0] for key, _ in rows("When: phases", "key")} == {*At.__struct_fields__} - {"phase"}
 
 
 @pytest.mark.parametrize(("do", "kind"), sorted(EFFECTS.items()))
 def test_every_effect_has_its_row_with_its_phases_and_keys(do: str, kind: type[Effect]) -> None:
-    """Those that are needed in bold, or, where either of two is, as such."""
+    """Required keys are bold."""
     ((_, at, keys, what),) = [row for row in rows("What: effects", "effect") if row[0] == f"`{do}`"]
     phases = {*named(at)}.union(*(GROUPS[word] for word in re.findall(r"\b(?:job|http)\b", CODE.sub("", at))))
     assert phases == set(kind.phases)
     assert set(named(keys)) == set(kind.__struct_fields__)
-    needed = {each.name for each in msgspec.structs.fields(kind) if each.required}
+    needed = {key.name for key in msgspec.structs.fields(kind) if key.required}
     assert set(re.findall(r"\*\*`(\w+)`\*\*", keys)) == needed
     assert len(what) > 10
 
 
-def test_no_row_is_about_an_effect_that_there_is_not() -> None:
-    """In the order of the alphabet, so that one finds it."""
+def test_no_row_is_about_an_unknown_effect() -> None:
+    """The rows are in alphabetical order."""
     assert [row[0] for row in rows("What: effects", "effect")] == [f"`{do}`" for do in sorted(EFFECTS)]
 
 
-def test_the_effects_that_last_are_told() -> None:
+def test_the_effects_that_last_are_listed() -> None:
     (text,) = re.findall(r"^Some effects last:(.*?)A fault that", PAGE, re.MULTILINE | re.DOTALL)
-    told = {name for name in named(text) if name in EFFECTS}
-    assert told == {do for do, kind in EFFECTS.items() if kind.lasts}
+    listed = {name for name in named(text) if name in EFFECTS}
+    assert listed == {do for do, kind in EFFECTS.items() if kind.lasts}
 
 
 def is_defined_in(module: ModuleType, thing: object) -> bool:
     return isinstance(thing, type) and thing.__module__ == module.__name__
 
 
-def test_every_event_about_faults_is_told() -> None:
-    told = {name for event, _ in rows("What the log says", "event") for name in named(event)}
-    assert told == {kind_of(event) for event in vars(fault_events).values() if is_defined_in(fault_events, event)}
+def test_every_event_about_faults_has_its_row() -> None:
+    listed = {name for event, _ in rows("What the log says", "event") for name in named(event)}
+    assert listed == {kind_of(event) for event in vars(fault_events).values() if is_defined_in(fault_events, event)}
 
 
 def test_every_example_is_a_configuration_that_reads() -> None:
@@ -100,7 +100,7 @@ def test_every_example_is_a_configuration_that_reads() -> None:
     three = {"instance": [{"name": "gpu-{n}", "count": 3, "port": 0}]}
     blocks = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     read_faults = [read({**three, **msgspec.toml.decode(block)}, Path()).fault for block in blocks]
-    assert [len(each) for each in read_faults] == [1, 4, 1]
+    assert [len(faults) for faults in read_faults] == [1, 4, 1]
     assert len(blocks) == PAGE.count("```toml")
 
 

@@ -1,4 +1,4 @@
-"""Faults as values: when one strikes, how often, until when, and what is told of it."""
+"""The registry of faults: when a fault fires, how often, until when, and which events are published."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ NAMES = ("gpu-1", "gpu-2", "cpu")
 ONE = PhaseFacts(prompt_id="p-1", job_name="cat", client="me", node="3")
 
 
-class Told:
-    """A board, and all that is told of it."""
+class Scene:
+    """A registry, and all events that it publishes."""
 
     def __init__(self, seed: int = 0) -> None:
         self.events: list[Event] = []
@@ -32,17 +32,17 @@ class Told:
         own = {"duration": "1s"} if do == "delay" else {}
         return self.registry.arm(read_fault({"do": do, "at": at, **own, **rest}), now_ms)
 
-    def ask(
+    def fire(
         self, name: str = "gpu-1", now_ms: int = 0, phase: Phase = "node", facts: PhaseFacts = ONE
     ) -> list[Firing]:
         return InstanceFaults(self.registry, name, self.events.append).fire(phase, facts, now_ms)
 
     def ids(self, name: str = "gpu-1", now_ms: int = 0, phase: Phase = "node") -> list[str]:
-        return [firing.fault.id for firing in self.ask(name, now_ms, phase)]
+        return [firing.fault.id for firing in self.fire(name, now_ms, phase)]
 
     def fire_faults(self, times: int, name: str = "gpu-1") -> str:
-        """What so many moments in a row come to: ``x`` for one that is struck."""
-        return "".join("x" if self.ask(name) else "." for _ in range(times))
+        """Return ``x`` for each of these matches that fires, and ``.`` for each that does not."""
+        return "".join("x" if self.fire(name) else "." for _ in range(times))
 
     def of(self, kind: type[Event]) -> list[Event]:
         return [event for event in self.events if isinstance(event, kind)]
@@ -68,17 +68,17 @@ class Told:
         ({"chance": 1.0}, "xxxxxxxxxx"),
     ],
 )
-def test_of_its_moments_it_strikes_just_those_that_are_written(rule: dict[str, Any], seen: str) -> None:
+def test_of_its_matches_it_fires_at_those_that_the_rule_selects(rule: dict[str, Any], seen: str) -> None:
     """First skip, then every, then chance, then times."""
-    told = Told()
-    told.arm(**rule)
-    assert told.fire_faults(10) == seen
+    scene = Scene()
+    scene.arm(**rule)
+    assert scene.fire_faults(10) == seen
 
 
 def test_each_instance_counts_for_itself() -> None:
-    told = Told()
-    armed = told.arm(times=2, on="gpu-*")
-    assert (told.fire_faults(3, "gpu-1"), told.fire_faults(3, "gpu-2"), told.fire_faults(3, "cpu")) == (
+    scene = Scene()
+    armed = scene.arm(times=2, on="gpu-*")
+    assert (scene.fire_faults(3, "gpu-1"), scene.fire_faults(3, "gpu-2"), scene.fire_faults(3, "cpu")) == (
         "xx.",
         "xx.",
         "...",
@@ -86,42 +86,42 @@ def test_each_instance_counts_for_itself() -> None:
     assert armed.fired == {"gpu-1": 2, "gpu-2": 2}
 
 
-def test_it_is_over_only_when_all_its_instances_have_been_struck() -> None:
-    told = Told()
-    armed = told.arm(times=1, on=["gpu-1", "cpu"])
-    told.ask("gpu-1", 5)
-    assert (armed.state, told.of(FaultExpired)) == ("armed", [])
-    told.ask("cpu", 7)
+def test_it_is_over_only_when_it_has_fired_on_all_its_instances() -> None:
+    scene = Scene()
+    armed = scene.arm(times=1, on=["gpu-1", "cpu"])
+    scene.fire("gpu-1", 5)
+    assert (armed.state, scene.of(FaultExpired)) == ("armed", [])
+    scene.fire("cpu", 7)
     assert armed.state == "expired"
-    assert told.of(FaultExpired) == [FaultExpired(at_ms=7, id="delay-1", reason="spent")]
+    assert scene.of(FaultExpired) == [FaultExpired(at_ms=7, id="delay-1", reason="spent")]
 
 
 def test_only_what_matches_counts() -> None:
     """Other nodes do not use up what is skipped."""
-    told = Told()
-    armed = told.arm(at={"phase": "node", "node": "3"}, skip=1, times=1)
+    scene = Scene()
+    armed = scene.arm(at={"phase": "node", "node": "3"}, skip=1, times=1)
     other = PhaseFacts(node="4")
-    seen = [bool(told.ask(facts=facts)) for facts in (other, ONE, other, ONE, ONE)]
+    seen = [bool(scene.fire(facts=facts)) for facts in (other, ONE, other, ONE, ONE)]
     assert seen == [False, False, False, True, False]
     assert armed.matched == 2
 
 
-def test_several_faults_strike_in_the_order_in_which_they_were_armed() -> None:
-    told = Told()
-    told.arm(id="b")
-    told.arm("hang", id="a", times=1)
-    told.arm("error", id="c")
-    assert told.ids() == ["b", "a", "c"]
-    assert told.ids() == ["b", "c"]
+def test_several_faults_fire_in_the_order_in_which_they_were_armed() -> None:
+    scene = Scene()
+    scene.arm(id="b")
+    scene.arm("hang", id="a", times=1)
+    scene.arm("error", id="c")
+    assert scene.ids() == ["b", "a", "c"]
+    assert scene.ids() == ["b", "c"]
 
 
 def test_a_phase_without_a_fault_is_not_watched() -> None:
-    """So that nobody gathers facts for nothing; one that is over is not watched either."""
-    told = Told()
-    told.arm(on="gpu-1", times=1)
-    here, there = (InstanceFaults(told.registry, name, told.events.append) for name in ("gpu-1", "gpu-2"))
+    """So no facts are collected for it; one that is over is not watched either."""
+    scene = Scene()
+    scene.arm(on="gpu-1", times=1)
+    here, there = (InstanceFaults(scene.registry, name, scene.events.append) for name in ("gpu-1", "gpu-2"))
     assert (here.watches("node"), here.watches("start"), there.watches("node")) == (True, False, False)
-    told.ask()
+    scene.fire()
     assert not here.watches("node")
 
 
@@ -129,11 +129,11 @@ def test_a_phase_without_a_fault_is_not_watched() -> None:
 
 
 def shares(seed: int, *more: str) -> list[str]:
-    told = Told(seed)
+    scene = Scene(seed)
     for do in more:
-        told.arm(do, chance=0.5)
-    told.arm("error", chance=0.3)
-    return [("x" if "error-1" in told.ids() else ".") for _ in range(200)]
+        scene.arm(do, chance=0.5)
+    scene.arm("error", chance=0.3)
+    return [("x" if "error-1" in scene.ids() else ".") for _ in range(200)]
 
 
 def test_chance_is_a_share_and_the_same_for_the_same_seed() -> None:
@@ -142,28 +142,28 @@ def test_chance_is_a_share_and_the_same_for_the_same_seed() -> None:
     assert 35 <= shares(1).count("x") <= 85
 
 
-def test_another_fault_shifts_nobodys_draws_and_nobodys_name() -> None:
-    """Names count for each kind of effect, and each name has its own stream."""
+def test_another_fault_changes_no_draws_and_no_id() -> None:
+    """Ids are counted for each effect, and each id has its own random stream."""
     assert shares(1) == shares(1, "delay", "hang", "oom")
 
 
-def test_one_instances_moments_do_not_shift_anothers_draws() -> None:
-    alone, together = Told(3), Told(3)
-    for told in (alone, together):
-        told.arm(chance=0.5)
+def test_matches_on_one_instance_do_not_change_the_draws_on_another() -> None:
+    alone, together = Scene(3), Scene(3)
+    for scene in (alone, together):
+        scene.arm(chance=0.5)
     expected = alone.fire_faults(100, "gpu-2")
     seen = ""
     for _ in range(100):
-        together.ask("gpu-1")
+        together.fire("gpu-1")
         seen += together.fire_faults(1, "gpu-2")
     assert seen == expected
 
 
 def test_what_an_effect_draws_is_its_own_and_the_same_each_time() -> None:
     def drawn() -> list[float]:
-        told = Told(5)
-        told.arm()
-        return [told.ask()[0].chance.random() for _ in range(5)]
+        scene = Scene(5)
+        scene.arm()
+        return [scene.fire()[0].chance.random() for _ in range(5)]
 
     assert drawn() == drawn()
     assert len(set(drawn())) == 5
@@ -172,24 +172,24 @@ def test_what_an_effect_draws_is_its_own_and_the_same_each_time() -> None:
 # Sticky.
 
 
-def test_a_sticky_one_goes_on_until_the_process_is_started_anew() -> None:
-    """With times = 1 it is over then; the other instance is still poisoned."""
-    told = Told()
-    armed = told.arm("error", times=1, sticky=True, on="gpu-*")
-    assert (told.fire_faults(4, "gpu-1"), told.fire_faults(4, "gpu-2")) == ("xxxx", "xxxx")
-    told.registry.restarted("gpu-1", 50)
-    assert (told.fire_faults(4, "gpu-1"), told.fire_faults(4, "gpu-2")) == ("....", "xxxx")
-    assert (armed.state, told.of(FaultExpired)) == ("armed", [])
-    told.registry.restarted("gpu-2", 60)
-    assert told.of(FaultExpired) == [FaultExpired(at_ms=60, id="error-1", reason="spent")]
+def test_a_sticky_fault_goes_on_until_the_process_ends() -> None:
+    """With times = 1 it is over then; on the other instance it goes on."""
+    scene = Scene()
+    armed = scene.arm("error", times=1, sticky=True, on="gpu-*")
+    assert (scene.fire_faults(4, "gpu-1"), scene.fire_faults(4, "gpu-2")) == ("xxxx", "xxxx")
+    scene.registry.restarted("gpu-1", 50)
+    assert (scene.fire_faults(4, "gpu-1"), scene.fire_faults(4, "gpu-2")) == ("....", "xxxx")
+    assert (armed.state, scene.of(FaultExpired)) == ("armed", [])
+    scene.registry.restarted("gpu-2", 60)
+    assert scene.of(FaultExpired) == [FaultExpired(at_ms=60, id="error-1", reason="spent")]
 
 
-def test_a_sticky_one_may_strike_again_after_a_restart_where_it_has_times_left() -> None:
-    told = Told()
-    told.arm("error", sticky=True, skip=1)
-    assert told.fire_faults(3) == ".xx"
-    told.registry.restarted("gpu-1", 0)
-    assert told.fire_faults(1) == "x"
+def test_a_sticky_fault_may_fire_again_after_a_restart_if_it_has_times_left() -> None:
+    scene = Scene()
+    scene.arm("error", sticky=True, skip=1)
+    assert scene.fire_faults(3) == ".xx"
+    scene.registry.restarted("gpu-1", 0)
+    assert scene.fire_faults(1) == "x"
 
 
 # When.
@@ -207,63 +207,63 @@ def test_a_sticky_one_may_strike_again_after_a_restart_where_it_has_times_left()
         ({"after": "5ms"}, 20, [20, 30, 40]),
     ],
 )
-def test_it_strikes_within_its_time_only(window: dict[str, str], armed_ms: int, seen: list[int]) -> None:
-    """``after`` and ``until`` are simulated moments, ``ttl`` counts from the arming; the end is not in it."""
-    told = Told()
-    told.arm(now_ms=armed_ms, **window)
-    assert [now for now in range(armed_ms, 50, 10) if told.ask(now_ms=now)] == seen
+def test_it_fires_within_its_time_only(window: dict[str, str], armed_ms: int, seen: list[int]) -> None:
+    """``after`` and ``until`` are simulated times, ``ttl`` counts from the arming; the end is not in it."""
+    scene = Scene()
+    scene.arm(now_ms=armed_ms, **window)
+    assert [now for now in range(armed_ms, 50, 10) if scene.fire(now_ms=now)] == seen
 
 
-def test_a_rolling_fault_comes_to_each_instance_later_and_leaves_it_later() -> None:
-    told = Told()
-    told.arm(after="10ms", until="30ms", stagger="20ms")
-    seen = {name: [now for now in range(0, 90, 10) if told.ask(name, now)] for name in NAMES}
+def test_a_rolling_fault_begins_and_ends_later_on_each_instance() -> None:
+    scene = Scene()
+    scene.arm(after="10ms", until="30ms", stagger="20ms")
+    seen = {name: [now for now in range(0, 90, 10) if scene.fire(name, now)] for name in NAMES}
     assert seen == {"gpu-1": [10, 20], "gpu-2": [30, 40], "cpu": [50, 60]}
 
 
 def test_a_fault_ends_by_itself_when_its_time_is_over() -> None:
-    """Whoever has an alarm asks ``due_ms`` and calls ``expire`` then."""
-    told = Told()
-    told.arm(id="a", until="30ms")
-    told.arm(id="b", now_ms=5, ttl="10ms")
-    told.arm(id="c")
-    assert told.registry.due_ms == 15
-    told.registry.expire(14)
-    assert told.of(FaultExpired) == []
-    told.registry.expire(15)
-    assert told.registry.due_ms == 30
-    told.registry.expire(40)
-    assert told.of(FaultExpired) == [
+    """The caller sets its alarm to ``due_ms`` and calls ``expire`` then."""
+    scene = Scene()
+    scene.arm(id="a", until="30ms")
+    scene.arm(id="b", now_ms=5, ttl="10ms")
+    scene.arm(id="c")
+    assert scene.registry.due_ms == 15
+    scene.registry.expire(14)
+    assert scene.of(FaultExpired) == []
+    scene.registry.expire(15)
+    assert scene.registry.due_ms == 30
+    scene.registry.expire(40)
+    assert scene.of(FaultExpired) == [
         FaultExpired(at_ms=15, id="b", reason="ttl"),
         FaultExpired(at_ms=40, id="a", reason="until"),
     ]
-    assert told.registry.due_ms is None
-    assert told.ids(now_ms=40) == ["c"]
+    assert scene.registry.due_ms is None
+    assert scene.ids(now_ms=40) == ["c"]
 
 
-def test_what_a_rolling_fault_holds_goes_on_where_its_time_is_over() -> None:
+def test_a_rolling_fault_releases_an_instance_when_its_time_there_is_over() -> None:
     """The first instance does not wait for the last one."""
-    told = Told()
-    told.arm("hold", ttl="30ms", stagger="20ms", on="gpu-*")
-    (first,), (second,) = told.ask("gpu-1", 20), told.ask("gpu-2", 25)
-    assert told.registry.due_ms == 30
-    told.registry.expire(30)
+    scene = Scene()
+    scene.arm("hold", ttl="30ms", stagger="20ms", on="gpu-*")
+    (first,), (second,) = scene.fire("gpu-1", 20), scene.fire("gpu-2", 25)
+    assert scene.registry.due_ms == 30
+    scene.registry.expire(30)
     assert (first.active, second.active) == (False, True)
-    assert told.registry.due_ms == 50
-    told.registry.expire(50)
+    assert scene.registry.due_ms == 50
+    scene.registry.expire(50)
     assert not second.active
-    assert told.of(FaultExpired) == [FaultExpired(at_ms=50, id="hold-1", reason="ttl")]
+    assert scene.of(FaultExpired) == [FaultExpired(at_ms=50, id="hold-1", reason="ttl")]
 
 
-def test_what_is_spent_holds_on_until_its_time_is_over() -> None:
-    """One strike is enough to freeze an instance; the ``ttl`` still ends it."""
-    told = Told()
-    told.arm("hold", times=1, ttl="30ms", on="gpu-1")
-    (firing,) = told.ask(now_ms=10)
-    assert (told.registry.due_ms, firing.active) == (30, True)
-    told.registry.expire(30)
+def test_a_spent_fault_lasts_until_its_time_is_over() -> None:
+    """One firing is enough to freeze an instance; the ``ttl`` still ends it."""
+    scene = Scene()
+    scene.arm("hold", times=1, ttl="30ms", on="gpu-1")
+    (firing,) = scene.fire(now_ms=10)
+    assert (scene.registry.due_ms, firing.active) == (30, True)
+    scene.registry.expire(30)
     assert not firing.active
-    assert [(event.at_ms, event.reason) for event in told.events if isinstance(event, FaultExpired)] == [
+    assert [(event.at_ms, event.reason) for event in scene.events if isinstance(event, FaultExpired)] == [
         (10, "spent"),
         (30, "ttl"),
     ]
@@ -272,86 +272,86 @@ def test_what_is_spent_holds_on_until_its_time_is_over() -> None:
 # Taking off.
 
 
-def test_a_removed_fault_strikes_no_more_and_lets_go() -> None:
-    told = Told()
-    told.arm("hold", id="gate")
-    (firing,) = told.ask()
-    told.registry.remove("gate", 9)
-    assert (firing.active, told.fire_faults(3)) == (False, "...")
-    assert told.of(FaultHealed) == [FaultHealed(at_ms=9, id="gate", reason="removed")]
-    told.registry.remove("gate", 10)
-    assert len(told.of(FaultHealed)) == 1
+def test_a_removed_fault_fires_no_more_and_releases_its_firings() -> None:
+    scene = Scene()
+    scene.arm("hold", id="gate")
+    (firing,) = scene.fire()
+    scene.registry.remove("gate", 9)
+    assert (firing.active, scene.fire_faults(3)) == (False, "...")
+    assert scene.of(FaultHealed) == [FaultHealed(at_ms=9, id="gate", reason="removed")]
+    scene.registry.remove("gate", 10)
+    assert len(scene.of(FaultHealed)) == 1
 
 
-def test_heal_takes_all_off_and_lets_go_what_was_held_by_a_spent_one() -> None:
-    """One that is over and holds nothing is not healed."""
-    told = Told()
-    told.arm("error", times=1, on="gpu-1", id="over")
-    told.arm("hold", times=1, on="gpu-1")
-    told.arm("error", chance=0.0)
-    firings = told.ask()
-    told.registry.heal(9)
+def test_heal_takes_all_off_and_releases_the_firings_of_a_spent_one() -> None:
+    """One that is over and does not last is not healed."""
+    scene = Scene()
+    scene.arm("error", times=1, on="gpu-1", id="over")
+    scene.arm("hold", times=1, on="gpu-1")
+    scene.arm("error", chance=0.0)
+    firings = scene.fire()
+    scene.registry.heal(9)
     assert [firing.active for firing in firings if firing.fault.effect.lasts] == [False]
-    assert told.of(FaultHealed) == [
+    assert scene.of(FaultHealed) == [
         FaultHealed(at_ms=9, id="hold-1", reason="healed"),
         FaultHealed(at_ms=9, id="error-1", reason="healed"),
     ]
-    assert told.fire_faults(3) == "..."
+    assert scene.fire_faults(3) == "..."
 
 
-def test_a_new_process_holds_nothing_of_the_one_before() -> None:
-    told = Told()
-    told.arm("hold")
-    (here,), (there,) = told.ask("gpu-1"), told.ask("gpu-2")
-    told.registry.restarted("gpu-1", 5)
+def test_a_new_process_releases_the_firings_of_the_one_before() -> None:
+    scene = Scene()
+    scene.arm("hold")
+    (here,), (there,) = scene.fire("gpu-1"), scene.fire("gpu-2")
+    scene.registry.restarted("gpu-1", 5)
     assert (here.active, there.active) == (False, True)
 
 
-def test_a_name_is_free_again_when_its_fault_is_over_and_holds_nothing() -> None:
-    """And the new one stands last."""
-    told = Told()
-    told.arm("hold", id="a", times=1, on="gpu-1")
-    told.arm(id="b")
-    told.ask()
+def test_an_id_is_free_again_when_its_fault_is_over_and_does_not_last() -> None:
+    """The new fault is the last in order."""
+    scene = Scene()
+    scene.arm("hold", id="a", times=1, on="gpu-1")
+    scene.arm(id="b")
+    scene.fire()
     with pytest.raises(UnknownFault, match=r"^id: 'a' is armed already$"):
-        told.arm(id="a")
-    told.registry.remove("a", 1)
-    told.arm(id="a")
-    assert list(told.registry.armed) == ["b", "a"]
-    assert told.ids() == ["b", "a"]
+        scene.arm(id="a")
+    scene.registry.remove("a", 1)
+    scene.arm(id="a")
+    assert list(scene.registry.armed) == ["b", "a"]
+    assert scene.ids() == ["b", "a"]
 
 
-def test_a_name_that_somebody_has_given_is_not_given_again() -> None:
-    told = Told()
-    told.arm(id="delay-1")
-    assert told.arm().fault.id == "delay-2"
+def test_an_id_that_the_user_chose_is_not_generated_again() -> None:
+    scene = Scene()
+    scene.arm(id="delay-1")
+    assert scene.arm().fault.id == "delay-2"
 
 
-def test_an_unknown_one_is_named_with_those_that_there_are() -> None:
-    told = Told()
+def test_an_unknown_id_is_refused_with_the_known_ones() -> None:
+    scene = Scene()
     with pytest.raises(UnknownFault, match=r"^no fault is called 'x' \(there are: none\)$"):
-        told.registry.remove("x", 0)
-    told.arm(id="a")
+        scene.registry.remove("x", 0)
+    scene.arm(id="a")
     with pytest.raises(UnknownFault, match=r"^no fault is called 'x' \(there are: a\)$"):
-        told.registry.find("x")
+        scene.registry.find("x")
 
 
 @pytest.mark.parametrize("on", ["GPU-1", ["gpu-1", "gpu-9*"]])
-def test_a_glob_that_means_no_instance_is_refused_and_nothing_is_armed(on: Any) -> None:
-    """Also where others beside it mean some."""
-    told = Told()
+def test_a_glob_that_matches_no_instance_is_refused_and_nothing_is_armed(on: Any) -> None:
+    """Also if another glob beside it matches one."""
+    scene = Scene()
     with pytest.raises(UnknownFault, match=r"^on: '.*' matches no instance \(there are: gpu-1, gpu-2, cpu\)$"):
-        told.arm(on=on)
-    assert (told.events, told.registry.armed) == ([], {})
+        scene.arm(on=on)
+    assert (scene.events, scene.registry.armed) == ([], {})
 
 
-# What is told.
+# Events.
 
 
-def test_arming_and_striking_are_told_with_all_that_is_known() -> None:
-    told = Told()
-    told.arm(on="gpu-*", at={"phase": "node", "job": 2}, times=2, cites="Comfy-Org/ComfyUI#1", now_ms=3)
-    told.ask(now_ms=4, facts=replace(ONE, job=2))
+def test_arming_and_firing_are_published_with_all_facts() -> None:
+    scene = Scene()
+    scene.arm(on="gpu-*", at={"phase": "node", "job": 2}, times=2, cites="Comfy-Org/ComfyUI#1", now_ms=3)
+    scene.fire(now_ms=4, facts=replace(ONE, job=2))
     written = {
         "on": "gpu-*",
         "at": {"phase": "node", "job": 2},
@@ -361,7 +361,7 @@ def test_arming_and_striking_are_told_with_all_that_is_known() -> None:
         "do": "delay",
         "duration": "1000ms",
     }
-    assert told.events == [
+    assert scene.events == [
         FaultArmed(at_ms=3, id="delay-1", fault=written, on=("gpu-1", "gpu-2")),
         FaultFired(
             at_ms=4, id="delay-1", do="delay", phase="node", prompt_id="p-1", job="cat", client_id="me", node="3"
@@ -369,24 +369,24 @@ def test_arming_and_striking_are_told_with_all_that_is_known() -> None:
     ]
 
 
-def test_those_that_never_struck_are_known_at_the_end() -> None:
-    told = Told()
-    told.arm(id="a")
-    told.arm(id="b", at="step")
-    told.arm(id="c", chance=0.0)
-    told.ask()
-    told.registry.heal(1)
-    assert told.registry.never_fired == ("b", "c")
+def test_the_faults_that_never_fired_are_listed() -> None:
+    scene = Scene()
+    scene.arm(id="a")
+    scene.arm(id="b", at="step")
+    scene.arm(id="c", chance=0.0)
+    scene.fire()
+    scene.registry.heal(1)
+    assert scene.registry.never_fired == ("b", "c")
 
 
-def test_a_process_fault_strikes_each_process_once_whoever_asks() -> None:
-    told = Told()
-    told.arm("crash", "process", after="5ms", on="gpu-*", stagger="10ms")
-    asked = [(name, now) for now in (0, 5, 6, 15, 16) for name in NAMES if told.ids(name, now, "process")]
-    assert asked == [("gpu-1", 5), ("gpu-2", 15)]
+def test_a_process_fault_fires_once_on_each_instance() -> None:
+    scene = Scene()
+    scene.arm("crash", "process", after="5ms", on="gpu-*", stagger="10ms")
+    fired = [(name, now) for now in (0, 5, 6, 15, 16) for name in NAMES if scene.ids(name, now, "process")]
+    assert fired == [("gpu-1", 5), ("gpu-2", 15)]
 
 
-# What narrows.
+# Filters.
 
 
 @pytest.mark.parametrize(
@@ -408,15 +408,15 @@ def test_a_process_fault_strikes_each_process_once_whoever_asks() -> None:
         (At(phase="step", node="3", step=1), PhaseFacts(node="3", step=1), PhaseFacts(node="3", step=2)),
     ],
 )
-def test_a_moment_is_meant_where_all_that_is_given_fits(at: At, matching: PhaseFacts, other: PhaseFacts) -> None:
+def test_a_phase_matches_if_all_filters_accept_its_facts(at: At, matching: PhaseFacts, other: PhaseFacts) -> None:
     assert (at.matches(matching), at.matches(other)) == (True, False)
 
 
-# The house of effects.
+# The effects.
 
 
 def test_no_effect_has_a_key_that_every_fault_has() -> None:
-    """It would be read as the fault's."""
+    """It would be read as the key of the rule."""
     taken = {*Rule.__struct_fields__, "do"}
     assert {name: taken & set(kind.__struct_fields__) for name, kind in EFFECTS.items()} == {
         name: set() for name in EFFECTS
@@ -429,7 +429,7 @@ def test_each_effect_can_happen_somewhere() -> None:
 
 @pytest.mark.parametrize("name", sorted(EFFECTS))
 def test_an_effect_has_what_its_phases_need(name: str) -> None:
-    """A method of its own for each kind of moment that it names."""
+    """It overrides the method of each kind of phase that it names."""
     kind = EFFECTS[name]
     if kind.on_process is not Effect.on_process:
         return

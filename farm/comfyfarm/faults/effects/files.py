@@ -62,10 +62,7 @@ class CutFile(Effect, frozen=True, kw_only=True):
 
 @effect("late", "save")
 class Late(Effect, frozen=True, kw_only=True):
-    """Let the files of a save appear later than their node reports them; never if the process ends before.
-
-    :ivar duration: how much later.
-    """
+    """Let the files of a save appear later than their node reports them; never if the process ends before."""
 
     duration: Duration
 
@@ -96,7 +93,7 @@ class Misplace(Effect, frozen=True, kw_only=True):
 class SameName(Effect, frozen=True, kw_only=True):
     """Give the first file of a save the last name that its prefix was given, and overwrite that file.
 
-    Two processes that share an output folder and count at the same moment do the same.  In a shared folder the last
+    Two processes that share an output folder and count at the same time do the same.  In a shared folder the last
     name may be another instance's.  A file that no instance of the farm wrote is never overwritten; without an earlier
     file nothing happens.
     """

@@ -14,8 +14,6 @@ class Delay(Effect, frozen=True, kw_only=True):
     """Let time pass first; everything else is as without the fault.
 
     At ``reply`` the response is late; at ``history`` the entry follows ``execution_success`` late.
-
-    :ivar duration: how long.
     """
 
     duration: Duration

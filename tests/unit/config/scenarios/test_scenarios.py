@@ -49,10 +49,10 @@ def test_every_incident_has_its_file() -> None:
     assert {incident.id for incident in incidents().values() if incident.own_doing} == OWN_DOING
 
 
-def test_no_two_incidents_are_called_or_told_alike() -> None:
-    told = list(incidents().values())
+def test_no_two_incidents_have_the_same_name_or_text() -> None:
+    found = list(incidents().values())
     for key in ("name", "what", "good_client"):
-        assert len({getattr(incident, key) for incident in told}) == len(told)
+        assert len({getattr(incident, key) for incident in found}) == len(found)
 
 
 @pytest.mark.parametrize("incident", incidents().values(), ids=ALL)
@@ -99,7 +99,8 @@ def test_the_page_about_scenarios_lists_every_incident() -> None:
     page = (ROOT / "docs" / "scenarios.md").read_text("utf-8")
     rows = [line for line in page.splitlines() if line.startswith("| F")]
     assert rows == [
-        f"| {each.id} | {each.name} | {each.what} | {_marks(each)} |" for each in incidents().values()
+        f"| {incident.id} | {incident.name} | {incident.what} | {_marks(incident)} |"
+        for incident in incidents().values()
     ]
 
 
@@ -112,8 +113,10 @@ def test_the_examples_of_the_page_are_configurations() -> None:
     page = (ROOT / "docs" / "scenarios.md").read_text("utf-8")
     first, second = (block.split("```")[0] for block in page.split("```toml\n")[1:])
     used = read(msgspec.toml.decode(first), Path())
-    assert [(each.name, each.on) for each in used.scenario] == [("F08", tuple(f"gpu-{n}" for n in (1, 2, 3))),
-                                                               ("F04", ("gpu-2",))]
+    assert [(scenario.name, scenario.on) for scenario in used.scenario] == [
+        ("F08", ("gpu-1", "gpu-2", "gpu-3")),
+        ("F04", ("gpu-2",)),
+    ]
     assert [step.at_ms for step in steps(used, 1)] == [60_000]
     own = read({**THREE, **msgspec.toml.decode(second)}, Path())
     assert [step.action.action for step in steps(own)] == ["fault", "load", "restart", "restart", "fault", "heal"]
@@ -287,8 +290,8 @@ def test_the_command_tells_all_about_one(incident: Incident, capsys: pytest.Capt
     assert main(["scenarios", "show", incident.id.lower()]) == 0
     out = capsys.readouterr().out
     flat = " ".join(out.split())
-    for told in (incident.what, incident.good_client, incident.conditions, *incident.sources):
-        assert told in flat
+    for text in (incident.what, incident.good_client, incident.conditions, *incident.sources):
+        assert text in flat
     assert f'[[scenario]]\nuse = "{incident.id}"\n' in out
     assert incident.as_own().rstrip() in out
 

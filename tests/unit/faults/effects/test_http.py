@@ -39,7 +39,7 @@ def heard(at_ms: int = 0, remaining: int = 1, *, memory: Any = None, **fault: An
     made = read_fault(fault)
     firing = Firing(made, "gpu", at_ms, frame.facts, Random(7), memory={} if memory is None else memory)
     made.effect.on_frame(frame, firing)
-    return [json.loads(each.content) for each in frame.messages]
+    return [json.loads(message.content) for message in frame.messages]
 
 
 def body(exchange: Exchange) -> Any:
@@ -158,7 +158,7 @@ QUEUE = HttpReply(200, USUAL, json.dumps({"queue_running": RUNNING, "queue_pendi
 
 
 @pytest.mark.parametrize(
-    ("wanted", "running", "pending"),
+    ("remaining", "running", "pending"),
     [
         (0, [], []),
         (1, ["a"], []),
@@ -166,10 +166,10 @@ QUEUE = HttpReply(200, USUAL, json.dumps({"queue_running": RUNNING, "queue_pendi
         (3, ["a"], ["b", "c"]),
     ],
 )
-def test_a_queue_is_cut_from_its_end(wanted: int, running: list[str], pending: list[str]) -> None:
-    shown = body(fire_faults(QUEUE, at="status", do="lie", queue_remaining=wanted))
-    assert [each[1] for each in shown["queue_running"]] == running
-    assert [each[1] for each in shown["queue_pending"]] == pending
+def test_a_queue_is_cut_from_its_end(remaining: int, running: list[str], pending: list[str]) -> None:
+    shown = body(fire_faults(QUEUE, at="status", do="lie", queue_remaining=remaining))
+    assert [job[1] for job in shown["queue_running"]] == running
+    assert [job[1] for job in shown["queue_pending"]] == pending
 
 
 def test_a_queue_is_filled_up_behind_its_last_job() -> None:
@@ -179,9 +179,9 @@ def test_a_queue_is_filled_up_behind_its_last_job() -> None:
         body(fire_faults(QUEUE, at="status", do="lie", queue_remaining=count, memory=memory))["queue_pending"]
         for count in (5, 6)
     )
-    assert [each[0] for each in six] == [5, 9, 10, 11, 12]
+    assert [job[0] for job in six] == [5, 9, 10, 11, 12]
     assert six[: len(five)] == five
-    assert all(len(each) == 5 for each in six)
+    assert all(len(job) == 5 for job in six)
 
 
 def test_a_refusal_cannot_lie() -> None:
@@ -232,8 +232,8 @@ def test_old_news_stay_until_they_are_refreshed() -> None:
 
 def test_an_old_number_is_said_to_each_client_in_its_own_message() -> None:
     memory: dict[str, Any] = {}
-    told = [heard(ms, ms // 10, memory=memory, at="status", do="stale")[0]["data"] for ms in (10, 20, 90_000)]
-    assert told == [{"status": {"exec_info": {"queue_remaining": 1}}, "sid": "me"}] * 3
+    data = [heard(ms, ms // 10, memory=memory, at="status", do="stale")[0]["data"] for ms in (10, 20, 90_000)]
+    assert data == [{"status": {"exec_info": {"queue_remaining": 1}}, "sid": "me"}] * 3
 
 
 # Refused when read.
@@ -274,25 +274,25 @@ def test_what_cannot_be_is_refused_when_it_is_read(fault: dict[str, Any], why: s
 
 
 def registry() -> tuple[InstanceFaults, list[Event]]:
-    told: list[Event] = []
-    return InstanceFaults(FaultRegistry(("gpu", "other"), Seeds(0), told.append), "gpu", told.append), told
+    events: list[Event] = []
+    return InstanceFaults(FaultRegistry(("gpu", "other"), Seeds(0), events.append), "gpu", events.append), events
 
 
-def test_a_fault_for_one_request_strikes_nobody_else() -> None:
+def test_a_fault_for_one_request_fires_for_no_other() -> None:
     """Nor is it there any more when that is over."""
     faults, _ = registry()
     private = faults.arm_once(read_fault({"at": "request", "do": "drop"}), 0)
     assert not faults.watches("request")
     assert faults.fire("request", PhaseFacts(), 0) == []
     assert faults.fire("reply", PhaseFacts(), 0, private=private) == []
-    assert [each.fault.id for each in faults.fire("request", PhaseFacts(), 0, private=private)] == ["header-1"]
+    assert [firing.fault.id for firing in faults.fire("request", PhaseFacts(), 0, private=private)] == ["header-1"]
     assert faults.fire("request", PhaseFacts(), 0, private=private) == []
     faults.end_once(private, 0)
     assert not faults.registry.armed
 
 
 def test_a_crash_that_one_request_brought_can_still_be_healed() -> None:
-    """Its strike lasts longer than the request; what follows clears it away."""
+    """Its firing lasts longer than the request; the next fault of this kind removes it."""
     faults, _ = registry()
     private = faults.arm_once(read_fault({"at": "request", "do": "crash", "restart_after": "9s"}), 0)
     (firing,) = faults.fire("request", PhaseFacts(), 0, private=private)

@@ -55,7 +55,7 @@ def exists(story: Story, name: str) -> bool:
 @pytest.mark.parametrize("phase", JOB)
 def test_a_fault_of_chance_0_changes_nothing_but_its_own_arming(phase: str) -> None:
     """Every event of two jobs is the same, at the same moment."""
-    def told(*, armed: bool) -> list[Event]:
+    def events(*, armed: bool) -> list[Event]:
         story = tell(Settings(mode="dynamic"), seed=4)
         if armed:
             story.arm("delay", phase, chance=0, duration="1h")
@@ -64,12 +64,12 @@ def test_a_fault_of_chance_0_changes_nothing_but_its_own_arming(phase: str) -> N
         story.run()
         return story.events
 
-    assert [event for event in told(armed=True) if not isinstance(event, FaultArmed)] == told(armed=False)
-    assert len(told(armed=True)) == len(told(armed=False)) + 1
+    assert [event for event in events(armed=True) if not isinstance(event, FaultArmed)] == events(armed=False)
+    assert len(events(armed=True)) == len(events(armed=False)) + 1
 
 
-def test_the_same_faults_strike_the_same_jobs_twice() -> None:
-    """Of the same seed; another seed strikes others."""
+def test_the_same_faults_fire_at_the_same_jobs_twice() -> None:
+    """With the same seed; another seed selects other jobs."""
     def fired(seed: int) -> list[Event]:
         story = tell(seed=seed)
         story.arm("error", "node", chance=0.2)
@@ -97,7 +97,7 @@ def test_the_same_faults_strike_the_same_jobs_twice() -> None:
     ],
 )
 def test_a_delay_comes_before_what_its_phase_is_about(phase: str, first: str) -> None:
-    """What was told before it is told at its own moment, the rest a second later."""
+    """Events before the delay keep their time, the others come a second later."""
     plain, late = tell(), tell()
     late.arm("delay", phase, times=1, duration="1s")
     for story in (plain, late):
@@ -122,7 +122,7 @@ def test_success_comes_before_history_by_the_delay() -> None:
     assert at_ms(story, Finished) == [END_MS + 2000]
 
 
-def test_a_delay_strikes_one_step_of_one_node_of_one_job() -> None:
+def test_a_delay_fires_at_one_step_of_one_node_of_one_job() -> None:
     story = tell()
     story.arm("delay", {"phase": "step", "node_type": "KSampler", "step": 2, "job": 2}, duration="1s")
     for seed in (1, 2):
@@ -401,8 +401,8 @@ def test_a_slow_job_takes_so_many_times_as_long_and_the_next_one_does_not() -> N
     assert at_ms(story, Finished) == [10 * END_MS, 11 * END_MS]
 
 
-def test_a_job_is_slow_from_where_it_was_struck() -> None:
-    """The first node takes its 3 ms; several strikes do not multiply."""
+def test_a_job_is_slow_from_the_firing_on() -> None:
+    """The first node takes its 3 ms; several firings do not multiply."""
     story = tell()
     story.arm("slow", "save", factor=5)
     story.arm("slow", {"phase": "node", "node": "2"}, factor=100)
@@ -421,7 +421,7 @@ def test_a_slow_job_is_fast_again_when_the_fault_is_gone() -> None:
 
 
 def test_a_deaf_job_runs_to_its_end() -> None:
-    """Somebody asked it to stop, and was told that it would; the next one hears again."""
+    """The interrupt is answered with 200; the next job can be interrupted again."""
     story = tell()
     story.arm("deaf", "start", times=1)
     deaf, good = story.post(text_to_image(steps=5)), story.post(text_to_image(steps=5, seed=2))
@@ -471,7 +471,7 @@ def test_a_missing_file_is_listed_and_not_there() -> None:
     story.arm("missing", "save", times=1)
     ids = [story.post(picture()), story.post(picture(colour=1))]
     story.run()
-    assert [outputs(story, each)[0]["filename"] for each in ids] == ["barn_00001_.png", "barn_00002_.png"]
+    assert [outputs(story, prompt_id)[0]["filename"] for prompt_id in ids] == ["barn_00001_.png", "barn_00002_.png"]
     assert story.names() == ["output/barn_00002_.png"]
     (gone,) = story.of(FileRemoved)
     assert (gone.name, gone.at_ms, gone.prompt_id, gone.node) == ("barn_00001_.png", END_MS, ids[0], "2")
@@ -547,7 +547,7 @@ def test_two_jobs_write_to_one_file(naming: Any) -> None:
     story.arm("same_name", {"phase": "save", "job": 2})
     ids = [story.post(picture(colour=colour)) for colour in (1, 2, 3)]
     story.run()
-    first, second, third = (outputs(story, each)[0]["filename"] for each in ids)
+    first, second, third = (outputs(story, prompt_id)[0]["filename"] for prompt_id in ids)
     assert first == second != third
     made = {place.name: written.picture for place, written in story.files.written.items()}
     assert [next(made[name].each()).colour for name in (first, third)] == [2, 3]
@@ -561,7 +561,7 @@ def test_only_the_first_of_a_batch_gets_the_old_name() -> None:
     story.post(picture())
     second = story.post(picture(batch_size=3))
     story.run()
-    assert [each["filename"] for each in outputs(story, second)] == [f"barn_0000{n}_.png" for n in (1, 2, 3)]
+    assert [file["filename"] for file in outputs(story, second)] == [f"barn_0000{n}_.png" for n in (1, 2, 3)]
 
 
 def test_where_there_is_no_name_to_give_again_there_is_a_new_one() -> None:
@@ -576,7 +576,7 @@ def test_where_there_is_no_name_to_give_again_there_is_a_new_one() -> None:
 
 
 def test_a_static_instance_lists_a_name_that_no_file_has() -> None:
-    """It writes nothing that could be late, cut or overwritten: what else strikes there does nothing."""
+    """It writes nothing that could be late, cut or overwritten: all other effects do nothing there."""
     story = tell(Settings(mode="static"))
     story.arm("missing", {"phase": "save", "job": 1})
     story.arm("misplace", {"phase": "save", "job": 2}, subfolder="x")
@@ -585,7 +585,7 @@ def test_a_static_instance_lists_a_name_that_no_file_has() -> None:
     story.arm("late", {"phase": "save", "job": 3}, duration="1s")
     ids = [story.post(picture(colour=colour)) for colour in (1, 2, 3)]
     story.run()
-    assert [outputs(story, each) for each in ids] == [
+    assert [outputs(story, prompt_id) for prompt_id in ids] == [
         [{"filename": "cat_missing.jpg", "subfolder": "", "type": "output"}],
         [{"filename": "../input/cat.jpg", "subfolder": "x", "type": "output"}],
         [{"filename": "../input/cat.jpg", "subfolder": "", "type": "output"}],
@@ -638,7 +638,7 @@ def test_a_job_succeeds_and_shows_nothing() -> None:
 
 
 @pytest.mark.parametrize("phase", JOB)
-def test_a_process_is_struck_at_a_jobs_phase_and_the_job_goes_on_where_it_lives(phase: str) -> None:
+def test_a_process_effect_fires_at_a_jobs_phase_and_the_job_goes_on_if_the_process_does(phase: str) -> None:
     story = tell()
     story.arm("crash", phase, times=1)
     prompt_id = story.post(text_to_image(steps=2))
@@ -676,7 +676,7 @@ def test_the_ordinal_of_a_job_counts_over_all_epochs() -> None:
     assert [event.prompt_id for event in story.of(Submitted)] == [back, front]
 
 
-def test_a_node_is_struck_by_its_model() -> None:
+def test_a_fault_can_select_a_node_by_its_model() -> None:
     story = tell()
     story.arm("delay", {"phase": "node", "model": "*.safetensors"}, duration="1s", times=1)
     story.post(text_to_image(steps=1))
@@ -731,9 +731,9 @@ def live_through(seed: int) -> tuple[Story, list[str]]:
 
 @pytest.mark.parametrize("seed", range(200))
 def test_after_all_faults_are_healed_new_jobs_end_well(seed: int) -> None:
-    """Whatever struck before, every job has ended, nothing is held, and the same happens again."""
+    """Whatever fired before, every job has ended, nothing is held, and a second run is the same."""
     story, last = live_through(seed)
-    assert [story.entry(each)["status"]["status_str"] for each in last] == ["success", "success"]
+    assert [story.entry(prompt_id)["status"]["status_str"] for prompt_id in last] == ["success", "success"]
     assert [place for place in story.names() if "last" in place] == [f"output/last_0000{n}_.png" for n in (1, 2)] or (
         story.instance.machine.settings.naming == "prompt_id"
     )

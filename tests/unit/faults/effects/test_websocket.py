@@ -21,7 +21,7 @@ PICTURE = struct.pack(">II", 4, len(DESCRIBED)) + DESCRIBED + b"\x89PNG pixels"
 
 
 def fire_faults(content: str | bytes = EXECUTING, older: str | None = None, **fault: Any) -> tuple[Frame, Firing]:
-    """A message after a fault has struck it."""
+    """A message after a fault has fired."""
     armed = read_fault({"at": "frame", "id": "f-1", **fault})
     firing = Firing(armed, "gpu", 5, PhaseFacts(type="executing"), Random(1))
     frame = Frame(firing.facts, content, older)
@@ -109,7 +109,8 @@ def test_a_key_is_left_out() -> None:
 
 def test_an_unknown_message_comes_first() -> None:
     frame, _ = fire_faults(do="unknown", type="crystools.monitor", data={"cpu": 5})
-    assert [each.content for each in frame.messages] == [encode_message("crystools.monitor", {"cpu": 5}), EXECUTING]
+    unknown = encode_message("crystools.monitor", {"cpu": 5})
+    assert [message.content for message in frame.messages] == [unknown, EXECUTING]
     first, second = fire_faults(do="unknown", binary=99)[0].messages
     assert isinstance(first.content, bytes)
     assert (first.content[:4], len(first.content), second.content) == (b"\0\0\0\x63", 20, EXECUTING)
@@ -143,9 +144,10 @@ def test_what_is_done_to_a_socket_cannot_be_done_to_an_exchange(do: str) -> None
 
 
 def test_a_message_says_what_it_is() -> None:
-    assert [type_of(each) for each in (EXECUTING, STATUS, PICTURE)] == ["executing", "status", "binary-4"]
-    assert [prompt_id_in(each) for each in (EXECUTING, STATUS, PICTURE, b"\0\0\0\1x")] == ["new", None, "new", None]
-    assert [remaining_in(each) for each in (EXECUTING, STATUS, PICTURE, encode_message("status", None))] == [
+    assert [type_of(content) for content in (EXECUTING, STATUS, PICTURE)] == ["executing", "status", "binary-4"]
+    contents = (EXECUTING, STATUS, PICTURE, b"\0\0\0\1x")
+    assert [prompt_id_in(content) for content in contents] == ["new", None, "new", None]
+    assert [remaining_in(content) for content in (EXECUTING, STATUS, PICTURE, encode_message("status", None))] == [
         None,
         3,
         None,
