@@ -30,7 +30,7 @@ class NotCaptured(Exception):
 
 @dataclass(frozen=True, eq=False)
 class CapturedServer:
-    """What was captured from one server.
+    """The data that was captured from one server.
 
     :ivar object_info: by node type.
     :ivar models: the sizes by folder and file name, ``None`` for an unknown size; ``None``: no folders were captured.

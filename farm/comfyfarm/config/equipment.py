@@ -1,4 +1,4 @@
-"""What each instance of a farm has: node types, models and system facts; and the checks that need to know that."""
+"""The equipment of instances: node types, models and system facts; and the checks that depend on it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TYPO_SIMILARITY = 0.88     # from 0 to 1; an unknown node type this similar to 
 
 @dataclass(frozen=True, eq=False)
 class Equipment:
-    """What one instance has.
+    """The node types, models and facts of one instance.
 
     :ivar models: the exact files, by folder.
     :ivar sizes: the known sizes in bytes, by folder and file name.

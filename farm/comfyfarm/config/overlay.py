@@ -1,4 +1,4 @@
-"""What a test adds to a configuration: a seed, faults and scenarios; the configuration itself is not changed."""
+"""Add a seed, faults and scenarios to a configuration for a test, without changing the configuration itself."""
 
 from __future__ import annotations
 

@@ -57,27 +57,27 @@ class ArmedFault:
 
     @property
     def fired(self) -> dict[str, int]:
-        """How often it has fired, by instance."""
+        """The number of firings, by instance."""
         return {name: progress.fired for name, progress in self.counts.items()}
 
     @property
     def begins(self) -> dict[str, int]:
-        """When it begins, in simulated milliseconds, by instance."""
+        """The simulated time in milliseconds at which it begins, by instance."""
         return {name: progress.from_ms for name, progress in self.counts.items()}
 
     @property
     def matched(self) -> int:
-        """How often it has matched on all instances, whether it fired or not."""
+        """The number of matches on all instances, with and without a firing."""
         return sum(progress.matched for progress in self.counts.values())
 
     @property
     def lasts(self) -> bool:
-        """Whether a firing is still active."""
+        """True if a firing is still active."""
         return any(firing.active for firing in self.firings)
 
     @property
     def due_ms(self) -> int | None:
-        """When it ends next on one of its instances; ``None``: on none by itself."""
+        """The time at which it ends next on one of its instances; ``None``: it does not end by itself."""
         if self.state != "armed" and not self.lasts:
             return None
         ends = (progress.until_ms for progress in self.counts.values() if not progress.is_over)
@@ -129,7 +129,7 @@ class ArmedFault:
 
     @property
     def is_spent(self) -> bool:
-        """Whether it has fired on all its instances as often as it may."""
+        """True if it has fired on all its instances as often as it may."""
         return all(self.is_spent_on(name) for name in self.counts)
 
 

@@ -1,8 +1,7 @@
-"""What a fault is: a rule and an effect.
+"""Faults: a rule and an effect each.
 
-A fault is a frozen value: a :class:`Rule` says on which instances, at which phase, how often and until when it fires,
-and an :class:`Effect` says what happens then.  This is its way from a configuration to its effect; each box is code
-that can be read alone::
+A fault is a frozen value.  Its :class:`Rule` says on which instances, at which phase, how often and until when it
+fires; its :class:`Effect` says what happens then.  This is its way from a configuration to its effect::
 
     [[fault]] table, API body, header            config/fault_tables.py: read_fault
             |
@@ -27,7 +26,7 @@ that can be read alone::
 
 The registry is pure: it opens no socket and reads no clock.  The code at a phase calls the method of the effect and
 lets the time pass that the effect yields (:data:`~comfyfarm.faults.pauses.Steps`).  What an effect may touch is
-declared in :mod:`comfyfarm.faults.targets`; for the length of the phase, nothing else is in its reach.
+declared in :mod:`comfyfarm.faults.targets`.
 
 Three rules decide how a fault ends:
 
@@ -61,7 +60,7 @@ EFFECTS: dict[str, type[Effect]] = {}
 
 
 class Effect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """What a fault does.  Its fields are the keys that stand beside ``do``.
+    """The effect of a fault.  Its fields are the keys that stand beside ``do``.
 
     An effect overrides the methods that its phases call.  One that overrides :meth:`on_process` may name any phase of
     a job or an exchange: the other methods are not called then.
@@ -79,12 +78,12 @@ class Effect(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     @property
     def is_for_process(self) -> bool:
-        """Whether it acts on the process, whatever its phase."""
+        """True if it acts on the process, whatever its phase."""
         return type(self).on_process is not Effect.on_process
 
     @property
     def is_for_frames(self) -> bool:
-        """Whether it can act on a websocket message; at phase ``status`` some effects act on HTTP exchanges only."""
+        """True if it can act on a websocket message; at phase ``status`` some effects act on HTTP exchanges only."""
         return type(self).on_frame is not Effect.on_frame
 
     def on_job(self, job: RunningJob, firing: Firing) -> Steps:
@@ -128,7 +127,7 @@ _KEYS_OF_MATCHES = ("times", "skip", "every", "sticky")
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """When a fault fires.  Matches and firings are counted for each instance separately.
+    """The rule by which a fault fires.  Matches and firings are counted for each instance separately.
 
     :ivar on: an instance's name, or a glob, or several.
     :ivar id: the fault's name; ``None``: the registry makes one.

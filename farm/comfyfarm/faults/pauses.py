@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 @dataclass(eq=False, kw_only=True)
 class Hold:
-    """What a fault keeps in force after it has fired.
+    """The lasting part of a firing: what the effect has done stays in force while it is active.
 
     :ivar active: False once the fault is healed, removed or over, or once this one is released.
     """
@@ -32,4 +32,4 @@ Pause: TypeAlias = int | Sleep | Hold | None
 """A number of milliseconds; a :class:`Sleep`; ``WAIT``; or a firing that the instance's process has to carry out."""
 
 Steps: TypeAlias = Iterator[Pause]
-"""What happens over simulated time: a generator that yields a pause wherever time passes."""
+"""Steps over simulated time: a generator that yields a pause wherever time passes."""

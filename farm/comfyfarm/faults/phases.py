@@ -59,7 +59,7 @@ def filter_keys(phase: Phase) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseFacts:
-    """What is known at a phase; a fact that has no meaning there has its default.
+    """The facts that are known at a phase; a fact that has no meaning there has its default.
 
     :ivar route: the path without ``/api``; ``/ws`` for a ``status`` message.
     :ivar client: the client id of the job or the socket, or of the query; any JSON value that a client has sent.

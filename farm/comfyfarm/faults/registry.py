@@ -146,7 +146,7 @@ class FaultRegistry:
 
     @property
     def due_ms(self) -> int | None:
-        """When the next fault ends by itself on one of its instances, or ``None``."""
+        """The time at which the next fault ends by itself on one of its instances, or ``None``."""
         ends = [armed.due_ms for armed in self.armed.values()]
         return min((end_ms for end_ms in ends if end_ms is not None), default=None)
 
@@ -202,7 +202,7 @@ class InstanceFaults:
 
     @property
     def is_quiet(self) -> bool:
-        """Whether no fault can fire on this instance."""
+        """True if no fault can fire on this instance."""
         return self.name not in self.registry.watched
 
     def watches(self, phase: Phase) -> bool:

@@ -1,4 +1,4 @@
-"""What effects act on: an HTTP exchange, a websocket message, a running job, a process.
+"""The targets of effects: an HTTP exchange, a websocket message, a running job, a process.
 
 The code above this package creates an :class:`Exchange` or a :class:`Frame`, passes it to the effects that fire, and
 then carries out what they have left in it.  The protocols are implemented there.
@@ -18,7 +18,7 @@ Headers = tuple[tuple[str, str], ...]
 """Names and values."""
 
 Ending = Literal["keep", "close", "reset"]
-"""What becomes of a connection: it stays open, is closed properly, or is reset (RST)."""
+"""The fate of a connection: it stays open, is closed properly, or is reset (RST)."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Exchange:
 
     @property
     def is_decided(self) -> bool:
-        """Whether there is something to send, so that the work, if not yet done, is skipped."""
+        """True if there is something to send; the work, if not yet done, is skipped then."""
         return self.reply is not None or self.raw is not None
 
 
@@ -137,7 +137,7 @@ class WrittenFile(Protocol):
 
     @property
     def exists(self) -> bool:
-        """Whether a file was written."""
+        """True if a file was written."""
 
     def remove(self) -> None:
         """Delete the file."""
@@ -185,7 +185,7 @@ class RunningJob(Protocol):
 
 
 Kept = Literal["queue", "history", "uploads", "models"]
-"""What may outlast a crash."""
+"""The parts of a process's state that may outlast a crash."""
 KEPT: tuple[Kept, ...] = ("queue", "history", "uploads", "models")
 
 

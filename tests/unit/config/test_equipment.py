@@ -1,4 +1,4 @@
-"""What one instance has and another has not: node types, models and sizes; and the errors for wrong names."""
+"""The equipment of instances: node types, models and sizes; and the errors for wrong names."""
 
 import json
 from datetime import date
@@ -40,7 +40,7 @@ def farm(*instances: dict[str, Any], folder: Path = Path(), **tables: Any) -> Fa
 
 
 def catalogue(*, files: MemoryFiles | None = None, folder: Path = Path(), **keys: Any) -> Catalogue:
-    """What an instance with these keys has."""
+    """Return the equipment of an instance with these keys."""
     (config,) = farm(keys, folder=folder).instance
     return EquipmentCache().equip(config).catalogue(config, files or MemoryFiles())
 

@@ -1,4 +1,4 @@
-"""What a test lays over a configuration."""
+"""The seed, faults and scenarios that a test adds to a configuration."""
 
 from pathlib import Path
 from typing import Any

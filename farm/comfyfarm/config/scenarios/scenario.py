@@ -12,7 +12,7 @@ from comfyfarm.units import Duration
 InstanceAction = Literal[
     "restart", "crash", "stop", "start", "pause", "resume", "interrupt", "clear_history", "clear_queue"
 ]
-"""What can be done to an instance without further settings; the last three are requests that any client may send."""
+"""The actions on an instance that take no settings; the last three are requests that any client may send."""
 INSTANCE_ACTIONS: tuple[InstanceAction, ...] = get_args(InstanceAction)
 
 _AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
@@ -92,7 +92,7 @@ class Step(msgspec.Struct, frozen=True):
 
 
 class Scenario(msgspec.Struct, frozen=True):
-    """What happens on purpose.
+    """A scenario on some instances of a farm.
 
     :ivar name: the id of the incident, or its own name.
     :ivar on: the names of its instances.

@@ -32,7 +32,7 @@ def lists(entry: dict[str, Any]) -> list[tuple[str, list[str]]]:
 
 
 def option_list(choice: dict[str, Any]) -> list[str] | None:
-    """What the catalogue offers for a choice, or ``None`` for one that the page fetches itself."""
+    """Return the options of a choice, or ``None`` for one that the page fetches itself."""
     return dict(lists(INFO[choice["class_type"]])).get(choice["input"])
 
 

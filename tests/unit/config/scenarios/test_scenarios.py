@@ -154,7 +154,7 @@ def test_everything_is_shifted_by_after() -> None:
 
 
 def test_names_mean_instances_that_the_scenario_is_on() -> None:
-    """Where it is on some of them, ``*`` is those."""
+    """If the scenario is on some instances, ``*`` matches those."""
     fault = {"at": "process", "do": "crash"}
     config = farm({"name": "some", "on": ["gpu-2", "gpu-3"], "fault": [fault], "step": [{"at": "0s", "crash": "*"}]})
     assert faults(config)[0].rule.on == ("gpu-2", "gpu-3")
@@ -286,7 +286,7 @@ def test_the_command_lists_every_incident(capsys: pytest.CaptureFixture[str]) ->
 
 @pytest.mark.parametrize("incident", incidents().values(), ids=ALL)
 def test_the_command_tells_all_about_one(incident: Incident, capsys: pytest.CaptureFixture[str]) -> None:
-    """What happens, what to do, sources, and two ways to stage it."""
+    """The output has what happens, what a good client does, the sources, and two ways to use it."""
     assert main(["scenarios", "show", incident.id.lower()]) == 0
     out = capsys.readouterr().out
     flat = " ".join(out.split())

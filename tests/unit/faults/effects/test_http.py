@@ -1,4 +1,4 @@
-"""What each effect makes of an HTTP exchange, or of a ``status`` message: pure values, no connection."""
+"""The effects on HTTP exchanges and ``status`` messages: pure values, no connection."""
 
 import json
 from random import Random
@@ -32,7 +32,7 @@ def fire_faults(reply: HttpReply | None = None, *, at: Any = "reply", memory: An
 
 
 def heard(at_ms: int = 0, remaining: int = 1, *, memory: Any = None, **fault: Any) -> list[Any]:
-    """What a client hears of a ``status`` message."""
+    """Return the ``status`` messages that a client gets."""
     data = {"status": {"exec_info": {"queue_remaining": remaining}}, "sid": "me"}
     content = json.dumps({"type": "status", "data": data})
     frame = Frame(PhaseFacts(type="status", route="/ws"), content)

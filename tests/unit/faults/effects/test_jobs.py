@@ -1,4 +1,4 @@
-"""What faults do to a job that runs: late, failed, held, deaf, slow, forgotten; and to the process it runs in."""
+"""The effects on a running job (late, failed, held, deaf, slow, forgotten) and on its process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each effect makes of a websocket message."""
+"""The effects on websocket messages."""
 
 import json
 import struct
