@@ -63,7 +63,7 @@ def an_hour_of_load(log: Path, jobs: int = 2_000) -> dict[str, int]:
         assert farm.run_until_idle() >= HOUR_MS
         for listener in listeners.values():
             assert listener.types().count("executed") == jobs / 4
-        return {name: farm.farm.job_counter.finished[name] for name in NAMES}
+        return {name: farm.farm.analysis.finished[name] for name in NAMES}
 
 
 def test_a_virtual_hour_of_2000_jobs_is_the_same_to_the_byte_when_it_runs_again(tmp_path: Path) -> None:

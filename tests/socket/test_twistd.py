@@ -21,7 +21,7 @@ from twisted.internet.testing import MemoryReactorClock
 from comfyfarm.clients.comfy_sync import SyncComfyClient
 from comfyfarm.config import FarmConfig
 from comfyfarm.events import SocketClosed, TextSent
-from comfyfarm.server.websocket.connection import MOST_OWED_BYTES
+from comfyfarm.server.websocket.connection import MAX_BACKLOG_BYTES
 from comfyfarm.testing import TwistedFarm
 from comfyfarm.workflows import text_to_image
 
@@ -199,7 +199,7 @@ async def test_a_client_that_stops_reading_is_dropped_and_the_others_hear_on(twi
     """It costs a bounded amount of memory; one that reads hears every message."""
     farm = await twisted_farm({"instance": [{"name": "gpu"}]})
     backend = farm["gpu"].backend
-    sockets = backend.hub.hearing
+    sockets = backend.process.hub.recipients
     piece = "x" * (1 << 20)
     heard = 0
 
@@ -216,12 +216,12 @@ async def test_a_client_that_stops_reading_is_dropped_and_the_others_hear_on(twi
     with connected(farm, b"slow", buffer_bytes=4096), connected(farm, b"quick") as reader:
         await turns(farm, lambda: len(sockets(None)) == 2)
         (slow,) = sockets("slow")
-        most_owed = 0
+        max_backlog = 0
         for number in range(60):
             backend.publish(TextSent(at_ms=number, prompt_id="p", node="1", text=piece))
-            most_owed = max(most_owed, slow.line.owed_bytes)
+            max_backlog = max(max_backlog, slow.writer.backlog_bytes)
             await turns(farm, lambda: read() or heard > (1 << 20) * (number + 1))  # noqa: B023 (called at once)
-        assert MOST_OWED_BYTES < most_owed < MOST_OWED_BYTES + (2 << 20)
+        assert MAX_BACKLOG_BYTES < max_backlog < MAX_BACKLOG_BYTES + (2 << 20)
         await turns(farm, lambda: len(sockets(None)) == 1)
         (closed,) = farm.farm.log.of(SocketClosed)
         assert (closed.client_id, closed.reason) == ("slow", "too slow")
@@ -235,19 +235,19 @@ async def test_a_client_that_pauses_and_reads_on_keeps_its_socket(twisted_farm: 
     farm = await twisted_farm({"instance": [{"name": "gpu"}]})
     backend = farm["gpu"].backend
     with connected(farm, b"slow", buffer_bytes=4096) as plain:
-        await turns(farm, lambda: len(backend.hub.hearing(None)) == 1)
-        (slow,) = backend.hub.hearing("slow")
+        await turns(farm, lambda: len(backend.process.hub.recipients(None)) == 1)
+        (slow,) = backend.process.hub.recipients("slow")
         for _ in range(8):
             backend.publish(TextSent(at_ms=0, prompt_id="p", node="1", text="x" * (1 << 20)))
-        assert slow.line.owed_bytes > 4 << 20
+        assert slow.writer.backlog_bytes > 4 << 20
 
         def drained() -> bool:
             with suppress(BlockingIOError):
                 plain.recv(1 << 20)
-            return slow.line.owed_bytes == 0
+            return slow.writer.backlog_bytes == 0
 
         await turns(farm, drained, most=200_000)
-        assert not slow.line.too_slow
+        assert not slow.writer.too_slow
         assert list(farm.farm.log.of(SocketClosed)) == []
 
 

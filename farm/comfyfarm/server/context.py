@@ -1,4 +1,4 @@
-"""What all instances of a farm share."""
+"""The dependencies that all instances of a farm share."""
 
 from __future__ import annotations
 
@@ -20,16 +20,15 @@ from comfyfarm.server.time.clock import SimulatedTime
 
 @dataclass(frozen=True)
 class FarmContext:
-    """What all instances of a farm share.
+    """The dependencies that all instances of a farm share.
 
-    :ivar reactor: sockets and keep-alive live in its time.
-    :ivar clock: what simulated time is read from, and alarms are set on.
-    :ivar unix_ms: what a client's clock says at the simulated moment 0.
-    :ivar bind: how ports are taken.
-    :ivar registry: what goes wrong on purpose.
-    :ivar fire_process: called where a fault is for an instance's process.
-    :ivar on_traffic: called whenever a client says something.
-    :ivar fault_headers: whether a client may bring a fault for its one request.
+    :ivar reactor: sockets and keep-alive timeouts use its time.
+    :ivar clock: the source of simulated time; alarms are set on it.
+    :ivar unix_ms: the wall-clock time of simulated time 0.
+    :ivar bind: binds a port.
+    :ivar fire_process: called with each firing that affects an instance's process.
+    :ivar on_traffic: called whenever a client sends bytes.
+    :ivar fault_headers: whether a request may bring a fault of its own in a header.
     """
 
     reactor: Any

@@ -1,4 +1,4 @@
-"""A configuration comes alive: the farm, as a service of services."""
+"""The farm: all instances of a configuration, as one Twisted service."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from twisted.logger import Logger
 
 from comfyfarm.config import ConfigError, FarmConfig, InstanceConfig
 from comfyfarm.config.equipment import EquipmentCache, check_equipment, check_scenario_changes
-from comfyfarm.config.recorded import DEFAULT_PICTURE, default_picture
+from comfyfarm.config.recorded import default_picture
 from comfyfarm.events import Configured
 from comfyfarm.events.log import Log
 from comfyfarm.faults.registry import FaultRegistry
@@ -25,7 +25,7 @@ from comfyfarm.seeds import Seeds
 from comfyfarm.server.backend import Backend
 from comfyfarm.server.context import FarmContext
 from comfyfarm.server.fault_controller import FaultController
-from comfyfarm.server.live_analysis import JobCounter, LiveAnalysis
+from comfyfarm.server.live_analysis import LiveAnalysis
 from comfyfarm.server.log_file import LogFile
 from comfyfarm.server.media.pictures import ImageRenderer, UnreadablePicture, read_picture
 from comfyfarm.server.ports import Bind, BoundPort
@@ -35,23 +35,23 @@ from comfyfarm.server.time.clock_control import ClockControl
 
 
 def make_farm(config: FarmConfig, *, reactor: Any, clock: IReactorTime, bind: Bind, unix_ms: int) -> Farm:
-    """Build a farm; nothing is bound and nothing is written before it is started.
+    """Build a farm; no port is bound and no file is written before it is opened.
 
-    :param reactor: what sockets live on.
-    :param clock: what simulated time is read from, unless the configuration asks for a virtual clock.
-    :param bind: how ports are taken.
-    :param unix_ms: what a client's clock says at the farm's start; on a virtual clock it is always the same.
-    :raises ConfigError: where an input picture or a captured file cannot be read, or a name means nothing.
+    :param reactor: the reactor of the sockets.
+    :param clock: the source of simulated time, unless the configuration asks for a virtual clock.
+    :param bind: binds the ports.
+    :param unix_ms: the wall-clock time of simulated time 0; on a virtual clock it is always the same.
+    :raises ConfigError: if an input picture or a captured file cannot be read, or a name is unknown.
     """
     if config.farm.seed is None:
-        drawn = msgspec.structs.replace(config.farm, seed=SystemRandom().getrandbits(32))
-        config = msgspec.structs.replace(config, farm=drawn)
+        with_seed = msgspec.structs.replace(config.farm, seed=SystemRandom().getrandbits(32))
+        config = msgspec.structs.replace(config, farm=with_seed)
     if config.farm.clock == "virtual":
         clock, unix_ms = VirtualClock(), EPOCH_UNIX_MS
-    renderers: dict[str | None, ImageRenderer] = {}    # one for all instances that show the same picture
-    for index, each in enumerate(config.instance):
-        if each.input not in renderers:
-            renderers[each.input] = _renderer(config.place(index), each)
+    renderers: dict[str | None, ImageRenderer] = {}    # one for all instances with the same picture
+    for index, instance in enumerate(config.instance):
+        if instance.input not in renderers:
+            renderers[instance.input] = _renderer(config.place(index), instance)
     equipment_cache = EquipmentCache()
     check_equipment(config, equipment_cache)
     check_scenario_changes(config, equipment_cache)
@@ -61,17 +61,21 @@ def make_farm(config: FarmConfig, *, reactor: Any, clock: IReactorTime, bind: Bi
 def _renderer(place: str, config: InstanceConfig) -> ImageRenderer:
     try:
         return ImageRenderer(default_picture() if config.input is None else read_picture(Path(config.input)))
-    except UnreadablePicture as why:
-        raise ConfigError(f"{place}.input: {why}") from why
+    except UnreadablePicture as error:
+        raise ConfigError(f"{place}.input: {error}") from error
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Farm(MultiService):
-    """All instances, the control server, the log.
+    """All instances, the log, the faults, the clock and the scenarios.
+
+    :meth:`open` sets the fields that the constructor does not take.
 
     :ivar config: the effective configuration, with its seed.
-    :ivar backends: by name, in the order of the configuration; empty before the start.
-    :ivar control_url: where the control server listens, for those who ask; empty if there is none.
+    :ivar unix_ms: the wall-clock time of simulated time 0.
+    :ivar renderers: by the ``input`` of the instances.
+    :ivar backends: by name, in the order of the configuration; empty before :meth:`open`.
+    :ivar control_url: the URL of the control server; empty if there is none.
     """
 
     config: FarmConfig
@@ -84,10 +88,18 @@ class Farm(MultiService):
     log: Log = field(default_factory=Log)
     backends: dict[str, Backend] = field(default_factory=dict)
     control_url: str = ""
+    data_dir: Path = field(init=False)
+    time: SimulatedTime = field(init=False)
+    clock_control: ClockControl = field(init=False)
+    analysis: LiveAnalysis = field(init=False)
+    registry: FaultRegistry = field(init=False)
+    fault_controller: FaultController = field(init=False)
+    scenario_runner: ScenarioRunner = field(init=False)
+    _temporary_dir: str | None = field(default=None, init=False)
+    _log_file: LogFile | None = field(default=None, init=False)
     logger = Logger()
 
     def __post_init__(self) -> None:
-        """Be a service."""
         super().__init__()
 
     def open(self, ports: Sequence[BoundPort]) -> None:
@@ -97,39 +109,16 @@ class Farm(MultiService):
         :raises OSError: if a folder or the log file cannot be made.
         """
         settings = self.config.farm
-        self._temporary = tempfile.mkdtemp(prefix="comfyfarm-") if settings.data_dir is None else None
-        self.data_dir = Path(self._temporary or settings.data_dir or "").absolute()
+        if settings.data_dir is None:
+            self._temporary_dir = tempfile.mkdtemp(prefix="comfyfarm-")
+        self.data_dir = Path(self._temporary_dir or settings.data_dir or "").absolute()
         self.time = SimulatedTime(self.clock, settings.speed)
-        self.clock_control = ClockControl(self.reactor, self.clock, self.time, self.log, self.catch_up, self._is_owing)
-        self.job_counter = JobCounter.of(self.log)
-        self.analysis = LiveAnalysis(self.log, self._now_ms, self._epochs)
-        self._log_file = LogFile.open(Path(settings.log), self.log) if settings.log else None
-        self.log.publish(Configured(at_ms=0, config=_described(self.config)))
-        assert settings.seed is not None, "make_farm draws one"
-        names = tuple(each.name for each in self.config.instance)
-        self.registry = FaultRegistry(names, Seeds(settings.seed).of("faults"), self.log.publish)
-        self.fault_controller = FaultController(self.clock, self.time, self.registry, self.log, self.backends)
-        context = FarmContext(
-            reactor=self.reactor,
-            clock=self.clock,
-            time=self.time,
-            unix_ms=self.unix_ms,
-            log=self.log,
-            seeds=Seeds(settings.seed),
-            equipment_cache=self.equipment_cache,
-            host=settings.host,
-            data_dir=self.data_dir,
-            bind=self.bind,
-            registry=self.registry,
-            fire_process=self.fault_controller.fire,
-            on_traffic=self.clock_control.on_traffic,
-            fault_headers=settings.fault_headers,
+        self.clock_control = ClockControl(
+            self.reactor, self.clock, self.time, self.log, self.catch_up, self._has_backlog
         )
-        for config, port in zip(self.config.instance, ports, strict=True):
-            name = Path(config.input).name if config.input else DEFAULT_PICTURE
-            backend = Backend.of(config, context, port, self.renderers[config.input], name)
-            backend.setServiceParent(self)
-            self.backends[config.name] = backend
+        self._open_log()
+        assert settings.seed is not None, "make_farm draws one"
+        self._open_instances(ports, Seeds(settings.seed))
         self.fault_controller.arm_all(self.config.fault)
         self.scenario_runner = ScenarioRunner(
             self.clock,
@@ -142,8 +131,40 @@ class Farm(MultiService):
         )
         self.scenario_runner.setServiceParent(self)
 
+    def _open_log(self) -> None:
+        # Both read the log from its first event on.
+        self.analysis = LiveAnalysis(self.log, self._now_ms, self._epochs)
+        if self.config.farm.log:
+            self._log_file = LogFile.open(Path(self.config.farm.log), self.log)
+        self.log.publish(Configured(at_ms=0, config=_described(self.config)))
+
+    def _open_instances(self, ports: Sequence[BoundPort], seeds: Seeds) -> None:
+        names = tuple(instance.name for instance in self.config.instance)
+        self.registry = FaultRegistry(names, seeds.of("faults"), self.log.publish)
+        self.fault_controller = FaultController(self.clock, self.time, self.registry, self.log, self.backends)
+        context = FarmContext(
+            reactor=self.reactor,
+            clock=self.clock,
+            time=self.time,
+            unix_ms=self.unix_ms,
+            log=self.log,
+            seeds=seeds,
+            equipment_cache=self.equipment_cache,
+            host=self.config.farm.host,
+            data_dir=self.data_dir,
+            bind=self.bind,
+            registry=self.registry,
+            fire_process=self.fault_controller.fire,
+            on_traffic=self.clock_control.on_traffic,
+            fault_headers=self.config.farm.fault_headers,
+        )
+        for config, port in zip(self.config.instance, ports, strict=True):
+            backend = Backend.of(config, context, port, self.renderers[config.input])
+            backend.setServiceParent(self)
+            self.backends[config.name] = backend
+
     async def stopService(self) -> None:
-        """Stop everything, and remove what was written."""
+        """Stop the instances and remove the temporary files."""
         self.clock_control.stop()
         self.fault_controller.stop()
         if self.registry.never_fired:
@@ -157,16 +178,15 @@ class Farm(MultiService):
 
     def remove_temporary(self) -> None:
         """Remove the temporary folder, unless an instance keeps its outputs there."""
-        temporary = getattr(self, "_temporary", None)
         configs = [backend.config for backend in self.backends.values()]
-        kept = [each.name for each in configs if each.keep_outputs and each.output_dir is None]
-        if temporary is not None and kept:
-            self.logger.info("the files of {names} stay in {path}", names=", ".join(kept), path=temporary)
-        elif temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+        kept = [config.name for config in configs if config.keep_outputs and config.output_dir is None]
+        if self._temporary_dir is not None and kept:
+            self.logger.info("the files of {names} stay in {path}", names=", ".join(kept), path=self._temporary_dir)
+        elif self._temporary_dir is not None:
+            shutil.rmtree(self._temporary_dir, ignore_errors=True)
 
     def catch_up(self) -> None:
-        """Let happen, everywhere, what is due."""
+        """Run everything that is due, on all instances."""
         for backend in self.backends.values():
             backend.driver.catch_up()
             backend.driver.set_alarm()
@@ -179,17 +199,18 @@ class Farm(MultiService):
     def _epochs(self) -> dict[str, int]:
         return {name: backend.epoch for name, backend in self.backends.items()}
 
-    def _is_owing(self) -> bool:
-        return any(backend.hub.is_owing for backend in self.backends.values())
+    def _has_backlog(self) -> bool:
+        return any(backend.process.hub.has_backlog for backend in self.backends.values())
 
 
 def _described(config: FarmConfig) -> dict[str, Any]:
-    """The configuration for the log: without ports and paths, so that equal runs give equal logs."""
-    whole: dict[str, Any] = msgspec.to_builtins(config, enc_hook=str)
-    del whole["tables"], whole["fault"], whole["scenario"]     # told when they are armed, or when their steps are taken
+    """Return the configuration for the log: without ports and paths, so that equal runs give equal logs."""
+    described: dict[str, Any] = msgspec.to_builtins(config, enc_hook=str)
+    # Faults and scenarios have events of their own.
+    del described["tables"], described["fault"], described["scenario"]
     for key in ("host", "control_port", "data_dir", "log"):
-        whole["farm"].pop(key, None)
-    for each in whole["instance"]:
+        described["farm"].pop(key, None)
+    for instance in described["instance"]:
         for key in ("port", "input", "output_dir", "object_info", "captured"):
-            each.pop(key, None)
-    return whole
+            instance.pop(key, None)
+    return described

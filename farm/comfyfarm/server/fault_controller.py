@@ -1,4 +1,7 @@
-"""Who breaks a farm on purpose, and who heals it: faults in simulated time."""
+"""Arms faults, runs their effects on processes in simulated time, and heals the farm.
+
+It is what Jepsen calls a nemesis.
+"""
 
 from __future__ import annotations
 
@@ -24,139 +27,143 @@ from comfyfarm.units import Duration
 
 
 class FaultTarget(ProcessControl, Protocol):
-    """An instance, as far as faults befall its process."""
+    """An instance, as far as faults affect its process."""
 
     @property
     def faults(self) -> InstanceFaults:
-        """Those of the process that runs."""
+        """The faults of the process that runs."""
 
     def restore(self) -> None:
-        """Be up again, whatever was done to it: started, thawed, accepting, its worker at work."""
+        """Start, thaw, accept and resume: undo whatever was done to the process."""
 
     def wake(self) -> None:
-        """Look again at everything that pauses until something has changed."""
+        """Resume everything that waits for a change."""
 
 
 @dataclass(eq=False)
 class FaultController:
-    """Arms faults, lets them befall processes, ends them when their time is over, and heals.
+    """Arms faults, fires those on processes when they are due, and removes, expires and heals them.
 
-    :ivar victims: the instances, by name.
+    :ivar targets: the instances, by name.
     """
 
     clock: IReactorTime
     time: SimulatedTime
     registry: FaultRegistry
     log: Log
-    victims: Mapping[str, FaultTarget]
+    targets: Mapping[str, FaultTarget]
     _tasks: dict[Firing, SimTask] = field(default_factory=dict)
-    _beginnings: dict[tuple[str, str], Alarm] = field(default_factory=dict)
+    _due: dict[tuple[str, str], Alarm] = field(default_factory=dict)    # by fault id and instance
+    _expiry: Alarm = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Have an alarm for the next fault that ends by itself."""
         self._expiry = Alarm(self.clock, self.time, self._expire)
 
-    # Arming, and an end of it.
+    # Arming and firing.
 
     def arm(self, fault: Fault) -> ArmedFault:
-        """Let a fault strike from now on.
+        """Arm a fault from now on.
 
-        :raises UnknownFault: where it means no instance, or its id is taken; nothing has changed then.
+        :raises UnknownFault: if it matches no instance, or its id is taken; nothing has changed then.
         """
         armed = self.registry.arm(fault, self.time.now_ms())
         if fault.rule.at.phase == "process":
             for name, from_ms in armed.begins.items():
-                self._begin_at(armed.fault.id, name, from_ms)
+                self._fire_at(armed.fault.id, name, from_ms)
         self._expiry.set(self.registry.due_ms)
         return armed
 
     def arm_all(self, faults: Collection[Fault]) -> list[ArmedFault]:
-        """Let several faults strike from now on; none, where one of them cannot be armed.
+        """Arm several faults from now on, or none if one of them cannot be armed.
 
-        :raises UnknownFault: where one means no instance, or an id is taken or given twice.
+        :raises UnknownFault: if one matches no instance, or an id is taken or given twice.
         """
-        for index, each in enumerate(faults):
-            self.registry.check(each)
-            if each.id and each.id in [other.id for other in tuple(faults)[:index]]:
-                raise UnknownFault(f"id: {each.id!r} is given twice")
-        return [self.arm(each) for each in self.registry.named(faults)]
+        ids = set[str]()
+        for fault in faults:
+            self.registry.check(fault)
+            if fault.id in ids:
+                raise UnknownFault(f"id: {fault.id!r} is given twice")
+            if fault.id:
+                ids.add(fault.id)
+        return [self.arm(fault) for fault in self.registry.named(faults)]
 
-    def _begin_at(self, fault_id: str, name: str, from_ms: int) -> None:
-        """Ask at that moment what befalls the process: in a turn of its own, never within another's."""
-        alarm = Alarm(self.clock, self.time, lambda: self._begin(fault_id, name))
-        self._beginnings[fault_id, name] = alarm
+    def _fire_at(self, fault_id: str, name: str, from_ms: int) -> None:
+        # An alarm also if it is due now: a process is not changed within a turn that works on it.
+        alarm = Alarm(self.clock, self.time, lambda: self._fire_due(fault_id, name))
+        self._due[fault_id, name] = alarm
         alarm.set(from_ms)
 
-    def _begin(self, fault_id: str, name: str) -> None:
-        self._beginnings.pop((fault_id, name), None)
-        for firing in self.victims[name].faults.fire("process", PhaseFacts(), self.time.now_ms(), only=fault_id):
+    def _fire_due(self, fault_id: str, name: str) -> None:
+        self._due.pop((fault_id, name), None)
+        for firing in self.targets[name].faults.fire("process", PhaseFacts(), self.time.now_ms(), only=fault_id):
             self.fire(firing)
 
     def fire(self, firing: Firing) -> None:
-        """Let a fault befall the process of its instance, now."""
-        story = firing.fault.effect.on_process(self.victims[firing.instance], firing)
-        telling = SimTask(self.clock, self.time, story, lambda: self._told(firing), lambda _: None)
-        self._tasks[firing] = telling
-        telling.resume()
+        """Run the effect of a firing on the process of its instance."""
+        steps = firing.fault.effect.on_process(self.targets[firing.instance], firing)
+        task = SimTask(self.clock, self.time, steps, lambda: self._done(firing), lambda _: None)
+        self._tasks[firing] = task
+        task.resume()
 
     def crash(self, name: str, keep: Collection[Kept] = (), restart_after: Duration | None = None) -> None:
-        """Let an instance crash by hand; that is no fault, and the next :meth:`heal` brings it up again."""
+        """Crash an instance by hand: no fault is armed, and the next :meth:`heal` starts it again."""
         rule = Rule(on=name, at=At(phase="process"))
         fault = Fault(rule, Crash(keep=tuple(keep), restart_after=restart_after))
         now_ms = self.time.now_ms()
         self.fire(Firing(fault, name, now_ms, PhaseFacts(), Random(0), now_ms, {}))
 
-    def _told(self, firing: Firing) -> None:
+    def _done(self, firing: Firing) -> None:
         self._tasks.pop(firing, None)
         firing.active = False
+
+    # Ending.
 
     def _expire(self) -> None:
         self.registry.expire(self.time.now_ms())
         self._clean_up()
 
     def remove_all(self) -> None:
-        """Take every fault off."""
         for fault_id in tuple(self.registry.armed):
             self.registry.remove(fault_id, self.time.now_ms())
         self._clean_up()
 
     def remove(self, fault_id: str) -> None:
-        """Take one fault off: what it holds goes on, and the instance that it keeps down comes up.
+        """Remove one fault: everything that it holds is released, and what it did to processes is undone.
 
-        :raises UnknownFault: where none of that id is known.
+        :raises UnknownFault: if there is no fault of that id.
         """
         self.registry.remove(fault_id, self.time.now_ms())
         self._clean_up()
 
     def release(self, firings: Collection[Firing]) -> None:
-        """Let what these hold go on; their faults stay armed."""
+        """Release everything that these firings hold; their faults stay armed."""
         for firing in firings:
             firing.active = False
         self._clean_up()
 
     def heal(self) -> None:
-        """Take all faults off, open all gates, and have every instance up and at work."""
+        """Remove all faults, open all gates, and restore every instance."""
         self.registry.heal(self.time.now_ms())
-        self.release(tuple(self._tasks))      # what was done by hand, too
-        for victim in self.victims.values():
-            victim.restore()
+        self.release(tuple(self._tasks))      # crashes by hand, too
+        for target in self.targets.values():
+            target.restore()
         self.log.publish(Healed(at_ms=self.time.now_ms()))
 
     def _clean_up(self) -> None:
-        """What is off by now has no effect any more: its story undoes what it has done, and nothing else."""
-        for firing in [each for each in self._tasks if not each.active]:
+        """Let the tasks of ended firings undo what they did, drop alarms of ended faults, and wake everything."""
+        for firing in [firing for firing in self._tasks if not firing.active]:
             self._tasks[firing].cut_short()
-        for fault_id, name in [key for key in self._beginnings if self.registry.find(key[0]).state != "armed"]:
-            self._beginnings.pop((fault_id, name)).set(None)
-        for victim in self.victims.values():
-            victim.wake()
+        for fault_id, name in [key for key in self._due if self.registry.find(key[0]).state != "armed"]:
+            self._due.pop((fault_id, name)).set(None)
+        for target in self.targets.values():
+            target.wake()
         self._expiry.set(self.registry.due_ms)
 
     def stop(self) -> None:
-        """The farm ends: nothing more befalls anybody."""
-        for telling in self._tasks.values():
-            telling.stop()
-        for alarm in (self._expiry, *self._beginnings.values()):
+        """Stop all tasks and alarms: the farm ends."""
+        for task in self._tasks.values():
+            task.stop()
+        for alarm in (self._expiry, *self._due.values()):
             alarm.set(None)
         self._tasks.clear()
-        self._beginnings.clear()
+        self._due.clear()

@@ -1,4 +1,4 @@
-"""While a process is frozen, what comes up waits; in which order does it go on?"""
+"""Callbacks that wait while a process is frozen."""
 
 from __future__ import annotations
 
@@ -11,24 +11,21 @@ from twisted.logger import Logger
 
 @dataclass(eq=False)
 class FreezeQueue:
-    """Whether one process is frozen, and what has come up since: bytes, connections that ended, messages to say.
-
-    :ivar is_frozen: whether it is frozen now.
-    """
+    """The state of freezing of one process, and the calls that wait until it thaws."""
 
     is_frozen: bool = False
     logger = Logger()
     _waiting: deque[Callable[[], None]] = field(default_factory=deque)
 
     def run_or_defer(self, act: Callable[[], None]) -> None:
-        """Let something happen now, or, while the process is frozen, behind all that waits already."""
+        """Call a function now, or, if the process is frozen, after all that wait already."""
         if self.is_frozen or self._waiting:
             self._waiting.append(act)
         else:
             act()
 
     def release(self) -> None:
-        """Let everything happen that has come up, in its order; what freezes it anew stops that."""
+        """Call all functions that wait, in order; if one of them freezes the process again, the rest wait on."""
         self.is_frozen = False
         while self._waiting and not self.is_frozen:
             act = self._waiting.popleft()
@@ -38,6 +35,6 @@ class FreezeQueue:
                 self.logger.failure("what waited for a thaw failed")    # the rest must not wait for ever
 
     def forget(self) -> None:
-        """The process is dead: nothing of it happens any more."""
+        """Drop all functions that wait: the process has ended."""
         self.is_frozen = False
         self._waiting.clear()

@@ -1,4 +1,4 @@
-"""What a live farm can be asked about the system under test, and what that system may tell it."""
+"""The analysis of a live farm: verdict and placement until now, and the reports of the system under test."""
 
 from __future__ import annotations
 
@@ -23,58 +23,55 @@ from comfyfarm.server.media.stamps import read_stamp
 
 
 class UnknownInstance(ValueError):
-    """The farm has no instance of this name; the message says which there are."""
+    """The farm has no instance of this name; the message names those that there are."""
 
 
 @dataclass(eq=False)
 class LiveAnalysis:
-    """Listens to a farm's log from its first event on, so that the log's bound in memory loses it nothing.
+    """Analyses a farm's log from its first event on; the log itself keeps only the latest events.
 
-    :ivar now_ms: lets happen what is due, and gives the simulated moment.
-    :ivar epochs: by instance, which of its lives this is.
+    :ivar now_ms: runs everything that is due, and returns the simulated time.
+    :ivar epochs: returns the epoch of each instance, by name.
     :ivar drained: the instances that shall get no new work.
+    :ivar finished: by instance, the jobs that have ended, well or badly, since the start or the last reset.
     """
 
     log: Log
     now_ms: Callable[[], int]
     epochs: Callable[[], Mapping[str, int]]
     drained: set[str] = field(default_factory=set)
-    _truth: LogAnalysis = field(default_factory=LogAnalysis)
+    finished: Counter[str] = field(default_factory=Counter)
+    _log_analysis: LogAnalysis = field(default_factory=LogAnalysis)
 
     def __post_init__(self) -> None:
-        """Listen."""
-        self.log.listen(self._truth.on_event)
+        self.log.listen(self._count)
+        self.log.listen(self._log_analysis.on_event)
 
-    def verdict(self, bounds: Thresholds | None = None) -> Verdict:
-        """Judge by all that has happened until now.
+    def _count(self, event: Event) -> None:
+        if isinstance(event, Finished):
+            self.finished[event.instance] += 1
+        elif isinstance(event, Reset):
+            self.finished[event.instance] = 0
 
-        :param bounds: others than the usual ones.
-        """
-        self._look()
-        return self._truth.verdict(bounds)
+    def verdict(self, thresholds: Thresholds | None = None) -> Verdict:
+        """Return the verdict on everything until now; None for the default thresholds."""
+        return self.log_analysis().verdict(thresholds)
 
-    def placement(self, terms: PlacementThresholds | None = None) -> Placement:
-        """Measure by all that has happened until now.
-
-        :param terms: others than the usual ones.
-        """
-        self._look()
-        return self._truth.placement(terms)
+    def placement(self, thresholds: PlacementThresholds | None = None) -> Placement:
+        """Return the placement measures of everything until now; None for the default thresholds."""
+        return self.log_analysis().placement(thresholds)
 
     def log_analysis(self) -> LogAnalysis:
-        """All that is known until now, for whoever shows it."""
-        self._look()
-        return self._truth
-
-    def _look(self) -> None:
-        """Have the log know that time has passed, where nothing else says so: it is judged by its latest moment."""
+        """Return the analysis of everything until now."""
+        # The time of the last event counts as now; an event is needed if time has passed since.
         now_ms = self.now_ms()
         if not self.log.events or self.log.events[-1].at_ms < now_ms:
             self.log.publish(Judged(at_ms=now_ms))
+        return self._log_analysis
 
     @property
     def journal(self) -> Journal:
-        """What came and what was sent, as the log has it at any moment."""
+        """The requests and frames in the log; it follows the log."""
         return Journal(self.log.events)
 
     def delivered(
@@ -87,26 +84,26 @@ class LiveAnalysis:
         stamp: str | None = None,
         picture: bytes | None = None,
     ) -> Stamp | None:
-        """Write down that the system under test has handed a result to its user, and give what the picture says.
+        """Record that the system under test has handed a result to its user; return the picture's stamp.
 
-        :param stamp: the text that was found in the picture.
-        :param picture: or the picture itself; one without a stamp proves nothing, and is no mistake.
-        :raises ValueError: where the stamp is none.
-        :raises UnknownInstance: where there is none of that name.
+        :param stamp: the text in the picture.
+        :param picture: the picture itself, if there is no ``stamp``; it may have none, as pictures of static instances.
+        :raises ValueError: if the stamp cannot be parsed.
+        :raises UnknownInstance: if there is no instance of that name.
         """
         if instance:
             self._epoch(instance)
-        found = _read(stamp) if stamp is not None else read_stamp(picture or b"")
-        told = Delivered(at_ms=self.now_ms(), job=job, prompt_id=prompt_id, file=file)
+        found = _parse(stamp) if stamp is not None else read_stamp(picture or b"")
+        event = Delivered(at_ms=self.now_ms(), job=job, prompt_id=prompt_id, file=file)
         if found is not None:
-            told = replace(told, stamp_job=found.job, stamp_prompt_id=found.prompt_id)
-        self.log.publish(told, instance)
+            event = replace(event, stamp_job=found.job, stamp_prompt_id=found.prompt_id)
+        self.log.publish(event, instance)
         return found
 
     def drain(self, instance: str, *, on: bool) -> None:
-        """Tell the system under test, as the log has it, to send an instance no new work, or some again.
+        """Record that the system under test shall send an instance no new work; with ``on`` False: some again.
 
-        :raises UnknownInstance: where there is none of that name.
+        :raises UnknownInstance: if there is no instance of that name.
         """
         epoch = self._epoch(instance)
         if on == (instance in self.drained):
@@ -121,48 +118,24 @@ class LiveAnalysis:
         return epochs[instance]
 
 
-def _read(stamp: str) -> Stamp:
+def _parse(stamp: str) -> Stamp:
     try:
         return Stamp.parse(stamp)
-    except ValueError as why:
-        raise ValueError(f"stamp: {why}") from why
+    except ValueError as error:
+        raise ValueError(f"stamp: {error}") from error
 
 
-def read_bounds(said: Mapping[str, Any]) -> Thresholds:
-    """Bounds as a test says them: ``{"reaction": "5s", "retries": 3}``; a number for a duration is seconds.
-
-    :raises ConfigError: naming the key.
-    """
-    return decode_alone(as_table(Thresholds, said), Thresholds)
-
-
-def read_terms(said: Mapping[str, Any]) -> PlacementThresholds:
-    """Terms of the placement in the same way: ``{"fresh": "2s"}``.
+def read_bounds(settings: Mapping[str, Any]) -> Thresholds:
+    """Decode the thresholds of a verdict: ``{"reaction": "5s", "retries": 3}``; a number for a duration is seconds.
 
     :raises ConfigError: naming the key.
     """
-    return decode_alone(as_table(PlacementThresholds, said), PlacementThresholds)
+    return decode_alone(as_table(Thresholds, settings), Thresholds)
 
 
-@dataclass(eq=False)
-class JobCounter:
-    """The jobs that have ended, well or badly, since the farm's start or the instance's last reset.
+def read_terms(settings: Mapping[str, Any]) -> PlacementThresholds:
+    """Decode the thresholds of a placement in the same way: ``{"fresh": "2s"}``.
 
-    :ivar finished: by instance.
+    :raises ConfigError: naming the key.
     """
-
-    finished: Counter[str] = field(default_factory=Counter)
-
-    @classmethod
-    def of(cls, log: Log) -> JobCounter:
-        """Count from now on."""
-        tally = cls()
-        log.listen(tally.on_event)
-        return tally
-
-    def on_event(self, event: Event) -> None:
-        """Count an end; a reset begins anew."""
-        if isinstance(event, Finished):
-            self.finished[event.instance] += 1
-        elif isinstance(event, Reset):
-            self.finished[event.instance] = 0
+    return decode_alone(as_table(PlacementThresholds, settings), PlacementThresholds)

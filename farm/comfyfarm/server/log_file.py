@@ -1,4 +1,4 @@
-"""The log on disk: every event as a line of JSON."""
+"""The log file: every event as a line of JSON."""
 
 from __future__ import annotations
 
@@ -16,40 +16,40 @@ from comfyfarm.events.log import Log
 
 @dataclass(eq=False)
 class LogFile:
-    """Writes what a log says, line by line, as it happens; a full disk ends that, and nothing else."""
+    """Writes the events of a log as they are published; a full disk ends the file, but not the farm."""
 
     _file: BinaryIO
-    _stop: Callable[[], None] | None = None
+    _unsubscribe: Callable[[], None] | None = None
     logger = Logger()
 
     @classmethod
     def open(cls, path: Path, log: Log) -> LogFile:
-        """Begin a new file, and write each event from now on.
+        """Create the file, and write each event from now on.
 
-        :raises OSError: where the file cannot be written.
+        :raises OSError: if the file cannot be written.
         """
-        opened = cls(path.open("wb"))
-        opened._stop = log.listen(opened._write)
-        return opened
+        log_file = cls(path.open("wb"))
+        log_file._unsubscribe = log.listen(log_file._write)
+        return log_file
 
     def close(self) -> None:
-        """Write no more.  Once is enough; a second call does nothing."""
+        """Close the file; a second call does nothing."""
         self._end(None)
 
     def _write(self, event: Event) -> None:
         try:
             self._file.write(as_line(event) + b"\n")
-        except OSError as why:
-            self._end(why)
+        except OSError as error:
+            self._end(error)
 
-    def _end(self, why: OSError | None) -> None:
-        if self._stop is None:
+    def _end(self, error: OSError | None) -> None:
+        if self._unsubscribe is None:
             return
-        self._stop()
-        self._stop = None
+        self._unsubscribe()
+        self._unsubscribe = None
         try:
             self._file.close()
-        except OSError as unwritten:
-            why = unwritten
-        if why is not None:
-            self.logger.error("the log file is not whole: {why}", why=why)
+        except OSError as close_error:
+            error = close_error
+        if error is not None:
+            self.logger.error("the log file is not whole: {why}", why=error)

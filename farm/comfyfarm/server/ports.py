@@ -1,7 +1,7 @@
-"""Ports that are taken before anybody listens on them.
+"""Ports that are bound before they listen.
 
-All ports of a farm are bound first, so that a taken one ends the farm before it has served anything, and so that
-a number is known while an instance still boots.
+All ports of a farm are bound first, so that a farm with a port that is taken ends before it has served anything, and so
+that the number of a port is known while its instance boots.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from twisted.logger import Logger
 
 
 class PortTaken(Exception):
-    """A port that cannot be had.
+    """A port cannot be bound.
 
-    :ivar reason: the system's own words.
+    :ivar reason: the system's error text.
     """
 
     def __init__(self, port: int, reason: str) -> None:
@@ -29,17 +29,17 @@ class PortTaken(Exception):
 
 
 class BoundPort(Protocol):
-    """A port that is ours."""
+    """A port that is bound."""
 
     @property
     def number(self) -> int:
-        """The real one, also where any free port was asked for."""
+        """The port's number; never 0, also if any free port was requested."""
 
     def listen(self, factory: IProtocolFactory) -> IListeningPort:
         """Accept connections from now on."""
 
     def close(self) -> None:
-        """Give the port back, where nobody listened."""
+        """Give the port back, if it does not listen."""
 
 
 Bind = Callable[[str, int], BoundPort]
@@ -47,10 +47,7 @@ Bind = Callable[[str, int], BoundPort]
 
 @dataclass(eq=False)
 class TcpPort:
-    """A real port.
-
-    :ivar number: the real one, which is known also when nobody listens any more.
-    """
+    """A port of the operating system."""
 
     reactor: Any
     number: int
@@ -58,38 +55,36 @@ class TcpPort:
 
     @classmethod
     def binder(cls, reactor: Any) -> Bind:
-        """How a farm on this reactor gets its ports."""
+        """Return a function that binds ports for a farm on this reactor."""
         return lambda host, port: cls.bind(reactor, host, port)
 
     @classmethod
     def bind(cls, reactor: Any, host: str, port: int) -> TcpPort:
-        """Take a port; 0 for any free one.
+        """Bind a port; 0 for any free one.
 
-        :raises PortTaken: where it cannot be had.
+        :raises PortTaken: if it cannot be bound.
         """
         try:
             family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-            taken = socket.socket(family, kind, protocol)
-        except OSError as why:
-            raise PortTaken(port, why.strerror or str(why)) from why
+            bound = socket.socket(family, kind, protocol)
+        except OSError as error:
+            raise PortTaken(port, error.strerror or str(error)) from error
         try:
-            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            taken.setblocking(False)
-            taken.bind(address)
-        except OSError as why:
-            taken.close()
-            raise PortTaken(port, why.strerror or str(why)) from why
-        return cls(reactor, int(taken.getsockname()[1]), taken)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.setblocking(False)
+            bound.bind(address)
+        except OSError as error:
+            bound.close()
+            raise PortTaken(port, error.strerror or str(error)) from error
+        return cls(reactor, int(bound.getsockname()[1]), bound)
 
     def listen(self, factory: IProtocolFactory) -> IListeningPort:
-        """See :class:`BoundPort`."""
         self._socket.listen(1024)
         port: IListeningPort = self.reactor.adoptStreamPort(self._socket.fileno(), self._socket.family, factory)
         self._socket.close()    # the reactor has its own copy
         return port
 
     def close(self) -> None:
-        """See :class:`BoundPort`."""
         self._socket.close()
 
 
@@ -101,7 +96,6 @@ class MemoryPort:
     number: int
 
     def listen(self, factory: IProtocolFactory) -> IListeningPort:
-        """See :class:`BoundPort`."""
         # Twisted's memory reactor never forgets a port that was closed: clients would still find it there.
         servers = self.reactor.tcpServers
         servers[:] = [server for server in servers if server[0] != self.number]
@@ -109,16 +103,18 @@ class MemoryPort:
         return port
 
     def close(self) -> None:
-        """See :class:`BoundPort`."""
+        pass
 
 
 @dataclass(eq=False)
 class ReopenablePort:
-    """A port that is opened, closed and opened again, and stays ours: its number is the same all the time.
+    """A port that can be opened and closed again and again, and keeps its number.
 
-    Real ports are closed in a later turn of the reactor; who opens one again before that is listened for right then.
+    A real port is closed in a later turn of the reactor.  If it is opened again before that, it listens right then.
+    After it was closed it is bound again at once, so that its number stays reserved.
 
-    :ivar bind: how the port is taken again.
+    :ivar port: the port as it is bound now.
+    :ivar bind: binds it again.
     """
 
     host: str
@@ -126,79 +122,78 @@ class ReopenablePort:
     bind: Bind
     logger = Logger()
     _listening: IListeningPort | None = field(default=None, init=False)
-    _wanted: IProtocolFactory | None = field(default=None, init=False)
-    _closing: bool = field(default=False, init=False)
-    _is_lost: bool = field(default=False, init=False)
-    _settling: list[Deferred[None]] = field(default_factory=list, init=False)
+    _factory: IProtocolFactory | None = field(default=None, init=False)     # None while it shall be closed
+    _is_closing: bool = field(default=False, init=False)
+    _is_unbound: bool = field(default=False, init=False)
+    _waiting: list[Deferred[None]] = field(default_factory=list, init=False)
 
     @property
     def number(self) -> int:
-        """The port's, whether anybody listens or not."""
         return self.port.number
 
     @property
     def is_open(self) -> bool:
-        """Whether connections are accepted now."""
+        """True if connections are accepted now."""
         return self._listening is not None
 
     @property
     def is_opening(self) -> bool:
-        """Whether connections will be accepted as soon as the port has been closed."""
-        return self._wanted is not None and self._listening is None
+        """True if connections will be accepted as soon as the port has been closed."""
+        return self._factory is not None and self._listening is None
 
     def open(self, factory: IProtocolFactory) -> None:
-        """Accept connections from now on, unless that is so."""
-        if self._wanted is None:
-            self._wanted = factory
+        """Accept connections from now on; does nothing if the port is open."""
+        if self._factory is None:
+            self._factory = factory
             self._listen()
 
     def _listen(self) -> None:
-        if self._wanted is not None and not self._closing and self._have_it():
-            self._listening = self.port.listen(self._wanted)
+        if self._factory is not None and not self._is_closing and self._rebind():
+            self._listening = self.port.listen(self._factory)
 
-    def _have_it(self) -> bool:
-        """Take the port again where it has been closed; somebody else may have been quicker."""
+    def _rebind(self) -> bool:
+        """Bind the port again if it was closed; return False if another program has taken it."""
         try:
-            if self._is_lost:
-                self.port, self._is_lost = self.bind(self.host, self.number), False
-        except PortTaken as why:
-            self.logger.warn("port {port} cannot be had again: {reason}", port=self.number, reason=why.reason)
-        return not self._is_lost
+            if self._is_unbound:
+                self.port, self._is_unbound = self.bind(self.host, self.number), False
+        except PortTaken as error:
+            self.logger.warn("port {port} cannot be had again: {reason}", port=self.number, reason=error.reason)
+        return not self._is_unbound
 
     def close(self) -> None:
         """Refuse connections from now on; those that are open stay."""
-        listening, self._listening, self._wanted = self._listening, None, None
+        listening, self._listening, self._factory = self._listening, None, None
         if listening is not None:
-            self._closing = True
-            maybeDeferred(listening.stopListening).addBoth(self._closed)     # a memory port answers None
+            self._is_closing = True
+            maybeDeferred(listening.stopListening).addBoth(self._closed)     # a memory port returns None
 
     def _closed(self, _: object) -> None:
-        self._closing, self._is_lost = False, True
+        self._is_closing, self._is_unbound = False, True
         self.port.close()
-        if self._have_it():
+        if self._rebind():
             self._listen()
-        settling, self._settling = self._settling, []
-        for each in settling:
-            each.callback(None)
+        waiting, self._waiting = self._waiting, []
+        for deferred in waiting:
+            deferred.callback(None)
 
     def settled(self) -> Deferred[None]:
-        """Wait until the port is as open or as closed as it was asked to be."""
-        waiting: Deferred[None] = Deferred()
-        if self._closing:
-            self._settling.append(waiting)
+        """Wait until the port is as open or as closed as the last call has left it."""
+        deferred: Deferred[None] = Deferred()
+        if self._is_closing:
+            self._waiting.append(deferred)
         else:
-            waiting.callback(None)
-        return waiting
+            deferred.callback(None)
+        return deferred
 
     async def give_up(self) -> None:
-        """Close it for good: it is nobody's any more."""
+        """Close the port for good, so that other programs can bind it."""
         self.close()
         await self.settled()
         self.port.close()
 
 
 def url(host: str, port: int) -> str:
-    """Where a client on this machine finds a port."""
+    """Return the URL of a port for clients on this machine."""
     if host in ("0.0.0.0", "::", ""):
         host = "127.0.0.1"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

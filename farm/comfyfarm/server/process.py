@@ -1,4 +1,32 @@
-"""One epoch of an instance: all that begins and ends with the process that it plays."""
+"""A process of an instance: everything that begins and ends with one run of the server that the instance plays.
+
+An instance (:class:`~comfyfarm.server.backend.Backend`) has one process at a time; the number of a process is its
+*epoch*.  What a process does is all in its parts: the simulation (``instance``), the HTTP site (``site``), the
+websockets (``hub``, ``outbox``, ``notifier``) and the server log.  This module puts them together and moves the process
+from state to state:
+
+               open()             end of the boot             pause
+    (stopped) --------> booting ------------------> running ----------> paused
+                                                     |   ^   <----------
+                                              freeze |   | thaw   resume
+                                                     v   |
+                                                     frozen
+
+    in any state:  end() -> stopped, for good;  the next process is a new object
+
+- *booting*: the port is bound, but connections are refused.  ``timing.boot`` says for how long.
+- *paused*: the worker takes no further step; clients are served.
+- *frozen*: clients are not served, and nothing is sent; the port is open.  Received bytes and events wait in the
+  :class:`~comfyfarm.server.freezer.FreezeQueue`.  The simulation goes on, unless the worker is frozen too.
+- ``refuse`` and ``accept`` close and open the port beside all this: connections that are open stay.
+
+Three things outlive a process; the ``Backend`` keeps them and hands them to the next one:
+
+    InstanceStorage   folders, users, file name counters and random streams: every process uses the same ones
+    ReopenablePort    the port's number: bound all the time, open only while a process listens
+    CarriedState      the queue, history and loaded models, as far as a crash keeps them: returned by end(), and
+                      taken by the next process at the end of its boot
+"""
 
 from __future__ import annotations
 
@@ -46,16 +74,15 @@ assert routes   # imported so that every route is registered
 State = Literal["booting", "running", "paused", "frozen", "stopped"]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class InstanceProcess:
-    """A process: simulation, sockets, routes and server log.  It knows nothing of the one before.
+    """One process of an instance; the head of this module explains its states.
 
-    :ivar number: how often the instance has been started, this time included.
-    :ivar config: as it is now: some of it may change while the instance runs.
-    :ivar carried_state: what the epoch before has left; this one has it from the end of its boot on.
-    :ivar has_ended: it was stopped, or has crashed: nothing of it happens any more.
-    :ivar is_refusing: its port is closed to new connections.
-    :ivar freezer: whether it is frozen.
+    :ivar number: the epoch: how many times the instance has been started, this time included.
+    :ivar config: the present configuration; some of it may change while the instance runs.
+    :ivar carried_state: what the process before has left, until this one takes it at the end of its boot.
+    :ivar has_ended: it was stopped or has crashed.
+    :ivar is_refusing: the port is closed to new connections.
     """
 
     number: int
@@ -67,12 +94,23 @@ class InstanceProcess:
     has_ended: bool = field(default=False, init=False)
     is_refusing: bool = field(default=False, init=False)
     freezer: FreezeQueue = field(default_factory=FreezeQueue, init=False)
+    faults: InstanceFaults = field(init=False)
+    instance: Instance = field(init=False)
+    driver: InstanceDriver = field(init=False)
+    hub: Hub = field(init=False)
+    outbox: Outbox = field(init=False)
+    notifier: WebSocketNotifier = field(init=False)
+    server_log: ServerLog = field(init=False)
+    api: ComfyApi = field(init=False)
+    fault_injector: HttpFaultInjector = field(init=False)
+    site: FarmSite = field(init=False)
+    _handlers: tuple[Callable[[Event], None], ...] = field(init=False)
+    _boot: Alarm = field(init=False)
     _has_begun: bool = field(default=False, init=False)
     _has_hung_up: bool = field(default=False, init=False)
-    _stop_hearing: Callable[[], None] = field(default=lambda: None, init=False)
+    _unsubscribe: Callable[[], None] = field(default=lambda: None, init=False)
 
     def __post_init__(self) -> None:
-        """Put the parts together; nobody listens yet."""
         self.storage.namer.keep_temp_prefixes({})
         self.faults = InstanceFaults(self.context.registry, self.config.name, self.publish)
         self.instance = Instance(
@@ -85,9 +123,8 @@ class InstanceProcess:
         self.hub = self._make_hub()
         self.outbox = Outbox(self.hub, self._make_websocket_fault_injector(), self.publish)
         self.notifier = WebSocketNotifier(self.outbox, self.storage.renderer, self.context.unix_ms)
-        self.server_log = ServerLog(self.config, self.hub, self.notifier.tell, self.context.unix_ms)
-        # looking them up for each event takes its time
-        self._saying = self.server_log.on_event, self.notifier.on_event
+        self.server_log = ServerLog(self.config, self.hub, self.notifier.send_to, self.context.unix_ms)
+        self._handlers = self.server_log.on_event, self.notifier.on_event   # to look them up for each event takes time
         self.api = self._make_api()
         self.fault_injector = self._make_http_fault_injector()
         self.site = self._make_site()
@@ -118,7 +155,7 @@ class InstanceProcess:
     def _make_hub(self) -> Hub:
         equipment = self.context.equipment_cache.equip(self.config)
         flags = server_flags(self.config, equipment.features)
-        return Hub(self.storage.sids, flags, self._opened, self._closed, self._tell)
+        return Hub(self.storage.sids, flags, self._on_open, self._on_close, self._send)
 
     def _make_websocket_fault_injector(self) -> WebSocketFaultInjector:
         return WebSocketFaultInjector(
@@ -155,21 +192,20 @@ class InstanceProcess:
         )
 
     def _make_site(self) -> FarmSite:
-        most_bytes, origin = int(self.config.max_upload_size), allowed_origin(self.config.enable_cors)
+        max_bytes, origin = int(self.config.max_upload_size), allowed_origin(self.config.enable_cors)
         routes = KleinResource(self.api.app)
-        gate = FrontResource(self.config.name, routes, self.fault_injector, self._exchanged, most_bytes, origin)
+        front = FrontResource(self.config.name, routes, self.fault_injector, self._on_exchange, max_bytes, origin)
         context = self.context
-        return FarmSite(gate, context.reactor, most_bytes, context.on_traffic, self.freezer, context.time.now_ms)
+        return FarmSite(front, context.reactor, max_bytes, context.on_traffic, self.freezer, context.time.now_ms)
 
     @property
     def _served_static_name(self) -> str | None:
         return self.storage.static_name if self.config.mode == "static" else None
 
-    # Life.
+    # States.
 
     @property
     def state(self) -> State:
-        """Whether it lives, whether it answers, and whether its worker works."""
         if self.has_ended or not self._has_begun:
             return "stopped"
         if self._boot.is_set or self.port.is_opening:
@@ -179,11 +215,11 @@ class InstanceProcess:
         return "paused" if self.instance.is_paused else "running"
 
     def open(self) -> None:
-        """Print the greeting, begin to work, and listen at the end of the boot."""
+        """Start the process: it listens at the end of its boot."""
         now_ms = self.context.time.now_ms()
         self._has_begun = True
         self.server_log.begin(url(self.context.host, self.port.number), now_ms)
-        self._stop_hearing = self.context.log.listen(self._on_event, self.config.name)
+        self._unsubscribe = self.context.log.listen(self._on_event, self.config.name)
         self.instance.machine.at_ms = now_ms
         self.instance.machine.warm_up(self.carried_state.models)
         self.driver.start()
@@ -198,21 +234,21 @@ class InstanceProcess:
         return draw_ms(timing.boot, timing.jitter, chance)
 
     def _listen(self) -> None:
-        """The end of the boot: until now the port was bound, and connections were refused."""
+        """End the boot."""
         if not self.is_refusing:
             self.port.open(self.site)
         self.publish(ServerReady(at_ms=self.context.time.now_ms()))
         self._take_over()
 
     def _take_over(self) -> None:
-        """Have what the epoch before has left."""
+        """Take the jobs and the history that the process before has left."""
         carried_state, self.carried_state = self.carried_state, CarriedState()
         if carried_state.jobs or carried_state.history.entries:
             self.instance.inherit(carried_state, self.context.time.now_ms())
             self.driver.set_alarm()
 
     def change(self, config: InstanceConfig) -> None:
-        """Be configured anew from now on; the running job hears of it at its next step."""
+        """Use a new configuration from now on; the running job uses it from its next step."""
         before, self.config, machine = self.config, config, self.instance.machine
         machine.settings, self.api.config = config, config
         self.api.static_name = self._served_static_name
@@ -223,33 +259,32 @@ class InstanceProcess:
             machine.cache = ResultCache(config.cache)
 
     def reset(self, *, files: bool, now_ms: int) -> None:
-        """Forget all jobs, also those that the epoch before has left."""
+        """Forget all jobs, also those that the process before has left."""
         self.carried_state = CarriedState(accepted=self.carried_state.accepted)
         self.instance.reset(files=files, now_ms=now_ms)
 
     def end(self, keep: Collection[Kept]) -> tuple[CarriedState, tuple[str, ...]]:
-        """Die: nobody is answered and nothing that is due happens any more; all connections are reset.
+        """End the process: reset all connections and drop everything that is due.
 
-        :returns: what is left for the next epoch, and the ids of the jobs that are lost, in the queue's order.
+        :returns: what is left for the next process, and the ids of the jobs that are lost, in the queue's order.
         """
         self.has_ended = True
         self.fault_injector.stop()
-        self._take_over()
-        whole = self.instance.carried_state
-        carried_state = whole.keeping(keep)
-        lost = () if "queue" in keep else tuple(job.prompt_id for job in whole.jobs)
+        self._take_over()       # it may end within its boot
+        carried_state = self.instance.carried_state
+        lost = () if "queue" in keep else tuple(job.prompt_id for job in carried_state.jobs)
         self.driver.stop()
         self._boot.set(None)
-        self._stop_hearing()
+        self._unsubscribe()
         self.instance.forget()
         self.freezer.forget()
         self.outbox.stop()
         self.port.close()
         self._has_hung_up = self.site.hang_up()
-        return carried_state, lost
+        return carried_state.keeping(keep), lost
 
     async def ended(self) -> None:
-        """Wait until clients can know that it is dead: the port is closed and the connections are reset."""
+        """Wait until clients notice the end: the port is closed and the connections are reset."""
         await self.port.settled()
         if self._has_hung_up:
             await deferLater(self.context.reactor, 0)
@@ -257,9 +292,9 @@ class InstanceProcess:
     # What faults do to it.
 
     def freeze(self, *, worker: bool) -> None:
-        """Answer nobody and say nothing, the port open.
+        """Stop serving clients, with the port open.
 
-        :param worker: whether the job stands still, too.
+        :param worker: whether the running job stands still, too.
         """
         now_ms = self.driver.catch_up()
         is_new = not self.freezer.is_frozen or (worker and not self.instance.is_suspended)
@@ -272,7 +307,7 @@ class InstanceProcess:
         self.driver.set_alarm()
 
     def thaw(self) -> None:
-        """Hear, answer and say what has come up meanwhile, in its order."""
+        """Handle and send everything that has waited, in its order."""
         if self.has_ended or not self.freezer.is_frozen:
             return
         now_ms = self.driver.catch_up()
@@ -291,7 +326,7 @@ class InstanceProcess:
             self.driver.set_alarm()
 
     def accept(self) -> None:
-        """Listen again, unless it boots still."""
+        """Open the port again; during a boot it is opened at the end of the boot."""
         if not self.has_ended and self.is_refusing:
             self.is_refusing = False
             if not self._boot.is_set:
@@ -300,7 +335,7 @@ class InstanceProcess:
             self.driver.set_alarm()
 
     def wake(self) -> None:
-        """Look again, now, at everything that pauses until something has changed."""
+        """Resume every job and exchange whose fault is no longer active."""
         if self.has_ended:
             return
         self.instance.wake(self.driver.catch_up())
@@ -308,44 +343,44 @@ class InstanceProcess:
         self.driver.set_alarm()
         self.fault_injector.wake()
 
-    # What happens.
-
-    def _on_event(self, event: Event) -> None:
-        """Print and say what an event means; a frozen process does so when it thaws."""
-        self.freezer.run_or_defer(partial(self._say, event))
-
-    def _say(self, event: Event) -> None:
-        for on_event in self._saying:
-            on_event(event)
+    # Events and messages.
 
     def publish(self, event: Event) -> None:
-        """Say what happened here."""
         self.context.log.publish(event, self.config.name, self.number)
 
-    def _opened(self, socket: Socket) -> None:
+    def _on_event(self, event: Event) -> None:
+        self.freezer.run_or_defer(partial(self._handle, event))
+
+    def _handle(self, event: Event) -> None:
+        for on_event in self._handlers:
+            on_event(event)
+
+    def _on_open(self, socket: Socket) -> None:
+        """Send a new websocket client what ComfyUI sends first: the status, and the node that runs for it."""
         now_ms = self.driver.catch_up()
         self.publish(SocketOpened(at_ms=now_ms, client_id=socket.client_id))
         remaining = self.instance.queue.remaining
-        self._tell(socket, "status", {"status": {"exec_info": {"queue_remaining": remaining}}, "sid": socket.client_id})
+        self._send(socket, "status", {"status": {"exec_info": {"queue_remaining": remaining}}, "sid": socket.client_id})
         execution = self.instance.execution
         if execution is not None and execution.node is not None and execution.job.client_id == socket.client_id:
             # Without prompt_id, as ComfyUI says it to a client that comes back (docs/fidelity.md, "Upstream bugs").
             content, taken = encode_message("executing", {"node": execution.node}), self.notifier.taken
-            message = OutgoingMessage(now_ms, "executing", content, taken=taken, node=execution.node, is_told=False)
+            message = OutgoingMessage(now_ms, "executing", content, taken=taken, node=execution.node, is_logged=False)
             self.outbox.send(socket, message)
         self.driver.set_alarm()
 
-    def _tell(self, socket: Socket, kind: str, data: object) -> None:
-        """Tell one socket what the log does not have."""
-        message = OutgoingMessage(self.context.time.now_ms(), kind, encode_message(kind, data), is_told=False)
+    def _send(self, socket: Socket, kind: str, data: object) -> None:
+        """Send one socket a message that has no event in the log."""
+        message = OutgoingMessage(self.context.time.now_ms(), kind, encode_message(kind, data), is_logged=False)
         self.outbox.send(socket, message)
 
-    def _closed(self, socket: Socket) -> None:
-        reason = "too slow" if socket.line.too_slow else "closed"
+    def _on_close(self, socket: Socket) -> None:
+        reason = "too slow" if socket.writer.too_slow else "closed"
         event = SocketClosed(at_ms=self.context.time.now_ms(), client_id=socket.client_id, reason=reason)
         self.publish(event)
         self.outbox.closed(socket)
 
-    def _exchanged(self, request: ComfyRequest, status: int, size_bytes: int) -> None:
-        sent = (0, 0) if request.connection.is_deserted else (status, size_bytes)
-        self.publish(exchanged_event(request, self.context.time.now_ms(), *sent))
+    def _on_exchange(self, request: ComfyRequest, status: int, size_bytes: int) -> None:
+        # A client that hung up while the process was frozen got nothing.
+        received = (0, 0) if request.connection.is_deserted else (status, size_bytes)
+        self.publish(exchanged_event(request, self.context.time.now_ms(), *received))

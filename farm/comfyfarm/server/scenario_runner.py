@@ -1,4 +1,4 @@
-"""Plays scenarios: each step at its simulated moment."""
+"""Runs scenarios: takes each step at its simulated time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
@@ -32,13 +33,14 @@ from comfyfarm.server.fault_controller import FaultController
 from comfyfarm.server.time.alarm import Alarm
 from comfyfarm.server.time.clock import SimulatedTime
 from comfyfarm.sim.errors import PromptRejected
+from comfyfarm.sim.instance import Instance
 from comfyfarm.sim.prompt.submission import PromptSource
 from comfyfarm.workflows import text_to_image
 
 
 @dataclass(eq=False)
 class ScenarioRunner(Service):
-    """Takes the steps of all scenarios, in their order; of those at the same moment, the first one first.
+    """Takes the steps of all scenarios in the order of their times; of those at the same time, the first one first.
 
     :ivar backends: the instances, by name.
     """
@@ -53,13 +55,13 @@ class ScenarioRunner(Service):
     _due: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list, init=False)
     _count: int = field(default=0, init=False)
     _jobs: Counter[str] = field(default_factory=Counter, init=False)
+    _alarm: Alarm = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Have an alarm for the next step."""
         self._alarm = Alarm(self.clock, self.time, self._resume)
         for scenario in self.scenarios:
             for step in scenario.steps:
-                self._later(step.at_ms, self._taking(scenario, step))
+                self._later(step.at_ms, partial(self._take, scenario, step))
 
     def startService(self) -> None:
         """Take the steps that are due at once; the instances have been started."""
@@ -67,30 +69,26 @@ class ScenarioRunner(Service):
         self._resume()
 
     def stopService(self) -> None:
-        """Take no further step."""
         super().stopService()
         self._alarm.set(None)
 
-    # When.
-
-    def _taking(self, scenario: Scenario, step: Step) -> Callable[[], None]:
-        return lambda: self._take(scenario, step)
+    # Times.
 
     def _later(self, at_ms: int, act: Callable[[], None]) -> None:
         self._count += 1
         heapq.heappush(self._due, (at_ms, self._count, act))
 
     def _resume(self) -> None:
-        """Do what is due, and be woken for the next."""
+        """Take the steps that are due, and set the alarm for the next one."""
         try:
             while self._due and self._due[0][0] <= self.time.now_ms():
                 heapq.heappop(self._due)[-1]()
-        finally:    # an error of ours is logged, and the play goes on
+        finally:    # an error of ours is logged, and the scenario goes on
             if self.running:
                 self._alarm.set(self._due[0][0] if self._due else None)
 
     def _take(self, scenario: Scenario, step: Step) -> None:
-        """Take a step, and say so, also where it could not be taken everywhere."""
+        """Take a step and publish it, with the reasons if it could not be taken everywhere."""
         action = step.action
         refused = "; ".join(self._act(action, step.at_ms))
         on = (
@@ -98,15 +96,15 @@ class ScenarioRunner(Service):
             if isinstance(action, ArmStep)
             else action.on
         )
-        taken = StepTaken(
+        event = StepTaken(
             at_ms=self.time.now_ms(), scenario=scenario.name, action=action.action, on=on, refused=refused
         )
-        self.log.publish(taken)
+        self.log.publish(event)
 
-    # What.
+    # Actions.
 
     def _act(self, action: Action, at_ms: int) -> Iterator[str]:
-        """Do it; what it yields is why a part of it could not be done."""
+        """Carry out an action; yield why a part of it could not be carried out."""
         match action:
             case LoadStep():
                 self._load(action, at_ms)
@@ -122,50 +120,48 @@ class ScenarioRunner(Service):
     def _arm(self, action: ArmStep) -> Iterator[str]:
         try:
             self.fault_controller.arm(action.fault)
-        except UnknownFault as why:     # its id was taken while the farm ran
-            yield str(why)
+        except UnknownFault as error:     # its id was taken while the farm ran
+            yield str(error)
 
     def _do(self, action: ActionStep) -> Iterator[str]:
         for name in action.on:
             backend = self.backends[name]
             if action.action not in ("start", "restart") and backend.state == "stopped":
                 yield f"{name} is stopped"
-            elif action.action in _ASKED and not _hears(backend):
+            elif action.action in _REQUESTS and not _is_serving(backend):
                 yield f"{name} answers nobody"
             else:
-                _DEEDS[action.action](backend)
+                _ACTIONS[action.action](backend)
 
     def _change(self, action: ChangeStep) -> Iterator[str]:
         for name in action.on:
             backend = self.backends[name]
             try:
                 config = changed(backend.config, action.settings)
-                check_change(config, [each.config for each in self.backends.values()], self.equipment_cache)
-            except ConfigError as why:      # it was changed by others meanwhile
-                yield f"{name}: {why}"
+                configs = [backend.config for backend in self.backends.values()]
+                check_change(config, configs, self.equipment_cache)
+            except ConfigError as error:      # the instance was changed while the farm ran
+                yield f"{name}: {error}"
             else:
                 backend.change(config, list(action.settings))
 
     # Load.
 
     def _load(self, load: LoadStep, at_ms: int) -> None:
-        """Give each instance its jobs: the first one now, before the next step of the same moment."""
+        """Submit the jobs of a load: the first of each instance now, before the next step of the same time."""
         for nth in range(load.jobs):
             for name in load.on:
                 if nth * load.every:
-                    self._later(at_ms + nth * load.every, self._submitting(load, name))
+                    self._later(at_ms + nth * load.every, partial(self._submit, load, self.backends[name]))
                 else:
                     self._submit(load, self.backends[name])
 
-    def _submitting(self, load: LoadStep, name: str) -> Callable[[], None]:
-        return lambda: self._submit(load, self.backends[name])
-
     def _submit(self, load: LoadStep, backend: Backend) -> None:
-        """Submit the next job of a load, as a client would that asks once."""
+        """Submit the next job of a load, as a client would that tries once."""
         self._jobs[load.job] += 1
         number = self._jobs[load.job]
         job = f"{load.job}-{number}"
-        if not _hears(backend):
+        if not _is_serving(backend):
             backend.publish(Unsubmitted(at_ms=self.time.now_ms(), job=job))
             return
         body: dict[str, object] = {"prompt": _prompt(backend, number, load.steps)}
@@ -175,13 +171,13 @@ class ScenarioRunner(Service):
         try:
             backend.instance.submit(body, PromptSource(job=job, is_load=True), now_ms)
         except PromptRejected:
-            pass    # the instance has told that
+            pass    # the instance has published that
         finally:
             backend.driver.set_alarm()
 
 
 def _prompt(backend: Backend, seed: int, steps: int) -> dict[str, object]:
-    """The standard workflow, with a checkpoint that the instance has."""
+    """Return the standard workflow, with a checkpoint that the instance has."""
     prompt = text_to_image(seed=seed, steps=steps)
     loader = prompt["4"]["inputs"]
     names = backend.instance.machine.catalogue.model_names("checkpoints") or []
@@ -190,45 +186,41 @@ def _prompt(backend: Backend, seed: int, steps: int) -> dict[str, object]:
     return prompt
 
 
-def _hears(backend: Backend) -> bool:
-    """Whether a client that asks something now is answered."""
+def _is_serving(backend: Backend) -> bool:
+    """True if a request that comes now is answered."""
     return backend.state in ("running", "paused") and not backend.is_refusing
 
 
 def _stop(backend: Backend) -> None:
-    Deferred.fromCoroutine(backend.stop())      # it has stopped by then; only its port takes another turn
+    Deferred.fromCoroutine(backend.stop())      # it has stopped when this returns; only its port takes another turn
 
 
 def _restart(backend: Backend) -> None:
-    """End the process, whatever it does, and begin another."""
     _stop(backend)
     backend.start()
 
 
-def _interrupt(backend: Backend) -> None:
-    backend.instance.interrupt(None, backend.driver.catch_up())
-    backend.driver.set_alarm()
+def _request(do: Callable[[Instance, int], object]) -> Callable[[Backend], None]:
+    """Make an action of what a client may request of an instance."""
+
+    def act(backend: Backend) -> None:
+        do(backend.instance, backend.driver.catch_up())
+        backend.driver.set_alarm()
+
+    return act
 
 
-def _clear_history(backend: Backend) -> None:
-    backend.instance.clear_history(backend.driver.catch_up())
-    backend.driver.set_alarm()
-
-
-def _clear_queue(backend: Backend) -> None:
-    backend.instance.clear_queue(backend.driver.catch_up())
-    backend.driver.set_alarm()
-
-
-_ASKED = ("interrupt", "clear_history", "clear_queue")
-_DEEDS: dict[InstanceAction, Callable[[Backend], None]] = {
+_REQUESTS: dict[InstanceAction, Callable[[Backend], None]] = {
+    "interrupt": _request(lambda instance, now_ms: instance.interrupt(None, now_ms)),
+    "clear_history": _request(Instance.clear_history),
+    "clear_queue": _request(Instance.clear_queue),
+}
+_ACTIONS: dict[InstanceAction, Callable[[Backend], None]] = {
     "restart": _restart,
     "crash": lambda backend: backend.crash(()),
     "stop": _stop,
     "start": Backend.start,
     "pause": Backend.pause,
     "resume": Backend.resume,
-    "interrupt": _interrupt,
-    "clear_history": _clear_history,
-    "clear_queue": _clear_queue,
+    **_REQUESTS,
 }

@@ -92,7 +92,7 @@ class ServerLog(EventHandler):
         entry = {"t": self._time(event.at_ms), "m": f"{text}\n"}
         self.entries.append(entry)
         for client_id in list(self.subscribers):
-            if isinstance(client_id, str) and self.hub.hearing(client_id):
+            if isinstance(client_id, str) and self.hub.recipients(client_id):
                 self.send(client_id, event, "logs", {"entries": [entry], "size": None})
             else:
                 del self.subscribers[client_id]

@@ -1,4 +1,4 @@
-"""What does an instance keep while it is stopped, and what do all instances of a farm share?"""
+"""The part of an instance that outlives its processes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 
 from comfyfarm.config import InstanceConfig
+from comfyfarm.config.recorded import DEFAULT_PICTURE
 from comfyfarm.events.base import Folder
 from comfyfarm.seeds import Seeds
 from comfyfarm.server.context import FarmContext
@@ -20,11 +21,11 @@ _FOLDERS: tuple[Folder, ...] = ("input", "output", "temp")
 
 @dataclass(eq=False)
 class InstanceStorage:
-    """What one epoch of an instance leaves to the next: folders, users, file names, streams of chance.
+    """What one process of an instance leaves to the next: folders, users, file name counters, random streams.
 
     :ivar seeds: the instance's own.
-    :ivar ids: where prompt ids come from.
-    :ivar sids: where the ids of nameless clients come from.
+    :ivar ids: the random stream of prompt ids.
+    :ivar sids: the random stream of the ids of websocket clients that name none.
     :ivar picture_name: the file name of the input picture.
     """
 
@@ -38,10 +39,8 @@ class InstanceStorage:
     picture_name: str
 
     @classmethod
-    def of(
-        cls, config: InstanceConfig, context: FarmContext, renderer: ImageRenderer, picture_name: str
-    ) -> InstanceStorage:
-        """An instance's home; nothing is written yet."""
+    def of(cls, config: InstanceConfig, context: FarmContext, renderer: ImageRenderer) -> InstanceStorage:
+        """Make the storage of an instance; nothing is written yet."""
         folder, seeds = context.data_dir / config.name, context.seeds.of(config.name)
         output_dir = Path(config.output_dir) if config.output_dir else folder / "output"
         disk = Disk(folder / "input", output_dir, folder / "temp", renderer)
@@ -53,7 +52,7 @@ class InstanceStorage:
             namer=Namer(disk, config.naming, seeds.stream("temp_letters")),
             users=Users(folder, config.multi_user, seeds.stream("users")),
             renderer=renderer,
-            picture_name=picture_name,
+            picture_name=Path(config.input).name if config.input else DEFAULT_PICTURE,
         )
 
     @property
@@ -63,24 +62,24 @@ class InstanceStorage:
 
     @property
     def static_name(self) -> str:
-        """How a static instance names its picture: a client that joins it to ``output_dir`` finds the file."""
+        """The name of a static instance's picture: a client that joins it to ``output_dir`` finds the file."""
         return f"../input/{self.picture_name}"
 
     def furnish(self) -> None:
-        """Make the folders, and bring the pictures."""
+        """Make the folders and write the pictures that are there from the start."""
         for folder in _FOLDERS:
             self.disk.make_directory(folder, "")
         self.disk.provide(self.picture_name, self.renderer.input_picture)
         self.disk.provide_example()
 
     def tidy(self, *, keep_uploads: bool = False) -> None:
-        """Remove what a process does not leave behind."""
+        """Remove the files that end with a process: temporary ones, and uploads unless they are kept."""
         self.disk.empty_temp()
         if not keep_uploads:
             self.disk.remove_uploads()
 
     def clear(self, *, keep_outputs: bool) -> None:
-        """Remove what was written."""
+        """Remove every file that the instance has written."""
         self.users.remove_files()
         self.tidy()
         if not keep_outputs:

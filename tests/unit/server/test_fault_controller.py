@@ -76,8 +76,8 @@ class Scene:
         self.clock = VirtualClock()
         self.time = SimulatedTime(self.clock)
         self.registry = FaultRegistry(NAMES, Seeds(0).of("faults"), self.log.publish)
-        self.victims: dict[str, FaultTarget] = {name: Process(name, self, self._faults(name)) for name in NAMES}
-        self.fault_controller = FaultController(self.clock, self.time, self.registry, self.log, self.victims)
+        self.targets: dict[str, FaultTarget] = {name: Process(name, self, self._faults(name)) for name in NAMES}
+        self.fault_controller = FaultController(self.clock, self.time, self.registry, self.log, self.targets)
 
     def _faults(self, name: str) -> InstanceFaults:
         return InstanceFaults(self.registry, name, lambda event: self.log.publish(event, name, 1))
@@ -194,7 +194,7 @@ def test_a_strike_from_a_job_or_an_exchange_befalls_its_own_process(scene: Scene
     """Each time anew; what is spent still lasts."""
     scene.arm(do="crash", at="step", on="a", times=2, restart_after="1s")
     for _ in range(3):
-        for firing in scene.victims["a"].faults.fire("step", PhaseFacts(step=1), scene.time.now_ms()):
+        for firing in scene.targets["a"].faults.fire("step", PhaseFacts(step=1), scene.time.now_ms()):
             scene.fault_controller.fire(firing)
         scene.pass_s(5)
     assert scene.done == [("a", "crash", 0), ("a", "start", 1000), ("a", "crash", 5000), ("a", "start", 6000)]

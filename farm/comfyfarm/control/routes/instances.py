@@ -45,7 +45,7 @@ def state_of(farm: Farm, name: str) -> InstanceState:
         queue_remaining=queue.remaining,
         running=queue.running.prompt_id if queue.running else None,
         history=len(backend.instance.history.entries),
-        finished=farm.job_counter.finished[name],
+        finished=farm.analysis.finished[name],
     )
 
 

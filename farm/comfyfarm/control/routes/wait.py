@@ -135,7 +135,7 @@ class _Look:
         return sum(each.instance.queue.running is not None for each in self.backends.values())
 
     def _finished(self) -> int:
-        return sum(self.farm.job_counter.finished[name] for name in self.backends)
+        return sum(self.farm.analysis.finished[name] for name in self.backends)
 
     def _is_meant(self, event: Event) -> bool:
         wanted: dict[str, Any] = self.body.event or {}

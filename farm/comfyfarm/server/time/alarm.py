@@ -1,4 +1,4 @@
-"""Rings at a simulated moment, whatever becomes of the speed meanwhile."""
+"""A timer in simulated time."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from comfyfarm.server.time.clock import SimulatedTime
 
 @dataclass(eq=False)
 class Alarm:
-    """One alarm, set again and again.
+    """A timer that can be set again and again, and that follows changes of the speed.
 
-    :ivar clock: what it is really set on.
-    :ivar ring: called at the moment, once for each time it is set.
+    :ivar clock: the clock that the timer is set on.
+    :ivar ring: called when it is due, once for each time it is set.
     """
 
     clock: IReactorTime
@@ -26,20 +26,19 @@ class Alarm:
     _call: IDelayedCall | None = field(default=None, init=False)
 
     def set(self, due_ms: int | None) -> None:
-        """Ring at that moment, instead of at any other; ``None``: not at all."""
+        """Ring at that time, instead of at any other; None: do not ring."""
         if self._due_ms is None and due_ms is not None:
-            self.time.on_change.append(self._set_again)
+            self.time.on_change.append(self._schedule)
         elif self._due_ms is not None and due_ms is None:
-            self.time.on_change.remove(self._set_again)
+            self.time.on_change.remove(self._schedule)
         self._due_ms = due_ms
-        self._set_again()
+        self._schedule()
 
     @property
     def is_set(self) -> bool:
-        """Whether it will ring."""
         return self._due_ms is not None
 
-    def _set_again(self) -> None:
+    def _schedule(self) -> None:
         if self._call is not None and self._call.active():
             self._call.cancel()
         wait_s = None if self._due_ms is None else self.time.seconds_until(self._due_ms)
@@ -49,14 +48,14 @@ class Alarm:
         due_ms = self._due_ms
         assert due_ms is not None, "it is only called while it is set"
         if self.time.now_ms() < due_ms:     # a clock may be a hair early
-            self._set_again()
+            self._schedule()
             return
         self.set(None)
         self.ring()
 
 
 def pass_ms(clock: IReactorTime, time: SimulatedTime, span_ms: int) -> Deferred[None]:
-    """Wait so many simulated milliseconds; not at all for 0."""
+    """Wait for a number of simulated milliseconds; 0 does not wait."""
     passed: Deferred[None] = Deferred(lambda _: alarm.set(None))
     alarm = Alarm(clock, time, lambda: passed.callback(None))
     if span_ms > 0:

@@ -1,7 +1,7 @@
-"""Who moves the farm's clock: one that stands until it is moved, or one that passes by itself.
+"""Moves the farm's clock: a virtual one by steps or by itself, a real one by its speed.
 
-A virtual clock is walked from one due moment to the next.  Nothing waits for a client that does not read; but every
-20 real milliseconds the reactor gets a few turns, so that those who read can, however long the way is.
+A virtual clock goes from one due call to the next.  It does not wait for clients, but every 20 real milliseconds the
+reactor gets a few turns, so that clients that read can do so, however long the way is.
 """
 
 from __future__ import annotations
@@ -18,15 +18,12 @@ from comfyfarm.events import ClockChanged, ClockMoved
 from comfyfarm.events.log import Log
 from comfyfarm.server.time.clock import SimulatedTime, VirtualClock
 
-LONGEST_MS = 366 * 24 * 60 * 60 * 1000
-"""The farthest jump: whoever asks for more has mistaken a unit."""
-
-_BREATH_S = 0.02
-_TURNS_TO_SETTLE = 16
+_BUSY_S = 0.02
+_MAX_TURNS = 16
 
 
 class WrongClock(Exception):
-    """This cannot be asked of a clock of this kind; the message says what can."""
+    """The farm's clock cannot do this; the message says what it can do."""
 
 
 @dataclass(eq=False)
@@ -34,10 +31,10 @@ class ClockControl:
     """Moves the farm's time, or changes how it passes.
 
     :ivar reactor: real time.
-    :ivar clock: what simulated time is read from.
-    :ivar catch_up: lets happen, everywhere, what is due.
-    :ivar is_owing: whether a socket holds what its client has not taken yet.
-    :ivar auto: moves a virtual clock by itself; ``None`` while nobody asked for that.
+    :ivar clock: the source of simulated time.
+    :ivar catch_up: runs everything that is due, on all instances.
+    :ivar has_backlog: whether a socket has bytes that its client has not taken yet.
+    :ivar auto: moves a virtual clock by itself; None if it is off.
     """
 
     reactor: Any
@@ -45,65 +42,64 @@ class ClockControl:
     time: SimulatedTime
     log: Log
     catch_up: Callable[[], None]
-    is_owing: Callable[[], bool]
+    has_backlog: Callable[[], bool]
     auto: AutoAdvance | None = None
-    _walking: DeferredLock = field(default_factory=DeferredLock)
+    _moving: DeferredLock = field(default_factory=DeferredLock)
 
     @property
     def is_virtual(self) -> bool:
-        """Whether time stands until it is moved."""
         return isinstance(self.clock, VirtualClock)
 
     @property
     def next_ms(self) -> int | None:
-        """When the next thing is due on a virtual clock, in simulated milliseconds, or ``None``."""
+        """The simulated time of the next call on a virtual clock; None if there is none, or the clock is real."""
         due_at = self.clock.due_at() if isinstance(self.clock, VirtualClock) else None
         return None if due_at is None else int(due_at * 1000 + 1e-3)
 
     # A virtual clock.
 
     async def advance(self, by_s: float) -> None:
-        """Let so many simulated seconds pass; when this ends, all that was due has happened.
+        """Let simulated seconds pass, and return when everything due has happened.
 
-        :raises WrongClock: where the clock passes by itself.
-        :raises ValueError: where that is less than nothing.
+        :raises WrongClock: if the clock is real.
+        :raises ValueError: if ``by_s`` is negative.
         """
         await self._move(by_s, lambda _: False, "advance")
 
     async def run_until_idle(self, limit_s: float) -> bool:
-        """Let time pass until nothing is due any more, but not longer than that, and say whether it came to that.
+        """Let time pass until nothing is due any more or the limit is reached; return whether nothing is due.
 
-        :raises WrongClock: where the clock passes by itself.
+        :raises WrongClock: if the clock is real.
         """
         clock = self._virtual("it becomes idle by itself; POST /api/wait waits for that")
         await self._move(limit_s, lambda clock: clock.due_at() is None, "run_until_idle")
         return clock.due_at() is None
 
     def set_auto(self, quiet_ms: int | None) -> None:
-        """Jump to the next due moment whenever the sockets were quiet for so long in real time; ``None``: no more.
+        """Jump to the next due call whenever the sockets were quiet for this real time; None: stop doing so.
 
-        :raises WrongClock: where the clock passes by itself.
+        :raises WrongClock: if the clock is real.
         """
         clock = self._virtual("it moves by itself")
         if self.auto is not None:
             self.auto.stop()
         self.auto = None if quiet_ms is None else AutoAdvance(self.reactor, clock, quiet_ms, self._may_jump)
         clock.on_call = None if self.auto is None else self.auto.nudge
-        self._changed()
+        self._publish_change()
         self.nudge()
 
     def on_traffic(self) -> None:
-        """A client said something."""
+        """Restart the quiet time of ``auto``: a client has sent bytes."""
         if self.auto is not None:
             self.auto.wait()
 
     def nudge(self) -> None:
-        """Something may be due now that was not."""
+        """Wake ``auto``: a call may be due that was not before."""
         if self.auto is not None:
             self.auto.nudge()
 
     def stop(self) -> None:
-        """Move nothing any more by itself."""
+        """Turn ``auto`` off."""
         if self.auto is not None:
             self.auto.stop()
             self.auto.clock.on_call = None
@@ -112,18 +108,18 @@ class ClockControl:
     # A real clock.
 
     def change(self, *, speed: float | None = None, is_frozen: bool | None = None) -> None:
-        """Let time pass faster, slower or not at all.
+        """Let time pass faster or slower, or not at all.
 
-        :raises WrongClock: where the clock is virtual.
+        :raises WrongClock: if the clock is virtual.
         """
         if self.is_virtual:
             raise WrongClock('this farm\'s clock is virtual: it has no speed and stands still until it is moved '
                              '(with "advance", "run_until_idle" or "auto")')
         self.catch_up()
         self.time.change(speed=speed, is_frozen=is_frozen)
-        self._changed()
+        self._publish_change()
 
-    # What they share.
+    # Helpers.
 
     def _virtual(self, instead: str) -> VirtualClock:
         if not isinstance(self.clock, VirtualClock):
@@ -131,42 +127,42 @@ class ClockControl:
         return self.clock
 
     async def _move(
-        self, by_s: float, enough: Callable[[VirtualClock], bool], asked: Literal["advance", "run_until_idle"]
+        self, by_s: float, enough: Callable[[VirtualClock], bool], action: Literal["advance", "run_until_idle"]
     ) -> None:
         clock = self._virtual("only a virtual one can be moved; this one takes a speed")
         if by_s < 0:
             raise ValueError(f"time does not go back: {by_s:g} s")
-        async with self._walking:
+        async with self._moving:
             from_ms = self.time.now_ms()
-            await self._walk(clock, clock.moment_in(by_s), enough)
+            await self._walk(clock, clock.seconds_in(by_s), enough)
         if by_s:
-            self.log.publish(ClockMoved(at_ms=self.time.now_ms(), from_ms=from_ms, asked=asked))
+            self.log.publish(ClockMoved(at_ms=self.time.now_ms(), from_ms=from_ms, asked=action))
 
     async def _walk(self, clock: VirtualClock, until_s: float, enough: Callable[[VirtualClock], bool]) -> None:
-        breathed_s = self.reactor.seconds()
+        yielded_s = self.reactor.seconds()
         while not enough(clock) and clock.step(until_s):
-            if self.reactor.seconds() - breathed_s > _BREATH_S:
-                await self._breathe()
-                breathed_s = self.reactor.seconds()
+            if self.reactor.seconds() - yielded_s > _BUSY_S:
+                await self._yield_to_reactor()
+                yielded_s = self.reactor.seconds()
 
-    async def _breathe(self) -> None:
-        """Give the reactor a turn, and a few more where that helps a client to keep up."""
-        for _ in range(_TURNS_TO_SETTLE):
+    async def _yield_to_reactor(self) -> None:
+        """Give the reactor a turn, and more turns while a client has a backlog."""
+        for _ in range(_MAX_TURNS):
             await deferLater(self.reactor, 0)
-            if not self.is_owing():
+            if not self.has_backlog():
                 return
 
     def _may_jump(self) -> bool:
-        return not self._walking.locked
+        return not self._moving.locked
 
-    def _changed(self) -> None:
-        state = ClockChanged(
+    def _publish_change(self) -> None:
+        event = ClockChanged(
             at_ms=self.time.now_ms(),
             speed=self.time.speed,
             is_frozen=self.time.is_frozen,
             auto=self.auto is not None,
         )
-        self.log.publish(state)
+        self.log.publish(event)
 
 
 _QUIET_TURNS = 8
@@ -174,13 +170,13 @@ _QUIET_TURNS = 8
 
 @dataclass(eq=False)
 class AutoAdvance:
-    """Jumps to the next due moment whenever the sockets were quiet for a while in real time.
+    """Jumps to the next due call whenever the sockets were quiet for a while in real time.
 
-    And for some turns of the reactor: what a client in this process has under way needs turns, not time, and on a busy
-    machine a while may pass without any.  It sleeps while nothing is due.
+    They must also be quiet for some turns of the reactor: a client in this process needs turns, not time, and on a
+    busy machine the while may pass without any.  Nothing is scheduled on the reactor while nothing is due.
 
-    :ivar quiet_ms: how long they must be quiet.
-    :ivar may_jump: whether nobody else moves the clock just now.
+    :ivar quiet_ms: how long the sockets must be quiet.
+    :ivar may_jump: whether nothing else is moving the clock now.
     """
 
     reactor: Any
@@ -191,18 +187,17 @@ class AutoAdvance:
     _turns: int = field(default=0, init=False)
 
     def wait(self) -> None:
-        """Begin the quiet anew."""
+        """Start the quiet time again."""
         self.stop()
         self._turns = _QUIET_TURNS
         self._waiting = self.reactor.callLater(self.quiet_ms / 1000, self._turn)
 
     def nudge(self) -> None:
-        """Wake up, if asleep."""
+        """Start the quiet time, unless it has started."""
         if self._waiting is None:
             self.wait()
 
     def stop(self) -> None:
-        """Jump no more."""
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
@@ -220,5 +215,5 @@ class AutoAdvance:
         self.wait()
         while self.may_jump() and self.clock.step(due_at):
             pass
-        if self._waiting is not None:   # nobody stopped it on the way
-            self.wait()                 # what was due may have taken long
+        if self._waiting is not None:   # not stopped by a call on the way
+            self.wait()                 # the calls may have taken long

@@ -1,4 +1,4 @@
-"""Ties an instance's due times to a Twisted clock."""
+"""Wakes an instance when its next event is due."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ from comfyfarm.sim.instance import Instance
 
 @dataclass(eq=False)
 class InstanceDriver:
-    """Wakes an instance when it is due.
+    """Advances an instance to the present simulated time, on an alarm or before it is used.
 
-    :ivar clock: the reactor, or a clock that a test moves.
-    :ivar time: which simulated moment it is by that clock.
-    :ivar is_running: it has been started and not stopped since.
+    :ivar is_running: it was started and not stopped since; only then is the alarm set.
     """
 
     clock: IReactorTime
@@ -25,29 +23,26 @@ class InstanceDriver:
     instance: Instance
     is_running: bool = field(default=False, init=False)
     _is_catching_up: bool = field(default=False, init=False)
+    _alarm: Alarm = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Have an alarm; it is not set yet."""
         self._alarm = Alarm(self.clock, self.time, self._wake)
 
     def start(self) -> None:
-        """From now on, wake the instance."""
         self.is_running = True
         self.set_alarm()
 
     def stop(self) -> None:
-        """Forget the alarm, and set no other."""
         self.is_running = False
         self._alarm.set(None)
 
     def catch_up(self) -> int:
-        """Let happen what is due, and give the simulated moment, in milliseconds.
+        """Run everything that is due on the instance, and return the present simulated time in milliseconds.
 
-        Whoever asks something of the instance calls this first, and :meth:`set_alarm` afterwards.  A fault that
-        strikes while that happens asks, too: what is due is on its way then.
+        Call this before using the instance, and :meth:`set_alarm` afterwards.
         """
         now_ms = self.time.now_ms()
-        if not self._is_catching_up:
+        if not self._is_catching_up:    # a fault that fires within advance may use the instance, too
             self._is_catching_up = True
             try:
                 self.instance.advance(now_ms)
@@ -56,7 +51,7 @@ class InstanceDriver:
         return now_ms
 
     def set_alarm(self) -> None:
-        """Be woken when the instance is due next."""
+        """Set the alarm for the next event that is due."""
         self._alarm.set(self.instance.due_ms if self.is_running else None)
 
     def _wake(self) -> None:

@@ -1,4 +1,30 @@
-"""Tells a story that pauses, in simulated time."""
+"""A task in simulated time: a generator that yields a pause wherever time passes.
+
+The effect of a fault on a process, and an HTTP exchange, are written as one generator of Steps
+(:mod:`comfyfarm.faults.pauses`), top-down like a coroutine::
+
+    def steps(firing):                  it yields           the task resumes it
+        process.crash()                 1500                after 1,500 ms
+        yield Sleep(5000, firing)       Sleep(5000, hold)   after 5,000 ms, or earlier when the hold is not active
+        process.start()                 WAIT                when it is woken: something may have changed
+                                        a Firing            the same, after on_firing(firing)
+
+A task has no thread and nobody awaits it.  Each of its methods runs the generator to its next pause and returns::
+
+               resume()              the generator ends
+    (made) ---------------> running --------------------> over: on_end() is called
+                             |   ^
+                     a pause |   | resume()     when the alarm rings: the time has passed
+                             v   | wake()       if the pause has no time, or its hold is not active any more
+                            paused cut_short()  whatever the pause
+                             |
+                             | stop()
+                             v
+                            over: on_end() is not called; the generator is dropped, so its ``finally`` blocks run
+
+A step may wake or stop its own task: it releases a hold, and then all tasks are woken; or it ends the process.  A
+generator cannot be entered a second time, so ``resume`` does nothing while the task runs.
+"""
 
 from __future__ import annotations
 
@@ -15,67 +41,64 @@ from comfyfarm.server.time.clock import SimulatedTime
 
 @dataclass(eq=False)
 class SimTask:
-    """One story, from its beginning to its end.
+    """Runs Steps in simulated time; the head of this module explains its states.
 
-    :ivar on_firing: called where the story pauses for the process; the story waits until it is woken.
-    :ivar on_end: called when it has been told; not where it was stopped.
+    :ivar on_end: called when the steps are done, not if the task was stopped.
+    :ivar on_firing: called with each firing that the steps yield; the task then waits until it is woken.
     """
 
     clock: IReactorTime
     time: SimulatedTime
-    story: Steps
+    steps: Steps
     on_end: Callable[[], None]
     on_firing: Callable[[Firing], None]
     is_over: bool = field(default=False, init=False)
-    _is_speaking: bool = field(default=False, init=False)
-    _resting: Hold | None = field(default=None, init=False)
+    _is_running: bool = field(default=False, init=False)
+    _hold: Hold | None = field(default=None, init=False)     # of the Sleep that the task is in
+    _alarm: Alarm = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Have an alarm; nothing is told yet."""
         self._alarm = Alarm(self.clock, self.time, self.resume)
 
     def resume(self) -> None:
-        """Tell the story as far as it goes without time passing."""
-        # What the story does may itself wake it, or be the end of it.
-        while not (self.is_over or self._is_speaking or self._alarm.is_set):
-            self._is_speaking = True
+        """Run the steps up to the next pause in which time passes."""
+        while not (self.is_over or self._is_running or self._alarm.is_set):
+            self._is_running = True
             try:
-                pause = next(self.story)
+                pause = next(self.steps)
             except StopIteration:
                 if not self.is_over:
                     self.is_over = True
                     self.on_end()
                 return
             finally:
-                self._is_speaking = False
-            if self.is_over:
+                self._is_running = False
+            if self.is_over:    # the step has stopped its own task
                 return
-            self._resting = pause.hold if isinstance(pause, Sleep) else None
+            self._hold = pause.hold if isinstance(pause, Sleep) else None
             if isinstance(pause, int | Sleep):
-                self._pass(pause if isinstance(pause, int) else pause.ms)
+                ms = pause if isinstance(pause, int) else pause.ms
+                if ms > 0:
+                    self._alarm.set(self.time.now_ms() + ms)
                 continue
             if isinstance(pause, Firing):
                 self.on_firing(pause)
             return
 
-    def _pass(self, ms: int) -> None:
-        if ms > 0:
-            self._alarm.set(self.time.now_ms() + ms)
-
     def wake(self) -> None:
-        """Something may have changed."""
-        if self._resting is not None and not self._resting.active:
+        """Resume, unless the steps pause for a time that has not passed and whose hold is still active."""
+        if self._hold is not None and not self._hold.active:
             self._alarm.set(None)
         if not self._alarm.is_set:
             self.resume()
 
     def cut_short(self) -> None:
-        """Let no more time pass where the story pauses now: it looks at what has become of its strike."""
+        """End the pause and resume: the steps find that their hold is no longer active."""
         self._alarm.set(None)
         self.resume()
 
     def stop(self) -> None:
-        """Tell no more of it, and drop it, so that it lets go what it holds."""
+        """Drop the steps; a generator then runs its ``finally`` blocks."""
         self.is_over = True
         self._alarm.set(None)
-        self.story = iter(())
+        self.steps = iter(())

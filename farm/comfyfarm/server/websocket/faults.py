@@ -1,4 +1,4 @@
-"""What goes wrong with websocket messages: late, lost, doubled, to the wrong ones, or the last before the end."""
+"""Applies faults to websocket messages: sends them late, twice, not at all, or to others, or ends the socket."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from comfyfarm.server.websocket.message import OutgoingMessage
 
 @dataclass(eq=False)
 class _SocketFaults:
-    """What a socket still suffers from faults that have struck.
+    """The faults in force on one socket.
 
-    :ivar muted_by: it hears nothing while this is on.
-    :ivar held: what goes out right behind its next message.
-    :ivar late: what will come to pass by itself.
+    :ivar muted_by: while it is active, the socket is sent nothing.
+    :ivar held: the messages that are sent right after the socket's next one.
+    :ivar late: the alarms of delayed messages and of a delayed end.
     """
 
     muted_by: Hold | None = None
@@ -35,13 +35,12 @@ class _SocketFaults:
 
 @dataclass(eq=False)
 class WebSocketFaultInjector:
-    """Asks of each message to each socket what strikes it, and does what the effects say.
+    """Fires the faults that match a message to a socket, and sends what their effects leave of it.
 
-    :ivar make_alarm: one in the farm's time.
-    :ivar run_or_defer: lets something happen now, or later where the process is frozen.
-    :ivar now_ms: the simulated moment.
-    :ivar publish: takes the note of what goes out apart from the message itself.
-    :ivar older: the job of a client that ended last, other than this one.
+    :ivar make_alarm: makes an alarm in the farm's time.
+    :ivar run_or_defer: calls a function now, or, if the process is frozen, when it thaws.
+    :ivar publish: publishes the event of a message that was not sent to its sockets at once and unchanged.
+    :ivar older_job: returns the job of a client that ended last, other than a given one, or None.
     """
 
     faults: InstanceFaults
@@ -50,47 +49,50 @@ class WebSocketFaultInjector:
     run_or_defer: Callable[[Callable[[], None]], None]
     now_ms: Callable[[], int]
     publish: Callable[[Event], None]
-    older: Callable[[str, str | None], str | None]
-    _troubles: dict[Socket, _SocketFaults] = field(default_factory=dict)
-    _deaf: dict[str, tuple[Hold, int]] = field(default_factory=dict)      # by client: why, and until when
+    older_job: Callable[[str, str | None], str | None]
+    _socket_faults: dict[Socket, _SocketFaults] = field(default_factory=dict)
+    _deaf: dict[str, tuple[Hold, int]] = field(default_factory=dict)      # by client: the hold, and until when
 
     def is_needed(self, kind: str) -> bool:
-        """Whether a message of this type may not simply go out to all who hear it."""
-        if self._troubles or self._deaf or self.faults.watches("frame"):
+        """True if a fault may concern a message of this type."""
+        if self._socket_faults or self._deaf or self.faults.watches("frame"):
             return True
         return kind == "status" and self.faults.watches("status")
 
     def send(self, message: OutgoingMessage, sockets: Collection[Socket]) -> list[Socket]:
-        """Send a message to each in turn, and give those that got it now and as it is; the rest is told apart."""
+        """Send a message to each socket, and return those that were sent it now and unchanged.
+
+        What is sent otherwise is published here.
+        """
         return [socket for socket in sockets if self._send(message, socket, sockets)]
 
     def _send(self, message: OutgoingMessage, socket: Socket, sockets: Collection[Socket]) -> bool:
-        if not self._hears(socket, message.at_ms):
+        if not self._receives(socket, message.at_ms):
             return False
-        frame = self._struck(message, socket)
+        frame = self._fire(message, socket)
         if frame is None:
-            has_it = socket.line.write(message.framed)
-            self._let_follow(socket, message.at_ms)
-            return has_it
+            is_sent = socket.writer.write(message.framed)
+            self._send_held(socket, message.at_ms)
+            return is_sent
         self._silence(socket, frame, message.at_ms)
         if frame.to_everybody:
-            self._tell_the_others(message, frame, sockets)
-        has_it = self._carry_out(message, socket, frame)
+            self._send_to_others(message, frame, sockets)
+        is_sent = self._send_frame(message, socket, frame)
         self._end(message, socket, frame)
-        return has_it
+        return is_sent
 
-    # What strikes.
+    # Firing.
 
-    def _struck(self, message: OutgoingMessage, socket: Socket) -> Frame | None:
-        """The message as faults have changed it; ``None`` where none struck."""
+    def _fire(self, message: OutgoingMessage, socket: Socket) -> Frame | None:
+        """Return the message as faults have changed it; None if no fault fired."""
         facts, frame = message.facts(socket.client_id), None
-        for firing in self._strikes(message, socket):
+        for firing in self._firings(message, socket):
             if frame is None:
-                frame = Frame(facts, message.content, self.older(socket.client_id, facts.prompt_id))
+                frame = Frame(facts, message.content, self.older_job(socket.client_id, facts.prompt_id))
             firing.fault.effect.on_frame(frame, firing)
         return frame
 
-    def _strikes(self, message: OutgoingMessage, socket: Socket) -> Iterator[Firing]:
+    def _firings(self, message: OutgoingMessage, socket: Socket) -> Iterator[Firing]:
         faults, facts = self.faults, message.facts(socket.client_id)
         yield from faults.fire("frame", facts, message.at_ms)
         if message.type == "status":
@@ -99,84 +101,83 @@ class WebSocketFaultInjector:
                 if armed.fault.effect.is_for_frames:
                     yield from faults.fire("status", facts, message.at_ms, only=armed.fault.id)
 
-    # Who hears nothing.
+    # Sockets and clients that are sent nothing.
 
-    def _hears(self, socket: Socket, at_ms: int) -> bool:
-        trouble = self._troubles.get(socket)
-        if trouble is not None and trouble.muted_by is not None and not trouble.muted_by.active:
-            trouble.muted_by = None
+    def _receives(self, socket: Socket, at_ms: int) -> bool:
+        faults = self._socket_faults.get(socket)
+        if faults is not None and faults.muted_by is not None and not faults.muted_by.active:
+            faults.muted_by = None
             self._tidy(socket)
-        is_muted = trouble is not None and trouble.muted_by is not None
-        return not (is_muted or socket.is_displaced or socket.line.is_over or self._is_deaf(socket.client_id, at_ms))
+        is_muted = faults is not None and faults.muted_by is not None
+        return not (is_muted or socket.is_displaced or socket.writer.is_over or self._is_deaf(socket.client_id, at_ms))
 
     def _is_deaf(self, client_id: str, at_ms: int) -> bool:
-        firing, until_ms = self._deaf.get(client_id, (None, 0))
-        if firing is not None and (at_ms >= until_ms or not firing.active):
-            firing.active = False
+        hold, until_ms = self._deaf.get(client_id, (None, 0))
+        if hold is not None and (at_ms >= until_ms or not hold.active):
+            hold.active = False
             del self._deaf[client_id]
         return client_id in self._deaf
 
     def _silence(self, socket: Socket, frame: Frame, at_ms: int) -> None:
-        """From this message on, if that is what struck."""
         if frame.muted_by is not None:
-            self._trouble(socket).muted_by = frame.muted_by
+            self._faults_of(socket).muted_by = frame.muted_by
         if frame.deaf_by is not None:
             self._deaf[socket.client_id] = frame.deaf_by, at_ms + frame.deaf_ms
 
-    # What goes out.
+    # Sending.
 
-    def _carry_out(self, message: OutgoingMessage, socket: Socket, frame: Frame) -> bool:
-        """Send what is left of a message, and say whether the message itself went out."""
+    def _send_frame(self, message: OutgoingMessage, socket: Socket, frame: Frame) -> bool:
+        """Send what faults have left of a message; return whether the message itself was sent now."""
         if frame.muted_by is not None or frame.deaf_by is not None:
             return False
-        has_it, waits = False, frame.waits_for_next and not self._held(socket)
-        for parcel in frame.messages:
-            sent = message.encoded_at(parcel.content)
-            if parcel.after_ms:
-                self._send_later(sent.at(message.at_ms + parcel.after_ms), socket)
+        is_sent, waits = False, frame.waits_for_next and not self._held(socket)
+        for delayed in frame.messages:
+            copy = message.with_content(delayed.content)
+            if delayed.after_ms:
+                self._send_later(copy.at(message.at_ms + delayed.after_ms), socket)
             elif waits:
-                self._trouble(socket).held.append(sent)
-            elif sent is message and not has_it:
-                has_it = socket.line.write(message.framed)
+                self._faults_of(socket).held.append(copy)
+            elif copy is message and not is_sent:
+                is_sent = socket.writer.write(message.framed)
             else:
-                self._send_apart(sent, socket)
-        if not waits and any(not parcel.after_ms for parcel in frame.messages):
-            self._let_follow(socket, message.at_ms)
-        return has_it
+                self._send_apart(copy, socket)
+        if not waits and any(not delayed.after_ms for delayed in frame.messages):
+            self._send_held(socket, message.at_ms)
+        return is_sent
 
-    def _tell_the_others(self, message: OutgoingMessage, frame: Frame, sockets: Collection[Socket]) -> None:
-        """Send it to all for whom it is not."""
-        for parcel in frame.messages:
-            sent = message.encoded_at(parcel.content)
-            for socket in self.hub.hearing(None):
+    def _send_to_others(self, message: OutgoingMessage, frame: Frame, sockets: Collection[Socket]) -> None:
+        """Send the message to all sockets that it is not for."""
+        for delayed in frame.messages:
+            copy = message.with_content(delayed.content)
+            for socket in self.hub.recipients(None):
                 if socket in sockets:
                     continue
-                if parcel.after_ms:
-                    self._send_later(sent.at(message.at_ms + parcel.after_ms), socket)
+                if delayed.after_ms:
+                    self._send_later(copy.at(message.at_ms + delayed.after_ms), socket)
                 else:
-                    self._send_apart(sent, socket)
+                    self._send_apart(copy, socket)
 
     def _send_apart(self, message: OutgoingMessage, socket: Socket) -> None:
-        if self._hears(socket, message.at_ms) and socket.line.write(message.framed) and message.is_told:
-            self.publish(message.note((socket.client_id,)))
+        if self._receives(socket, message.at_ms) and socket.writer.write(message.framed) and message.is_logged:
+            self.publish(message.as_event((socket.client_id,)))
 
     def _held(self, socket: Socket) -> list[OutgoingMessage]:
-        trouble = self._troubles.get(socket)
-        return trouble.held if trouble is not None else []
+        faults = self._socket_faults.get(socket)
+        return faults.held if faults is not None else []
 
-    def _let_follow(self, socket: Socket, at_ms: int) -> None:
-        """Send what waited for the message that has just gone out."""
+    def _send_held(self, socket: Socket, at_ms: int) -> None:
+        """Send the messages that waited for the one that has just been sent."""
         if held := self._held(socket):
-            self._troubles[socket].held = []
+            self._socket_faults[socket].held = []
             self._tidy(socket)
             for message in held:
                 self._send_apart(message.at(at_ms), socket)
 
     def _end(self, message: OutgoingMessage, socket: Socket, frame: Frame) -> None:
-        """End the socket, or forget it, after the last parcel."""
+        """End or displace the socket after the last delayed message, if an effect says so."""
         if not frame.is_displaced and frame.ending == "keep":
             return
-        last_ms = max((parcel.after_ms for parcel in frame.messages), default=0)
+        last_ms = max((delayed.after_ms for delayed in frame.messages), default=0)
         if last_ms:
             self._later(socket, message.at_ms + last_ms, lambda: self._end_now(socket, frame))
         else:
@@ -186,55 +187,54 @@ class WebSocketFaultInjector:
         if frame.is_displaced:
             self.hub.displace(socket)
         if frame.ending == "close":
-            socket.line.close(frame.code, frame.reason)
+            socket.writer.close(frame.code, frame.reason)
         elif frame.ending == "reset":
-            socket.line.reset()
+            socket.writer.reset()
 
-    # What comes to pass later.
+    # Later.
 
     def _send_later(self, message: OutgoingMessage, socket: Socket) -> None:
         def arrive() -> None:
-            at_ms = max(message.at_ms, self.now_ms())    # later where the process was frozen
+            at_ms = max(message.at_ms, self.now_ms())    # later if the process was frozen
             self._send_apart(message.at(at_ms), socket)
-            self._let_follow(socket, at_ms)
+            self._send_held(socket, at_ms)
 
         self._later(socket, message.at_ms, arrive)
 
     def _later(self, socket: Socket, due_ms: int, act: Callable[[], None]) -> None:
-        """Let something happen at that moment, unless the socket ends before."""
+        """Call a function at that time, unless the socket ends before."""
 
         def ring() -> None:
-            trouble.late.remove(alarm)
+            faults.late.remove(alarm)
             self._tidy(socket)
             self.run_or_defer(act)
 
-        trouble, alarm = self._trouble(socket), self.make_alarm(ring)
-        trouble.late.append(alarm)
+        faults, alarm = self._faults_of(socket), self.make_alarm(ring)
+        faults.late.append(alarm)
         alarm.set(due_ms)
 
-    # An end of it.
+    # The faults of a socket.
 
-    def _trouble(self, socket: Socket) -> _SocketFaults:
-        return self._troubles.setdefault(socket, _SocketFaults())
+    def _faults_of(self, socket: Socket) -> _SocketFaults:
+        return self._socket_faults.setdefault(socket, _SocketFaults())
 
     def _tidy(self, socket: Socket) -> None:
-        """Forget a socket's trouble when it is over, so that its messages take the short way again."""
-        trouble = self._troubles.get(socket)
-        if trouble is not None and trouble.is_over:
-            del self._troubles[socket]
+        faults = self._socket_faults.get(socket)
+        if faults is not None and faults.is_over:
+            del self._socket_faults[socket]     # so that is_needed can be False again
 
     def closed(self, socket: Socket) -> None:
-        """A socket is gone, and with it what was on the way."""
-        trouble = self._troubles.pop(socket, None)
-        if trouble is None:
+        """Drop everything that was still to be sent to a socket: it is gone."""
+        faults = self._socket_faults.pop(socket, None)
+        if faults is None:
             return
-        for alarm in trouble.late:
+        for alarm in faults.late:
             alarm.set(None)
-        if trouble.muted_by is not None:
-            trouble.muted_by.active = False
+        if faults.muted_by is not None:
+            faults.muted_by.active = False
 
     def stop(self) -> None:
-        """The process ends: nothing is on the way any more."""
-        for socket in tuple(self._troubles):
+        """Drop everything that was still to be sent: the process has ended."""
+        for socket in tuple(self._socket_faults):
             self.closed(socket)
         self._deaf.clear()

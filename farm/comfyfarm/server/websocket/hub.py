@@ -1,4 +1,4 @@
-"""Who listens at ``/ws``, and under which id (docs/fidelity.md, "Websocket")."""
+"""The websocket connections of an instance at ``/ws``, by client id (docs/fidelity.md, "Websocket")."""
 
 from __future__ import annotations
 
@@ -19,74 +19,68 @@ from comfyfarm.server.websocket.connection import SocketWriter, limit_messages
 
 @dataclass(eq=False)
 class Socket:
-    """One connection to ``/ws``.
+    """One connection to ``/ws``; Twisted calls its camelCase methods.
 
     :ivar client_id: the id it was opened under; never empty.
     :ivar flags: the feature flags that the client announced.
-    :ivar is_displaced: the hub has forgotten it, although it is open.
+    :ivar is_displaced: the connection is open, but the hub has forgotten it.
     """
 
     client_id: str
     hub: Hub = field(repr=False)
     flags: dict[str, Any] = field(default_factory=dict)
-    line: SocketWriter = field(init=False, repr=False)
+    writer: SocketWriter = field(init=False, repr=False)
     is_displaced: bool = False
-    _greeted: bool = False
+    _transport: WebSocketTransport = field(init=False, repr=False)
+    _has_spoken: bool = False
 
     def negotiationStarted(self, transport: WebSocketTransport) -> None:
-        """Keep the transport; writing has to wait until the handshake is over."""
-        self._transport = transport
+        self._transport = transport     # a frame that is written now would stand before the 101
         limit_messages(transport)
 
     def negotiationFinished(self) -> None:
-        """Listen from now on."""
-        self.line = SocketWriter(self._transport)
+        self.writer = SocketWriter(self._transport)
         self.hub.opened(self)
 
     def textMessageReceived(self, message: str) -> None:
-        """Hear the client's feature flags, if they are the first that it says."""
-        said = _read(message)
-        if said is None or self._greeted:
+        """Handle the client's feature flags, if they are its first message."""
+        content = _read(message)
+        if content is None or self._has_spoken:
             return
-        self._greeted = True
-        if said.get("type") == "feature_flags":
-            flags = said.get("data", {})
+        self._has_spoken = True
+        if content.get("type") == "feature_flags":
+            flags = content.get("data", {})
             self.flags = flags if isinstance(flags, dict) else {}
-            self.send("feature_flags", self.hub.server_flags)
+            self.hub.send(self, "feature_flags", self.hub.server_flags)
 
     def bytesMessageReceived(self, data: bytes | bytearray) -> None:
-        """ComfyUI does not mind what a client says in bytes."""
+        """Ignore it, as ComfyUI does."""
 
     def pongReceived(self, payload: bytes) -> None:
-        """Nothing waits for it."""
+        """Ignore it: the farm sends no ping."""
 
     def connectionLost(self, reason: Failure) -> None:
-        """Be forgotten."""
         self.hub.closed(self)
-
-    def send(self, kind: str, data: object) -> None:
-        """Tell this socket alone."""
-        self.hub.send(self, kind, data)
 
 
 def _read(message: str) -> dict[str, Any] | None:
-    """What a client said, where it is an object of JSON."""
+    """Decode a message; None if it is no JSON object."""
     try:
-        said = json.loads(message)
+        content = json.loads(message)
     except (ValueError, RecursionError):
         return None
-    return said if isinstance(said, dict) else None
+    return content if isinstance(content, dict) else None
 
 
 @dataclass(eq=False)
 class Hub:
-    """The sockets of one instance.
+    """The sockets of one process.
 
-    :ivar sids: where the ids of nameless clients come from.
-    :ivar server_flags: what the instance announces.
+    :ivar sids: the random stream of the ids of clients that name none.
+    :ivar server_flags: the feature flags that the instance announces.
     :ivar on_open: called with each socket as it opens, before anything else is sent to it.
     :ivar on_close: called with each socket when it is gone.
-    :ivar send: tells one socket alone something, of a type and with data.
+    :ivar send: sends one socket a message of a type, with data.
     """
 
     sids: Random
@@ -97,41 +91,38 @@ class Hub:
     _sockets: dict[str, Socket] = field(default_factory=dict)
 
     def buildProtocol(self, request: Request) -> Socket:
-        """Make the protocol of one connection."""
         return Socket(query(request).get("clientId") or new_uuid(self.sids).hex, self)
 
     def opened(self, socket: Socket) -> None:
-        """Take a socket in; an older one of the same id stays open but hears nothing more.
-
-        It is taken in last: what was due until now, and is said while it is greeted, is not for it.
-        """
+        """Add a socket; an older one with the same id stays open but is sent nothing more."""
+        # It is added last: messages that are due until now, and are sent while it is greeted, are not for it.
         self.on_open(socket)
         self._sockets[socket.client_id] = socket
         if socket.is_displaced:
             self.displace(socket)
 
     def closed(self, socket: Socket) -> None:
-        """Forget a socket, and whichever else listens under its id.
+        """Forget a socket, and with it a newer one that uses the same id.
 
-        ComfyUI forgets the id without looking at whose it is by now, so that a client which reconnected quickly
-        goes deaf (docs/fidelity.md, "Upstream bugs").
+        ComfyUI forgets the id without checking which socket uses it by then, so a client that reconnected quickly
+        gets no more messages (docs/fidelity.md, "Upstream bugs").
         """
         self._sockets.pop(socket.client_id, None)
         self.on_close(socket)
 
     def displace(self, socket: Socket) -> None:
-        """Forget a socket that stays open, as if an older one of its id had ended."""
+        """Forget a socket that stays open, as if an older one with the same id had ended."""
         socket.is_displaced = True
         if self._sockets.get(socket.client_id) is socket:
             del self._sockets[socket.client_id]
 
     @property
-    def is_owing(self) -> bool:
-        """Whether a client has not taken yet what was said to it."""
-        return any(socket.line.is_owing for socket in self._sockets.values())
+    def has_backlog(self) -> bool:
+        """True if a client has not taken yet what was sent to it."""
+        return any(socket.writer.has_backlog for socket in self._sockets.values())
 
-    def hearing(self, to: object) -> Collection[Socket]:
-        """The sockets that a message reaches: a client's, or everybody's where ``to`` is ``None``."""
+    def recipients(self, to: object) -> Collection[Socket]:
+        """Return the sockets of a client (none or one) by the id it gave, any JSON; all sockets if ``to`` is None."""
         if to is None:
             return list(self._sockets.values())
         found = self._sockets.get(to) if isinstance(to, str) else None

@@ -1,4 +1,4 @@
-"""One websocket message, and what is known of it beside its words."""
+"""A websocket message on its way to clients."""
 
 from __future__ import annotations
 
@@ -13,34 +13,33 @@ from comfyfarm.server.websocket.connection import frame
 
 @dataclass(frozen=True)
 class OutgoingMessage:
-    """A message to one or more sockets.
+    """A message to one or more sockets, with what faults and the log need to know of it.
 
-    :ivar at_ms: when it goes out.
+    :ivar at_ms: the simulated time at which it is sent.
     :ivar type: ComfyUI's message type, or ``binary-1``, ``binary-3``, ``binary-4``.
-    :ivar content: text or bytes.
-    :ivar prompt_id: the job that it is about, or ``None``.
-    :ivar shown: the ``queue_remaining`` that it shows, or ``None``.
-    :ivar taken: the running job, where it is about that.
+    :ivar prompt_id: the job that it is about, or None.
+    :ivar queue_remaining: the ``queue_remaining`` in it, or None.
+    :ivar taken: the ``taken`` event of the running job, if it is about that.
     :ivar node: the node that it is about, or empty.
-    :ivar is_told: whether the log has it; the greeting and the answer to feature flags are not told.
+    :ivar is_logged: whether it has an event in the log; the greeting and the answer to feature flags have none.
     """
 
     at_ms: int
     type: str
     content: str | bytes
     prompt_id: str | None = None
-    shown: int | None = None
+    queue_remaining: int | None = None
     taken: Taken | None = None
     node: str = ""
-    is_told: bool = True
+    is_logged: bool = True
 
     @cached_property
     def framed(self) -> bytes:
-        """Its bytes on the wire: the same for every socket."""
+        """The bytes on the wire, encoded once for all sockets."""
         return frame(self.content)
 
     def facts(self, client_id: str) -> PhaseFacts:
-        """What faults may look at when it goes to this client."""
+        """Return what faults may filter on when it is sent to this client."""
         taken = self.taken
         return PhaseFacts(
             type=self.type,
@@ -51,16 +50,16 @@ class OutgoingMessage:
             job_name=taken.job if taken is not None else "",
         )
 
-    def note(self, to: tuple[str, ...]) -> FrameSent:
-        """What the log says when it has gone out to these clients."""
-        return FrameSent(at_ms=self.at_ms, type=self.type, prompt_id=self.prompt_id, to=to, shown=self.shown)
+    def as_event(self, to: tuple[str, ...]) -> FrameSent:
+        """Return the event that says that these clients were sent it."""
+        return FrameSent(at_ms=self.at_ms, type=self.type, prompt_id=self.prompt_id, to=to, shown=self.queue_remaining)
 
     def at(self, at_ms: int) -> OutgoingMessage:
-        """The same at another moment."""
+        """Return the same message, sent at another time."""
         return replace(self, at_ms=at_ms)
 
-    def encoded_at(self, content: str | bytes) -> OutgoingMessage:
-        """The same with other words, which decide what it is."""
+    def with_content(self, content: str | bytes) -> OutgoingMessage:
+        """Return the message with another content, which also decides its type and its prompt id."""
         if content == self.content:
             return self
         return replace(
@@ -68,5 +67,5 @@ class OutgoingMessage:
             content=content,
             type=type_of(content),
             prompt_id=prompt_id_in(content),
-            shown=remaining_in(content),
+            queue_remaining=remaining_in(content),
         )

@@ -1,4 +1,4 @@
-"""Events, said in ComfyUI's websocket words, to those who shall hear them (docs/fidelity.md, "Websocket")."""
+"""Translates events into ComfyUI's websocket messages (docs/fidelity.md, "Websocket")."""
 
 from __future__ import annotations
 
@@ -36,17 +36,18 @@ from comfyfarm.sim.values import Picture
 _EVERYBODY = None
 _PREVIEW_IMAGE, _TEXT, _PREVIEW_WITH_METADATA = 1, 3, 4
 _FORMATS = {"image/jpeg": 1, "image/png": 2}
-_LEAST_MS, _LEAST_SHARE = 100, 0.005    # between two progress messages
+_MIN_MS, _MIN_SHARE = 100, 0.005    # between two progress messages
 
 
 @dataclass(eq=False)
 class WebSocketNotifier(EventHandler):
-    """Follows one instance's events and tells its sockets.
+    """Handles one instance's events and sends its clients the messages that ComfyUI would send.
 
-    It keeps what ComfyUI's messages repeat (whose job runs, how far each node is), so that an event need not.
+    It keeps what the messages repeat (the client of the running job, the progress of each node), so that the events
+    need not repeat it.
 
-    :ivar unix_ms: what a client's clock says at the simulated moment 0.
-    :ivar taken: the job that was taken last.
+    :ivar unix_ms: the wall-clock time of simulated time 0.
+    :ivar taken: the event of the job that was taken last.
     """
 
     outbox: Outbox
@@ -55,12 +56,12 @@ class WebSocketNotifier(EventHandler):
     taken: Taken | None = None
     _client: Any = None
     _nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
-    _told: dict[str, tuple[int, int]] = field(default_factory=dict)     # by node: when, and which value
+    _reported: dict[str, tuple[int, int]] = field(default_factory=dict)     # by node: when, and which value
 
     @on(Submitted, QueueCleared, Taken)
     def _on_submitted(self, event: Submitted | QueueCleared | Taken) -> None:
         if isinstance(event, Taken):
-            self.taken, self._client, self._nodes, self._told = event, event.client_id, {}, {}
+            self.taken, self._client, self._nodes, self._reported = event, event.client_id, {}, {}
         self._status(event.at_ms, event.queue_remaining)
 
     @on(QueueDeleted)
@@ -88,15 +89,15 @@ class WebSocketNotifier(EventHandler):
     def _on_progressed(self, event: Progressed) -> None:
         self._nodes[event.node] |= {"value": event.value, "max": event.max}
         if self._is_due(event):
-            self._told[event.node] = event.at_ms, event.value
+            self._reported[event.node] = event.at_ms, event.value
             self._progress_state(event)
             self._progress(event)
 
     @on(PictureSent)
     def _on_picture_sent(self, event: PictureSent) -> None:
-        """An update with a picture is never held back."""
+        # An update with a picture is always sent.
         self._nodes[event.node] |= {"value": event.value, "max": event.max}
-        self._told[event.node] = event.at_ms, event.value
+        self._reported[event.node] = event.at_ms, event.value
         self._progress_state(event)
         if self._wants_metadata():
             self._picture(event)
@@ -114,12 +115,12 @@ class WebSocketNotifier(EventHandler):
     @on(NodeFinished)
     def _on_node_finished(self, event: NodeFinished) -> None:
         if event.output is not None:
-            shown = {"node": event.shown_as, "display_node": event.shown_as}
-            data = {**shown, "output": event.output, "prompt_id": event.prompt_id}
+            names = {"node": event.shown_as, "display_node": event.shown_as}
+            data = {**names, "output": event.output, "prompt_id": event.prompt_id}
             self._to_client(event, "executed", data)
         state = self._nodes.setdefault(event.node, _state(event.prompt_id, event.node))
         if event.cached:
-            state["max"] = 1    # whole, where a node that runs begins with 1.0
+            state["max"] = 1    # an int, whereas a node that runs begins with 1.0
         state |= {"value": state["max"], "state": "finished"}
         self._progress_state(event)
 
@@ -133,9 +134,13 @@ class WebSocketNotifier(EventHandler):
 
     @on(Interrupted)
     def _on_interrupted(self, event: Interrupted) -> None:
-        """Goes to everybody where the job has no client."""
-        about = {"prompt_id": event.prompt_id, "node_id": event.node, "node_type": event.class_type}
-        data = {**about, "executed": list(event.executed), "timestamp": self.unix_ms + event.at_ms}
+        data = {
+            "prompt_id": event.prompt_id,
+            "node_id": event.node,
+            "node_type": event.class_type,
+            "executed": list(event.executed),
+            "timestamp": self.unix_ms + event.at_ms,
+        }
         self._send_json(self._client, event, "execution_interrupted", data)
 
     @on(Finished)
@@ -143,20 +148,18 @@ class WebSocketNotifier(EventHandler):
         self._status(event.at_ms, event.queue_remaining)
         self._to_client(event, "executing", {"node": None, "prompt_id": event.prompt_id})
 
-    # What several of them say.
+    # Messages that several events send.  Without a client of the job, most go to everybody (``to`` is None).
 
     def _status(self, at_ms: int, queue_remaining: int) -> None:
         data = {"status": {"exec_info": {"queue_remaining": queue_remaining}}}
-        if self.outbox.hub.hearing(_EVERYBODY):
-            self.outbox.send(
-                _EVERYBODY, OutgoingMessage(at_ms, "status", encode_message("status", data), shown=queue_remaining)
-            )
+        if self.outbox.hub.recipients(_EVERYBODY):
+            content = encode_message("status", data)
+            message = OutgoingMessage(at_ms, "status", content, queue_remaining=queue_remaining)
+            self.outbox.send(_EVERYBODY, message)
 
     def _progress_state(self, event: Any) -> None:
-        """How far every node is that was begun; to everybody where the job has no client."""
-        if self.outbox.hub.hearing(self._client):
-            data = {"prompt_id": event.prompt_id, "nodes": self._nodes}
-            self._send_json(self._client, event, "progress_state", data)
+        """Send the progress of every node that was begun."""
+        self._send_json(self._client, event, "progress_state", {"prompt_id": event.prompt_id, "nodes": self._nodes})
 
     def _progress(self, event: Progressed | PictureSent) -> None:
         data = {"value": event.value, "max": event.max, "prompt_id": event.prompt_id, "node": event.node}
@@ -171,35 +174,35 @@ class WebSocketNotifier(EventHandler):
 
     def _with_metadata(self, event: PictureSent) -> bytes:
         facts = {key: value for key, value in _state(event.prompt_id, event.node).items() if key.endswith("_id")}
-        described = json.dumps({**facts, "image_type": event.preview.image_type}).encode()
-        return struct.pack(">II", _PREVIEW_WITH_METADATA, len(described)) + described + self._pixels(event)
+        metadata = json.dumps({**facts, "image_type": event.preview.image_type}).encode()
+        return struct.pack(">II", _PREVIEW_WITH_METADATA, len(metadata)) + metadata + self._pixels(event)
 
     def _pixels(self, event: PictureSent) -> bytes:
-        shown = event.preview
-        if shown.image_type == "image/jpeg":
-            return self.renderer.preview_jpeg(shown.width, shown.height)
-        return self.renderer.preview_png(Picture(shown.width, shown.height, colour=shown.colour))
+        preview = event.preview
+        if preview.image_type == "image/jpeg":
+            return self.renderer.preview_jpeg(preview.width, preview.height)
+        return self.renderer.preview_png(Picture(preview.width, preview.height, colour=preview.colour))
 
     def _wants_metadata(self) -> bool:
-        """Whether the job's client announced that it takes pictures with metadata; everybody did not."""
-        sockets = self.outbox.hub.hearing(self._client) if self._client is not None else ()
+        """True if the job's client announced that it takes previews with metadata; False if the job has no client."""
+        sockets = self.outbox.hub.recipients(self._client) if self._client is not None else ()
         return any(socket.flags.get("supports_preview_metadata") is True for socket in sockets)
 
     def _is_due(self, event: Progressed) -> bool:
-        """Whether this step is told: the first, the last, or one far enough from the last one told."""
-        if event.node not in self._told or event.value == event.max:
+        """True if this step is sent: the first, the last, or one far enough from the last one sent."""
+        if event.node not in self._reported or event.value == event.max:
             return True
-        at_ms, value = self._told[event.node]
-        return event.at_ms - at_ms >= _LEAST_MS and event.value - value >= event.max * _LEAST_SHARE
+        at_ms, value = self._reported[event.node]
+        return event.at_ms - at_ms >= _MIN_MS and event.value - value >= event.max * _MIN_SHARE
 
-    # How it is sent.
+    # Sending.
 
-    def tell(self, client_id: str, event: Event, kind: str, data: dict[str, Any]) -> None:
-        """Tell one client what the server says beside its jobs."""
+    def send_to(self, client_id: str, event: Event, kind: str, data: dict[str, Any]) -> None:
+        """Send one client a message that is not about a job."""
         self._send_json(client_id, event, kind, data)
 
     def _to_client(self, event: Event, kind: str, data: dict[str, Any], *, stamped: bool = False) -> None:
-        """Tell the job's client; nobody where the job has none."""
+        """Send a message to the job's client, if the job has one."""
         if self._client is not None:
             stamp = {"timestamp": self.unix_ms + event.at_ms} if stamped else {}
             self._send_json(self._client, event, kind, {**data, **stamp})
@@ -208,8 +211,8 @@ class WebSocketNotifier(EventHandler):
         self._send(to, event, kind, lambda: encode_message(kind, data))
 
     def _send(self, to: Any, event: Event, kind: str, make: Callable[[], str | bytes]) -> None:
-        """Make a message once for all who hear it, and not at all where nobody does."""
-        if not self.outbox.hub.hearing(to):
+        # The message is made once for all recipients, and not at all if there are none.
+        if not self.outbox.hub.recipients(to):
             return
         prompt_id, node = getattr(event, "prompt_id", None), getattr(event, "node", "")
         taken = self.taken if self.taken is not None and self.taken.prompt_id == prompt_id else None
@@ -217,7 +220,7 @@ class WebSocketNotifier(EventHandler):
 
 
 def _state(prompt_id: str, node: str) -> dict[str, Any]:
-    """A node that was just begun, as ``progress_state`` shows it."""
+    """Return the ``progress_state`` entry of a node that was just begun."""
     return {
         "value": 0.0,
         "max": 1.0,

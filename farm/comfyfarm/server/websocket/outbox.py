@@ -1,4 +1,4 @@
-"""How does a message get to the sockets that it is for?"""
+"""The outbox of a process: sends each websocket message to the sockets that it is for."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from comfyfarm.server.websocket.message import OutgoingMessage
 
 @dataclass(eq=False)
 class Outbox:
-    """Sends every message of one process; where no fault is armed, the same bytes to all who hear it.
+    """Sends every message of one process, through the fault injector if a fault may concern it.
 
-    :ivar publish: takes the note of each message that went out, and to whom.
-    :ivar thawed_ms: when the process was last thawed: what came up before went out then.
+    :ivar publish: publishes the event of each message that was sent.
+    :ivar thawed_ms: when the process was last thawed: messages from before were sent then.
     """
 
     hub: Hub
@@ -26,23 +26,22 @@ class Outbox:
     _is_over: bool = field(default=False, init=False)
 
     def send(self, to: object, message: OutgoingMessage) -> None:
-        """Send a message to a client, to everybody where ``to`` is ``None``, or to one socket."""
+        """Send a message to one socket, to a client by its id, or to every client if ``to`` is None."""
         if self._is_over:
             return
         message = message if message.at_ms >= self.thawed_ms else message.at(self.thawed_ms)
-        sockets: Collection[Socket] = [to] if isinstance(to, Socket) else self.hub.hearing(to)
+        sockets: Collection[Socket] = [to] if isinstance(to, Socket) else self.hub.recipients(to)
         if self.fault_injector.is_needed(message.type):
             reached = self.fault_injector.send(message, sockets)
         else:
-            reached = [each for each in sockets if not each.is_displaced and each.line.write(message.framed)]
-        if reached and message.is_told:
-            self.publish(message.note(tuple(socket.client_id for socket in reached)))
+            reached = [socket for socket in sockets if not socket.is_displaced and socket.writer.write(message.framed)]
+        if reached and message.is_logged:
+            self.publish(message.as_event(tuple(socket.client_id for socket in reached)))
 
     def closed(self, socket: Socket) -> None:
-        """A socket is gone."""
         self.fault_injector.closed(socket)
 
     def stop(self) -> None:
-        """The process ends: nothing goes out any more."""
+        """Send nothing more: the process has ended."""
         self._is_over = True
         self.fault_injector.stop()
