@@ -1,4 +1,4 @@
-"""``twistd comfyfarm``: its options, and the farm they ask for."""
+"""The ``twistd comfyfarm`` command: its options and its service."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from comfyfarm import __version__, config
 
 
 def _number(kind: type[int | float]) -> Callable[[str], Any]:
-    """Turn a word of the command line into a number, or say that it is none."""
+    """Return a function that converts a word of the command line to a number.
+
+    It raises a ValueError with a readable text, which twistd prints.
+    """
 
     def convert(word: str) -> Any:
         try:
@@ -26,7 +29,10 @@ def _number(kind: type[int | float]) -> Callable[[str], Any]:
 
 
 class Options(usage.Options):
-    """The command line."""
+    """The options of ``twistd comfyfarm``.
+
+    :ivar farm: the configuration that results from them.
+    """
 
     synopsis = "[--config=config.toml] [options]"
     longdesc = "Hosts mock ComfyUI servers.  Without --config: one static instance on port 8188."
@@ -48,12 +54,11 @@ class Options(usage.Options):
         raise SystemExit(0)
 
     def parseArgs(self, *words: str) -> None:
-        """Take no words without a dash."""
         if words:
             raise usage.UsageError(f"unexpected: {' '.join(words)} (a file is given with --config)")
 
     def postOptions(self) -> None:
-        """Read the configuration; a bad one ends the process with one line and status 1."""
+        """Read the configuration; if it is wrong, end the process with one line and status 1."""
         overrides = config.Overrides(
             port=self["port"],
             control_port=self["control-port"],
@@ -67,12 +72,12 @@ class Options(usage.Options):
                 self.farm = config.read({}, Path(), overrides)
             else:
                 self.farm = config.load(Path(self["config"]), overrides)
-        except config.ConfigError as why:
-            raise SystemExit(str(why)) from None
+        except config.ConfigError as error:
+            raise SystemExit(str(error)) from None
 
 
 def makeService(options: Options) -> IService:
-    """The farm that the options describe; twistd ends with one line and status 1 where it cannot start."""
+    """Make the service of a farm; if it cannot start, twistd ends with one line and status 1."""
     import time
 
     from twisted.internet import reactor
@@ -80,10 +85,10 @@ def makeService(options: Options) -> IService:
     try:
         from comfyfarm.control.app import make_app
         from comfyfarm.server.ports import TcpPort
-    except ImportError as why:
-        if why.name != "multipart":
+    except ImportError as error:
+        if error.name != "multipart":
             raise
-        raise SystemExit(str(why)) from None
+        raise SystemExit(str(error)) from None
 
     bind, unix_ms = TcpPort.binder(reactor), int(time.time() * 1000)
     ready_file = Path(options["ready-file"]) if options["ready-file"] else None
@@ -91,22 +96,21 @@ def makeService(options: Options) -> IService:
         app = make_app(
             options.farm, reactor=reactor, clock=reactor, bind=bind, unix_ms=unix_ms, ready_file=ready_file
         )
-    except config.ConfigError as why:
-        where = f"{options['config']}: " if options["config"] else ""
-        raise SystemExit(f"{where}{why}") from None
+    except config.ConfigError as error:
+        place = f"{options['config']}: " if options["config"] else ""
+        raise SystemExit(f"{place}{error}") from None
     process = _Process()
     app.setServiceParent(process)
     return process
 
 
 class _Process(MultiService):
-    """A farm as the only thing of its process, which ends where the farm cannot start."""
+    """The parent of the farm: ends the process if the farm cannot start."""
 
     def startService(self) -> None:
-        """Start the farm, or say in one line why not, instead of printing thirty."""
         from comfyfarm.control.app import CannotStart
 
         try:
             super().startService()
-        except CannotStart as why:
-            raise SystemExit(str(why)) from None
+        except CannotStart as error:    # as SystemExit it prints one line instead of a traceback
+            raise SystemExit(str(error)) from None

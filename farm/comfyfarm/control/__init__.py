@@ -1,1 +1,1 @@
-"""The farm's own API, on a port of its own: never on an instance, which must look like ComfyUI alone."""
+"""The farm's own API.  It has a port of its own, since an instance must look like ComfyUI only."""

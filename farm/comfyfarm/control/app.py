@@ -1,10 +1,9 @@
-"""A farm and its control server, as one service: binds the ports, starts both, writes the ready file."""
+"""A farm and its control server as one service: binds the ports, starts both, writes the ready file."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from comfyfarm.server.ports import Bind, BoundPort, PortTaken
 
 
 class CannotStart(Exception):
-    """A port or a file is not to be had; the message says which and why, in one line."""
+    """A port cannot be bound or a file cannot be written; the message says which and why, in one line."""
 
 
 def make_app(
@@ -33,17 +32,22 @@ def make_app(
     unix_ms: int,
     ready_file: Path | None = None,
 ) -> FarmApp:
-    """Build a farm with its control server; nothing is bound and nothing is written before it is started.
+    """Build a farm with its control server; no port is bound and no file is written before it is started.
 
-    :param ready_file: where to write, as JSON, what listens where once everything does; None: nowhere.
-    :raises ConfigError: as :func:`~comfyfarm.server.farm.make_farm` does; it describes the other arguments, too.
+    :func:`~comfyfarm.server.farm.make_farm` describes the other arguments.
+
+    :param ready_file: the JSON file to write once every port listens; None for none.
+    :raises ConfigError: if an input picture or a captured file cannot be read, or a name is unknown.
     """
     return FarmApp(make_farm(config, reactor=reactor, clock=clock, bind=bind, unix_ms=unix_ms), ready_file)
 
 
 @dataclass(eq=False)
 class FarmApp(MultiService):
-    """A farm and its control server."""
+    """A farm and its control server.
+
+    :ivar server: set when the service starts.
+    """
 
     farm: Farm
     ready_file: Path | None = None
@@ -51,11 +55,10 @@ class FarmApp(MultiService):
     logger = Logger()
 
     def __post_init__(self) -> None:
-        """Set up the service, which holds nothing yet."""
         super().__init__()
 
     def startService(self) -> None:
-        """Take every port, then make the folders, then serve.
+        """Bind every port, then make the folders, then serve.
 
         :raises CannotStart: if a port is taken or a file cannot be written; nothing is left behind.
         """
@@ -72,16 +75,16 @@ class FarmApp(MultiService):
             raise CannotStart(f"{error.filename or 'comfyfarm'}: {error.strerror or error}") from error
 
     def _bind_all(self) -> list[BoundPort]:
-        """Bind the control server's port, then the instances'."""
+        """Bind the ports of the control server and of the instances, in this order."""
         config = self.farm.config
-        wanted = [("control", config.farm.control_port), *((one.name, one.port) for one in config.instance)]
+        instances = [(instance.name, instance.port) for instance in config.instance]
         ports: list[BoundPort] = []
-        for name, number in wanted:
+        for name, number in [("control", config.farm.control_port), *instances]:
             try:
                 ports.append(self.farm.bind(config.farm.host, number))
-            except PortTaken as taken:
+            except PortTaken as error:
                 self._abandon(ports)
-                raise CannotStart(f"{name}: port {number} cannot be had: {taken.reason}") from taken
+                raise CannotStart(f"{name}: port {number} cannot be had: {error.reason}") from error
         return ports
 
     def _abandon(self, ports: list[BoundPort]) -> None:
@@ -90,8 +93,8 @@ class FarmApp(MultiService):
         self.farm.remove_temporary()
 
     def described(self) -> dict[str, Any]:
-        """What listens where: the content of the ready file."""
-        instances = {name: dict(_described(backend)) for name, backend in self.farm.backends.items()}
+        """Return the content of the ready file: the control server's URL, and the URL and folders of each instance."""
+        instances = {name: _described(backend) for name, backend in self.farm.backends.items()}
         return {"control": self.server.url, "instances": instances}
 
     def _announce(self) -> None:
@@ -102,11 +105,13 @@ class FarmApp(MultiService):
             _write_atomically(self.ready_file, json.dumps(self.described(), indent=1))
 
 
-def _described(backend: Backend) -> Iterator[tuple[str, str]]:
-    yield "url", backend.url
-    yield "mode", backend.config.mode
-    yield "input_dir", str(backend.disk.input_dir)
-    yield "output_dir", str(backend.disk.output_dir)
+def _described(backend: Backend) -> dict[str, str]:
+    return {
+        "url": backend.url,
+        "mode": backend.config.mode,
+        "input_dir": str(backend.disk.input_dir),
+        "output_dir": str(backend.disk.output_dir),
+    }
 
 
 def _write_atomically(path: Path, text: str) -> None:
@@ -116,4 +121,4 @@ def _write_atomically(path: Path, text: str) -> None:
         draft.replace(path)
     except OSError as error:
         draft.unlink(missing_ok=True)
-        raise OSError(error.errno, error.strerror, str(path)) from error     # nobody asked for the draft
+        raise OSError(error.errno, error.strerror, str(path)) from error     # names the file, not the draft

@@ -1,6 +1,6 @@
-"""Decode a request as its endpoint says, call the handler, encode what it returns.
+"""Decodes the requests of the control API, calls their handlers, and encodes the results.
 
-A handler is registered for an endpoint with :func:`route`; its docstring is what ``/openapi.json`` says of it.  It is
+A handler is registered for an endpoint with :func:`route`; its docstring becomes its text in ``/openapi.json``.  It is
 called with the farm, the names in the path, and with ``body`` or ``query`` if the endpoint has one.  It returns a
 Struct, ``None`` for "ok", a :class:`Raw`, a :class:`WithStatus` or a resource of Twisted's.
 """
@@ -27,7 +27,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 class ApiError(Exception):
-    """The control API says no; nothing has changed."""
+    """A request is refused with this status and error text; nothing has changed."""
 
     def __init__(self, status: int, error: str) -> None:
         super().__init__(status, error)
@@ -37,7 +37,7 @@ class ApiError(Exception):
 
 @dataclass(frozen=True)
 class Raw:
-    """An answer that is no JSON document."""
+    """A result that is encoded already."""
 
     content: bytes
     media_type: str
@@ -45,7 +45,7 @@ class Raw:
 
 @dataclass(frozen=True)
 class WithStatus:
-    """An answer under another status than 200."""
+    """A result with another status than 200."""
 
     status: int
     body: msgspec.Struct
@@ -55,7 +55,7 @@ class WithStatus:
 class Route:
     """An endpoint and its handler.
 
-    :ivar described_as: returns the type that ``/openapi.json`` shows for the body, if that is not what we decode.
+    :ivar described_as: returns the type of the body in ``/openapi.json``, if the handler decodes the body itself.
     """
 
     endpoint: Endpoint[Any]
@@ -63,20 +63,20 @@ class Route:
     described_as: Callable[[], Any] | None = None
 
     async def serve(self, farm: Farm, request: IRequest, names: dict[str, str]) -> bytes | IResource:
-        """Parse, ask, answer.
+        """Decode a request, call the handler and encode its result.
 
-        :raises Rejected: where the answer is no.
+        :raises ApiError: if the request is refused.
         """
-        asked: dict[str, Any] = dict(names)
+        arguments: dict[str, Any] = dict(names)
         if self.endpoint.body is not None:
-            asked["body"] = _read_body(request, self.endpoint.body)
+            arguments["body"] = _read_body(request, self.endpoint.body)
         if self.endpoint.query is not None:
-            asked["query"] = _read_query(request, self.endpoint.query)
-        given = self.handle(farm, **asked)
-        if inspect.isawaitable(given):
-            given = await given
+            arguments["query"] = _read_query(request, self.endpoint.query)
+        result = self.handle(farm, **arguments)
+        if inspect.isawaitable(result):
+            result = await result
         farm.clock_control.nudge()
-        return _send(request, given)
+        return _send(request, result)
 
 
 ROUTES: list[Route] = []
@@ -97,43 +97,43 @@ def _read_body(request: IRequest, kind: Any) -> Any:
         raise ApiError(413, "the body is too large")
     try:
         raw = msgspec.json.decode(request.content.read() or b"{}")
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as why:
-        raise ApiError(400, f"the body is no JSON: {why}") from why
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ApiError(400, f"the body is no JSON: {error}") from error
     if kind == Table:
         return raw
     try:
         return decode_alone(raw, kind)
-    except ConfigError as why:
-        raise ApiError(422, str(why)) from why
+    except ConfigError as error:
+        raise ApiError(422, str(error)) from error
 
 
 def _read_query(request: IRequest, kind: type[S]) -> S:
-    given = dict(parse_qsl(request.uri.partition(b"?")[2].decode("utf-8", "replace"), keep_blank_values=True))
-    fields = {each.name: each.type for each in msgspec.structs.fields(kind)}
-    read = {}
-    for key, text in given.items():
-        if key not in fields:
-            raise ApiError(422, f"{key}: unknown key (there are: {', '.join(fields)})")
+    query = dict(parse_qsl(request.uri.partition(b"?")[2].decode("utf-8", "replace"), keep_blank_values=True))
+    types = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    values = {}
+    for key, text in query.items():
+        if key not in types:
+            raise ApiError(422, f"{key}: unknown key (there are: {', '.join(types)})")
         try:
-            read[key] = decode_text(text, fields[key])
-        except ConfigError as why:
-            raise ApiError(422, f"{key}: {why}") from why
-    return kind(**read)
+            values[key] = decode_text(text, types[key])
+        except ConfigError as error:
+            raise ApiError(422, f"{key}: {error}") from error
+    return kind(**values)
 
 
-def _send(request: IRequest, given: Any) -> bytes | IResource:
-    if IResource.providedBy(given):
-        resource: IResource = given
+def _send(request: IRequest, result: Any) -> bytes | IResource:
+    if IResource.providedBy(result):
+        resource: IResource = result
         return resource
-    if isinstance(given, Raw):
-        return _write(request, given.content, given.media_type, 200)
-    if isinstance(given, WithStatus):
-        return answer(request, given.body, given.status)
-    return answer(request, Done() if given is None else given)
+    if isinstance(result, Raw):
+        return _write(request, result.content, result.media_type, 200)
+    if isinstance(result, WithStatus):
+        return answer(request, result.body, result.status)
+    return answer(request, Done() if result is None else result)
 
 
 def answer(request: IRequest, body: object, status: int = 200) -> bytes:
-    """Answer in JSON."""
+    """Set the headers of a JSON response, and return its content."""
     return _write(request, msgspec.json.encode(body), JSON, status)
 
 

@@ -1,4 +1,4 @@
-"""The control server: a port, and the table of routes on it."""
+"""The control server: a port with the routes of the control API."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException
 
-from comfyfarm.control.routes import analysis, clock, farm, faults, gates, instances, log, openapi, report, wait
+from comfyfarm.control.routes import analysis, clock, faults, gates, instances, log, openapi, wait
 from comfyfarm.control.routing import ROUTES, ApiError, Route, answer
 from comfyfarm.control.schema.farm import Problem
 from comfyfarm.server.farm import Farm
@@ -25,54 +25,53 @@ from comfyfarm.server.http.site import FarmSite
 from comfyfarm.server.ports import BoundPort, url
 
 # Imported so that every route is registered.
-assert all((analysis, clock, farm, faults, gates, instances, log, openapi, report, wait))
+assert all((analysis, clock, faults, gates, instances, log, openapi, wait))
 
-_MOST_BYTES = 64 * 1024 * 1024     # a picture may be shown, in Base64
+_MAX_BYTES = 64 * 1024 * 1024     # a picture may be sent, in Base64
 
 
 @dataclass(eq=False)
 class ControlApi:
-    """What can be asked of a farm as a whole."""
+    """The routes of the control API, and its answers to requests that fail."""
 
     farm: Farm
     app = Klein()
     logger = Logger()
 
     @app.handle_errors(ApiError)
-    def _rejected(self, request: IRequest, failure: Failure) -> bytes:
-        why = failure.value
-        assert isinstance(why, ApiError)
-        return answer(request, Problem(why.error), why.status)
+    def _on_api_error(self, request: IRequest, failure: Failure) -> bytes:
+        error = failure.value
+        assert isinstance(error, ApiError)
+        return answer(request, Problem(error.error), error.status)
 
     @app.handle_errors(HTTPException)
-    def _unserved(self, request: IRequest, failure: Failure) -> bytes:
-        why = failure.value
-        assert isinstance(why, HTTPException)
-        error = f"{request.method.decode()} {request.path.decode('utf-8', 'replace')}: {why.name}"
-        return answer(request, Problem(error), why.code or 500)
+    def _on_http_error(self, request: IRequest, failure: Failure) -> bytes:
+        """Answer a request with an unknown path or a wrong method."""
+        error = failure.value
+        assert isinstance(error, HTTPException)
+        text = f"{request.method.decode()} {request.path.decode('utf-8', 'replace')}: {error.name}"
+        return answer(request, Problem(text), error.code or 500)
 
     @app.handle_errors(CancelledError)
-    def _gone(self, request: IRequest, failure: Failure) -> bytes:
-        """The client went away; nobody reads this."""
-        return b""
+    def _on_cancelled(self, request: IRequest, failure: Failure) -> bytes:
+        return b""      # the client went away
 
     @app.handle_errors(Exception)
-    def _broken(self, request: IRequest, failure: Failure) -> bytes:
-        """Our own fault."""
+    def _on_bug(self, request: IRequest, failure: Failure) -> bytes:
         self.logger.failure("control: {request} failed", failure, request=request)
         return answer(request, Problem("the farm failed; its log says how"), 500)
 
 
-def _served(route: Route) -> Callable[..., Any]:
-    def serve(api: ControlApi, request: IRequest, **names: str) -> Any:
+def _handler(route: Route) -> Callable[..., Any]:
+    def handle(api: ControlApi, request: IRequest, **names: str) -> Any:
         return route.serve(api.farm, request, names)
 
-    return serve
+    return handle
 
 
-for _each in ROUTES:
-    _method, _path = _each.endpoint.method, _each.endpoint.path.replace("{", "<").replace("}", ">")
-    ControlApi.app.route(_path, methods=[_method], endpoint=f"{_method} {_path}")(_served(_each))
+for _route in ROUTES:
+    _method, _path = _route.endpoint.method, _route.endpoint.path.replace("{", "<").replace("}", ">")
+    ControlApi.app.route(_path, methods=[_method], endpoint=f"{_method} {_path}")(_handler(_route))
 
 
 @dataclass(eq=False)
@@ -81,20 +80,20 @@ class ControlServer(Service):
 
     farm: Farm
     port: BoundPort
+    url: str = field(init=False)
+    site: FarmSite = field(init=False, repr=False)
     _listening: IListeningPort | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        """Make the site; nobody listens yet."""
         self.url = self.farm.control_url = url(self.farm.config.farm.host, self.port.number)
-        self.site = FarmSite(KleinResource(ControlApi(self.farm).app), self.farm.reactor, _MOST_BYTES)
+        self.site = FarmSite(KleinResource(ControlApi(self.farm).app), self.farm.reactor, _MAX_BYTES)
 
     def startService(self) -> None:
-        """Serve."""
         super().startService()
         self._listening = self.port.listen(self.site)
 
     async def stopService(self) -> None:
-        """Take no more, and hang up."""
+        """Close the port and all connections."""
         super().stopService()
         if self._listening is None:
             self.port.close()

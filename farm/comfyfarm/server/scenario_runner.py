@@ -138,7 +138,7 @@ class ScenarioRunner(Service):
             backend = self.backends[name]
             try:
                 config = changed(backend.config, action.settings)
-                configs = [backend.config for backend in self.backends.values()]
+                configs = [other.config for other in self.backends.values()]
                 check_change(config, configs, self.equipment_cache)
             except ConfigError as error:      # the instance was changed while the farm ran
                 yield f"{name}: {error}"

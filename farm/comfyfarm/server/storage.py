@@ -21,7 +21,7 @@ _FOLDERS: tuple[Folder, ...] = ("input", "output", "temp")
 
 @dataclass(eq=False)
 class InstanceStorage:
-    """What one process of an instance leaves to the next: folders, users, file name counters, random streams.
+    """The part of an instance that all its processes use: folders, users, file name counters, random streams.
 
     :ivar seeds: the instance's own.
     :ivar ids: the random stream of prompt ids.

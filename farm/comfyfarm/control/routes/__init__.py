@@ -1,1 +1,1 @@
-"""The routes of the control API, a family in each module."""
+"""The routes of the control API; each module has one family of them."""

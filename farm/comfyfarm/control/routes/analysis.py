@@ -1,7 +1,8 @@
-"""What the log proves about the system under test, and what that system says itself."""
+"""Routes of the analysis (verdict, placement, timeline, journal) and of what the system under test reports."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import islice
 from typing import TypeVar
 
@@ -10,11 +11,25 @@ import msgspec
 from comfyfarm.analysis.findings import Thresholds
 from comfyfarm.analysis.journal import by_route, by_type
 from comfyfarm.analysis.placement.placement import PlacementThresholds
+from comfyfarm.analysis.report.page import RunReport, page
+from comfyfarm.analysis.timeline.perfetto import as_trace
+from comfyfarm.analysis.timeline.svg import draw
+from comfyfarm.analysis.timeline.text import as_text
+from comfyfarm.analysis.timeline.timeline import Timeline
+from comfyfarm.analysis.timeline.values import as_values
 from comfyfarm.control.routes.instances import backend_of, state_of
 from comfyfarm.control.routing import ApiError, Raw, route
 from comfyfarm.control.schema import endpoints
-from comfyfarm.control.schema.analysis import DeliveredBody, DeliveredState, DrainBody, JournalQuery, JournalState
-from comfyfarm.control.schema.endpoints import JSON
+from comfyfarm.control.schema.analysis import (
+    DeliveredBody,
+    DeliveredState,
+    DrainBody,
+    JournalQuery,
+    JournalState,
+    TimelineFormat,
+    TimelineQuery,
+)
+from comfyfarm.control.schema.endpoints import HTML, JSON, SVG, TEXT
 from comfyfarm.control.schema.farm import InstanceState
 from comfyfarm.events import Event
 from comfyfarm.events.encoding import as_json
@@ -22,46 +37,68 @@ from comfyfarm.server.farm import Farm
 
 E = TypeVar("E", bound=Event)
 
-_OF_REQUESTS = ("route", "method", "status", "job")
+_REQUEST_FILTERS = ("route", "method", "status", "job")
+_TIMELINE: dict[TimelineFormat, Callable[[Timeline], Raw]] = {
+    "json": lambda timeline: _json(as_values(timeline)),
+    "svg": lambda timeline: Raw(draw(timeline).encode(), SVG),
+    "trace": lambda timeline: Raw(msgspec.json.encode(as_trace(timeline)), JSON),
+    "text": lambda timeline: Raw(as_text(timeline).encode(), TEXT),
+}
 
 
 @route(endpoints.GET_VERDICT)
 def get_verdict(farm: Farm, query: Thresholds) -> Raw:
-    """Judge the system under test by all that has happened until now.
+    """Return the verdict on the system under test until now.
 
-    ``comfyfarm judge --json`` gives the same bytes for the saved log.  The query has other bounds than the usual ones.
+    ``comfyfarm judge --json`` gives the same bytes for the saved log.  The query sets other thresholds.
     """
     return _json(farm.analysis.verdict(query))
 
 
 @route(endpoints.GET_PLACEMENT)
 def get_placement(farm: Farm, query: PlacementThresholds) -> Raw:
-    """Measure how well the work was placed until now.
+    """Return how well the work was placed until now.
 
     ``comfyfarm judge --placement-json`` gives the same bytes for the saved log.
     """
     return _json(farm.analysis.placement(query))
 
 
-def _json(told: msgspec.Struct) -> Raw:
-    return Raw(as_json(told), JSON)
+def _json(result: msgspec.Struct) -> Raw:
+    return Raw(as_json(result), JSON)
+
+
+@route(endpoints.GET_TIMELINE)
+def get_timeline(farm: Farm, query: TimelineQuery) -> Raw:
+    """Return what each instance did when: its jobs, its outages and its faults.
+
+    As values, as a drawing (``format=svg``), for Perfetto and chrome://tracing (``trace``), or for a terminal
+    (``text``).
+    """
+    return _TIMELINE[query.format](farm.analysis.log_analysis().timeline())
+
+
+@route(endpoints.GET_REPORT)
+def get_report(farm: Farm) -> Raw:
+    """Return the verdict, the timeline, the placement and the faults as one page without external resources."""
+    return Raw(page(RunReport.of(farm.analysis.log_analysis())).encode(), HTML)
 
 
 @route(endpoints.TELL_DELIVERED)
 def post_delivered(farm: Farm, body: DeliveredBody) -> Raw:
-    """Say that a result was handed to its user; the verdict then knows what was delivered, and whose it was."""
+    """Record that a result was handed to its user, so that the verdict knows which and whose it was."""
     try:
         stamp = farm.analysis.delivered(**msgspec.structs.asdict(body))
-    except ValueError as why:
-        raise ApiError(422, str(why)) from why
+    except ValueError as error:
+        raise ApiError(422, str(error)) from error
     return _json(DeliveredState(seq=farm.log.seq, job=body.job, stamp=stamp))
 
 
 @route(endpoints.DRAIN_INSTANCE)
 def drain_instance(farm: Farm, name: str, body: DrainBody) -> InstanceState:
-    """Write down that the system under test shall send it no new work from now on, or some again.
+    """Record that the system under test shall send this instance no new work from now on, or some again.
 
-    The instance itself goes on as before: whoever dispatches is told, and judged by it.
+    The instance itself goes on as before; the verdict takes the request into account.
     """
     backend_of(farm, name)
     farm.analysis.drain(name, on=body.on)
@@ -70,19 +107,19 @@ def drain_instance(farm: Farm, name: str, body: DrainBody) -> InstanceState:
 
 @route(endpoints.GET_JOURNAL)
 def get_journal(farm: Farm, query: JournalQuery) -> Raw:
-    """Give the requests that came and the frames that were sent, and how many of each, oldest first.
+    """Return the requests received and the frames sent, and the number of each, oldest first.
 
-    What is asked of requests alone (``route``, ``method``, ``status``, ``job``) leaves the frames out, and ``type`` the
-    requests.  Of a long run there are those that the log still has: its latest 100,000 events.
+    A filter of requests (``route``, ``method``, ``status``, ``job``) excludes all frames, and ``type`` excludes all
+    requests.  The log keeps its latest 100,000 events; older ones are missing.
     """
-    named = {key: getattr(query, key) for key in _OF_REQUESTS}
-    of_requests = [key for key, value in named.items() if value is not None]
-    if query.type is not None and of_requests:
-        raise ApiError(422, f"type: is a frame's, and {' and '.join(of_requests)} a request's")
+    filters = {key: getattr(query, key) for key in _REQUEST_FILTERS}
+    request_filters = [key for key, value in filters.items() if value is not None]
+    if query.type is not None and request_filters:
+        raise ApiError(422, f"type: is a frame's, and {' and '.join(request_filters)} a request's")
     both = {"instance": query.instance, "prompt_id": query.prompt_id, "client": query.client}
     journal = farm.analysis.journal
-    requests = [] if query.type is not None else _since(journal.requests(**both, **named), query.since)
-    frames = [] if of_requests else _since(journal.frames(**both, type=query.type), query.since)
+    requests = [] if query.type is not None else _since(journal.requests(**both, **filters), query.since)
+    frames = [] if request_filters else _since(journal.frames(**both, type=query.type), query.since)
     state = JournalState(
         request_count=len(requests),
         frame_count=len(frames),
@@ -95,4 +132,4 @@ def get_journal(farm: Farm, query: JournalQuery) -> Raw:
 
 
 def _since(events: list[E], seq: int) -> list[E]:
-    return [each for each in events if each.seq > seq]
+    return [event for event in events if event.seq > seq]

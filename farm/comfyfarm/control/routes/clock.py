@@ -1,4 +1,4 @@
-"""The farm's clock."""
+"""Routes of the farm's clock."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _QUIET_MS = 5
 
 @route(endpoints.GET_CLOCK)
 def get_clock(farm: Farm) -> ClockState:
-    """Say how time passes, and what moment it is."""
+    """Return the simulated time and how it passes."""
     farm.catch_up()
-    due = [each.instance.due_ms for each in farm.backends.values() if each.instance.due_ms is not None]
+    due = [backend.instance.due_ms for backend in farm.backends.values() if backend.instance.due_ms is not None]
     at_ms, is_virtual = farm.time.now_ms(), farm.clock_control.is_virtual
     stands = is_virtual or farm.time.is_frozen
     return ClockState(
@@ -34,17 +34,17 @@ def get_clock(farm: Farm) -> ClockState:
 async def post_clock(farm: Farm, body: ClockBody) -> ClockState:
     """Move a virtual clock, or change how a real one passes.
 
-    A move answers when all that was due has happened, its files are written and its websocket messages are handed to
-    the transport.  A clock of the other kind answers 409.
+    The answer to a move comes when everything due has happened, its files are written and its websocket messages are
+    handed to the transport.  It is 409 if the clock is of the other kind.
     """
     try:
-        await _do(farm, body)
-    except WrongClock as why:
-        raise ApiError(409, str(why)) from why
+        await _change(farm, body)
+    except WrongClock as error:
+        raise ApiError(409, str(error)) from error
     return get_clock(farm)
 
 
-async def _do(farm: Farm, body: ClockBody) -> None:
+async def _change(farm: Farm, body: ClockBody) -> None:
     clock_control = farm.clock_control
     if body.advance is not None:
         await clock_control.advance(body.advance / 1000)

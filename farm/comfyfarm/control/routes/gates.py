@@ -1,4 +1,4 @@
-"""Gates: what comes to one waits until it is let go, so that a race is made and not waited for."""
+"""Routes of gates: a gate holds jobs or exchanges until they are released, so that a test can force a race."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def _find(farm: Farm, gate_id: str) -> ArmedFault:
 
 @route(endpoints.LIST_GATES)
 def get_gates(farm: Farm) -> GateList:
-    """Say which gates there are, and what waits at each."""
+    """List all gates, and what each holds."""
     return GateList(gates=tuple(_gate_state(armed) for armed in _gates(farm).values()))
 
 
 @route(endpoints.CLOSE_GATE)
 def post_gate(farm: Farm, body: Any) -> GateState:
-    """Close a gate: written as a ``[[fault]]`` of the configuration, without ``do``."""
+    """Close a gate, written as a ``[[fault]]`` of the configuration without ``do``."""
     if isinstance(body, dict):
         if "do" in body:
             raise ApiError(422, "do: a gate holds, and does nothing else (POST /api/faults arms faults)")
@@ -63,13 +63,13 @@ def post_gate(farm: Farm, body: Any) -> GateState:
 
 @route(endpoints.GET_GATE)
 def get_gate(farm: Farm, gate_id: str) -> GateState:
-    """Say what waits at one gate."""
+    """Return the state of one gate, and what it holds."""
     return _gate_state(_find(farm, gate_id))
 
 
 @route(endpoints.RELEASE_GATE)
 def release(farm: Farm, gate_id: str, body: ReleaseBody) -> GateState:
-    """Let go what has waited longest, or all that waits now; who comes later is held again."""
+    """Release what has been held longest, or everything that is held now; whatever comes later is held again."""
     armed = _find(farm, gate_id)
     farm.fault_controller.release([firing for firing in armed.firings if firing.active][: body.count])
     return _gate_state(armed)

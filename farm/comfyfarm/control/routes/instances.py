@@ -1,4 +1,4 @@
-"""One instance: how it goes, what may change, and its life."""
+"""Routes of the instances, of one or of all: state, settings, start and stop."""
 
 from __future__ import annotations
 
@@ -11,16 +11,50 @@ from comfyfarm.config.equipment import check_change
 from comfyfarm.config.live_changes import as_written, changed, live_type
 from comfyfarm.control.routing import ApiError, route
 from comfyfarm.control.schema import endpoints
-from comfyfarm.control.schema.farm import InstanceDetail, InstanceState, ResetBody
+from comfyfarm.control.schema.farm import FarmState, InstanceDetail, InstanceState, ResetBody
 from comfyfarm.control.schema.faults import CrashBody
 from comfyfarm.server.backend import Backend
 from comfyfarm.server.farm import Farm
 
+# The farm.
+
+
+@route(endpoints.GET_HEALTH)
+def healthz(_farm: Farm) -> None:
+    """Confirm that the farm is serving."""
+
+
+@route(endpoints.GET_FARM)
+def get_farm(farm: Farm) -> FarmState:
+    """Return the URLs, folders and states of the farm and its instances."""
+    settings = farm.config.farm
+    return FarmState(
+        control=farm.control_url,
+        seed=settings.seed or 0,
+        clock=settings.clock,
+        speed=farm.time.speed,
+        at_ms=farm.time.now_ms(),
+        instances=get_instances(farm),
+    )
+
+
+@route(endpoints.RESET)
+def reset(farm: Farm, body: ResetBody) -> None:
+    """Make all instances forget queue, running job, history, cache and uploads, and resume those that are paused.
+
+    Settings stay as they are, and a stopped instance stays stopped.
+    """
+    for backend in farm.backends.values():
+        backend.reset(files=body.files)
+
+
+# An instance.
+
 
 def backend_of(farm: Farm, name: str) -> Backend:
-    """An instance.
+    """Return an instance by its name.
 
-    :raises Rejected: where there is none of that name.
+    :raises ApiError: if there is none of that name.
     """
     if name not in farm.backends:
         raise ApiError(404, f"no instance is called {name!r}; there are: {', '.join(farm.backends)}")
@@ -28,7 +62,10 @@ def backend_of(farm: Farm, name: str) -> Backend:
 
 
 def state_of(farm: Farm, name: str) -> InstanceState:
-    """How an instance goes."""
+    """Return the present state of an instance.
+
+    :raises ApiError: if there is none of that name.
+    """
     backend = backend_of(farm, name)
     backend.driver.catch_up()
     backend.driver.set_alarm()
@@ -49,53 +86,50 @@ def state_of(farm: Farm, name: str) -> InstanceState:
     )
 
 
-def _detail_of(farm: Farm, name: str) -> InstanceDetail:
-    facts = msgspec.structs.asdict(state_of(farm, name))
-    config = backend_of(farm, name).config
-    return InstanceDetail(**facts, settings=as_written(config), live=live_type().__struct_fields__)
-
-
 @route(endpoints.LIST_INSTANCES)
 def get_instances(farm: Farm) -> dict[str, InstanceState]:
-    """Say how every instance goes, by name."""
+    """Return the state of every instance, by name."""
     return {name: state_of(farm, name) for name in farm.backends}
 
 
 @route(endpoints.GET_INSTANCE)
 def get_instance(farm: Farm, name: str) -> InstanceDetail:
-    """Say how one instance goes, with its settings."""
-    return _detail_of(farm, name)
+    """Return the state of one instance, with its settings."""
+    facts = msgspec.structs.asdict(state_of(farm, name))
+    config = backend_of(farm, name).config
+    return InstanceDetail(**facts, settings=as_written(config), live=live_type().__struct_fields__)
 
 
 @route(endpoints.CHANGE_INSTANCE, described_as=live_type)
 def patch_instance(farm: Farm, name: str, body: Any) -> InstanceDetail:
-    """Change settings while the instance runs; its running job hears of them at its next step.
+    """Change settings while the instance runs; its running job uses them from its next step.
 
     Values are written as in the configuration; tables are merged key by key, lists are replaced.
-    One bad key, and nothing changes.
+    If one key is wrong, nothing changes.
     """
     backend = backend_of(farm, name)
     try:
         config = changed(backend.config, body)
-        check_change(config, [each.config for each in farm.backends.values()], farm.equipment_cache)
-    except ConfigError as why:
-        raise ApiError(422, str(why)) from why
+        check_change(config, [other.config for other in farm.backends.values()], farm.equipment_cache)
+    except ConfigError as error:
+        raise ApiError(422, str(error)) from error
     backend.change(config, list(body))
-    return _detail_of(farm, name)
+    return get_instance(farm, name)
 
 
 @route(endpoints.STOP_INSTANCE)
 async def stop_instance(farm: Farm, name: str) -> InstanceState:
-    """Close its port and hang up; queue, history, cache and uploads are gone.  The port's number stays its own."""
-    backend = backend_of(farm, name)
-    _running(name, backend)
-    await backend.stop()
+    """Stop an instance: its port and connections are closed; queue, history, cache and uploads are lost.
+
+    The port's number stays reserved.
+    """
+    await _running(farm, name).stop()
     return state_of(farm, name)
 
 
 @route(endpoints.START_INSTANCE)
 async def start_instance(farm: Farm, name: str) -> InstanceState:
-    """Listen again, as a new process would: a new epoch."""
+    """Start a stopped instance, as a new process with a new epoch."""
     backend = backend_of(farm, name)
     if backend.state != "stopped":
         raise ApiError(409, f"{name} runs already")
@@ -106,7 +140,7 @@ async def start_instance(farm: Farm, name: str) -> InstanceState:
 
 @route(endpoints.RESTART_INSTANCE)
 async def restart_instance(farm: Farm, name: str) -> InstanceState:
-    """Stop it, if it runs, and start it: a new epoch."""
+    """Stop an instance, if it runs, and start it with a new epoch."""
     backend = backend_of(farm, name)
     if backend.state != "stopped":
         await backend.stop()
@@ -117,11 +151,11 @@ async def restart_instance(farm: Farm, name: str) -> InstanceState:
 
 @route(endpoints.CRASH_INSTANCE)
 async def crash_instance(farm: Farm, name: str, body: CrashBody) -> InstanceState:
-    """Let its process die: connections are reset, the port is closed, and what is not kept is lost.
+    """Crash an instance: connections are reset, the port is closed, and what is not kept is lost.
 
-    With ``restart_after`` it comes back, unless it is healed or started before.
+    With ``restart_after`` it is started again after that time, unless it is healed or started before.
     """
-    process = _running(name, backend_of(farm, name)).process
+    process = _running(farm, name).process
     farm.fault_controller.crash(name, body.keep, body.restart_after)
     await process.ended()
     return state_of(farm, name)
@@ -129,25 +163,26 @@ async def crash_instance(farm: Farm, name: str, body: CrashBody) -> InstanceStat
 
 @route(endpoints.PAUSE_INSTANCE)
 def pause_instance(farm: Farm, name: str) -> InstanceState:
-    """Let its worker take no further step; clients are answered as before."""
-    _running(name, backend_of(farm, name)).pause()
+    """Pause an instance's worker before its next step; clients are answered as before."""
+    _running(farm, name).pause()
     return state_of(farm, name)
 
 
 @route(endpoints.RESUME_INSTANCE)
 def resume_instance(farm: Farm, name: str) -> InstanceState:
-    """Let its worker go on: the running step takes as long as it still had to."""
-    _running(name, backend_of(farm, name)).resume()
+    """Resume an instance's worker: the interrupted step takes the rest of its time."""
+    _running(farm, name).resume()
     return state_of(farm, name)
 
 
 @route(endpoints.RESET_INSTANCE)
 def reset_instance(farm: Farm, name: str, body: ResetBody) -> None:
-    """Make one instance forget queue, running job, history, cache and uploads, and go on where it was paused."""
+    """Make one instance forget queue, running job, history, cache and uploads, and resume it if it is paused."""
     backend_of(farm, name).reset(files=body.files)
 
 
-def _running(name: str, backend: Backend) -> Backend:
+def _running(farm: Farm, name: str) -> Backend:
+    backend = backend_of(farm, name)
     if backend.state == "stopped":
         raise ApiError(409, f"{name} is stopped")
     return backend

@@ -1,4 +1,4 @@
-"""The farm's event log, as it is and as it goes on."""
+"""Routes of the event log: a list and a stream."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from comfyfarm.server.websocket.connection import SocketWriter, frame, limit_mes
 
 @route(endpoints.GET_LOG)
 def get_log(farm: Farm, query: LogQuery) -> Raw:
-    """Give the events of the log, one line of JSON each, oldest first.
+    """Return the events of the log, one line of JSON each, oldest first.
 
-    The latest 100,000 are kept; ``[farm] log`` writes them all into a file.
+    The latest 100,000 are kept; ``[farm] log`` writes all of them to a file.
     """
-    wanted = _filter(farm, query)
-    found = islice((event for event in farm.log.events if wanted.takes(event)), query.limit)
-    return Raw(b"".join(as_line(event) + b"\n" for event in found), LINES)
+    event_filter = _filter(farm, query)
+    events = islice((event for event in farm.log.events if event_filter.takes(event)), query.limit)
+    return Raw(b"".join(as_line(event) + b"\n" for event in events), LINES)
 
 
 @route(endpoints.STREAM_LOG)
 def get_stream(farm: Farm, query: LogFilter) -> WebSocketResource:
-    """Open a websocket that says each event as it happens, one message of JSON each.
+    """Open a websocket that sends each event as it happens, one message of JSON each.
 
-    With ``since``, those that the log still has come first.
+    With ``since``, the events that the log has kept come first.
     """
     return WebSocketResource(_Streams(farm.log, _filter(farm, query), query.since is not None))
 
@@ -54,52 +54,51 @@ def _filter(farm: Farm, query: LogFilter) -> EventFilter:
 
 @dataclass(frozen=True)
 class _Streams:
-    """Makes the protocol of one connection."""
+    """The factory of the protocols of one stream."""
 
     log: Log
-    wanted: EventFilter
+    event_filter: EventFilter
     with_kept: bool
 
     def buildProtocol(self, request: IRequest) -> _Stream:
-        return _Stream(self.log, self.wanted, self.with_kept)
+        return _Stream(self.log, self.event_filter, self.with_kept)
 
 
 @dataclass(eq=False)
 class _Stream:
-    """One listener to the log; one that does not read is cut off, as any websocket of the farm."""
+    """One connection to the stream; Twisted calls its camelCase methods."""
 
     log: Log
-    wanted: EventFilter
+    event_filter: EventFilter
     with_kept: bool
-    _line: SocketWriter = field(init=False, repr=False)
-    _stop: Callable[[], None] | None = None
+    _transport: WebSocketTransport = field(init=False, repr=False)
+    _writer: SocketWriter = field(init=False, repr=False)
+    _unsubscribe: Callable[[], None] | None = None
 
     def negotiationStarted(self, transport: WebSocketTransport) -> None:
-        """Keep the transport."""
         self._transport = transport
         limit_messages(transport)
 
     def negotiationFinished(self) -> None:
-        """Say what is kept, and listen."""
-        self._line = SocketWriter(self._transport)
+        """Send the events that are kept, if requested, and subscribe."""
+        self._writer = SocketWriter(self._transport)
         for event in tuple(self.log.events) if self.with_kept else ():
             self._on_event(event)
-        self._stop = self.log.listen(self._on_event)
+        self._unsubscribe = self.log.listen(self._on_event)
 
     def _on_event(self, event: Event) -> None:
-        if self.wanted.takes(event):
-            self._line.write(frame(as_line(event).decode()))
+        if self.event_filter.takes(event):
+            self._writer.write(frame(as_line(event).decode()))
 
     def textMessageReceived(self, message: str) -> None:
-        """Nothing is asked here."""
+        """Ignore it: the stream has no requests."""
 
     def bytesMessageReceived(self, data: bytes | bytearray) -> None:
-        """Nothing is asked here."""
+        """Ignore it: the stream has no requests."""
 
     def pongReceived(self, payload: bytes) -> None:
-        """Nothing waits for it."""
+        """Ignore it: the farm sends no ping."""
 
     def connectionLost(self, reason: Failure) -> None:
-        """Listen no more."""
-        if self._stop is not None:
-            self._stop()
+        if self._unsubscribe is not None:
+            self._unsubscribe()

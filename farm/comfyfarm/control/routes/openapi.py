@@ -1,4 +1,4 @@
-"""What the control server can be asked, as OpenAPI says it: made of the table of endpoints and the Structs."""
+"""The OpenAPI document of the control API, made from the table of endpoints and the Structs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from comfyfarm.control.routing import ROUTES, Raw, Route, route
+from comfyfarm.control import routing
+from comfyfarm.control.routing import ROUTES, Raw, Route
 from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.endpoints import JSON, Endpoint
 from comfyfarm.control.schema.farm import Problem
@@ -20,7 +21,7 @@ from comfyfarm.sim.distributions import Distribution
 from comfyfarm.units import Duration, Size
 
 _TEXT = {"type": "string"}
-_WRITTEN: dict[type[Any], dict[str, Any]] = {
+_CUSTOM_TYPES: dict[type[Any], dict[str, Any]] = {
     Duration: _TEXT | {"examples": ["45ms", "1.5s", "2min", "1h"]},
     Model: _TEXT | {"examples": ["sdxl.safetensors:6.9GB"]},
     Size: _TEXT | {"examples": ["512MB", "6.9GB"]},
@@ -28,40 +29,40 @@ _WRITTEN: dict[type[Any], dict[str, Any]] = {
 }
 
 
-@route(endpoints.GET_OPENAPI)
+@routing.route(endpoints.GET_OPENAPI)
 def get_openapi(_farm: Farm) -> Raw:
-    """Describe all this."""
+    """Return this document."""
     return Raw(_document(), JSON)
 
 
 @cache
 def _document() -> bytes:
-    types = list(dict.fromkeys((Problem, *(kind for each in ROUTES for kind in _types(each)))))
+    types = list(dict.fromkeys((Problem, *(kind for route in ROUTES for kind in _types(route)))))
     schemas, components = msgspec.json.schema_components(
-        types, schema_hook=_written, ref_template="#/components/schemas/{name}"
+        types, schema_hook=_custom_schema, ref_template="#/components/schemas/{name}"
     )
     schema_of = dict(zip(map(repr, types), schemas, strict=True))
     paths: dict[str, Any] = {}
-    for each in ROUTES:
-        paths.setdefault(each.endpoint.path, {})[each.endpoint.method.lower()] = _operation(each, schema_of)
+    for route in ROUTES:
+        paths.setdefault(route.endpoint.path, {})[route.endpoint.method.lower()] = _operation(route, schema_of)
     info = {"title": "comfyfarm", "version": "1", "description": "A farm of mock ComfyUI servers: its own API."}
-    whole = {"openapi": "3.1.0", "info": info, "paths": paths, "components": {"schemas": components}}
-    return msgspec.json.encode(whole)
+    document = {"openapi": "3.1.0", "info": info, "paths": paths, "components": {"schemas": components}}
+    return msgspec.json.encode(document)
 
 
-def _written(kind: type[Any]) -> dict[str, Any]:
-    if kind in _WRITTEN:
-        return _WRITTEN[kind]
+def _custom_schema(kind: type[Any]) -> dict[str, Any]:
+    if kind in _CUSTOM_TYPES:
+        return _CUSTOM_TYPES[kind]
     raise NotImplementedError(kind)
 
 
-def _body_of(each: Route) -> Any:
-    return each.described_as() if each.described_as is not None else each.endpoint.body
+def _body_type(route: Route) -> Any:
+    return route.described_as() if route.described_as is not None else route.endpoint.body
 
 
-def _types(each: Route) -> Iterator[Any]:
-    endpoint = each.endpoint
-    if (body := _body_of(each)) is not None:
+def _types(route: Route) -> Iterator[Any]:
+    endpoint = route.endpoint
+    if (body := _body_type(route)) is not None:
         yield body
     if endpoint.is_json:
         yield endpoint.answer
@@ -70,17 +71,17 @@ def _types(each: Route) -> Iterator[Any]:
         yield from (field.type for field in msgspec.structs.fields(endpoint.query))
 
 
-def _operation(each: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
-    summary, _, more = (inspect.getdoc(each.handle) or "").partition("\n")
+def _operation(route: Route, schema_of: dict[str, Any]) -> dict[str, Any]:
+    summary, _, description = (inspect.getdoc(route.handle) or "").partition("\n")
     operation: dict[str, Any] = {
-        "operationId": each.handle.__name__,
+        "operationId": route.handle.__name__,
         "summary": summary,
-        "parameters": list(_parameters(each.endpoint, schema_of)),
-        "responses": dict(_responses(each.endpoint, schema_of)),
+        "parameters": list(_parameters(route.endpoint, schema_of)),
+        "responses": dict(_responses(route.endpoint, schema_of)),
     }
-    if more.strip():
-        operation["description"] = " ".join(more.split())
-    if (body := _body_of(each)) is not None:
+    if description.strip():
+        operation["description"] = " ".join(description.split())
+    if (body := _body_type(route)) is not None:
         operation["requestBody"] = {"content": {JSON: {"schema": schema_of[repr(body)]}}}
     return operation
 

@@ -1,10 +1,11 @@
-"""Waiting until something is so, instead of asking again and again."""
+"""The route that waits until the farm is in a state or an event has happened."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from twisted.internet.defer import Deferred
 
 from comfyfarm.control.routes.instances import backend_of
@@ -18,128 +19,123 @@ from comfyfarm.server.backend import Backend
 from comfyfarm.server.farm import Farm
 from comfyfarm.units import Duration
 
+_TIMEOUT = Duration(30_000)
+_CONDITIONS = ("idle", "running", "finished", "event")
+
 
 @route(endpoints.WAIT)
 async def post_wait(farm: Farm, body: WaitBody) -> WaitState | WithStatus:
-    """Answer as soon as the farm is idle, so many jobs run or have ended, or an event has happened.
+    """Wait until the farm is idle, a number of jobs run or have ended, or an event has happened.
 
-    What is so already is answered at once.  The timeout is real time; when it is up, the answer is 504 and says what
-    there was to see instead.
+    If that is so already, the answer comes at once.  The timeout is real time; after it the answer is 504 and has the
+    state at that time.
     """
     farm.catch_up()
-    look = _Look.of(farm, body)
-    if not look.is_met():
-        await _until(farm, look, _timeout(body) / 1000)
-    seen = look.seen()
-    if look.is_over:
-        return seen
-    return WithStatus(504, _timed_out(farm, body, seen))
+    condition = _Condition.of(farm, body)
+    timeout = _TIMEOUT if body.timeout is None else body.timeout
+    if not condition.check():
+        await _until(farm, condition, timeout / 1000)
+    if condition.is_met:
+        return condition.state()
+    return WithStatus(504, _timed_out(farm, body, timeout, condition.state()))
 
 
-async def _until(farm: Farm, look: _Look, timeout_s: float) -> None:
-    """Come back when it is met, or time is up."""
+async def _until(farm: Farm, condition: _Condition, timeout_s: float) -> None:
+    """Wait until the condition is met or the time is up."""
     done: Deferred[None] = Deferred()
 
     def end() -> None:
         if not done.called:
             done.callback(None)
 
-    stop = farm.log.listen(lambda event: end() if look.handles(event) else None)
+    unsubscribe = farm.log.listen(lambda event: end() if condition.handles(event) else None)
     timeout = farm.reactor.callLater(timeout_s, end)
     try:
         await done
     finally:
-        stop()
+        unsubscribe()
         if timeout.active():
             timeout.cancel()
 
 
-def _timed_out(farm: Farm, body: WaitBody, seen: WaitState) -> WaitTimedOut:
+def _timed_out(farm: Farm, body: WaitBody, timeout: Duration, state: WaitState) -> WaitTimedOut:
     what = next(f"{key} = {getattr(body, key)}" for key in _CONDITIONS if getattr(body, key) is not None)
     stands = farm.clock_control.is_virtual and farm.clock_control.auto is None
     hint = "; the clock is virtual and stands still until it is moved" if stands else ""
-    facts = {name: getattr(seen, name) for name in seen.__struct_fields__}
-    return WaitTimedOut(**facts, error=f"after {_timeout(body)} of real time there was no {what}{hint}")
-
-
-def _timeout(body: WaitBody) -> Duration:
-    return _TIMEOUT if body.timeout is None else body.timeout
-
-
-_TIMEOUT = Duration(30_000)
-_CONDITIONS = ("idle", "running", "finished", "event")
+    error = f"after {timeout} of real time there was no {what}{hint}"
+    return WaitTimedOut(**msgspec.structs.asdict(state), error=error)
 
 
 @dataclass(eq=False)
-class _Look:
-    """Looks at a farm until it sees what is waited for.
+class _Condition:
+    """The condition of one request.
 
-    :ivar is_over: it was seen.
-    :ivar event: the event that was waited for, once it was heard.
+    :ivar backends: the instances that count.
+    :ivar is_met: it was met at some time since the request came.
+    :ivar event: the event that met it, if it asks for one.
     """
 
     farm: Farm
     body: WaitBody
     backends: dict[str, Backend]
-    is_over: bool = False
+    is_met: bool = False
     event: Event | None = None
 
     @classmethod
-    def of(cls, farm: Farm, body: WaitBody) -> _Look:
-        """Begin to look.
+    def of(cls, farm: Farm, body: WaitBody) -> _Condition:
+        """Make the condition of a request; it is not checked yet.
 
-        :raises Rejected: where it names what there is none of.
+        :raises ApiError: if it names an unknown kind of event or an unknown instance.
         """
         kind = (body.event or {}).get("kind")
         if kind is not None and kind not in all_kinds():
             raise ApiError(422, f"event.kind: unknown kind {kind!r} (there are: {', '.join(all_kinds())})")
-        chosen = farm.backends if body.instance is None else {body.instance: backend_of(farm, body.instance)}
-        return cls(farm, body, dict(chosen))
+        backends = farm.backends if body.instance is None else {body.instance: backend_of(farm, body.instance)}
+        return cls(farm, body, dict(backends))
 
-    def is_met(self) -> bool:
-        """Whether it is so now, or an event that the log still has was it."""
+    def check(self) -> bool:
+        """Return True if it is met now, or if an event that the log has kept meets it."""
         if self.body.event is None:
-            self.is_over = self._state_is_met()
-            return self.is_over
+            self.is_met = self._is_met_now()
+            return self.is_met
         return any(self.handles(event) for event in tuple(self.farm.log.events))
 
     def handles(self, event: Event) -> bool:
-        """Whether it is so, now that this has happened."""
+        """Return True if it is met after this event."""
         if self.body.event is None:
-            return self.is_met()
-        if event.seq > self.body.since and self._is_meant(event):
-            self.event, self.is_over = event, True
-        return self.is_over
+            return self.check()
+        if event.seq > self.body.since and self._matches(event):
+            self.event, self.is_met = event, True
+        return self.is_met
 
-    def seen(self) -> WaitState:
-        """What there is to see."""
+    def state(self) -> WaitState:
         return WaitState(
-            met=self.is_over,
+            met=self.is_met,
             at_ms=self.farm.time.now_ms(),
             seq=self.farm.log.seq,
             running=self._running(),
-            pending=sum(len(each.instance.queue.pending) for each in self.backends.values()),
+            pending=sum(len(backend.instance.queue.pending) for backend in self.backends.values()),
             finished=self._finished(),
             event=None if self.event is None else as_object(self.event),
         )
 
-    def _state_is_met(self) -> bool:
+    def _is_met_now(self) -> bool:
         body = self.body
         if body.idle:
-            return not any(each.instance.queue.remaining for each in self.backends.values())
+            return not any(backend.instance.queue.remaining for backend in self.backends.values())
         if body.running is not None:
             return self._running() >= body.running
         return body.finished is not None and self._finished() >= body.finished
 
     def _running(self) -> int:
-        return sum(each.instance.queue.running is not None for each in self.backends.values())
+        return sum(backend.instance.queue.running is not None for backend in self.backends.values())
 
     def _finished(self) -> int:
         return sum(self.farm.analysis.finished[name] for name in self.backends)
 
-    def _is_meant(self, event: Event) -> bool:
-        wanted: dict[str, Any] = self.body.event or {}
-        if self.body.instance not in (None, event.instance) or wanted.get("kind", kind_of(event)) != kind_of(event):
+    def _matches(self, event: Event) -> bool:
+        fields: dict[str, Any] = self.body.event or {}
+        if self.body.instance not in (None, event.instance) or fields.get("kind", kind_of(event)) != kind_of(event):
             return False
-        said = as_object(event)
-        return all(key in said and said[key] == value for key, value in wanted.items())
+        values = as_object(event)
+        return all(key in values and values[key] == value for key, value in fields.items())

@@ -1,1 +1,1 @@
-"""Bodies and answers of the control API; imports msgspec only, so that clients can use it."""
+"""Bodies and answers of the control API; clients use them too, so nothing here imports Twisted or Klein."""

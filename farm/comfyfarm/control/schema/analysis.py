@@ -1,4 +1,4 @@
-"""What the control API takes and gives about the system under test."""
+"""Bodies and answers of the control API about the system under test."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TimelineFormat = Literal["json", "svg", "trace", "text"]
 
 
 class DeliveryFacts(TypedDict, total=False):
-    """What is known of a delivery beside its job, as :class:`DeliveredBody` describes it."""
+    """The facts of a delivery except its job; :class:`DeliveredBody` describes them."""
 
     prompt_id: str | None
     instance: str
@@ -27,11 +27,11 @@ class DeliveredBody(Body, frozen=True, kw_only=True):
     """A result was handed to a user.
 
     :ivar job: the logical job that the user asked for.
-    :ivar prompt_id: of the attempt that it came from, where that is known.
-    :ivar instance: the instance that made it, where that is known.
-    :ivar file: the picture's name, where that is known.
-    :ivar stamp: the text ``comfyfarm`` that was found in the picture.
-    :ivar picture: or the picture itself, in Base64.
+    :ivar prompt_id: the prompt id of the attempt that it came from, if known.
+    :ivar instance: the instance that made it, if known.
+    :ivar file: the picture's file name, if known.
+    :ivar stamp: the text stored in the picture under ``comfyfarm``.
+    :ivar picture: the picture itself, in Base64; instead of ``stamp``.
     """
 
     job: Annotated[str, msgspec.Meta(min_length=1)]
@@ -42,19 +42,15 @@ class DeliveredBody(Body, frozen=True, kw_only=True):
     picture: bytes | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what excludes itself.
-
-        :raises ValueError: naming the keys.
-        """
         if self.stamp is not None and self.picture is not None:
             raise ValueError("stamp: stands in the picture; say one of them")
 
 
 class DeliveredState(msgspec.Struct, frozen=True, kw_only=True):
-    """A delivery, as it was written down.
+    """A delivery, as it was recorded.
 
-    :ivar seq: of the event.
-    :ivar stamp: where the picture says that it comes from; ``None`` where none was shown, or it bears no stamp.
+    :ivar seq: the ``seq`` of its event.
+    :ivar stamp: the origin of the picture as stored in it; ``None`` if it has no stamp or was not sent.
     """
 
     seq: int
@@ -63,24 +59,24 @@ class DeliveredState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DrainBody(Body, frozen=True, kw_only=True):
-    """Whether an instance shall get no new work; an empty body says so.
+    """A request that an instance shall get no new work; an empty body means the default.
 
-    :ivar on: ``false``: it shall get some again.
+    :ivar on: ``false``: it shall get new work again.
     """
 
     on: bool = True
 
 
 class JournalQuery(Body, frozen=True, kw_only=True):
-    """Which requests and frames are wanted; what is not given filters nothing.  Texts may be globs (``/history*``).
+    """Filters of requests and frames; a key that is not given filters nothing.  Texts may be globs (``/history*``).
 
-    :ivar route: of a request: its path without ``/api``.
-    :ivar status: of its answer; 0 where there was none.
+    :ivar route: a request's path without ``/api``.
+    :ivar status: the status of a request's answer; 0 if there was none.
     :ivar job: the logical job of a ``POST /prompt`` or ``POST /interrupt``.
-    :ivar type: of a frame: ComfyUI's message type.
-    :ivar client: the client id: that a request names, or that a frame was sent to.
-    :ivar since: only what has a later ``seq``.
-    :ivar limit: the first so many of each.
+    :ivar type: a frame's type: ComfyUI's message type.
+    :ivar client: the client id that a request names or that a frame was sent to.
+    :ivar since: only events with a later ``seq``.
+    :ivar limit: the maximum number of each.
     """
 
     instance: str | None = None
@@ -96,11 +92,11 @@ class JournalQuery(Body, frozen=True, kw_only=True):
 
 
 class JournalState(msgspec.Struct, frozen=True, kw_only=True):
-    """What came to the instances and what they sent, oldest first.
+    """Requests to the instances and frames from them, oldest first.
 
-    :ivar request_count: how many requests fit, those beyond ``limit`` included; so the other counts.
-    :ivar by_route: the same for each ``METHOD /route``; ``*`` stands for an id or a name.
-    :ivar by_type: the frames for each type.
+    :ivar request_count: the number of requests that match, also beyond ``limit``; so are the other counts.
+    :ivar by_route: the number for each ``METHOD /route``; ``*`` stands for an id or a name.
+    :ivar by_type: the number of frames for each type.
     """
 
     request_count: int
@@ -112,9 +108,9 @@ class JournalState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TimelineQuery(Body, frozen=True, kw_only=True):
-    """How a timeline is wanted.
+    """The format of a timeline.
 
-    :ivar format: ``json``: as values; ``svg``: drawn; ``trace``: for Perfetto; ``text``: for a terminal.
+    :ivar format: ``json``: values; ``svg``: a drawing; ``trace``: for Perfetto; ``text``: for a terminal.
     """
 
     format: TimelineFormat = "json"

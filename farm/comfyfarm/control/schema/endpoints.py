@@ -1,8 +1,7 @@
-"""The table of all that the control server can be asked.
+"""The table of all endpoints of the control server.
 
-The handlers in this package are registered for its endpoints (:func:`comfyfarm.control.routing.route`),
-``/openapi.json`` describes it, and :mod:`comfyfarm.clients.control` makes its requests of it.  It imports neither
-Twisted nor Klein.
+Handlers are registered for its endpoints (:func:`comfyfarm.control.routing.route`), ``/openapi.json`` is made from it,
+and :mod:`comfyfarm.clients.control` makes its requests from it.  It imports neither Twisted nor Klein.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ JSON, LINES = "application/json", "application/x-ndjson"
 SVG, TEXT, HTML = "image/svg+xml", "text/plain; charset=utf-8", "text/html; charset=utf-8"
 
 Table = dict[str, Any]
-"""A body that is written as a table of the configuration; its handler decodes it."""
+"""A body written as a table of the configuration; its handler decodes it."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +54,11 @@ class Endpoint(Generic[A]):
     """One method on one path.
 
     :ivar path: with names in braces.
-    :ivar answer: the type of what comes back; ``bytes`` unless that is JSON.
-    :ivar body: the type of the JSON that is sent; ``None``: nothing is read.
-    :ivar query: its fields are the keys that the query may have.
-    :ivar also: media types that the same answer may come in, if it is asked for so.
-    :ivar others: answers under other statuses.
+    :ivar answer: the type of the answer; ``bytes`` if the answer is not JSON.
+    :ivar body: the type of the JSON body; None if no body is read.
+    :ivar query: a Struct with a field for each key that the query may have.
+    :ivar also: other media types of the answer, on request.
+    :ivar others: answers with other statuses.
     """
 
     method: str
@@ -73,7 +72,6 @@ class Endpoint(Generic[A]):
 
     @property
     def is_json(self) -> bool:
-        """Whether the answer is a JSON document."""
         return self.media_type == JSON
 
 

@@ -1,4 +1,4 @@
-"""What the control API takes and gives: ``/openapi.json`` is made of these."""
+"""Bodies and answers of the control API about the farm and its instances; ``/openapi.json`` shows their docstrings."""
 
 from __future__ import annotations
 
@@ -12,52 +12,52 @@ _YEAR_MS = 366 * 24 * 60 * 60 * 1000
 
 
 class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What is sent to us."""
+    """The body or the query of a request."""
 
 
-def _exactly_one(said: list[str], of: str) -> None:
-    if len(said) != 1:
-        raise ValueError(f"expected exactly one of {of}; got {' and '.join(said) or 'none of them'}")
+def _exactly_one(keys: list[str], of: str) -> None:
+    if len(keys) != 1:
+        raise ValueError(f"expected exactly one of {of}; got {' and '.join(keys) or 'none of them'}")
 
 
-def _not_absurd(key: str, duration: Duration | None) -> None:
+def _at_most_a_year(key: str, duration: Duration | None) -> None:
     if duration is not None and duration > _YEAR_MS:
         raise ValueError(f"{key}: expected at most a year of 366 days, got {duration}")
 
 
 class Done(msgspec.Struct, frozen=True):
-    """There is nothing to tell."""
+    """The request was carried out, and there is nothing to return."""
 
     status: Literal["ok"] = "ok"
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """Every answer that says no; nothing has changed."""
+    """The answer to every request that is refused; nothing has changed."""
 
     error: str
 
 
 class ResetBody(Body, frozen=True, kw_only=True):
-    """What a reset takes along; an empty body means the defaults.
+    """Settings of a reset; an empty body means the defaults.
 
-    :ivar files: whether output files and counters go too.
+    :ivar files: whether output files and counters are reset too.
     """
 
     files: bool = False
 
 
 class InstanceState(msgspec.Struct, frozen=True, kw_only=True):
-    """One instance.
+    """The state of one instance.
 
-    :ivar state: ``booting`` until it listens, ``stopped`` while it has no process, ``frozen`` while it answers nobody,
-        ``paused`` while its worker takes no step; else ``running``.
-    :ivar refusing: its port is closed to new connections, although its process lives.
-    :ivar draining: whoever dispatches was told to send it no new work.
-    :ivar epoch: how often it has been started.
-    :ivar queue_remaining: jobs that wait or run.
-    :ivar running: the job that runs, or ``None``.
-    :ivar history: how many jobs have ended and are remembered.
-    :ivar finished: how many jobs have ended since the start or the last reset.
+    :ivar state: ``booting`` until it listens, ``stopped`` while it has no process, ``frozen`` while it serves no
+        client, ``paused`` while its worker takes no step; else ``running``.
+    :ivar refusing: whether its port is closed to new connections while its process lives.
+    :ivar draining: whether the system under test shall send it no new work.
+    :ivar epoch: the number of times it has been started.
+    :ivar queue_remaining: the number of jobs that wait or run.
+    :ivar running: the prompt id of the job that runs, or ``None``.
+    :ivar history: the number of jobs in its history.
+    :ivar finished: the number of jobs that have ended since the start or the last reset.
     """
 
     url: str
@@ -75,9 +75,9 @@ class InstanceState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InstanceDetail(InstanceState, frozen=True, kw_only=True):
-    """One instance, with its settings.
+    """The state of one instance, with its settings.
 
-    :ivar settings: every key of its ``[[instance]]``, as it is now.
+    :ivar settings: the present value of every key of its ``[[instance]]``.
     :ivar live: the keys that ``PATCH`` may change.
     """
 
@@ -86,13 +86,13 @@ class InstanceDetail(InstanceState, frozen=True, kw_only=True):
 
 
 class ClockState(msgspec.Struct, frozen=True, kw_only=True):
-    """How time passes.
+    """The simulated time and how it passes.
 
-    :ivar at_ms: the simulated moment.
-    :ivar unix_ms: the same, as clients see it.
-    :ivar speed: how many simulated seconds pass in a real one; 0 while time stands still.
+    :ivar at_ms: the simulated time.
+    :ivar unix_ms: the same as a wall-clock time, as clients see it.
+    :ivar speed: simulated seconds per real second; 0 while time stands still.
     :ivar auto: whether a virtual clock moves by itself while the sockets are quiet.
-    :ivar next_ms: when the next thing is due, or ``None`` where nothing is.
+    :ivar next_ms: the simulated time of the next thing that is due; ``None`` if nothing is.
     """
 
     clock: Literal["real", "virtual"]
@@ -105,15 +105,15 @@ class ClockState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClockBody(Body, frozen=True, kw_only=True):
-    """What becomes of the clock; one thing at a time, but ``speed`` and ``freeze`` go together.
+    """A change of the clock; one at a time, but ``speed`` and ``freeze`` may go together.
 
-    :ivar advance: virtual: let so much time pass.
-    :ivar run_until_idle: virtual: let time pass until nothing is due.
-    :ivar limit: but not longer than this.
-    :ivar auto: virtual: jump to the next due moment whenever the sockets are quiet.
-    :ivar quiet: for so long, in real time.
-    :ivar speed: real: how many simulated seconds pass in a real one from now on.
-    :ivar freeze: real: let time stand still, or go on.
+    :ivar advance: virtual clock: let this time pass.
+    :ivar run_until_idle: virtual clock: let time pass until nothing is due.
+    :ivar limit: with ``run_until_idle``: the maximum time.
+    :ivar auto: virtual clock: jump to the next thing that is due whenever the sockets are quiet; ``false``: no more.
+    :ivar quiet: with ``auto``: the time for which the sockets must be quiet, in real time.
+    :ivar speed: real clock: simulated seconds per real second from now on.
+    :ivar freeze: real clock: ``true``: let time stand still; ``false``: let it go on.
     """
 
     advance: Duration | None = None
@@ -125,30 +125,27 @@ class ClockBody(Body, frozen=True, kw_only=True):
     freeze: bool | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what excludes itself.
-
-        :raises ValueError: naming the keys.
-        """
-        said = [key for key in ("advance", "run_until_idle", "auto") if getattr(self, key) is not None]
-        passing = [key for key in ("speed", "freeze") if getattr(self, key) is not None]
-        _exactly_one([*said, *[" with ".join(passing)][: len(passing)]], "advance, run_until_idle, auto, speed/freeze")
+        keys = [key for key in ("advance", "run_until_idle", "auto") if getattr(self, key) is not None]
+        if real_keys := [key for key in ("speed", "freeze") if getattr(self, key) is not None]:
+            keys.append(" with ".join(real_keys))
+        _exactly_one(keys, "advance, run_until_idle, auto, speed/freeze")
         for key, needed in (("limit", "run_until_idle"), ("quiet", "auto")):
             if getattr(self, key) is not None and not getattr(self, needed):
                 raise ValueError(f"{key}: belongs to {needed}")
         for key in ("advance", "limit", "quiet"):
-            _not_absurd(key, getattr(self, key))
+            _at_most_a_year(key, getattr(self, key))
 
 
 class WaitBody(Body, frozen=True, kw_only=True):
-    """What to wait for: exactly one of ``idle``, ``running``, ``finished``, ``event``.
+    """A condition to wait for: exactly one of ``idle``, ``running``, ``finished``, ``event``.
 
     :ivar idle: no job waits or runs.
-    :ivar running: at least so many jobs run.
-    :ivar finished: at least so many jobs have ended since the start or the last reset.
+    :ivar running: at least this number of jobs run.
+    :ivar finished: at least this number of jobs have ended since the start or the last reset.
     :ivar event: an event of the log has these fields; ``kind`` is one of them.
-    :ivar since: only events after this ``seq`` count; 0: any that the log still has.
-    :ivar instance: look at this one only.
-    :ivar timeout: in real time; 30 seconds where it is not given.
+    :ivar since: only events after this ``seq`` count; 0: all that the log has kept.
+    :ivar instance: only this instance counts.
+    :ivar timeout: in real time; 30 seconds by default.
     """
 
     idle: Literal[True] | None = None
@@ -160,26 +157,22 @@ class WaitBody(Body, frozen=True, kw_only=True):
     timeout: Duration | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what excludes itself.
-
-        :raises ValueError: naming the keys.
-        """
-        said = [key for key in ("idle", "running", "finished", "event") if getattr(self, key) is not None]
-        _exactly_one(said, "idle, running, finished, event")
+        keys = [key for key in ("idle", "running", "finished", "event") if getattr(self, key) is not None]
+        _exactly_one(keys, "idle, running, finished, event")
         if self.since and self.event is None:
             raise ValueError("since: belongs to event")
-        _not_absurd("timeout", self.timeout)
+        _at_most_a_year("timeout", self.timeout)
 
 
 class WaitState(msgspec.Struct, frozen=True, kw_only=True):
-    """What there was to see when the waiting ended.
+    """The state of the instances at the end of a wait.
 
-    :ivar met: whether it was what was waited for.
-    :ivar seq: of the log's last event.
-    :ivar running: jobs that run.
-    :ivar pending: jobs that wait.
-    :ivar finished: jobs that have ended since the start or the last reset.
-    :ivar event: the event that was waited for.
+    :ivar met: whether the condition was met.
+    :ivar seq: the ``seq`` of the log's last event.
+    :ivar running: the number of jobs that run.
+    :ivar pending: the number of jobs that wait.
+    :ivar finished: the number of jobs that have ended since the start or the last reset.
+    :ivar event: the event that was waited for; ``None`` if the condition was another.
     """
 
     met: bool
@@ -192,15 +185,16 @@ class WaitState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WaitTimedOut(WaitState, frozen=True, kw_only=True):
-    """The time was up before; ``error`` says so."""
+    """The state of the instances when the time was up and the condition was not met; ``error`` says so."""
 
     error: str
 
 
 class FarmState(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole farm.
+    """The state of the farm and of all its instances.
 
-    :ivar at_ms: the simulated moment.
+    :ivar control: the URL of the control server.
+    :ivar at_ms: the simulated time.
     """
 
     control: str
@@ -212,11 +206,11 @@ class FarmState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogFilter(Body, frozen=True, kw_only=True):
-    """Which events are wanted; what is not given filters nothing.
+    """Filters of events; a key that is not given filters nothing.
 
-    :ivar instance: its name; empty for the farm's own events.
+    :ivar instance: an instance's name; empty for the farm's own events.
     :ivar kind: one kind, or several with commas between them.
-    :ivar prompt_id: of the job that an event is about.
+    :ivar prompt_id: the prompt id of the job that an event is about.
     :ivar since: only events after this ``seq``.
     """
 
@@ -227,9 +221,9 @@ class LogFilter(Body, frozen=True, kw_only=True):
 
 
 class LogQuery(LogFilter, frozen=True, kw_only=True):
-    """Which events are wanted, and how many.
+    """Filters of events, and a limit.
 
-    :ivar limit: the first so many.
+    :ivar limit: the maximum number of events.
     """
 
     limit: Annotated[int, msgspec.Meta(ge=1)] | None = None

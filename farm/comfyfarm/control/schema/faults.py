@@ -1,4 +1,4 @@
-"""What the control API takes and gives where something is broken on purpose."""
+"""Bodies and answers of the control API about faults and gates."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from comfyfarm.units import Duration
 
 
 class CrashBody(Body, frozen=True, kw_only=True):
-    """How an instance crashes; an empty body means the defaults.
+    """Settings of a crash; an empty body means the defaults.
 
-    :ivar keep: what is not lost.
-    :ivar restart_after: how long until it is started again; ``None``: not by itself.
+    :ivar keep: the parts of the state that are not lost.
+    :ivar restart_after: the time until the instance is started again; ``None``: it is not started by itself.
     """
 
     keep: tuple[Literal["queue", "history", "uploads", "models"], ...] = ()
@@ -22,14 +22,14 @@ class CrashBody(Body, frozen=True, kw_only=True):
 
 
 class FaultState(msgspec.Struct, frozen=True, kw_only=True):
-    """A fault, and what has become of it.
+    """A fault and its state.
 
-    :ivar state: ``expired``: it has struck as often as it may, or its time is over.
-    :ivar fault: as it is written in a configuration.
-    :ivar on: the instances that it is about.
-    :ivar matched: how often its moment came, whether it struck or not.
-    :ivar fired: how often it struck, by instance.
-    :ivar lasts: what it struck is still in its hands, whatever its state.
+    :ivar state: ``expired``: it has fired as often as it may, or its time is over.
+    :ivar fault: the fault as it is written in a configuration.
+    :ivar on: the instances that it applies to.
+    :ivar matched: the number of times that its phase and filters matched, whether it fired or not.
+    :ivar fired: the number of times that it fired, by instance.
+    :ivar lasts: whether an effect of it is still in force, whatever its state.
     """
 
     id: str
@@ -44,7 +44,7 @@ class FaultState(msgspec.Struct, frozen=True, kw_only=True):
 class FaultList(msgspec.Struct, frozen=True, kw_only=True):
     """Faults, in the order in which they were armed.
 
-    :ivar never_fired: the ids of those that have not struck.
+    :ivar never_fired: the ids of those that have not fired.
     """
 
     faults: tuple[FaultState, ...]
@@ -52,13 +52,13 @@ class FaultList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
-    """What waits at a gate: a job, or an HTTP exchange.
+    """A job or an HTTP exchange that a gate holds.
 
-    :ivar prompt_id: of the job, where it has one by then.
+    :ivar prompt_id: the job's prompt id, if it has one by then.
     :ivar job: the logical job.
-    :ivar node: where a job waits at one.
-    :ivar route: of an exchange.
-    :ivar since_ms: the simulated moment at which it came.
+    :ivar node: the node at which a job is held; empty if it is none.
+    :ivar route: the route of an exchange.
+    :ivar since_ms: the simulated time since which it is held.
     """
 
     instance: str
@@ -70,12 +70,12 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GateState(msgspec.Struct, frozen=True, kw_only=True):
-    """A gate, and what waits at it.
+    """A gate, and what it holds.
 
-    :ivar state: ``removed`` and ``healed`` ones are open.
-    :ivar gate: as it is written.
-    :ivar fired: how much it has held so far, by instance.
-    :ivar held: who has waited longest stands first.
+    :ivar state: a ``removed`` or ``healed`` gate is open.
+    :ivar gate: the gate as it is written in a configuration.
+    :ivar fired: the number of jobs and exchanges that it has held so far, by instance.
+    :ivar held: those that it holds now; the one held longest first.
     """
 
     id: str
@@ -86,15 +86,15 @@ class GateState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GateList(msgspec.Struct, frozen=True, kw_only=True):
-    """All gates there are and were."""
+    """All gates, also those that are open by now."""
 
     gates: tuple[GateState, ...]
 
 
 class ReleaseBody(Body, frozen=True, kw_only=True):
-    """How much is let go.
+    """The number of jobs and exchanges to release.
 
-    :ivar count: so many; ``None``: all that wait now.
+    :ivar count: the maximum number; ``None``: all that are held now.
     """
 
     count: Annotated[int, msgspec.Meta(ge=1)] | None = None
