@@ -30,10 +30,10 @@ Three things outlive a process; the ``Backend`` keeps them and hands them to the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from klein.resource import KleinResource
 from twisted.internet.task import deferLater
@@ -112,27 +112,16 @@ class InstanceProcess:
 
     def __post_init__(self) -> None:
         self.storage.namer.keep_temp_prefixes({})
-        self.faults = InstanceFaults(self.context.registry, self.config.name, self.publish)
-        self.instance = Instance(
-            machine=self._make_machine(),
-            ids=self.storage.ids,
-            fire_process=self.context.fire_process,
-            accepted=self.carried_state.accepted,
-        )
-        self.driver = InstanceDriver(self.context.clock, self.context.time, self.instance)
-        self.hub = self._make_hub()
-        self.outbox = Outbox(self.hub, self._make_websocket_fault_injector(), self.publish)
-        self.notifier = WebSocketNotifier(self.outbox, self.storage.renderer, self.context.unix_ms)
-        self.server_log = ServerLog(self.config, self.hub, self.notifier.send_to, self.context.unix_ms)
-        self._handlers = self.server_log.on_event, self.notifier.on_event   # to look them up for each event takes time
-        self.api = self._make_api()
-        self.fault_injector = self._make_http_fault_injector()
-        self.site = self._make_site()
+        equipment = self.context.equipment_cache.equip(self.config)
+        self._make_simulation()
+        self._make_websockets(server_flags(self.config, equipment.features))
+        self._make_http(equipment.system_stats)
         self._boot = Alarm(self.context.clock, self.context.time, self._listen)
 
-    def _make_machine(self) -> Machine:
+    def _make_simulation(self) -> None:
         config, seeds = self.config, self.storage.seeds
-        return Machine(
+        self.faults = InstanceFaults(self.context.registry, config.name, self.publish)
+        machine = Machine(
             name=config.name,
             epoch=self.number,
             settings=config,
@@ -147,18 +136,21 @@ class InstanceProcess:
             size=self.storage.renderer.size,
             static_name=self.storage.static_name,
         )
+        self.instance = Instance(
+            machine=machine,
+            ids=self.storage.ids,
+            fire_process=self.context.fire_process,
+            accepted=self.carried_state.accepted,
+        )
+        self.driver = InstanceDriver(self.context.clock, self.context.time, self.instance)
 
     def _make_catalogue(self) -> Catalogue:
         equipment = self.context.equipment_cache.equip(self.config)
         return equipment.catalogue(self.config, self.storage.disk, brought=self.storage.brought)
 
-    def _make_hub(self) -> Hub:
-        equipment = self.context.equipment_cache.equip(self.config)
-        flags = server_flags(self.config, equipment.features)
-        return Hub(self.storage.sids, flags, self._on_open, self._on_close, self._send)
-
-    def _make_websocket_fault_injector(self) -> WebSocketFaultInjector:
-        return WebSocketFaultInjector(
+    def _make_websockets(self, flags: dict[str, Any]) -> None:
+        self.hub = Hub(self.storage.sids, flags, self._on_open, self._on_close, self._send)
+        fault_injector = WebSocketFaultInjector(
             self.faults,
             self.hub,
             partial(Alarm, self.context.clock, self.context.time),
@@ -167,10 +159,15 @@ class InstanceProcess:
             self.publish,
             self.instance.job_before,
         )
+        self.outbox = Outbox(self.hub, fault_injector, self.publish)
+        self.notifier = WebSocketNotifier(self.outbox, self.storage.renderer, self.context.unix_ms)
+        self.server_log = ServerLog(self.config, self.hub, self.notifier.send_to, self.context.unix_ms)
+        self._handlers = self.server_log.on_event, self.notifier.on_event   # to look them up for each event takes time
 
-    def _make_api(self) -> ComfyApi:
-        return ComfyApi(
-            self.config,
+    def _make_http(self, system_stats: Mapping[str, Any]) -> None:
+        config, context = self.config, self.context
+        self.api = ComfyApi(
+            config,
             self.driver,
             self.storage.disk,
             self.hub,
@@ -178,25 +175,22 @@ class InstanceProcess:
             self.server_log,
             self._served_static_name,
             self.publish,
-            self.context.equipment_cache.equip(self.config).system_stats,
+            system_stats,
             self.freezer.run_or_defer,
         )
-
-    def _make_http_fault_injector(self) -> HttpFaultInjector:
-        return HttpFaultInjector(
+        self.fault_injector = HttpFaultInjector(
             self.driver,
             self.faults,
-            self.context.fire_process,
+            context.fire_process,
             is_suspended=lambda: self.has_ended or self.freezer.is_frozen,
-            takes_headers=self.context.fault_headers,
+            takes_headers=context.fault_headers,
         )
-
-    def _make_site(self) -> FarmSite:
-        max_bytes, origin = int(self.config.max_upload_size), allowed_origin(self.config.enable_cors)
-        routes = KleinResource(self.api.app)
-        front = FrontResource(self.config.name, routes, self.fault_injector, self._on_exchange, max_bytes, origin)
-        context = self.context
-        return FarmSite(front, context.reactor, max_bytes, context.on_traffic, self.freezer, context.time.now_ms)
+        max_bytes, origin = int(config.max_upload_size), allowed_origin(config.enable_cors)
+        resource = KleinResource(self.api.app)
+        front = FrontResource(config.name, resource, self.fault_injector, self._on_exchange, max_bytes, origin)
+        self.site = FarmSite(
+            front, context.reactor, max_bytes, context.on_traffic, self.freezer, context.time.now_ms
+        )
 
     @property
     def _served_static_name(self) -> str | None:

@@ -1,4 +1,4 @@
-"""A live farm is judged by its clock, also while nothing happens."""
+"""The time of a live farm counts in its verdict, also while nothing happens."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def test_a_job_that_nobody_sends_again_is_lost_after_a_while_in_which_nothing_el
     log.publish(Submitted(at_ms=1, prompt_id="p", number=0, job="j", outputs=("9",), queue_remaining=1), "a", 1)
     log.publish(ServerStopped(at_ms=2, lost=("p",), reason="crashed"), "a", 1)
     log.publish(ServerReady(at_ms=3), "a", 2)
-    assert [each.finding for each in analysis.verdict().findings] == ["unfinished"]
+    assert [finding.finding for finding in analysis.verdict().findings] == ["unfinished"]
     now_ms[0] = 60_000
-    assert [each.finding for each in analysis.verdict().findings] == ["lost"]
+    assert [finding.finding for finding in analysis.verdict().findings] == ["lost"]
 
 
-def test_asking_twice_at_one_moment_says_so_once() -> None:
+def test_two_analyses_at_the_same_time_publish_one_event() -> None:
     log = Log()
     analysis = LiveAnalysis(log, lambda: 7, dict)
     assert analysis.verdict().at_ms == analysis.placement().at_ms == 7

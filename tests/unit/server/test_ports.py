@@ -1,4 +1,4 @@
-"""A port that is opened, closed and opened again: what happens when, where closing takes a turn of the reactor."""
+"""A port that is opened, closed and opened again, if closing it takes a turn of the reactor."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from comfyfarm.server.ports import BoundPort, PortTaken, ReopenablePort
 
 
 @dataclass(eq=False)
-class Street:
-    """Where the ports are; writes down what becomes of them.
+class Host:
+    """A host of ports; it records every call.
 
-    :ivar closing: the ports that are on their way to be closed.
-    :ivar is_taken: somebody else has the number by now.
+    :ivar done: the calls, in order.
+    :ivar closing: the ports that will be closed in the reactor's next turn.
+    :ivar is_taken: another program has taken the number.
     """
 
     done: list[str] = field(default_factory=list)
@@ -32,27 +33,27 @@ class Street:
         return cast(BoundPort, Port(self, number))
 
     def close_now(self) -> None:
-        """The reactor's next turn."""
+        """Do what the reactor does in its next turn."""
         self.closing.pop(0).callback(None)
 
 
 @dataclass(eq=False)
 class Port:
-    """A bound port, and the listening on it."""
+    """A bound port that may listen."""
 
-    street: Street
+    host: Host
     number: int
 
     def listen(self, factory: Any) -> IListeningPort:
-        self.street.done.append(f"listen {factory.name}")
+        self.host.done.append(f"listen {factory.name}")
         return cast(IListeningPort, self)
 
     def stopListening(self) -> Deferred[None]:
-        self.street.closing.append(Deferred())
-        return self.street.closing[-1]
+        self.host.closing.append(Deferred())
+        return self.host.closing[-1]
 
     def close(self) -> None:
-        self.street.done.append("close")
+        self.host.done.append("close")
 
 
 def site(name: str) -> IProtocolFactory:
@@ -62,67 +63,67 @@ def site(name: str) -> IProtocolFactory:
 
 
 @pytest.fixture
-def street() -> Street:
-    return Street()
+def host() -> Host:
+    return Host()
 
 
 @pytest.fixture
-def door(street: Street) -> ReopenablePort:
-    return ReopenablePort("127.0.0.1", cast(BoundPort, Port(street, 8188)), street.bind)
+def port(host: Host) -> ReopenablePort:
+    return ReopenablePort("127.0.0.1", cast(BoundPort, Port(host, 8188)), host.bind)
 
 
-def test_who_opens_it_while_it_is_being_closed_is_listened_for_right_then(street: Street, door: ReopenablePort) -> None:
-    """Never two at once on the same number, and never an older process."""
-    door.open(site("first"))
-    door.close()
-    door.open(site("second"))
-    door.close()
-    door.open(site("third"))
-    assert (street.done, door.is_open, door.is_opening) == (["listen first"], False, True)
-    street.close_now()
-    assert street.done == ["listen first", "close", "bind", "listen third"]
-    assert (door.is_open, door.is_opening) == (True, False)
-    assert (street.closing, door.number) == ([], 8188)
+def test_a_port_that_is_opened_while_it_is_being_closed_listens_right_then(host: Host, port: ReopenablePort) -> None:
+    """Never two at once on the same number, and always for the last one that opened it."""
+    port.open(site("first"))
+    port.close()
+    port.open(site("second"))
+    port.close()
+    port.open(site("third"))
+    assert (host.done, port.is_open, port.is_opening) == (["listen first"], False, True)
+    host.close_now()
+    assert host.done == ["listen first", "close", "bind", "listen third"]
+    assert (port.is_open, port.is_opening) == (True, False)
+    assert (host.closing, port.number) == ([], 8188)
 
 
-def test_whoever_waits_is_told_when_it_is_closed(street: Street, door: ReopenablePort) -> None:
-    door.open(site("first"))
-    assert door.settled().called
-    door.close()
-    settled = door.settled()
+def test_settled_ends_when_it_is_closed(host: Host, port: ReopenablePort) -> None:
+    port.open(site("first"))
+    assert port.settled().called
+    port.close()
+    settled = port.settled()
     assert not settled.called
-    street.close_now()
+    host.close_now()
     assert settled.called
-    assert (door.is_open, door.is_opening) == (False, False)
+    assert (port.is_open, port.is_opening) == (False, False)
 
 
-def test_opened_twice_or_closed_twice_it_stays_as_it_is(street: Street, door: ReopenablePort) -> None:
-    door.close()
-    door.open(site("first"))
-    door.open(site("first"))
-    assert street.done == ["listen first"]
-    door.close()
-    door.close()
-    assert len(street.closing) == 1
+def test_a_port_that_is_opened_or_closed_twice_stays_as_it_is(host: Host, port: ReopenablePort) -> None:
+    port.close()
+    port.open(site("first"))
+    port.open(site("first"))
+    assert host.done == ["listen first"]
+    port.close()
+    port.close()
+    assert len(host.closing) == 1
 
 
-def test_a_number_that_somebody_else_took_meanwhile_is_had_again_later(street: Street, door: ReopenablePort) -> None:
-    door.open(site("first"))
-    door.close()
-    street.is_taken = True
-    street.close_now()
-    door.open(site("second"))
-    assert (door.is_open, door.is_opening) == (False, True)
-    door.close()
-    street.is_taken = False
-    door.open(site("third"))
-    assert (door.is_open, street.done) == (True, ["listen first", "close", "bind", "listen third"])
+def test_a_number_that_another_program_took_is_bound_again_later(host: Host, port: ReopenablePort) -> None:
+    port.open(site("first"))
+    port.close()
+    host.is_taken = True
+    host.close_now()
+    port.open(site("second"))
+    assert (port.is_open, port.is_opening) == (False, True)
+    port.close()
+    host.is_taken = False
+    port.open(site("third"))
+    assert (port.is_open, host.done) == (True, ["listen first", "close", "bind", "listen third"])
 
 
-def test_given_up_it_is_nobodys(street: Street, door: ReopenablePort) -> None:
-    door.open(site("first"))
-    giving_up = Deferred.fromCoroutine(door.give_up())
+def test_a_port_that_is_given_up_is_not_bound_again(host: Host, port: ReopenablePort) -> None:
+    port.open(site("first"))
+    giving_up = Deferred.fromCoroutine(port.give_up())
     assert not giving_up.called
-    street.close_now()
+    host.close_now()
     assert giving_up.called
-    assert street.done == ["listen first", "close", "bind", "close"]
+    assert host.done == ["listen first", "close", "bind", "close"]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
-from twisted.web.websocket import WebSocketResource, WebSocketTransport
+from twisted.web.websocket import WebSocketResource
 
 from comfyfarm.control.routing import ApiError, Raw, route
 from comfyfarm.control.schema import endpoints
@@ -19,7 +19,7 @@ from comfyfarm.events.encoding import as_line
 from comfyfarm.events.filters import EventFilter, all_kinds
 from comfyfarm.events.log import Log
 from comfyfarm.server.farm import Farm
-from comfyfarm.server.websocket.connection import SocketWriter, frame, limit_messages
+from comfyfarm.server.websocket.connection import ServerProtocol, frame
 
 
 @route(endpoints.GET_LOG)
@@ -65,39 +65,22 @@ class _Streams:
 
 
 @dataclass(eq=False)
-class _Stream:
-    """One connection to the stream; Twisted calls its camelCase methods."""
-
+class _Stream(ServerProtocol):
     log: Log
     event_filter: EventFilter
     with_kept: bool
-    _transport: WebSocketTransport = field(init=False, repr=False)
-    _writer: SocketWriter = field(init=False, repr=False)
     _unsubscribe: Callable[[], None] | None = None
-
-    def negotiationStarted(self, transport: WebSocketTransport) -> None:
-        self._transport = transport
-        limit_messages(transport)
 
     def negotiationFinished(self) -> None:
         """Send the events that are kept, if requested, and subscribe."""
-        self._writer = SocketWriter(self._transport)
+        super().negotiationFinished()
         for event in tuple(self.log.events) if self.with_kept else ():
             self._on_event(event)
         self._unsubscribe = self.log.listen(self._on_event)
 
     def _on_event(self, event: Event) -> None:
         if self.event_filter.takes(event):
-            self._writer.write(frame(as_line(event).decode()))
-
-    def textMessageReceived(self, message: str) -> None:
-        """Ignore it: the stream has no requests."""
-
-    def bytesMessageReceived(self, data: bytes | bytearray) -> None:
-        """Ignore it: the stream has no requests."""
-
-    def pongReceived(self, payload: bytes) -> None:
-        """Ignore it: the farm sends no ping."""
+            self.writer.write(frame(as_line(event).decode()))
 
     def connectionLost(self, reason: Failure) -> None:
         if self._unsubscribe is not None:

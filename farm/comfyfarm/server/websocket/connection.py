@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from twisted.internet.interfaces import IPushProducer
+from twisted.python.failure import Failure
 from twisted.web.websocket import WebSocketTransport
 from wsproto.frame_protocol import FrameProtocol
 from zope.interface import implementer
@@ -104,6 +105,33 @@ class SocketWriter:
 
     def stopProducing(self) -> None:
         """Do nothing: ``connectionLost`` reports the same."""
+
+
+@dataclass(eq=False)
+class ServerProtocol:
+    """The protocol of one websocket of a server, as Twisted calls it; it ignores everything that a client sends."""
+
+    writer: SocketWriter = field(init=False, repr=False)
+    _transport: WebSocketTransport = field(init=False, repr=False)
+
+    def negotiationStarted(self, transport: WebSocketTransport) -> None:
+        self._transport = transport     # a frame that is written now would stand before the 101
+        limit_messages(transport)
+
+    def negotiationFinished(self) -> None:
+        self.writer = SocketWriter(self._transport)
+
+    def textMessageReceived(self, message: str) -> None:
+        pass
+
+    def bytesMessageReceived(self, data: bytes | bytearray) -> None:
+        pass
+
+    def pongReceived(self, payload: bytes) -> None:
+        pass
+
+    def connectionLost(self, reason: Failure) -> None:
+        pass
 
 
 LONGEST_BYTES = 4 * 1024 * 1024

@@ -10,16 +10,15 @@ from typing import Any
 
 from twisted.python.failure import Failure
 from twisted.web.server import Request
-from twisted.web.websocket import WebSocketTransport
 
 from comfyfarm.seeds import new_uuid
 from comfyfarm.server.http.request import query
-from comfyfarm.server.websocket.connection import SocketWriter, limit_messages
+from comfyfarm.server.websocket.connection import ServerProtocol
 
 
 @dataclass(eq=False)
-class Socket:
-    """One connection to ``/ws``; Twisted calls its camelCase methods.
+class Socket(ServerProtocol):
+    """One connection to ``/ws``.
 
     :ivar client_id: the id it was opened under; never empty.
     :ivar flags: the feature flags that the client announced.
@@ -29,17 +28,11 @@ class Socket:
     client_id: str
     hub: Hub = field(repr=False)
     flags: dict[str, Any] = field(default_factory=dict)
-    writer: SocketWriter = field(init=False, repr=False)
     is_displaced: bool = False
-    _transport: WebSocketTransport = field(init=False, repr=False)
     _has_spoken: bool = False
 
-    def negotiationStarted(self, transport: WebSocketTransport) -> None:
-        self._transport = transport     # a frame that is written now would stand before the 101
-        limit_messages(transport)
-
     def negotiationFinished(self) -> None:
-        self.writer = SocketWriter(self._transport)
+        super().negotiationFinished()
         self.hub.opened(self)
 
     def textMessageReceived(self, message: str) -> None:
@@ -52,12 +45,6 @@ class Socket:
             flags = content.get("data", {})
             self.flags = flags if isinstance(flags, dict) else {}
             self.hub.send(self, "feature_flags", self.hub.server_flags)
-
-    def bytesMessageReceived(self, data: bytes | bytearray) -> None:
-        """Ignore it, as ComfyUI does."""
-
-    def pongReceived(self, payload: bytes) -> None:
-        """Ignore it: the farm sends no ping."""
 
     def connectionLost(self, reason: Failure) -> None:
         self.hub.closed(self)

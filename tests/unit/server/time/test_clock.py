@@ -1,4 +1,4 @@
-"""Simulated time on a Twisted clock, and the clock that a test moves."""
+"""Simulated time on a Twisted clock, and the virtual clock."""
 
 import pytest
 from hypothesis import given, settings
@@ -19,7 +19,7 @@ def test_simulated_time_begins_when_the_farm_does() -> None:
     assert time.now_ms() == 1500
 
 
-def test_time_passes_as_fast_as_it_is_told() -> None:
+def test_time_passes_as_fast_as_its_speed() -> None:
     clock = Clock()
     time = SimulatedTime(clock, speed=10)
     clock.advance(1.5)
@@ -31,7 +31,7 @@ def test_time_passes_as_fast_as_it_is_told() -> None:
 @given(st.floats(0, 2e9), st.lists(st.integers(0, 10_000), max_size=20), speeds)
 @settings(deadline=None)
 def test_an_alarm_never_rings_too_early(begin: float, waits: list[int], speed: float) -> None:
-    """When it rings the moment has come, though sums of seconds are not exact (within what a float can say)."""
+    """When it rings its time has come, although sums of seconds are not exact (within the precision of a float)."""
     clock = Clock()
     clock.advance(begin)
     time = SimulatedTime(clock, speed)
@@ -69,8 +69,8 @@ def test_waits_that_follow_each_other_add_up_within_one_jump() -> None:
     assert clock.seconds() == 60
 
 
-def test_calls_of_one_moment_are_made_in_the_order_in_which_they_were_asked_for() -> None:
-    """Those that are asked for meanwhile come last, in the same jump."""
+def test_calls_for_one_time_are_made_in_the_order_in_which_they_were_scheduled() -> None:
+    """Calls that are scheduled by one of them come last, in the same jump."""
     clock = VirtualClock()
     rang: list[str] = []
     clock.callLater(1, rang.append, "a")
@@ -108,7 +108,7 @@ def test_a_call_can_be_put_off_on_the_way() -> None:
     assert rang == [4]
 
 
-def test_a_call_that_fails_says_so_and_the_clock_can_be_moved_on() -> None:
+def test_a_call_that_fails_raises_and_the_clock_can_be_moved_on() -> None:
     clock = VirtualClock()
     rang: list[int] = []
     clock.callLater(1, [].pop)

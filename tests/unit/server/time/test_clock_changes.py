@@ -1,4 +1,4 @@
-"""How does simulated time pass, by which clock?"""
+"""Changes of the speed of simulated time, and the order of calls on a virtual clock."""
 
 from twisted.internet.task import Clock
 
@@ -6,7 +6,7 @@ from comfyfarm.server.time.clock import SimulatedTime, VirtualClock
 
 
 def test_simulated_time_passes_as_fast_as_its_speed_says() -> None:
-    """And from a change on by the new one; what has passed stays."""
+    """After a change the new speed counts; the time before it stays."""
     clock = Clock()
     time = SimulatedTime(clock, speed=10)
     clock.advance(1)
@@ -18,7 +18,7 @@ def test_simulated_time_passes_as_fast_as_its_speed_says() -> None:
 
 
 def test_frozen_time_stands_still_and_goes_on_where_it_was() -> None:
-    """Nothing later is due in it, ever."""
+    """Nothing that is due later becomes due while it is frozen."""
     clock = Clock()
     time = SimulatedTime(clock)
     clock.advance(1)
@@ -32,16 +32,16 @@ def test_frozen_time_stands_still_and_goes_on_where_it_was() -> None:
     assert time.now_ms() == 2000
 
 
-def test_who_set_an_alarm_hears_of_a_change() -> None:
-    """An alarm set by the old speed would ring at the wrong moment."""
-    time, heard = SimulatedTime(Clock()), []
-    time.on_change.append(lambda: heard.append(time.speed))
+def test_a_change_calls_back_whoever_set_an_alarm() -> None:
+    """An alarm set for the old speed would ring at the wrong time."""
+    time, speeds = SimulatedTime(Clock()), []
+    time.on_change.append(lambda: speeds.append(time.speed))
     time.change(speed=3)
-    assert heard == [3]
+    assert speeds == [3]
 
 
 def test_a_virtual_clock_stops_at_each_call_on_the_way() -> None:
-    """A wait that begins in one of them begins at its moment, and is over within the same jump."""
+    """A wait that begins in one of them begins at its time, and ends within the same jump."""
     clock, rang = VirtualClock(), []
     clock.callLater(1, lambda: clock.callLater(1, lambda: rang.append(clock.seconds())))
     clock.advance(5)
@@ -50,7 +50,7 @@ def test_a_virtual_clock_stops_at_each_call_on_the_way() -> None:
 
 
 def test_calls_for_the_same_moment_come_in_the_order_they_were_made() -> None:
-    """However the fractions of their waits add up."""
+    """Also if the fractions of their waits do not add up exactly."""
     clock, rang = VirtualClock(), list[str]()
     clock.callLater(0.3, rang.append, "first")
     clock.advance(0.1)

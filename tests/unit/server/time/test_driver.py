@@ -1,4 +1,4 @@
-"""An instance is woken when it is due, and at no other time."""
+"""An instance is woken when something is due, and at no other time."""
 
 from dataclasses import dataclass, field
 
@@ -13,7 +13,7 @@ from tests.support.instance_story import Story, picture, tell
 
 @dataclass
 class Driven:
-    """A story whose time is a clock's."""
+    """A story whose time is that of a clock."""
 
     clock: VirtualClock = field(default_factory=VirtualClock)
     story: Story = field(default_factory=tell)
@@ -24,7 +24,7 @@ class Driven:
         self.driver.start()
 
     def post(self) -> str:
-        """As a route does it."""
+        """Submit a prompt as a route does."""
         self.story.now_ms = self.driver.catch_up()
         prompt_id = self.story.post(picture())
         self.driver.set_alarm()
@@ -32,25 +32,25 @@ class Driven:
 
 
 def test_a_job_runs_while_the_clock_is_moved() -> None:
-    """At its own moments, however big the jump."""
+    """Each event has its own time, however big the jump."""
     driven = Driven()
     driven.clock.advance(5)
     driven.post()
     driven.clock.advance(0.015)
-    assert [each.at_ms for each in driven.story.of(NodeStarted)] == [5000, 5003]
+    assert [event.at_ms for event in driven.story.of(NodeStarted)] == [5000, 5003]
     assert driven.story.of(Finished) == []
     driven.clock.advance(3600)
-    assert [each.at_ms for each in driven.story.of(Finished)] == [5016]
+    assert [event.at_ms for event in driven.story.of(Finished)] == [5016]
 
 
-def test_speed_is_felt_by_the_clock_only() -> None:
-    """The story is the same, in a tenth of the time."""
+def test_speed_changes_the_time_of_the_clock_only() -> None:
+    """The events are the same, in a tenth of the time."""
     driven = Driven(speed=10)
     driven.post()
     driven.clock.advance(0.0015)
     assert driven.story.of(Finished) == []
     driven.clock.advance(0.0001)
-    assert [each.at_ms for each in driven.story.of(Finished)] == [16]
+    assert [event.at_ms for event in driven.story.of(Finished)] == [16]
 
 
 def test_one_alarm_waits_and_none_where_there_is_nothing_to_do() -> None:
@@ -63,7 +63,7 @@ def test_one_alarm_waits_and_none_where_there_is_nothing_to_do() -> None:
     assert driven.clock.getDelayedCalls() == []
 
 
-def test_between_two_steps_nobody_is_woken() -> None:
+def test_between_two_steps_nothing_is_woken() -> None:
     """One ring for each thing that is due: two nodes and a picture."""
     driven = Driven()
     driven.post()
@@ -75,18 +75,18 @@ def test_between_two_steps_nobody_is_woken() -> None:
     assert rings == 4       # the start, the first node's end, the second node, its picture
 
 
-def test_whoever_asks_late_finds_everything_done_at_its_own_moment() -> None:
-    """A busy reactor changes nothing in the story."""
+def test_a_late_request_finds_everything_done_at_its_own_time() -> None:
+    """A busy reactor changes no event."""
     driven = Driven()
     driven.post()
     driven.clock.rightNow += 1      # an alarm that has not rung
     assert driven.driver.catch_up() == 1000
-    assert [each.at_ms for each in driven.story.of(Finished)] == [16]
+    assert [event.at_ms for event in driven.story.of(Finished)] == [16]
     driven.driver.set_alarm()
     assert driven.clock.getDelayedCalls() == []
 
 
-def test_a_driver_that_was_stopped_wakes_nobody() -> None:
+def test_a_driver_that_was_stopped_wakes_nothing() -> None:
     driven = Driven()
     driven.post()
     driven.driver.stop()
@@ -99,14 +99,14 @@ def test_a_driver_that_was_stopped_wakes_nobody() -> None:
     assert len(driven.story.of(Finished)) == 1
 
 
-def test_an_error_in_the_story_does_not_end_the_waking() -> None:
-    """An error of ours is told once; its job is over, and the next one runs."""
+def test_an_error_in_the_simulation_does_not_stop_the_driver() -> None:
+    """An error of ours is raised once; its job ends, and the next one runs."""
     driven = Driven()
     broken, good = driven.post(), driven.post()
-    tell_well = driven.story.instance.machine.publish
+    publish = driven.story.instance.machine.publish
 
     def fail(event: object) -> None:
-        driven.story.instance.machine.publish = tell_well
+        driven.story.instance.machine.publish = publish
         raise RuntimeError
 
     driven.story.instance.machine.publish = fail
@@ -119,7 +119,7 @@ def test_an_error_in_the_story_does_not_end_the_waking() -> None:
 
 
 def test_an_hour_of_load_takes_no_time() -> None:
-    """Thirty-six thousand steps of sampling in one jump, without a wait."""
+    """A hundred jobs run in one jump, without a wait."""
     driven = Driven()
     for _ in range(100):
         driven.story.post(text_to_image())

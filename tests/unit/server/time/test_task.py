@@ -1,4 +1,4 @@
-"""A story that pauses, told in simulated time."""
+"""A task: steps that pause, run in simulated time."""
 
 from random import Random
 
@@ -12,68 +12,68 @@ from comfyfarm.server.time.clock import SimulatedTime
 from comfyfarm.server.time.task import SimTask
 
 
-def telling_of(story: Steps, clock: Clock, ends: list[int]) -> SimTask:
+def task_of(steps: Steps, clock: Clock, ends: list[int]) -> SimTask:
     time = SimulatedTime(clock)
-    return SimTask(clock, time, story, lambda: ends.append(time.now_ms()), lambda _: None)
+    return SimTask(clock, time, steps, lambda: ends.append(time.now_ms()), lambda _: None)
 
 
-def test_a_story_goes_on_when_its_time_has_passed_or_somebody_wakes_it() -> None:
-    """A pause of a set length is not cut short by that."""
-    clock, ends, open_now = Clock(), list[int](), list[bool]()
+def test_a_task_is_resumed_when_its_time_has_passed_or_it_is_woken() -> None:
+    """A wake-up does not cut a pause of a set length short."""
+    clock, ends, is_open = Clock(), list[int](), list[bool]()
 
-    def story() -> Steps:
+    def steps() -> Steps:
         yield 1000
-        while not open_now:
+        while not is_open:
             yield WAIT
 
-    telling = telling_of(story(), clock, ends)
-    telling.resume()
-    open_now.append(True)
-    telling.wake()
+    task = task_of(steps(), clock, ends)
+    task.resume()
+    is_open.append(True)
+    task.wake()
     assert ends == []
     clock.advance(1)
     assert ends == [1000]
 
 
-def test_a_rest_is_cut_short_when_its_strike_is_let_go_and_not_before() -> None:
+def test_a_sleep_ends_early_when_its_firing_is_released_and_not_before() -> None:
     clock, ends = Clock(), list[int]()
     fault = read_fault({"at": "reply", "do": "delay", "duration": "1h"})
     firing = Firing(fault, "gpu-1", 0, PhaseFacts(), Random(0))
-    telling = telling_of(iter([Sleep(3_600_000, firing)]), clock, ends)
-    telling.resume()
+    task = task_of(iter([Sleep(3_600_000, firing)]), clock, ends)
+    task.resume()
     clock.advance(1)
-    telling.wake()
+    task.wake()
     assert ends == []
     firing.active = False
-    telling.wake()
+    task.wake()
     assert ends == [1000]
     assert clock.getDelayedCalls() == []
 
 
-def test_a_story_may_wake_itself() -> None:
-    """What it does may change something, of which all are told."""
+def test_a_step_may_wake_its_own_task() -> None:
+    """A step may change something after which all tasks are woken."""
     clock, ends = Clock(), list[int]()
 
-    def story() -> Steps:
-        telling.wake()
+    def steps() -> Steps:
+        task.wake()
         yield 500
 
-    telling = telling_of(story(), clock, ends)
-    telling.resume()
+    task = task_of(steps(), clock, ends)
+    task.resume()
     clock.advance(0.5)
     assert ends == [500]
 
 
-def test_a_story_may_be_the_end_of_itself() -> None:
-    """Nothing more is told of it, and nothing is left on the clock."""
+def test_a_step_may_stop_its_own_task() -> None:
+    """No further step is taken, and nothing is left on the clock."""
     clock, ends = Clock(), list[int]()
 
-    def story() -> Steps:
-        telling.stop()
+    def steps() -> Steps:
+        task.stop()
         yield 500
 
-    telling = telling_of(story(), clock, ends)
-    telling.resume()
+    task = task_of(steps(), clock, ends)
+    task.resume()
     assert clock.getDelayedCalls() == []
-    telling.wake()
+    task.wake()
     assert ends == []
