@@ -99,7 +99,7 @@ class Backend(Service):
         """Make the folders and start the first process."""
         super().startService()
         self._has_served = True
-        self.storage.furnish()
+        self.storage.prepare()
         if (text := advice(self.config.comfyui_version)) is not None:
             self.logger.warn("{name}: {text}", name=self.config.name, text=text)
         self.process.open()

@@ -16,16 +16,17 @@ from state to state:
 
 - *booting*: the port is bound, but connections are refused.  ``timing.boot`` says for how long.
 - *paused*: the worker takes no further step; clients are served.
-- *frozen*: clients are not served, and nothing is sent; the port is open.  Received bytes and events wait in the
-  :class:`~comfyfarm.server.freezer.FreezeQueue`.  The simulation goes on, unless the worker is frozen too.
-- ``refuse`` and ``accept`` close and open the port beside all this: connections that are open stay.
+- *frozen*: the port is open, but clients are not served and nothing is sent.  Received bytes and events wait in the
+  :class:`~comfyfarm.server.freezer.FreezeQueue`.  The simulation goes on, unless the worker is frozen too.  A process
+  that is paused and frozen shows as frozen.
+- ``refuse`` and ``accept`` close and open the port in any of these states; connections that are open stay.
 
 Three things outlive a process; the ``Backend`` keeps them and hands them to the next one:
 
     InstanceStorage   folders, users, file name counters and random streams: every process uses the same ones
     ReopenablePort    the port's number: bound all the time, open only while a process listens
-    CarriedState      the queue, history and loaded models, as far as a crash keeps them: returned by end(), and
-                      taken by the next process at the end of its boot
+    CarriedState      queue, history and loaded models, as far as a crash keeps them: returned by end(); the next
+                      process takes the models at its start, jobs and history at the end of its boot
 """
 
 from __future__ import annotations
@@ -146,7 +147,7 @@ class InstanceProcess:
 
     def _make_catalogue(self) -> Catalogue:
         equipment = self.context.equipment_cache.equip(self.config)
-        return equipment.catalogue(self.config, self.storage.disk, brought=self.storage.brought)
+        return equipment.catalogue(self.config, self.storage.disk, brought=self.storage.pictures)
 
     def _make_websockets(self, flags: dict[str, Any]) -> None:
         self.hub = Hub(self.storage.sids, flags, self._on_open, self._on_close, self._send)

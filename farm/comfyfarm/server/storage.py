@@ -56,7 +56,7 @@ class InstanceStorage:
         )
 
     @property
-    def brought(self) -> tuple[str, str]:
+    def pictures(self) -> tuple[str, str]:
         """The names of the pictures that are there from the start."""
         return self.picture_name, EXAMPLE
 
@@ -65,7 +65,7 @@ class InstanceStorage:
         """The name of a static instance's picture: a client that joins it to ``output_dir`` finds the file."""
         return f"../input/{self.picture_name}"
 
-    def furnish(self) -> None:
+    def prepare(self) -> None:
         """Make the folders and write the pictures that are there from the start."""
         for folder in _FOLDERS:
             self.disk.make_directory(folder, "")

@@ -59,7 +59,7 @@ class WebSocketNotifier(EventHandler):
     _reported: dict[str, tuple[int, int]] = field(default_factory=dict)     # by node: when, and which value
 
     @on(Submitted, QueueCleared, Taken)
-    def _on_submitted(self, event: Submitted | QueueCleared | Taken) -> None:
+    def _on_queue_change(self, event: Submitted | QueueCleared | Taken) -> None:
         if isinstance(event, Taken):
             self.taken, self._client, self._nodes, self._reported = event, event.client_id, {}, {}
         self._status(event.at_ms, event.queue_remaining)
