@@ -19,7 +19,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "farm"
 
 # From the ground up: a part imports from lines above its own only, early or late, also for the type checker.
 LAYERS = (
-    ("units", "seeds", "workflows"),
+    ("lazy", "units", "seeds", "workflows"),
     ("events",),
     ("faults",),
     ("sim",),
@@ -71,7 +71,8 @@ TIME_AND_CHANCE = {     # the only modules that ask the machine for the time or 
     "testing.twisted_farm": "the wall clock at the start",
 }
 REACTOR = {"cli.conform", "clients.comfy", "pytest_plugin", "tap", "testing.child_main"}
-LIGHT = ("cli.main", "clients.comfy_sync", "config.sources", "pytest_plugin", "tap", "testing.child")
+LIGHT = ("cli.main", "clients", "clients.comfy_sync", "config.sources", "pytest_plugin", "tap", "testing",
+         "testing.child")
 SCHEDULING = ("sim.cache", "sim.execution", "sim.instance", "sim.jobs", "sim.machine", "sim.naming", "sim.nodes",
               "sim.prompt.input_checks", "sim.worker", "server.time")
 

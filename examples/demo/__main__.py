@@ -17,9 +17,7 @@ from twisted.internet.error import ConnectError, ConnectingCancelledError, Conne
 from twisted.internet.task import react
 from twisted.web.client import RequestTransmissionFailed, ResponseFailed
 
-from comfyfarm.clients.comfy import ComfyClient
-from comfyfarm.clients.errors import HttpStatusError
-from comfyfarm.clients.websocket import Message
+from comfyfarm.clients import ComfyClient, HttpStatusError, Message
 from comfyfarm.workflows import text_to_image
 
 from .jobs import Job, Target, choose_checkpoint, failure, on_message, pictures, plan, saved_path

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from comfyfarm.testing import MemoryFarm
-from comfyfarm.testing.claims import ExpectationFailed
+from comfyfarm.testing import ExpectationFailed, MemoryFarm
 from comfyfarm.workflows import text_to_image
 
 MakeFarm = Callable[..., MemoryFarm]

@@ -7,10 +7,8 @@ import pytest
 import pytest_twisted
 from twisted.internet.defer import Deferred
 
-from comfyfarm.clients.comfy_sync import SyncComfyClient
-from comfyfarm.testing import TwistedFarm
-from comfyfarm.testing.child import RunningFarm, run_farm
-from comfyfarm.testing.claims import ExpectationFailed
+from comfyfarm.clients import SyncComfyClient
+from comfyfarm.testing import ExpectationFailed, RunningFarm, TwistedFarm, run_farm
 from comfyfarm.workflows import text_to_image
 
 TWO = {"instance": [{"name": "gpu-1"}, {"name": "gpu-2"}]}

@@ -1,1 +1,27 @@
-"""Clients of a ComfyUI, and of the farm's control API."""
+"""Clients of any ComfyUI server, and of a farm's control server; each for blocking code and for Twisted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from comfyfarm.lazy import lazy_exports
+
+if TYPE_CHECKING:
+    from comfyfarm.clients.comfy import ComfyClient as ComfyClient
+    from comfyfarm.clients.comfy_sync import SyncComfyClient as SyncComfyClient
+    from comfyfarm.clients.control import FarmControl as FarmControl
+    from comfyfarm.clients.control import SyncFarmControl as SyncFarmControl
+    from comfyfarm.clients.errors import HttpStatusError as HttpStatusError
+    from comfyfarm.clients.websocket import ComfyWebSocket as ComfyWebSocket
+    from comfyfarm.clients.websocket import Message as Message
+else:
+    __all__, __getattr__ = lazy_exports(
+        __name__,
+        {
+            "clients.comfy": ["ComfyClient"],
+            "clients.comfy_sync": ["SyncComfyClient"],
+            "clients.control": ["FarmControl", "SyncFarmControl"],
+            "clients.errors": ["HttpStatusError"],
+            "clients.websocket": ["ComfyWebSocket", "Message"],
+        },
+    )

@@ -1,4 +1,4 @@
-"""``comfyfarm capture``: what a real server tells of itself, written down so that a farm can serve the same."""
+"""``comfyfarm capture``: writes down what a real server reports about itself, so that a farm can serve the same."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -23,80 +22,71 @@ Get = Callable[[str], bytes]
 
 
 class NotComfyUI(Exception):
-    """What answers is no ComfyUI; the message says what it did."""
-
-
-@dataclass(frozen=True)
-class _Asker:
-    """Asks one server.
-
-    :ivar get: gives the body of a path; raises :class:`HttpStatusError` where the server says no.
-    """
-
-    get: Get
-
-    def must(self, path: str) -> Any:
-        """What every ComfyUI answers.
-
-        :raises NotComfyUI: where this one does not.
-        """
-        try:
-            return json.loads(self.get(path))
-        except HttpStatusError as why:
-            raise NotComfyUI(f"{path} answered {why.status}") from why
-        except ValueError as why:
-            raise NotComfyUI(f"{path} answered no JSON") from why
-
-    def may(self, path: str) -> Any:
-        """What some do not answer, or only some versions; ``None`` then."""
-        try:
-            return self.must(path)
-        except NotComfyUI:
-            return None
+    """The server is no ComfyUI; the message says what it answered."""
 
 
 def take(get: Get) -> CapturedServer:
-    """Ask a server for all that makes it unlike others.
+    """Query a server for everything in which servers differ.
 
-    :param get: gives the body of a path; raises :class:`HttpStatusError` where the server says no.
-    :raises NotComfyUI: where it is none.
+    :param get: returns the body at a path; raises :class:`HttpStatusError` if the server answers with an error.
+    :raises NotComfyUI: if the server is no ComfyUI.
     """
-    asker = _Asker(get)
-    stats = asker.must("/system_stats")
+    stats = _require(get, "/system_stats")
     if not isinstance(stats, dict) or not isinstance(stats.get("system"), dict):
         raise NotComfyUI("/system_stats does not describe a system")
     try:
-        object_info = check_object_info(asker.must("/object_info"))
-    except ValueError as why:
-        raise NotComfyUI(f"/object_info: {why}") from why
-    features = asker.may("/features")
-    return CapturedServer(object_info, _models(asker), stats, features if isinstance(features, dict) else None)
+        object_info = check_object_info(_require(get, "/object_info"))
+    except ValueError as error:
+        raise NotComfyUI(f"/object_info: {error}") from error
+    features = _fetch_optional(get, "/features")
+    return CapturedServer(object_info, _models(get), stats, features if isinstance(features, dict) else None)
 
 
-def _models(asker: _Asker) -> dict[str, dict[str, int | None]] | None:
-    """By folder and name, the sizes; ``None`` where the server does not tell its folders."""
-    folders = asker.may("/models")
+def _require(get: Get, path: str) -> Any:
+    """Return the JSON at a path that every ComfyUI has.
+
+    :raises NotComfyUI: if there is none.
+    """
+    try:
+        return json.loads(get(path))
+    except HttpStatusError as error:
+        raise NotComfyUI(f"{path} answered {error.status}") from error
+    except ValueError as error:
+        raise NotComfyUI(f"{path} answered no JSON") from error
+
+
+def _fetch_optional(get: Get, path: str) -> Any:
+    """Return the JSON at a path that only some versions have, or ``None``."""
+    try:
+        return _require(get, path)
+    except NotComfyUI:
+        return None
+
+
+def _models(get: Get) -> dict[str, dict[str, int | None]] | None:
+    """Return the sizes by folder and name; ``None`` if the server does not list its folders."""
+    folders = _fetch_optional(get, "/models")
     if not isinstance(folders, list):
         return None
-    return {folder: dict(_files(asker, folder)) for folder in folders if isinstance(folder, str)}
+    return {folder: dict(_files(get, folder)) for folder in folders if isinstance(folder, str)}
 
 
-def _files(asker: _Asker, folder: str) -> Iterator[tuple[str, int | None]]:
-    where = quote(folder, safe="")
-    listed = asker.may(f"/experiment/models/{where}")
-    sizes = {each["name"]: each.get("size") for each in listed or () if isinstance(each, dict) and "name" in each}
-    for name in asker.may(f"/models/{where}") or ():
+def _files(get: Get, folder: str) -> Iterator[tuple[str, int | None]]:
+    path = quote(folder, safe="")
+    entries = _fetch_optional(get, f"/experiment/models/{path}") or ()
+    sizes = {entry["name"]: entry.get("size") for entry in entries if isinstance(entry, dict) and "name" in entry}
+    for name in _fetch_optional(get, f"/models/{path}") or ():
         size = sizes.get(name)
         yield name, size if isinstance(size, int) else None
 
 
 def write(captured: CapturedServer, directory: Path, url: str, name: str = "captured") -> list[Path]:
-    """Put the files into a directory, and beside them an ``[[instance]]`` that serves the same.
+    """Write the files into a directory, with an ``[[instance]]`` that serves the same, and return their paths.
 
     Files of an earlier capture are replaced; others are left alone.
 
-    :param url: of the server, for the reader of the fragment.
-    :raises OSError: where a file cannot be written.
+    :param url: the server's, for the reader of the ``[[instance]]``.
+    :raises OSError: if a file cannot be written.
     """
     directory.mkdir(parents=True, exist_ok=True)
     texts = {
@@ -115,13 +105,13 @@ def write(captured: CapturedServer, directory: Path, url: str, name: str = "capt
 
 
 def _one_per_line(entries: Mapping[str, Any]) -> str:
-    """JSON with one entry a line, so that two captures can be compared."""
+    """Return JSON with one entry per line, so that two captures can be compared by lines."""
     lines = (f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in entries.items())
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def _indented(told: Any) -> str | None:
-    return None if told is None else json.dumps(told, indent=1) + "\n"
+def _indented(table: Any) -> str | None:
+    return None if table is None else json.dumps(table, indent=1) + "\n"
 
 
 def _fragment(captured: CapturedServer, url: str, name: str) -> str:
@@ -139,27 +129,24 @@ captured = "."
 """
 
 
-# comfyfarm capture
-
-
 def capture(options: argparse.Namespace) -> int:
-    """Capture a server, and say what was written."""
+    """Capture a server, and print what was written."""
     url, directory = options.url, options.output
     try:
         captured = take(lambda path: ask("GET", url + path, timeout_s=_TIMEOUT_S))
-        written = write(captured, directory, url, options.name)
-    except NotComfyUI as why:
-        return _failed(f"{url}: not a ComfyUI server: {why}")
-    except HTTPException as why:
-        return _failed(f"{url}: not a ComfyUI server: {why!r}")
-    except OSError as why:
-        whose = why.filename or url
-        return _failed(f"{whose}: {getattr(why, 'reason', None) or why.strerror or why}")
-    for path in written:
-        print(path)     # noqa: T201 (a command says what it did)
+        paths = write(captured, directory, url, options.name)
+    except NotComfyUI as error:
+        return _fail(f"{url}: not a ComfyUI server: {error}")
+    except HTTPException as error:
+        return _fail(f"{url}: not a ComfyUI server: {error!r}")
+    except OSError as error:
+        place = error.filename or url
+        return _fail(f"{place}: {getattr(error, 'reason', None) or error.strerror or error}")
+    for path in paths:
+        print(path)     # noqa: T201 (a command prints its result)
     return 0
 
 
-def _failed(why: str) -> int:
-    print(f"comfyfarm capture: {why}", file=sys.stderr)     # noqa: T201
+def _fail(message: str) -> int:
+    print(f"comfyfarm capture: {message}", file=sys.stderr)     # noqa: T201
     return 1

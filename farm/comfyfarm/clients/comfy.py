@@ -1,6 +1,6 @@
-"""How does Twisted code talk to a ComfyUI?
+"""A client of any ComfyUI server, for Twisted.
 
-Any ComfyUI: nothing here knows of the farm.  Send a workflow, hear how it goes, fetch what it made::
+Submit a workflow, follow its messages, and download its files::
 
     client = ComfyClient("http://127.0.0.1:8188")
     prompt_id = await client.submit(workflow)
@@ -43,18 +43,19 @@ _UNREACHABLE = (
 
 
 class ComfyClient:
-    """One client of one server, with connections of its own.
+    """A client of one ComfyUI server, with its own connections.
 
-    Every method but :meth:`health` raises :class:`HttpStatusError` where the server answers with a status of 400 or
-    more, and Twisted's own errors (``ConnectError``, ``ResponseFailed``) where it does not answer at all.
+    Every method except :meth:`health` raises :class:`HttpStatusError` if the server answers with a status of 400 or
+    more, and Twisted's errors (``ConnectError``, ``ResponseFailed``) if it does not answer.
 
-    :ivar client_id: who the server takes us for; it sends the messages of a job to the client that submitted it.
+    :ivar client_id: sent with each workflow; the server sends the messages of a job to the client that submitted it.
     """
 
     def __init__(self, base_url: str, client_id: str | None = None, *, reactor: Any = None) -> None:
-        """Connect to nothing yet.
+        """Make a client without connecting it.
 
-        ``client_id`` defaults to a new UUID, ``reactor`` to the global one.
+        :param client_id: ``None``: a new UUID.
+        :param reactor: ``None``: the global one.
         """
         self.base_url = base_url.rstrip("/")
         self.client_id = client_id or str(uuid4())
@@ -63,108 +64,111 @@ class ComfyClient:
         self._pool.maxPersistentPerHost = 8
         self._pool.cachedConnectionTimeout = 30     # seconds; a server closes an idle connection after about 60
         self._http = HTTPClient(Agent(self._reactor, connectTimeout=10, pool=self._pool))
-        self._asking: set[Deferred[bytes]] = set()
-        self._ears: set[ComfyWebSocket] = set()
+        self._requests: set[Deferred[bytes]] = set()
+        self._sockets: set[ComfyWebSocket] = set()
 
     async def submit(self, workflow: Mapping[str, Any], **fields: Any) -> str:
-        """Post a workflow under our client id; ``fields`` (``number``, ``extra_data``, ...) go beside it.
+        """Submit a workflow under the client's id, and return its prompt id.
 
-        :returns: the prompt id that the server gave, or took over from ``fields``.
-        :raises Refused: with ComfyUI's ``error`` and ``node_errors`` in its body.
+        :param fields: further fields of the request: ``number``, ``extra_data``, ``prompt_id``, ...
+        :raises HttpStatusError: with ComfyUI's ``error`` and ``node_errors`` in its body, if the workflow is invalid.
         """
         body = {"prompt": workflow, "client_id": self.client_id, **fields}
-        answer = await self._ask_json("POST", "/prompt", json=body)
+        answer = await self._fetch_json("POST", "/prompt", json=body)
         return str(answer["prompt_id"])
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[ComfyWebSocket]:
-        """Hear what the server says to our client id, from now on: the socket is open when the block begins.
+        """Receive the messages for the client's id; the websocket is open when the block begins.
 
-        Iterating gives a dictionary for each text message and bytes for each binary one.  It never ends by
-        itself; where the server hangs up it raises ``twisted.internet.error.ConnectionClosed``.  One at a time for
-        one client id: ComfyUI speaks only to the newest, and to none once any of them closes.
+        Iterating yields a dictionary for each text message and bytes for each binary one.  The iteration has no end;
+        if the server closes the connection, it raises ``twisted.internet.error.ConnectionClosed``.  Use one block at
+        a time for one client id: ComfyUI sends to the newest websocket only, and to none once any of them is closed.
         """
-        ear = await ComfyWebSocket.open(self._reactor, self._socket_url())
-        self._ears.add(ear)
+        socket = await ComfyWebSocket.open(self._reactor, self._socket_url())
+        self._sockets.add(socket)
         try:
-            yield ear
+            yield socket
         finally:
-            self._ears.discard(ear)
-            await ear.close()
+            self._sockets.discard(socket)
+            await socket.close()
 
     async def follow(self, prompt_id: str | None = None) -> AsyncGenerator[Message]:
-        """Give every message for our client id; with a ``prompt_id``, end when that job has ended.
+        """Yield the messages for the client's id; with a ``prompt_id``, until that job has ended.
 
-        What was said before the first step is lost, so to hear all of a job, submit it inside :meth:`listening`.
-        A job that is no longer in the queue gives what came meanwhile and ends.  Iterate to the end, or
-        ``aclose()`` it (``contextlib.aclosing``): a loop that is left early keeps its socket until :meth:`close`.
+        Messages that were sent before the first step are lost: to receive all messages of a job, submit it inside
+        :meth:`listening`.  If the job is no longer in the queue, the messages received so far are yielded.  Iterate to
+        the end, or ``aclose()`` the generator (``contextlib.aclosing``): a loop that is left early keeps its
+        websocket until :meth:`close`.
         """
-        async with self.listening() as ear:
+        async with self.listening() as socket:
             if prompt_id is not None and not await self._is_queued(prompt_id):
-                for message in ear.take_heard():
+                for message in socket.take_heard():
                     yield message
                 return
-            async for message in ear:
+            async for message in socket:
                 yield message
-                if prompt_id is not None and _ends(message, prompt_id):
+                if prompt_id is not None and _is_last(message, prompt_id):
                     return
 
     async def wait(self, prompt_id: str, timeout_s: float = 60.0) -> dict[str, Any]:
-        """Wait until a job has ended, well or badly, and give its history entry.
+        """Wait until a job has ended, also with an error, and return its history entry.
 
-        :raises TimeoutError: where it has not ended in time; says whether it is still in the queue.
+        :raises TimeoutError: if it has not ended in time; the message says if it is still in the queue.
         """
-        # History is asked, not the websocket: a job tells only the client that submitted it, an older socket with
-        # our client id goes deaf when a newer one closes, and what was said before we listened is lost.
+        # This polls the history instead of listening: the messages of a job go only to the client that submitted it,
+        # an older websocket of our client id receives none after a newer one is closed, and earlier ones are lost.
         deadline, pause_s = self._reactor.seconds() + timeout_s, _FIRST_POLL_S
-        while prompt_id not in (found := await self.history(prompt_id)):
+        while prompt_id not in (history := await self.history(prompt_id)):
             if self._reactor.seconds() >= deadline:
                 where = "still in the queue" if await self._is_queued(prompt_id) else "neither queued nor in history"
                 raise TimeoutError(f"{self.base_url}: job {prompt_id} is {where} after {timeout_s:g} s")
             await deferLater(self._reactor, pause_s)
             pause_s = min(pause_s * 1.5, _LONGEST_POLL_S)
-        return dict(found[prompt_id])
+        return dict(history[prompt_id])
 
     async def history(self, prompt_id: str | None = None) -> dict[str, Any]:
-        """Entries by prompt id: all of them, or the one asked for; an unfinished or unknown job has none."""
-        return dict(await self._ask_json("GET", "/history" if prompt_id is None else f"/history/{prompt_id}"))
+        """Return the history by prompt id, or only the entry of one job; a job has no entry before its end."""
+        return dict(await self._fetch_json("GET", "/history" if prompt_id is None else f"/history/{prompt_id}"))
 
     async def queue(self) -> dict[str, Any]:
-        """``queue_running`` and ``queue_pending``, whose items begin with number and prompt id."""
-        return dict(await self._ask_json("GET", "/queue"))
+        """Return ``queue_running`` and ``queue_pending``, whose items begin with number and prompt id."""
+        return dict(await self._fetch_json("GET", "/queue"))
 
     async def download(self, filename: str, subfolder: str = "", type: str = "output") -> bytes:  # noqa: A002
-        """Fetch a file, by the three words that history names it with."""
+        """Return the content of a file; the history names files by these three values."""
         query = urlencode({"filename": filename, "subfolder": subfolder, "type": type})
-        return await self._ask("GET", f"/view?{query}")
+        return await self._fetch("GET", f"/view?{query}")
 
     async def upload(self, name: str, data: bytes, **fields: str) -> dict[str, Any]:
-        """Store a picture for ``LoadImage``; ``fields`` are ComfyUI's (``subfolder``, ``overwrite="true"``, ...).
+        """Store a picture for ``LoadImage``, and return the ``name``, ``subfolder`` and ``type`` it is stored under.
 
-        :returns: ``name``, ``subfolder`` and ``type`` as stored; the name differs where it was taken.
+        The stored name differs if the name is already used.
+
+        :param fields: ComfyUI's further fields: ``subfolder``, ``overwrite="true"``, ...
         """
         files = {"image": (name, "application/octet-stream", BytesIO(data))}
-        return dict(await self._ask_json("POST", "/upload/image", files=files, data=fields))
+        return dict(await self._fetch_json("POST", "/upload/image", files=files, data=fields))
 
     async def interrupt(self, prompt_id: str | None = None) -> None:
-        """Stop the running job, or only that one if it is running."""
-        await self._ask("POST", "/interrupt", json={} if prompt_id is None else {"prompt_id": prompt_id})
+        """Stop the running job; with a ``prompt_id``, only if it is that one."""
+        await self._fetch("POST", "/interrupt", json={} if prompt_id is None else {"prompt_id": prompt_id})
 
     async def health(self, timeout_s: float = 5.0) -> bool:
-        """Whether the server answers, and well, within that time."""
-        asking = Deferred.fromCoroutine(self._ask("GET", "/system_stats"))
+        """Return True if the server answers within the time, and without an error."""
+        request = Deferred.fromCoroutine(self._fetch("GET", "/system_stats"))
         try:
-            await asking.addTimeout(timeout_s, self._reactor)
+            await request.addTimeout(timeout_s, self._reactor)
         except _UNREACHABLE:
             return False
         return True
 
     async def close(self) -> None:
-        """Leave nothing behind: no socket, no connection, no delayed call; an open question ends in an error."""
-        for asking in list(self._asking):
-            asking.cancel()
-        for ear in list(self._ears):
-            await ear.close()
+        """Close all websockets and connections; requests under way are cancelled."""
+        for request in list(self._requests):
+            request.cancel()
+        for socket in list(self._sockets):
+            await socket.close()
         await self._pool.closeCachedConnections()
 
     def _socket_url(self) -> str:
@@ -175,16 +179,16 @@ class ComfyClient:
         queue = await self.queue()
         return any(item[1] == prompt_id for item in (*queue["queue_running"], *queue["queue_pending"]))
 
-    async def _ask_json(self, method: str, path: str, **body: Any) -> Any:
-        return json.loads(await self._ask(method, path, **body))
+    async def _fetch_json(self, method: str, path: str, **body: Any) -> Any:
+        return json.loads(await self._fetch(method, path, **body))
 
-    async def _ask(self, method: str, path: str, **body: Any) -> bytes:
-        asking = Deferred.fromCoroutine(self._exchange(method, path, **body))
-        self._asking.add(asking)
+    async def _fetch(self, method: str, path: str, **body: Any) -> bytes:
+        request = Deferred.fromCoroutine(self._exchange(method, path, **body))
+        self._requests.add(request)
         try:
-            return await asking
+            return await request
         finally:
-            self._asking.discard(asking)
+            self._requests.discard(request)
 
     async def _exchange(self, method: str, path: str, **body: Any) -> bytes:
         response = await self._http.request(method, self.base_url + path, reactor=self._reactor, **body)
@@ -194,15 +198,15 @@ class ComfyClient:
         return content
 
 
-def _ends(message: Message, prompt_id: str) -> bool:
-    """Whether this is the last that a client hears of a job."""
+def _is_last(message: Message, prompt_id: str) -> bool:
+    """Return True for the last message that ComfyUI sends about a job."""
     if isinstance(message, bytes) or message["type"] != "executing":
         return False
     return message["data"]["node"] is None and message["data"].get("prompt_id") == prompt_id
 
 
 def global_reactor() -> Any:
-    """The one that runs."""
-    from twisted.internet import reactor  # noqa: PLC0415  (importing it installs one; only who runs may do so)
+    """Return the reactor that is installed."""
+    from twisted.internet import reactor  # noqa: PLC0415  (the import installs a reactor, so it must not come early)
 
     return reactor

@@ -1,4 +1,4 @@
-"""What do the clients raise where a server says no?"""
+"""The error that the clients raise if a server answers with an error status."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 class HttpStatusError(Exception):
-    """The server answered, but with an error.
+    """The server answered with an error status.
 
-    :ivar status: the HTTP status, 400 or more.
-    :ivar body: what the answer's JSON says, else its text.
+    :ivar status: 400 or more.
+    :ivar body: the decoded JSON of the answer; its text, if it is no JSON.
     """
 
     def __init__(self, status: int, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""What does a server say on its websocket, to one who listens in Twisted?"""
+"""The websocket of a ComfyUI server as an asynchronous iterator of messages."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ Message = dict[str, Any] | bytes
 
 
 @dataclass(frozen=True)
-class _End:
-    """What stands last in an ear: Twisted's queue takes no bare failure where nobody waits for it."""
+class _ConnectionEnd:
+    """The last item of the queue.  It wraps the failure, because a DeferredQueue takes no bare one."""
 
     reason: Failure
 
 
 @dataclass(eq=False)
 class ComfyWebSocket:
-    """One open websocket, as an asynchronous iterator of what it hears.
+    """An open websocket, made by :meth:`open`; iterate over it to receive the messages.
 
-    Use :meth:`open`; it hands out an ear that listens already.
+    The class is also Twisted's protocol of the connection.
     """
 
-    _heard: DeferredQueue[Message | _End] = field(default_factory=DeferredQueue, repr=False)
+    _messages: DeferredQueue[Message | _ConnectionEnd] = field(default_factory=DeferredQueue, repr=False)
     _closed: Deferred[None] = field(default_factory=Deferred, repr=False)
     _lost: Failure | None = field(default=None, repr=False)
     _opening: Deferred[ComfyWebSocket] | None = field(default=None, repr=False)
@@ -43,82 +43,71 @@ class ComfyWebSocket:
     async def open(cls, reactor: IReactorTCP, url: str) -> ComfyWebSocket:
         """Open a websocket at ``url`` (``ws://...``).
 
-        :raises Refused: where the server answers the upgrade with something else.
-        :raises ConnectionClosed: where it hangs up instead.
+        :raises HttpStatusError: if the server refuses the upgrade.
+        :raises ConnectionClosed: if the server closes the connection instead of answering.
         """
-        ear = cls()
-        ear._opening = Deferred.fromCoroutine(WebSocketClientEndpoint.new(reactor, url).connect(ear))
+        socket = cls()
+        socket._opening = Deferred.fromCoroutine(WebSocketClientEndpoint.new(reactor, url).connect(socket))
         try:
-            return await ear._opening
-        except ConnectionRejected as why:
-            await ear._closed
-            raise HttpStatusError(why.response.code, b"") from why
+            return await socket._opening
+        except ConnectionRejected as error:
+            await socket._closed
+            raise HttpStatusError(error.response.code, b"") from error
         except CancelledError:
-            if ear._lost is not None:
-                ear._lost.raiseException()
+            if socket._lost is not None:
+                socket._lost.raiseException()
             raise
         finally:
-            ear._opening = None
+            socket._opening = None
 
     async def close(self) -> None:
-        """Hang up, and wait until the connection is gone."""
-        with suppress(LocalProtocolError):      # raised where one side has said goodbye already
+        """Close the websocket, and wait until the connection has ended."""
+        with suppress(LocalProtocolError):      # raised if a close frame was already sent or received
             self._transport.loseConnection()
         if not self._closed.called:
-            waiting: Deferred[None] = Deferred()
-            self._closed.chainDeferred(waiting)
-            await waiting
+            end: Deferred[None] = Deferred()
+            self._closed.chainDeferred(end)
+            await end
 
     def take_heard(self) -> Iterator[Message]:
-        """Give what was heard and not yet taken, without waiting."""
-        for heard in tuple(self._heard.pending):
-            if isinstance(heard, _End):
+        """Yield the messages that were received and not yet iterated over, without waiting."""
+        for message in tuple(self._messages.pending):
+            if isinstance(message, _ConnectionEnd):
                 return
-            self._heard.pending.remove(heard)
-            yield heard
+            self._messages.pending.remove(message)
+            yield message
 
     def __aiter__(self) -> ComfyWebSocket:
-        """Iterate over what comes in."""
         return self
 
     async def __anext__(self) -> Message:
-        """Wait for the next message."""
-        heard = await self._heard.get()
-        if isinstance(heard, _End):
-            self._heard.put(heard)      # whoever asks again hears the same
-            heard.reason.raiseException()
-        return heard
+        message = await self._messages.get()
+        if isinstance(message, _ConnectionEnd):
+            self._messages.put(message)     # a later call raises the same
+            message.reason.raiseException()
+        return message
 
     def buildProtocol(self, url: str) -> ComfyWebSocket:
-        """Be Twisted's protocol for this one connection."""
         return self
 
     def negotiationStarted(self, transport: WebSocketTransport) -> None:
-        """Keep the transport."""
         self._transport = transport
 
     def negotiationFinished(self) -> None:
-        """Nothing is said first by a client."""
+        pass
 
     def textMessageReceived(self, message: str) -> None:
-        """Take a text frame in."""
-        self._heard.put(json.loads(message))
+        self._messages.put(json.loads(message))
 
     def bytesMessageReceived(self, data: bytes | bytearray) -> None:
-        """Take a binary frame in."""
-        self._heard.put(bytes(data))
+        self._messages.put(bytes(data))
 
     def pongReceived(self, payload: bytes) -> None:
-        """Nothing waits for it."""
+        pass
 
     def connectionLost(self, reason: Failure) -> None:
-        """Tell whoever waits: for a message, for the end, or still for the handshake.
-
-        Twisted's endpoint never fires where the server hangs up before it has answered the handshake, hence the
-        cancelling.
-        """
         self._lost = reason
-        self._heard.put(_End(reason))
+        self._messages.put(_ConnectionEnd(reason))
         self._closed.callback(None)
-        if self._opening is not None:
+        if self._opening is not None:   # Twisted's endpoint never fires if the connection ends during the handshake
             self._opening.cancel()

@@ -1,30 +1,48 @@
-"""Farms inside a test: in memory on a clock that the test moves, or in the test's own reactor.
+"""Farms inside a test, in a child process, in the test's own reactor or in memory, and what to ask of them.
 
-Users get them through the fixtures ``memory_farm`` and ``twisted_farm`` (docs/testing.md).  A name is imported when it
-is first used: :mod:`comfyfarm.testing.child` needs :mod:`comfyfarm.testing.remote`, and must not load Klein and treq
-with it.
+The fixtures (docs/testing.md) hand out most of these; everything else in ``comfyfarm.testing`` is internal.
 """
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from comfyfarm.lazy import lazy_exports
+
 if TYPE_CHECKING:
-    from comfyfarm.testing.configs import as_config, check_config
-    from comfyfarm.testing.memory_farm import MemoryFarm, MemoryInstance
-    from comfyfarm.testing.twisted_farm import TwistedFarm, TwistedInstance
+    from comfyfarm.analysis.event_query import frame as frame
+    from comfyfarm.analysis.event_query import happened as happened
+    from comfyfarm.analysis.event_query import request as request
+    from comfyfarm.config.decoding import ConfigError as ConfigError
+    from comfyfarm.events.stamp import Stamp as Stamp
+    from comfyfarm.server.media.stamps import read_stamp as read_stamp
+    from comfyfarm.testing.child import FarmDied as FarmDied
+    from comfyfarm.testing.child import RunningFarm as RunningFarm
+    from comfyfarm.testing.child import ServedInstance as ServedInstance
+    from comfyfarm.testing.child import run_farm as run_farm
+    from comfyfarm.testing.child import start_mock_server as start_mock_server
+    from comfyfarm.testing.expectations import ExpectationFailed as ExpectationFailed
+    from comfyfarm.testing.in_process import as_config as as_config
+    from comfyfarm.testing.memory_client import Listener as Listener
+    from comfyfarm.testing.memory_client import Reply as Reply
+    from comfyfarm.testing.memory_farm import MemoryFarm as MemoryFarm
+    from comfyfarm.testing.memory_farm import MemoryInstance as MemoryInstance
+    from comfyfarm.testing.memory_farm import check_config as check_config
+    from comfyfarm.testing.twisted_farm import TwistedFarm as TwistedFarm
+    from comfyfarm.testing.twisted_farm import TwistedInstance as TwistedInstance
 else:
-    _MODULES = {
-        **dict.fromkeys(("as_config", "check_config"), "configs"),
-        **dict.fromkeys(("TwistedFarm", "TwistedInstance"), "twisted_farm"),
-        **dict.fromkeys(("MemoryFarm", "MemoryInstance"), "memory_farm"),
-    }
-
-    def __getattr__(name: str) -> object:
-        if name not in _MODULES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-
-
-__all__ = ["MemoryFarm", "MemoryInstance", "TwistedFarm", "TwistedInstance", "as_config", "check_config"]
+    __all__, __getattr__ = lazy_exports(
+        __name__,
+        {
+            "analysis.event_query": ["frame", "happened", "request"],
+            "config.decoding": ["ConfigError"],
+            "events.stamp": ["Stamp"],
+            "server.media.stamps": ["read_stamp"],
+            "testing.child": ["FarmDied", "RunningFarm", "ServedInstance", "run_farm", "start_mock_server"],
+            "testing.expectations": ["ExpectationFailed"],
+            "testing.in_process": ["as_config"],
+            "testing.memory_client": ["Listener", "Reply"],
+            "testing.memory_farm": ["MemoryFarm", "MemoryInstance", "check_config"],
+            "testing.twisted_farm": ["TwistedFarm", "TwistedInstance"],
+        },
+    )

@@ -1,113 +1,162 @@
-"""Assertions about a run, which say what happened where they fail; each may be given time to come true."""
+"""Assertions about a run, whose failure shows what happened; each may be given time to become true."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+import msgspec
 
 from comfyfarm.analysis.findings.finding import moment
+from comfyfarm.analysis.verdict import Verdict
 from comfyfarm.control.schema.farm import ClockState
-from comfyfarm.testing.claims import Expectation, no_finding, that_verdict
-from comfyfarm.testing.evidence import FarmView
+from comfyfarm.testing.expectations import Expectation, expect_no_finding, expect_verdict
 from comfyfarm.units import Duration
 
 R = TypeVar("R")
 
 Within = str | float | None
-"""How long something may take to come true: a duration (``"5s"``) or seconds; ``None``: it must be so now."""
+"""The time in which something may become true: a duration (``"5s"``) or seconds; ``None``: it must be true now."""
 
 BREATH_S = 0.005
-"""What software on real sockets gets between two steps of a virtual clock, to answer what it was told."""
+"""The real time that software on sockets gets between two steps of a virtual clock, to react to what it received."""
 
 _POLL_S = 0.02
-_STEPS = 200        # of a virtual clock's way, at most: each is judged
-_PATIENCE_S = 30.0  # in real time, with a virtual clock that moves by itself and is not let
+_MAX_STEPS = 200            # of a virtual clock: after each the run is judged, which takes time
+_VIRTUAL_TIMEOUT_S = 30.0   # in real time, for a virtual clock under ``auto`` that does not get on
+
+
+class FaultFirings(msgspec.Struct, frozen=True, kw_only=True):
+    """How often a fault has fired.
+
+    :ivar on: the number of firings by instance; instances without one are left out.
+    """
+
+    id: str
+    do: str
+    phase: str
+    on: dict[str, int]
+
+    @classmethod
+    def of(cls, fault_id: str, table: Mapping[str, Any], fired: Mapping[str, int]) -> Self:
+        """Return the firings of a fault that is given as its table in the configuration."""
+        at = table.get("at")
+        phase = at.get("phase") if isinstance(at, Mapping) else at
+        on = {name: count for name, count in fired.items() if count}
+        return cls(id=fault_id, do=str(table.get("do")), phase=str(phase), on=on)
+
+
+class FarmView(Protocol):
+    """What assertions and reports read from a farm, in this process or in another; reading changes nothing."""
+
+    def verdict(self, **bounds: Any) -> Verdict: ...
+
+    def clock(self) -> ClockState: ...
+
+    def seed(self) -> int: ...
+
+    def faults(self) -> Sequence[FaultFirings]:
+        """Return all faults in the order in which they were armed."""
+
+    def timeline(self) -> str:
+        """Return the timeline as plain text."""
+
+    def page(self) -> str:
+        """Return the report as an HTML document."""
 
 
 @dataclass(frozen=True)
 class AdvanceClock:
-    """Let so much simulated time pass, by moving the clock."""
+    """A step: advance the virtual clock."""
 
     by_ms: int
 
 
 @dataclass(frozen=True)
 class Pause:
-    """Let so much real time pass."""
+    """A step: wait in real time."""
 
     for_s: float
 
 
 class Assertions(Generic[R]):
-    """What a test may assert of a farm.
+    """The assertions of a farm; ``R`` is ``None``, or a coroutine if they are awaited.
 
-    Each method takes ``within``: of simulated time where the clock is virtual (the farm is moved until it is so, or the
-    time is up), of real time otherwise.  Each raises :class:`~comfyfarm.testing.claims.ExpectationFailed`, an
+    Each method takes ``within``: simulated time if the clock is virtual (the farm is advanced until the assertion is
+    true, or the time is up), real time otherwise.  Each raises :class:`~comfyfarm.testing.ExpectationFailed`, an
     ``AssertionError``.
     """
 
-    def _hold(self, claim: Expectation, within: Within) -> R:
+    def _expect(self, expectation: Expectation, within: Within) -> R:
         raise NotImplementedError
 
     def assert_verdict(self, wanted: str = "pass", *, within: Within = None) -> R:
-        """The verdict is ``pass``, ``fail`` or ``unknown``."""
-        return self._hold(that_verdict(wanted), within)
+        """Assert that the verdict is ``pass``, ``fail`` or ``unknown``."""
+        return self._expect(expect_verdict(wanted), within)
 
     def assert_no(self, *findings: str, within: Within = None) -> R:
-        """Nothing of these kinds is found, by the names of docs/verdict.md: ``assert_no("retry_storm", "orphaned")``.
+        """Assert that there are no findings of these names (docs/verdict.md): ``assert_no("retry_storm", "orphaned")``.
 
-        :raises ValueError: where there is no such finding.
+        :raises ValueError: if there is no such finding.
         """
-        return self._hold(no_finding(f"there is no {' or '.join(findings)}", *findings), within)
+        return self._expect(expect_no_finding(f"there is no {' or '.join(findings)}", *findings), within)
 
     def assert_no_lost_jobs(self, *, within: Within = None) -> R:
-        """No job went down with an instance without being sent again; ``within`` is the time that its client has."""
-        return self._hold(no_finding("no job is lost", "lost", reaction=0), within)
+        """Assert that every job that was lost with its instance has been submitted again.
+
+        ``within`` is all the time that the client has for it: the bound ``reaction`` is 0 here.
+        """
+        return self._expect(expect_no_finding("no job is lost", "lost", reaction=0), within)
 
     def assert_all_finished(self, *, within: Within = None) -> R:
-        """Every job has come to an end that its client knows of, and none is lost or given up without a second try."""
-        return self._hold(no_finding("all jobs are finished", "unfinished", "stuck", "lost", "no_retry"), within)
+        """Assert that every job has ended and its client knows it, and that none is lost.
+
+        A job whose only attempt failed is not finished: its client has to try again.
+        """
+        return self._expect(
+            expect_no_finding("all jobs are finished", "unfinished", "stuck", "lost", "no_retry"), within
+        )
 
     def assert_nothing_ran_twice(self, *, within: Within = None) -> R:
-        """No logical job has two successful runs."""
-        return self._hold(no_finding("nothing ran twice", "ran_twice"), within)
+        """Assert that no logical job has two successful attempts."""
+        return self._expect(expect_no_finding("nothing ran twice", "ran_twice"), within)
 
     def assert_nothing_delivered_twice(self, *, within: Within = None) -> R:
-        """No logical job was delivered twice."""
-        return self._hold(no_finding("nothing was delivered twice", "delivered_twice"), within)
+        """Assert that no logical job was delivered twice."""
+        return self._expect(expect_no_finding("nothing was delivered twice", "delivered_twice"), within)
 
     def assert_nothing_misattributed(self, *, within: Within = None) -> R:
-        """Nobody was given the result of somebody else's job."""
-        return self._hold(no_finding("everybody got what is theirs", "misattributed"), within)
+        """Assert that no user got the result of another user's job."""
+        return self._expect(expect_no_finding("everybody got what is theirs", "misattributed"), within)
 
     def assert_no_false_completion(self, *, within: Within = None) -> R:
-        """No job was said to be done that had not run to its end."""
-        return self._hold(no_finding("what was said to be done had been done", "false_completion"), within)
+        """Assert that no job was reported as done before it was."""
+        return self._expect(expect_no_finding("what was said to be done had been done", "false_completion"), within)
 
 
-def held(
-    claim: Expectation, evidence: FarmView, within: Within, seconds: Callable[[], float]
+def steps_until_met(
+    expectation: Expectation, view: FarmView, within: Within, seconds: Callable[[], float]
 ) -> Iterator[AdvanceClock | Pause]:
-    """What has to be done, one after another, until a claim is so.
+    """Yield the steps to take, one after the other, until an expectation is met.
 
-    :param seconds: the real time.
-    :raises Disproved: where it is not so in time.
+    :param seconds: returns the real time.
+    :raises ExpectationFailed: if it is not met in time.
     """
     __tracebackhide__ = True
-    patience = _Patience.of(evidence.clock(), within, seconds)
-    while not claim.is_met_by(verdict := evidence.verdict(**claim.bounds)):
-        step = patience.next(evidence.clock())
+    deadline = _Deadline.after(within, view.clock(), seconds)
+    while not expectation.is_met_by(verdict := view.verdict(**expectation.bounds)):
+        step = deadline.next_step(view.clock())
         if step is None:
-            raise claim.objection(verdict, evidence.timeline(), patience.in_words)
+            raise expectation.error(verdict, view.timeline(), deadline.as_text())
         yield step
 
 
 @dataclass(frozen=True)
-class _Patience:
-    """How long to wait, and in which steps.
+class _Deadline:
+    """The time until which an expectation may be met.
 
-    :ivar until_ms: on a virtual clock, the simulated moment.
+    :ivar until_ms: in simulated time; ``None`` if the clock is real.
     :ivar until_s: in real time.
     """
 
@@ -117,14 +166,15 @@ class _Patience:
     until_s: float
 
     @classmethod
-    def of(cls, clock: ClockState, within: Within, seconds: Callable[[], float]) -> _Patience:
-        within_ms = _in_ms(within)
+    def after(cls, within: Within, clock: ClockState, seconds: Callable[[], float]) -> _Deadline:
+        within_ms = _milliseconds(within)
         if clock.clock == "virtual":
-            return cls(within_ms, seconds, clock.at_ms + within_ms, seconds() + max(_PATIENCE_S, within_ms / 1000))
+            until_s = seconds() + max(_VIRTUAL_TIMEOUT_S, within_ms / 1000)
+            return cls(within_ms, seconds, clock.at_ms + within_ms, until_s)
         return cls(within_ms, seconds, None, seconds() + within_ms / 1000)
 
-    def next(self, clock: ClockState) -> AdvanceClock | Pause | None:
-        """What to do now; ``None`` when the time is up."""
+    def next_step(self, clock: ClockState) -> AdvanceClock | Pause | None:
+        """Return the next step; ``None`` if the time is up."""
         left_s = self.until_s - self.seconds()
         if self.until_ms is None:
             return Pause(min(_POLL_S, left_s)) if left_s > 0 else None
@@ -133,19 +183,18 @@ class _Patience:
             return None
         if clock.next_ms is None:
             return AdvanceClock(left_ms)
-        if clock.auto:      # it moves by itself, when the sockets are quiet
+        if clock.auto:      # the farm advances it itself, when the sockets are quiet
             return Pause(_POLL_S) if left_s > 0 else None
-        return AdvanceClock(min(left_ms, max(clock.next_ms - clock.at_ms, self.within_ms // _STEPS, 1)))
+        return AdvanceClock(min(left_ms, max(clock.next_ms - clock.at_ms, self.within_ms // _MAX_STEPS, 1)))
 
-    @property
-    def in_words(self) -> str:
-        """The time that there was; empty for none."""
+    def as_text(self) -> str:
+        """Return the time that was allowed; empty if there was none."""
         if not self.within_ms:
             return ""
         return f"{moment(self.within_ms)} of {'real' if self.until_ms is None else 'simulated'} time"
 
 
-def _in_ms(within: Within) -> int:
+def _milliseconds(within: Within) -> int:
     if within is None:
         return 0
     return int(Duration.parse(within)) if isinstance(within, str) else round(within * 1000)

@@ -1,11 +1,11 @@
-"""How does a farm run beside a program that is not Twisted's?
+"""A farm in a child process, on free ports, for software that does not run in Twisted's reactor.
 
-In a child process, on free ports.  Without pytest::
+Without pytest::
 
     with start_mock_server(disable_static_return=True) as farm:
         subprocess.run(["my-app", "--backend", farm.url])
 
-The fixtures of :mod:`comfyfarm.pytest_plugin` stand on the same functions.
+The fixtures of :mod:`comfyfarm.pytest_plugin` use the same functions.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ A = TypeVar("A")
 _READY_WITHIN_S = 20.0
 _STOPPED_WITHIN_S = 5.0
 _POLL_S = 0.02
-_LINES = 20
+_LOG_LINES = 20
 
-# The child imports what its parent would, wherever each of them found the farm.
+# The child takes its parent's sys.path, so that both import the same comfyfarm.
 _CHILD = """
 import json, sys
 folder, sys.path[:] = json.loads(sys.argv.pop(1))
@@ -48,22 +48,22 @@ _TWISTD = ("-n", "--pidfile=", "comfyfarm")
 
 
 class FarmDied(Exception):
-    """The child process ended unasked, or was never ready.
+    """The child process ended unexpectedly, or was not ready in time.
 
-    :ivar status: its exit status, negative for a signal; ``None`` where it ran but was not ready in time.
+    :ivar status: its exit status, negative for a signal; ``None`` if it ran but was not ready in time.
     :ivar lines: the last lines of its log.
     """
 
     def __init__(self, status: int | None, lines: list[str]) -> None:
         self.status = status
         self.lines = lines
-        what = f"was not ready after {_READY_WITHIN_S:g} s" if status is None else f"ended with status {status}"
-        super().__init__("\n    ".join([f"the farm {what}; the end of its log:", *lines]))
+        end = f"was not ready after {_READY_WITHIN_S:g} s" if status is None else f"ended with status {status}"
+        super().__init__("\n    ".join([f"the farm {end}; the end of its log:", *lines]))
 
 
 @dataclass(frozen=True)
 class ServedInstance:
-    """One mock ComfyUI server, and where it keeps its files.
+    """A mock ComfyUI server, and the folders of its files.
 
     :ivar url: without a slash at the end.
     """
@@ -78,20 +78,20 @@ class ServedInstance:
 class RunningFarm(RemoteFarm):
     """A farm in a child process: ``farm["gpu-1"].url``.
 
-    Made by :func:`run_farm` and :func:`start_mock_server`.  Every method that asks it raises :class:`FarmDied` if the
-    child has ended.
+    Made by :func:`run_farm` and :func:`start_mock_server`.  Every method that sends a request raises :class:`FarmDied`
+    if the child has ended.
 
     :ivar instances: by name, in the order of the configuration.
-    :ivar control_url: where the farm's own API is.
-    :ivar control: its client: ``farm.control.change("gpu-1", mode="dynamic")``.
+    :ivar control_url: the URL of the farm's control server.
+    :ivar control: a client of the control server: ``farm.control.change("gpu-1", mode="dynamic")``.
     """
 
     def __init__(self, *arguments: str, config: ConfigSource | None = None) -> None:
         """Start the process, and wait until every port listens.
 
         :param arguments: for ``twistd comfyfarm``.
-        :param config: ``None`` for the default farm of one instance.
-        :raises FarmDied: where it ended instead, or was not ready after 20 seconds.
+        :param config: ``None``: the default farm of one instance.
+        :raises FarmDied: if the process ends, or is not ready after 20 seconds.
         """
         self._folder = TemporaryDirectory(prefix="comfyfarm-")
         try:
@@ -107,27 +107,21 @@ class RunningFarm(RemoteFarm):
             raise
         self.control_url = str(ready["control"])
         self.control = SyncFarmControl(self.control_url)
-        self._control = _ControlOfChild(self.control_url, self._alive)
+        self._control = _ChildControl(self.control_url, self._reporting_death)
         self.instances: Mapping[str, ServedInstance] = MappingProxyType(_instances(ready))
 
     def __enter__(self) -> Self:
-        """Be stopped at the end of a block."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop, as :meth:`stop` does."""
         self.stop()
 
     def __getitem__(self, name: str) -> ServedInstance:
-        """One instance.
-
-        :raises KeyError: where the configuration names no such instance.
-        """
         return self.instances[name]
 
     @property
     def url(self) -> str:
-        """The base URL of the first instance, for a farm of one."""
+        """The base URL of the first instance."""
         return self.urls[0]
 
     @property
@@ -136,20 +130,20 @@ class RunningFarm(RemoteFarm):
         return [instance.url for instance in self.instances.values()]
 
     @contextmanager
-    def _alive(self) -> Iterator[None]:
-        """Say what became of the child, where it does not answer."""
+    def _reporting_death(self) -> Iterator[None]:
+        """Raise :class:`FarmDied` for a request that failed because the child has ended."""
         try:
             yield
-        except OSError as why:
-            status = None if isinstance(why, TimeoutError) else self._status()
+        except OSError as error:
+            status = None if isinstance(error, TimeoutError) else self._status()
             if status is None:
                 raise
             raise FarmDied(status, self._last_lines()) from None
 
     def stop(self) -> None:
-        """End the child; its files are removed, whatever became of it.  Once is enough; a second call does nothing.
+        """End the child and remove its files; a second call does nothing.
 
-        :raises FarmDied: where it had ended before, unasked.
+        :raises FarmDied: if it had already ended; its files are removed all the same.
         """
         if self._stopped:
             return
@@ -170,8 +164,8 @@ class RunningFarm(RemoteFarm):
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, "TMPDIR": str(folder)},      # so that its files go with ours, even if it is killed
-                start_new_session=True,     # a Ctrl-C is for the parent, which then stops the child
+                env={**os.environ, "TMPDIR": str(folder)},  # so that its files are removed even if it is killed
+                start_new_session=True,     # so that a Ctrl-C reaches the parent only, which then stops the child
             )
 
     def _wait_until_ready(self) -> dict[str, Any]:
@@ -184,14 +178,14 @@ class RunningFarm(RemoteFarm):
         return dict(json.loads(ready.read_bytes()))
 
     def _status(self) -> int | None:
-        """The child's exit status, or ``None`` where it still runs after a moment."""
+        """Return the exit status of the child; ``None`` if it still runs after a short wait."""
         try:
             return self._child.wait(_POLL_S)
         except subprocess.TimeoutExpired:
             return None
 
     def _last_lines(self) -> list[str]:
-        return Path(self._folder.name, "log").read_text(errors="replace").splitlines()[-_LINES:]
+        return Path(self._folder.name, "log").read_text(errors="replace").splitlines()[-_LOG_LINES:]
 
     def _end(self) -> None:
         self._stopped = True
@@ -208,41 +202,37 @@ class RunningFarm(RemoteFarm):
         self._folder.cleanup()
 
 
-class _ControlOfChild(SyncFarmControl):
-    """A client that says what became of the child, if it does not answer.
+class _ChildControl(SyncFarmControl):
+    """A client of the child's control server that raises :class:`FarmDied` if the child has ended.
 
-    :ivar alive: a block around each request.
+    :ivar guard: returns a context manager to send each request in.
     """
 
-    def __init__(self, base_url: str, alive: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(self, base_url: str, guard: Callable[[], AbstractContextManager[None]]) -> None:
         super().__init__(base_url)
-        self.alive = alive
+        self.guard = guard
 
     def _send(self, request: Call[A]) -> A:
-        with self.alive():
+        with self.guard():
             return super()._send(request)
 
 
 def run_farm(config: ConfigSource) -> RunningFarm:
-    """Run the farm that a file, a dictionary or TOML text describes.
+    """Run a farm in a child process, for a ``with`` block; the control server gets a free port.
 
-    The farm is its own context manager: ``with run_farm("farm.toml") as farm:``.
-    See :func:`comfyfarm.config.sources.config_file` for ports and relative paths; the control server gets any free
-    port.
-
-    :raises FarmDied: where the child does not start.
+    :param config: a path, a dictionary or TOML text.  In a dictionary or text, instances without a port get free ones,
+        and relative paths count from the working directory.
+    :raises FarmDied: if the child does not start.
     """
     return RunningFarm(config=config)
 
 
 def start_mock_server(disable_static_return: bool = False, port: int = 0) -> RunningFarm:
-    """Run one mock ComfyUI server, without a configuration file.
-
-    The farm is its own context manager: ``with start_mock_server() as farm:``, and then ``farm.url``.
+    """Run one mock ComfyUI server in a child process, for a ``with`` block; ``farm.url`` is its URL.
 
     :param disable_static_return: write a new file for every job, instead of always naming the same picture.
     :param port: 0 for any free one.
-    :raises FarmDied: where the child does not start.
+    :raises FarmDied: if the child does not start.
     """
     mode = ["--disable-static-return"] if disable_static_return else []
     return RunningFarm("--port", str(port), *mode)
@@ -250,6 +240,6 @@ def start_mock_server(disable_static_return: bool = False, port: int = 0) -> Run
 
 def _instances(ready: Mapping[str, Any]) -> dict[str, ServedInstance]:
     return {
-        name: ServedInstance(name, facts["url"], facts["mode"], Path(facts["input_dir"]), Path(facts["output_dir"]))
-        for name, facts in ready["instances"].items()
+        name: ServedInstance(name, entry["url"], entry["mode"], Path(entry["input_dir"]), Path(entry["output_dir"]))
+        for name, entry in ready["instances"].items()
     }

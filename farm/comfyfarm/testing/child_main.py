@@ -1,7 +1,7 @@
-"""What runs in the child process of :mod:`comfyfarm.testing.child`?
+"""The main function of the child process of :mod:`comfyfarm.testing.child`: ``twistd``, ended with its parent.
 
-``twistd``, with one thing more: the child ends when its parent does.  The parent holds the other end of the
-child's standard input and never writes to it, so it closes when the parent is gone, however that came about.
+The parent holds the other end of the child's standard input and never writes to it.  The operating system closes it
+when the parent ends, in whatever way.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from twisted.scripts.twistd import run
 
 
 def main(folder: str) -> None:
-    """Be ``twistd`` with the arguments of this process.
+    """Run ``twistd`` with the arguments of this process.
 
-    :param folder: what the parent made for us, and cannot remove when it is killed.
+    :param folder: the parent's temporary folder, removed here if the parent was killed and cannot do it.
     """
     threading.Thread(target=_end_with_parent, args=(Path(folder),), daemon=True).start()
     run()
@@ -28,7 +28,7 @@ def main(folder: str) -> None:
 def _end_with_parent(folder: Path) -> None:
     os.read(0, 1)       # not sys.stdin: its lock would be held when the interpreter ends
 
-    from twisted.internet import reactor  # noqa: PLC0415  (chosen by twistd, long ago)
+    from twisted.internet import reactor  # noqa: PLC0415  (twistd has chosen it long ago)
 
     running: Any = reactor
     running.callFromThread(running.addSystemEventTrigger, "after", "shutdown", shutil.rmtree, folder, True)

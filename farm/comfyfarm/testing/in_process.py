@@ -1,9 +1,11 @@
-"""What a test may ask of a farm in its own process, and the faults and gates that it arms there."""
+"""The base of farms in the test's own process, and the faults and gates that a test arms there."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self, Unpack
 
 from comfyfarm.analysis.journal import Journal
@@ -11,7 +13,9 @@ from comfyfarm.analysis.placement.placement import Placement
 from comfyfarm.analysis.report.page import RunReport, page
 from comfyfarm.analysis.timeline.text import as_text
 from comfyfarm.analysis.verdict import Verdict
+from comfyfarm.config import FarmConfig, Overrides, load
 from comfyfarm.config.fault_tables import read_fault
+from comfyfarm.config.sources import ConfigSource, config_file
 from comfyfarm.control.app import FarmApp
 from comfyfarm.control.routes.clock import get_clock
 from comfyfarm.control.schema.analysis import DeliveryFacts
@@ -22,60 +26,72 @@ from comfyfarm.faults.fault import Firing
 from comfyfarm.server.farm import Farm
 from comfyfarm.server.fault_controller import FaultController
 from comfyfarm.server.live_analysis import read_bounds, read_terms
-from comfyfarm.testing.evidence import FaultFirings
+from comfyfarm.testing.assertions import FaultFirings
 from comfyfarm.units import Duration
 
 
+def as_config(config: ConfigSource | FarmConfig) -> FarmConfig:
+    """Return the configuration that a path, a dictionary or TOML text describes.
+
+    :raises ConfigError: if it does not describe a farm.
+    """
+    if isinstance(config, FarmConfig):
+        return config
+    with TemporaryDirectory() as folder:
+        return load(config_file(config, Path(folder)), Overrides(control_port=0))
+
+
 class InProcessFarm:
-    """The base of a fixture's farm in this process.  It answers at once, also after it has been stopped."""
+    """The base of the farms in this process.  The results can also be read after the farm has been stopped."""
 
     app: FarmApp
 
     @property
     def farm(self) -> Farm:
-        """The farm itself, without its control server."""
+        """The farm without its control server."""
         return self.app.farm
 
     def verdict(self, **bounds: Any) -> Verdict:
-        """What the log proves about the system under test by now: ``farm.verdict(reaction="5s").findings``.
+        """Return what the log so far proves about the system under test: ``farm.verdict(reaction="5s").findings``.
 
-        :param bounds: others than the usual ones (docs/verdict.md); a number for a duration is seconds.
+        :param bounds: those that differ from the defaults (docs/verdict.md); a number for a duration is seconds.
         :raises ConfigError: if there is no such bound.
         """
         return self.evidence.verdict(**bounds)
 
     def placement(self, **terms: Any) -> Placement:
-        """How well its work was placed by now: ``farm.placement().herding.longest``.
+        """Return how well the system under test has placed its work: ``farm.placement().herding.longest``.
 
-        :param terms: others than the usual ones (docs/placement.md); a number for a duration is seconds.
+        :param terms: those that differ from the defaults (docs/placement.md); a number for a duration is seconds.
         :raises ConfigError: if there is no such term.
         """
         return self.farm.analysis.placement(read_terms(terms))
 
     def delivered(self, job: str, **facts: Unpack[DeliveryFacts]) -> Stamp | None:
-        """Say that the system under test has handed a result to its user, and return the picture's own stamp.
+        """Report that the system under test has delivered a result to its user, and return the picture's stamp.
 
         :param job: the logical job that the user asked for.
-        :param facts: ``prompt_id``, ``instance``, ``file``, as far as they are known; the ``picture``, or instead the
-            ``stamp`` that stands in it.  ``None`` is returned if it bears none.
+        :param facts: ``prompt_id``, ``instance`` and ``file``, as far as they are known, and the ``picture`` or its
+            ``stamp``.
+        :returns: ``None`` if the picture has no stamp.
         :raises ValueError: if the stamp is malformed, or there is no such instance.
         """
         return self.farm.analysis.delivered(job, **facts)
 
     @property
     def log(self) -> Journal:
-        """What came, what was sent and what happened, at any moment: ``farm.log.requests(route="/prompt")``."""
+        """The journal of the requests, frames and other events: ``farm.log.requests(route="/prompt")``."""
         return self.farm.analysis.journal
 
     @property
     def evidence(self) -> InProcessView:
-        """What the farm knows of itself and of who used it."""
+        """What assertions and reports read from the farm."""
         return InProcessView(self.farm)
 
     def _idle_at(self, *, is_idle: bool) -> int:
-        """Return the moment at which the farm came to be idle, in milliseconds.
+        """Return the simulated time in milliseconds.
 
-        :raises TimeoutError: if it is not idle.
+        :raises TimeoutError: if the farm is not idle.
         """
         now_ms, next_ms = self.farm.time.now_ms(), self.farm.clock_control.next_ms
         if not is_idle:
@@ -85,66 +101,59 @@ class InProcessFarm:
 
 @dataclass(frozen=True)
 class InProcessView:
-    """What a farm in this process knows, for assertions and reports."""
+    """The view of a farm in this process."""
 
     farm: Farm
 
     def verdict(self, **bounds: Any) -> Verdict:
-        """Judge by all that has happened until now."""
         return self.farm.analysis.verdict(read_bounds(bounds))
 
     def clock(self) -> ClockState:
-        """How time passes."""
         return get_clock(self.farm)
 
     def seed(self) -> int:
-        """What decided every draw."""
         assert self.farm.config.farm.seed is not None, "make_farm draws one"
         return self.farm.config.farm.seed
 
     def faults(self) -> Sequence[FaultFirings]:
-        """Those that were armed, in their order."""
-        every = [armed for armed in self.farm.registry.armed.values() if not armed.is_private]
-        return [FaultFirings.of(armed.fault.id, armed.fault.as_written(), armed.fired) for armed in every]
+        public = [armed for armed in self.farm.registry.armed.values() if not armed.is_private]
+        return [FaultFirings.of(armed.fault.id, armed.fault.as_written(), armed.fired) for armed in public]
 
     def timeline(self) -> str:
-        """What each instance did when, in plain text."""
         return as_text(self.farm.analysis.log_analysis().timeline())
 
     def page(self) -> str:
-        """All of it, as one HTML document."""
         return page(RunReport.of(self.farm.analysis.log_analysis()))
 
 
 @dataclass(eq=False)
 class LiveFault:
-    """A fault that was armed."""
+    """A fault that the test has armed."""
 
     fault_controller: FaultController
     armed: ArmedFault
 
     @classmethod
     def arm(cls, fault_controller: FaultController, table: Mapping[str, Any]) -> Self:
-        """Arm what a table describes, as ``[[fault]]`` would.
+        """Arm the fault that a table describes, written as ``[[fault]]``.
 
         :raises ConfigError: if it describes none.
-        :raises UnknownFault: if its glob means no instance, or its id is taken.
+        :raises UnknownFault: if its glob matches no instance, or its id is taken.
         """
         return cls(fault_controller, fault_controller.arm(read_fault(table)))
 
     @property
     def id(self) -> str:
-        """Its name."""
         return self.armed.fault.id
 
     @property
     def fired(self) -> int:
-        """How often it has struck, on all its instances."""
+        """The number of firings on all instances."""
         return sum(self.armed.fired.values())
 
     @property
     def fired_on(self) -> Mapping[str, int]:
-        """How often it has struck, by instance."""
+        """The number of firings by instance."""
         return self.armed.fired
 
     @property
@@ -153,25 +162,25 @@ class LiveFault:
         return self.armed.state
 
     def remove(self) -> None:
-        """Take it off, unless that has happened."""
+        """Remove the fault; a second call does nothing."""
         if self.state == "armed" or self.armed.lasts:
             self.fault_controller.remove(self.id)
 
 
 @dataclass(eq=False)
 class LiveGate(LiveFault):
-    """A gate that was closed."""
+    """A gate that the test has closed."""
 
     @property
     def held(self) -> list[Firing]:
-        """What waits at it, who came first first: ``.instance``, ``.facts.prompt_id``, ``.at_ms`` of each."""
+        """What waits at the gate, in the order of arrival, as ``.instance``, ``.facts.prompt_id`` and ``.at_ms``."""
         return [firing for firing in self.armed.firings if firing.active]
 
     def release(self, count: int | None = None) -> None:
-        """Let go so many, or all that wait now; who comes later is held again."""
+        """Release the first ``count`` of what waits now; ``None``: all of it.  The gate stays closed."""
         self.fault_controller.release(self.held[:count])
 
 
 def in_seconds(duration: str | float) -> float:
-    """A duration as it is written (``"10s"``), or in seconds already."""
+    """Return a duration in seconds; a text is written as in the configuration (``"10s"``)."""
     return Duration.parse(duration) / 1000 if isinstance(duration, str) else duration

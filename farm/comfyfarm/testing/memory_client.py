@@ -1,4 +1,4 @@
-"""A client in memory: HTTP and websocket without a socket, and without time passing."""
+"""An HTTP and websocket client in memory: it uses no socket, and no time passes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from http.client import HTTPResponse
 from io import BytesIO
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
@@ -19,12 +19,14 @@ from twisted.web.server import Site
 from twisted.web.websocket import WebSocketClientEndpoint, WebSocketTransport
 from wsproto.events import CloseConnection, Event
 
-_HERE = IPv4Address("TCP", "127.0.0.1", 80)
+T = TypeVar("T")
+
+_ADDRESS = IPv4Address("TCP", "127.0.0.1", 80)
 
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer.
+    """The answer to an HTTP request.
 
     :ivar headers: by lower-case name.
     """
@@ -34,18 +36,17 @@ class Reply:
     body: bytes
 
     def json(self) -> Any:
-        """The body, read as JSON."""
         return json.loads(self.body)
 
 
 @dataclass(eq=False)
 class Listener:
-    """A websocket client that writes down what it hears.
+    """A websocket client that records what it receives; it is also the protocol of its connection.
 
-    :ivar heard: text messages as objects, binary ones as bytes.
-    :ivar lost: why the connection ended (``ConnectionDone``, or ``ConnectionLost`` for a reset), or ``None`` while it
-        is open.
-    :ivar goodbye: the code and the reason of the server's close frame, or ``None`` where none came.
+    :ivar heard: the received messages: text messages as objects, binary ones as bytes.
+    :ivar lost: the reason why the connection ended (``ConnectionDone``, or ``ConnectionLost`` for a reset); ``None``
+        while it is open.
+    :ivar goodbye: the code and the reason of the server's close frame; ``None`` if it sent none.
     """
 
     heard: list[Any] = field(default_factory=list)
@@ -54,63 +55,59 @@ class Listener:
     transport: WebSocketTransport = field(init=False, repr=False)
 
     def types(self) -> list[str]:
-        """The types of the messages, in order; ``binary`` for the binary ones."""
+        """Return the types of the messages in order; ``binary`` for binary ones."""
         return ["binary" if isinstance(message, bytes) else message["type"] for message in self.heard]
 
     def say(self, message: object) -> None:
-        """Send an object as JSON; the server hears it at the farm's next step in time."""
+        """Send an object as JSON; the server receives it when the farm is advanced, also by 0."""
         self.transport.sendTextMessage(json.dumps(message))
 
     def buildProtocol(self, url: str) -> Listener:
-        """Be the protocol of one connection."""
         return self
 
     def negotiationStarted(self, transport: WebSocketTransport) -> None:
-        """Keep the transport, and have an eye on the frames: Twisted does not pass a goodbye on."""
         self.transport = transport
-        frames: Any = transport
-        received = frames._wsconn.events    # noqa: SLF001 (see above)
-        frames._wsconn.events = lambda: map(self._noted, received())    # noqa: SLF001
+        # Twisted does not pass on the code and reason of a close frame, so they are read from its frame parser.
+        parser: Any = transport
+        received = parser._wsconn.events    # noqa: SLF001
+        parser._wsconn.events = lambda: map(self._record_close, received())    # noqa: SLF001
 
-    def _noted(self, event: Event) -> Event:
+    def _record_close(self, event: Event) -> Event:
         if isinstance(event, CloseConnection):
             self.goodbye = event.code, event.reason or ""
         return event
 
     def negotiationFinished(self) -> None:
-        """Nothing is said first."""
+        pass
 
     def textMessageReceived(self, message: str) -> None:
-        """Write it down."""
         self.heard.append(json.loads(message))
 
     def bytesMessageReceived(self, data: bytes | bytearray) -> None:
-        """Write it down."""
         self.heard.append(bytes(data))
 
     def pongReceived(self, payload: bytes) -> None:
-        """Nothing waits for it."""
+        pass
 
     def connectionLost(self, reason: Failure) -> None:
-        """Remember why."""
         self.lost = reason
 
 
 @dataclass(eq=False)
 class Asking:
-    """An HTTP exchange that has begun."""
+    """An HTTP exchange that may not be answered yet."""
 
     method: str
     channel: IProtocol
     transport: StringTransport
 
     def reply(self) -> Reply | None:
-        """The answer, or ``None`` while there is none."""
+        """Return the answer; ``None`` before there is one."""
         sent = self.transport.value()
         return _reply(self.method, sent) if sent else None
 
     def end(self) -> Reply:
-        """Hang up, and give the answer."""
+        """Close the connection, and return the answer."""
         reply = self.reply()
         self.channel.connectionLost(Failure(ConnectionDone()))
         assert reply is not None, "there was no answer"
@@ -119,7 +116,7 @@ class Asking:
 
 @dataclass(eq=False)
 class MemoryWire:
-    """What carries bytes between a test and a farm on a memory reactor."""
+    """The connections between a test and a farm on a memory reactor."""
 
     reactor: MemoryReactorClock
     _pumps: list[IOPump] = field(default_factory=list)
@@ -134,58 +131,62 @@ class MemoryWire:
         data: bytes = b"",
         headers: dict[str, str] | None = None,
     ) -> Reply:
-        """Make one HTTP exchange, to its end."""
-        asking = self.begin(site, method, path, data if json is ... else _encode(json), headers)
-        if asking.reply() is None:
+        """Send an HTTP request, and return the answer."""
+        exchange = self.begin(site, method, path, data if json is ... else _encode(json), headers)
+        if exchange.reply() is None:
             self.flush()
-            self.reactor.advance(0)     # what the farm does in the reactor's next turn
-        return asking.end()
+            self.reactor.advance(0)     # for what the farm does in the reactor's next turn
+        return exchange.end()
 
     def begin(
         self, site: Site, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
     ) -> Asking:
-        """Begin an HTTP exchange that may not be answered at once."""
-        channel, transport = site.buildProtocol(_HERE), StringTransport(_HERE, _HERE)
+        """Send an HTTP request that may not be answered at once."""
+        channel, transport = site.buildProtocol(_ADDRESS), StringTransport(_ADDRESS, _ADDRESS)
         assert channel is not None, "a site always has room"
         channel.makeConnection(transport)
         channel.dataReceived(_request(method, path, body, headers or {}))
         return Asking(method, channel, transport)
 
     def listen(self, port: int, client_id: str) -> Listener:
-        """Open a websocket of an instance."""
+        """Open a websocket ``/ws`` of an instance."""
         return self.listen_at(port, f"/ws?clientId={client_id}")
 
     def listen_at(self, port: int, path: str) -> Listener:
-        """Open any websocket."""
         url = f"ws://127.0.0.1:{port}{path}"
         opening = Deferred.fromCoroutine(WebSocketClientEndpoint.new(self.reactor, url).connect(Listener()))
         pump = ConnectionCompleter(self.reactor).succeedOnce()
         assert pump is not None, "nobody connected"
         self._pumps.append(pump)
-        _show_resets(pump)
+        _pass_on_resets(pump)
         self.flush()
-        opened: list[Any] = []
-        opening.addBoth(opened.append)
-        assert opened, "the handshake needs no time"
-        if isinstance(opened[0], Failure):
-            opened[0].raiseException()
-        return cast(Listener, opened[0])
+        return result_of(opening)
 
     def flush(self) -> None:
-        """Let everything arrive that was sent."""
+        """Deliver everything that was sent."""
         for pump in self._pumps:
             pump.flush()
 
     def close(self) -> None:
-        """Hang up on the farm, as clients do that end."""
+        """Close all websockets from the side of the clients."""
         for pump in self._pumps:
             pump.clientIO.loseConnection()
         self.flush()
         self._pumps.clear()
 
 
-def _show_resets(pump: IOPump) -> None:
-    """Let a client know when the farm aborts: in memory that is a close like any other."""
+def result_of(deferred: Deferred[T]) -> T:
+    """Return the result of a Deferred that has fired, or raise its exception."""
+    results: list[Any] = []
+    deferred.addBoth(results.append)
+    assert results, "in memory nothing waits"
+    if isinstance(results[0], Failure):
+        results[0].raiseException()
+    return cast(T, results[0])
+
+
+def _pass_on_resets(pump: IOPump) -> None:
+    """Let a client see that the farm aborted its connection; IOPump closes it like any other."""
     close = pump.serverIO.abortConnection
 
     def abort() -> None:
@@ -200,24 +201,23 @@ def _encode(body: object) -> bytes:
 
 
 def _request(method: str, path: str, body: bytes, headers: dict[str, str]) -> bytes:
-    given = {"Host": "127.0.0.1:80", "Content-Length": str(len(body)), **headers}
-    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in given.items())]
+    fields = {"Host": "127.0.0.1:80", "Content-Length": str(len(body)), **headers}
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-class _Sent:
-    """What a server sent, in the shape that ``http.client`` reads from."""
+class _SocketOfBytes:
+    """Received bytes as a socket, as far as ``http.client`` needs one."""
 
     def __init__(self, content: bytes) -> None:
         self.content = content
 
     def makefile(self, _mode: str) -> BytesIO:
-        """Give it as a file."""
         return BytesIO(self.content)
 
 
 def _reply(method: str, sent: bytes) -> Reply:
-    response = HTTPResponse(cast(Any, _Sent(sent)), method=method)
+    response = HTTPResponse(cast(Any, _SocketOfBytes(sent)), method=method)
     response.begin()
     headers = {name.lower(): value for name, value in response.getheaders()}
     return Reply(response.status, headers, response.read())

@@ -1,8 +1,8 @@
-"""A farm without sockets, in time that the test moves."""
+"""A farm without sockets, on a virtual clock that the test advances."""
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -10,36 +10,35 @@ from typing import Any, TypeVar
 import msgspec
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.testing import MemoryReactorClock
-from twisted.python.failure import Failure
 
 from comfyfarm.config import FarmConfig
 from comfyfarm.control.app import FarmApp, make_app
 from comfyfarm.server.backend import Backend
+from comfyfarm.server.farm import make_farm
 from comfyfarm.server.ports import Bind, BoundPort, MemoryPort
 from comfyfarm.server.time.clock import EPOCH_UNIX_MS
-from comfyfarm.testing.assertions import AdvanceClock, Assertions, Within, held
-from comfyfarm.testing.claims import Expectation
+from comfyfarm.testing.assertions import AdvanceClock, Assertions, Within, steps_until_met
+from comfyfarm.testing.expectations import Expectation
 from comfyfarm.testing.in_process import InProcessFarm, LiveFault, LiveGate, in_seconds
-from comfyfarm.testing.memory_client import Listener, MemoryWire, Reply
+from comfyfarm.testing.memory_client import Listener, MemoryWire, Reply, result_of
 
-T = TypeVar("T")
 F = TypeVar("F", bound=LiveFault)
 
 
 @dataclass(eq=False)
 class MemoryInstance:
-    """A client's hands on one instance in memory."""
+    """An instance in memory, as its clients see it."""
 
     farm: MemoryFarm
     backend: Backend
 
     def ask(self, method: str, path: str, **options: Any) -> Reply:
-        """Make one HTTP exchange, to its end; no time passes.
+        """Send an HTTP request, and return the answer; no time passes.
 
-        :param options: ``json``, or ``data`` (bytes), and ``headers``.
-        :raises ConnectionRefusedError: where the instance is stopped.
+        :param options: ``json`` or ``data`` (bytes), and ``headers``.
+        :raises ConnectionRefusedError: if the instance is stopped.
         """
-        self._must_listen()
+        self._check_port()
         reply = self.farm.wire.ask(self.backend.site, method, path, **options)
         self.farm.advance(0)
         return reply
@@ -47,73 +46,65 @@ class MemoryInstance:
     def listen(self, client_id: str) -> Listener:
         """Open a websocket.
 
-        :raises ConnectionRefusedError: where the instance is stopped.
+        :raises ConnectionRefusedError: if the instance is stopped.
         """
-        self._must_listen()
+        self._check_port()
         listener = self.farm.wire.listen(self.backend.port.number, client_id)
         self.farm.advance(0)
         return listener
 
-    def _must_listen(self) -> None:
+    def _check_port(self) -> None:
         if not self.backend.port.is_open:
             raise ConnectionRefusedError(self.backend.url)
 
 
 @dataclass(eq=False)
 class MemoryFarm(InProcessFarm, Assertions[None]):
-    """A farm without sockets, in time that the test moves: ``farm["gpu-1"].ask(...)``, ``farm.advance("5s")``."""
+    """A farm without sockets, on a virtual clock: ``farm["gpu-1"].ask(...)``, ``farm.advance("5s")``."""
 
     app: FarmApp
     wire: MemoryWire
 
     @classmethod
     def start(cls, config: FarmConfig) -> MemoryFarm:
-        """Start a farm; its clock is virtual, and its seed is 0 unless the configuration names one."""
+        """Start a farm; its clock is virtual, and its seed is 0 unless the configuration has one."""
         reactor = MemoryReactorClock()
         ports = memory_ports(reactor)
         app = make_app(_for_memory(config), reactor=reactor, clock=reactor, bind=ports, unix_ms=EPOCH_UNIX_MS)
         app.startService()
-        started = cls(app, MemoryWire(reactor))
-        started.advance(0)      # what befalls a process at once has done so
-        return started
+        farm = cls(app, MemoryWire(reactor))
+        farm.advance(0)     # faults of the phase ``process`` that are due at once fire now
+        return farm
 
     def stop(self) -> None:
-        """Stop the farm, and remove what it wrote.  Once is enough; a second call does nothing."""
+        """Stop the farm and remove its files; a second call does nothing."""
         if not self.app.running:
             return
         self.wire.close()
         stopping = maybeDeferred(self.app.stopService)
-        ended: list[Any] = []
-        stopping.addBoth(ended.append)
-        self.wire.reactor.advance(0)        # a connection that is cut off needs a turn of the reactor
-        assert ended, "nothing else takes time"
-        if isinstance(ended[0], Failure):
-            ended[0].raiseException()
+        self.wire.reactor.advance(0)        # a connection that was aborted needs a turn of the reactor
+        result_of(stopping)
 
     def __getitem__(self, name: str) -> MemoryInstance:
-        """One instance.
-
-        :raises KeyError: where the configuration names no such instance.
-        """
         return MemoryInstance(self, self.farm.backends[name])
 
     def control(self, method: str, path: str, **options: Any) -> Reply:
-        """Ask the control server."""
+        """Send a request to the control server, with the options of :meth:`MemoryInstance.ask`; return the answer."""
         reply = self.wire.ask(self.app.server.site, method, path, **options)
         self.wire.flush()
         return reply
 
     def advance(self, duration: str | float) -> None:
-        """Let simulated time pass (``"10s"``, or seconds), and everything arrive that is sent meanwhile."""
-        self._now(self.farm.clock_control.advance(in_seconds(duration)))
+        """Advance the clock (``"10s"``, or seconds); all that is sent until then is delivered."""
+        result_of(Deferred.fromCoroutine(self.farm.clock_control.advance(in_seconds(duration))))
         self.wire.flush()
 
     def run_until_idle(self, limit: str | float = "24h") -> int:
-        """Let simulated time pass until nothing is due any more, and give the moment then, in milliseconds.
+        """Advance the clock until nothing is due, and return the simulated time in milliseconds.
 
-        :raises TimeoutError: where something is due even after ``limit``.
+        :raises TimeoutError: if something is still due after ``limit``.
         """
-        is_idle = self._now(self.farm.clock_control.run_until_idle(in_seconds(limit)))
+        is_idle = result_of(Deferred.fromCoroutine(self.farm.clock_control.run_until_idle(in_seconds(limit))))
         self.wire.flush()
         return self._idle_at(is_idle=is_idle)
 
@@ -121,11 +112,11 @@ class MemoryFarm(InProcessFarm, Assertions[None]):
     def fault(self, **table: Any) -> Iterator[LiveFault]:
         """Arm a fault inside a block: ``with farm.fault(do="reset", at="reply", on="gpu-1") as fault:``.
 
-        Written as ``[[fault]]`` of a configuration.  What it does at once is done when the block begins; it is taken
-        off at the end, so that what it holds goes on.
+        It is written as ``[[fault]]`` of a configuration.  If it fires at once, it has fired when the block begins; at
+        the end of the block it is removed, and what it holds continues.
 
-        :raises ConfigError: where it is no fault, or cannot happen there.
-        :raises UnknownFault: where its glob means no instance, or its id is taken.
+        :raises ConfigError: if it is no fault, or cannot fire at that phase.
+        :raises UnknownFault: if its glob matches no instance, or its id is taken.
         """
         with self._removing(LiveFault.arm(self.farm.fault_controller, table)) as fault:
             yield fault
@@ -147,29 +138,18 @@ class MemoryFarm(InProcessFarm, Assertions[None]):
                 self.advance(0)
 
     def heal(self) -> None:
-        """Take all faults off, open all gates, have every instance up and at work."""
+        """Remove all faults, open all gates, and start or resume every instance."""
         self.farm.fault_controller.heal()
         self.advance(0)
 
-    def _hold(self, claim: Expectation, within: Within) -> None:
+    def _expect(self, expectation: Expectation, within: Within) -> None:
         __tracebackhide__ = True
-        for step in held(claim, self.evidence, within, self.wire.reactor.seconds):
+        for step in steps_until_met(expectation, self.evidence, within, self.wire.reactor.seconds):
             if isinstance(step, AdvanceClock):
                 self.advance(step.by_ms / 1000)
             else:
                 self.wire.reactor.advance(step.for_s)
                 self.wire.flush()
-
-    @staticmethod
-    def _now(moving: Coroutine[Any, Any, T]) -> T:
-        """What comes of something that needs no real time."""
-        results: list[Any] = []
-        Deferred.fromCoroutine(moving).addBoth(results.append)
-        assert results, "in memory nothing waits"
-        if isinstance(results[0], Failure):
-            results[0].raiseException()
-        result: T = results[0]
-        return result
 
 
 def _for_memory(config: FarmConfig) -> FarmConfig:
@@ -178,10 +158,19 @@ def _for_memory(config: FarmConfig) -> FarmConfig:
 
 
 def memory_ports(reactor: MemoryReactorClock) -> Bind:
-    """Ports of a memory reactor; where any free one is asked for they count up."""
+    """Return a function that opens ports on a memory reactor; port 0 gives the next free number from 40000 on."""
     free = iter(range(40_000, 65_536))
 
     def bind(host: str, port: int) -> BoundPort:
         return MemoryPort(reactor, port or next(free))
 
     return bind
+
+
+def check_config(config: FarmConfig) -> None:
+    """Check that a farm can be made from a configuration, without starting one.
+
+    :raises ConfigError: if a picture or a captured file cannot be read, or a name is unknown.
+    """
+    reactor = MemoryReactorClock()
+    make_farm(config, reactor=reactor, clock=reactor, bind=memory_ports(reactor), unix_ms=EPOCH_UNIX_MS)

@@ -18,8 +18,8 @@ from comfyfarm.config import FarmConfig
 from comfyfarm.control.app import FarmApp, make_app
 from comfyfarm.server.backend import Backend
 from comfyfarm.server.ports import TcpPort
-from comfyfarm.testing.assertions import BREATH_S, AdvanceClock, Assertions, Within, held
-from comfyfarm.testing.claims import Expectation
+from comfyfarm.testing.assertions import BREATH_S, AdvanceClock, Assertions, Within, steps_until_met
+from comfyfarm.testing.expectations import Expectation
 from comfyfarm.testing.in_process import InProcessFarm, LiveFault, LiveGate, in_seconds
 
 F = TypeVar("F", bound=LiveFault)
@@ -27,9 +27,9 @@ F = TypeVar("F", bound=LiveFault)
 
 @dataclass(eq=False)
 class TwistedInstance:
-    """One instance in this reactor.
+    """An instance in this reactor.
 
-    :ivar client: for tests that ask it themselves.
+    :ivar client: a client of the instance, for the test's own requests.
     """
 
     name: str
@@ -42,7 +42,7 @@ class TwistedInstance:
 class TwistedFarm(InProcessFarm, Assertions[Coroutine[Any, Any, None]]):
     """A farm in the test's own reactor, on real sockets: ``farm["gpu-1"].url``.
 
-    :ivar control: the client of its control server.
+    :ivar control: a client of the control server.
     """
 
     app: FarmApp
@@ -53,20 +53,20 @@ class TwistedFarm(InProcessFarm, Assertions[Coroutine[Any, Any, None]]):
     async def start(cls, reactor: Any, config: FarmConfig) -> TwistedFarm:
         """Start a farm.
 
-        :raises CannotStart: where a port is taken.
+        :raises CannotStart: if a port is taken.
         """
         app = make_app(
             config, reactor=reactor, clock=reactor, bind=TcpPort.binder(reactor), unix_ms=int(time.time() * 1000)
         )
         app.startService()
-        started = cls(app, FarmControl(app.server.url, reactor=reactor))
+        farm = cls(app, FarmControl(app.server.url, reactor=reactor))
         for name, backend in app.farm.backends.items():
             client = ComfyClient(backend.url, reactor=reactor)
-            started.instances[name] = TwistedInstance(name, backend.url, backend, client)
-        return started
+            farm.instances[name] = TwistedInstance(name, backend.url, backend, client)
+        return farm
 
     async def stop(self) -> None:
-        """Stop the farm; no connection and no file is left.  Once is enough."""
+        """Stop the farm, close all connections and remove its files; a second call does nothing."""
         if not self.app.running:
             return
         for instance in self.instances.values():
@@ -75,14 +75,10 @@ class TwistedFarm(InProcessFarm, Assertions[Coroutine[Any, Any, None]]):
         await maybeDeferred(self.app.stopService)
 
     def __getitem__(self, name: str) -> TwistedInstance:
-        """One instance.
-
-        :raises KeyError: where the configuration names no such instance.
-        """
         return self.instances[name]
 
     async def advance(self, duration: str | float) -> int:
-        """Let so much simulated time pass (``"10s"``, or seconds), and give the moment then, in milliseconds.
+        """Advance the clock (``"10s"``, or seconds), and return the simulated time in milliseconds.
 
         :raises WrongClock: unless the configuration says ``[farm] clock = "virtual"``.
         """
@@ -90,9 +86,9 @@ class TwistedFarm(InProcessFarm, Assertions[Coroutine[Any, Any, None]]):
         return self.farm.time.now_ms()
 
     async def run_until_idle(self, limit: str | float = "24h") -> int:
-        """Let simulated time pass until nothing is due any more, and give the moment then, in milliseconds.
+        """Advance the clock until nothing is due, and return the simulated time in milliseconds.
 
-        :raises TimeoutError: where something is due even after ``limit``.
+        :raises TimeoutError: if something is still due after ``limit``.
         :raises WrongClock: unless the configuration says ``[farm] clock = "virtual"``.
         """
         return self._idle_at(is_idle=await self.farm.clock_control.run_until_idle(in_seconds(limit)))
@@ -101,10 +97,11 @@ class TwistedFarm(InProcessFarm, Assertions[Coroutine[Any, Any, None]]):
     async def fault(self, **table: Any) -> AsyncIterator[LiveFault]:
         """Arm a fault inside a block: ``async with farm.fault(do="reset", at="reply", on="gpu-1") as fault:``.
 
-        Written as ``[[fault]]`` of a configuration; taken off at the end, so that what it holds goes on.
+        It is written as ``[[fault]]`` of a configuration; at the end of the block it is removed, and what it holds
+        continues.
 
-        :raises ConfigError: where it is no fault, or cannot happen there.
-        :raises UnknownFault: where its glob means no instance, or its id is taken.
+        :raises ConfigError: if it is no fault, or cannot fire at that phase.
+        :raises UnknownFault: if its glob matches no instance, or its id is taken.
         """
         async with self._removing(LiveFault.arm(self.farm.fault_controller, table)) as fault:
             yield fault
@@ -122,23 +119,23 @@ class TwistedFarm(InProcessFarm, Assertions[Coroutine[Any, Any, None]]):
         finally:
             if self.farm.running:
                 fault.remove()
-                await self._settled()
+                await self._ports_settled()
 
     async def heal(self) -> None:
-        """Take all faults off, open all gates, have every instance up and at work."""
+        """Remove all faults, open all gates, and start or resume every instance."""
         self.farm.fault_controller.heal()
-        await self._settled()
+        await self._ports_settled()
 
-    async def _hold(self, claim: Expectation, within: Within) -> None:
+    async def _expect(self, expectation: Expectation, within: Within) -> None:
         __tracebackhide__ = True
         reactor = self.farm.reactor
-        await deferLater(reactor, 0)    # who asks again and again lets others work meanwhile
-        for step in held(claim, self.evidence, within, reactor.seconds):
+        await deferLater(reactor, 0)    # a test that asserts in a loop must let the reactor run
+        for step in steps_until_met(expectation, self.evidence, within, reactor.seconds):
             if isinstance(step, AdvanceClock):
                 await self.advance(step.by_ms / 1000)
             await deferLater(reactor, BREATH_S if isinstance(step, AdvanceClock) else step.for_s)
 
-    async def _settled(self) -> None:
+    async def _ports_settled(self) -> None:
         for instance in self.instances.values():
             await instance.backend.port.settled()
 
@@ -149,5 +146,5 @@ class TwistedFarm(InProcessFarm, Assertions[Coroutine[Any, Any, None]]):
 
     @property
     def clock(self) -> IReactorTime:
-        """What simulated time is read from: software that waits on it, too, has one time with a virtual farm."""
+        """The farm's clock; software that also waits on it shares the simulated time of a virtual farm."""
         return self.farm.clock_control.clock

@@ -1,1 +1,1 @@
-"""What the pytest plugin does beside its fixtures; nothing of it is imported before a test asks for a farm."""
+"""The parts of the pytest plugin other than its fixtures; most are imported when a test first uses a farm."""

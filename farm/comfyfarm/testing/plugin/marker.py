@@ -1,4 +1,4 @@
-"""What does ``@pytest.mark.comfy_farm(...)`` ask for?"""
+"""The arguments of ``@pytest.mark.comfy_farm(...)``."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from comfyfarm.config import FarmConfig
 from comfyfarm.config.decoding import ConfigError
 from comfyfarm.config.overlay import Overlay, Table, check_scenarios, check_tables, named
 from comfyfarm.config.sources import ConfigSource
-from comfyfarm.testing.claims import that_verdict
+from comfyfarm.testing.expectations import expect_verdict
 from comfyfarm.testing.plugin.stash import MARKER
 
 AnyConfig = ConfigSource | FarmConfig
 
 
 class BadMarker(Exception):
-    """A marker asks for what there is not; the message says where, in one line."""
+    """The arguments of a marker are invalid; the message says which, in one line."""
 
 
 @dataclass(frozen=True)
 class MarkerArgs:
-    """What a test's markers ask for, those nearest to the test first.
+    """The arguments of a test's markers; for each key that of the marker nearest to the test.
 
     :ivar config: for factories that are called without one; ``None``: none.
-    :ivar seed: of every farm; ``None``: as configured.
-    :ivar faults: laid over each configuration, each with an id.
-    :ivar scenarios: likewise.
-    :ivar verdict: what each farm must be judged to be when the test is over; ``None``: anything.
+    :ivar seed: the seed of every farm; ``None``: as configured.
+    :ivar faults: added to each configuration; each has an id.
+    :ivar scenarios: added to each configuration.
+    :ivar verdict: the verdict that each farm must have at the end of the test; ``None``: any.
     """
 
     config: AnyConfig | None = None
@@ -42,62 +42,57 @@ class MarkerArgs:
 
 
 def read_marker(item: pytest.Item) -> MarkerArgs:
-    """What a test's markers ask for: key by key, the one nearest to the test decides.
+    """Return the arguments of a test's markers.
 
-    :raises BadMarker: where there is no such thing, or where it describes no farm.
+    :raises BadMarker: if they are invalid.
     """
     try:
-        said = _said(item)
-        asked = MarkerArgs(**{_READ[key][0]: _READ[key][1](value) for key, value in said.items() if value is not None})
-        _check(asked)
-    except (BadMarker, ConfigError, ValueError) as why:
-        raise BadMarker(f"@pytest.mark.{MARKER}: {why}") from why
-    return asked
+        arguments = {key: value for key, value in _arguments(item).items() if value is not None}
+        args = MarkerArgs(**{_READERS[key][0]: _READERS[key][1](value) for key, value in arguments.items()})
+        check_scenarios(args.scenarios)
+        if args.config is not None:     # all but its ports can be checked before there is a farm
+            Overlay(args.seed, args.faults, args.scenarios).check(args.config)
+    except (BadMarker, ConfigError, ValueError) as error:
+        raise BadMarker(f"@pytest.mark.{MARKER}: {error}") from error
+    return args
 
 
-def _said(item: pytest.Item) -> Mapping[str, Any]:
-    said: dict[str, Any] = {}
+def _arguments(item: pytest.Item) -> Mapping[str, Any]:
+    arguments: dict[str, Any] = {}
     for marker in item.iter_markers(MARKER):
         if marker.args:
-            raise BadMarker(f"expected {', '.join(f'{key}=...' for key in _READ)} only")
+            raise BadMarker(f"expected {', '.join(f'{key}=...' for key in _READERS)} only")
         for key in marker.kwargs:
-            if key not in _READ:
-                raise BadMarker(f"{key}: unknown argument (there are: {', '.join(_READ)})")
-        said = {**marker.kwargs, **said}
-    return said
+            if key not in _READERS:
+                raise BadMarker(f"{key}: unknown argument (there are: {', '.join(_READERS)})")
+        arguments = {**marker.kwargs, **arguments}
+    return arguments
 
 
-def _check(asked: MarkerArgs) -> None:
-    """As far as it can be known before there is a farm; where there is a configuration, that is all but its ports."""
-    check_scenarios(asked.scenarios)
-    if asked.config is not None:
-        Overlay(asked.seed, asked.faults, asked.scenarios).check(asked.config)
-
-
-def _config(value: object) -> object:
+def _read_config(value: object) -> object:
     if isinstance(value, Path | str | Mapping | FarmConfig):
         return value
     raise BadMarker(f"config: expected a path, a dictionary or TOML text, got {type(value).__name__}")
 
 
-def _seed(value: object) -> int:
+def _read_seed(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise BadMarker(f"seed: expected int, got {type(value).__name__}")
     return value
 
 
-def _faults(value: object) -> Sequence[Table]:
+def _read_faults(value: object) -> Sequence[Table]:
     if not isinstance(value, list | tuple):
         raise BadMarker(f"faults: expected a list of tables, got {type(value).__name__}")
     check_tables(value, "faults")
     return named(value)
 
 
-def _scenarios(value: object) -> Sequence[Table]:
-    return [_scenario(each) for each in (value if isinstance(value, list | tuple) else [value])]
+def _read_scenarios(value: object) -> Sequence[Table]:
+    return [_read_scenario(scenario) for scenario in (value if isinstance(value, list | tuple) else [value])]
 
 
-def _scenario(value: object) -> Table:
+def _read_scenario(value: object) -> Table:
     if isinstance(value, str):
         return {"use": value}
     if not isinstance(value, Mapping):
@@ -105,14 +100,15 @@ def _scenario(value: object) -> Table:
     return value
 
 
-def _verdict(value: object) -> str:
-    return that_verdict(value).verdict or ""
+def _read_verdict(value: object) -> str:
+    return expect_verdict(value).verdict or ""
 
 
-_READ: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
-    "config": ("config", _config),
-    "seed": ("seed", _seed),
-    "faults": ("faults", _faults),
-    "scenario": ("scenarios", _scenarios),
-    "verdict": ("verdict", _verdict),
+# By argument of the marker: the field of MarkerArgs, and the function that reads its value.
+_READERS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
+    "config": ("config", _read_config),
+    "seed": ("seed", _read_seed),
+    "faults": ("faults", _read_faults),
+    "scenario": ("scenarios", _read_scenarios),
+    "verdict": ("verdict", _read_verdict),
 }

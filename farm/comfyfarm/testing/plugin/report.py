@@ -1,4 +1,4 @@
-"""What is told of the farms of a failed test: in the sections of its report, and as pages."""
+"""The sections about the farms of a failed test in pytest's report, and the pages of ``--comfy-report``."""
 
 from __future__ import annotations
 
@@ -9,71 +9,72 @@ from hashlib import sha256
 from pathlib import Path
 
 from comfyfarm.analysis.findings.finding import moment
-from comfyfarm.testing.claims import told
-from comfyfarm.testing.evidence import FarmView
-from comfyfarm.testing.plugin.session import HasEvidence, TestSession
+from comfyfarm.testing.assertions import FarmView
+from comfyfarm.testing.expectations import finding_lines
+from comfyfarm.testing.plugin.session import AnyFarm, TestSession
 
 SECTION = "comfyfarm"
 
-_NO_NAME = re.compile(r"[^A-Za-z0-9._-]+")
-_LONGEST_NAME = 150
-_MOST_FARMS = 4     # a test by hypothesis starts hundreds, and fails with the last
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
+_MAX_NAME = 150
+_MAX_FARMS = 4      # a hypothesis test starts hundreds of farms, and fails with the last
 
 
-def sections(trial: TestSession, nodeid: str, folder: Path | None) -> Iterator[tuple[str, str]]:
-    """A section for each farm: its title and its text.
+def sections(session: TestSession, nodeid: str, folder: Path | None) -> Iterator[tuple[str, str]]:
+    """Yield the title and the text of a section for each farm.
 
-    :param folder: where pages are written; ``None``: nowhere.
+    :param folder: pages are written there; ``None``: none are written.
     """
-    count = len(trial.farms)
-    for number, farm in list(enumerate(trial.farms, 1))[-_MOST_FARMS:]:
+    count = len(session.farms)
+    for number, farm in list(enumerate(session.farms, 1))[-_MAX_FARMS:]:
         title = SECTION if count == 1 else f"{SECTION}, farm {number} of {count}"
         page = None if folder is None else folder / page_name(nodeid, number)
-        yield title, "\n".join(_told(farm, nodeid, page))
+        yield title, "\n".join(_section_lines(farm, nodeid, page))
 
 
-def _told(farm: HasEvidence, nodeid: str, page: Path | None) -> Iterator[str]:
-    """As much as there is: a farm may be gone, and then the test's own error counts, not ours."""
+def _section_lines(farm: AnyFarm, nodeid: str, page: Path | None) -> Iterator[str]:
+    # The farm may have ended; an error here must not hide the test's own.
     try:
-        yield from _lines(farm.evidence, nodeid)
+        yield from _farm_lines(farm.evidence, nodeid)
         if page is not None:
-            yield f"report: {_written(farm.evidence.page(), page)}"
-    except Exception as why:  # noqa: BLE001
-        yield f"the farm can tell no more: {type(why).__name__}: {why}"
+            yield f"report: {_write_page(farm.evidence.page(), page)}"
+    except Exception as error:  # noqa: BLE001
+        yield f"the farm can tell no more: {type(error).__name__}: {error}"
 
 
-def _lines(evidence: FarmView, nodeid: str) -> Iterator[str]:
-    verdict = evidence.verdict()
+def _farm_lines(view: FarmView, nodeid: str) -> Iterator[str]:
+    verdict = view.verdict()
     counts = f"{verdict.jobs} logical jobs in {verdict.attempts} attempts, {verdict.succeeded} succeeded"
     yield f"verdict: {verdict.verdict} ({counts}, at {moment(verdict.at_ms)})"
-    yield from told(verdict.findings)
-    seed = evidence.seed()
+    yield from finding_lines(verdict.findings)
+    seed = view.seed()
     yield f"seed: {seed} (again: pytest {shlex.quote(nodeid)} --comfy-seed {seed})"
-    yield from _faults(evidence)
-    yield from ("timeline:", evidence.timeline())
+    yield from _fault_lines(view)
+    yield from ("timeline:", view.timeline())
 
 
-def _faults(evidence: FarmView) -> Iterator[str]:
-    fire_faults = [each for each in evidence.faults() if each.on]
-    if fire_faults:
+def _fault_lines(view: FarmView) -> Iterator[str]:
+    fired_faults = [fault for fault in view.faults() if fault.on]
+    if fired_faults:
         yield "faults that struck:"
-    for each in fire_faults:
-        where = ", ".join(f"{count} x {name}" for name, count in each.on.items())
-        yield f"    {each.id} ({each.do} at {each.phase}): {where}"
+    for fault in fired_faults:
+        counts = ", ".join(f"{count} x {name}" for name, count in fault.on.items())
+        yield f"    {fault.id} ({fault.do} at {fault.phase}): {counts}"
 
 
-def _written(html: str, page: Path) -> str:
+def _write_page(html: str, page: Path) -> str:
+    """Write a page, and return its path, or why it could not be written."""
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(html, encoding="utf-8")
-    except OSError as why:
-        return f"could not be written: {why}"
+    except OSError as error:
+        return f"could not be written: {error}"
     return str(page)
 
 
 def page_name(nodeid: str, number: int) -> str:
-    """A file name after the test, the same in each run, and no other test's."""
-    name = _NO_NAME.sub("-", nodeid.replace("::", "-").replace("/", "-")).strip("-.")
-    if _NO_NAME.search(nodeid.partition("[")[2].removesuffix("]")) or len(name) > _LONGEST_NAME:
-        name = f"{name[:_LONGEST_NAME]}-{sha256(nodeid.encode()).hexdigest()[:8]}"
+    """Return a file name for a test, the same in each run and different from that of every other test."""
+    name = _NOT_IN_NAMES.sub("-", nodeid.replace("::", "-").replace("/", "-")).strip("-.")
+    if _NOT_IN_NAMES.search(nodeid.partition("[")[2].removesuffix("]")) or len(name) > _MAX_NAME:
+        name = f"{name[:_MAX_NAME]}-{sha256(nodeid.encode()).hexdigest()[:8]}"
     return f"{name}.html" if number == 1 else f"{name}-{number}.html"

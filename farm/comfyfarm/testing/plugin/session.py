@@ -1,4 +1,4 @@
-"""One run of one test: the farms that it started, what they are made of, and what they are judged to be."""
+"""The farms of one run of one test: their configurations, and the check of their verdicts."""
 
 from __future__ import annotations
 
@@ -11,28 +11,27 @@ import pytest
 from comfyfarm.config import FarmConfig
 from comfyfarm.config.overlay import Overlay, Table
 from comfyfarm.config.sources import ConfigSource
-from comfyfarm.testing.claims import that_verdict
-from comfyfarm.testing.evidence import FarmView
+from comfyfarm.testing.assertions import FarmView
+from comfyfarm.testing.expectations import expect_verdict
 from comfyfarm.testing.plugin.marker import AnyConfig, BadMarker, MarkerArgs, read_marker
 from comfyfarm.testing.plugin.stash import MARKER, RERUN, SESSION
 
 
-class HasEvidence(Protocol):
+class AnyFarm(Protocol):
     """A farm of any of the fixtures."""
 
     @property
-    def evidence(self) -> FarmView:
-        """What it knows of itself."""
+    def evidence(self) -> FarmView: ...
 
 
-F = TypeVar("F", bound=HasEvidence)
+F = TypeVar("F", bound=AnyFarm)
 
 
 @dataclass(frozen=True)
 class Rerun:
-    """A test is run again, with other faults.
+    """A repetition of a test with other faults.
 
-    :ivar seeds: of its farms, in their order, as they were before.
+    :ivar seeds: of its farms in the order of their start, as in the first run.
     """
 
     faults: Sequence[Table]
@@ -43,86 +42,89 @@ class Rerun:
 class TestSession:
     """The farms of one run of one test.
 
-    :ivar asked: by its markers.
+    :ivar args: the arguments of its markers.
     :ivar seed: of every farm, from the command line or a marker; ``None``: as configured.
-    :ivar again: where it is not the first run.
-    :ivar findings: the names of those that the marker's verdict failed by.
+    :ivar rerun: ``None`` in the first run.
+    :ivar findings: the names of the findings for which the marker's verdict was not met.
     """
 
-    asked: MarkerArgs
+    args: MarkerArgs
     seed: int | None
-    again: Rerun | None = None
-    farms: list[HasEvidence] = field(default_factory=list)
+    rerun: Rerun | None = None
+    farms: list[AnyFarm] = field(default_factory=list)
     findings: frozenset[str] = frozenset()
 
-    def config(self, given: AnyConfig | None = None) -> AnyConfig:
-        """What the next farm is made of: what the test gives, else the marker's, else a farm of one instance."""
-        own = self.asked.config if given is None else given
+    def config(self, config: AnyConfig | None = None) -> AnyConfig:
+        """Return the configuration of the next farm, with the marker's seed, faults and scenarios.
+
+        :param config: ``None``: the marker's; if it has none, the default farm of one instance.
+        """
+        own = self.args.config if config is None else config
         return self._overlay().over({} if own is None else own)
 
-    def tables(self, given: AnyConfig | None = None) -> ConfigSource:
-        """The same for a farm in a process of its own.
+    def config_of_child(self, config: AnyConfig | None = None) -> ConfigSource:
+        """Return the same for a farm in a child process.
 
-        :raises TypeError: where it is a FarmConfig, which is for farms in this process.
+        :raises TypeError: if it is a FarmConfig, which is for farms in this process.
         """
-        config = self.config(given)
+        config = self.config(config)
         if isinstance(config, FarmConfig):
             raise TypeError("comfy_farm takes a path, a dictionary or TOML text, no FarmConfig")
         return config
 
     def _overlay(self) -> Overlay:
-        overlay = Overlay(self.seed, self.asked.faults, self.asked.scenarios)
-        if self.again is None:
+        overlay = Overlay(self.seed, self.args.faults, self.args.scenarios)
+        if self.rerun is None:
             return overlay
         number = len(self.farms)
-        seed = self.again.seeds[number] if number < len(self.again.seeds) else overlay.seed
-        return replace(overlay, seed=seed, faults=self.again.faults)
+        seed = self.rerun.seeds[number] if number < len(self.rerun.seeds) else overlay.seed
+        return replace(overlay, seed=seed, faults=self.rerun.faults)
 
     def add(self, farm: F) -> F:
-        """The test has started a farm."""
+        """Add a farm that the test has started, and return it."""
         self.farms.append(farm)
         return farm
 
-    def judge(self) -> None:
-        """Fail the test unless each of its farms is what the marker says.
+    def check_verdicts(self) -> None:
+        """Fail the test unless each of its farms has the marker's verdict.
 
         :raises pytest.fail.Exception: with the findings.
         """
-        if self.asked.verdict is None:
+        if self.args.verdict is None:
             return
-        against = [text for farm in self.farms for text in self._objections(farm.evidence, self.asked.verdict)]
-        if against:
-            pytest.fail("\n\n".join(against), pytrace=False)
+        errors = [error for farm in self.farms for error in self._errors(farm.evidence, self.args.verdict)]
+        if errors:
+            pytest.fail("\n\n".join(errors), pytrace=False)
 
-    def _objections(self, evidence: FarmView, wanted: str) -> Iterator[str]:
-        claim = that_verdict(wanted)
+    def _errors(self, view: FarmView, expected_verdict: str) -> Iterator[str]:
+        expectation = expect_verdict(expected_verdict)
         try:
-            verdict = evidence.verdict()
-            disproved = None if claim.is_met_by(verdict) else claim.objection(verdict, evidence.timeline())
-        except OSError as why:
-            yield f"@pytest.mark.{MARKER}: a farm that is gone cannot be judged: {why}"
+            verdict = view.verdict()
+            error = None if expectation.is_met_by(verdict) else expectation.error(verdict, view.timeline())
+        except OSError as gone:
+            yield f"@pytest.mark.{MARKER}: a farm that is gone cannot be judged: {gone}"
             return
-        if disproved is not None:
-            self.findings |= {each.finding for each in disproved.findings}
-            yield f"@pytest.mark.{MARKER}: {disproved}"
+        if error is not None:
+            self.findings |= {finding.finding for finding in error.findings}
+            yield f"@pytest.mark.{MARKER}: {error}"
 
 
-def begin(item: pytest.Item) -> TestSession:
-    """A test begins to be set up, or its first factory is asked for: read what its markers ask for.
+def begin_session(item: pytest.Item) -> TestSession:
+    """Read the markers of a test that is about to start, and store its session.
 
-    :raises pytest.fail.Exception: where that is not to be had.
+    :raises pytest.fail.Exception: if a marker is invalid.
     """
     try:
-        asked = read_marker(item)
-    except BadMarker as why:
-        raise pytest.fail.Exception(str(why), pytrace=False) from None
+        args = read_marker(item)
+    except BadMarker as error:
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
     option: Any = item.config.getoption("comfy_seed")
-    trial = TestSession(asked, asked.seed if option is None else option, item.stash.get(RERUN, None))
-    item.stash[SESSION] = trial
-    return trial
+    session = TestSession(args, args.seed if option is None else option, item.stash.get(RERUN, None))
+    item.stash[SESSION] = session
+    return session
 
 
-def trial_of(item: pytest.Item) -> TestSession:
-    """Of the test that is run now."""
-    trial = item.stash.get(SESSION, None)
-    return begin(item) if trial is None else trial
+def session_of(item: pytest.Item) -> TestSession:
+    """Return the session of a test; a test without a marker begins it here."""
+    session: TestSession | None = item.stash.get(SESSION, None)
+    return begin_session(item) if session is None else session

@@ -1,4 +1,4 @@
-"""What the plugin keeps with a test while it runs; untyped, so that looking for it imports nothing."""
+"""What the plugin stores with a test while it runs, under untyped keys, so that this module imports nothing else."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 MARKER = "comfy_farm"
-WORDS = (
+MARKER_HELP = (
     "comfy_farm(config=None, seed=None, faults=[], scenario=None, verdict=None): what the farms of memory_farm, "
     "twisted_farm and comfy_farm are made of, what goes wrong in them, and what they are judged to be in the end"
 )
 
 SESSION: pytest.StashKey[Any] = pytest.StashKey()
-"""A ``session.TestSession``: the test's farms; absent if it has neither a farm nor a marker."""
+"""A ``session.TestSession``: the farms of the test; absent if the test has neither a farm nor a marker."""
 
 RERUN: pytest.StashKey[Any] = pytest.StashKey()
 """A ``session.Rerun``, while the test is run again with other faults."""
 
 FAILURE: pytest.StashKey[Any] = pytest.StashKey()
-"""A ``shrink.Failure``: how the test failed the last time."""
+"""A ``shrink.Failure``: the last failure of the test."""

@@ -1,10 +1,10 @@
-"""Which of many things are enough to make something fail?"""
+"""The search for the smallest set of faults with which a test fails."""
 
 from collections.abc import Sequence
 
 import pytest
 
-from comfyfarm.testing.plugin.ddmin import ddmin
+from comfyfarm.testing.plugin.shrink import ddmin
 
 
 @pytest.mark.parametrize("guilty", [{0}, {11}, {2, 9}, {0, 11}, {4, 5}, {1, 6, 10}, set(range(12))])
