@@ -11,13 +11,13 @@ from socket import create_server
 
 import pytest
 
-from comfyfarm.clients.comfy_sync import SyncComfyClient
-from comfyfarm.testing.child import FarmDied, RunningFarm, run_farm, start_mock_server
+from comfyfarm.clients import SyncComfyClient
+from comfyfarm.testing import FarmDied, RunningFarm, run_farm, start_mock_server
 from comfyfarm.workflows import text_to_image
 
 ORPHAN = """
 import os, signal
-from comfyfarm.testing.child import start_mock_server
+from comfyfarm.testing import start_mock_server
 farm = start_mock_server()
 print(farm.url, farm["comfyui"].input_dir, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)

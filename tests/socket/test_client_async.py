@@ -1,4 +1,4 @@
-"""What does Twisted code get from the client?  The farm runs in this reactor, on real sockets."""
+"""The Twisted client; the farm runs in this reactor, on real sockets."""
 
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -11,9 +11,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import ConnectError, ConnectionClosed
 from twisted.internet.protocol import Factory, Protocol
 
-from comfyfarm.clients.comfy import ComfyClient
-from comfyfarm.clients.errors import HttpStatusError
-from comfyfarm.clients.websocket import Message
+from comfyfarm.clients import ComfyClient, HttpStatusError, Message
 from comfyfarm.testing import TwistedFarm
 from comfyfarm.workflows import text_to_image
 
@@ -194,12 +192,12 @@ async def test_nobody_is_not_healthy() -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_closing_leaves_nothing_behind(twisted_farm: Start) -> None:
-    """Neither a loop that was left early, nor a question that is still open: the leftovers fixture looks."""
+    """Neither a loop that was left early, nor a request that is still open: the leftovers fixture looks."""
     client = ComfyClient((await twisted_farm(ONE))["one"].url)
     following = client.follow()
     await anext(following)
-    open_question = gatherResults([Deferred.fromCoroutine(client.queue())], consumeErrors=True)
+    open_request = gatherResults([Deferred.fromCoroutine(client.queue())], consumeErrors=True)
     await client.close()
     with pytest.raises(FirstError):
-        await open_question
+        await open_request
     await following.aclose()

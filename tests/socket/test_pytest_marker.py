@@ -1,4 +1,4 @@
-"""The marker ``comfy_farm`` in somebody else's project, and what a failed test tells: real small suites."""
+"""The marker ``comfy_farm`` in a user's project, and the report of a failed test: real small suites."""
 
 import os
 import re
@@ -39,11 +39,11 @@ def test_the_test_says_more(memory_farm):
 def test_scenarios_are_laid_over_a_given_configuration(memory_farm):
     farm = memory_farm('[[instance]]\\nname = "gpu-{n}"\\ncount = 3')
     assert len(farm.farm.backends) == 3
-    assert [each.name for each in farm.farm.config.scenario] == ["F08", "F44"]
+    assert [scenario.name for scenario in farm.farm.config.scenario] == ["F08", "F44"]
 
 @pytest.mark.comfy_farm(faults=[{"do": "error", "at": "node", "times": 1}])
 def test_each_kind_of_farm_takes_it(comfy_farm):
-    from comfyfarm.clients.comfy_sync import SyncComfyClient
+    from comfyfarm.clients import SyncComfyClient
 
     farm = comfy_farm()
     assert farm is not comfy_farm()
@@ -195,7 +195,7 @@ def test_that_stops_it(comfy_farm):
 """
 CHILDREN = """
 import pytest
-from comfyfarm.clients.comfy_sync import SyncComfyClient
+from comfyfarm.clients import SyncComfyClient
 from comfyfarm.workflows import text_to_image
 
 FAULTS = [
@@ -261,11 +261,12 @@ def test_each_farm_must_be_what_the_marker_says(run: Run) -> None:
 def test_a_failed_test_tells_what_its_farm_knows(run: Run) -> None:
     """Verdict, findings, seed and how to repeat it, and what each instance did when."""
     result = run(JUDGED, "-k", "test_one and True", "--comfy-seed", "23")
-    told = section(result, "comfyfarm")
-    assert told[0].startswith("verdict: fail (1 logical jobs in 2 attempts, 1 succeeded, at ")
-    assert told[1].startswith("    error ran_twice: barn ran 2 times")
-    assert "seed: 23 (again: pytest 'test_suite.py::test_one[True]' --comfy-seed 23)" in told
-    assert [line.split()[0] for line in told[told.index("timeline:") :] if line.startswith("gpu")] == ["gpu-1", "gpu-2"]
+    lines = section(result, "comfyfarm")
+    assert lines[0].startswith("verdict: fail (1 logical jobs in 2 attempts, 1 succeeded, at ")
+    assert lines[1].startswith("    error ran_twice: barn ran 2 times")
+    assert "seed: 23 (again: pytest 'test_suite.py::test_one[True]' --comfy-seed 23)" in lines
+    rows = [line.split()[0] for line in lines[lines.index("timeline:") :] if line.startswith("gpu")]
+    assert rows == ["gpu-1", "gpu-2"]
 
 
 def test_each_farm_has_its_own_section_and_page(run: Run, pytester: pytest.Pytester) -> None:
@@ -285,9 +286,9 @@ def test_each_farm_has_its_own_section_and_page(run: Run, pytester: pytest.Pytes
 def test_a_folder_that_takes_no_page_costs_nothing_else(run: Run, pytester: pytest.Pytester) -> None:
     (pytester.path / "pages").touch()
     result = run(JUDGED, "-k", "test_one and True", "--comfy-report", "pages")
-    told = section(result, "comfyfarm")
-    assert told[0].startswith("verdict: fail")
-    assert told[-1].startswith("report: could not be written: ")
+    lines = section(result, "comfyfarm")
+    assert lines[0].startswith("verdict: fail")
+    assert lines[-1].startswith("report: could not be written: ")
 
 
 def test_a_good_test_writes_nothing(run: Run, pytester: pytest.Pytester) -> None:
@@ -320,16 +321,16 @@ def test_the_marker_is_registered(run: Run) -> None:
 
 
 def test_of_twelve_faults_the_two_that_matter_are_left(run: Run, pytester: pytest.Pytester) -> None:
-    """Each run has its fixtures set up and torn down, and only the first one is told of."""
+    """Each run has its fixtures set up and torn down, and only the first one is reported."""
     result = run(SHRUNK, "--comfy-shrink", "-k", "not_minded or something_else")
     result.assert_outcomes(passed=1, failed=1, deselected=4)
-    told = section(result, "comfyfarm, the smallest set of faults")
-    assert re.fullmatch(r"2 of 12 faults are enough to make it fail so \(\d+ runs, seed 0\):", told[0])
-    text = "\n".join(told[1:])
+    lines = section(result, "comfyfarm, the smallest set of faults")
+    assert re.fullmatch(r"2 of 12 faults are enough to make it fail so \(\d+ runs, seed 0\):", lines[0])
+    text = "\n".join(lines[1:])
     assert re.findall(r'^do = "(.*)"$', text, re.MULTILINE) == ["status", "crash"]
     assert text.count("[[fault]]") == 2
     assert section(result, "comfyfarm")[1].startswith("    error lost: barn was taken on by gpu-2")
-    runs = int(re.findall(r"\((\d+) runs", told[0])[0])
+    runs = int(re.findall(r"\((\d+) runs", lines[0])[0])
     assert (pytester.path / "counted").read_text().split() == ["up", "down"] * (runs + 1)
     assert (pytester.path / "shared").read_text().split() == ["up", "down"]
     assert len(re.findall("said once", result.stdout.str())) <= 2     # in the test's source, and what it printed
@@ -359,12 +360,12 @@ def test_no_child_is_left_behind_by_the_runs(run: Run, pytester: pytest.Pytester
     """And a seed that was drawn stays the same."""
     result = run(CHILDREN, "--comfy-shrink", "-p", "no:twisted")
     result.assert_outcomes(failed=1)
-    told = section(result, "comfyfarm, the smallest set of faults")
-    assert told[0].startswith("1 of 2 faults is enough")
-    assert 'id = "test-status-2"' in told
+    lines = section(result, "comfyfarm, the smallest set of faults")
+    assert lines[0].startswith("1 of 2 faults is enough")
+    assert 'id = "test-status-2"' in lines
     seen = [line.split() for line in (pytester.path / "children").read_text().splitlines()]
     (seed,) = {seed for _, seed in seen}
-    assert told[0].endswith(f" runs, seed {seed}):")
+    assert lines[0].endswith(f" runs, seed {seed}):")
     pids = [int(pid) for pid, _ in seen]
     assert len(pids) == len(set(pids)) >= 4
     assert not any(map(is_alive, pids))

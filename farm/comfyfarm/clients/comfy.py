@@ -59,7 +59,7 @@ class ComfyClient:
         """
         self.base_url = base_url.rstrip("/")
         self.client_id = client_id or str(uuid4())
-        self._reactor = global_reactor() if reactor is None else reactor
+        self._reactor = _global_reactor() if reactor is None else reactor
         self._pool = HTTPConnectionPool(self._reactor)
         self._pool.maxPersistentPerHost = 8
         self._pool.cachedConnectionTimeout = 30     # seconds; a server closes an idle connection after about 60
@@ -138,7 +138,7 @@ class ComfyClient:
     async def download(self, filename: str, subfolder: str = "", type: str = "output") -> bytes:  # noqa: A002
         """Return the content of a file; the history names files by these three values."""
         query = urlencode({"filename": filename, "subfolder": subfolder, "type": type})
-        return await self._fetch("GET", f"/view?{query}")
+        return await self.fetch("GET", f"/view?{query}")
 
     async def upload(self, name: str, data: bytes, **fields: str) -> dict[str, Any]:
         """Store a picture for ``LoadImage``, and return the ``name``, ``subfolder`` and ``type`` it is stored under.
@@ -152,11 +152,11 @@ class ComfyClient:
 
     async def interrupt(self, prompt_id: str | None = None) -> None:
         """Stop the running job; with a ``prompt_id``, only if it is that one."""
-        await self._fetch("POST", "/interrupt", json={} if prompt_id is None else {"prompt_id": prompt_id})
+        await self.fetch("POST", "/interrupt", json={} if prompt_id is None else {"prompt_id": prompt_id})
 
     async def health(self, timeout_s: float = 5.0) -> bool:
         """Return True if the server answers within the time, and without an error."""
-        request = Deferred.fromCoroutine(self._fetch("GET", "/system_stats"))
+        request = Deferred.fromCoroutine(self.fetch("GET", "/system_stats"))
         try:
             await request.addTimeout(timeout_s, self._reactor)
         except _UNREACHABLE:
@@ -179,20 +179,21 @@ class ComfyClient:
         queue = await self.queue()
         return any(item[1] == prompt_id for item in (*queue["queue_running"], *queue["queue_pending"]))
 
-    async def _fetch_json(self, method: str, path: str, **body: Any) -> Any:
-        return json.loads(await self._fetch(method, path, **body))
+    async def _fetch_json(self, method: str, path: str, **options: Any) -> Any:
+        return json.loads(await self.fetch(method, path, **options))
 
-    async def _fetch(self, method: str, path: str, **body: Any) -> bytes:
-        request = Deferred.fromCoroutine(self._exchange(method, path, **body))
+    async def fetch(self, method: str, path: str, **options: Any) -> bytes:
+        """Send a request to any path, and return the content of the answer; ``options`` are those of treq."""
+        request = Deferred.fromCoroutine(self._exchange(method, path, **options))
         self._requests.add(request)
         try:
             return await request
         finally:
             self._requests.discard(request)
 
-    async def _exchange(self, method: str, path: str, **body: Any) -> bytes:
-        response = await self._http.request(method, self.base_url + path, reactor=self._reactor, **body)
-        content = await response.content()
+    async def _exchange(self, method: str, path: str, **options: Any) -> bytes:
+        response = await self._http.request(method, self.base_url + path, reactor=self._reactor, **options)
+        content: bytes = await response.content()
         if response.code >= 400:
             raise HttpStatusError(response.code, content)
         return content
@@ -205,8 +206,7 @@ def _is_last(message: Message, prompt_id: str) -> bool:
     return message["data"]["node"] is None and message["data"].get("prompt_id") == prompt_id
 
 
-def global_reactor() -> Any:
-    """Return the reactor that is installed."""
+def _global_reactor() -> Any:
     from twisted.internet import reactor  # noqa: PLC0415  (the import installs a reactor, so it must not come early)
 
     return reactor

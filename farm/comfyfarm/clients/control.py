@@ -68,7 +68,6 @@ class ControlMethods:
 
     @method
     def instance(self, name: str) -> Call[InstanceDetail]:
-        """Return the state and the settings of one instance."""
         return call(endpoints.GET_INSTANCE, name=name)
 
     @method
@@ -139,7 +138,6 @@ class ControlMethods:
 
     @method
     def fault(self, fault_id: str) -> Call[FaultState]:
-        """Return the state of one fault."""
         return call(endpoints.GET_FAULT, fault_id=fault_id)
 
     @method
@@ -149,7 +147,6 @@ class ControlMethods:
 
     @method
     def remove_faults(self) -> Call[None]:
-        """Remove all faults."""
         return _without_result(call(endpoints.REMOVE_FAULTS))
 
     @method
@@ -169,7 +166,6 @@ class ControlMethods:
 
     @method
     def gate(self, gate_id: str) -> Call[GateState]:
-        """Return the state of one gate, with what waits there."""
         return call(endpoints.GET_GATE, gate_id=gate_id)
 
     @method
@@ -184,7 +180,6 @@ class ControlMethods:
 
     @method
     def clock(self) -> Call[ClockState]:
-        """Return the state of the clock."""
         return call(endpoints.GET_CLOCK)
 
     @method
@@ -304,26 +299,20 @@ class FarmControl(ControlMethods):
 
     def __init__(self, base_url: str, *, reactor: Any = None) -> None:
         """Make a client without connecting it; ``reactor`` defaults to the global one."""
-        from treq.client import HTTPClient
-        from twisted.web.client import Agent, HTTPConnectionPool
-
-        from comfyfarm.clients.comfy import global_reactor
+        from comfyfarm.clients.comfy import ComfyClient
 
         self.base_url = base_url.rstrip("/")
-        self._reactor = global_reactor() if reactor is None else reactor
-        self._pool = HTTPConnectionPool(self._reactor)
-        self._http = HTTPClient(Agent(self._reactor, connectTimeout=10, pool=self._pool))
+        self._http = ComfyClient(base_url, reactor=reactor)
 
     async def close(self) -> None:
-        await self._pool.closeCachedConnections()
+        await self._http.close()
 
     async def _send(self, request: Call[A]) -> A:
         body: dict[str, Any] = {} if request.body is None else {"json": request.body}
-        url = self.base_url + request.path
-        response = await self._http.request(
-            request.endpoint.method, url, reactor=self._reactor, timeout=request.timeout_s, **body
-        )
-        content: bytes = await response.content()
-        if response.code >= 400:
-            raise request.error(HttpStatusError(response.code, content))
+        try:
+            content = await self._http.fetch(
+                request.endpoint.method, request.path, timeout=request.timeout_s, **body
+            )
+        except HttpStatusError as error:
+            raise request.error(error) from None
         return request.decode(content)

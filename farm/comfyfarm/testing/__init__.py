@@ -1,6 +1,6 @@
-"""Farms inside a test, in a child process, in the test's own reactor or in memory, and what to ask of them.
+"""Farms for tests (in a child process, in the test's reactor, or in memory), and queries of their journals.
 
-The fixtures (docs/testing.md) hand out most of these; everything else in ``comfyfarm.testing`` is internal.
+Most farms are made by the fixtures (docs/testing.md).  The modules of this package are internal.
 """
 
 from __future__ import annotations

@@ -1,16 +1,20 @@
-"""Assertions about a run, whose failure shows what happened; each may be given time to become true."""
+"""The results of a run, and assertions about them, which may be given time to become true."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar, Unpack
 
 import msgspec
 
 from comfyfarm.analysis.findings.finding import moment
+from comfyfarm.analysis.journal import Journal
+from comfyfarm.analysis.placement.placement import Placement
 from comfyfarm.analysis.verdict import Verdict
+from comfyfarm.control.schema.analysis import DeliveryFacts
 from comfyfarm.control.schema.farm import ClockState
+from comfyfarm.events.stamp import Stamp
 from comfyfarm.testing.expectations import Expectation, expect_no_finding, expect_verdict
 from comfyfarm.units import Duration
 
@@ -19,9 +23,7 @@ R = TypeVar("R")
 Within = str | float | None
 """The time in which something may become true: a duration (``"5s"``) or seconds; ``None``: it must be true now."""
 
-BREATH_S = 0.005
-"""The real time that software on sockets gets between two steps of a virtual clock, to react to what it received."""
-
+_BREATH_S = 0.005           # for software on sockets, to react to what it received in a step of a virtual clock
 _POLL_S = 0.02
 _MAX_STEPS = 200            # of a virtual clock: after each the run is judged, which takes time
 _VIRTUAL_TIMEOUT_S = 30.0   # in real time, for a virtual clock under ``auto`` that does not get on
@@ -48,9 +50,15 @@ class FaultFirings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FarmView(Protocol):
-    """What assertions and reports read from a farm, in this process or in another; reading changes nothing."""
+    """What a farm in this process or in another one knows about its run."""
 
     def verdict(self, **bounds: Any) -> Verdict: ...
+
+    def placement(self, **terms: Any) -> Placement: ...
+
+    def delivered(self, job: str, **facts: Unpack[DeliveryFacts]) -> Stamp | None: ...
+
+    def journal(self) -> Journal: ...
 
     def clock(self) -> ClockState: ...
 
@@ -66,27 +74,60 @@ class FarmView(Protocol):
         """Return the report as an HTML document."""
 
 
-@dataclass(frozen=True)
-class AdvanceClock:
-    """A step: advance the virtual clock."""
+class Step(NamedTuple):
+    """What to do before an expectation is checked again: advance the virtual clock, and then wait in real time."""
 
-    by_ms: int
-
-
-@dataclass(frozen=True)
-class Pause:
-    """A step: wait in real time."""
-
-    for_s: float
+    advance_ms: int
+    pause_s: float
 
 
-class Assertions(Generic[R]):
-    """The assertions of a farm; ``R`` is ``None``, or a coroutine if they are awaited.
+class JudgedFarm(Generic[R]):
+    """The base of all farms: the results of a run, and assertions about them.
 
-    Each method takes ``within``: simulated time if the clock is virtual (the farm is advanced until the assertion is
+    Each assertion takes ``within``: simulated time if the clock is virtual (the farm is advanced until the assertion is
     true, or the time is up), real time otherwise.  Each raises :class:`~comfyfarm.testing.ExpectationFailed`, an
-    ``AssertionError``.
+    ``AssertionError``.  ``R`` is ``None``, or a coroutine if the assertions are awaited.
+
+    Invalid arguments raise ``ConfigError`` or ``ValueError`` in this process, and ``HttpStatusError`` for a farm in
+    another one.
     """
+
+    @property
+    def evidence(self) -> FarmView:
+        """What the farm knows about its run."""
+        raise NotImplementedError
+
+    def verdict(self, **bounds: Any) -> Verdict:
+        """Return what the log so far proves about the system under test: ``farm.verdict(reaction="5s").findings``.
+
+        :param bounds: those that differ from the defaults (docs/verdict.md); a number for a duration is seconds.
+        """
+        return self._view().verdict(**bounds)
+
+    def placement(self, **terms: Any) -> Placement:
+        """Return how well the system under test has placed its work: ``farm.placement().herding.longest``.
+
+        :param terms: those that differ from the defaults (docs/placement.md); a number for a duration is seconds.
+        """
+        return self._view().placement(**terms)
+
+    def delivered(self, job: str, **facts: Unpack[DeliveryFacts]) -> Stamp | None:
+        """Report that the system under test has delivered a result to its user, and return the picture's stamp.
+
+        :param job: the logical job that the user asked for.
+        :param facts: ``prompt_id``, ``instance`` and ``file``, as far as they are known, and the ``picture`` or its
+            ``stamp``.
+        :returns: ``None`` if the picture has no stamp.
+        """
+        return self._view().delivered(job, **facts)
+
+    @property
+    def log(self) -> Journal:
+        """The journal of the requests, frames and other events so far: ``farm.log.requests(route="/prompt")``."""
+        return self._view().journal()
+
+    def _view(self) -> FarmView:
+        return self.evidence
 
     def _expect(self, expectation: Expectation, within: Within) -> R:
         raise NotImplementedError
@@ -137,7 +178,7 @@ class Assertions(Generic[R]):
 
 def steps_until_met(
     expectation: Expectation, view: FarmView, within: Within, seconds: Callable[[], float]
-) -> Iterator[AdvanceClock | Pause]:
+) -> Iterator[Step]:
     """Yield the steps to take, one after the other, until an expectation is met.
 
     :param seconds: returns the real time.
@@ -173,19 +214,19 @@ class _Deadline:
             return cls(within_ms, seconds, clock.at_ms + within_ms, until_s)
         return cls(within_ms, seconds, None, seconds() + within_ms / 1000)
 
-    def next_step(self, clock: ClockState) -> AdvanceClock | Pause | None:
+    def next_step(self, clock: ClockState) -> Step | None:
         """Return the next step; ``None`` if the time is up."""
         left_s = self.until_s - self.seconds()
         if self.until_ms is None:
-            return Pause(min(_POLL_S, left_s)) if left_s > 0 else None
+            return Step(0, min(_POLL_S, left_s)) if left_s > 0 else None
         left_ms = self.until_ms - clock.at_ms
         if left_ms <= 0:
             return None
         if clock.next_ms is None:
-            return AdvanceClock(left_ms)
+            return Step(left_ms, _BREATH_S)
         if clock.auto:      # the farm advances it itself, when the sockets are quiet
-            return Pause(_POLL_S) if left_s > 0 else None
-        return AdvanceClock(min(left_ms, max(clock.next_ms - clock.at_ms, self.within_ms // _MAX_STEPS, 1)))
+            return Step(0, _POLL_S) if left_s > 0 else None
+        return Step(min(left_ms, max(clock.next_ms - clock.at_ms, self.within_ms // _MAX_STEPS, 1)), _BREATH_S)
 
     def as_text(self) -> str:
         """Return the time that was allowed; empty if there was none."""

@@ -108,7 +108,10 @@ class RunningFarm(RemoteFarm):
         self.control_url = str(ready["control"])
         self.control = SyncFarmControl(self.control_url)
         self._control = _ChildControl(self.control_url, self._reporting_death)
-        self.instances: Mapping[str, ServedInstance] = MappingProxyType(_instances(ready))
+        self.instances: Mapping[str, ServedInstance] = MappingProxyType({
+            name: ServedInstance(name, entry["url"], entry["mode"], Path(entry["input_dir"]), Path(entry["output_dir"]))
+            for name, entry in ready["instances"].items()
+        })
 
     def __enter__(self) -> Self:
         return self
@@ -236,10 +239,3 @@ def start_mock_server(disable_static_return: bool = False, port: int = 0) -> Run
     """
     mode = ["--disable-static-return"] if disable_static_return else []
     return RunningFarm("--port", str(port), *mode)
-
-
-def _instances(ready: Mapping[str, Any]) -> dict[str, ServedInstance]:
-    return {
-        name: ServedInstance(name, entry["url"], entry["mode"], Path(entry["input_dir"]), Path(entry["output_dir"]))
-        for name, entry in ready["instances"].items()
-    }

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Self, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 from comfyfarm.analysis.journal import Journal
 from comfyfarm.analysis.placement.placement import Placement
@@ -26,8 +26,10 @@ from comfyfarm.faults.fault import Firing
 from comfyfarm.server.farm import Farm
 from comfyfarm.server.fault_controller import FaultController
 from comfyfarm.server.live_analysis import read_bounds, read_terms
-from comfyfarm.testing.assertions import FaultFirings
+from comfyfarm.testing.assertions import FaultFirings, JudgedFarm
 from comfyfarm.units import Duration
+
+R = TypeVar("R")
 
 
 def as_config(config: ConfigSource | FarmConfig) -> FarmConfig:
@@ -41,7 +43,8 @@ def as_config(config: ConfigSource | FarmConfig) -> FarmConfig:
         return load(config_file(config, Path(folder)), Overrides(control_port=0))
 
 
-class InProcessFarm:
+@dataclass(eq=False)
+class InProcessFarm(JudgedFarm[R]):
     """The base of the farms in this process.  The results can also be read after the farm has been stopped."""
 
     app: FarmApp
@@ -51,41 +54,8 @@ class InProcessFarm:
         """The farm without its control server."""
         return self.app.farm
 
-    def verdict(self, **bounds: Any) -> Verdict:
-        """Return what the log so far proves about the system under test: ``farm.verdict(reaction="5s").findings``.
-
-        :param bounds: those that differ from the defaults (docs/verdict.md); a number for a duration is seconds.
-        :raises ConfigError: if there is no such bound.
-        """
-        return self.evidence.verdict(**bounds)
-
-    def placement(self, **terms: Any) -> Placement:
-        """Return how well the system under test has placed its work: ``farm.placement().herding.longest``.
-
-        :param terms: those that differ from the defaults (docs/placement.md); a number for a duration is seconds.
-        :raises ConfigError: if there is no such term.
-        """
-        return self.farm.analysis.placement(read_terms(terms))
-
-    def delivered(self, job: str, **facts: Unpack[DeliveryFacts]) -> Stamp | None:
-        """Report that the system under test has delivered a result to its user, and return the picture's stamp.
-
-        :param job: the logical job that the user asked for.
-        :param facts: ``prompt_id``, ``instance`` and ``file``, as far as they are known, and the ``picture`` or its
-            ``stamp``.
-        :returns: ``None`` if the picture has no stamp.
-        :raises ValueError: if the stamp is malformed, or there is no such instance.
-        """
-        return self.farm.analysis.delivered(job, **facts)
-
-    @property
-    def log(self) -> Journal:
-        """The journal of the requests, frames and other events: ``farm.log.requests(route="/prompt")``."""
-        return self.farm.analysis.journal
-
     @property
     def evidence(self) -> InProcessView:
-        """What assertions and reports read from the farm."""
         return InProcessView(self.farm)
 
     def _idle_at(self, *, is_idle: bool) -> int:
@@ -107,6 +77,15 @@ class InProcessView:
 
     def verdict(self, **bounds: Any) -> Verdict:
         return self.farm.analysis.verdict(read_bounds(bounds))
+
+    def placement(self, **terms: Any) -> Placement:
+        return self.farm.analysis.placement(read_terms(terms))
+
+    def delivered(self, job: str, **facts: Unpack[DeliveryFacts]) -> Stamp | None:
+        return self.farm.analysis.delivered(job, **facts)
+
+    def journal(self) -> Journal:
+        return self.farm.analysis.journal
 
     def clock(self) -> ClockState:
         return get_clock(self.farm)

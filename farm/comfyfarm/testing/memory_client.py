@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from http.client import HTTPResponse
 from io import BytesIO
+from json import dumps, loads
+from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 
 from twisted.internet.address import IPv4Address
@@ -36,7 +37,7 @@ class Reply:
     body: bytes
 
     def json(self) -> Any:
-        return json.loads(self.body)
+        return loads(self.body)
 
 
 @dataclass(eq=False)
@@ -60,7 +61,7 @@ class Listener:
 
     def say(self, message: object) -> None:
         """Send an object as JSON; the server receives it when the farm is advanced, also by 0."""
-        self.transport.sendTextMessage(json.dumps(message))
+        self.transport.sendTextMessage(dumps(message))
 
     def buildProtocol(self, url: str) -> Listener:
         return self
@@ -81,7 +82,7 @@ class Listener:
         pass
 
     def textMessageReceived(self, message: str) -> None:
-        self.heard.append(json.loads(message))
+        self.heard.append(loads(message))
 
     def bytesMessageReceived(self, data: bytes | bytearray) -> None:
         self.heard.append(bytes(data))
@@ -132,7 +133,7 @@ class MemoryWire:
         headers: dict[str, str] | None = None,
     ) -> Reply:
         """Send an HTTP request, and return the answer."""
-        exchange = self.begin(site, method, path, data if json is ... else _encode(json), headers)
+        exchange = self.begin(site, method, path, data if json is ... else dumps(json).encode(), headers)
         if exchange.reply() is None:
             self.flush()
             self.reactor.advance(0)     # for what the farm does in the reactor's next turn
@@ -196,28 +197,15 @@ def _pass_on_resets(pump: IOPump) -> None:
     pump.serverIO.abortConnection = abort
 
 
-def _encode(body: object) -> bytes:
-    return json.dumps(body).encode()
-
-
 def _request(method: str, path: str, body: bytes, headers: dict[str, str]) -> bytes:
     fields = {"Host": "127.0.0.1:80", "Content-Length": str(len(body)), **headers}
     lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
-class _SocketOfBytes:
-    """Received bytes as a socket, as far as ``http.client`` needs one."""
-
-    def __init__(self, content: bytes) -> None:
-        self.content = content
-
-    def makefile(self, _mode: str) -> BytesIO:
-        return BytesIO(self.content)
-
-
 def _reply(method: str, sent: bytes) -> Reply:
-    response = HTTPResponse(cast(Any, _SocketOfBytes(sent)), method=method)
+    socket: Any = SimpleNamespace(makefile=lambda _mode: BytesIO(sent))
+    response = HTTPResponse(socket, method=method)
     response.begin()
     headers = {name.lower(): value for name, value in response.getheaders()}
     return Reply(response.status, headers, response.read())

@@ -12,12 +12,12 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.testing import MemoryReactorClock
 
 from comfyfarm.config import FarmConfig
-from comfyfarm.control.app import FarmApp, make_app
+from comfyfarm.control.app import make_app
 from comfyfarm.server.backend import Backend
 from comfyfarm.server.farm import make_farm
 from comfyfarm.server.ports import Bind, BoundPort, MemoryPort
 from comfyfarm.server.time.clock import EPOCH_UNIX_MS
-from comfyfarm.testing.assertions import AdvanceClock, Assertions, Within, steps_until_met
+from comfyfarm.testing.assertions import Within, steps_until_met
 from comfyfarm.testing.expectations import Expectation
 from comfyfarm.testing.in_process import InProcessFarm, LiveFault, LiveGate, in_seconds
 from comfyfarm.testing.memory_client import Listener, MemoryWire, Reply, result_of
@@ -59,10 +59,9 @@ class MemoryInstance:
 
 
 @dataclass(eq=False)
-class MemoryFarm(InProcessFarm, Assertions[None]):
+class MemoryFarm(InProcessFarm[None]):
     """A farm without sockets, on a virtual clock: ``farm["gpu-1"].ask(...)``, ``farm.advance("5s")``."""
 
-    app: FarmApp
     wire: MemoryWire
 
     @classmethod
@@ -145,10 +144,10 @@ class MemoryFarm(InProcessFarm, Assertions[None]):
     def _expect(self, expectation: Expectation, within: Within) -> None:
         __tracebackhide__ = True
         for step in steps_until_met(expectation, self.evidence, within, self.wire.reactor.seconds):
-            if isinstance(step, AdvanceClock):
-                self.advance(step.by_ms / 1000)
+            if step.advance_ms:
+                self.advance(step.advance_ms / 1000)
             else:
-                self.wire.reactor.advance(step.for_s)
+                self.wire.reactor.advance(step.pause_s)
                 self.wire.flush()
 
 

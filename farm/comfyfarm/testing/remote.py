@@ -16,11 +16,11 @@ from comfyfarm.control.schema.analysis import DeliveryFacts
 from comfyfarm.control.schema.farm import ClockState
 from comfyfarm.control.schema.faults import Held
 from comfyfarm.events.stamp import Stamp
-from comfyfarm.testing.assertions import BREATH_S, AdvanceClock, Assertions, FaultFirings, Within, steps_until_met
+from comfyfarm.testing.assertions import FaultFirings, JudgedFarm, Within, steps_until_met
 from comfyfarm.testing.expectations import Expectation
 
 
-class RemoteFarm(Assertions[None]):
+class RemoteFarm(JudgedFarm[None]):
     """A farm in another process.
 
     :ivar control: a client of the control server.
@@ -94,49 +94,19 @@ class RemoteFarm(Assertions[None]):
         """Remove all faults, open all gates, and start or resume every instance."""
         self._control.heal()
 
-    def verdict(self, **bounds: Any) -> Verdict:
-        """Return what the log so far proves about the system under test: ``farm.verdict(reaction="5s").findings``.
-
-        :param bounds: those that differ from the defaults (docs/verdict.md); a number for a duration is seconds.
-        :raises HttpStatusError: if there is no such bound.
-        """
-        return self._control.verdict(**bounds)
-
-    def placement(self, **terms: Any) -> Placement:
-        """Return how well the system under test has placed its work: ``farm.placement().herding.longest``.
-
-        :param terms: those that differ from the defaults (docs/placement.md); a number for a duration is seconds.
-        :raises HttpStatusError: if there is no such term.
-        """
-        return self._control.placement(**terms)
-
-    def delivered(self, job: str, **facts: Unpack[DeliveryFacts]) -> Stamp | None:
-        """Report that the system under test has delivered a result to its user, and return the picture's stamp.
-
-        :param job: the logical job that the user asked for.
-        :param facts: ``prompt_id``, ``instance`` and ``file``, as far as they are known, and the ``picture`` or its
-            ``stamp``.
-        :returns: ``None`` if the picture has no stamp.
-        :raises HttpStatusError: if the stamp is malformed, or there is no such instance.
-        """
-        return self._control.delivered(job, **facts).stamp
-
-    @property
-    def log(self) -> Journal:
-        """The journal of the requests, frames and other events until now: ``farm.log.requests(route="/prompt")``."""
-        return Journal(self._control.events())
-
     @property
     def evidence(self) -> RemoteView:
-        """What assertions and reports read from the farm."""
         return RemoteView(self.control)
+
+    def _view(self) -> RemoteView:
+        return RemoteView(self._control)
 
     def _expect(self, expectation: Expectation, within: Within) -> None:
         __tracebackhide__ = True
-        for step in steps_until_met(expectation, RemoteView(self._control), within, time.monotonic):
-            if isinstance(step, AdvanceClock):
-                self._control.advance(step.by_ms / 1000)
-            time.sleep(BREATH_S if isinstance(step, AdvanceClock) else step.for_s)
+        for step in steps_until_met(expectation, self._view(), within, time.monotonic):
+            if step.advance_ms:
+                self._control.advance(step.advance_ms / 1000)
+            time.sleep(step.pause_s)
 
 
 @dataclass(frozen=True)
@@ -147,6 +117,15 @@ class RemoteView:
 
     def verdict(self, **bounds: Any) -> Verdict:
         return self.control.verdict(**bounds)
+
+    def placement(self, **terms: Any) -> Placement:
+        return self.control.placement(**terms)
+
+    def delivered(self, job: str, **facts: Unpack[DeliveryFacts]) -> Stamp | None:
+        return self.control.delivered(job, **facts).stamp
+
+    def journal(self) -> Journal:
+        return Journal(self.control.events())
 
     def clock(self) -> ClockState:
         return self.control.clock()

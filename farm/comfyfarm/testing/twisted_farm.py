@@ -15,10 +15,10 @@ from twisted.internet.task import deferLater
 from comfyfarm.clients.comfy import ComfyClient
 from comfyfarm.clients.control import FarmControl
 from comfyfarm.config import FarmConfig
-from comfyfarm.control.app import FarmApp, make_app
+from comfyfarm.control.app import make_app
 from comfyfarm.server.backend import Backend
 from comfyfarm.server.ports import TcpPort
-from comfyfarm.testing.assertions import BREATH_S, AdvanceClock, Assertions, Within, steps_until_met
+from comfyfarm.testing.assertions import Within, steps_until_met
 from comfyfarm.testing.expectations import Expectation
 from comfyfarm.testing.in_process import InProcessFarm, LiveFault, LiveGate, in_seconds
 
@@ -39,13 +39,12 @@ class TwistedInstance:
 
 
 @dataclass(eq=False)
-class TwistedFarm(InProcessFarm, Assertions[Coroutine[Any, Any, None]]):
+class TwistedFarm(InProcessFarm[Coroutine[Any, Any, None]]):
     """A farm in the test's own reactor, on real sockets: ``farm["gpu-1"].url``.
 
     :ivar control: a client of the control server.
     """
 
-    app: FarmApp
     control: FarmControl
     instances: dict[str, TwistedInstance] = field(default_factory=dict)
 
@@ -131,9 +130,9 @@ class TwistedFarm(InProcessFarm, Assertions[Coroutine[Any, Any, None]]):
         reactor = self.farm.reactor
         await deferLater(reactor, 0)    # a test that asserts in a loop must let the reactor run
         for step in steps_until_met(expectation, self.evidence, within, reactor.seconds):
-            if isinstance(step, AdvanceClock):
-                await self.advance(step.by_ms / 1000)
-            await deferLater(reactor, BREATH_S if isinstance(step, AdvanceClock) else step.for_s)
+            if step.advance_ms:
+                await self.advance(step.advance_ms / 1000)
+            await deferLater(reactor, step.pause_s)
 
     async def _ports_settled(self) -> None:
         for instance in self.instances.values():

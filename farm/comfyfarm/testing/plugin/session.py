@@ -4,26 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
 from comfyfarm.config import FarmConfig
 from comfyfarm.config.overlay import Overlay, Table
 from comfyfarm.config.sources import ConfigSource
-from comfyfarm.testing.assertions import FarmView
+from comfyfarm.testing.assertions import FarmView, JudgedFarm
 from comfyfarm.testing.expectations import expect_verdict
 from comfyfarm.testing.plugin.marker import AnyConfig, BadMarker, MarkerArgs, read_marker
 from comfyfarm.testing.plugin.stash import MARKER, RERUN, SESSION
 
-
-class AnyFarm(Protocol):
-    """A farm of any of the fixtures."""
-
-    @property
-    def evidence(self) -> FarmView: ...
-
-
+AnyFarm = JudgedFarm[Any]
 F = TypeVar("F", bound=AnyFarm)
 
 
