@@ -30,14 +30,14 @@ class MarkerArgs:
     :ivar config: for factories that are called without one; ``None``: none.
     :ivar seed: the seed of every farm; ``None``: as configured.
     :ivar faults: added to each configuration; each has an id.
-    :ivar scenarios: added to each configuration.
+    :ivar scenario: the scenarios added to each configuration.
     :ivar verdict: the verdict that each farm must have at the end of the test; ``None``: any.
     """
 
     config: AnyConfig | None = None
     seed: int | None = None
     faults: Sequence[Table] = ()
-    scenarios: Sequence[Table] = ()
+    scenario: Sequence[Table] = ()
     verdict: str | None = None
 
 
@@ -48,10 +48,10 @@ def read_marker(item: pytest.Item) -> MarkerArgs:
     """
     try:
         arguments = {key: value for key, value in _arguments(item).items() if value is not None}
-        args = MarkerArgs(**{_READERS[key][0]: _READERS[key][1](value) for key, value in arguments.items()})
-        check_scenarios(args.scenarios)
+        args = MarkerArgs(**{key: _READERS[key](value) for key, value in arguments.items()})
+        check_scenarios(args.scenario)
         if args.config is not None:     # all but its ports can be checked before there is a farm
-            Overlay(args.seed, args.faults, args.scenarios).check(args.config)
+            Overlay(args.seed, args.faults, args.scenario).check(args.config)
     except (BadMarker, ConfigError, ValueError) as error:
         raise BadMarker(f"@pytest.mark.{MARKER}: {error}") from error
     return args
@@ -104,11 +104,10 @@ def _read_verdict(value: object) -> str:
     return expect_verdict(value).verdict or ""
 
 
-# By argument of the marker: the field of MarkerArgs, and the function that reads its value.
-_READERS: Mapping[str, tuple[str, Callable[[Any], Any]]] = {
-    "config": ("config", _read_config),
-    "seed": ("seed", _read_seed),
-    "faults": ("faults", _read_faults),
-    "scenario": ("scenarios", _read_scenarios),
-    "verdict": ("verdict", _read_verdict),
+_READERS: Mapping[str, Callable[[Any], Any]] = {
+    "config": _read_config,
+    "seed": _read_seed,
+    "faults": _read_faults,
+    "scenario": _read_scenarios,
+    "verdict": _read_verdict,
 }

@@ -66,7 +66,7 @@ class TestSession:
         return config
 
     def _overlay(self) -> Overlay:
-        overlay = Overlay(self.seed, self.args.faults, self.args.scenarios)
+        overlay = Overlay(self.seed, self.args.faults, self.args.scenario)
         if self.rerun is None:
             return overlay
         number = len(self.farms)
