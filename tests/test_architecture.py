@@ -19,7 +19,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "farm"
 
 # From the ground up: a part imports from lines above its own only, early or late, also for the type checker.
 LAYERS = (
-    ("lazy", "units", "seeds", "workflows"),
+    ("units", "seeds", "workflows"),
     ("events",),
     ("faults",),
     ("sim",),

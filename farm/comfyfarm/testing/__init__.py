@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from comfyfarm.lazy import lazy_exports
+from comfyfarm import lazy_exports
 
 if TYPE_CHECKING:
     from comfyfarm.analysis.event_query import frame as frame
