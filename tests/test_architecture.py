@@ -6,6 +6,7 @@ Nothing is imported here; the source is read.
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -289,3 +290,12 @@ def test_only_one_place_makes_sites_ports_and_timers() -> None:
 
 def test_every_module_says_what_it_is() -> None:
     assert [name for name, tree in trees().items() if not ast.get_docstring(tree)] == []
+
+
+def test_every_file_on_the_map_is_there() -> None:
+    """Who merges or moves a module redraws docs/architecture.md."""
+    page = (SOURCE.parent / "docs" / "architecture.md").read_text("utf-8")
+    folders = (SOURCE, SOURCE.parent / "tests")
+    files = [str(path) for folder in folders for path in folder.rglob("*.py")]
+    named = set(re.findall(r"[\w/]+\.py\b", page))
+    assert [name for name in sorted(named) if not any(file.endswith(f"/{name}") for file in files)] == []
