@@ -1,4 +1,4 @@
-"""``comfyfarm conform``: judge servers, and say how they did."""
+"""``comfyfarm conform``: compare servers with ComfyUI, and print a score."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _FULL, _DIFFERS, _NOT_JUDGED = 0, 1, 2
 
 
 class ConformArguments(Protocol):
-    """The command line.
+    """The command line of ``conform``.
 
-    :ivar json: where the score goes as JSON, if anywhere.
+    :ivar json: the file for the score as JSON; ``None`` for none.
     """
 
     urls: Sequence[str]
@@ -38,41 +38,40 @@ class ConformArguments(Protocol):
     verbose: bool
 
 
-def conform(wishes: ConformArguments) -> int:
-    """Run the suite and print what came out; gives the exit status."""
+def conform(arguments: ConformArguments) -> int:
+    """Run the suite, print its report, and return the exit status."""
     console = Console()
     try:
-        scenarios = chosen(wishes.only, wishes.family, files=not wishes.without_files)
-        if wishes.only_list:
+        scenarios = chosen(arguments.only, arguments.family, files=not arguments.without_files)
+        if arguments.only_list:
             list_scenarios(console, scenarios)
             return _FULL
-        outcomes = _judge(wishes, scenarios, console)
-        if wishes.json is not None:
-            wishes.json.write_text(json.dumps(_as_json(outcomes), indent=1))
-    except (NoSuchScenario, Unreachable, OSError) as why:
-        Console(stderr=True).print(f"comfyfarm conform: {why}", markup=False, highlight=False, soft_wrap=True)
+        outcomes = _judge(arguments, scenarios, console)
+        if arguments.json is not None:
+            arguments.json.write_text(json.dumps(_as_json(outcomes), indent=1))
+    except (NoSuchScenario, Unreachable, OSError) as error:
+        Console(stderr=True).print(f"comfyfarm conform: {error}", markup=False, highlight=False, soft_wrap=True)
         return _NOT_JUDGED
-    print_report(console, outcomes, in_full=wishes.verbose)
+    print_report(console, outcomes, in_full=arguments.verbose)
     return _FULL if Score.of(outcomes).is_full else _DIFFERS
 
 
 def _judge(
-    wishes: ConformArguments, scenarios: Sequence[ConformanceScenario], console: Console
+    arguments: ConformArguments, scenarios: Sequence[ConformanceScenario], console: Console
 ) -> list[ScenarioOutcome]:
-    """Play the scenarios, and judge each as it ends."""
-    if not wishes.urls:
+    if not arguments.urls:
         raise Unreachable("which server?  comfyfarm conform URL")
     outcomes: dict[str, ScenarioOutcome] = {}
     with progress_bar(console) as progress:
         bar = progress.add_task("", total=len(scenarios))
 
-        def take(played: ScenarioResult) -> None:
-            outcome = outcomes[played.scenario.name] = judged(played, files=not wishes.without_files)
+        def on_result(result: ScenarioResult) -> None:
+            outcome = outcomes[result.scenario.name] = judged(result, files=not arguments.without_files)
             progress.update(bar, advance=1, description=outcome.name)
-            if wishes.verbose:
+            if arguments.verbose:
                 print_line(console, outcome)
 
-        in_reactor(lambda reactor: Suite(reactor, SystemRandom()).play(wishes.urls, scenarios, take))
+        in_reactor(lambda reactor: Suite(reactor, SystemRandom()).play(arguments.urls, scenarios, on_result))
     return [outcomes[scenario.name] for scenario in scenarios]
 
 
@@ -80,8 +79,8 @@ def _as_json(outcomes: Sequence[ScenarioOutcome]) -> dict[str, Any]:
     score, families = Score.of(outcomes), by_family(outcomes)
     return {
         "score": _numbers(score),
-        "families": {family: _numbers(each) for family, each in families.items()},
-        "scenarios": {each.name: msgspec.to_builtins(each) for each in outcomes},
+        "families": {family: _numbers(family_score) for family, family_score in families.items()},
+        "scenarios": {outcome.name: msgspec.to_builtins(outcome) for outcome in outcomes},
     }
 
 
@@ -90,10 +89,10 @@ def _numbers(score: Score) -> dict[str, Any]:
 
 
 def in_reactor(begin: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
-    """Run the reactor until the work is done, and raise what it raises; once in a process.
+    """Run the reactor until the coroutine ends, and raise what it raises. It can be called once per process.
 
-    :param begin: given the reactor.
-    :raises KeyboardInterrupt: where somebody stopped it before.
+    :param begin: is called with the reactor.
+    :raises KeyboardInterrupt: if the reactor was stopped before.
     """
     ended: list[Failure | None] = []
     with suppress(SystemExit):

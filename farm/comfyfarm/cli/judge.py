@@ -1,10 +1,10 @@
-"""``comfyfarm judge``: what a saved log proves about the system under test."""
+"""``comfyfarm judge``: print the verdict and the placement of a saved log."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, BinaryIO, Protocol
 
 import msgspec
@@ -22,16 +22,16 @@ from comfyfarm.events.encoding import as_json
 _STATUS = {"pass": 0, "fail": 1, "unknown": 2}
 _UNREADABLE = 2
 _STYLES = {"pass": "green", "fail": "red", "unknown": "yellow", "error": "red", "warning": "yellow", "note": "dim"}
-_UNTOLD = ("n", "is_small")
+_OWN_COLUMN = ("n", "is_small")
 
 
 class JudgeArguments(Protocol):
     """The command line of ``judge``.
 
-    :ivar log: a path, or ``-`` for what comes in.
-    :ivar set: bounds and terms, as ``KEY=VALUE``.
-    :ivar json: print the verdict as ``GET /api/verdict`` gives it.
-    :ivar placement_json: print the placement as ``GET /api/placement`` gives it.
+    :ivar log: a path, or ``-`` for the standard input.
+    :ivar set: thresholds of verdict and placement, as ``KEY=VALUE``.
+    :ivar json: print the body of ``GET /api/verdict``.
+    :ivar placement_json: print the body of ``GET /api/placement``.
     """
 
     log: str
@@ -40,50 +40,45 @@ class JudgeArguments(Protocol):
     placement_json: bool
 
 
-def judge(wishes: JudgeArguments) -> int:
-    """Judge a saved log; gives the exit status: 0 for pass, 1 for fail, 2 for unknown or where nothing is judged."""
+def judge(arguments: JudgeArguments) -> int:
+    """Judge a saved log and return the exit status: 0 for pass, 1 for fail, 2 for unknown or an unreadable log."""
     try:
-        bounds, terms = _read_settings(wishes.set)
-        with _opened(wishes.log) as file:
+        thresholds, placement_thresholds = _read_thresholds(arguments.set)
+        with _opened(arguments.log) as file:
             analysis = LogAnalysis.of_saved(file)
-        verdict = analysis.verdict(bounds)
-    except (ConfigError, OSError) as why:
-        said = f"{wishes.log}: {why.strerror or why}" if isinstance(why, OSError) else str(why)
-        Console(stderr=True).print(f"comfyfarm judge: {said}", markup=False, highlight=False, soft_wrap=True)
+        verdict = analysis.verdict(thresholds)
+    except (ConfigError, OSError) as error:
+        text = f"{arguments.log}: {error.strerror or error}" if isinstance(error, OSError) else str(error)
+        Console(stderr=True).print(f"comfyfarm judge: {text}", markup=False, highlight=False, soft_wrap=True)
         return _UNREADABLE
-    if wishes.json or wishes.placement_json:
-        sys.stdout.buffer.write(as_json(verdict if wishes.json else analysis.placement(terms)))
+    if arguments.json or arguments.placement_json:
+        sys.stdout.buffer.write(as_json(verdict if arguments.json else analysis.placement(placement_thresholds)))
         sys.stdout.buffer.flush()
     else:
-        _print(Console(), verdict, analysis.placement(terms))
+        _print(Console(), verdict, analysis.placement(placement_thresholds))
     return _STATUS[verdict.verdict]
 
 
-@contextmanager
-def _opened(path: str) -> Iterator[BinaryIO]:
-    if path == "-":
-        yield sys.stdin.buffer
-        return
-    with open(path, "rb") as file:  # noqa: PTH123 (the path is told as it was written)
-        yield file
+def _opened(path: str) -> AbstractContextManager[BinaryIO]:
+    return nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb")  # noqa: PTH123 (the message has the path as it was written)
 
 
-def _read_settings(said: Sequence[str]) -> tuple[Thresholds, PlacementThresholds]:
-    """What ``--set`` says.
+def _read_thresholds(settings: Sequence[str]) -> tuple[Thresholds, PlacementThresholds]:
+    """Parse the values of ``--set``.
 
-    :raises ConfigError: naming the key.
+    :raises ConfigError: if a key is unknown or a value is wrong; it names the key.
     """
     values: dict[type[msgspec.Struct], dict[str, Any]] = {Thresholds: {}, PlacementThresholds: {}}
     kinds = {field.name: (kind, field.type) for kind in values for field in msgspec.structs.fields(kind)}
-    for each in said:
-        key, _, value = each.partition("=")
+    for setting in settings:
+        key, _, value = setting.partition("=")
         if key not in kinds:
             raise ConfigError(f"{key}: there is no such bound (there are: {', '.join(kinds)})")
         kind, hint = kinds[key]
         try:
             values[kind][key] = decode_text(value, hint)
-        except ConfigError as why:
-            raise ConfigError(f"{key}: {why}") from why
+        except ConfigError as error:
+            raise ConfigError(f"{key}: {error}") from error
     return Thresholds(**values[Thresholds]), PlacementThresholds(**values[PlacementThresholds])
 
 
@@ -105,10 +100,10 @@ def _findings(verdict: Verdict) -> Table:
     table = Table(box=None, pad_edge=False, title="\nFindings", title_justify="left", title_style="bold")
     for column in ("", "finding", "events", "what happened"):
         table.add_column(column, no_wrap=column in {"", "finding"}, overflow="fold")
-    for each in verdict.findings:
-        events = " ".join(map(str, each.events[:4])) + (" ..." if len(each.events) > 4 else "")
-        cells = each.finding, events, each.says
-        table.add_row(Text(each.severity, style=_STYLES.get(each.severity, "")), *map(Text, cells))
+    for finding in verdict.findings:
+        events = " ".join(map(str, finding.events[:4])) + (" ..." if len(finding.events) > 4 else "")
+        cells = finding.finding, events, finding.says
+        table.add_row(Text(finding.severity, style=_STYLES.get(finding.severity, "")), *map(Text, cells))
     return table
 
 
@@ -119,27 +114,28 @@ def _measures(placement: Placement) -> Table:
     for name, measure in msgspec.to_builtins(placement).items():
         if isinstance(measure, dict):
             count = f"{measure['n']}{'*' if measure['is_small'] else ' '}"
-            table.add_row(Text(name.replace("_", " ")), count, Text(_said(measure)))
+            table.add_row(Text(name.replace("_", " ")), count, Text(_figures(measure)))
     return table
 
 
-def _said(measure: Mapping[str, Any]) -> str:
-    """A measure's figures in a line; its lists and tables are for ``--placement-json``."""
-    told = {key: value for key, value in measure.items() if key not in _UNTOLD and not _is_long(value)}
-    return ", ".join(f"{key.replace('_', ' ')} {_figure(value)}" for key, value in told.items())
+def _figures(measure: Mapping[str, Any]) -> str:
+    """Return a measure's figures in a line, without lists and nested tables; ``--placement-json`` has those."""
+    return ", ".join(
+        f"{key.replace('_', ' ')} {_figure(value)}"
+        for key, value in measure.items()
+        if key not in _OWN_COLUMN and not _is_long(value)
+    )
 
 
 def _is_long(value: Any) -> bool:
-    return isinstance(value, list | tuple) or (isinstance(value, dict) and any(map(_is_table, value.values())))
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, dict)
+    if isinstance(value, dict):
+        return any(isinstance(inner, dict) for inner in value.values())
+    return isinstance(value, list | tuple)
 
 
 def _figure(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, dict):
-        return f"({', '.join(f'{key} {_figure(each)}' for key, each in value.items())})"
+        return f"({', '.join(f'{key} {_figure(inner)}' for key, inner in value.items())})"
     return f"{value:.4g}" if isinstance(value, float) else str(value) or "-"

@@ -1,7 +1,7 @@
-"""``comfyfarm``: its commands.
+"""The command line of ``comfyfarm``.
 
-A command is two functions, one that says which arguments it takes and one that does it and gives the exit status;
-the second imports late, so that each command loads only what it needs.
+A command is two functions: one adds it to the parser, the other runs it and returns the exit status. The second imports
+late, so that each command loads only what it needs.
 """
 
 from __future__ import annotations
@@ -9,25 +9,19 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from comfyfarm import __version__
 
-
-@dataclass(frozen=True)
-class _Command:
-    name: str
-    about: str
-    add_arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
+_Add = Callable[..., argparse.ArgumentParser]
+"""Adds a command by its name, what it is about, its function and its epilog, and returns its parser."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command line says.
+    """Run a command and return its exit status.
 
-    :returns: the exit status; 2 where the command line makes no sense.
+    :raises SystemExit: with status 2 if the command line is wrong.
     """
     options = _parser().parse_args(arguments)
     status: int = options.run(options)
@@ -41,22 +35,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in _COMMANDS:
-        its = commands.add_parser(command.name, help=command.about, description=command.about)
-        command.add_arguments(its)
-        its.set_defaults(run=command.run)
+
+    def add(name: str, about: str, run: Callable[[argparse.Namespace], int], epilog: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=about, description=about, epilog=epilog)
+        command.set_defaults(run=run)
+        return command
+
+    for add_command in (_add_conform, _add_capture, _add_scenarios, _add_judge, _add_report):
+        add_command(add)
     return parser
 
 
 def _url(word: str) -> str:
-    """A server's base URL; the scheme may be left out."""
+    """Parse a server's base URL; the scheme may be left out."""
     url = word if "://" in word else f"http://{word}"
     try:
-        where = urlsplit(url)
-        sound = where.scheme == "http" and where.hostname and where.port != 0
+        parts = urlsplit(url)
+        is_valid = parts.scheme == "http" and parts.hostname and parts.port != 0
     except ValueError:
-        sound = False
-    if not sound:
+        is_valid = False
+    if not is_valid:
         raise argparse.ArgumentTypeError(f"expected something like http://127.0.0.1:8188, got {word!r}")
     return url.rstrip("/")
 
@@ -64,10 +62,13 @@ def _url(word: str) -> str:
 # comfyfarm conform
 
 
-def _conform_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = (
+def _add_conform(add: _Add) -> None:
+    parser = add(
+        "conform",
+        "Runs ComfyUI's ways of behaving against a server, and prints a score and the differences.",
+        _conform,
         "The server must be idle and nobody else's meanwhile.  The exit status is 0 only where the score is full, "
-        "1 where something differs, 2 where no server could be judged."
+        "1 where something differs, 2 where no server could be judged.",
     )
     parser.add_argument("urls", metavar="URL", nargs="*", type=_url, help="a server; several equal ones share the work")
     parser.add_argument("--only", metavar="NAMES", help="scenarios, with commas between them: 'run_*,features'")
@@ -87,10 +88,13 @@ def _conform(options: argparse.Namespace) -> int:
 # comfyfarm capture
 
 
-def _capture_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = (
+def _add_capture(add: _Add) -> None:
+    parser = add(
+        "capture",
+        "Asks a real server what it has, and writes an instance that serves the same.",
+        _capture,
         "The exit status is 1 where nothing was captured.  What a server tells names its models, the pictures in its "
-        "input folder and its command line: look before you publish it."
+        "input folder and its command line: look before you publish it.",
     )
     parser.add_argument("url", metavar="URL", type=_url, help="of the server")
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="where the files go")
@@ -112,26 +116,34 @@ def _capture(options: argparse.Namespace) -> int:
 # comfyfarm scenarios
 
 
-def _scenarios_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = "docs/scenarios.md tells how to stage one, and how to write one of your own."
-    deeds = parser.add_subparsers(metavar="show", dest="deed")
-    show = deeds.add_parser("show", help="tell all about one", description="Tells all about one incident.")
+def _add_scenarios(add: _Add) -> None:
+    parser = add(
+        "scenarios",
+        "Lists the incidents that a farm can stage, and tells all about one.",
+        _scenarios,
+        "docs/scenarios.md tells how to stage one, and how to write one of your own.",
+    )
+    actions = parser.add_subparsers(metavar="show", dest="action")
+    show = actions.add_parser("show", help="tell all about one", description="Tells all about one incident.")
     show.add_argument("incident", metavar="ID", help="such as F08")
 
 
 def _scenarios(options: argparse.Namespace) -> int:
     from comfyfarm.cli.scenarios import scenarios, show_scenario
 
-    return scenarios() if options.deed is None else show_scenario(options)
+    return scenarios() if options.action is None else show_scenario(options)
 
 
 # comfyfarm judge
 
 
-def _judge_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = (
+def _add_judge(add: _Add) -> None:
+    parser = add(
+        "judge",
+        "Says what a saved log proves about the software that used the farm.",
+        _judge,
         "A farm writes its log where [farm] log says.  The exit status is 0 for pass, 1 for fail, 2 for unknown or "
-        "where nothing could be judged.  docs/verdict.md and docs/placement.md define all of it."
+        "where nothing could be judged.  docs/verdict.md and docs/placement.md define all of it.",
     )
     parser.add_argument("log", metavar="FILE", help="a saved log, a line of JSON for each event; - reads what comes in")
     parser.add_argument(
@@ -157,10 +169,13 @@ def _judge(options: argparse.Namespace) -> int:
 # comfyfarm report
 
 
-def _report_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = (
+def _add_report(add: _Add) -> None:
+    parser = add(
+        "report",
+        "Shows a saved log as one page: verdict, timeline, placement, faults.",
+        _report,
         "A farm writes its log where [farm] log says.  The exit status is 1 where something could not be read or "
-        "written, else 0, whatever the verdict.  docs/timeline.md tells what there is to see."
+        "written, else 0, whatever the verdict.  docs/timeline.md tells what there is to see.",
     )
     parser.add_argument("log", metavar="FILE", help="a saved log, a line of JSON for each event; - reads what comes in")
     parser.add_argument(
@@ -176,39 +191,6 @@ def _report(options: argparse.Namespace) -> int:
 
     return report(options)
 
-
-_COMMANDS = (
-    _Command(
-        "conform",
-        "Runs ComfyUI's ways of behaving against a server, and prints a score and the differences.",
-        _conform_arguments,
-        _conform,
-    ),
-    _Command(
-        "capture",
-        "Asks a real server what it has, and writes an instance that serves the same.",
-        _capture_arguments,
-        _capture,
-    ),
-    _Command(
-        "scenarios",
-        "Lists the incidents that a farm can stage, and tells all about one.",
-        _scenarios_arguments,
-        _scenarios,
-    ),
-    _Command(
-        "judge",
-        "Says what a saved log proves about the software that used the farm.",
-        _judge_arguments,
-        _judge,
-    ),
-    _Command(
-        "report",
-        "Shows a saved log as one page: verdict, timeline, placement, faults.",
-        _report_arguments,
-        _report,
-    ),
-)
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -1,4 +1,4 @@
-"""``comfyfarm report``: a saved log as a page, and as pictures for other tools."""
+"""``comfyfarm report``: write a saved log as a page, a picture, or a trace for other tools."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _DONE, _NOT_DONE = 0, 1
 class ReportArguments(Protocol):
     """The command line of ``report``.
 
-    :ivar log: a path, or ``-`` for what comes in.
-    :ivar output: where the page goes; ``None``: beside the log, unless something else is asked for.
-    :ivar trace: where the trace for Perfetto goes, or ``None``.
-    :ivar svg: where the picture goes, or ``None``.
+    :ivar log: a path, or ``-`` for the standard input.
+    :ivar output: the file for the page; ``None``: beside the log, unless another form is requested.
+    :ivar trace: the file for the Perfetto trace; ``None`` for none.
+    :ivar svg: the file for the picture; ``None`` for none.
     :ivar text: print the timeline as text.
     """
 
@@ -36,23 +36,23 @@ class ReportArguments(Protocol):
     text: bool
 
 
-def report(wishes: ReportArguments) -> int:
-    """Write what was asked for; gives the exit status: 0 where all of it was, 1 where not."""
+def report(arguments: ReportArguments) -> int:
+    """Write the requested files and return the exit status: 0 if all were written, else 1."""
     try:
-        with _opened(wishes.log) as lines:
+        with _opened(arguments.log) as lines:
             analysis = LogAnalysis.of_saved(lines)
         if not analysis.verdict().seq:
-            return _complain(f"{wishes.log}: there is no event in it")
-        if wishes.text:
+            return _fail(f"{arguments.log}: there is no event in it")
+        if arguments.text:
             _print(as_text(analysis.timeline()))
-        for path, content in _files(wishes):
-            if _is_same(path, wishes.log):
-                return _complain(f"{path}: that is the log itself; name another file with -o")
+        for path, content in _files(arguments):
+            if _is_same(path, arguments.log):
+                return _fail(f"{path}: that is the log itself; name another file with -o")
             path.write_bytes(content(analysis))
-            if not wishes.text:
+            if not arguments.text:
                 _print(str(path))
-    except OSError as why:
-        return _complain(f"{why.filename or wishes.log}: {why.strerror or why}")
+    except OSError as error:
+        return _fail(f"{error.filename or arguments.log}: {error.strerror or error}")
     return _DONE
 
 
@@ -60,13 +60,13 @@ def _opened(path: str) -> AbstractContextManager[BinaryIO]:
     return nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb")
 
 
-def _files(wishes: ReportArguments) -> Iterator[tuple[Path, Callable[[LogAnalysis], bytes]]]:
-    """Where which form of it goes."""
-    others = (wishes.trace, _trace), (wishes.svg, _svg)
-    if wishes.output is not None:
-        yield wishes.output, _page
-    elif not wishes.text and all(path is None for path, _ in others):
-        yield _beside(wishes.log), _page
+def _files(arguments: ReportArguments) -> Iterator[tuple[Path, Callable[[LogAnalysis], bytes]]]:
+    """Yield each requested file with the function that makes its content."""
+    others = (arguments.trace, _trace), (arguments.svg, _svg)
+    if arguments.output is not None:
+        yield arguments.output, _page
+    elif not arguments.text and all(path is None for path, _ in others):
+        yield Path("run.html") if arguments.log == "-" else Path(arguments.log).with_suffix(".html"), _page
     for path, form in others:
         if path is not None:
             yield path, form
@@ -88,17 +88,12 @@ def _is_same(path: Path, log: str) -> bool:
     return log != "-" and path.exists() and path.samefile(log)
 
 
-def _beside(log: str) -> Path:
-    """``run.html`` for ``run.jsonl``; what comes in by no name is the run."""
-    return Path("run.html") if log == "-" else Path(log).with_suffix(".html")
-
-
-def _print(words: str) -> None:
-    """A terminal that cannot show a letter shows another for it."""
-    sys.stdout.buffer.write(words.encode(sys.stdout.encoding or "utf-8", "replace") + b"\n")
+def _print(text: str) -> None:
+    """Print a text; letters that the terminal's encoding lacks are replaced."""
+    sys.stdout.buffer.write(text.encode(sys.stdout.encoding or "utf-8", "replace") + b"\n")
     sys.stdout.flush()
 
 
-def _complain(words: str) -> int:
-    sys.stderr.write(f"comfyfarm report: {words}\n")
+def _fail(text: str) -> int:
+    sys.stderr.write(f"comfyfarm report: {text}\n")
     return _NOT_DONE

@@ -1,4 +1,4 @@
-"""``comfyfarm scenarios``: which incidents can be staged, and all about one."""
+"""``comfyfarm scenarios``: list the incidents that can be staged, or print all about one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.text import Text
 
 from comfyfarm.config.scenarios import Incident, UnknownIncident, find_incident, incidents
 
-_WELL, _UNKNOWN = 0, 2
+_OK, _UNKNOWN = 0, 2
 
 
 class ScenariosArguments(Protocol):
@@ -20,7 +20,7 @@ class ScenariosArguments(Protocol):
 
 
 def scenarios() -> int:
-    """List all incidents; gives the exit status."""
+    """List all incidents and return the exit status."""
     table = Table(box=None, pad_edge=False)
     for column in ("id", "name", "what happens"):
         table.add_column(column, no_wrap=column == "id")
@@ -29,31 +29,31 @@ def scenarios() -> int:
     console = Console()
     console.print(table)
     console.print("\ncomfyfarm scenarios show F08 tells all about one.", highlight=False)
-    return _WELL
+    return _OK
 
 
-def show_scenario(wishes: ScenariosArguments) -> int:
-    """Tell all about one incident; gives the exit status."""
-    wanted = wishes.incident
+def show_scenario(arguments: ScenariosArguments) -> int:
+    """Print all about one incident and return the exit status."""
+    name = arguments.incident
     try:
-        incident = find_incident(wanted.upper() if wanted.upper() in incidents() else wanted)
-    except UnknownIncident as why:
-        Console(stderr=True).print(f"comfyfarm scenarios: {why}", markup=False, highlight=False, soft_wrap=True)
+        incident = find_incident(name.upper() if name.upper() in incidents() else name)
+    except UnknownIncident as error:
+        Console(stderr=True).print(f"comfyfarm scenarios: {error}", markup=False, highlight=False, soft_wrap=True)
         return _UNKNOWN
     _print(Console(), incident)
-    return _WELL
+    return _OK
 
 
 def _print(console: Console, incident: Incident) -> None:
     console.print(Text(f"{incident.id}  {incident.name}", style="bold"))
-    for head, told in _told(incident):
+    for head, text in _sections(incident):
         console.print(Text(f"\n{head}", style="bold"))
-        console.print(Text(told))
+        console.print(Text(text))
     _print_toml(console, "To stage it, put into a configuration", f'[[scenario]]\nuse = "{incident.id}"\n')
     _print_toml(console, "Or, to change it, as a scenario of your own", incident.as_own())
 
 
-def _told(incident: Incident) -> list[tuple[str, str]]:
+def _sections(incident: Incident) -> list[tuple[str, str]]:
     doing = "The client does it to itself; only the conditions are staged. " if incident.own_doing else ""
     where = "On the first instance, unless on says which." if incident.befalls == "one" else "On every instance."
     return [
@@ -65,6 +65,5 @@ def _told(incident: Incident) -> list[tuple[str, str]]:
 
 
 def _print_toml(console: Console, head: str, toml: str) -> None:
-    """As it is, unbroken, to be copied."""
     console.print(Text(f"\n{head}", style="bold"))
-    console.print(Text(f"\n{toml.rstrip()}"), soft_wrap=True)
+    console.print(Text(f"\n{toml.rstrip()}"), soft_wrap=True)      # unbroken lines, to be copied

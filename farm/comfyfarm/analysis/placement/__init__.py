@@ -1,1 +1,1 @@
-"""How well was the work placed: what was true at each dispatch, and what it adds up to (docs/placement.md)."""
+"""Placement: the state of the farm at each dispatch, and the measures computed from it (docs/placement.md)."""

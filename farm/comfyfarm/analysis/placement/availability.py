@@ -1,4 +1,4 @@
-"""When was each instance up, and when could it be given work?"""
+"""The periods in which each instance was up and in which it could take work."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ _CHANGING = (Draining, Frozen, Paused, Refusing, Resumed, ServerReady, ServerSto
 
 @dataclass(frozen=True, slots=True)
 class AvailabilityChange:
-    """How an instance stood from a moment on.
+    """The availability of an instance from one event on.
 
-    :ivar seq: of the event that began it.
     :ivar is_up: its port takes connections.
-    :ivar is_usable: it is up, answers, is not drained, and its worker goes on.
+    :ivar is_usable: it is up, responds, is not draining, and its worker is not paused.
     """
 
     seq: int
@@ -39,35 +38,32 @@ class AvailabilityChange:
 
 @dataclass(eq=False)
 class AvailabilityPeriods:
-    """All spells of all instances, in the order of the log; before its first one, an instance was down.
+    """All changes of availability, in the order of the log; before its first one an instance is down.
 
-    One for each change, so that memory is bounded by how often instances go and come, not by what they do.
+    Only changes are stored, so that memory grows with the number of outages and not with the number of events.
     """
 
-    spells: list[AvailabilityChange] = field(default_factory=list)
+    changes: list[AvailabilityChange] = field(default_factory=list)
     _latest: dict[str, tuple[bool, bool]] = field(default_factory=dict)
 
     def on_event(self, event: Event, fleet: FleetState) -> None:
-        """Take an event into account that the fleet has heard."""
+        """Process an event that the fleet has processed already."""
         if isinstance(event, Configured):
             self._latest.update(dict.fromkeys(fleet.members, (False, False)))
         elif event.instance and (isinstance(event, _CHANGING) or event.instance not in self._latest):
-            self._look(event, fleet)
-
-    def _look(self, event: Event, fleet: FleetState) -> None:
-        member = fleet.member(event.instance)
-        is_usable = member.is_available and not (member.is_draining or member.is_paused)
-        now = member.is_up, is_usable
-        if self._latest.get(event.instance, (False, False)) != now:
-            self.spells.append(AvailabilityChange(event.seq, event.at_ms, event.instance, *now))
-        self._latest[event.instance] = now
+            member = fleet.member(event.instance)
+            is_usable = member.is_available and not (member.is_draining or member.is_paused)
+            now = member.is_up, is_usable
+            if self._latest.get(event.instance, (False, False)) != now:
+                self.changes.append(AvailabilityChange(event.seq, event.at_ms, event.instance, *now))
+            self._latest[event.instance] = now
 
     def up_ms(self, instance: str, from_ms: int, to_ms: int) -> int:
-        """How long an instance was up between two moments."""
+        """Return how long an instance was up between two times."""
         total_ms, is_up, since_ms = 0, False, from_ms
-        for each in self.spells:
-            if each.instance == instance:
-                at_ms = min(max(each.at_ms, from_ms), to_ms)
+        for change in self.changes:
+            if change.instance == instance:
+                at_ms = min(max(change.at_ms, from_ms), to_ms)
                 total_ms += (at_ms - since_ms) * is_up
-                is_up, since_ms = each.is_up, at_ms
+                is_up, since_ms = change.is_up, at_ms
         return total_ms + (to_ms - since_ms) * is_up

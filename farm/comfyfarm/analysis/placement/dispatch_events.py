@@ -1,4 +1,4 @@
-"""What is done with dispatches, in the order of the log."""
+"""The steps of all dispatches in the order of the log, and the window of time that they span."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ from comfyfarm.analysis.placement.dispatches import Dispatch
 
 
 class DispatchEvent(NamedTuple):
-    """One thing that happened to a job that was sent.
-
-    :ivar seq: of the event that says so.
-    """
+    """One step of a dispatch."""
 
     seq: int
     at_ms: int
@@ -22,12 +19,12 @@ class DispatchEvent(NamedTuple):
     dispatch: Dispatch
 
 
-def marks_of(dispatches: Iterable[Dispatch]) -> list[DispatchEvent]:
-    """All that happened to all of them."""
-    return sorted((mark for each in dispatches for mark in _marks(each)), key=attrgetter("seq"))
+def dispatch_events(dispatches: Iterable[Dispatch]) -> list[DispatchEvent]:
+    """Return the steps of all these dispatches, in the order of the log."""
+    return sorted((event for dispatch in dispatches for event in _events_of(dispatch)), key=attrgetter("seq"))
 
 
-def _marks(dispatch: Dispatch) -> Iterator[DispatchEvent]:
+def _events_of(dispatch: Dispatch) -> Iterator[DispatchEvent]:
     attempt = dispatch.attempt
     if not attempt.is_accepted:
         yield DispatchEvent(attempt.seq, attempt.sent_ms, "refused", dispatch)
@@ -43,8 +40,8 @@ def _marks(dispatch: Dispatch) -> Iterator[DispatchEvent]:
 class Window:
     """The time in which there was work.
 
-    :ivar from_ms: when the first job was sent that was taken on.
-    :ivar to_ms: when the last of them ended; the moment of the judgement while some are open.
+    :ivar from_ms: when the first accepted job was sent.
+    :ivar to_ms: when the last of the accepted jobs ended; the latest event if some are open.
     """
 
     from_ms: int
@@ -52,14 +49,13 @@ class Window:
 
     @property
     def length_ms(self) -> int:
-        """How long it is."""
         return self.to_ms - self.from_ms
 
 
 def window_of(dispatches: Iterable[Dispatch], at_ms: int) -> Window | None:
-    """The time in which these jobs were there; ``None`` where none was taken on."""
-    accepted = [each.attempt for each in dispatches if each.attempt.is_accepted]
+    """Return the window of these dispatches; ``None`` if none was accepted."""
+    accepted = [dispatch.attempt for dispatch in dispatches if dispatch.attempt.is_accepted]
     if not accepted:
         return None
-    ends = [at_ms if each.ended_ms is None else each.ended_ms for each in accepted]
-    return Window(min(each.sent_ms for each in accepted), max(ends))
+    ends = [at_ms if attempt.ended_ms is None else attempt.ended_ms for attempt in accepted]
+    return Window(min(attempt.sent_ms for attempt in accepted), max(ends))

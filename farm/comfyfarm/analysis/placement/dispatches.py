@@ -1,4 +1,4 @@
-"""What was true of every instance, and what the client knew of it, whenever a job was sent somewhere?"""
+"""The dispatches of a log, each with a snapshot of every instance."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ from comfyfarm.events.handler import EventHandler, on
 
 @dataclass(eq=False, slots=True)
 class Dispatch:
-    """One ``POST /prompt`` that was taken on or refused.
+    """One ``POST /prompt`` that was accepted or refused.
 
-    :ivar chosen: the instance that it went to.
-    :ivar sights: every instance, in the order of the configuration.
-    :ivar taken_ms: when its run began, ``None`` while it waits; where a stopped process kept it, it waits again.
-    :ivar spent_ms: what runs of it took that such a stop has broken off.
-    :ivar loads: how many models had to be loaded for it.
-    :ivar work: what it came to; ``None`` until its run has ended.
+    :ivar chosen: the instance to which it was sent.
+    :ivar snapshots: every instance, in configuration order.
+    :ivar taken_ms: when its run began; ``None`` while it waits, also again after a stop that kept the queue.
+    :ivar spent_ms: the length of its runs that such stops have broken off.
+    :ivar loads: the number of models that were loaded for it.
+    :ivar work: ``None`` until its run has ended by itself.
     """
 
     attempt: Attempt
     chosen: InstanceSnapshot
-    sights: tuple[InstanceSnapshot, ...]
+    snapshots: tuple[InstanceSnapshot, ...]
     taken_ms: int | None = None
     taken_seq: int = 0
     spent_ms: int = 0
@@ -54,7 +54,7 @@ class Dispatch:
     work: Work | None = None
 
     def served_ms(self, at_ms: int) -> int:
-        """How long its run has taken until now, or took altogether."""
+        """Return the length of its run, until now if it has not ended."""
         if self.taken_ms is None:
             return 0
         ended_ms = self.attempt.ended_ms
@@ -62,23 +62,25 @@ class Dispatch:
 
     @property
     def has_run_out(self) -> bool:
-        """Whether its run came to an end of its own, so that its length is known."""
+        """Whether its run has ended by itself, so that its length is known."""
         return self.work is not None
 
 
 @dataclass(eq=False)
 class Dispatches(EventHandler):
-    """Follows what was sent where.  It hears each event behind the :class:`JobTracker` and the :class:`FleetState`.
+    """Collects the dispatches of a log. The tracker and the fleet must process each event before this does.
 
     :ivar all: in the order in which they were decided.
-    :ivar reloads: by instance, how often a model came back into memory that had to make room before, in one epoch.
+    :ivar reloads: by instance, the number of loads of a model that had been unloaded in the same epoch to make room.
+    :ivar _open: by instance and prompt id, the dispatches that wait or run.
+    :ivar _sent: by instance and client id, the jobs accepted since the client was shown the queue.
     """
 
-    attempts: JobTracker
+    tracker: JobTracker
     fleet: FleetState
     all: list[Dispatch] = field(default_factory=list)
     reloads: Counter[str] = field(default_factory=Counter)
-    _of: dict[Attempt, Dispatch] = field(default_factory=dict)
+    _by_attempt: dict[Attempt, Dispatch] = field(default_factory=dict)
     _running: dict[str, Dispatch] = field(default_factory=dict)
     _open: dict[str, dict[str, list[Dispatch]]] = field(default_factory=lambda: defaultdict(dict))
     _depths: Counter[str] = field(default_factory=Counter)
@@ -86,18 +88,16 @@ class Dispatches(EventHandler):
     _models: dict[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
     _evicted: dict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
     _sent: dict[str, Counter[str | None]] = field(default_factory=lambda: defaultdict(Counter))
-    _last: dict[str, InstanceSnapshot] = field(default_factory=dict)
+    _latest: dict[str, InstanceSnapshot] = field(default_factory=dict)
 
     @property
     def tested(self) -> list[Dispatch]:
-        """Those of the system under test; a scenario's own load only stands in its way."""
-        return [each for each in self.all if not each.attempt.is_load]
-
-    # A job is sent.
+        """The dispatches of the system under test, without the load that a scenario sends itself."""
+        return [dispatch for dispatch in self.all if not dispatch.attempt.is_load]
 
     @on(Submitted)
     def _on_submitted(self, event: Submitted) -> None:
-        dispatch = self._sent_now(event, event.job)
+        dispatch = self._add(event, event.job)
         if dispatch is not None:
             self._open[event.instance].setdefault(event.prompt_id, []).append(dispatch)
             self._depths[event.instance] += 1
@@ -105,36 +105,40 @@ class Dispatches(EventHandler):
 
     @on(PromptRefused)
     def _on_prompt_refused(self, event: PromptRefused) -> None:
-        self._sent_now(event, event.job)
+        self._add(event, event.job)
 
     @on(Exchanged)
     def _on_exchanged(self, event: Exchanged) -> None:
         if event.method == "POST" and event.job:
-            self._sent_now(event, event.job)    # where it was refused before anybody looked at it
+            self._add(event, event.job)     # a refusal before the prompt was read has no other event
         if event.shown is not None:
             self._sent[event.instance].clear()
 
-    def _sent_now(self, event: Event, name: str) -> Dispatch | None:
-        """The dispatch that this event tells of, if it tells of one that was not known."""
-        job = self.attempts.jobs.get(name)
+    def _add(self, event: Event, name: str) -> Dispatch | None:
+        """Add the job's latest attempt if this event records it and it is not added yet."""
+        job = self.tracker.jobs.get(name)
         attempt = job.attempts[-1] if job is not None and job.attempts else None
-        if attempt is None or attempt in self._of or (attempt.seq, attempt.instance) != (event.seq, event.instance):
+        if (
+            attempt is None
+            or attempt in self._by_attempt
+            or (attempt.seq, attempt.instance) != (event.seq, event.instance)
+        ):
             return None
-        sights = tuple(self._sight(each, attempt.client_id) for each in self.fleet.members.values())
-        chosen = next((each for each in sights if each.instance == event.instance), None)
+        snapshots = tuple(self._snapshot(member, attempt.client_id) for member in self.fleet.members.values())
+        chosen = next((snapshot for snapshot in snapshots if snapshot.instance == event.instance), None)
         if chosen is None:
-            return None     # sent to nobody: no farm tells that
-        dispatch = self._of[attempt] = Dispatch(attempt, chosen, sights)
+            return None     # an event without an instance: no farm writes that
+        dispatch = self._by_attempt[attempt] = Dispatch(attempt, chosen, snapshots)
         self.all.append(dispatch)
         return dispatch
 
-    def _sight(self, member: InstanceStatus, client_id: str | None) -> InstanceSnapshot:
+    def _snapshot(self, member: InstanceStatus, client_id: str | None) -> InstanceSnapshot:
         name = member.name
         if name not in self._models:
             self._models[name] = frozenset(member.models)
         if name not in self._equipment:
             self._equipment[name] = InstanceEquipment.of(member.settings)
-        sight = InstanceSnapshot(
+        snapshot = InstanceSnapshot(
             instance=name,
             epoch=member.epoch,
             depth=self._depths[name],
@@ -145,11 +149,9 @@ class Dispatches(EventHandler):
             shown=latest(member.shown.get(client_id), member.shown.get(None)),
             sent_since=self._sent[name][client_id],
         )
-        if self._last.get(name) != sight:       # one object for as long as nothing changes: there are many
-            self._last[name] = sight
-        return self._last[name]
-
-    # What the client is told.
+        if self._latest.get(name) != snapshot:      # equal snapshots share one object: there are many
+            self._latest[name] = snapshot
+        return self._latest[name]
 
     @on(FrameSent)
     def _on_frame_sent(self, event: FrameSent) -> None:
@@ -157,12 +159,10 @@ class Dispatches(EventHandler):
             for client_id in event.to:
                 self._sent[event.instance].pop(client_id, None)
 
-    # A job runs, and ends.
-
     @on(Taken)
     def _on_taken(self, event: Taken) -> None:
-        attempt = self.attempts.running.get(event.instance)
-        dispatch = self._of.get(attempt) if attempt is not None else None
+        attempt = self.tracker.running.get(event.instance)
+        dispatch = self._by_attempt.get(attempt) if attempt is not None else None
         if dispatch is not None:
             dispatch.taken_ms, dispatch.taken_seq = event.at_ms, event.seq
             self._running[event.instance] = dispatch
@@ -172,21 +172,21 @@ class Dispatches(EventHandler):
         dispatch = self._running.get(event.instance)
         if dispatch is not None and dispatch.attempt.end_seq == event.seq:
             dispatch.work = event.work
-        self._leave(event, [event.prompt_id])
+        self._remove_ended(event, [event.prompt_id])
 
     @on(QueueDeleted, QueueCleared)
     def _on_queue_deleted(self, event: QueueDeleted | QueueCleared) -> None:
-        self._leave(event, [event.prompt_id] if isinstance(event, QueueDeleted) else event.prompt_ids)
+        self._remove_ended(event, [event.prompt_id] if isinstance(event, QueueDeleted) else event.prompt_ids)
 
     @on(Reset)
     def _on_reset(self, event: Reset) -> None:
-        self._leave(event, list(self._open[event.instance]))
+        self._remove_ended(event, list(self._open[event.instance]))
 
     @on(ServerStopped)
     def _on_server_stopped(self, event: ServerStopped) -> None:
         running = self._running.get(event.instance)
-        self._leave(event, list(self._open[event.instance]))
-        if running is not None and running.attempt.is_open:     # it was kept
+        self._remove_ended(event, list(self._open[event.instance]))
+        if running is not None and running.attempt.is_open:     # the queue was kept
             running.spent_ms += running.served_ms(event.at_ms)
             running.taken_ms, running.taken_seq = None, 0
         self._running.pop(event.instance, None)
@@ -194,20 +194,17 @@ class Dispatches(EventHandler):
         self._evicted.pop(event.instance, None)
         self._sent.pop(event.instance, None)
 
-    def _leave(self, event: Event, prompt_ids: Iterable[str]) -> None:
-        """Some of these have ended."""
-        there = self._open[event.instance]
+    def _remove_ended(self, event: Event, prompt_ids: Iterable[str]) -> None:
+        by_prompt_id = self._open[event.instance]
         for prompt_id in prompt_ids:
-            before = there.pop(prompt_id, [])
-            after = [each for each in before if each.attempt.is_open]
+            before = by_prompt_id.pop(prompt_id, [])
+            after = [dispatch for dispatch in before if dispatch.attempt.is_open]
             if after:
-                there[prompt_id] = after
+                by_prompt_id[prompt_id] = after
             self._depths[event.instance] -= len(before) - len(after)
         running = self._running.get(event.instance)
         if running is not None and not running.attempt.is_open:
             del self._running[event.instance]
-
-    # What an instance holds.
 
     @on(Configured)
     def _on_configured(self, event: Configured) -> None:

@@ -1,4 +1,4 @@
-"""Could an instance have run a job: what it has, what it lacks, and what the job needs."""
+"""What a job needs, what an instance has by its settings, and whether the two fit."""
 
 from __future__ import annotations
 
@@ -10,26 +10,24 @@ from comfyfarm.events import Work
 from comfyfarm.sim.catalogue.models import Model
 from comfyfarm.units import Size
 
-File = tuple[str, str]
-
 
 @dataclass(frozen=True)
 class JobNeeds:
-    """What a logical job cannot do without.
+    """The needs of a logical job.
 
     :ivar models: by folder and name.
-    :ivar largest_bytes: of those models: what must fit into memory at the least.
-    :ivar nodes: the types of those that ran.
+    :ivar largest_bytes: the size of the largest of those models, the least memory that the job needs.
+    :ivar nodes: node types.
     """
 
-    models: frozenset[File]
+    models: frozenset[tuple[str, str]]
     largest_bytes: int
     nodes: frozenset[str]
 
 
-def need_of(works: Iterable[Work]) -> JobNeeds | None:
-    """What these runs of one logical job needed together; ``None`` where it never ran, so that nobody knows."""
-    models: dict[File, int] = {}
+def needs_of(works: Iterable[Work]) -> JobNeeds | None:
+    """Return what these runs of one logical job needed together; ``None`` if there are none."""
+    models: dict[tuple[str, str], int] = {}
     nodes: set[str] = set()
     has_run = False
     for work in works:
@@ -41,13 +39,12 @@ def need_of(works: Iterable[Work]) -> JobNeeds | None:
 
 @dataclass(frozen=True, eq=False)
 class InstanceEquipment:
-    """What the settings of one instance say that it has.
+    """What one instance has by its settings.
 
-    :ivar is_strict: it refuses what it has not; another lets names pass.
-    :ivar models: the exact files, by folder; one that is not named here takes any name, if ``open_models``.
-    :ivar missing_nodes: that it does not have.
-    :ivar own_nodes: declared for it, beside those that every instance has.
-    :ivar vram_bytes: how much the models in use may take; ``None``: more than anybody needs.
+    :ivar is_strict: prompts that need something else are refused; otherwise any names pass.
+    :ivar models: the exact files, by folder; a folder that is not in here takes any name if ``open_models``.
+    :ivar own_nodes: the node types that are declared for this instance, in addition to the built-in ones.
+    :ivar vram_bytes: the memory for models; ``None`` if unlimited.
     """
 
     is_strict: bool
@@ -59,55 +56,57 @@ class InstanceEquipment:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> InstanceEquipment:
-        """Read an instance's settings as the log has them; what cannot be read is as if it were not there."""
-        models = _mapping(settings.get("models"))
+        """Read an instance's settings as the log has them; unreadable values count as absent."""
         return cls(
             is_strict=settings.get("validation", "strict") == "strict",
             open_models=settings.get("open_models", True) is not False,
-            models={folder: frozenset(_model_names(listed)) for folder, listed in models.items()},
+            models={
+                folder: frozenset(_model_names(files)) for folder, files in table_of(settings.get("models")).items()
+            },
             missing_nodes=frozenset(_texts(settings.get("missing_nodes"))),
-            own_nodes=frozenset(_mapping(settings.get("node_types"))),
+            own_nodes=frozenset(table_of(settings.get("node_types"))),
             vram_bytes=_size_bytes(settings.get("vram")),
         )
 
-    def has(self, need: JobNeeds, declared: frozenset[str]) -> bool:
-        """Whether such a job can run here.
+    def has(self, needs: JobNeeds, declared: frozenset[str]) -> bool:
+        """Whether the instance can run a job with these needs.
 
-        :param declared: the node types that are declared for any instance: one without its own declaration lacks them.
+        :param declared: the node types that any instance declares; an instance lacks those that only others declare.
         """
-        if not self.holds(need):
+        if not self.holds(needs):
             return False
         if not self.is_strict:
             return True
         lacking = self.missing_nodes | (declared - self.own_nodes)
-        return not (lacking & need.nodes) and all(self._has_file(folder, name) for folder, name in need.models)
+        return not (lacking & needs.nodes) and all(self._has_file(folder, name) for folder, name in needs.models)
 
-    def holds(self, need: JobNeeds) -> bool:
-        """Whether each of the models fits into the memory."""
-        return self.vram_bytes is None or need.largest_bytes <= self.vram_bytes
+    def holds(self, needs: JobNeeds) -> bool:
+        """Whether each of the models alone fits into the memory."""
+        return self.vram_bytes is None or needs.largest_bytes <= self.vram_bytes
 
     def _has_file(self, folder: str, name: str) -> bool:
         return name in self.models[folder] if folder in self.models else self.open_models
 
 
-def _mapping(written: object) -> Mapping[str, Any]:
-    return written if isinstance(written, dict) else {}
+def table_of(value: object) -> Mapping[str, Any]:
+    """Return a value of a log's settings if it is a table, else an empty one."""
+    return value if isinstance(value, Mapping) else {}
 
 
-def _texts(written: object) -> list[str]:
-    return [each for each in written if isinstance(each, str)] if isinstance(written, list | tuple) else []
+def _texts(value: object) -> list[str]:
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list | tuple) else []
 
 
-def _model_names(listed: object) -> Iterable[str]:
-    for written in _texts(listed):
+def _model_names(files: object) -> Iterable[str]:
+    for text in _texts(files):
         try:
-            yield Model.parse(written).name
+            yield Model.parse(text).name
         except ValueError:
             continue
 
 
-def _size_bytes(written: object) -> int | None:
+def _size_bytes(value: object) -> int | None:
     try:
-        return None if written is None else int(Size.parse(written))
+        return None if value is None else int(Size.parse(value))
     except ValueError:
         return None

@@ -1,8 +1,7 @@
-"""How well the work was placed, by all that has happened until a moment."""
+"""All measures of placement, computed from the events so far."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -43,7 +42,6 @@ from comfyfarm.analysis.placement.measures.waiting import (
     spread,
     starvation,
 )
-from comfyfarm.analysis.placement.records import DispatchRecord, record_of
 from comfyfarm.analysis.placement.replay.regret import Regret, regret_of
 from comfyfarm.analysis.placement.replay.workload import WorkloadRecorder
 from comfyfarm.events import Event
@@ -51,9 +49,9 @@ from comfyfarm.units import Duration
 
 
 class PlacementThresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Where a measure begins to count.
+    """The limits above which misplacements and overtaking count.
 
-    :ivar fresh: what a client was shown not longer ago than this obliges it, even if it is no longer true.
+    :ivar fresh: a client is expected to use what it was shown within this time, even if it is no longer true.
     :ivar overtakes: how often a job may be overtaken by later ones.
     """
 
@@ -62,20 +60,20 @@ class PlacementThresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
-    """How well the work was placed (docs/placement.md).
+    """All measures of placement (docs/placement.md).
 
-    Each measure says of how many things it was taken (``n``), and whether those are too few to show much
-    (``is_small``).  ``None`` stands where a measure has no meaning.
+    Each measure has its sample size (``n``) and whether that is too small to show much (``is_small``). A value is
+    ``None`` if it has no meaning.
 
     :ivar at_ms: of the latest event, in simulated milliseconds.
     :ivar seq: of the latest event.
     :ivar jobs: logical jobs that were sent.
-    :ivar dispatches: how often, taken on or refused.
-    :ivar waits: from a logical job's first attempt until the run began that succeeded.
-    :ivar totals: until that run's end.
-    :ivar failover: from a stop that lost jobs to the first of them that was sent elsewhere.
-    :ivar rejoin: from an instance's return to its first new job.
-    :ivar regret: beside the reference policies, in a replay; ``None`` where there is nothing to compare.
+    :ivar dispatches: accepted and refused.
+    :ivar waits: from a logical job's first attempt to the beginning of its first successful run.
+    :ivar totals: from a logical job's first attempt to the end of that run.
+    :ivar failover: from a stop that lost jobs to the first of them that was sent to another instance.
+    :ivar rejoin: from an instance's return to the first job that it accepted.
+    :ivar regret: the comparison with reference policies, in a replay; ``None`` if there is nothing to compare.
     """
 
     at_ms: int
@@ -102,57 +100,52 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(eq=False)
 class PlacementAnalyzer:
-    """Follows a log from its first event, and can measure at any moment.
+    """Follows a log from its first event; it can measure after any event.
 
-    :ivar attempts: may be somebody else's, who hears each event first; then :meth:`follow` is called behind him.
+    :ivar attempts: may be shared, as may the fleet. Their owner must then process each event before calling
+        :meth:`follow`.
     """
 
-    terms: PlacementThresholds = field(default_factory=PlacementThresholds)
     attempts: JobTracker = field(default_factory=JobTracker)
     fleet: FleetState = field(default_factory=FleetState)
-    spells: AvailabilityPeriods = field(default_factory=AvailabilityPeriods)
+    _availability: AvailabilityPeriods = field(default_factory=AvailabilityPeriods)
     _seq: int = 0
 
     def __post_init__(self) -> None:
-        """Have all that goes by what these two know."""
-        self.dispatches = Dispatches(self.attempts, self.fleet)
-        self.trace = WorkloadRecorder(self.attempts, self.spells)
+        self._dispatches = Dispatches(self.attempts, self.fleet)
+        self._recorder = WorkloadRecorder(self.attempts, self._availability)
 
     def on_event(self, event: Event) -> None:
-        """Take the next event into account."""
         self.attempts.on_event(event)
         self.fleet.on_event(event)
         self.follow(event)
 
     def follow(self, event: Event) -> None:
-        """Take an event into account that the attempts and the fleet have heard already."""
+        """Process an event that ``attempts`` and ``fleet`` have processed already."""
         self._seq = max(self._seq, event.seq)
-        self.spells.on_event(event, self.fleet)
-        self.dispatches.on_event(event)
-        self.trace.on_event(event)
+        self._availability.on_event(event, self.fleet)
+        self._dispatches.on_event(event)
+        self._recorder.on_event(event)
 
-    def records(self) -> Iterator[DispatchRecord]:
-        """Every dispatch, in order, with all that is known of it by now."""
-        return map(record_of, self._choices())
+    def choices(self) -> list[Choice]:
+        """Return every dispatch of the system under test with its options, in order."""
+        # A scenario's own load counts as work in the queues, but its placement is not judged.
+        choices = choices_of(self._dispatches.all, self.attempts.at_ms)
+        return [choice for choice in choices if not choice.dispatch.attempt.is_load]
 
-    def _choices(self) -> list[Choice]:
-        """What the system under test chose, in the light of all that was there."""
-        choices = choices_of(self.dispatches.all, self.attempts.at_ms)
-        return [each for each in choices if not each.dispatch.attempt.is_load]
+    def placement(self, thresholds: PlacementThresholds | None = None) -> Placement:
+        """Compute all measures from the events so far.
 
-    def placement(self, terms: PlacementThresholds | None = None) -> Placement:
-        """Measure by all that was heard.
-
-        :param terms: others than its own.
+        :param thresholds: ``None`` for the defaults.
         """
-        terms = terms or self.terms
-        at_ms, spells = self.attempts.at_ms, self.spells.spells
-        sent, choices = self.dispatches.tested, self._choices()
-        window, stays = window_of(sent, at_ms), job_spans(sent)
-        free = with_alternatives(choices)
-        used = utilisation(self.dispatches.all, self.fleet.members, self.spells, window, at_ms)
+        thresholds = thresholds or PlacementThresholds()
+        at_ms, changes = self.attempts.at_ms, self._availability.changes
+        sent, choices = self._dispatches.tested, self.choices()
+        window, spans = window_of(sent, at_ms), job_spans(sent)
+        choosable = with_alternatives(choices)
+        used = utilisation(self._dispatches.all, self.fleet.members, self._availability, window, at_ms)
         jobs = [job.attempts for job in self.attempts.tested if job.attempts]
-        done = [each for each in stays if each.ended_ms is not None and each.began_ms is not None]
+        done = [span for span in spans if span.ended_ms is not None and span.began_ms is not None]
         return Placement(
             at_ms=at_ms,
             seq=self._seq,
@@ -160,18 +153,18 @@ class PlacementAnalyzer:
             dispatches=len(sent),
             fairness=fairness(used),
             utilisation=used,
-            idle_while_waiting=idle_while_waiting(choices, spells, window),
-            starvation=starvation(stays, terms.overtakes, at_ms),
-            waits=spread([each.waited_ms(at_ms) for each in done]),
-            totals=spread([(each.ended_ms or 0) - each.sent_ms for each in done]),
+            idle_while_waiting=idle_while_waiting(choices, changes, window),
+            starvation=starvation(spans, thresholds.overtakes, at_ms),
+            waits=spread([span.waited_ms(at_ms) for span in done]),
+            totals=spread([(span.ended_ms or 0) - span.sent_ms for span in done]),
             makespan=makespan(sent, window),
-            depth_error=depth_error(free),
-            work_error=work_error(free),
-            herding=herding(free),
-            misplacements=misplacements(free, int(terms.fresh)),
-            affinity=affinity(choices, self.dispatches.reloads),
+            depth_error=depth_error(choosable),
+            work_error=work_error(choosable),
+            herding=herding(choosable),
+            misplacements=misplacements(choosable, int(thresholds.fresh)),
+            affinity=affinity(choices, self._dispatches.reloads),
             failover=failover(jobs),
-            rejoin=rejoin(choices, spells),
+            rejoin=rejoin(choices, changes),
             drained=drained(choices),
-            regret=regret_of(self.trace.traffic()),
+            regret=regret_of(self._recorder.workload()),
         )

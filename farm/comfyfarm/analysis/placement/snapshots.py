@@ -1,4 +1,4 @@
-"""What was true of one instance at a moment, and what a client knew of it?"""
+"""The state of one instance at a dispatch, and what the client had been shown of it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ Health = Literal["up", "down", "frozen", "refusing", "draining"]
 
 @dataclass(frozen=True, slots=True)
 class InstanceSnapshot:
-    """One instance just before a job was sent somewhere.
+    """One instance just before a job was sent.
 
-    :ivar depth: jobs that waited or ran there, truly.
-    :ivar is_draining: it shall get no new work, whatever its health.
+    :ivar depth: the true number of jobs waiting and running there.
+    :ivar is_draining: whatever its health.
     :ivar models: in memory, by folder and name.
-    :ivar shown: what the client was told last of its queue: over its own websocket or over HTTP, whichever is later;
-        ``None``: nothing in this epoch.
-    :ivar sent_since: how many jobs this client itself has had taken on there since it was told.
+    :ivar shown: the latest queue length that the client was sent, by its own websocket or over HTTP;
+        ``None`` if there was none in this epoch.
+    :ivar sent_since: the number of this client's jobs that the instance accepted since then.
     """
 
     instance: str
@@ -35,12 +35,11 @@ class InstanceSnapshot:
 
     @property
     def believed_depth(self) -> int | None:
-        """What the client could reckon: what it was told, and what it has sent since; ``None``: it was told nothing."""
+        """The depth that the client could infer: shown + sent since; ``None`` if nothing was shown."""
         return None if self.shown is None else self.shown.remaining + self.sent_since
 
 
 def health_of(member: InstanceStatus) -> Health:
-    """How an instance is, as its clients would find it."""
     if not member.is_up:
         return "down"
     if member.is_frozen:
@@ -50,8 +49,8 @@ def health_of(member: InstanceStatus) -> Health:
     return "draining" if member.is_draining else "up"
 
 
-def latest(own: ReportedState | None, asked: ReportedState | None) -> ReportedState | None:
-    """The later of two things that a client was told; at one moment what its own websocket said."""
-    if own is None or asked is None:
-        return asked if own is None else own
-    return own if own.at_ms >= asked.at_ms else asked
+def latest(by_websocket: ReportedState | None, by_http: ReportedState | None) -> ReportedState | None:
+    """Return the later of two reports; of two with the same time that of the websocket."""
+    if by_websocket is None or by_http is None:
+        return by_http if by_websocket is None else by_websocket
+    return by_websocket if by_websocket.at_ms >= by_http.at_ms else by_http

@@ -1,26 +1,37 @@
-"""What a handful of numbers may be said to show."""
+"""Percentiles, sample sizes, and the base class of the measures."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil
 
-# What never happened in n tries happens, with 95 % certainty, in less than 3/n of them: 30 leave 10 %.
+import msgspec
+
+# An event that did not happen in n tries has, with 95 % certainty, a probability below 3/n: 30 tries leave 10 %.
 ENOUGH = 30
-# Of fewer, the 99th percentile is nothing but the largest.
+# With fewer values the 99th percentile is simply the largest.
 ENOUGH_FOR_P99 = 100
-# Of fewer jobs for each instance, on average, one long one makes a fair dispatcher look unfair.
+# With fewer jobs per instance, on average, one long job makes a fair dispatcher look unfair.
 ENOUGH_PER_INSTANCE = 10
-# Crashes and returns are rare; of fewer, one slow one decides the median.
+# Crashes and returns are rare; with fewer of them one slow reaction decides the median.
 ENOUGH_OUTAGES = 5
 
 
+class Measure(msgspec.Struct, frozen=True, kw_only=True):
+    """The base of the measures.
+
+    :ivar n: the sample size; each measure says of what.
+    :ivar is_small: the sample is too small to show much.
+    """
+
+    n: int
+    is_small: bool
+
+
 def percentile(values: Sequence[int], percent: int) -> int | None:
-    """The smallest value that so many percent of all do not exceed (nearest rank); ``None`` of none."""
+    """Return the smallest value that ``percent`` of all values do not exceed (nearest rank).
+
+    ``None`` if there are no values. The 50th percentile of an even number of values is the lower of the middle two.
+    """
     ordered = sorted(values)
     return ordered[max(0, ceil(len(ordered) * percent / 100) - 1)] if ordered else None
-
-
-def median_ms(values: Sequence[int]) -> int | None:
-    """The 50th percentile: of an even number of values the lower one in the middle."""
-    return percentile(values, 50)

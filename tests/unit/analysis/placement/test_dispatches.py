@@ -32,7 +32,7 @@ from tests.support.logs import (
     thawed,
     unloaded,
 )
-from tests.support.placing import follow, option
+from tests.support.placing import follow, option, records
 
 SDXL = Work(nodes={"KSampler": 1}, models=(("checkpoints", "sdxl.safetensors", 100),))
 
@@ -50,7 +50,7 @@ def test_what_is_taken_out_or_lost_or_forgotten_is_no_depth() -> None:
     instances = ["a", "b", "c", "d"]
     jobs = [submitted(f"j-{each}", on=each, at=1) for each in instances]
     gone = [taken_out("j-a", on="a", at=2), crashed("b", at=2, lost=["j-b"]), reset("c", at=2)]
-    record = list(follow(farm(*instances), jobs, gone, submitted("late", on="d", at=3)).records())[-1]
+    record = records(follow(farm(*instances), jobs, gone, submitted("late", on="d", at=3)))[-1]
     assert [each.depth for each in record.options] == [0, 0, 0, 1]
 
 
@@ -178,7 +178,7 @@ def test_who_took_a_job_on_is_eligible_whatever_its_settings_say() -> None:
 def test_who_refused_a_job_for_what_it_lacks_is_not_eligible() -> None:
     """The settings do not say so; the refusal does. One for another reason says nothing of that."""
     story = [refused("j", on="b", at=1, missing=["Rare"]), refused("j", on="c", at=2), submitted("j", on="a", at=3)]
-    last = list(follow(farm("a", "b", "c"), story).records())[-1]
+    last = records(follow(farm("a", "b", "c"), story))[-1]
     assert [each.is_eligible for each in last.options] == [True, False, True]
 
 
@@ -249,7 +249,7 @@ def test_refusals_are_dispatches_too() -> None:
         submitted("j", on="a", at=3),
         answered("j", on="a", at=3),
     ]
-    found = list(follow(farm("a", "b"), story).records())
+    found = records(follow(farm("a", "b"), story))
     assert [(each.attempt, each.instance, each.is_accepted, each.at_ms) for each in found] == [
         (1, "a", False, 1),
         (2, "b", False, 2),
@@ -277,7 +277,7 @@ def test_a_log_that_begins_late_is_followed_as_far_as_it_goes() -> None:
     """No configuration, and runs whose beginning is missing."""
     story = [finished("old", on="a", at=1), taken("older", on="b", at=2), ran("j", on="a", at=3, until=9)]
     placed = follow(story)
-    (record,) = placed.records()
+    (record,) = records(placed)
     assert [(each.instance, each.health, each.depth) for each in record.options] == [("a", "up", 0), ("b", "up", 0)]
 
 
@@ -285,5 +285,5 @@ def test_two_equal_logs_give_equal_records() -> None:
     """Whoever asks, and however often."""
     story: list[Any] = [farm("a", "b"), [ran(f"j{n}", on="ab"[n % 2], at=n, until=n + 30) for n in range(6)]]
     first, second = follow(*story), follow(*story)
-    assert list(first.records()) == list(second.records()) == list(first.records())
-    assert len(log(*story)) > len(list(first.records())) == 6
+    assert records(first) == records(second) == records(first)
+    assert len(log(*story)) > len(records(first)) == 6

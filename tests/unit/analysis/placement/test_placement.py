@@ -38,7 +38,7 @@ from tests.support.logs import (
     thawed,
     unloaded,
 )
-from tests.support.placing import follow, place
+from tests.support.placing import follow, place, records
 
 WORK = Work(nodes={"KSampler": 1}, models=(("checkpoints", "x", 1),))
 
@@ -72,7 +72,7 @@ def test_no_log_at_all_is_measured_too() -> None:
     """Before the first event."""
     found = PlacementAnalyzer().placement()
     assert (found.at_ms, found.seq, found.jobs, found.dispatches) == (0, 0, 0, 0)
-    assert list(PlacementAnalyzer().records()) == []
+    assert PlacementAnalyzer().choices() == []
 
 
 def test_regret_stands_beside_the_other_measures() -> None:
@@ -105,7 +105,7 @@ def test_measuring_changes_nothing() -> None:
         often.on_event(event)
         once.on_event(event)
         assert often.placement().seq == event.seq
-        list(often.records())
+        often.choices()
     assert often.placement() == once.placement()
 
 
@@ -118,7 +118,7 @@ def test_a_saved_log_is_measured_as_the_live_one() -> None:
     for event in log(story, jobs):
         saved.on_event(decoder.decode(as_line(event)))
     assert msgspec.json.encode(saved.placement()) == msgspec.json.encode(live.placement())
-    assert msgspec.json.encode(list(saved.records())) == msgspec.json.encode(list(live.records()))
+    assert msgspec.json.encode(records(saved)) == msgspec.json.encode(records(live))
 
 
 def test_every_beginning_is_cut_off_without_harm() -> None:

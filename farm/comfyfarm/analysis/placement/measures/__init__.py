@@ -1,1 +1,1 @@
-"""The measures of placement, a family in each module."""
+"""The measures of placement, one family per module."""

@@ -1,30 +1,26 @@
-"""Did jobs go where their models were?"""
+"""Affinity: whether jobs were sent to instances that had their models in memory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import msgspec
-
 from comfyfarm.analysis.placement.choices import Choice
-from comfyfarm.analysis.placement.statistics import ENOUGH
+from comfyfarm.analysis.placement.statistics import ENOUGH, Measure
 
 
-class Affinity(msgspec.Struct, frozen=True, kw_only=True):
-    """How well use was made of the models in memory.
+class Affinity(Measure, frozen=True, kw_only=True):
+    """How well the models in memory were used.
 
     :ivar n: runs that needed models.
-    :ivar hits: those of them for which none had to be loaded.
-    :ivar possible: the hits, and those that would have found all their models in the memory of another candidate.
-    :ivar share: hits / possible; ``None`` where none was possible.
+    :ivar hits: runs for which no model had to be loaded.
+    :ivar possible: hits, and runs for which another candidate had all models in memory.
+    :ivar share: hits / possible; ``None`` if none was possible.
     :ivar loads: models that were loaded for jobs.
-    :ivar loads_per_job: those for each of the runs, on average; ``None`` without runs.
-    :ivar thrash: how often a model came back into memory that had to make room for another (A-B-A).
-    :ivar thrash_by_instance: the same, only where it happened.
+    :ivar loads_per_job: loads / n; ``None`` if there are no runs.
+    :ivar thrash: loads of a model that had been unloaded in the same epoch to make room (A-B-A).
+    :ivar thrash_by_instance: only instances with thrash.
     """
 
-    n: int
-    is_small: bool
     hits: int
     possible: int
     share: float | None
@@ -35,14 +31,16 @@ class Affinity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def affinity(choices: Iterable[Choice], reloads: Mapping[str, int]) -> Affinity:
-    """Measure how often models were where the jobs went.
+    """Measure how well the models in memory were used.
 
-    :param reloads: by instance, how often a model came back that had to make room.
+    :param reloads: the thrash of each instance.
     """
-    runs = [each for each in choices if each.dispatch.work is not None and each.dispatch.work.models]
-    hits = sum(not each.dispatch.loads for each in runs)
-    possible = sum(_could_be_warm(each) for each in runs)
-    loads = sum(each.dispatch.loads for each in runs)
+    runs = [choice for choice in choices if choice.dispatch.work is not None and choice.dispatch.work.models]
+    hits = sum(not choice.dispatch.loads for choice in runs)
+    possible = sum(
+        not choice.dispatch.loads or any(option.is_warm for option in choice.candidates) for choice in runs
+    )
+    loads = sum(choice.dispatch.loads for choice in runs)
     return Affinity(
         n=len(runs),
         is_small=len(runs) < ENOUGH,
@@ -54,7 +52,3 @@ def affinity(choices: Iterable[Choice], reloads: Mapping[str, int]) -> Affinity:
         thrash=sum(reloads.values()),
         thrash_by_instance=dict(sorted(reloads.items())),
     )
-
-
-def _could_be_warm(choice: Choice) -> bool:
-    return not choice.dispatch.loads or any(each.is_warm for each in choice.candidates)

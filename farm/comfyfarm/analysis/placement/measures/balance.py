@@ -1,4 +1,4 @@
-"""Did every instance bear its share: fairness, utilisation, and idling while work waited elsewhere."""
+"""Balance: utilisation, fairness, and instances that were idle while work waited elsewhere."""
 
 from __future__ import annotations
 
@@ -6,89 +6,80 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-import msgspec
-
 from comfyfarm.analysis.placement.availability import AvailabilityChange, AvailabilityPeriods
 from comfyfarm.analysis.placement.choices import Choice
-from comfyfarm.analysis.placement.dispatch_events import DispatchEvent, Window, marks_of
+from comfyfarm.analysis.placement.dispatch_events import DispatchEvent, Window, dispatch_events
 from comfyfarm.analysis.placement.dispatches import Dispatch
-from comfyfarm.analysis.placement.statistics import ENOUGH, ENOUGH_PER_INSTANCE
+from comfyfarm.analysis.placement.statistics import ENOUGH, ENOUGH_PER_INSTANCE, Measure
 
 
-class Utilisation(msgspec.Struct, frozen=True, kw_only=True):
-    """Which share of its time each instance worked.
+class Utilisation(Measure, frozen=True, kw_only=True):
+    """The share of its time that each instance worked.
 
     :ivar n: runs.
-    :ivar by_instance: busy time / time that it was up, in the time in which there was work; ``None``: it never was.
+    :ivar by_instance: busy time / time up within the window; ``None`` if the instance was never up.
     """
 
-    n: int
-    is_small: bool
     by_instance: dict[str, float | None]
 
 
-class Fairness(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether the instances bore equal shares, each according to what it could do.
+class Fairness(Measure, frozen=True, kw_only=True):
+    """How even the utilisations of the instances are.
 
     :ivar n: runs.
-    :ivar jain: 1 / (number of instances) .. 1, where 1 is perfectly even; ``None`` where nobody did anything.
+    :ivar jain: from 1 / (number of instances) to 1, which is perfectly even; ``None`` if no instance worked.
     """
 
-    n: int
-    is_small: bool
     jain: float | None
 
 
-class IdleWhileWaiting(msgspec.Struct, frozen=True, kw_only=True):
-    """Time in which an instance had nothing to do although a job waited elsewhere that it could have run.
+class IdleWhileWaiting(Measure, frozen=True, kw_only=True):
+    """The time in which an instance was idle while a job that it could have run waited at another.
 
-    :ivar n: jobs that were taken on.
-    :ivar ms: that time.
-    :ivar share: of the time in which there was work; ``None`` where there was none.
+    :ivar n: jobs that were accepted.
+    :ivar share: of the window; ``None`` if there was no work.
     """
 
-    n: int
-    is_small: bool
     ms: int
     share: float | None
 
 
 def utilisation(
-    dispatches: Iterable[Dispatch], names: Iterable[str], spells: AvailabilityPeriods, window: Window | None, at_ms: int
+    dispatches: Iterable[Dispatch],
+    names: Iterable[str],
+    availability: AvailabilityPeriods,
+    window: Window | None,
+    at_ms: int,
 ) -> Utilisation:
-    """Measure the time that each instance worked.
+    """Measure the share of its time that each instance worked.
 
-    :param names: of all instances, in the order of the configuration.
-    :param at_ms: the moment of the judgement.
+    :param names: of all instances, in configuration order.
+    :param at_ms: the time of the latest event.
     """
     busy_ms: Counter[str] = Counter()
     runs = 0
-    for each in dispatches:
-        busy_ms[each.chosen.instance] += each.spent_ms + each.served_ms(at_ms)
-        runs += each.taken_ms is not None
-    up_ms = {name: spells.up_ms(name, window.from_ms, window.to_ms) if window else 0 for name in names}
+    for dispatch in dispatches:
+        busy_ms[dispatch.chosen.instance] += dispatch.spent_ms + dispatch.served_ms(at_ms)
+        runs += dispatch.taken_ms is not None
+    up_ms = {name: availability.up_ms(name, window.from_ms, window.to_ms) if window else 0 for name in names}
     shares = {name: busy_ms[name] / up if up else None for name, up in up_ms.items()}
     return Utilisation(n=runs, is_small=runs < ENOUGH_PER_INSTANCE * len(shares), by_instance=shares)
 
 
 def fairness(used: Utilisation) -> Fairness:
-    """Measure how even the instances' shares are."""
-    known = [each for each in used.by_instance.values() if each is not None]
-    return Fairness(n=used.n, is_small=used.is_small, jain=jain(known))
-
-
-def jain(shares: Sequence[float]) -> float | None:
-    """Jain's index of these; ``None`` where they are all nothing."""
-    squares = sum(each * each for each in shares)
-    return sum(shares) ** 2 / (len(shares) * squares) if squares else None
+    """Compute Jain's index of the utilisations."""
+    shares = [share for share in used.by_instance.values() if share is not None]
+    squares = sum(share * share for share in shares)
+    jain = sum(shares) ** 2 / (len(shares) * squares) if squares else None
+    return Fairness(n=used.n, is_small=used.is_small, jain=jain)
 
 
 def idle_while_waiting(
-    choices: Sequence[Choice], spells: Iterable[AvailabilityChange], window: Window | None
+    choices: Sequence[Choice], changes: Iterable[AvailabilityChange], window: Window | None
 ) -> IdleWhileWaiting:
-    """Measure the time that was wasted."""
-    accepted = [each for each in choices if each.is_accepted]
-    wasted_ms = _wasted_ms(accepted, spells, window) if window else 0
+    """Measure the time that idle instances wasted; time wasted by two at once counts once."""
+    accepted = [choice for choice in choices if choice.is_accepted]
+    wasted_ms = _wasted_ms(accepted, changes, window) if window else 0
     return IdleWhileWaiting(
         n=len(accepted),
         is_small=len(accepted) < ENOUGH,
@@ -97,28 +88,32 @@ def idle_while_waiting(
     )
 
 
-def _wasted_ms(accepted: Sequence[Choice], spells: Iterable[AvailabilityChange], window: Window) -> int:
-    floor = _Floor({each.dispatch: _eligible(each) for each in accepted})
-    steps: list[DispatchEvent | AvailabilityChange] = [*spells, *marks_of(each.dispatch for each in accepted)]
-    steps.sort(key=lambda each: each.seq)
+def _wasted_ms(accepted: Sequence[Choice], changes: Iterable[AvailabilityChange], window: Window) -> int:
+    state = _FleetWork({choice.dispatch: _eligible(choice) for choice in accepted})
+    events: list[DispatchEvent | AvailabilityChange] = [
+        *changes,
+        *dispatch_events(choice.dispatch for choice in accepted),
+    ]
+    events.sort(key=lambda event: event.seq)
     wasted_ms, since_ms = 0, window.from_ms
-    for step in steps:
-        if step.at_ms > since_ms:
-            wasted_ms += (step.at_ms - since_ms) * floor.wastes
-            since_ms = step.at_ms
-        floor.take_in(step)
-    return wasted_ms + (window.to_ms - since_ms) * floor.wastes
+    for event in events:
+        if event.at_ms > since_ms:
+            wasted_ms += (event.at_ms - since_ms) * state.is_wasteful
+            since_ms = event.at_ms
+        state.apply(event)
+    return wasted_ms + (window.to_ms - since_ms) * state.is_wasteful
 
 
 def _eligible(choice: Choice) -> frozenset[str]:
-    return frozenset(each.sight.instance for each in choice.options if each.is_eligible)
+    return frozenset(option.snapshot.instance for option in choice.options if option.is_eligible)
 
 
 @dataclass(eq=False)
-class _Floor:
-    """Who works, who could, and what waits, while time goes on.
+class _FleetWork:
+    """The usable instances, the waiting jobs and the running jobs, updated by one event after another.
 
     :ivar eligible: by dispatch, the instances that could run the job.
+    :ivar _waiting: the number of waiting jobs, by their instance and the instances that could run them.
     """
 
     eligible: dict[Dispatch, frozenset[str]]
@@ -127,28 +122,24 @@ class _Floor:
     _taken: dict[str, set[Dispatch]] = field(default_factory=lambda: defaultdict(set))
 
     @property
-    def wastes(self) -> bool:
-        """Whether some instance does nothing that could do what waits elsewhere."""
+    def is_wasteful(self) -> bool:
+        """Whether some idle instance could run a job that waits at another."""
         idle = [name for name in self._usable if not self._taken[name]]
-        return any(name in eligible and name != place for name in idle for place, eligible in self._waiting)
+        return any(name in eligible and name != instance for name in idle for instance, eligible in self._waiting)
 
-    def take_in(self, step: DispatchEvent | AvailabilityChange) -> None:
-        """Go on by one step."""
-        if isinstance(step, AvailabilityChange):
-            self._usable.pop(step.instance, None)
-            if step.is_usable:
-                self._usable[step.instance] = None
+    def apply(self, event: DispatchEvent | AvailabilityChange) -> None:
+        if isinstance(event, AvailabilityChange):
+            self._usable.pop(event.instance, None)
+            if event.is_usable:
+                self._usable[event.instance] = None
             return
-        place = step.dispatch.chosen.instance
-        if step.step == "taken":
-            self._taken[place].add(step.dispatch)
-        if step.step == "ended" and step.dispatch in self._taken[place]:
-            self._taken[place].discard(step.dispatch)
-        else:
-            self._wait(step, (place, self.eligible[step.dispatch]))
-
-    def _wait(self, step: DispatchEvent, kind: tuple[str, frozenset[str]]) -> None:
-        """One more of a kind waits, or one less."""
-        self._waiting[kind] += 1 if step.step == "sent" else -1
+        instance = event.dispatch.chosen.instance
+        if event.step == "taken":
+            self._taken[instance].add(event.dispatch)
+        if event.step == "ended" and event.dispatch in self._taken[instance]:
+            self._taken[instance].discard(event.dispatch)
+            return
+        kind = instance, self.eligible[event.dispatch]
+        self._waiting[kind] += 1 if event.step == "sent" else -1
         if not self._waiting[kind]:
             del self._waiting[kind]

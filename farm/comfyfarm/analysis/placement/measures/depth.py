@@ -1,68 +1,59 @@
-"""Was the shortest queue chosen: errors of depth and of work left, and herding."""
+"""Depth: how much longer the chosen queue was than the shortest, in jobs and in work left, and herding."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import msgspec
-
 from comfyfarm.analysis.placement.choices import Choice
-from comfyfarm.analysis.placement.statistics import ENOUGH_FOR_P99, percentile
+from comfyfarm.analysis.placement.statistics import ENOUGH_FOR_P99, Measure, percentile
 
 
-class DepthError(msgspec.Struct, frozen=True, kw_only=True):
-    """By how many jobs the chosen queue was longer than the shortest that could have been chosen.
+class DepthError(Measure, frozen=True, kw_only=True):
+    """The number of jobs by which the chosen queue was longer than the shortest of the candidates.
 
-    :ivar n: jobs that were taken on and could have gone elsewhere.
+    :ivar n: dispatches with a choice.
     """
 
-    n: int
-    is_small: bool
     median: int | None
     p99: int | None
     worst: int | None
 
 
-class WorkError(msgspec.Struct, frozen=True, kw_only=True):
+class WorkError(Measure, frozen=True, kw_only=True):
     """The same in milliseconds of work left.
 
-    :ivar n: jobs that were taken on and could have gone elsewhere.
-    :ivar exact: those of them where every run in question has come to an end of its own.
+    :ivar n: dispatches with a choice.
+    :ivar exact: dispatches for which the work left of all candidates is exact.
     """
 
-    n: int
-    is_small: bool
     median_ms: int | None
     p99_ms: int | None
     worst_ms: int | None
     exact: int
 
 
-class Herding(msgspec.Struct, frozen=True, kw_only=True):
-    """Jobs that one client sent to one instance one after another, while it was told nothing new of its queue.
+class Herding(Measure, frozen=True, kw_only=True):
+    """Consecutive jobs that one client sent to one instance without being shown its queue in between.
 
-    :ivar n: jobs that were taken on and could have gone elsewhere.
-    :ivar longest: how many in a row, at the most.
-    :ivar instance: where that was, the first time; empty where there was nothing.
+    :ivar n: dispatches with a choice.
+    :ivar longest: the length of the longest row.
+    :ivar instance: of the first such row; empty if there is none.
     """
 
-    n: int
-    is_small: bool
     longest: int
     instance: str
 
 
 def with_alternatives(choices: Iterable[Choice]) -> list[Choice]:
-    """Those in which a job was taken on that could have gone elsewhere."""
-    return [each for each in choices if each.is_accepted and len(each.candidates) > 1]
+    """Return the dispatches with a choice: accepted jobs with at least two candidates."""
+    return [choice for choice in choices if choice.is_accepted and len(choice.candidates) > 1]
 
 
-def depth_error(free: Sequence[Choice]) -> DepthError:
-    """Measure by the number of jobs.
-
-    :param free: choices with alternatives.
-    """
-    errors = [each.chosen.sight.depth - min(other.sight.depth for other in each.candidates) for each in free]
+def depth_error(choices: Sequence[Choice]) -> DepthError:
+    """Compare the depths. All choices must have alternatives."""
+    errors = [
+        choice.chosen.snapshot.depth - min(option.snapshot.depth for option in choice.candidates) for choice in choices
+    ]
     return DepthError(
         n=len(errors),
         is_small=len(errors) < ENOUGH_FOR_P99,
@@ -72,34 +63,28 @@ def depth_error(free: Sequence[Choice]) -> DepthError:
     )
 
 
-def work_error(free: Sequence[Choice]) -> WorkError:
-    """Measure by what there was to do.
-
-    :param free: choices with alternatives.
-    """
-    errors = [each.chosen.left.ms - min(other.left.ms for other in each.candidates) for each in free]
+def work_error(choices: Sequence[Choice]) -> WorkError:
+    """Compare the work left. All choices must have alternatives."""
+    errors = [choice.chosen.left.ms - min(option.left.ms for option in choice.candidates) for choice in choices]
     return WorkError(
         n=len(errors),
         is_small=len(errors) < ENOUGH_FOR_P99,
         median_ms=percentile(errors, 50),
         p99_ms=percentile(errors, 99),
         worst_ms=max(errors, default=None),
-        exact=sum(all(other.left.is_exact for other in each.candidates) for each in free),
+        exact=sum(all(option.left.is_exact for option in choice.candidates) for choice in choices),
     )
 
 
-def herding(free: Sequence[Choice]) -> Herding:
-    """Find the longest row of jobs that were sent blindly to one instance.
-
-    :param free: choices with alternatives.
-    """
-    rows: dict[str | None, tuple[str, int]] = {}
-    longest, where = 0, ""
-    for each in free:
-        sight, client_id = each.chosen.sight, each.dispatch.attempt.client_id
-        before, row = rows.get(client_id, ("", 0))
-        row = row + 1 if sight.instance == before and sight.sent_since else 1
-        rows[client_id] = sight.instance, row
+def herding(choices: Sequence[Choice]) -> Herding:
+    """Find the longest row. All choices must have alternatives."""
+    rows: dict[str | None, tuple[str, int]] = {}    # by client id: the instance of its latest job, and the row's length
+    longest, instance = 0, ""
+    for choice in choices:
+        snapshot, client_id = choice.chosen.snapshot, choice.dispatch.attempt.client_id
+        previous, row = rows.get(client_id, ("", 0))
+        row = row + 1 if snapshot.instance == previous and snapshot.sent_since else 1
+        rows[client_id] = snapshot.instance, row
         if row > longest:
-            longest, where = row, sight.instance
-    return Herding(n=len(free), is_small=len(free) < ENOUGH_FOR_P99, longest=longest, instance=where)
+            longest, instance = row, snapshot.instance
+    return Herding(n=len(choices), is_small=len(choices) < ENOUGH_FOR_P99, longest=longest, instance=instance)

@@ -1,29 +1,28 @@
-"""Which jobs were sent to the wrong instance, and could the client have known?"""
+"""Misplacements: jobs that were sent to a worse instance, and whether the client could have known."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
 from comfyfarm.analysis.placement.choices import Choice, Option
 from comfyfarm.analysis.placement.snapshots import InstanceSnapshot
-from comfyfarm.analysis.placement.statistics import ENOUGH
+from comfyfarm.analysis.placement.statistics import ENOUGH, Measure
 
-Why = Literal["could_not_know", "knew_and_ignored"]
+Reason = Literal["could_not_know", "knew_and_ignored"]
 
 
 class Misplaced(msgspec.Struct, frozen=True, kw_only=True):
-    """A job that was sent to an instance although another was better: fewer jobs there, and less to do.
+    """A job that was sent to an instance although another had fewer jobs and less work left.
 
-    :ivar seq: of the event that took the job on.
-    :ivar depth: how many jobs the chosen instance had, truly.
-    :ivar shown: how many the client was last told of; ``None``: of none.
-    :ivar shown_age_ms: how long before.
-    :ivar better: the best that could have been chosen.
-    :ivar why: whether what the client was shown told it so.
-    :ivar says: one sentence in plain words.
+    :ivar seq: of the event that accepted the job.
+    :ivar depth: the true number of jobs at the chosen instance.
+    :ivar shown: the queue length that the client was shown last; ``None`` if none.
+    :ivar shown_age_ms: the time since then.
+    :ivar better: the best candidate.
+    :ivar says: one sentence for people.
     """
 
     seq: int
@@ -38,36 +37,33 @@ class Misplaced(msgspec.Struct, frozen=True, kw_only=True):
     better_depth: int
     better_shown: int | None
     better_shown_age_ms: int | None
-    why: Why
+    why: Reason
     says: str
 
 
-class Misplacements(msgspec.Struct, frozen=True, kw_only=True):
-    """All jobs that were sent to the wrong instance.
+class Misplacements(Measure, frozen=True, kw_only=True):
+    """All misplaced jobs.
 
-    :ivar n: jobs that were taken on and could have gone elsewhere.
-    :ivar fresh_ms: how old what was shown may be and still oblige.
+    :ivar n: dispatches with a choice.
+    :ivar fresh_ms: the age up to which what was shown counts as known, even if it is no longer true.
     :ivar each: in the order of the log.
     """
 
-    n: int
-    is_small: bool
     fresh_ms: int
     could_not_know: int
     knew_and_ignored: int
     each: tuple[Misplaced, ...]
 
 
-def misplacements(free: Sequence[Choice], fresh_ms: int) -> Misplacements:
-    """Tell of each job that was misplaced.
-
-    :param free: choices with alternatives.
-    """
-    found = [_misplaced(each, better, fresh_ms) for each in free if (better := _better(each)) is not None]
-    ignored = sum(each.why == "knew_and_ignored" for each in found)
+def misplacements(choices: Sequence[Choice], fresh_ms: int) -> Misplacements:
+    """Find the misplaced jobs. All choices must have alternatives."""
+    found = [
+        _misplaced(choice, better, fresh_ms) for choice in choices if (better := _best_better(choice)) is not None
+    ]
+    ignored = sum(misplaced.why == "knew_and_ignored" for misplaced in found)
     return Misplacements(
-        n=len(free),
-        is_small=len(free) < ENOUGH,
+        n=len(choices),
+        is_small=len(choices) < ENOUGH,
         fresh_ms=fresh_ms,
         could_not_know=len(found) - ignored,
         knew_and_ignored=ignored,
@@ -75,63 +71,63 @@ def misplacements(free: Sequence[Choice], fresh_ms: int) -> Misplacements:
     )
 
 
-def _better(choice: Choice) -> Option | None:
-    """The best of those that were better in both ways; while no run's length is known, in the first."""
+def _best_better(choice: Choice) -> Option | None:
+    """Return the best candidate with fewer jobs and less work left; while no length is known, with fewer jobs."""
     chosen = choice.chosen
-    better: Iterable[Option] = (
-        each
-        for each in choice.candidates
-        if each.sight.depth < chosen.sight.depth and (each.left.ms < chosen.left.ms or not chosen.left.ms)
+    better = (
+        option
+        for option in choice.candidates
+        if option.snapshot.depth < chosen.snapshot.depth and (option.left.ms < chosen.left.ms or not chosen.left.ms)
     )
-    return min(better, key=lambda each: (each.sight.depth, each.left.ms), default=None)
+    return min(better, key=lambda option: (option.snapshot.depth, option.left.ms), default=None)
 
 
-def _misplaced(choice: Choice, better: Option, fresh_ms: int) -> Misplaced:
-    attempt, there, other = choice.dispatch.attempt, choice.chosen.sight, better.sight
+def _misplaced(choice: Choice, better_option: Option, fresh_ms: int) -> Misplaced:
+    attempt, chosen, better = choice.dispatch.attempt, choice.chosen.snapshot, better_option.snapshot
     at_ms = attempt.sent_ms
-    why = _why(there, other, at_ms, fresh_ms)
+    reason = _reason(chosen, better, at_ms, fresh_ms)
     return Misplaced(
         seq=attempt.seq,
         at_ms=at_ms,
         job=attempt.job,
         attempt=attempt.number,
-        instance=there.instance,
-        depth=there.depth,
-        shown=there.shown.remaining if there.shown else None,
-        shown_age_ms=at_ms - there.shown.at_ms if there.shown else None,
-        better=other.instance,
-        better_depth=other.depth,
-        better_shown=other.shown.remaining if other.shown else None,
-        better_shown_age_ms=at_ms - other.shown.at_ms if other.shown else None,
-        why=why,
+        instance=chosen.instance,
+        depth=chosen.depth,
+        shown=chosen.shown.remaining if chosen.shown else None,
+        shown_age_ms=at_ms - chosen.shown.at_ms if chosen.shown else None,
+        better=better.instance,
+        better_depth=better.depth,
+        better_shown=better.shown.remaining if better.shown else None,
+        better_shown_age_ms=at_ms - better.shown.at_ms if better.shown else None,
+        why=reason,
         says=(
-            f"{attempt.job} was sent to {there.instance} with {_jobs(there.depth)} at {at_ms / 1000:g} s, while "
-            f"{other.instance} had {_jobs(other.depth)}; {_known(there, at_ms)}, {_known(other, at_ms)}: "
-            f"{why.replace('_', ' ')}."
+            f"{attempt.job} was sent to {chosen.instance} with {_jobs(chosen.depth)} at {at_ms / 1000:g} s, while "
+            f"{better.instance} had {_jobs(better.depth)}; {_shown(chosen, at_ms)}, {_shown(better, at_ms)}: "
+            f"{reason.replace('_', ' ')}."
         ),
     )
 
 
-def _why(there: InstanceSnapshot, other: InstanceSnapshot, at_ms: int, fresh_ms: int) -> Why:
-    """It knew where what it was shown of both is fresh, and said that the other is better."""
-    if not (_is_fresh(there, at_ms, fresh_ms) and _is_fresh(other, at_ms, fresh_ms)):
+def _reason(chosen: InstanceSnapshot, better: InstanceSnapshot, at_ms: int, fresh_ms: int) -> Reason:
+    if not (_is_fresh(chosen, at_ms, fresh_ms) and _is_fresh(better, at_ms, fresh_ms)):
         return "could_not_know"
-    return "knew_and_ignored" if (there.believed_depth or 0) > (other.believed_depth or 0) else "could_not_know"
+    return "knew_and_ignored" if (chosen.believed_depth or 0) > (better.believed_depth or 0) else "could_not_know"
 
 
-def _is_fresh(sight: InstanceSnapshot, at_ms: int, fresh_ms: int) -> bool:
-    """Not older than that; or still true, however old, since a websocket tells of changes only."""
-    if sight.shown is None:
+def _is_fresh(snapshot: InstanceSnapshot, at_ms: int, fresh_ms: int) -> bool:
+    if snapshot.shown is None:
         return False
-    return at_ms - sight.shown.at_ms <= fresh_ms or sight.believed_depth == sight.depth
+    # A websocket sends only changes, so what it sent last counts for as long as it is true.
+    return at_ms - snapshot.shown.at_ms <= fresh_ms or snapshot.believed_depth == snapshot.depth
 
 
 def _jobs(count: int) -> str:
     return "1 job" if count == 1 else f"{count} jobs"
 
 
-def _known(sight: InstanceSnapshot, at_ms: int) -> str:
-    if sight.shown is None:
-        return f"nothing was shown of {sight.instance}"
-    since = f" and {sight.sent_since} sent there since" if sight.sent_since else ""
-    return f"{sight.instance} had shown {sight.shown.remaining} {(at_ms - sight.shown.at_ms) / 1000:g} s before{since}"
+def _shown(snapshot: InstanceSnapshot, at_ms: int) -> str:
+    if snapshot.shown is None:
+        return f"nothing was shown of {snapshot.instance}"
+    since = f" and {snapshot.sent_since} sent there since" if snapshot.sent_since else ""
+    age_s = (at_ms - snapshot.shown.at_ms) / 1000
+    return f"{snapshot.instance} had shown {snapshot.shown.remaining} {age_s:g} s before{since}"

@@ -1,4 +1,4 @@
-"""How soon was work moved away from what died, and given to what came back; and was what is drained left alone?"""
+"""Recovery: how soon lost work was moved, how soon a returned instance got work, and what was sent while draining."""
 
 from __future__ import annotations
 
@@ -6,132 +6,122 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import msgspec
-
 from comfyfarm.analysis.logical_jobs import Attempt
 from comfyfarm.analysis.placement.availability import AvailabilityChange
 from comfyfarm.analysis.placement.choices import Choice
-from comfyfarm.analysis.placement.statistics import ENOUGH, ENOUGH_OUTAGES, median_ms
+from comfyfarm.analysis.placement.statistics import ENOUGH, ENOUGH_OUTAGES, Measure, percentile
 
 
-class Reaction(msgspec.Struct, frozen=True, kw_only=True):
-    """How long the system under test took to react.
+class Reaction(Measure, frozen=True, kw_only=True):
+    """The time that the system under test took to react.
 
-    :ivar n: how often there was something to react to.
-    :ivar never: how often it did not, until now.
+    :ivar n: the events that called for a reaction.
+    :ivar never: the events without a reaction until now.
     """
 
-    n: int
-    is_small: bool
     median_ms: int | None
     worst_ms: int | None
     never: int
 
 
-class Drained(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether instances that shall get no new work got some.
+class Drained(Measure, frozen=True, kw_only=True):
+    """Jobs that were sent to draining instances.
 
-    :ivar n: jobs that were sent while some instance was drained.
-    :ivar dispatches: those of them that were sent there.
+    :ivar n: dispatches while any instance was draining.
+    :ivar dispatches: dispatches to a draining instance.
     """
 
-    n: int
-    is_small: bool
     dispatches: int
 
 
 def _reaction(times_ms: Sequence[int | None]) -> Reaction:
-    known = [each for each in times_ms if each is not None]
+    reacted = [ms for ms in times_ms if ms is not None]
     return Reaction(
         n=len(times_ms),
         is_small=len(times_ms) < ENOUGH_OUTAGES,
-        median_ms=median_ms(known),
-        worst_ms=max(known, default=None),
-        never=len(times_ms) - len(known),
+        median_ms=percentile(reacted, 50),
+        worst_ms=max(reacted, default=None),
+        never=len(times_ms) - len(reacted),
     )
 
 
-def failover(attempts: Iterable[Sequence[Attempt]]) -> Reaction:
-    """Measure from each stop that lost jobs until one of them was sent again to another instance.
+def failover(jobs: Iterable[Sequence[Attempt]]) -> Reaction:
+    """Measure from each stop that lost jobs until one of them was sent to another instance.
 
-    :param attempts: of each logical job.
+    :param jobs: the attempts of each logical job.
     """
-    moved: dict[int, list[int]] = {}
-    for of_job in attempts:
-        done_seq = min((each.end_seq for each in of_job if each.end == "success"), default=None)
-        for lost in of_job:
+    moved: dict[int, list[int]] = {}    # by stop: how long after it each of its jobs was sent elsewhere
+    for attempts in jobs:
+        done_seq = min((attempt.end_seq for attempt in attempts if attempt.end == "success"), default=None)
+        for lost in attempts:
             if lost.end == "lost" and (done_seq is None or done_seq > lost.end_seq):
-                moved.setdefault(lost.end_seq, []).extend(_moved_after_ms(of_job, lost))
+                moved.setdefault(lost.end_seq, []).extend(
+                    later.sent_ms - (lost.ended_ms or 0)
+                    for later in attempts
+                    if later.seq > lost.end_seq and later.instance != lost.instance
+                )
     return _reaction([min(moved[seq], default=None) for seq in sorted(moved)])
 
 
-def _moved_after_ms(of_job: Iterable[Attempt], lost: Attempt) -> list[int]:
-    """How long after its end such a job was sent elsewhere, each time."""
-    end_ms = lost.ended_ms or 0
-    later = (each for each in of_job if each.seq > lost.end_seq and each.instance != lost.instance)
-    return [each.sent_ms - end_ms for each in later]
+def rejoin(choices: Sequence[Choice], changes: Iterable[AvailabilityChange]) -> Reaction:
+    """Measure from each return of an instance until a new job was accepted there.
 
-
-def rejoin(choices: Sequence[Choice], spells: Iterable[AvailabilityChange]) -> Reaction:
-    """Measure from each return of an instance until a new job was taken on there.
-
-    A return after which no job came that it could have run, until it was gone again, does not count.
+    A return does not count if no job that the instance could have run was sent before it was down again.
     """
-    accepted = [each for each in choices if each.is_accepted]
-    seqs = [each.dispatch.attempt.seq for each in accepted]
+    accepted = [choice for choice in choices if choice.is_accepted]
+    seqs = [choice.dispatch.attempt.seq for choice in accepted]
     times_ms: list[int | None] = []
-    for each in _returns(spells):
-        until = len(seqs) if each.until_seq is None else bisect_left(seqs, each.until_seq)
-        times_ms += _rejoined_after_ms(each.began, accepted[bisect_left(seqs, each.began.seq) : until])
+    for period in _returns(changes):
+        until = len(seqs) if period.until_seq is None else bisect_left(seqs, period.until_seq)
+        times_ms += _rejoined_after_ms(period.began, accepted[bisect_left(seqs, period.began.seq) : until])
     return _reaction(times_ms)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False, slots=True)
 class _Return:
-    """An instance was up again.
+    """A period in which an instance was up again.
 
-    :ivar until_seq: when it was gone again; ``None``: it stayed.
+    :ivar until_seq: of the event that ended it; ``None`` if it lasts.
     """
 
     began: AvailabilityChange
-    until_seq: int | None
+    until_seq: int | None = None
 
 
-def _returns(spells: Iterable[AvailabilityChange]) -> list[_Return]:
-    found: dict[int, _Return] = {}
-    was: dict[str, AvailabilityChange] = {}
-    seen: set[str] = set()
-    for each in spells:
-        before = was.get(each.instance)
-        if each.is_up and (before is None or not before.is_up):
-            if each.instance in seen:
-                found[each.seq] = _Return(each, None)
-            seen.add(each.instance)
-            was[each.instance] = each
-        elif not each.is_up and before is not None:
-            if before.seq in found:
-                found[before.seq] = _Return(before, each.seq)
-            was[each.instance] = each
-    return list(found.values())
+def _returns(changes: Iterable[AvailabilityChange]) -> list[_Return]:
+    periods: list[_Return] = []
+    current: dict[str, _Return | None] = {}     # the instances that have been up; None while they are down
+    for change in changes:
+        period = current.get(change.instance)
+        if change.is_up and period is None:
+            period = _Return(change)
+            if change.instance in current:      # the first start is no return
+                periods.append(period)
+            current[change.instance] = period
+        elif not change.is_up and period is not None:
+            period.until_seq = change.seq
+            current[change.instance] = None
+    return periods
 
 
 def _rejoined_after_ms(returned: AvailabilityChange, accepted: Iterable[Choice]) -> list[int | None]:
-    """When it got its first job; ``[None]`` where others got jobs that it could have run; nothing without any.
+    """Return the time until its first job; ``[None]`` if it only was a candidate; ``[]`` if it was not even that.
 
-    :param accepted: while it was there.
+    :param accepted: the jobs sent while the instance was up.
     """
-    was_passed_over = False
-    for each in accepted:
-        if each.chosen.sight.instance == returned.instance:
-            return [each.dispatch.attempt.sent_ms - returned.at_ms]
-        was_passed_over = was_passed_over or any(
-            option.sight.instance == returned.instance for option in each.candidates
+    was_candidate = False
+    for choice in accepted:
+        if choice.chosen.snapshot.instance == returned.instance:
+            return [choice.dispatch.attempt.sent_ms - returned.at_ms]
+        was_candidate = was_candidate or any(
+            option.snapshot.instance == returned.instance for option in choice.candidates
         )
-    return [None] if was_passed_over else []
+    return [None] if was_candidate else []
 
 
 def drained(choices: Iterable[Choice]) -> Drained:
-    """Count what was sent to instances that are drained."""
-    asked = [each for each in choices if any(option.sight.is_draining for option in each.options)]
-    sent = sum(each.chosen.sight.is_draining for each in asked)
-    return Drained(n=len(asked), is_small=len(asked) < ENOUGH, dispatches=sent)
+    while_draining = [
+        choice for choice in choices if any(option.snapshot.is_draining for option in choice.options)
+    ]
+    sent = sum(choice.chosen.snapshot.is_draining for choice in while_draining)
+    return Drained(n=len(while_draining), is_small=len(while_draining) < ENOUGH, dispatches=sent)

@@ -1,4 +1,4 @@
-"""How long did jobs take, and were some left behind: waits, totals, makespan, starvation and overtaking."""
+"""Waiting: waits, totals, makespan, starvation and overtaking."""
 
 from __future__ import annotations
 
@@ -7,40 +7,34 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 
-import msgspec
-
 from comfyfarm.analysis.placement.dispatch_events import Window
 from comfyfarm.analysis.placement.dispatches import Dispatch
-from comfyfarm.analysis.placement.statistics import ENOUGH, ENOUGH_FOR_P99, percentile
+from comfyfarm.analysis.placement.statistics import ENOUGH, ENOUGH_FOR_P99, Measure, percentile
 
 
-class Spread(msgspec.Struct, frozen=True, kw_only=True):
-    """Durations of logical jobs that succeeded, in milliseconds; ``None`` where there is none.
+class Spread(Measure, frozen=True, kw_only=True):
+    """Durations of logical jobs that succeeded.
 
-    :ivar n: such jobs.
+    :ivar n: such jobs; if there are none, all values are ``None``.
     """
 
-    n: int
-    is_small: bool
     p50_ms: int | None
     p95_ms: int | None
     p99_ms: int | None
     worst_ms: int | None
 
 
-class Starvation(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether jobs were left behind.
+class Starvation(Measure, frozen=True, kw_only=True):
+    """Jobs that waited long or were overtaken.
 
-    :ivar n: logical jobs that began to run, or still wait.
-    :ivar longest_wait_ms: of those that still wait: until now.
-    :ivar longest_job: whose wait that is; empty where there is none.
+    :ivar n: logical jobs that ran or still wait.
+    :ivar longest_wait_ms: of jobs that still wait the wait until now counts.
+    :ivar longest_job: the job with that wait; empty if there is none.
     :ivar overtakes: how often a job may be overtaken.
-    :ivar overtaken: how many jobs were overtaken more often.
-    :ivar most_overtaken: how often the one was that was overtaken most.
+    :ivar overtaken: the number of jobs that were overtaken more often.
+    :ivar most_overtaken: how often the most overtaken job was overtaken.
     """
 
-    n: int
-    is_small: bool
     longest_wait_ms: int | None
     longest_job: str
     overtakes: int
@@ -48,26 +42,24 @@ class Starvation(msgspec.Struct, frozen=True, kw_only=True):
     most_overtaken: int
 
 
-class Makespan(msgspec.Struct, frozen=True, kw_only=True):
-    """From the first job that was sent to the end of the last.
+class Makespan(Measure, frozen=True, kw_only=True):
+    """The time from the first accepted job to the end of the last.
 
-    :ivar n: attempts that were taken on.
-    :ivar open: those of them that still wait or run: until now, then.
+    :ivar n: attempts that were accepted.
+    :ivar open: attempts that still wait or run; if there are any, the makespan ends now.
     """
 
-    n: int
-    is_small: bool
     ms: int | None
     open: int
 
 
 @dataclass(frozen=True, slots=True)
 class JobSpan:
-    """One logical job in the farm.
+    """The time that one logical job spent in the farm.
 
-    :ivar sent_ms: of its first attempt, also where that was refused.
-    :ivar began_ms: when the run began that decided; ``None`` while it waits.
-    :ivar ended_ms: when that succeeded; ``None`` where it did not.
+    :ivar sent_ms: of its first attempt, even if that was refused.
+    :ivar began_ms: when its decisive run began; ``None`` while it waits.
+    :ivar ended_ms: when that run succeeded; ``None`` if it did not.
     """
 
     job: str
@@ -77,25 +69,24 @@ class JobSpan:
     ended_ms: int | None
 
     def waited_ms(self, now_ms: int) -> int:
-        """How long it has waited by now."""
         return (now_ms if self.began_ms is None else self.began_ms) - self.sent_ms
 
 
 def job_spans(dispatches: Iterable[Dispatch]) -> list[JobSpan]:
-    """Of each logical job that ran or still waits, in the order in which they came.
+    """Return the span of each logical job that ran or still waits, in the order in which they came.
 
-    What decides is its first success; without one the attempt that is open, or else the last that ran.
+    The first successful attempt is decisive; without one the open attempt, else the last one that ran.
     """
     by_job: dict[str, list[Dispatch]] = {}
-    for each in dispatches:
-        by_job.setdefault(each.attempt.job, []).append(each)
-    return [stay for sent in by_job.values() if (stay := _stay(sent)) is not None]
+    for dispatch in dispatches:
+        by_job.setdefault(dispatch.attempt.job, []).append(dispatch)
+    return [span for sent in by_job.values() if (span := _job_span(sent)) is not None]
 
 
-def _stay(sent: Sequence[Dispatch]) -> JobSpan | None:
-    successes = [each for each in sent if each.attempt.end == "success"]
-    still_open = [each for each in sent if each.attempt.is_open]
-    have_run = [each for each in sent if each.taken_ms is not None]
+def _job_span(sent: Sequence[Dispatch]) -> JobSpan | None:
+    successes = [dispatch for dispatch in sent if dispatch.attempt.end == "success"]
+    still_open = [dispatch for dispatch in sent if dispatch.attempt.is_open]
+    have_run = [dispatch for dispatch in sent if dispatch.taken_ms is not None]
     decisive = successes[:1] or still_open[:1] or have_run[-1:]
     if not decisive:
         return None
@@ -105,7 +96,6 @@ def _stay(sent: Sequence[Dispatch]) -> JobSpan | None:
 
 
 def spread(durations_ms: Sequence[int]) -> Spread:
-    """Measure how long such things take."""
     return Spread(
         n=len(durations_ms),
         is_small=len(durations_ms) < ENOUGH_FOR_P99,
@@ -117,68 +107,62 @@ def spread(durations_ms: Sequence[int]) -> Spread:
 
 
 def makespan(dispatches: Iterable[Dispatch], window: Window | None) -> Makespan:
-    """Measure how long the whole took."""
-    accepted = [each.attempt for each in dispatches if each.attempt.is_accepted]
-    ms = window.length_ms if window else None
-    still_open = sum(each.is_open for each in accepted)
-    return Makespan(n=len(accepted), is_small=len(accepted) < ENOUGH, ms=ms, open=still_open)
+    accepted = [dispatch.attempt for dispatch in dispatches if dispatch.attempt.is_accepted]
+    still_open = sum(attempt.is_open for attempt in accepted)
+    length_ms = window.length_ms if window else None
+    return Makespan(n=len(accepted), is_small=len(accepted) < ENOUGH, ms=length_ms, open=still_open)
 
 
-def starvation(stays: Sequence[JobSpan], overtakes: int, at_ms: int) -> Starvation:
-    """Measure who waited longest, and who was overtaken.
+def starvation(spans: Sequence[JobSpan], overtakes: int, at_ms: int) -> Starvation:
+    """Find the longest wait, and count the overtaken jobs.
 
-    :param at_ms: the moment of the judgement.
+    :param at_ms: the time of the latest event.
     """
-    longest = max(stays, key=lambda each: each.waited_ms(at_ms), default=None)
-    overtaken = _overtaken(stays)
+    longest = max(spans, key=lambda span: span.waited_ms(at_ms), default=None)
+    counts = _overtaken_counts(spans)
     return Starvation(
-        n=len(stays),
-        is_small=len(stays) < ENOUGH,
+        n=len(spans),
+        is_small=len(spans) < ENOUGH,
         longest_wait_ms=longest.waited_ms(at_ms) if longest else None,
         longest_job=longest.job if longest else "",
         overtakes=overtakes,
-        overtaken=sum(each > overtakes for each in overtaken),
-        most_overtaken=max(overtaken, default=0),
+        overtaken=sum(count > overtakes for count in counts),
+        most_overtaken=max(counts, default=0),
     )
 
 
-def _overtaken(stays: Sequence[JobSpan]) -> list[int]:
-    """For each job how many came later than it and began before it, anywhere in the farm."""
-    in_order = sorted(stays, key=attrgetter("sent_ms", "seq"))
-    places = {stay: place for place, stay in enumerate(in_order, 1)}
-    begun = _Places(len(stays))
+def _overtaken_counts(spans: Sequence[JobSpan]) -> list[int]:
+    """Return for each job the number of jobs that came later and began earlier, anywhere in the farm."""
+    in_order = sorted(spans, key=attrgetter("sent_ms", "seq"))
+    places = {span: place for place, span in enumerate(in_order, 1)}
+    begun = _PlaceCounter(len(spans))
     counts = []
-    beginning = sorted((each for each in stays if each.began_ms is not None), key=attrgetter("began_ms"))
+    beginning = sorted((span for span in spans if span.began_ms is not None), key=attrgetter("began_ms"))
     for _, group in groupby(beginning, attrgetter("began_ms")):
-        together = [places[each] for each in group]
+        together = [places[span] for span in group]
         counts += [begun.beyond(place) for place in together]
-        for place in together:      # what begins at one moment does not overtake each other
+        for place in together:      # only now: jobs that begin at the same time do not overtake each other
             begun.add(place)
-    return counts + [begun.beyond(places[each]) for each in stays if each.began_ms is None]
+    return counts + [begun.beyond(places[span]) for span in spans if span.began_ms is None]
 
 
-class _Places:
-    """Which places are taken: a Fenwick tree, so that a hundred thousand jobs are counted in a second.
-
-    :ivar size: the last place; the first is 1.
-    """
+class _PlaceCounter:
+    """A Fenwick tree of the places 1 to ``size``: it counts a hundred thousand jobs in a second."""
 
     def __init__(self, size: int) -> None:
-        """None is taken."""
         self._sums = [0] * (size + 1)
-        self._all = 0
+        self._total = 0
 
     def add(self, place: int) -> None:
-        """Take a place."""
-        self._all += 1
+        self._total += 1
         while place < len(self._sums):
             self._sums[place] += 1
             place += place & -place
 
     def beyond(self, place: int) -> int:
-        """How many places behind this one are taken."""
+        """Return the number of added places that are greater than this one."""
         until = 0
         while place:
             until += self._sums[place]
             place -= place & -place
-        return self._all - until
+        return self._total - until

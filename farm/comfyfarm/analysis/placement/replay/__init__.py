@@ -1,1 +1,1 @@
-"""A replay of the recorded work under other policies, for comparison."""
+"""A replay of the recorded work under reference policies, for comparison."""

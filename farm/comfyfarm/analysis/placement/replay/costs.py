@@ -1,4 +1,4 @@
-"""How long would an instance take over a job, by its settings alone, and what would that move in its memory?"""
+"""The time that an instance takes for a job, by its settings alone, and the models that the job moves in memory."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from typing import Any
 
 import msgspec
 
+from comfyfarm.analysis.placement.eligibility import table_of
 from comfyfarm.events import Work
 from comfyfarm.sim.distributions import Distribution
 from comfyfarm.sim.memory import Memory, ModelFile, TooLarge
 from comfyfarm.sim.settings import Timing
 
 _GB = 1024**3
-_USUAL = Timing()
+_DEFAULTS = Timing()
 
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """The models that go in and out of memory for one job.
+    """The models that are loaded and unloaded for one job.
 
-    :ivar loads_bytes: the size of each that comes in.
-    :ivar unloads: how many go out to make room.
+    :ivar loads_bytes: the size of each model that is loaded.
+    :ivar unloads: the number of models that are unloaded to make room.
     """
 
     loads_bytes: tuple[int, ...] = ()
@@ -33,7 +34,7 @@ NO_MOVES = Moves()
 
 
 def move_models(memory: Memory, work: Work) -> Moves:
-    """Bring the models of a job into a memory, as its nodes need them one after another."""
+    """Load the models of a job into a memory, node after node, and return what moved."""
     loads: list[int] = []
     unloads = 0
     try:
@@ -42,23 +43,23 @@ def move_models(memory: Memory, work: Work) -> Moves:
                 loads += [move.file.size_bytes] if move.is_load else []
                 unloads += not move.is_load
     except TooLarge:
-        memory.unload_all()     # as an instance does, whose job fails then
+        memory.unload_all()     # as on an instance, whose job then fails
     return Moves(tuple(loads), unloads)
 
 
 def needed_together(work: Work) -> Iterator[Sequence[ModelFile]]:
-    """The models of a job that must be in memory at one time, node after node."""
-    files = [ModelFile(*each) for each in work.models]
-    for together in work.needs or [(place,) for place in range(len(files))]:
-        yield [files[place] for place in together if 0 <= place < len(files)]
+    """Yield the models that must be in memory at the same time, node after node."""
+    files = [ModelFile(*model) for model in work.models]
+    for indices in work.needs or [(index,) for index in range(len(files))]:
+        yield [files[index] for index in indices if 0 <= index < len(files)]
 
 
 @dataclass(frozen=True)
 class Costs:
-    """How long an instance takes over things, without chance: the mean of each duration, in milliseconds.
+    """The mean of each duration of an instance, in milliseconds.
 
     :ivar nodes_ms: by node type, instead of ``node_ms``.
-    :ivar under_load: by how much each waiting job slows the running one, as a share.
+    :ivar under_load: the share by which each waiting job slows the running one.
     """
 
     step_ms: float
@@ -71,18 +72,18 @@ class Costs:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Costs:
-        """Those of an ``[[instance]]`` as a log has it; what is not there or cannot be read is as usual."""
-        timing = _table(settings.get("timing"))
+        """Read an ``[[instance]]`` as the log has it; absent and unreadable values get their defaults."""
+        timing = table_of(settings.get("timing"))
         keys = ("step", "node", "save", "load_per_gb", "unload")
-        means = {f"{key}_ms": _mean_ms(timing.get(key), getattr(_USUAL, key)) for key in keys}
-        nodes = {name: _mean_ms(written, _USUAL.node) for name, written in _table(timing.get("nodes")).items()}
+        means = {f"{key}_ms": _mean_ms(timing.get(key), getattr(_DEFAULTS, key)) for key in keys}
+        nodes = {name: _mean_ms(value, _DEFAULTS.node) for name, value in table_of(timing.get("nodes")).items()}
         load = timing.get("under_load")
         return cls(**means, nodes_ms=nodes, under_load=float(load) if isinstance(load, int | float) else 0.0)
 
     def service_ms(self, work: Work, moves: Moves = NO_MOVES, waiting: int = 0) -> int:
-        """How long a job runs, each of its parts in whole milliseconds as on an instance.
+        """Return how long a job runs; as on an instance each part is rounded to whole milliseconds.
 
-        :param waiting: how many jobs wait all the while.
+        :param waiting: the number of jobs that wait all the time.
         """
         slowed = 1 + self.under_load * waiting
         total = sum(count * round(self.nodes_ms.get(kind, self.node_ms) * slowed) for kind, count in work.nodes.items())
@@ -92,15 +93,11 @@ class Costs:
         return total + moves.unloads * round(self.unload_ms * slowed)
 
 
-def _mean_ms(written: object, usual: Distribution) -> float:
-    """Of a span as the first event has it (a text), or a change of settings (a text or a table)."""
+def _mean_ms(value: object, default: Distribution) -> float:
+    """Return the mean of a distribution: a text in the log's first event, a text or a table in a changed setting."""
     try:
-        if isinstance(written, str) and written.lstrip().startswith("{"):
-            written = msgspec.toml.decode(f"span = {written}")["span"]
-        return Distribution.parse(written).mean_ms
+        if isinstance(value, str) and value.lstrip().startswith("{"):
+            value = msgspec.toml.decode(f"distribution = {value}")["distribution"]
+        return Distribution.parse(value).mean_ms
     except (ValueError, msgspec.DecodeError):
-        return usual.mean_ms
-
-
-def _table(given: object) -> Mapping[str, Any]:
-    return given if isinstance(given, Mapping) else {}
+        return default.mean_ms

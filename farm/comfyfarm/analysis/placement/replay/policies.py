@@ -1,4 +1,4 @@
-"""Four ways to place work, to measure others by."""
+"""The four reference policies, with which the tested system's placement is compared."""
 
 from __future__ import annotations
 
@@ -14,49 +14,47 @@ class Candidate(Protocol):
 
     @property
     def order(self) -> int:
-        """Its place in the configuration."""
+        """Its position in the configuration."""
 
     @property
     def depth(self) -> int:
-        """How many jobs wait and run there."""
+        """The number of jobs that wait and run there."""
 
     def work_left_ms(self, now_ms: int) -> int:
-        """How long it is still busy if nothing else comes."""
+        """Return how long it is still busy if no other job comes."""
 
     def absent_bytes(self, work: Work) -> int:
-        """Of the job's models, how much will not be in memory behind the jobs that are there."""
+        """Return the size of the job's models that will not be in memory after the jobs that are there."""
 
 
 Policy = Callable[[Work, Sequence[Candidate], int], Candidate]
-"""Chooses for a job (at a moment in milliseconds) one of the instances that can and will take it, given in the order of
-the configuration; never none are given."""
+"""Chooses an instance for a job at a time in milliseconds. The candidates are all instances that can take it, at least
+one, in configuration order."""
 
 
 @dataclass(eq=False)
 class _RoundRobin:
-    """One after the other, in the order of the configuration; who cannot take the job is left out."""
-
     _last: int = -1
 
     def __call__(self, work: Work, candidates: Sequence[Candidate], now_ms: int) -> Candidate:
-        chosen = next((each for each in candidates if each.order > self._last), candidates[0])
+        chosen = next((candidate for candidate in candidates if candidate.order > self._last), candidates[0])
         self._last = chosen.order
         return chosen
 
 
 def _shortest_queue(work: Work, candidates: Sequence[Candidate], now_ms: int) -> Candidate:
-    """The fewest jobs; then the order of the configuration."""
-    return min(candidates, key=lambda each: (each.depth, each.order))
+    return min(candidates, key=lambda candidate: (candidate.depth, candidate.order))
 
 
 def _least_work_left(work: Work, candidates: Sequence[Candidate], now_ms: int) -> Candidate:
-    """Who is done first; then the order of the configuration."""
-    return min(candidates, key=lambda each: (each.work_left_ms(now_ms), each.order))
+    return min(candidates, key=lambda candidate: (candidate.work_left_ms(now_ms), candidate.order))
 
 
 def _model_affine(work: Work, candidates: Sequence[Candidate], now_ms: int) -> Candidate:
-    """Who has most of the job's models in memory by then; then who is done first; then the order."""
-    return min(candidates, key=lambda each: (each.absent_bytes(work), each.work_left_ms(now_ms), each.order))
+    return min(
+        candidates,
+        key=lambda candidate: (candidate.absent_bytes(work), candidate.work_left_ms(now_ms), candidate.order),
+    )
 
 
 POLICIES: dict[str, Callable[[], Policy]] = {
@@ -65,4 +63,4 @@ POLICIES: dict[str, Callable[[], Policy]] = {
     "least_work_left": lambda: _least_work_left,
     "model_affine": lambda: _model_affine,
 }
-"""Each makes a policy that has decided nothing yet."""
+"""By name, a factory of the policy: a policy may have state."""

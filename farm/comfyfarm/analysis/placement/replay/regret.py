@@ -1,4 +1,4 @@
-"""How far from the best of four simple policies did the tested system place the same work?"""
+"""Regret: the tested system's placement compared with the best of four simple policies, on the same work."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from comfyfarm.analysis.placement.statistics import ENOUGH, ENOUGH_PER_INSTANCE
 
 
 class ReplayOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What one way to place the work comes to, in a replay.
+    """The figures of one replay.
 
     :ivar makespan_ms: from the first arrival to the last end.
-    :ivar mean_wait_ms: from a job's arrival until the run began that went to its end.
+    :ivar mean_wait_ms: from a job's arrival to the beginning of its last run.
     """
 
     makespan_ms: int
@@ -22,18 +22,16 @@ class ReplayOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Regret(msgspec.Struct, frozen=True, kw_only=True):
-    """The tested system beside the reference policies (docs/placement.md).
+    """The tested system compared with the reference policies (docs/placement.md).
 
-    :ivar n: the logical jobs that were replayed.
-    :ivar left_out: logical jobs that were taken on and never ran to an end, so that nobody knows how long they take.
-    :ivar is_small: too few jobs for the figures to mean much.
-    :ivar tested: the jobs placed as the tested system did.
-    :ivar policies: the same jobs as each policy places them, by its name.
-    :ivar best_makespan: the policy with the shortest makespan; the first of equals.
-    :ivar best_mean_wait: the policy with the shortest wait; the first of equals.
-    :ivar makespan_ratio: the tested system's makespan by the best one's; ``None`` where the best one is 0 and the
-        tested system's is not.
-    :ivar mean_wait_ratio: the same of the waits: with the best policy no job may have had to wait at all.
+    :ivar n: logical jobs that were replayed.
+    :ivar left_out: logical jobs that were accepted but never ran to an end, so that their length is unknown.
+    :ivar tested: the jobs placed as the tested system placed them.
+    :ivar policies: the same jobs placed by each policy, by its name.
+    :ivar best_makespan: the policy with the shortest makespan; of equals the first.
+    :ivar best_mean_wait: the policy with the shortest mean wait; of equals the first.
+    :ivar makespan_ratio: tested / best makespan; ``None`` if only the best one is 0.
+    :ivar mean_wait_ratio: tested / best mean wait; ``None`` if only the best one is 0.
     """
 
     n: int
@@ -47,36 +45,36 @@ class Regret(msgspec.Struct, frozen=True, kw_only=True):
     mean_wait_ratio: float | None
 
 
-def regret_of(traffic: Workload) -> Regret | None:
-    """Replay the log's jobs as they were placed and as each policy places them.
+def regret_of(workload: Workload) -> Regret | None:
+    """Replay the jobs as they were placed, and as each policy places them.
 
-    ``None`` where there is nothing to compare: no job ran to an end, or there are no two instances to choose from.
+    ``None`` if there is nothing to compare: no job ran to an end, or there are fewer than two instances.
     """
-    n = len(traffic.arrivals)
-    if not n or len(traffic.settings) < 2:
+    n = len(workload.arrivals)
+    if not n or len(workload.settings) < 2:
         return None
-    tested = replay(traffic, traffic.given)
-    policies = {name: replay(traffic, make()) for name, make in POLICIES.items()}
-    quickest = min(policies, key=lambda name: policies[name].makespan_ms)
-    promptest = min(policies, key=lambda name: policies[name].waited_ms)
+    tested = replay(workload, workload.assignments)
+    policies = {name: replay(workload, make_policy()) for name, make_policy in POLICIES.items()}
+    best_makespan = min(policies, key=lambda name: policies[name].makespan_ms)
+    best_mean_wait = min(policies, key=lambda name: policies[name].waited_ms)
     return Regret(
         n=n,
-        left_out=traffic.left_out,
-        is_small=n < max(ENOUGH, ENOUGH_PER_INSTANCE * len(traffic.settings)),
+        left_out=workload.left_out,
+        is_small=n < max(ENOUGH, ENOUGH_PER_INSTANCE * len(workload.settings)),
         tested=_outcome(tested),
-        policies={name: _outcome(each) for name, each in policies.items()},
-        best_makespan=quickest,
-        best_mean_wait=promptest,
-        makespan_ratio=_ratio(tested.makespan_ms, policies[quickest].makespan_ms),
-        mean_wait_ratio=_ratio(tested.waited_ms, policies[promptest].waited_ms),
+        policies={name: _outcome(result) for name, result in policies.items()},
+        best_makespan=best_makespan,
+        best_mean_wait=best_mean_wait,
+        makespan_ratio=_ratio(tested.makespan_ms, policies[best_makespan].makespan_ms),
+        mean_wait_ratio=_ratio(tested.waited_ms, policies[best_mean_wait].waited_ms),
     )
 
 
-def _outcome(replayed: ReplayResult) -> ReplayOutcome:
-    return ReplayOutcome(makespan_ms=replayed.makespan_ms, mean_wait_ms=replayed.waited_ms / len(replayed.began_ms))
+def _outcome(result: ReplayResult) -> ReplayOutcome:
+    return ReplayOutcome(makespan_ms=result.makespan_ms, mean_wait_ms=result.waited_ms / len(result.began_ms))
 
 
 def _ratio(tested: int, best: int) -> float | None:
     if tested == best:
-        return 1.0      # also where both are 0
+        return 1.0      # also if both are 0
     return tested / best if best else None

@@ -1,4 +1,4 @@
-"""How would the same jobs have fared, had they been placed in another way?"""
+"""A replay of a workload: when the same jobs would have run under another placement."""
 
 from __future__ import annotations
 
@@ -14,196 +14,196 @@ from comfyfarm.analysis.placement.replay.policies import Policy
 from comfyfarm.analysis.placement.replay.queue_model import QueueModel
 from comfyfarm.analysis.placement.replay.workload import Arrival, Assignment, SettingsChange, Workload
 
-_Happening = AvailabilityChange | SettingsChange | Assignment | Arrival
+_Input = AvailabilityChange | SettingsChange | Assignment | Arrival
 
 
 @dataclass(frozen=True)
 class ReplayResult:
-    """What came of it.
+    """When and where each job ran. Jobs are known by their index in the arrivals.
 
-    :ivar given: where each job was put, and where it was put again after a crash.
-    :ivar began_ms: by place among the arrivals, when the run began that went to its end.
-    :ivar ended_ms: by place, when it ended.
-    :ivar makespan_ms: from the first arrival to the last end; 0 where there is no job.
-    :ivar waited_ms: by all jobs together, each from its arrival to that run.
+    :ivar assignments: also those after a crash.
+    :ivar began_ms: by job, the beginning of the run that went to its end.
+    :ivar ended_ms: by job.
+    :ivar makespan_ms: from the first arrival to the last end; 0 if there is no job.
+    :ivar waited_ms: the sum over all jobs, each from its arrival to the beginning of that run.
     """
 
-    given: tuple[Assignment, ...]
+    assignments: tuple[Assignment, ...]
     began_ms: tuple[int, ...]
     ended_ms: tuple[int, ...]
     makespan_ms: int
     waited_ms: int
 
 
-def replay(traffic: Workload, by: Policy | tuple[Assignment, ...]) -> ReplayResult:
-    """Let the jobs of a log run again, one at a time on each instance, first come, first served.
+def replay(workload: Workload, by: Policy | tuple[Assignment, ...]) -> ReplayResult:
+    """Run the jobs of a workload again, one at a time on each instance, first come, first served.
 
-    :param by: the policy that places them; or how they were placed.
+    :param by: the policy that places the jobs, or their recorded assignments.
     """
-    run = _Replay(traffic, None, by) if isinstance(by, tuple) else _Replay(traffic, by)
-    run.play()
+    run = _Replay(workload, None, by) if isinstance(by, tuple) else _Replay(workload, by)
+    run.run()
     return run.result()
 
 
 @dataclass(eq=False)
 class _Replay:
-    """The farm, and the moment.
+    """The state of a replay. Jobs are known by their index in the arrivals.
 
-    :ivar policy: ``None``: each job goes where ``given`` says.
+    :ivar policy: ``None`` if jobs are placed by ``recorded``.
+    :ivar _queue_of: by job, the queue in which it waits or runs.
+    :ivar _ends: a heap of (time, order of the queue); outdated entries are skipped.
+    :ivar _due_ms: by order of the queue, the latest entry for it in ``_ends``.
     """
 
-    traffic: Workload
+    workload: Workload
     policy: Policy | None
-    given: tuple[Assignment, ...] = ()
+    recorded: tuple[Assignment, ...] = ()
     _seq: int = 0
-    _at: dict[int, QueueModel] = field(default_factory=dict)
-    _ends: list[tuple[int, int]] = field(default_factory=list)      # a heap; what is out of date is passed over
-    _due_ms: dict[int, int] = field(default_factory=dict)           # by station, what stands there for it
+    _queue_of: dict[int, QueueModel] = field(default_factory=dict)
+    _ends: list[tuple[int, int]] = field(default_factory=list)
+    _due_ms: dict[int, int] = field(default_factory=dict)
     _unplaced: list[int] = field(default_factory=list)
-    _put: list[Assignment] = field(default_factory=list)
+    _assignments: list[Assignment] = field(default_factory=list)
     _began_ms: dict[int, int] = field(default_factory=dict)
     _ended_ms: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Build the farm."""
-        settings, warm = self.traffic.settings, self.traffic.warm
-        self._stations = [
+        settings, warm = self.workload.settings, self.workload.warm
+        self._queues = [
             QueueModel(name, order, own, warm.get(name, ())) for order, (name, own) in enumerate(settings.items())
         ]
-        self._named = {each.name: each for each in self._stations}
-        self._declared = frozenset(node for each in self._stations for node in each.equipment.own_nodes)
-        self._to_come = Counter(each.place for each in self.given)
-        self._needs = [_need(each) for each in self.traffic.arrivals] if self.policy is not None else []
+        self._by_name = {queue.name: queue for queue in self._queues}
+        self._declared = frozenset(node for queue in self._queues for node in queue.equipment.own_nodes)
+        self._recorded_left = Counter(assignment.job for assignment in self.recorded)
+        self._needs = [_needs(arrival) for arrival in self.workload.arrivals] if self.policy is not None else []
 
-    def play(self) -> None:
-        """Let all happen that is in the log; then every instance is there, until all jobs are done."""
+    def run(self) -> None:
+        """Apply all inputs; after the last one every instance is up until all jobs are done."""
         at_ms = 0
-        for each, place in self._happenings():
-            at_ms, self._seq = each.at_ms, each.seq
+        for source, job in self._inputs():
+            at_ms, self._seq = source.at_ms, source.seq
             self._finish_until(at_ms)
-            self._happen(each, place)
-        for station in self._stations:
-            self._stand(station, at_ms, is_up=True, is_open=True)
+            self._apply(source, job)
+        for queue in self._queues:
+            self._set_availability(queue, at_ms, is_up=True, is_open=True)
         self._place_waiting(at_ms)
         self._finish_until(None)
 
     def result(self) -> ReplayResult:
-        """What came of it."""
-        arrivals = self.traffic.arrivals
-        places = range(len(arrivals))
+        arrivals = self.workload.arrivals
+        jobs = range(len(arrivals))
         last_ms = max(self._ended_ms.values(), default=0)
         return ReplayResult(
-            given=tuple(self._put),
-            began_ms=tuple(self._began_ms[place] for place in places),
-            ended_ms=tuple(self._ended_ms[place] for place in places),
+            assignments=tuple(self._assignments),
+            began_ms=tuple(self._began_ms[job] for job in jobs),
+            ended_ms=tuple(self._ended_ms[job] for job in jobs),
             makespan_ms=last_ms - arrivals[0].at_ms if arrivals else 0,
-            waited_ms=sum(self._began_ms[place] - arrivals[place].at_ms for place in places),
+            waited_ms=sum(self._began_ms[job] - arrivals[job].at_ms for job in jobs),
         )
 
-    # What happens.
-
-    def _happenings(self) -> Iterator[tuple[_Happening, int]]:
-        """All in the order of the log, a change before a job of the same event; each job with its place."""
-        jobs: list[tuple[Assignment | Arrival, int]] = [(each, each.place) for each in self.given]
+    def _inputs(self) -> Iterator[tuple[_Input, int]]:
+        """Yield all inputs, each with its job, in the order of the log; of one event a change comes before a job."""
+        jobs: list[tuple[Assignment | Arrival, int]] = [(assignment, assignment.job) for assignment in self.recorded]
         if self.policy is not None:
-            jobs = [(each, place) for place, each in enumerate(self.traffic.arrivals)]
-        changes: list[tuple[AvailabilityChange | SettingsChange, int]] = [(each, -1) for each in self.traffic.changes]
-        return heapq.merge(changes, jobs, key=lambda each: (each[0].at_ms, each[0].seq))
+            jobs = [(arrival, job) for job, arrival in enumerate(self.workload.arrivals)]
+        changes: list[tuple[AvailabilityChange | SettingsChange, int]] = [
+            (change, -1) for change in self.workload.changes
+        ]
+        return heapq.merge(changes, jobs, key=lambda pair: (pair[0].at_ms, pair[0].seq))
 
-    def _happen(self, what: _Happening, place: int) -> None:
-        if isinstance(what, Arrival):
-            self._place(place, what.at_ms)
-        elif isinstance(what, Assignment):
-            self._move(what)
-        elif (station := self._named.get(what.instance)) is not None:
-            if isinstance(what, SettingsChange):
-                station.change(what.settings)
+    def _apply(self, source: _Input, job: int) -> None:
+        if isinstance(source, Arrival):
+            self._place(job, source.at_ms)
+        elif isinstance(source, Assignment):
+            self._move(source)
+        elif (queue := self._by_name.get(source.instance)) is not None:
+            if isinstance(source, SettingsChange):
+                queue.change(source.settings)
             else:
-                self._stand(station, what.at_ms, is_up=what.is_up, is_open=what.is_usable)
-            self._place_waiting(what.at_ms)
+                self._set_availability(queue, source.at_ms, is_up=source.is_up, is_open=source.is_usable)
+            self._place_waiting(source.at_ms)
 
-    def _stand(self, station: QueueModel, at_ms: int, *, is_up: bool, is_open: bool) -> None:
-        stops = station.is_up and not is_up
-        station.is_up, station.is_open = is_up, is_open
+    def _set_availability(self, queue: QueueModel, at_ms: int, *, is_up: bool, is_open: bool) -> None:
+        stops = queue.is_up and not is_up
+        queue.is_up, queue.is_open = is_up, is_open
         if stops:
-            for place in station.stop():
-                self._lose(place, station, at_ms)
-        self._begin(station, at_ms)
+            for job in queue.stop():
+                self._place_again(job, queue, at_ms)
+        self._begin(queue, at_ms)
 
-    def _lose(self, place: int, station: QueueModel, at_ms: int) -> None:
-        """A job's process is gone: it is placed anew at once, or it waits for what the log says came of it."""
-        del self._at[place]
+    def _place_again(self, job: int, queue: QueueModel, at_ms: int) -> None:
+        """Place a job whose process has stopped; a job with a later recorded assignment waits for that."""
+        del self._queue_of[job]
         if self.policy is not None:
-            self._place(place, at_ms)
-        elif not self._to_come[place]:
-            self._add(place, station, at_ms)
+            self._place(job, at_ms)
+        elif not self._recorded_left[job]:
+            self._add(job, queue, at_ms)
 
     def _finish_until(self, at_ms: int | None) -> None:
-        """Let every job end that does so by then, and the next one begin."""
+        """End every job that is due until then, and begin the next ones; ``None``: until all jobs are done."""
         while self._ends and (at_ms is None or self._ends[0][0] <= at_ms):
             ended_ms, order = heapq.heappop(self._ends)
-            station = self._stations[order]
+            queue = self._queues[order]
             if self._due_ms.get(order) == ended_ms:
                 del self._due_ms[order]
-            if station.ends_ms == ended_ms:     # it may have been slowed, moved or lost since
-                place = station.end()
-                del self._at[place]
-                self._ended_ms[place] = ended_ms
-                self._begin(station, ended_ms)
+            if queue.ends_ms == ended_ms:       # the job may have been slowed, moved or lost since
+                job = queue.end()
+                del self._queue_of[job]
+                self._ended_ms[job] = ended_ms
+                self._begin(queue, ended_ms)
 
-    # Where a job goes.
-
-    def _move(self, given: Assignment) -> None:
-        """The tested system sent a job here, whatever it had done with it before."""
-        self._to_come[given.place] -= 1
-        if given.place in self._ended_ms:
+    def _move(self, assignment: Assignment) -> None:
+        """Place a job as recorded; it leaves the queue in which it waits or runs."""
+        job, at_ms = assignment.job, assignment.at_ms
+        self._recorded_left[job] -= 1
+        if job in self._ended_ms:
             return
-        before = self._at.pop(given.place, None)
+        before = self._queue_of.pop(job, None)
         if before is not None:
-            before.remove(given.place, given.at_ms)
-            self._begin(before, given.at_ms)
-        self._add(given.place, self._named[given.instance], given.at_ms)
+            before.remove(job, at_ms)
+            self._begin(before, at_ms)
+        self._add(job, self._by_name[assignment.instance], at_ms)
 
-    def _place(self, place: int, at_ms: int) -> None:
-        """The policy chooses; where no instance takes the job, it waits until one does."""
-        assert self.policy is not None, "or nobody would come here"
-        candidates = [each for each in self._stations if self._takes(each, place)]
+    def _place(self, job: int, at_ms: int) -> None:
+        """Place a job by the policy; if no instance can take it, it waits until one can."""
+        assert self.policy is not None, "only policies place jobs here"
+        candidates = [queue for queue in self._queues if self._can_take(queue, job)]
         if candidates:
-            order = self.policy(self.traffic.arrivals[place].work, candidates, at_ms).order
-            self._add(place, self._stations[order], at_ms)
+            order = self.policy(self.workload.arrivals[job].work, candidates, at_ms).order
+            self._add(job, self._queues[order], at_ms)
         else:
-            self._unplaced.append(place)
+            self._unplaced.append(job)
 
-    def _takes(self, station: QueueModel, place: int) -> bool:
-        arrival = self.traffic.arrivals[place]
-        if not (station.is_up and station.is_open):
+    def _can_take(self, queue: QueueModel, job: int) -> bool:
+        arrival = self.workload.arrivals[job]
+        if not (queue.is_up and queue.is_open):
             return False
-        if station.name == arrival.ran_on:
+        if queue.name == arrival.ran_on:
             return True     # the log proves it
-        return station.name not in arrival.refused_by and station.equipment.has(self._needs[place], self._declared)
+        return queue.name not in arrival.refused_by and queue.equipment.has(self._needs[job], self._declared)
 
     def _place_waiting(self, at_ms: int) -> None:
         waiting, self._unplaced = self._unplaced, []
-        for place in waiting:
-            self._place(place, at_ms)
+        for job in waiting:
+            self._place(job, at_ms)
 
-    def _add(self, place: int, station: QueueModel, at_ms: int) -> None:
-        self._put.append(Assignment(at_ms, self._seq, place, station.name))
-        self._at[place] = station
-        station.add(place, self.traffic.arrivals[place].work, at_ms)
-        self._begin(station, at_ms)
+    def _add(self, job: int, queue: QueueModel, at_ms: int) -> None:
+        self._assignments.append(Assignment(at_ms, self._seq, job, queue.name))
+        self._queue_of[job] = queue
+        queue.add(job, self.workload.arrivals[job].work, at_ms)
+        self._begin(queue, at_ms)
 
-    def _begin(self, station: QueueModel, at_ms: int) -> None:
-        began = station.begin(at_ms)
+    def _begin(self, queue: QueueModel, at_ms: int) -> None:
+        began = queue.begin(at_ms)
         if began is not None:
             self._began_ms[began] = at_ms
-        if station.ends_ms is not None and self._due_ms.get(station.order) != station.ends_ms:
-            self._due_ms[station.order] = station.ends_ms
-            heapq.heappush(self._ends, (station.ends_ms, station.order))
+        if queue.ends_ms is not None and self._due_ms.get(queue.order) != queue.ends_ms:
+            self._due_ms[queue.order] = queue.ends_ms
+            heapq.heappush(self._ends, (queue.ends_ms, queue.order))
 
 
-def _need(arrival: Arrival) -> JobNeeds:
-    """What the job cannot do without; of its models those that are needed together must fit."""
+def _needs(arrival: Arrival) -> JobNeeds:
+    """Return the job's needs; here the models that one of its nodes needs together must fit into memory."""
     work = arrival.work
     largest = max((sum(file.size_bytes for file in files) for files in needed_together(work)), default=0)
     return JobNeeds(frozenset((folder, name) for folder, name, _ in work.models), largest, frozenset(work.nodes))

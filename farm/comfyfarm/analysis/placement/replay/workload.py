@@ -1,4 +1,4 @@
-"""What came to the farm and when, and which instances were there: all that a replay needs of a log."""
+"""The workload of a log: the jobs that arrived, their placement, and the changes of the instances."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Settings = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A logical job as it came to the farm.
+    """The arrival of a logical job.
 
-    :ivar at_ms: when it was sent first.
-    :ivar work: what it came to.
-    :ivar ran_on: the instance that did that work.
-    :ivar refused_by: the instances that lacked something for it.
+    :ivar at_ms: when it was first sent.
+    :ivar work: of its decisive run.
+    :ivar ran_on: the instance of that run.
+    :ivar refused_by: the instances that must not get it in the replay.
     """
 
     job: str
@@ -36,20 +36,20 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A job was given to an instance.
+    """The placement of a job on an instance.
 
-    :ivar place: of the job among the arrivals.
+    :ivar job: its index in the arrivals.
     """
 
     at_ms: int
     seq: int
-    place: int
+    job: int
     instance: str
 
 
 @dataclass(frozen=True, slots=True)
 class SettingsChange:
-    """An instance's settings changed.
+    """A change of an instance's settings.
 
     :ivar settings: the new values, by key.
     """
@@ -62,42 +62,39 @@ class SettingsChange:
 
 @dataclass(frozen=True)
 class Workload:
-    """A log, as far as a replay goes by it.
+    """The input of a replay.
 
-    :ivar settings: by instance, what it was set to at first; in the order of the configuration.
-    :ivar warm: by instance, the models that are in memory when it starts.
-    :ivar arrivals: every job that some instance worked for, in the order in which they came.
-    :ivar given: how the tested system placed them, in the order in which it did.
+    :ivar settings: the initial settings by instance, in configuration order.
+    :ivar warm: by instance, the models that are in memory at its start.
+    :ivar arrivals: every job that ran to an end, in the order of arrival.
+    :ivar assignments: how the tested system placed them, in the order in which it did.
     :ivar changes: of the instances, in their order.
-    :ivar left_out: how many logical jobs were taken on and never ran to an end: nobody knows how long they take.
+    :ivar left_out: logical jobs that were accepted but never ran to an end, so that their length is unknown.
     """
 
     settings: dict[str, Settings]
     warm: dict[str, tuple[ModelFile, ...]]
     arrivals: tuple[Arrival, ...]
-    given: tuple[Assignment, ...]
+    assignments: tuple[Assignment, ...]
     changes: tuple[AvailabilityChange | SettingsChange, ...]
     left_out: int = 0
 
 
 @dataclass(eq=False)
 class WorkloadRecorder(EventHandler):
-    """Follows a log; it keeps a few values for each run, and for each change of an instance.
+    """Records the workload of a log. The tracker and the availability must process each event before this does."""
 
-    It hears each event behind the :class:`JobTracker` and the :class:`AvailabilityPeriods`.
-    """
-
-    attempts: JobTracker
-    spells: AvailabilityPeriods
+    tracker: JobTracker
+    availability: AvailabilityPeriods
     _settings: dict[str, Settings] = field(default_factory=dict)
     _warm: dict[str, dict[ModelFile, None]] = field(default_factory=dict)
-    _works: dict[int, Work] = field(default_factory=dict)
+    _works: dict[int, Work] = field(default_factory=dict)       # by the seq of the run's end
     _changes: list[SettingsChange] = field(default_factory=list)
 
     @on(Configured)
     def _on_configured(self, event: Configured) -> None:
-        for each in event.config.get("instance", ()):
-            self._settings.setdefault(each["name"], dict(each))
+        for settings in event.config.get("instance", ()):
+            self._settings.setdefault(settings["name"], dict(settings))
 
     @on(SettingsChanged)
     def _on_settings_changed(self, event: SettingsChanged) -> None:
@@ -113,51 +110,52 @@ class WorkloadRecorder(EventHandler):
     def _on_finished(self, event: Finished) -> None:
         self._works[event.seq] = event.work
 
-    # All of it.
-
-    def traffic(self) -> Workload:
-        """What was heard so far."""
-        ran = [(job, last) for job in self.attempts.jobs.values() if (last := self._decisive(job)) is not None]
-        ran.sort(key=lambda each: (each[0].attempts[0].sent_ms, each[0].attempts[0].seq))
-        given = sorted(self._given(ran), key=lambda each: (each.at_ms, each.seq))
+    def workload(self) -> Workload:
+        """Return the workload of the events so far."""
+        jobs = list(self.tracker.jobs.values())
+        ran = [(job, last) for job in jobs if (last := self._decisive(job)) is not None]
+        ran.sort(key=lambda pair: (pair[0].attempts[0].sent_ms, pair[0].attempts[0].seq))
+        assignments = sorted(self._assignments(ran), key=lambda assignment: (assignment.at_ms, assignment.seq))
         changes: list[AvailabilityChange | SettingsChange] = [
-            *self._always_up(given),
-            *self.spells.spells,
+            *self._up_from_start(assignments),
+            *self.availability.changes,
             *self._changes,
         ]
-        taken_on = [job for job in self.attempts.jobs.values() if any(each.is_accepted for each in job.attempts)]
+        accepted = sum(any(attempt.is_accepted for attempt in job.attempts) for job in jobs)
         return Workload(
             settings=dict(self._settings),
             warm={name: tuple(files) for name, files in self._warm.items()},
             arrivals=tuple(self._arrival(job, last) for job, last in ran),
-            given=tuple(given),
-            changes=tuple(sorted(changes, key=lambda each: (each.at_ms, each.seq))),
-            left_out=len(taken_on) - len(ran),
+            assignments=tuple(assignments),
+            changes=tuple(sorted(changes, key=lambda change: (change.at_ms, change.seq))),
+            left_out=accepted - len(ran),
         )
 
     def _decisive(self, job: LogicalJob) -> Attempt | None:
-        """Which tells what the job comes to: the first attempt that succeeded, else the last that ran to an end."""
-        ran = [each for each in job.attempts if each.end_seq in self._works and each.instance in self._settings]
-        return next((each for each in ran if each.end == "success"), ran[-1] if ran else None)
+        """Return the first attempt that succeeded, else the last that ran to an end; ``None`` if none did."""
+        ran = [
+            attempt for attempt in job.attempts if attempt.end_seq in self._works and attempt.instance in self._settings
+        ]
+        return next((attempt for attempt in ran if attempt.end == "success"), ran[-1] if ran else None)
 
     def _arrival(self, job: LogicalJob, last: Attempt) -> Arrival:
         first = job.attempts[0]
-        lacking = {each.instance for each in job.attempts if each.missing}
-        others = self._settings.keys() - {last.instance} if job.is_load else set()     # nobody chose where it goes
+        lacking = {attempt.instance for attempt in job.attempts if attempt.missing}
+        others = self._settings.keys() - {last.instance} if job.is_load else set()      # a scenario's load stays put
         refused_by = frozenset(lacking | others)
         return Arrival(job.name, first.sent_ms, first.seq, self._works[last.end_seq], last.instance, refused_by)
 
-    def _given(self, ran: list[tuple[LogicalJob, Attempt]]) -> Iterator[Assignment]:
-        """Where each job was, up to the attempt that decided: what was sent after that was needless."""
-        for place, (job, last) in enumerate(ran):
-            for each in job.attempts[: last.number]:
-                if each.is_accepted and each.instance in self._settings:
-                    yield Assignment(each.sent_ms, each.seq, place, each.instance)
+    def _assignments(self, ran: list[tuple[LogicalJob, Attempt]]) -> Iterator[Assignment]:
+        """Yield each job's accepted attempts up to the decisive one; later ones were needless."""
+        for index, (job, last) in enumerate(ran):
+            for attempt in job.attempts[: last.number]:
+                if attempt.is_accepted and attempt.instance in self._settings:
+                    yield Assignment(attempt.sent_ms, attempt.seq, index, attempt.instance)
 
-    def _always_up(self, given: list[Assignment]) -> Iterator[AvailabilityChange]:
-        """The instances that took jobs on before anything said that they are up: the log does not tell of that."""
-        first_up = {each.instance: each.seq for each in reversed(self.spells.spells) if each.is_up}
-        first_given = {each.instance: each.seq for each in reversed(given)}
-        for name, seq in first_given.items():
+    def _up_from_start(self, assignments: list[Assignment]) -> Iterator[AvailabilityChange]:
+        """Yield a start for each instance that accepted jobs before the log says that it is up."""
+        first_up = {change.instance: change.seq for change in reversed(self.availability.changes) if change.is_up}
+        first_assigned = {assignment.instance: assignment.seq for assignment in reversed(assignments)}
+        for name, seq in first_assigned.items():
             if name not in first_up or seq < first_up[name]:
-                yield AvailabilityChange(0, min(given[0].at_ms, 0), name, is_up=True, is_usable=True)
+                yield AvailabilityChange(0, min(assignments[0].at_ms, 0), name, is_up=True, is_usable=True)

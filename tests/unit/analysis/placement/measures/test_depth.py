@@ -112,7 +112,7 @@ def misplaced(*story: Any, fresh_ms: int = 1000) -> Misplaced:
     """The job k, which is sent to a at 5000 while two of 100 each wait there and b has none."""
     jobs = [ran(f"j{n}", on="a", at=3990 + n, begins=4950 + n * 100, until=5050 + n * 100) for n in range(2)]
     last = ran("k", on="a", at=5000, begins=5150, until=5200)
-    found = place(TWO, jobs, last, *story, terms=PlacementThresholds(fresh=Duration(fresh_ms))).misplacements.each
+    found = place(TWO, jobs, last, *story, thresholds=PlacementThresholds(fresh=Duration(fresh_ms))).misplacements.each
     assert [each.job for each in found] == ["j1", "k"]
     return found[-1]
 

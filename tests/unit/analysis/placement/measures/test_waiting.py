@@ -97,9 +97,9 @@ def test_a_job_is_overtaken_by_whom_came_later_and_began_earlier() -> None:
         ran("k3", on="a", at=4, begins=30, until=50),
         ran("k4", on="b", at=5, begins=50, until=60),
     ]
-    found = place(farm("a", "b"), jobs, terms=PlacementThresholds(overtakes=2)).starvation
+    found = place(farm("a", "b"), jobs, thresholds=PlacementThresholds(overtakes=2)).starvation
     assert (found.most_overtaken, found.overtaken) == (3, 1)
-    assert place(farm("a", "b"), jobs, terms=PlacementThresholds(overtakes=3)).starvation.overtaken == 0
+    assert place(farm("a", "b"), jobs, thresholds=PlacementThresholds(overtakes=3)).starvation.overtaken == 0
 
 
 def test_a_job_that_never_begins_is_overtaken_by_all_that_did() -> None:

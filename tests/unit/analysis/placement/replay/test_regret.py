@@ -9,7 +9,7 @@ from comfyfarm.analysis.placement.replay.workload import Workload
 from comfyfarm.analysis.placement.statistics import ENOUGH
 from comfyfarm.events import Event
 from tests.support.logs import farm, loaded, log, ran, rejected, submitted
-from tests.unit.analysis.placement.replay.test_replay import busy, heard, instance, nodes
+from tests.unit.analysis.placement.replay.test_replay import busy, instance, nodes, workload_of
 from tests.unit.sim.test_durations import GB
 
 # Three instances: a node takes 10 ms on a, 20 ms on b, 40 ms on c; a gigabyte is loaded in 100 ms; model x (1 GB) is in
@@ -59,7 +59,7 @@ def example(placed: dict[str, str]) -> Workload:
     """The six jobs; when they really ended does not matter, only where they were."""
     jobs = [ran(job, on=placed[job], at=at, until=9000 + at, work=nodes(count)) for job, (at, count) in JOBS.items()]
     jobs.append(ran("j6", on=placed["j6"], at=200, until=9900, work=nodes(10, ("x", 1))))
-    return heard(log(farm(*TABLES), loaded("c", "x", at=0, size_bytes=GB), jobs))
+    return workload_of(log(farm(*TABLES), loaded("c", "x", at=0, size_bytes=GB), jobs))
 
 
 def test_three_instances_and_six_jobs_as_computed_by_hand() -> None:
@@ -92,9 +92,9 @@ def test_a_system_that_places_as_a_policy_does_comes_to_what_that_policy_comes_t
 @pytest.mark.parametrize("policy", sorted(POLICIES))
 def test_regret_of_the_four_reference_policies_against_themselves_is_one(policy: str, seed: int) -> None:
     """Also on a hard day: their placement is put into the log's place, and replayed as the tested system's."""
-    traffic = busy(seed)
-    placed = replay(traffic, POLICIES[policy]()).given
-    regret = regret_of(Workload(traffic.settings, traffic.warm, traffic.arrivals, placed, traffic.changes))
+    workload = busy(seed)
+    placed = replay(workload, POLICIES[policy]()).assignments
+    regret = regret_of(Workload(workload.settings, workload.warm, workload.arrivals, placed, workload.changes))
     assert regret is not None
     own = regret.policies[policy]
     assert regret.tested == own
@@ -109,7 +109,7 @@ def test_one_can_be_better_than_all_four() -> None:
     """None of them knows that a long job is to come; only who keeps the quick instance free for it is fast."""
     tables = [instance("fast", 10), instance("slow", 100)]
     jobs = [ran("j1", on="slow", at=0, until=100, work=nodes(1)), ran("j2", on="fast", at=1, until=201, work=nodes(20))]
-    regret = regret_of(heard(log(farm(*tables), jobs)))
+    regret = regret_of(workload_of(log(farm(*tables), jobs)))
     assert regret is not None
     assert regret.tested == ReplayOutcome(makespan_ms=201, mean_wait_ms=0)
     assert regret.best_mean_wait == "round_robin"
@@ -120,8 +120,8 @@ def test_one_can_be_better_than_all_four() -> None:
 def test_where_the_best_policy_lets_nobody_wait_a_ratio_of_waits_has_no_meaning() -> None:
     """Both waits stand beside it; where the tested system lets nobody wait either it is as good."""
     two: list[Event] = [*farm(instance("a"), instance("b")), *ran("j1", on="a", at=0, until=100, work=nodes(10))]
-    behind = regret_of(heard(log(two, ran("j2", on="a", at=10, begins=100, until=200, work=nodes(10)))))
-    beside = regret_of(heard(log(two, ran("j2", on="b", at=10, until=110, work=nodes(10)))))
+    behind = regret_of(workload_of(log(two, ran("j2", on="a", at=10, begins=100, until=200, work=nodes(10)))))
+    beside = regret_of(workload_of(log(two, ran("j2", on="b", at=10, until=110, work=nodes(10)))))
     assert behind is not None
     assert beside is not None
     assert (behind.tested.mean_wait_ms, behind.mean_wait_ratio) == (45.0, None)
@@ -131,11 +131,11 @@ def test_where_the_best_policy_lets_nobody_wait_a_ratio_of_waits_has_no_meaning(
 def test_there_is_no_regret_where_there_is_nothing_to_compare() -> None:
     """No job, no job that ran, one instance, no configuration."""
     one = ran("j1", on="a", at=0, until=10, work=nodes(1))
-    assert regret_of(heard(log(farm("a", "b")))) is None
-    assert regret_of(heard(log(farm("a", "b"), submitted("j1", on="a", at=0)))) is None
-    assert regret_of(heard(log(farm("a"), one))) is None
-    assert regret_of(heard(log(one))) is None
-    assert regret_of(heard(log(farm("a", "b"), one))) is not None
+    assert regret_of(workload_of(log(farm("a", "b")))) is None
+    assert regret_of(workload_of(log(farm("a", "b"), submitted("j1", on="a", at=0)))) is None
+    assert regret_of(workload_of(log(farm("a"), one))) is None
+    assert regret_of(workload_of(log(one))) is None
+    assert regret_of(workload_of(log(farm("a", "b"), one))) is not None
 
 
 @pytest.mark.parametrize(("jobs", "instances", "is_small"), [(ENOUGH - 1, 2, True), (ENOUGH, 2, False), (39, 4, True)])
@@ -143,7 +143,7 @@ def test_a_small_sample_is_called_small(jobs: int, instances: int, is_small: boo
     """Too few jobs, or too few for each instance."""
     there = farm(*(instance(name) for name in "abcd"[:instances]))
     many = [ran(f"j{n}", on="a", at=n, until=1000 + n, work=nodes(1)) for n in range(jobs)]
-    regret = regret_of(heard(log(there, many)))
+    regret = regret_of(workload_of(log(there, many)))
     assert regret is not None
     assert (regret.n, regret.is_small) == (jobs, is_small)
 
@@ -152,7 +152,7 @@ def test_what_a_client_waits_before_it_sends_a_job_again_is_its_own_wait() -> No
     """Where one instance is full the job is sent again later; the policies have it at once."""
     tables = [instance("a"), instance("b")]
     again = ran("j1", on="b", at=500, until=510, work=nodes(1))
-    regret = regret_of(heard(log(farm(*tables), rejected("j1", on="a", at=0, status=429), again)))
+    regret = regret_of(workload_of(log(farm(*tables), rejected("j1", on="a", at=0, status=429), again)))
     assert regret is not None
     assert regret.tested == ReplayOutcome(makespan_ms=510, mean_wait_ms=500.0)
     assert regret.policies["round_robin"] == ReplayOutcome(makespan_ms=10, mean_wait_ms=0.0)

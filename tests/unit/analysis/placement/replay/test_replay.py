@@ -43,16 +43,16 @@ from tests.unit.sim.test_durations import GB, sampling, with_lora
 Table = dict[str, Any]
 
 
-def heard(events: Iterable[Event]) -> Workload:
+def workload_of(events: Iterable[Event]) -> Workload:
     """What a replay goes by."""
-    attempts, fleet, spells = JobTracker(), FleetState(), AvailabilityPeriods()
-    trace = WorkloadRecorder(attempts, spells)
+    tracker, fleet, availability = JobTracker(), FleetState(), AvailabilityPeriods()
+    recorder = WorkloadRecorder(tracker, availability)
     for event in events:
-        attempts.on_event(event)
+        tracker.on_event(event)
         fleet.on_event(event)
-        spells.on_event(event, fleet)
-        trace.on_event(event)
-    return trace.traffic()
+        availability.on_event(event, fleet)
+        recorder.on_event(event)
+    return recorder.workload()
 
 
 def instance(name: str, node_ms: int = 10, load_per_gb_ms: int = 0, under_load: float = 0, **more: Any) -> Table:
@@ -66,14 +66,14 @@ def nodes(count: int, *models: tuple[str, int]) -> Work:
     return Work(nodes={"N": count}, models=tuple(("checkpoints", name, size * GB) for name, size in models))
 
 
-def as_placed(traffic: Workload) -> ReplayResult:
+def as_placed(workload: Workload) -> ReplayResult:
     """The jobs as they were placed."""
-    return replay(traffic, traffic.given)
+    return replay(workload, workload.assignments)
 
 
-def by(policy: str, traffic: Workload) -> list[str]:
+def by(policy: str, workload: Workload) -> list[str]:
     """Where a policy puts the jobs, in the order in which it does."""
-    return [each.instance for each in replay(traffic, POLICIES[policy]()).given]
+    return [each.instance for each in replay(workload, POLICIES[policy]()).assignments]
 
 
 # How long a job takes.
@@ -150,7 +150,7 @@ def test_a_distribution_counts_with_its_mean(step: object, mean_ms: int) -> None
 
 def test_jobs_on_one_instance_run_one_after_another() -> None:
     """As they came."""
-    traffic = heard(
+    workload = workload_of(
         log(
             farm(instance("a"), instance("b")),
             ran("j1", on="a", at=5, until=35, work=nodes(3)),
@@ -158,7 +158,7 @@ def test_jobs_on_one_instance_run_one_after_another() -> None:
             ran("j3", on="b", at=12, until=42, work=nodes(3)),
         )
     )
-    replayed = as_placed(traffic)
+    replayed = as_placed(workload)
     assert (replayed.began_ms, replayed.ended_ms) == ((5, 35, 12), (35, 65, 42))
     assert (replayed.makespan_ms, replayed.waited_ms) == (60, 25)
 
@@ -167,20 +167,20 @@ def test_a_model_is_loaded_where_it_is_not_yet() -> None:
     """The warm one is there from the start; where memory is short another has to go, and comes back later."""
     tables = [instance("a", load_per_gb_ms=100, vram="3GB"), instance("b")]
     works = [nodes(1, ("x", 2)), nodes(1, ("x", 2), ("z", 1)), nodes(1, ("y", 2)), nodes(1, ("x", 2))]
-    traffic = heard(
+    workload = workload_of(
         log(
             farm(*tables),
             loaded("a", "x", at=0, size_bytes=2 * GB),
             [ran(f"j{n}", on="a", at=n, until=5000 + n, work=work) for n, work in enumerate(works, 1)],
         )
     )
-    began_ms, ended_ms = as_placed(traffic).began_ms, as_placed(traffic).ended_ms
+    began_ms, ended_ms = as_placed(workload).began_ms, as_placed(workload).ended_ms
     assert [end - begin for begin, end in zip(began_ms, ended_ms, strict=True)] == [10, 110, 210, 210]
 
 
 def test_a_changed_setting_holds_for_jobs_that_begin_later() -> None:
     """The one that waits is slower, the one that runs is not."""
-    traffic = heard(
+    workload = workload_of(
         log(
             farm(instance("a"), instance("b")),
             ran("j1", on="a", at=0, until=100, work=nodes(10)),
@@ -188,24 +188,24 @@ def test_a_changed_setting_holds_for_jobs_that_begin_later() -> None:
             set_to("a", at=50, timing={"node": "20ms"}),
         )
     )
-    assert as_placed(traffic).ended_ms == (100, 300)
+    assert as_placed(workload).ended_ms == (100, 300)
 
 
 def test_waiting_jobs_slow_what_the_running_one_has_left() -> None:
     """Half of the first job is done when the second comes: the other half takes 1.5 times as long."""
-    traffic = heard(
+    workload = workload_of(
         log(
             farm(instance("a", under_load=0.5), instance("b")),
             ran("j1", on="a", at=0, until=125, work=nodes(10)),
             ran("j2", on="a", at=50, begins=125, until=225, work=nodes(10)),
         )
     )
-    assert as_placed(traffic).ended_ms == (125, 225)
+    assert as_placed(workload).ended_ms == (125, 225)
 
 
 def test_a_setting_that_changes_leaves_the_running_job_at_its_pace() -> None:
     """What waits still slows it; it began under that."""
-    traffic = heard(
+    workload = workload_of(
         log(
             farm(instance("a", under_load=0.5), instance("b")),
             ran("j1", on="a", at=0, until=125, work=nodes(10)),
@@ -213,12 +213,12 @@ def test_a_setting_that_changes_leaves_the_running_job_at_its_pace() -> None:
             ran("j2", on="a", at=50, begins=125, until=425, work=nodes(10)),
         )
     )
-    assert as_placed(traffic).ended_ms == (125, 425)
+    assert as_placed(workload).ended_ms == (125, 425)
 
 
 def test_a_job_without_work_ends_at_once_also_where_another_would_have_ended_just_then() -> None:
     """A crash at 90 ms took the job that would have ended at 100 ms."""
-    traffic = heard(
+    workload = workload_of(
         log(
             farm(instance("a"), instance("b")),
             submitted("j1", on="a", at=0),
@@ -228,12 +228,12 @@ def test_a_job_without_work_ends_at_once_also_where_another_would_have_ended_jus
             ran("j1", on="b", at=110, until=210, work=nodes(10)),
         )
     )
-    assert as_placed(traffic).ended_ms == (210, 100)
+    assert as_placed(workload).ended_ms == (210, 100)
 
 
 def test_a_job_that_was_lost_runs_where_it_was_sent_again() -> None:
     """Its wait is from its first arrival; what waited behind it went the same way."""
-    traffic = heard(
+    workload = workload_of(
         log(
             farm(instance("a"), instance("b")),
             [submitted("j1", on="a", at=0), taken("j1", on="a", at=0), submitted("j2", on="a", at=1)],
@@ -242,14 +242,14 @@ def test_a_job_that_was_lost_runs_where_it_was_sent_again() -> None:
             ran("j1", on="b", at=70, begins=160, until=260, work=nodes(10)),
         )
     )
-    replayed = as_placed(traffic)
+    replayed = as_placed(workload)
     assert (replayed.began_ms, replayed.ended_ms) == ((160, 60), (260, 160))
     assert replayed.waited_ms == 160 + 59
 
 
 def test_a_job_that_was_kept_runs_when_its_instance_is_back() -> None:
     """From its beginning."""
-    traffic = heard(
+    workload = workload_of(
         log(
             farm(instance("a"), instance("b")),
             submitted("j1", on="a", at=0),
@@ -258,13 +258,13 @@ def test_a_job_that_was_kept_runs_when_its_instance_is_back() -> None:
             [taken("j1", on="a", at=80, epoch=2), finished("j1", on="a", at=180, work=nodes(10), epoch=2)],
         )
     )
-    assert as_placed(traffic).began_ms == (80,)
-    assert as_placed(traffic).ended_ms == (180,)
+    assert as_placed(workload).began_ms == (80,)
+    assert as_placed(workload).ended_ms == (180,)
 
 
 def test_a_job_that_was_taken_out_and_sent_elsewhere_leaves_room() -> None:
     """The one behind it is earlier."""
-    traffic = heard(
+    workload = workload_of(
         log(
             farm(instance("a"), instance("b")),
             ran("j1", on="a", at=0, until=100, work=nodes(10)),
@@ -274,19 +274,19 @@ def test_a_job_that_was_taken_out_and_sent_elsewhere_leaves_room() -> None:
             ran("j2", on="b", at=40, until=140, work=nodes(10)),
         )
     )
-    assert as_placed(traffic).ended_ms == (100, 140, 200)
+    assert as_placed(workload).ended_ms == (100, 140, 200)
 
 
 def test_what_was_sent_again_after_a_success_costs_nothing() -> None:
     """A verdict finds that; placement is about where the work went."""
     once = [farm(instance("a"), instance("b")), ran("j1", on="a", at=0, until=100, work=nodes(10))]
     twice = [*once, ran("j1", on="b", at=50, until=150, work=nodes(10))]
-    assert as_placed(heard(log(*twice))) == as_placed(heard(log(*once)))
+    assert as_placed(workload_of(log(*twice))) == as_placed(workload_of(log(*once)))
 
 
 def test_jobs_that_never_ran_are_left_out_and_counted() -> None:
     """Nobody knows how long they would take; one that was only refused was never taken on."""
-    traffic = heard(
+    workload = workload_of(
         log(
             farm(instance("a"), instance("b")),
             submitted("j1", on="a", at=0),
@@ -294,8 +294,8 @@ def test_jobs_that_never_ran_are_left_out_and_counted() -> None:
             ran("j3", on="b", at=2, until=12, work=nodes(1)),
         )
     )
-    assert [each.job for each in traffic.arrivals] == ["j3"]
-    assert traffic.left_out == 1
+    assert [each.job for each in workload.arrivals] == ["j3"]
+    assert workload.left_out == 1
 
 
 def test_what_really_happened_on_two_instances_happens_again_in_a_replay() -> None:
@@ -311,14 +311,14 @@ def test_what_really_happened_on_two_instances_happens_again_in_a_replay() -> No
         story.run()
         events += [structs.replace(event, instance=name, epoch=1) for event in story.events]
     settings = [{"name": name, **as_written(story.instance.machine.settings)} for name, story in stories.items()]
-    told = log(farm(*settings), events)
-    replayed = as_placed(traffic := heard(told))
-    ids = {event.job: (event.instance, event.prompt_id) for event in told if isinstance(event, Submitted)}
-    taken_ms = {(event.instance, event.prompt_id): event.at_ms for event in told if isinstance(event, Taken)}
-    ended_ms = {(event.instance, event.prompt_id): event.at_ms for event in told if isinstance(event, Finished)}
-    assert replayed.began_ms == tuple(taken_ms[ids[each.job]] for each in traffic.arrivals)
-    assert replayed.ended_ms == tuple(ended_ms[ids[each.job]] for each in traffic.arrivals)
-    assert len(traffic.arrivals) == 30
+    farm_log = log(farm(*settings), events)
+    replayed = as_placed(workload := workload_of(farm_log))
+    ids = {event.job: (event.instance, event.prompt_id) for event in farm_log if isinstance(event, Submitted)}
+    taken_ms = {(event.instance, event.prompt_id): event.at_ms for event in farm_log if isinstance(event, Taken)}
+    ended_ms = {(event.instance, event.prompt_id): event.at_ms for event in farm_log if isinstance(event, Finished)}
+    assert replayed.began_ms == tuple(taken_ms[ids[each.job]] for each in workload.arrivals)
+    assert replayed.ended_ms == tuple(ended_ms[ids[each.job]] for each in workload.arrivals)
+    assert len(workload.arrivals) == 30
     assert replayed.waited_ms > 0
 
 
@@ -332,13 +332,13 @@ def arriving(*works: Work, at: Iterable[int] | None = None, tables: Iterable[Tab
         ran(f"j{n}", on="a", at=moment, until=100_000 + n, work=work)
         for n, (moment, work) in enumerate(zip(moments, works, strict=True), 1)
     ]
-    return heard(log(farm(*(tables or [instance("a"), instance("b"), instance("c")])), jobs))
+    return workload_of(log(farm(*(tables or [instance("a"), instance("b"), instance("c")])), jobs))
 
 
 def test_round_robin_goes_round() -> None:
     """Whoever is busy."""
-    traffic = arriving(*[nodes(100)] * 3, *[nodes(1)] * 4)
-    assert by("round_robin", traffic) == ["a", "b", "c", "a", "b", "c", "a"]
+    workload = arriving(*[nodes(100)] * 3, *[nodes(1)] * 4)
+    assert by("round_robin", workload) == ["a", "b", "c", "a", "b", "c", "a"]
 
 
 def test_round_robin_leaves_out_who_cannot_take_the_job() -> None:
@@ -349,22 +349,22 @@ def test_round_robin_leaves_out_who_cannot_take_the_job() -> None:
 
 def test_shortest_queue_counts_jobs_and_not_their_work() -> None:
     """One long job weighs as much as a short one; of equals the first of the configuration."""
-    traffic = arriving(nodes(100), nodes(1), nodes(1), nodes(1), nodes(1), at=[0, 1, 2, 3, 4])
-    assert by("shortest_queue", traffic) == ["a", "b", "c", "a", "b"]
+    workload = arriving(nodes(100), nodes(1), nodes(1), nodes(1), nodes(1), at=[0, 1, 2, 3, 4])
+    assert by("shortest_queue", workload) == ["a", "b", "c", "a", "b"]
     assert by("shortest_queue", arriving(nodes(100), nodes(1), nodes(1), at=[0, 0, 10])) == ["a", "b", "b"]
 
 
 def test_least_work_left_counts_the_work_and_not_the_jobs() -> None:
     """After the long job nothing more goes there."""
-    traffic = arriving(nodes(100), nodes(10), nodes(9), nodes(1), nodes(1), at=[0, 1, 2, 3, 4])
-    assert by("least_work_left", traffic) == ["a", "b", "c", "c", "b"]
+    workload = arriving(nodes(100), nodes(10), nodes(9), nodes(1), nodes(1), at=[0, 1, 2, 3, 4])
+    assert by("least_work_left", workload) == ["a", "b", "c", "c", "b"]
 
 
 def test_least_work_left_takes_what_is_done_into_account() -> None:
     """At 90 ms the first has 110 ms left and the second 130 ms."""
     tables = [instance("a"), instance("b", node_ms=20)]
-    traffic = arriving(nodes(20), nodes(11), nodes(1), at=[0, 0, 90], tables=tables)
-    assert by("least_work_left", traffic) == ["a", "b", "a"]
+    workload = arriving(nodes(20), nodes(11), nodes(1), at=[0, 0, 90], tables=tables)
+    assert by("least_work_left", workload) == ["a", "b", "a"]
 
 
 def test_model_affine_goes_where_the_model_is() -> None:
@@ -375,8 +375,8 @@ def test_model_affine_goes_where_the_model_is() -> None:
 
 def test_model_affine_looks_for_the_larger_part_of_the_models() -> None:
     """The lora is loaded sooner than the checkpoint."""
-    traffic = arriving(nodes(1, ("lora", 1)), nodes(1, ("x", 3)), nodes(1, ("lora", 1), ("x", 3)))
-    assert by("model_affine", traffic) == ["a", "b", "b"]
+    workload = arriving(nodes(1, ("lora", 1)), nodes(1, ("x", 3)), nodes(1, ("lora", 1), ("x", 3)))
+    assert by("model_affine", workload) == ["a", "b", "b"]
 
 
 @pytest.mark.parametrize(
@@ -398,7 +398,7 @@ def test_no_policy_sends_a_job_where_it_cannot_run(policy: str, lacking: Table) 
 @pytest.mark.parametrize("policy", sorted(POLICIES))
 def test_no_policy_sends_a_job_where_it_was_refused(policy: str) -> None:
     """The settings do not say all; where it ran it can run, whatever they say."""
-    traffic = heard(
+    workload = workload_of(
         log(
             farm(instance("a", missing_nodes=["N"]), instance("b"), instance("c")),
             refused("j1", on="c", at=0, missing=["N"]),
@@ -407,8 +407,8 @@ def test_no_policy_sends_a_job_where_it_was_refused(policy: str) -> None:
             ran("j2", on="a", at=7, until=15, work=nodes(1)),
         )
     )
-    placed = replay(traffic, POLICIES[policy]()).given
-    assert all(each.instance in ("ab", "ac")[each.place] for each in placed)
+    placed = replay(workload, POLICIES[policy]()).assignments
+    assert all(assignment.instance in ("ab", "ac")[assignment.job] for assignment in placed)
     assert [each.at_ms for each in placed] == [0, 6]
 
 
@@ -417,29 +417,29 @@ def test_no_policy_sends_a_job_where_it_was_refused(policy: str) -> None:
 def test_no_policy_sends_new_work_to_who_takes_none(policy: str, gone: Event) -> None:
     """Drained, frozen or down; before that it gets some."""
     jobs = [ran(f"j{n}", on="b", at=4 * n, until=1000 + n, work=nodes(0)) for n in range(4)]
-    traffic = heard(log(farm(instance("a"), instance("b")), jobs, gone))
-    assert "a" in by(policy, traffic)[:2]
-    assert by(policy, traffic)[2:] == ["b", "b"]
+    workload = workload_of(log(farm(instance("a"), instance("b")), jobs, gone))
+    assert "a" in by(policy, workload)[:2]
+    assert by(policy, workload)[2:] == ["b", "b"]
 
 
 @pytest.mark.parametrize("policy", sorted(POLICIES))
 def test_what_a_crash_interrupts_a_policy_places_anew(policy: str) -> None:
     """At the moment of the crash, and from its beginning."""
-    traffic = heard(
+    workload = workload_of(
         log(
             farm(instance("a"), instance("b")),
             ran("j1", on="b", at=0, until=1000, work=nodes(10)),
             crashed("a", at=60),
         )
     )
-    replayed = replay(traffic, POLICIES[policy]())
-    assert [(each.at_ms, each.instance) for each in replayed.given] == [(0, "a"), (60, "b")]
+    replayed = replay(workload, POLICIES[policy]())
+    assert [(each.at_ms, each.instance) for each in replayed.assignments] == [(0, "a"), (60, "b")]
     assert replayed.ended_ms == (160,)
 
 
 def test_where_no_instance_is_there_jobs_wait_for_the_first_that_comes() -> None:
     """Both boot; whoever is first gets what waited."""
-    traffic = heard(
+    workload = workload_of(
         log(
             configured(instance("a"), instance("b")),
             ready("b", at=40),
@@ -449,14 +449,14 @@ def test_where_no_instance_is_there_jobs_wait_for_the_first_that_comes() -> None
             ran("j2", on="a", at=71, until=100, work=nodes(2)),
         )
     )
-    replayed = replay(traffic, POLICIES["shortest_queue"]())
+    replayed = replay(workload, POLICIES["shortest_queue"]())
     assert (replayed.began_ms, replayed.ended_ms) == ((40, 60), (60, 80))
 
 
 def test_a_log_without_the_moment_of_readiness_is_taken_at_its_word() -> None:
     """An instance that takes jobs on is there."""
     jobs = [ran("j1", on="a", at=5, until=15, work=nodes(1)), ran("j2", on="a", at=7, until=25, work=nodes(1))]
-    replayed = as_placed(heard(log(configured(instance("a"), instance("b")), jobs)))
+    replayed = as_placed(workload_of(log(configured(instance("a"), instance("b")), jobs)))
     assert replayed.began_ms == (5, 15)
 
 
@@ -478,26 +478,26 @@ def busy(seed: int) -> Workload:
         jobs.append(ran(f"j{n}", on=on, at=n * 23 % 997, until=50_000 + n, work=kinds[n % 4]))
     changes = [crashed("a", at=300), ready("a", at=450, epoch=2), crashed("c", at=500), draining("b", at=320)]
     changes += [draining("b", at=700, ends=True), set_to("a", at=200, timing={"node": "15ms"}, vram="4GB")]
-    return heard(log(farm(*tables), jobs, changes))
+    return workload_of(log(farm(*tables), jobs, changes))
 
 
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("policy", sorted(POLICIES))
 def test_a_policys_own_placement_replayed_comes_to_exactly_the_same(policy: str, seed: int) -> None:
     """Crashes, slowing, memory and all: the two ways to replay are one."""
-    traffic = busy(seed)
-    placed = replay(traffic, POLICIES[policy]())
-    assert replay(traffic, placed.given) == placed
-    assert len(placed.given) > len(traffic.arrivals)
-    assert replay(traffic, POLICIES[policy]()) == placed
+    workload = busy(seed)
+    placed = replay(workload, POLICIES[policy]())
+    assert replay(workload, placed.assignments) == placed
+    assert len(placed.assignments) > len(workload.arrivals)
+    assert replay(workload, POLICIES[policy]()) == placed
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_every_job_runs_and_no_instance_runs_two_at_a_time(seed: int) -> None:
     """Whoever places them."""
-    traffic = busy(seed)
-    for replayed in [as_placed(traffic), *(replay(traffic, make()) for make in POLICIES.values())]:
-        last: dict[int, Assignment] = {each.place: each for each in replayed.given}
+    workload = busy(seed)
+    for replayed in [as_placed(workload), *(replay(workload, make()) for make in POLICIES.values())]:
+        last: dict[int, Assignment] = {assignment.job: assignment for assignment in replayed.assignments}
         assert sorted(last) == list(range(40))
         for name in "abc":
             there = [place for place, given in last.items() if given.instance == name]
@@ -516,9 +516,9 @@ def test_a_log_that_begins_anywhere_and_ends_anywhere_is_replayed() -> None:
     )
     for start in range(len(events)):
         for stop in range(start, len(events) + 1):
-            traffic = heard(events[start:stop])
-            assert len(as_placed(traffic).ended_ms) == len(traffic.arrivals)
-            assert all(set(by(name, traffic)) <= {"a", "b"} for name in POLICIES)
+            workload = workload_of(events[start:stop])
+            assert len(as_placed(workload).ended_ms) == len(workload.arrivals)
+            assert all(set(by(name, workload)) <= {"a", "b"} for name in POLICIES)
 
 
 def test_jobs_of_one_moment_are_placed_in_the_order_of_the_log() -> None:
@@ -532,7 +532,7 @@ def test_jobs_of_one_moment_are_placed_in_the_order_of_the_log() -> None:
 def test_what_is_in_memory_from_the_start_is_there_again_after_a_crash() -> None:
     """And nothing else is."""
     file = ModelFile("checkpoints", "x", GB)
-    traffic = heard(
+    workload = workload_of(
         log(
             farm(instance("a", load_per_gb_ms=100), instance("b")),
             loaded("a", "x", at=0, size_bytes=GB),
@@ -543,5 +543,5 @@ def test_what_is_in_memory_from_the_start_is_there_again_after_a_crash() -> None
             ran("j3", on="a", at=230, until=340, work=nodes(1, ("y", 1)), epoch=2),
         )
     )
-    assert traffic.warm == {"a": (file,)}
-    assert as_placed(traffic).ended_ms == (111, 230, 340)
+    assert workload.warm == {"a": (file,)}
+    assert as_placed(workload).ended_ms == (111, 230, 340)
