@@ -60,7 +60,9 @@ def judge(arguments: JudgeArguments) -> int:
 
 
 def _opened(path: str) -> AbstractContextManager[BinaryIO]:
-    return nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb")  # noqa: PTH123 (the message has the path as it was written)
+    if path == "-":
+        return nullcontext(sys.stdin.buffer)
+    return open(path, "rb")  # noqa: PTH123 (Path turns an empty path into ".")
 
 
 def _read_thresholds(settings: Sequence[str]) -> tuple[Thresholds, PlacementThresholds]:

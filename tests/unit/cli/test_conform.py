@@ -20,8 +20,8 @@ def printed(*outcomes: ScenarioOutcome, in_full: bool = False) -> str:
 def test_a_report_ends_with_the_score() -> None:
     """Families above it, and why some were not judged."""
     skipped = ScenarioOutcome("c", "sampling", 0.0, skipped="no checkpoint")
-    told = printed(ScenarioOutcome("a", "http", 1.0), ScenarioOutcome("b", "http", 0.5), skipped, skipped)
-    assert [line.split() for line in told.splitlines()] == [
+    output = printed(ScenarioOutcome("a", "http", 1.0), ScenarioOutcome("b", "http", 0.5), skipped, skipped)
+    assert [line.split() for line in output.splitlines()] == [
         ["family", "same", "of", "skipped", "seconds"],
         ["http", "2", "2", "0", "1.5"],
         ["sampling", "0", "0", "2", "0.0"],
@@ -44,7 +44,7 @@ def test_a_report_begins_with_the_differences() -> None:
     )
 
 
-def test_long_reports_are_cut_unless_all_is_wanted() -> None:
+def test_long_reports_are_cut_unless_all_is_requested() -> None:
     """Three differences of a scenario, and the beginning of a long value."""
     outcome = ScenarioOutcome("a", "http", 1.0, tuple(Difference(f"p{n}", "x" * 500, "y") for n in range(5)))
     short, whole = printed(outcome), printed(outcome, in_full=True)
@@ -64,18 +64,18 @@ def test_it_lists_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "expected"),
     [
         (["--only", "nope"], "comfyfarm conform: no scenario 'nope'\n"),
         ([], "comfyfarm conform: which server?  comfyfarm conform URL\n"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_a_line(
-    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+def test_what_cannot_be_done_is_reported_in_a_line(
+    arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With status 2."""
-    assert main(["conform", *words]) == 2
-    assert capsys.readouterr().err == said
+    assert main(["conform", *arguments]) == 2
+    assert capsys.readouterr().err == expected
 
 
 @pytest.mark.parametrize("word", ["foo://x", "http://", "http://[", "http://x:0", "http://x:y", "https://x"])

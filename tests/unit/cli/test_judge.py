@@ -40,11 +40,11 @@ def test_the_exit_status_is_the_verdict(
     assert capsys.readouterr().out.startswith(f"{word}: ")
 
 
-def test_a_person_is_told_the_findings_and_the_placement(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_person_gets_the_findings_and_the_placement(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In sentences, whatever brackets a job's name has; and which samples are small."""
     main(["judge", save(path, BADLY)])
-    told = capsys.readouterr().out
-    words = " ".join(told.split())
+    output = capsys.readouterr().out
+    words = " ".join(output.split())
     assert "fail: 1 jobs, 2 attempts, 1 succeeded; 15 events, 0.015 s" in words
     assert "error ran_twice" in words
     assert "[red] ran 2 times" in words
@@ -77,7 +77,7 @@ def test_bounds_are_set_on_the_command_line(path: Path, capsysbinary: pytest.Cap
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "expected"),
     [
         (["--set", "patience=5s"], "comfyfarm judge: patience: there is no such bound (there are: liveness, reaction,"),
         (["--set", "reaction=5"], 'comfyfarm judge: reaction: expected a duration such as "45ms",'),
@@ -86,16 +86,16 @@ def test_bounds_are_set_on_the_command_line(path: Path, capsysbinary: pytest.Cap
     ],
 )
 def test_a_wrong_bound_is_refused_in_one_line(
-    path: Path, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    path: Path, arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["judge", save(path, WELL), *words]) == 2
+    assert main(["judge", save(path, WELL), *arguments]) == 2
     captured = capsys.readouterr()
-    assert captured.err.startswith(said)
+    assert captured.err.startswith(expected)
     assert captured.err.count("\n") == 1
     assert captured.out == ""
 
 
-def test_a_log_that_cannot_be_opened_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_that_cannot_be_opened_is_reported_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["judge", str(tmp_path / "no.jsonl")]) == 2
     assert main(["judge", str(tmp_path)]) == 2
     assert capsys.readouterr().err.splitlines() == [

@@ -28,7 +28,7 @@ class Option:
 
     @property
     def is_warm(self) -> bool:
-        """Whether all models of the job are in memory."""
+        """All models of the job are in memory."""
         return self.needs is not None and self.needs.models <= self.snapshot.models
 
 
@@ -81,7 +81,7 @@ def _choice(dispatch: Dispatch, lefts: tuple[WorkLeft, ...], evidence: _Evidence
 
 @dataclass(eq=False)
 class _Evidence:
-    """What the log shows about which instances can run which jobs.
+    """The evidence in a log that an instance can or cannot run a job.
 
     :ivar needs: by logical job; jobs that never ran are not in it.
     :ivar declared: the node types that any instance declares.

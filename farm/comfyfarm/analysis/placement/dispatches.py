@@ -62,7 +62,7 @@ class Dispatch:
 
     @property
     def has_run_out(self) -> bool:
-        """Whether its run has ended by itself, so that its length is known."""
+        """Its run has ended by itself, so that its length is known."""
         return self.work is not None
 
 

@@ -1,4 +1,4 @@
-"""What a job needs, what an instance has by its settings, and whether the two fit."""
+"""The needs of a job, the equipment of an instance by its settings, and the check that it can run the job."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def needs_of(works: Iterable[Work]) -> JobNeeds | None:
 
 @dataclass(frozen=True, eq=False)
 class InstanceEquipment:
-    """What one instance has by its settings.
+    """The nodes, models and memory of one instance by its settings.
 
     :ivar is_strict: prompts that need something else are refused; otherwise any names pass.
     :ivar models: the exact files, by folder; a folder that is not in here takes any name if ``open_models``.
@@ -69,7 +69,7 @@ class InstanceEquipment:
         )
 
     def has(self, needs: JobNeeds, declared: frozenset[str]) -> bool:
-        """Whether the instance can run a job with these needs.
+        """Return whether the instance can run a job with these needs.
 
         :param declared: the node types that any instance declares; an instance lacks those that only others declare.
         """
@@ -81,7 +81,7 @@ class InstanceEquipment:
         return not (lacking & needs.nodes) and all(self._has_file(folder, name) for folder, name in needs.models)
 
     def holds(self, needs: JobNeeds) -> bool:
-        """Whether each of the models alone fits into the memory."""
+        """Return whether each of the models alone fits into the memory."""
         return self.vram_bytes is None or needs.largest_bytes <= self.vram_bytes
 
     def _has_file(self, folder: str, name: str) -> bool:

@@ -20,7 +20,7 @@ ENOUGH_OUTAGES = 5
 class Measure(msgspec.Struct, frozen=True, kw_only=True):
     """The base of the measures.
 
-    :ivar n: the sample size; each measure says of what.
+    :ivar n: the sample size; its unit depends on the measure.
     :ivar is_small: the sample is too small to show much.
     """
 

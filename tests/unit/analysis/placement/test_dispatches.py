@@ -1,4 +1,4 @@
-"""What is told of each dispatch: the truth about every instance, and what the client knew of it."""
+"""The options of each dispatch: the true state of every instance, and what the client had been shown of it."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ def test_the_true_depth_counts_what_waits_and_what_runs() -> None:
 def test_what_is_taken_out_or_lost_or_forgotten_is_no_depth() -> None:
     """One job each way, on an instance each, and a fourth that stays."""
     instances = ["a", "b", "c", "d"]
-    jobs = [submitted(f"j-{each}", on=each, at=1) for each in instances]
+    jobs = [submitted(f"j-{name}", on=name, at=1) for name in instances]
     gone = [taken_out("j-a", on="a", at=2), crashed("b", at=2, lost=["j-b"]), reset("c", at=2)]
     record = records(follow(farm(*instances), jobs, gone, submitted("late", on="d", at=3)))[-1]
-    assert [each.depth for each in record.options] == [0, 0, 0, 1]
+    assert [seen.depth for seen in record.options] == [0, 0, 0, 1]
 
 
 def test_work_left_is_what_the_runs_took_less_what_was_served() -> None:
@@ -102,26 +102,26 @@ def test_a_usual_length_is_the_farms_where_the_instance_has_none() -> None:
 def test_models_are_in_memory_loadable_or_missing() -> None:
     """A has it, b could load it, c does not have the file."""
     fleet = farm("a", "b", {"name": "c", "models": {"checkpoints": ["other.safetensors:1GB"]}})
-    story = [fleet, loaded("a", "sdxl.safetensors", at=0), ran("j", on="a", at=5, until=9, work=SDXL)]
-    found = {name: option("j", name, *story) for name in "abc"}
-    assert {name: each.models for name, each in found.items()} == {"a": "in_memory", "b": "loadable", "c": "missing"}
-    assert [each.is_eligible for each in found.values()] == [True, True, False]
+    pieces = [fleet, loaded("a", "sdxl.safetensors", at=0), ran("j", on="a", at=5, until=9, work=SDXL)]
+    found = {name: option("j", name, *pieces) for name in "abc"}
+    assert {name: seen.models for name, seen in found.items()} == {"a": "in_memory", "b": "loadable", "c": "missing"}
+    assert [seen.is_eligible for seen in found.values()] == [True, True, False]
 
 
 def test_a_model_that_went_out_of_memory_is_loadable_again() -> None:
     """Loaded, and out again before the job was sent."""
-    story = [loaded("a", "sdxl.safetensors", at=0), unloaded("a", "sdxl.safetensors", at=4)]
-    assert option("j", "a", farm("a"), story, ran("j", on="a", at=5, until=9, work=SDXL)).models == "loadable"
+    pieces = [loaded("a", "sdxl.safetensors", at=0), unloaded("a", "sdxl.safetensors", at=4)]
+    assert option("j", "a", farm("a"), pieces, ran("j", on="a", at=5, until=9, work=SDXL)).models == "loadable"
 
 
-def test_models_are_told_as_they_were_at_each_dispatch() -> None:
+def test_models_are_reported_as_they_were_at_each_dispatch() -> None:
     """The first of two jobs brings the model in."""
     jobs = [ran(f"j{n}", on="a", at=at, until=at + 5, work=SDXL) for n, at in ((1, 10), (2, 20))]
-    story = [farm("a"), loaded("a", "sdxl.safetensors", at=12, job="j1"), jobs]
-    assert [option(f"j{n}", "a", *story).models for n in (1, 2)] == ["loadable", "in_memory"]
+    pieces = [farm("a"), loaded("a", "sdxl.safetensors", at=12, job="j1"), jobs]
+    assert [option(f"j{n}", "a", *pieces).models for n in (1, 2)] == ["loadable", "in_memory"]
 
 
-def test_nobody_says_what_a_job_needs_that_never_ran() -> None:
+def test_the_needs_of_a_job_that_never_ran_are_unknown() -> None:
     """Then every instance is believed to be able."""
     found = option("j", "a", farm("a"), submitted("j", on="a", at=1))
     assert (found.models, found.is_eligible) == (None, True)
@@ -154,37 +154,37 @@ def test_who_does_not_declare_a_node_type_that_others_declare_lacks_it() -> None
     """B declares it too, c does not."""
     own: dict[str, Any] = {"node_types": {"Mine": {}}}
     fleet = farm({"name": "a", **own}, {"name": "b", **own}, "c")
-    story = [fleet, ran("j", on="a", at=1, until=9, work=Work(nodes={"Mine": 1}))]
-    assert [option("j", name, *story).is_eligible for name in "abc"] == [True, True, False]
+    pieces = [fleet, ran("j", on="a", at=1, until=9, work=Work(nodes={"Mine": 1}))]
+    assert [option("j", name, *pieces).is_eligible for name in "abc"] == [True, True, False]
 
 
 def test_settings_count_as_they_were_when_the_job_was_sent() -> None:
     """B gets the node between two jobs."""
     fleet = farm("a", {"name": "b", "missing_nodes": ["KSampler"]})
-    story = [ran("early", on="a", at=1, until=2, work=SDXL), ran("late", on="a", at=9, until=10, work=SDXL)]
+    pieces = [ran("early", on="a", at=1, until=2, work=SDXL), ran("late", on="a", at=9, until=10, work=SDXL)]
     change = set_to("b", at=5, missing_nodes=[])
-    assert not option("early", "b", fleet, story, change).is_eligible
-    assert option("late", "b", fleet, story, change).is_eligible
+    assert not option("early", "b", fleet, pieces, change).is_eligible
+    assert option("late", "b", fleet, pieces, change).is_eligible
 
 
 def test_who_took_a_job_on_is_eligible_whatever_its_settings_say() -> None:
     """What was seen counts more than what is written: b took the first attempt on, but did not end it."""
     fleet = farm("a", {"name": "b", "missing_nodes": ["KSampler"]})
-    story = [submitted("j", on="b", at=1), taken_out("j", on="b", at=2), ran("j", on="a", at=3, until=9, work=SDXL)]
-    assert option("j", "b", fleet, story).is_eligible
-    assert not option("j", "b", fleet, story[2:]).is_eligible
+    pieces = [submitted("j", on="b", at=1), taken_out("j", on="b", at=2), ran("j", on="a", at=3, until=9, work=SDXL)]
+    assert option("j", "b", fleet, pieces).is_eligible
+    assert not option("j", "b", fleet, pieces[2:]).is_eligible
 
 
 def test_who_refused_a_job_for_what_it_lacks_is_not_eligible() -> None:
     """The settings do not say so; the refusal does. One for another reason says nothing of that."""
-    story = [refused("j", on="b", at=1, missing=["Rare"]), refused("j", on="c", at=2), submitted("j", on="a", at=3)]
-    last = records(follow(farm("a", "b", "c"), story))[-1]
-    assert [each.is_eligible for each in last.options] == [True, False, True]
+    pieces = [refused("j", on="b", at=1, missing=["Rare"]), refused("j", on="c", at=2), submitted("j", on="a", at=3)]
+    last = records(follow(farm("a", "b", "c"), pieces))[-1]
+    assert [seen.is_eligible for seen in last.options] == [True, False, True]
 
 
-def test_health_is_told_as_it_was() -> None:
+def test_health_is_reported_as_it_was() -> None:
     """Down until it is ready; then frozen, refusing and drained, each for a while."""
-    story = [
+    pieces = [
         frozen("b", at=10),
         thawed("b", at=20),
         refusing("b", at=30),
@@ -196,39 +196,39 @@ def test_health_is_told_as_it_was() -> None:
         ready("b", at=90, epoch=2),
     ]
     jobs = [submitted(f"j{at}", on="a", at=at) for at in range(5, 105, 10)]
-    found = [option(f"j{at}", "b", farm("a", "b"), story, jobs) for at in range(5, 105, 10)]
-    told = ["up", "frozen", "up", "refusing", "up", "draining", "up", "down", "down", "up"]
-    assert [each.health for each in found] == told
-    assert [each.epoch for each in found] == [1] * 8 + [2, 2]
+    found = [option(f"j{at}", "b", farm("a", "b"), pieces, jobs) for at in range(5, 105, 10)]
+    expected = ["up", "frozen", "up", "refusing", "up", "draining", "up", "down", "down", "up"]
+    assert [seen.health for seen in found] == expected
+    assert [seen.epoch for seen in found] == [1] * 8 + [2, 2]
 
 
-def test_what_the_client_was_shown_is_told_with_its_age() -> None:
+def test_what_the_client_was_shown_has_its_age() -> None:
     """Its own websocket's last word, not another client's."""
-    story = [showed(1, on="a", at=10), showed(4, on="a", at=20, to=["other"]), submitted("j", on="a", at=25)]
-    found = option("j", "a", farm("a"), story)
+    pieces = [showed(1, on="a", at=10), showed(4, on="a", at=20, to=["other"]), submitted("j", on="a", at=25)]
+    found = option("j", "a", farm("a"), pieces)
     assert (found.shown, found.shown_age_ms) == (1, 15)
 
 
 def test_what_was_asked_over_http_counts_where_it_is_later() -> None:
     """A poll after the websocket's last word."""
-    story = [showed(1, on="a", at=10), asked("/prompt", on="a", at=12, shown=3), submitted("j", on="a", at=25)]
-    found = option("j", "a", farm("a"), story)
+    pieces = [showed(1, on="a", at=10), asked("/prompt", on="a", at=12, shown=3), submitted("j", on="a", at=25)]
+    found = option("j", "a", farm("a"), pieces)
     assert (found.shown, found.shown_age_ms) == (3, 13)
-    later = option("j", "a", farm("a"), showed(2, on="a", at=20), story)
+    later = option("j", "a", farm("a"), showed(2, on="a", at=20), pieces)
     assert (later.shown, later.shown_age_ms) == (2, 5)
 
 
-def test_nothing_is_shown_of_who_was_never_asked_or_began_anew() -> None:
+def test_nothing_is_shown_of_who_was_never_asked_or_began_again() -> None:
     """What was shown of the epoch before means nothing."""
-    story = [showed(1, on="a", at=10), crashed("a", at=20), started("a", at=21), ready("a", at=22, epoch=2)]
+    pieces = [showed(1, on="a", at=10), crashed("a", at=20), started("a", at=21), ready("a", at=22, epoch=2)]
     sent = submitted("before", on="a", at=15)
-    found = option("j", "a", farm("a", "b"), story, sent, submitted("j", on="b", at=25))
+    found = option("j", "a", farm("a", "b"), pieces, sent, submitted("j", on="b", at=25))
     assert (found.shown, found.shown_age_ms, found.sent_since) == (None, None, 0)
 
 
 def test_a_client_knows_what_it_has_sent_itself_since_it_was_shown_a_depth() -> None:
     """Two jobs of its own, one of another's; then it is shown the depth again."""
-    story = [
+    pieces = [
         showed(0, on="a", at=1),
         submitted("j1", on="a", at=2),
         submitted("x", on="a", at=3, client="other"),
@@ -237,20 +237,20 @@ def test_a_client_knows_what_it_has_sent_itself_since_it_was_shown_a_depth() -> 
         showed(4, on="a", at=6),
         submitted("j4", on="a", at=7),
     ]
-    assert option("j3", "a", farm("a"), story).sent_since == 2
-    assert option("j4", "a", farm("a"), story).sent_since == 0
+    assert option("j3", "a", farm("a"), pieces).sent_since == 2
+    assert option("j4", "a", farm("a"), pieces).sent_since == 0
 
 
 def test_refusals_are_dispatches_too() -> None:
     """A 400, a 503 that came before anybody looked, and one that was taken on; one record each."""
-    story = [
+    pieces = [
         refused("j", on="a", at=1),
         rejected("j", on="b", at=2, status=503),
         submitted("j", on="a", at=3),
         answered("j", on="a", at=3),
     ]
-    found = records(follow(farm("a", "b"), story))
-    assert [(each.attempt, each.instance, each.is_accepted, each.at_ms) for each in found] == [
+    found = records(follow(farm("a", "b"), pieces))
+    assert [(record.attempt, record.instance, record.is_accepted, record.at_ms) for record in found] == [
         (1, "a", False, 1),
         (2, "b", False, 2),
         (3, "a", True, 3),
@@ -259,7 +259,7 @@ def test_refusals_are_dispatches_too() -> None:
 
 def test_a_run_that_a_stop_broke_off_waits_again_where_the_queue_is_kept() -> None:
     """j1 ran 0..40, was kept, and ran again 60..160: when j2 was sent at 50, all 100 were left."""
-    story = [
+    pieces = [
         submitted("j1", on="a", at=0),
         taken("j1", on="a", at=0),
         crashed("a", at=40, kept=("queue",)),
@@ -269,21 +269,21 @@ def test_a_run_that_a_stop_broke_off_waits_again_where_the_queue_is_kept() -> No
         taken("j1", on="a", at=60, epoch=2),
         finished("j1", on="a", at=160, epoch=2),
     ]
-    found = option("j2", "a", farm("a"), story)
+    found = option("j2", "a", farm("a"), pieces)
     assert (found.depth, found.work_left_ms) == (1, 100)
 
 
 def test_a_log_that_begins_late_is_followed_as_far_as_it_goes() -> None:
     """No configuration, and runs whose beginning is missing."""
-    story = [finished("old", on="a", at=1), taken("older", on="b", at=2), ran("j", on="a", at=3, until=9)]
-    placed = follow(story)
+    pieces = [finished("old", on="a", at=1), taken("older", on="b", at=2), ran("j", on="a", at=3, until=9)]
+    placed = follow(pieces)
     (record,) = records(placed)
-    assert [(each.instance, each.health, each.depth) for each in record.options] == [("a", "up", 0), ("b", "up", 0)]
+    assert [(seen.instance, seen.health, seen.depth) for seen in record.options] == [("a", "up", 0), ("b", "up", 0)]
 
 
 def test_two_equal_logs_give_equal_records() -> None:
-    """Whoever asks, and however often."""
-    story: list[Any] = [farm("a", "b"), [ran(f"j{n}", on="ab"[n % 2], at=n, until=n + 30) for n in range(6)]]
-    first, second = follow(*story), follow(*story)
+    """However often they are computed."""
+    pieces: list[Any] = [farm("a", "b"), [ran(f"j{n}", on="ab"[n % 2], at=n, until=n + 30) for n in range(6)]]
+    first, second = follow(*pieces), follow(*pieces)
     assert records(first) == records(second) == records(first)
-    assert len(log(*story)) > len(records(first)) == 6
+    assert len(log(*pieces)) > len(records(first)) == 6

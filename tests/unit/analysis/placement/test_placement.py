@@ -46,8 +46,8 @@ WORK = Work(nodes={"KSampler": 1}, models=(("checkpoints", "x", 1),))
 def numbers(whole: Any) -> Iterator[float]:
     """All numbers in a body."""
     if isinstance(whole, dict | list):
-        for each in whole.values() if isinstance(whole, dict) else whole:
-            yield from numbers(each)
+        for value in whole.values() if isinstance(whole, dict) else whole:
+            yield from numbers(value)
     elif isinstance(whole, int | float):
         yield whole
 
@@ -61,10 +61,10 @@ def test_a_farm_without_jobs_has_measures_without_a_value() -> None:
     """None, and never NaN; everything is small."""
     found = place(farm("a", "b"))
     whole = json.loads(msgspec.json.encode(found))
-    assert all(math.isfinite(each) for each in numbers(whole))
-    measures = [each for each in whole.values() if isinstance(each, dict)]
+    assert all(map(math.isfinite, numbers(whole)))
+    measures = [value for value in whole.values() if isinstance(value, dict)]
     assert len(measures) == 15
-    assert all(each["n"] == 0 and each["is_small"] for each in measures)
+    assert all(measure["n"] == 0 and measure["is_small"] for measure in measures)
     assert (found.makespan.ms, found.fairness.jain, found.waits.p50_ms, found.regret) == (None, None, None, None)
 
 
@@ -86,8 +86,8 @@ def test_regret_stands_beside_the_other_measures() -> None:
     assert (found.tested.makespan_ms, found.makespan_ratio) == (200, 2.0)
 
 
-def test_what_others_have_heard_already_is_not_heard_twice() -> None:
-    """With somebody else's attempts and fleet the measures are the same."""
+def test_events_that_others_have_processed_are_not_processed_twice() -> None:
+    """With a shared tracker and fleet the measures are the same."""
     events = log(farm("a", "b"), nine())
     attempts, fleet = JobTracker(), FleetState()
     guest = PlacementAnalyzer(attempts=attempts, fleet=fleet)
@@ -111,11 +111,11 @@ def test_measuring_changes_nothing() -> None:
 
 def test_a_saved_log_is_measured_as_the_live_one() -> None:
     """From its lines of JSON, to the byte."""
-    story: list[Any] = [farm("a", {"name": "b", "models": {"checkpoints": ["x:1GB"]}}), showed(0, on="a", at=0)]
+    pieces: list[Any] = [farm("a", {"name": "b", "models": {"checkpoints": ["x:1GB"]}}), showed(0, on="a", at=0)]
     jobs = nine()
-    live, saved = follow(story, jobs), PlacementAnalyzer()
+    live, saved = follow(pieces, jobs), PlacementAnalyzer()
     decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Union[tuple(Event.__subclasses__())])  # noqa: UP007
-    for event in log(story, jobs):
+    for event in log(pieces, jobs):
         saved.on_event(decoder.decode(as_line(event)))
     assert msgspec.json.encode(saved.placement()) == msgspec.json.encode(live.placement())
     assert msgspec.json.encode(records(saved)) == msgspec.json.encode(records(live))
@@ -179,10 +179,10 @@ def test_nothing_that_a_log_may_say_does_harm(pieces: list[Any], is_whole: bool)
     """Events in any order: all measures stay within their bounds."""
     found = place(farm("a", "b") if is_whole else [], pieces)
     whole = json.loads(msgspec.json.encode(found))
-    assert all(math.isfinite(each) for each in numbers(whole))
+    assert all(map(math.isfinite, numbers(whole)))
     assert found.fairness.jain is None or 0 < found.fairness.jain <= 1 + 1e-9
     assert found.idle_while_waiting.share is None or 0 <= found.idle_while_waiting.share <= 1
     assert found.affinity.hits <= found.affinity.possible <= found.affinity.n
     assert found.misplacements.could_not_know + found.misplacements.knew_and_ignored <= found.misplacements.n
     assert (found.depth_error.worst or 0) >= (found.depth_error.median or 0) >= 0
-    assert all((each or 0) >= 0 for each in (found.makespan.ms, found.waits.worst_ms, found.totals.p50_ms))
+    assert all((ms or 0) >= 0 for ms in (found.makespan.ms, found.waits.worst_ms, found.totals.p50_ms))

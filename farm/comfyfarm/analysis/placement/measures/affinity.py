@@ -9,7 +9,7 @@ from comfyfarm.analysis.placement.statistics import ENOUGH, Measure
 
 
 class Affinity(Measure, frozen=True, kw_only=True):
-    """How well the models in memory were used.
+    """The use that was made of the models in memory.
 
     :ivar n: runs that needed models.
     :ivar hits: runs for which no model had to be loaded.
@@ -31,7 +31,7 @@ class Affinity(Measure, frozen=True, kw_only=True):
 
 
 def affinity(choices: Iterable[Choice], reloads: Mapping[str, int]) -> Affinity:
-    """Measure how well the models in memory were used.
+    """Measure the use that was made of the models in memory.
 
     :param reloads: the thrash of each instance.
     """

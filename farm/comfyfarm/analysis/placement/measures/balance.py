@@ -24,7 +24,7 @@ class Utilisation(Measure, frozen=True, kw_only=True):
 
 
 class Fairness(Measure, frozen=True, kw_only=True):
-    """How even the utilisations of the instances are.
+    """The evenness of the utilisations of the instances.
 
     :ivar n: runs.
     :ivar jain: from 1 / (number of instances) to 1, which is perfectly even; ``None`` if no instance worked.
@@ -123,7 +123,7 @@ class _FleetWork:
 
     @property
     def is_wasteful(self) -> bool:
-        """Whether some idle instance could run a job that waits at another."""
+        """Some idle instance could run a job that waits at another."""
         idle = [name for name in self._usable if not self._taken[name]]
         return any(name in eligible and name != instance for name in idle for instance, eligible in self._waiting)
 

@@ -1,8 +1,8 @@
 """The queue of one instance in a replay: the waiting jobs, the running job, and the work left.
 
-This is a second, simpler simulator of an instance's queue beside ``sim/``: it draws no chance, publishes no events, and
-computes the end of a run in one step. ``tests/unit/analysis/placement/replay/test_replay.py`` compares the two, to the
-millisecond; whoever changes timing or memory in ``sim/`` must change this module and ``costs.py`` as well.
+This is a second simulator of an instance's queue, beside ``sim/``: it uses no random numbers, publishes no events, and
+computes the end of a run in one step. ``tests/unit/analysis/placement/replay/test_replay.py`` compares the two to the
+millisecond, so a change of timing or memory in ``sim/`` needs the same change here and in ``costs.py``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A replay of a workload: when the same jobs would have run under another placement."""
+"""The replay of a workload: the times at which the same jobs would have run under another placement."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Input = AvailabilityChange | SettingsChange | Assignment | Arrival
 
 @dataclass(frozen=True)
 class ReplayResult:
-    """When and where each job ran. Jobs are known by their index in the arrivals.
+    """The placement and the times of every job. Jobs are known by their index in the arrivals.
 
     :ivar assignments: also those after a crash.
     :ivar began_ms: by job, the beginning of the run that went to its end.

@@ -153,7 +153,7 @@ class WorkloadRecorder(EventHandler):
                     yield Assignment(attempt.sent_ms, attempt.seq, index, attempt.instance)
 
     def _up_from_start(self, assignments: list[Assignment]) -> Iterator[AvailabilityChange]:
-        """Yield a start for each instance that accepted jobs before the log says that it is up."""
+        """Yield a start for each instance that accepted jobs before the log reports it as up."""
         first_up = {change.instance: change.seq for change in reversed(self.availability.changes) if change.is_up}
         first_assigned = {assignment.instance: assignment.seq for assignment in reversed(assignments)}
         for name, seq in first_assigned.items():

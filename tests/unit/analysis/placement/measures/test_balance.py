@@ -64,15 +64,15 @@ def test_time_without_work_before_and_after_is_no_idleness() -> None:
 
 def test_what_still_runs_is_busy_until_now() -> None:
     """It began at 10; now it is 50, and the job was sent at 0."""
-    story = [submitted("j", on="a", at=0), taken("j", on="a", at=10), submitted("k", on="b", at=50)]
-    assert place(farm("a", "b"), story).utilisation.by_instance == {"a": 0.8, "b": 0.0}
+    pieces = [submitted("j", on="a", at=0), taken("j", on="a", at=10), submitted("k", on="b", at=50)]
+    assert place(farm("a", "b"), pieces).utilisation.by_instance == {"a": 0.8, "b": 0.0}
 
 
 def test_a_run_that_was_lost_or_kept_was_work_too() -> None:
     """A ran 0..40 and lost it; b ran 0..40, kept it, and ran it again 60..100: up for 80 of 100."""
-    story = [
-        *[submitted(f"j-{each}", on=each, at=0) for each in "ab"],
-        *[taken(f"j-{each}", on=each, at=0) for each in "ab"],
+    pieces = [
+        *[submitted(f"j-{name}", on=name, at=0) for name in "ab"],
+        *[taken(f"j-{name}", on=name, at=0) for name in "ab"],
         crashed("a", at=40, lost=["j-a"]),
         crashed("b", at=40, kept=("queue",)),
         started("b", at=50),
@@ -80,7 +80,7 @@ def test_a_run_that_was_lost_or_kept_was_work_too() -> None:
         taken("j-b", on="b", at=60, epoch=2),
         finished("j-b", on="b", at=100, epoch=2),
     ]
-    assert place(farm("a", "b"), story).utilisation.by_instance == {"a": 1.0, "b": 1.0}
+    assert place(farm("a", "b"), pieces).utilisation.by_instance == {"a": 1.0, "b": 1.0}
 
 
 def test_nothing_is_fair_where_nothing_was_done() -> None:
@@ -162,6 +162,6 @@ def test_without_jobs_there_is_no_share() -> None:
 
 def test_a_job_that_still_waits_counts_until_now() -> None:
     """j1 runs on a since 0; j2 waits there since 10; at 60 the log ends."""
-    story = [submitted("j1", on="a", at=0), taken("j1", on="a", at=0), submitted("j2", on="a", at=10)]
-    found = place(farm("a", "b"), story, refused("x", on="a", at=60)).idle_while_waiting
+    pieces = [submitted("j1", on="a", at=0), taken("j1", on="a", at=0), submitted("j2", on="a", at=10)]
+    found = place(farm("a", "b"), pieces, refused("x", on="a", at=60)).idle_while_waiting
     assert (found.ms, found.share) == (50, 50 / 60)

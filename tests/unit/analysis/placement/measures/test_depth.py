@@ -31,7 +31,7 @@ def test_the_shortest_queue_is_no_error() -> None:
     assert found.misplacements.each == ()
 
 
-def test_a_longer_queue_is_an_error_by_so_many_jobs_and_so_much_work() -> None:
+def test_a_longer_queue_is_an_error_in_jobs_and_in_work() -> None:
     """Depth errors 0, 1, 2, 3. When j1 comes, 99 are left on a; for j2 198; for j4 297. b is empty."""
     found = place(TWO, three_on_a("a"))
     assert (found.depth_error.median, found.depth_error.p99, found.depth_error.worst) == (1, 3, 3)
@@ -108,12 +108,12 @@ def test_where_there_is_one_instance_there_is_no_herd() -> None:
 # Misplaced.
 
 
-def misplaced(*story: Any, fresh_ms: int = 1000) -> Misplaced:
+def misplaced(*pieces: Any, fresh_ms: int = 1000) -> Misplaced:
     """The job k, which is sent to a at 5000 while two of 100 each wait there and b has none."""
     jobs = [ran(f"j{n}", on="a", at=3990 + n, begins=4950 + n * 100, until=5050 + n * 100) for n in range(2)]
     last = ran("k", on="a", at=5000, begins=5150, until=5200)
-    found = place(TWO, jobs, last, *story, thresholds=PlacementThresholds(fresh=Duration(fresh_ms))).misplacements.each
-    assert [each.job for each in found] == ["j1", "k"]
+    found = place(TWO, jobs, last, *pieces, thresholds=PlacementThresholds(fresh=Duration(fresh_ms))).misplacements.each
+    assert [job.job for job in found] == ["j1", "k"]
     return found[-1]
 
 
@@ -136,7 +136,7 @@ def test_a_client_that_was_shown_nothing_could_not_know() -> None:
     assert misplaced(showed(2, on="a", at=4900)).says.endswith("nothing was shown of b: could not know.")
 
 
-def test_a_client_that_was_told_something_else_could_not_know() -> None:
+def test_a_client_that_was_shown_something_else_could_not_know() -> None:
     """It was shown that b had three."""
     assert misplaced(showed(2, on="a", at=4900), showed(3, on="b", at=4900)).why == "could_not_know"
 
@@ -162,19 +162,19 @@ def test_a_client_knows_what_it_has_sent_itself() -> None:
 @pytest.mark.parametrize(("on_b_ms", "jobs"), [(500, []), (5, ["k"])])
 def test_more_jobs_but_less_to_do_is_no_misplacement(on_b_ms: int, jobs: list[str]) -> None:
     """A has two jobs of 10, b one of 500: whoever looks at the work goes to a; not so where b has one of 5."""
-    story = [
+    pieces = [
         ran("other", on="b", at=0, until=on_b_ms),
         ran("s1", on="a", at=1, begins=2, until=12),
         ran("s2", on="a", at=1, begins=12, until=22),
         ran("k", on="a", at=2, begins=22, until=32),
     ]
-    found = place(TWO, story)
-    assert [each.job for each in found.misplacements.each] == jobs
+    found = place(TWO, pieces)
+    assert [job.job for job in found.misplacements.each] == jobs
     assert found.depth_error.worst == 1
 
 
 def test_while_no_length_is_known_the_longer_queue_is_misplaced() -> None:
     """Nothing has ended yet."""
     found = place(TWO, [submitted(f"j{n}", on="a", at=n) for n in range(2)]).misplacements
-    assert [(each.job, each.depth, each.better_depth) for each in found.each] == [("j1", 1, 0)]
+    assert [(job.job, job.depth, job.better_depth) for job in found.each] == [("j1", 1, 0)]
     assert (found.could_not_know, found.knew_and_ignored, found.n, found.is_small) == (1, 0, 2, True)

@@ -27,7 +27,7 @@ TWO = farm("a", "b")
 
 def lost(*jobs: str, at: int) -> list[Any]:
     """These are sent to a at 0 and lost when it dies."""
-    return [*[submitted(each, on="a", at=0) for each in jobs], crashed("a", at=at, lost=jobs)]
+    return [*[submitted(job, on="a", at=0) for job in jobs], crashed("a", at=at, lost=jobs)]
 
 
 def test_failover_is_the_time_until_the_first_lost_job_is_sent_elsewhere() -> None:
@@ -56,16 +56,16 @@ def test_a_stop_that_loses_nothing_needs_no_failover() -> None:
 
 def test_each_stop_counts_once() -> None:
     """Times 10, 20, 90: the median is 20; five would be enough to say so."""
-    story = []
+    pieces = []
     for number, after in enumerate((10, 90, 20)):
         job, at = f"j{number}", 1000 * number
-        story += [
+        pieces += [
             ready("a", at=at, epoch=number + 1),
             submitted(job, on="a", at=at + 1),
             crashed("a", at=at + 100, lost=[job], epoch=number + 1),
             ran(job, on="b", at=at + 100 + after, until=at + 500),
         ]
-    found = place(TWO, story).failover
+    found = place(TWO, pieces).failover
     assert (found.n, found.median_ms, found.worst_ms, found.never, found.is_small) == (3, 20, 90, 0, True)
 
 
@@ -119,8 +119,8 @@ def test_every_return_counts() -> None:
 
 
 def test_jobs_sent_to_a_drained_instance_are_counted() -> None:
-    """A is drained from 10 to 50: of three jobs meanwhile, two went there, one of them refused."""
-    story = [
+    """A is drained from 10 to 50: of three jobs in that time, two went there, one of them refused."""
+    pieces = [
         submitted("before", on="a", at=5),
         draining("a", at=10),
         submitted("j1", on="a", at=20),
@@ -129,14 +129,14 @@ def test_jobs_sent_to_a_drained_instance_are_counted() -> None:
         draining("a", at=50, ends=True),
         submitted("after", on="a", at=60),
     ]
-    found = place(TWO, story).drained
+    found = place(TWO, pieces).drained
     assert (found.n, found.dispatches, found.is_small) == (3, 2, True)
 
 
 def test_a_drained_instance_that_gets_nothing_is_as_it_should_be() -> None:
     """Whatever ends there was there before."""
-    story = [ran("j1", on="a", at=5, until=100), draining("a", at=10), submitted("j2", on="b", at=20)]
-    found = place(TWO, story).drained
+    pieces = [ran("j1", on="a", at=5, until=100), draining("a", at=10), submitted("j2", on="b", at=20)]
+    found = place(TWO, pieces).drained
     assert (found.n, found.dispatches) == (1, 0)
 
 
@@ -157,18 +157,18 @@ def test_a_run_without_loading_is_a_hit() -> None:
 
 def test_a_run_that_loads_what_another_has_is_a_hit_that_was_missed() -> None:
     """A has the model, and b gets the job and has to load it."""
-    story = [ran("j", on="b", at=1, until=9, work=needing("x")), loaded("b", "x", at=5, job="j")]
-    found = place(TWO, loaded("a", "x", at=0), story).affinity
+    pieces = [ran("j", on="b", at=1, until=9, work=needing("x")), loaded("b", "x", at=5, job="j")]
+    found = place(TWO, loaded("a", "x", at=0), pieces).affinity
     assert (found.n, found.hits, found.possible, found.share) == (1, 0, 1, 0.0)
     assert (found.loads, found.loads_per_job) == (1, 1.0)
 
 
 def test_a_run_that_loads_what_nobody_has_missed_nothing() -> None:
     """Or only one had it that could not be chosen."""
-    story = [ran("j", on="b", at=1, until=9, work=needing("x")), loaded("b", "x", at=5, job="j")]
-    assert place(TWO, story).affinity.possible == 0
-    assert place(TWO, story).affinity.share is None
-    assert place(TWO, loaded("a", "x", at=0), draining("a", at=0), story).affinity.possible == 0
+    pieces = [ran("j", on="b", at=1, until=9, work=needing("x")), loaded("b", "x", at=5, job="j")]
+    assert place(TWO, pieces).affinity.possible == 0
+    assert place(TWO, pieces).affinity.share is None
+    assert place(TWO, loaded("a", "x", at=0), draining("a", at=0), pieces).affinity.possible == 0
 
 
 def test_runs_without_models_have_no_part_in_it() -> None:
@@ -179,7 +179,7 @@ def test_runs_without_models_have_no_part_in_it() -> None:
 
 def test_a_model_that_comes_back_after_making_room_is_thrash() -> None:
     """x, y, x, y on a: x and y come back once each. On b each comes once."""
-    story = [
+    pieces = [
         loaded("a", "x", at=1, job="j"),
         unloaded("a", "x", at=2),
         loaded("a", "y", at=3, job="j"),
@@ -191,20 +191,20 @@ def test_a_model_that_comes_back_after_making_room_is_thrash() -> None:
         unloaded("b", "x", at=8),
         loaded("b", "y", at=9, job="j"),
     ]
-    found = place(TWO, story).affinity
+    found = place(TWO, pieces).affinity
     assert (found.thrash, found.thrash_by_instance) == (2, {"a": 2})
 
 
 def test_a_model_that_a_new_process_loads_again_is_no_thrash() -> None:
     """It had made room in the epoch before."""
-    story = [loaded("a", "x", at=1, job="j"), unloaded("a", "x", at=2), back(200), loaded("a", "x", at=300, job="k")]
-    assert place(TWO, story).affinity.thrash == 0
+    pieces = [loaded("a", "x", at=1, job="j"), unloaded("a", "x", at=2), back(200), loaded("a", "x", at=300, job="k")]
+    assert place(TWO, pieces).affinity.thrash == 0
 
 
 def test_loads_count_for_the_run_that_needed_them() -> None:
     """Two for the first, none for the second, although it waited by then."""
     both = Work(models=(("checkpoints", "x", 1), ("vae", "y", 1)))
-    story = [
+    pieces = [
         submitted("j1", on="a", at=0),
         submitted("j2", on="a", at=0),
         taken("j1", on="a", at=1),
@@ -214,5 +214,5 @@ def test_loads_count_for_the_run_that_needed_them() -> None:
         taken("j2", on="a", at=4),
         finished("j2", on="a", at=5, work=both),
     ]
-    found = place(TWO, story).affinity
+    found = place(TWO, pieces).affinity
     assert (found.n, found.hits, found.possible, found.loads, found.loads_per_job) == (2, 1, 1, 2, 1.0)

@@ -30,13 +30,13 @@ def test_percentiles_are_those_of_the_nearest_rank() -> None:
 
 def test_a_retry_waits_since_the_first_attempt() -> None:
     """Lost at 40 after it had begun at once; the second run begins at 70."""
-    story = [
+    pieces = [
         submitted("j", on="a", at=0),
         taken("j", on="a", at=0),
         crashed("a", at=40, lost=["j"]),
         ran("j", on="b", at=60, begins=70, until=100),
     ]
-    found = place(farm("a", "b"), story)
+    found = place(farm("a", "b"), pieces)
     assert (found.waits.worst_ms, found.totals.worst_ms) == (70, 100)
 
 
@@ -65,7 +65,7 @@ def test_without_jobs_there_is_no_makespan() -> None:
     assert place(farm("a"), refused("j", on="a", at=3)).makespan.ms is None
 
 
-def test_the_longest_wait_is_told_with_its_job() -> None:
+def test_the_longest_wait_has_the_name_of_its_job() -> None:
     """j2 waits from 10 to 100."""
     jobs = [ran("j1", on="a", at=0, until=100), ran("j2", on="a", at=10, begins=100, until=110)]
     found = place(farm("a"), jobs).starvation

@@ -99,7 +99,7 @@ def test_regret_of_the_four_reference_policies_against_themselves_is_one(policy:
     own = regret.policies[policy]
     assert regret.tested == own
     assert regret.tested.makespan_ms / own.makespan_ms == regret.tested.mean_wait_ms / own.mean_wait_ms == 1.0
-    best = min(each.makespan_ms for each in regret.policies.values())
+    best = min(outcome.makespan_ms for outcome in regret.policies.values())
     assert (regret.makespan_ratio == 1.0) == (own.makespan_ms == best)
     assert regret.makespan_ratio == own.makespan_ms / best
     assert regret.policies[regret.best_makespan].makespan_ms == best

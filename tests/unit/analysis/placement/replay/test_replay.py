@@ -1,4 +1,4 @@
-"""What a replay makes of a log: the times of an instance without chance, and who gets which job."""
+"""The replay of a log: the times of an instance without chance, and the placement by each policy."""
 
 from collections.abc import Iterable
 from itertools import pairwise, permutations
@@ -44,7 +44,7 @@ Table = dict[str, Any]
 
 
 def workload_of(events: Iterable[Event]) -> Workload:
-    """What a replay goes by."""
+    """Return the workload of a log."""
     tracker, fleet, availability = JobTracker(), FleetState(), AvailabilityPeriods()
     recorder = WorkloadRecorder(tracker, availability)
     for event in events:
@@ -56,13 +56,13 @@ def workload_of(events: Iterable[Event]) -> Workload:
 
 
 def instance(name: str, node_ms: int = 10, load_per_gb_ms: int = 0, under_load: float = 0, **more: Any) -> Table:
-    """The table of an instance whose nodes take so long."""
+    """The table of an instance whose nodes take this long."""
     timing = {"node": f"{node_ms}ms", "load_per_gb": f"{load_per_gb_ms}ms", "under_load": under_load}
     return {"name": name, "timing": timing, **more}
 
 
 def nodes(count: int, *models: tuple[str, int]) -> Work:
-    """So many nodes, and checkpoints with so many gigabytes."""
+    """The work of nodes, and of checkpoints by their size in gigabytes."""
     return Work(nodes={"N": count}, models=tuple(("checkpoints", name, size * GB) for name, size in models))
 
 
@@ -73,7 +73,7 @@ def as_placed(workload: Workload) -> ReplayResult:
 
 def by(policy: str, workload: Workload) -> list[str]:
     """Where a policy puts the jobs, in the order in which it does."""
-    return [each.instance for each in replay(workload, POLICIES[policy]()).assignments]
+    return [assignment.instance for assignment in replay(workload, POLICIES[policy]()).assignments]
 
 
 # How long a job takes.
@@ -90,7 +90,7 @@ MODELS = {"checkpoints": ["sdxl", "flux"], "loras": ["barn"]}
 
 
 def runs(story: Story) -> list[tuple[Work, int]]:
-    """What each job came to, and how long it really ran."""
+    """The work of each job, and how long it really ran."""
     story.run()
     taken_ms = {event.prompt_id: event.at_ms for event in story.of(Taken)}
     return [(event.work, event.at_ms - taken_ms[event.prompt_id]) for event in story.of(Finished)]
@@ -294,7 +294,7 @@ def test_jobs_that_never_ran_are_left_out_and_counted() -> None:
             ran("j3", on="b", at=2, until=12, work=nodes(1)),
         )
     )
-    assert [each.job for each in workload.arrivals] == ["j3"]
+    assert [arrival.job for arrival in workload.arrivals] == ["j3"]
     assert workload.left_out == 1
 
 
@@ -316,8 +316,8 @@ def test_what_really_happened_on_two_instances_happens_again_in_a_replay() -> No
     ids = {event.job: (event.instance, event.prompt_id) for event in farm_log if isinstance(event, Submitted)}
     taken_ms = {(event.instance, event.prompt_id): event.at_ms for event in farm_log if isinstance(event, Taken)}
     ended_ms = {(event.instance, event.prompt_id): event.at_ms for event in farm_log if isinstance(event, Finished)}
-    assert replayed.began_ms == tuple(taken_ms[ids[each.job]] for each in workload.arrivals)
-    assert replayed.ended_ms == tuple(ended_ms[ids[each.job]] for each in workload.arrivals)
+    assert replayed.began_ms == tuple(taken_ms[ids[arrival.job]] for arrival in workload.arrivals)
+    assert replayed.ended_ms == tuple(ended_ms[ids[arrival.job]] for arrival in workload.arrivals)
     assert len(workload.arrivals) == 30
     assert replayed.waited_ms > 0
 
@@ -409,7 +409,7 @@ def test_no_policy_sends_a_job_where_it_was_refused(policy: str) -> None:
     )
     placed = replay(workload, POLICIES[policy]()).assignments
     assert all(assignment.instance in ("ab", "ac")[assignment.job] for assignment in placed)
-    assert [each.at_ms for each in placed] == [0, 6]
+    assert [assignment.at_ms for assignment in placed] == [0, 6]
 
 
 @pytest.mark.parametrize("gone", [draining("a", at=5), frozen("a", at=5), crashed("a", at=5)])
@@ -423,7 +423,7 @@ def test_no_policy_sends_new_work_to_who_takes_none(policy: str, gone: Event) ->
 
 
 @pytest.mark.parametrize("policy", sorted(POLICIES))
-def test_what_a_crash_interrupts_a_policy_places_anew(policy: str) -> None:
+def test_what_a_crash_interrupts_a_policy_places_again(policy: str) -> None:
     """At the moment of the crash, and from its beginning."""
     workload = workload_of(
         log(
@@ -433,7 +433,7 @@ def test_what_a_crash_interrupts_a_policy_places_anew(policy: str) -> None:
         )
     )
     replayed = replay(workload, POLICIES[policy]())
-    assert [(each.at_ms, each.instance) for each in replayed.assignments] == [(0, "a"), (60, "b")]
+    assert [(assignment.at_ms, assignment.instance) for assignment in replayed.assignments] == [(0, "a"), (60, "b")]
     assert replayed.ended_ms == (160,)
 
 
@@ -453,7 +453,7 @@ def test_where_no_instance_is_there_jobs_wait_for_the_first_that_comes() -> None
     assert (replayed.began_ms, replayed.ended_ms) == ((40, 60), (60, 80))
 
 
-def test_a_log_without_the_moment_of_readiness_is_taken_at_its_word() -> None:
+def test_a_log_without_the_moment_of_readiness_is_replayed() -> None:
     """An instance that takes jobs on is there."""
     jobs = [ran("j1", on="a", at=5, until=15, work=nodes(1)), ran("j2", on="a", at=7, until=25, work=nodes(1))]
     replayed = as_placed(workload_of(log(configured(instance("a"), instance("b")), jobs)))
