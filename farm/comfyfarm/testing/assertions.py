@@ -74,7 +74,7 @@ class FarmView(Protocol):
         """Return the report as an HTML document."""
 
 
-class Step(NamedTuple):
+class WaitStep(NamedTuple):
     """What to do before an expectation is checked again: advance the virtual clock, and then wait in real time."""
 
     advance_ms: int
@@ -178,7 +178,7 @@ class JudgedFarm(Generic[R]):
 
 def steps_until_met(
     expectation: Expectation, view: FarmView, within: Within, seconds: Callable[[], float]
-) -> Iterator[Step]:
+) -> Iterator[WaitStep]:
     """Yield the steps to take, one after the other, until an expectation is met.
 
     :param seconds: returns the real time.
@@ -214,19 +214,19 @@ class _Deadline:
             return cls(within_ms, seconds, clock.at_ms + within_ms, until_s)
         return cls(within_ms, seconds, None, seconds() + within_ms / 1000)
 
-    def next_step(self, clock: ClockState) -> Step | None:
+    def next_step(self, clock: ClockState) -> WaitStep | None:
         """Return the next step; ``None`` if the time is up."""
         left_s = self.until_s - self.seconds()
         if self.until_ms is None:
-            return Step(0, min(_POLL_S, left_s)) if left_s > 0 else None
+            return WaitStep(0, min(_POLL_S, left_s)) if left_s > 0 else None
         left_ms = self.until_ms - clock.at_ms
         if left_ms <= 0:
             return None
         if clock.next_ms is None:
-            return Step(left_ms, _BREATH_S)
+            return WaitStep(left_ms, _BREATH_S)
         if clock.auto:      # the farm advances it itself, when the sockets are quiet
-            return Step(0, _POLL_S) if left_s > 0 else None
-        return Step(min(left_ms, max(clock.next_ms - clock.at_ms, self.within_ms // _MAX_STEPS, 1)), _BREATH_S)
+            return WaitStep(0, _POLL_S) if left_s > 0 else None
+        return WaitStep(min(left_ms, max(clock.next_ms - clock.at_ms, self.within_ms // _MAX_STEPS, 1)), _BREATH_S)
 
     def as_text(self) -> str:
         """Return the time that was allowed; empty if there was none."""

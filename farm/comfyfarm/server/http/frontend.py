@@ -120,7 +120,8 @@ def _resolve(root: Path, path: str) -> Path | Answer:
     """Return the file for a path, whether or not it exists, or the answer if there can be none."""
     try:
         file = root.joinpath(path.removeprefix("/")).resolve()
-        if not file.is_relative_to(root):
+        # A link that is left is one to itself: resolve() raises RuntimeError for it before Python 3.13 only.
+        if not file.is_relative_to(root) or any(parent.is_symlink() for parent in (file, *file.parents)):
             return aiohttp_answer(404, "404: Not Found")
         return aiohttp_answer(403, "403: Forbidden") if file.is_dir() else file
     except PermissionError:
