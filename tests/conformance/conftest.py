@@ -1,8 +1,8 @@
-"""What is different for tests whose servers are other processes."""
+"""Fixtures of tests whose servers are other processes."""
 
 import pytest
 
 
 @pytest.fixture(autouse=True)
 def meant_errors() -> None:
-    """Do not look for what a test left behind: all runs in other processes, and to look takes longer than a test."""
+    """Replace the check for leftovers: everything runs in other processes, and the check takes longer than a test."""

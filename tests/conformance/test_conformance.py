@@ -1,7 +1,7 @@
-"""The farm is held against recordings of a real ComfyUI, and with ``--comfyui URL`` a real one is, too.
+"""The farm is compared with recordings of a real ComfyUI; with ``--comfyui URL``, so is a real server.
 
-All that was selected is run once for the session, by ``comfyfarm conform`` in processes of their own; each test then
-says what became of one scenario.
+The selected scenarios run once in a test session, in processes of ``comfyfarm conform``; each test then reports the
+outcome of one scenario.
 """
 
 import json
@@ -20,30 +20,30 @@ from comfyfarm.testing.child import RunningFarm, run_farm
 
 HERE = Path(__file__).parent
 SCENARIOS = {
-    "dynamic": [each.name for each in chosen() if each.family != "sampling"],
-    "static": [each.name for each in chosen(files=False) if each.family != "sampling"],
-    "sampling": [each.name for each in chosen(family="sampling")],
-    "comfyui": [each.name for each in chosen()],
+    "dynamic": [scenario.name for scenario in chosen() if scenario.family != "sampling"],
+    "static": [scenario.name for scenario in chosen(files=False) if scenario.family != "sampling"],
+    "sampling": [scenario.name for scenario in chosen(family="sampling")],
+    "comfyui": [scenario.name for scenario in chosen()],
 }
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test for each scenario and whom it is run against."""
+    """Make a test for each kind of server and each of its scenarios."""
     if "scenario" in metafunc.fixturenames:
-        against = [each for each in SCENARIOS if each != "comfyui" or _comfyui(metafunc.config)]
-        cases = [(each, scenario) for each in against for scenario in SCENARIOS[each]]
-        metafunc.parametrize(("against", "scenario"), cases, ids=["-".join(case) for case in cases])
+        servers = [server for server in SCENARIOS if server != "comfyui" or _comfyui(metafunc.config)]
+        cases = [(server, scenario) for server in servers for scenario in SCENARIOS[server]]
+        metafunc.parametrize(("server", "scenario"), cases, ids=["-".join(case) for case in cases])
 
 
 def _comfyui(config: pytest.Config) -> str | None:
-    """The real one's URL; the option is known only where this directory was named on the command line."""
+    """Return the URL of a real ComfyUI; the option exists only if this directory is named on the command line."""
     url: str | None = config.getoption("--comfyui", default=None)
     return url
 
 
 @dataclass
-class Judge:
-    """``comfyfarm conform`` in a process of its own."""
+class ConformProcess:
+    """A process of ``comfyfarm conform``."""
 
     result: Path
     urls: list[str]
@@ -52,7 +52,6 @@ class Judge:
     process: subprocess.Popen[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Begin."""
         options = ["--json", str(self.result), "--only", ",".join(self.scenarios)]
         options += [] if self.files else ["--without-files"]
         self.process = subprocess.Popen(
@@ -64,69 +63,70 @@ class Judge:
         )
 
     def outcomes(self) -> dict[str, Any]:
-        """Wait for the end, and give what became of each scenario."""
-        _, said = self.process.communicate(timeout=300)
-        assert self.process.returncode in (0, 1), said
+        """Wait for the end, and return the outcome of each scenario."""
+        _, errors = self.process.communicate(timeout=300)
+        assert self.process.returncode in (0, 1), errors
         return dict(json.loads(self.result.read_text("utf-8"))["scenarios"])
 
 
 @pytest.fixture(scope="session")
 def farm() -> Iterator[RunningFarm]:
-    """The conformance configuration, alive."""
+    """A running farm with the conformance configuration."""
     with run_farm(HERE / "config.toml") as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def judges(
+def conform_processes(
     request: pytest.FixtureRequest, farm: RunningFarm, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Judge]]:
-    """One for each server or group of equal servers, all at work at the same time."""
+) -> Iterator[dict[str, ConformProcess]]:
+    """One for each kind of server; all run at the same time."""
     folder = tmp_path_factory.mktemp("conformance")
-    begun = {}
-    for against, scenarios in _selected(request.session).items():
-        named = [instance.url for instance in farm.instances.values() if instance.name.partition("-")[0] == against]
-        urls = named or [str(_comfyui(request.config))]
-        begun[against] = Judge(folder / against, urls, scenarios, files=against != "static")
-    yield begun
-    for judge in begun.values():
-        judge.process.kill()
-        judge.process.communicate()
+    processes = {}
+    for server, scenarios in _selected(request.session).items():
+        own = [instance.url for instance in farm.instances.values() if instance.name.partition("-")[0] == server]
+        urls = own or [str(_comfyui(request.config))]
+        processes[server] = ConformProcess(folder / server, urls, scenarios, files=server != "static")
+    yield processes
+    for conform in processes.values():
+        conform.process.kill()
+        conform.process.communicate()
 
 
 def _selected(session: pytest.Session) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    selected: dict[str, list[str]] = {}
     for item in session.items:
         if isinstance(item, pytest.Function) and item.function is test_it_behaves_as_recorded:
-            against, scenario = (str(item.callspec.params[name]) for name in ("against", "scenario"))
-            found.setdefault(against, []).append(scenario)
-    return found
+            server, scenario = (str(item.callspec.params[name]) for name in ("server", "scenario"))
+            selected.setdefault(server, []).append(scenario)
+    return selected
 
 
 @pytest.fixture(scope="session")
-def outcomes(judges: dict[str, Judge]) -> dict[str, dict[str, Any]]:
-    """What became of each scenario, by whom it was run against."""
-    return {against: judge.outcomes() for against, judge in judges.items()}
+def outcomes(conform_processes: dict[str, ConformProcess]) -> dict[str, dict[str, Any]]:
+    """The outcome of each scenario, by kind of server."""
+    return {server: conform.outcomes() for server, conform in conform_processes.items()}
 
 
-def test_it_behaves_as_recorded(against: str, scenario: str, outcomes: dict[str, dict[str, Any]]) -> None:
-    """Nothing that a client can see is different."""
-    outcome = outcomes[against][scenario]
+def test_it_behaves_as_recorded(server: str, scenario: str, outcomes: dict[str, dict[str, Any]]) -> None:
+    """A client sees no difference from ComfyUI."""
+    outcome = outcomes[server][scenario]
     if outcome["skipped"] is not None:
         pytest.skip(outcome["skipped"])
-    told = ["{path}\n  ComfyUI {expected}\n  here    {got}".format_map(each) for each in outcome["differences"]]
-    if told:
-        pytest.fail("\n".join(["it differs:", *told]), pytrace=False)
+    line = "{path}\n  ComfyUI {expected}\n  here    {got}"
+    differences = [line.format_map(difference) for difference in outcome["differences"]]
+    if differences:
+        pytest.fail("\n".join(["it differs:", *differences]), pytrace=False)
 
 
-def test_the_score_is_told(farm: RunningFarm, capfd: pytest.CaptureFixture[str]) -> None:
-    """To people, and by the exit status: 0 for a full score."""
+def test_the_score_is_printed(farm: RunningFarm, capfd: pytest.CaptureFixture[str]) -> None:
+    """The exit status is 0 for a full score."""
     assert _conform(farm["dynamic-1"].url, "--only", "features,err_no_*") == 0
     assert "score: 3/3 (100.0 %)" in capfd.readouterr().out
 
 
-def test_a_server_that_is_no_comfyui_is_named(farm: RunningFarm, capfd: pytest.CaptureFixture[str]) -> None:
-    """In one line, with status 2; so is one that does not answer."""
+def test_a_server_that_is_not_a_comfyui_is_named(farm: RunningFarm, capfd: pytest.CaptureFixture[str]) -> None:
+    """In one line, with status 2; so is a server that does not answer."""
     assert [_conform(farm.control_url), _conform("127.0.0.1:1")] == [2, 2]
     lines = capfd.readouterr().err.splitlines()
     assert lines[0] == f"comfyfarm conform: {farm.control_url}: answers, but not as a ComfyUI does"
@@ -134,14 +134,14 @@ def test_a_server_that_is_no_comfyui_is_named(farm: RunningFarm, capfd: pytest.C
     assert len(lines) == 2
 
 
-def test_a_difference_is_told(farm: RunningFarm, capfd: pytest.CaptureFixture[str]) -> None:
-    """With what a ComfyUI says and what this server says, and by status 1: here, one that has model files."""
+def test_a_difference_is_printed(farm: RunningFarm, capfd: pytest.CaptureFixture[str]) -> None:
+    """With the values of ComfyUI and of this server, which has model files; the status is 1."""
     assert _conform(farm["sampling"].url, "--only", "models_lists") == 1
-    said = capfd.readouterr().out
-    assert "step 2, GET /models/checkpoints: json[0]\n    ComfyUI (nothing)\n    here    " in said
-    assert "score: 0/1 (0.0 %)" in said
+    output = capfd.readouterr().out
+    assert "step 2, GET /models/checkpoints: json[0]\n    ComfyUI (nothing)\n    here    " in output
+    assert "score: 0/1 (0.0 %)" in output
 
 
-def _conform(*words: str) -> int:
-    command = [sys.executable, "-m", "comfyfarm.cli.main", "conform", *words]
+def _conform(*arguments: str) -> int:
+    command = [sys.executable, "-m", "comfyfarm.cli.main", "conform", *arguments]
     return subprocess.run(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, check=False).returncode

@@ -1,4 +1,4 @@
-"""docs/fidelity.md is what the code points to, and says how many scenarios there are."""
+"""docs/fidelity.md has the sections that the code names, and the right numbers of scenarios."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ PAGE = (ROOT / "docs" / "fidelity.md").read_text("utf-8")
 
 
 def test_every_section_that_the_code_names_is_there() -> None:
-    """Comments name them as: docs/fidelity.md, "Queue"."""
+    """Comments name them like this: docs/fidelity.md, "Queue"."""
     headings = set(re.findall(r"^## (.+)$", PAGE, re.MULTILINE))
     code = "".join(file.read_text("utf-8") for file in (ROOT / "farm").rglob("*.py"))
     named = set(re.findall(r'fidelity\.md, "([^"]+)"', code))

@@ -1,5 +1,5 @@
-"""Is a server what it says it is, a ComfyUI?
+"""The conformance suite: measures how closely a server behaves like ComfyUI 0.25.0.
 
-Scenarios take it through what clients do; what it answers and says is held against facts that were recorded from
-a real one.  ``comfyfarm conform URL`` runs them; nothing here knows of the farm, so any server can be judged.
+Its scenarios do what clients do, and compare the replies and messages with those recorded from a real ComfyUI.
+``comfyfarm conform URL`` runs them. Nothing here depends on the farm, so any server can be tested.
 """

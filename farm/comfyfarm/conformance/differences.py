@@ -1,6 +1,6 @@
-"""Where do two JSON values differ?
+"""Find the differences between two JSON values.
 
-Both are compared as JSON, strictly: 1 is not 1.0, and neither is true.
+The comparison is strict: 1, 1.0 and true are all different.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ NOTHING = object()
 
 @dataclass(frozen=True)
 class Difference:
-    """One place.
+    """A place where two values differ.
 
-    :ivar path: as in ``[2].json.jobs[0].status``.
-    :ivar expected: the JSON text of what should be there, or ``None`` for nothing.
-    :ivar got: of what is there.
+    :ivar path: such as ``[2].json.jobs[0].status``.
+    :ivar expected: the expected value as JSON; ``None`` if none is expected.
+    :ivar got: the actual value as JSON; ``None`` if there is none.
     """
 
     path: str
@@ -30,10 +30,12 @@ class Difference:
 
 
 def differences(expected: Any, got: Any, path: str = "") -> Iterator[Difference]:
-    """Find every place where ``got`` is not what was expected."""
+    """Yield every place where ``got`` differs from ``expected``."""
     if isinstance(expected, dict) and isinstance(got, dict):
         for key in sorted(expected.keys() | got.keys()):
-            yield from differences(expected.get(key, NOTHING), got.get(key, NOTHING), _under(path, key))
+            yield from differences(
+                expected.get(key, NOTHING), got.get(key, NOTHING), f"{path}.{key}" if path else key
+            )
     elif isinstance(expected, list) and isinstance(got, list):
         yield from _in_lists(expected, got, path)
     elif type(expected) is not type(got) or expected != got:
@@ -42,21 +44,17 @@ def differences(expected: Any, got: Any, path: str = "") -> Iterator[Difference]
 
 def _in_lists(expected: list[Any], got: list[Any], path: str) -> Iterator[Difference]:
     if len(expected) == len(got):
-        for index, (one, other) in enumerate(zip(expected, got, strict=True)):
-            yield from differences(one, other, f"{path}[{index}]")
+        for index, (expected_item, got_item) in enumerate(zip(expected, got, strict=True)):
+            yield from differences(expected_item, got_item, f"{path}[{index}]")
         return
-    # What is missing or too much in the middle must not make all that follows different.
+    # The lists are aligned, so that one missing or extra item does not make all that follow it different.
     texts, got_texts = ([str(_text(item)) for item in items] for items in (expected, got))
     matcher = SequenceMatcher(None, texts, got_texts, autojunk=False)
     for kind, start, end, got_start, got_end in matcher.get_opcodes():
         if kind != "equal":
             pairs = zip_longest(expected[start:end], got[got_start:got_end], fillvalue=NOTHING)
-            for index, (one, other) in enumerate(pairs):
-                yield from differences(one, other, f"{path}[{start + index}]")
-
-
-def _under(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key
+            for index, (expected_item, got_item) in enumerate(pairs):
+                yield from differences(expected_item, got_item, f"{path}[{start + index}]")
 
 
 def _text(value: Any) -> str | None:

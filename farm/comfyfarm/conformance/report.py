@@ -1,4 +1,4 @@
-"""What does a person see of a run?"""
+"""The output of ``comfyfarm conform``."""
 
 from __future__ import annotations
 
@@ -13,30 +13,34 @@ from comfyfarm.conformance.differences import Difference
 from comfyfarm.conformance.scenario import ConformanceScenario
 from comfyfarm.conformance.score import ScenarioOutcome, Score, by_family
 
-_DIFFERENCES = 3        # of one scenario, unless all are wanted
-_LETTERS = 160          # of one value
+# Limits without -v: differences of one scenario, letters of one value.
+_MAX_DIFFERENCES = 3
+_MAX_LETTERS = 160
 
 
 def progress_bar(console: Console) -> Progress:
-    """How far the run is, on a terminal; nothing elsewhere."""
+    """Return a progress bar, which shows only on a terminal."""
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 def print_line(console: Console, outcome: ScenarioOutcome) -> None:
-    """One scenario, as it ends."""
-    what = "skipped" if outcome.skipped is not None else "same" if outcome.is_same else "differs"
-    colour = {"skipped": "yellow", "same": "green", "differs": "red"}[what]
-    line = Text(f"{what:8}", style=colour).append(f"{outcome.name:40} {outcome.seconds:6.2f} s", style="default")
+    """Print the outcome of one scenario."""
+    state = "skipped" if outcome.skipped is not None else "same" if outcome.is_same else "differs"
+    colour = {"skipped": "yellow", "same": "green", "differs": "red"}[state]
+    line = Text(f"{state:8}", style=colour).append(f"{outcome.name:40} {outcome.seconds:6.2f} s", style="default")
     console.print(line, soft_wrap=True)
 
 
 def print_report(console: Console, outcomes: Sequence[ScenarioOutcome], *, in_full: bool) -> None:
-    """Differences first, then the families, and the score at the end, where it is seen."""
+    """Print the differences, then the families, and last the score, so that it is seen.
+
+    :param in_full: print all differences and uncut values.
+    """
     for outcome in outcomes:
         if outcome.differences:
             _print_differences(console, outcome, in_full=in_full)
-    console.print(_families(outcomes))
+    console.print(_family_table(outcomes))
     for reason in sorted({outcome.skipped for outcome in outcomes if outcome.skipped is not None}):
         count = sum(outcome.skipped == reason for outcome in outcomes)
         console.print(f"skipped {count}: {reason}", markup=False, highlight=False, soft_wrap=True)
@@ -45,7 +49,7 @@ def print_report(console: Console, outcomes: Sequence[ScenarioOutcome], *, in_fu
 
 
 def list_scenarios(console: Console, scenarios: Sequence[ConformanceScenario]) -> None:
-    """Names, families, and what each shows."""
+    """Print the name, the family and the description of each scenario."""
     table = Table(box=None, pad_edge=False)
     for column in ("scenario", "family", "what it shows"):
         table.add_column(column, no_wrap=column != "what it shows")
@@ -56,25 +60,25 @@ def list_scenarios(console: Console, scenarios: Sequence[ConformanceScenario]) -
 
 def _print_differences(console: Console, outcome: ScenarioOutcome, *, in_full: bool) -> None:
     console.print(Text(f"{outcome.name} ({outcome.family})", style="bold"))
-    shown = outcome.differences if in_full else outcome.differences[:_DIFFERENCES]
+    shown = outcome.differences if in_full else outcome.differences[:_MAX_DIFFERENCES]
     for difference in shown:
-        console.print(_described(difference, in_full=in_full), soft_wrap=True)
+        console.print(_difference_text(difference, in_full=in_full), soft_wrap=True)
     if len(shown) < len(outcome.differences):
         console.print(f"  ... and {len(outcome.differences) - len(shown)} more (-v shows all)", highlight=False)
 
 
-def _described(difference: Difference, *, in_full: bool) -> Text:
+def _difference_text(difference: Difference, *, in_full: bool) -> Text:
     values = {"ComfyUI": difference.expected, "here": difference.got}
     text = Text(f"  {difference.path}")
-    for whose, value in values.items():
+    for side, value in values.items():
         shown = "(nothing)" if value is None else value
-        if not in_full and len(shown) > _LETTERS:
-            shown = f"{shown[:_LETTERS]}..."
-        text.append(f"\n    {whose:8}{shown}", style="green" if whose == "ComfyUI" else "red")
+        if not in_full and len(shown) > _MAX_LETTERS:
+            shown = f"{shown[:_MAX_LETTERS]}..."
+        text.append(f"\n    {side:8}{shown}", style="green" if side == "ComfyUI" else "red")
     return text
 
 
-def _families(outcomes: Sequence[ScenarioOutcome]) -> Table:
+def _family_table(outcomes: Sequence[ScenarioOutcome]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("family")
     for column in ("same", "of", "skipped", "seconds"):

@@ -1,4 +1,4 @@
-"""How much of a suite came out as recorded?"""
+"""The outcome of each scenario, and the score of many."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from comfyfarm.conformance.differences import Difference
 
 @dataclass(frozen=True)
 class ScenarioOutcome:
-    """What became of one scenario.
+    """The outcome of one scenario.
 
-    :ivar differences: from what a real ComfyUI does; none where it is the same.
-    :ivar skipped: why it was not judged, or ``None``.
+    :ivar differences: from a real ComfyUI.
+    :ivar skipped: why the scenario could not be run; ``None`` if it was.
     """
 
     name: str
@@ -24,15 +24,15 @@ class ScenarioOutcome:
 
     @property
     def is_same(self) -> bool:
-        """Whether it was judged, and nothing differs."""
         return self.skipped is None and not self.differences
 
 
 @dataclass(frozen=True)
 class Score:
-    """How many scenarios came out the same.
+    """Counts of outcomes.
 
-    :ivar judged: of how many; those that were skipped are not among them.
+    :ivar same: scenarios without any difference.
+    :ivar judged: scenarios that were not skipped.
     """
 
     same: int
@@ -42,30 +42,30 @@ class Score:
 
     @classmethod
     def of(cls, outcomes: Iterable[ScenarioOutcome]) -> Score:
-        """Count."""
+        """Return the score of some outcomes."""
         known = list(outcomes)
-        skipped = sum(each.skipped is not None for each in known)
-        same = sum(each.is_same for each in known)
-        return cls(same, len(known) - skipped, skipped, sum(each.seconds for each in known))
+        skipped = sum(outcome.skipped is not None for outcome in known)
+        same = sum(outcome.is_same for outcome in known)
+        return cls(same, len(known) - skipped, skipped, sum(outcome.seconds for outcome in known))
 
     @property
     def is_full(self) -> bool:
-        """Whether something was judged, and all of it is the same."""
+        """True if at least one scenario was judged and none differs."""
         return self.same == self.judged > 0
 
     @property
     def share(self) -> float:
-        """From 0 to 1; 0 where nothing was judged."""
+        """The share of scenarios without any difference, from 0 to 1; 0 if none was judged."""
         return self.same / self.judged if self.judged else 0.0
 
     def __str__(self) -> str:
-        """For people; only what is full is called 100 %."""
+        # Rounding must not turn the last difference into 100 %.
         percent = min(self.share * 100, 99.9) if not self.is_full else 100.0
         return f"{self.same}/{self.judged} ({percent:.1f} %)"
 
 
 def by_family(outcomes: Iterable[ScenarioOutcome]) -> dict[str, Score]:
-    """The score of each family, in the order in which they came."""
+    """Return the score of each family, in the order of their first outcomes."""
     families: dict[str, list[ScenarioOutcome]] = {}
     for outcome in outcomes:
         families.setdefault(outcome.family, []).append(outcome)

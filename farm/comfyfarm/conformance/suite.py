@@ -1,4 +1,4 @@
-"""How are scenarios run against a server, and judged?"""
+"""Run scenarios on servers, and compare their transcripts with the recorded facts."""
 
 from __future__ import annotations
 
@@ -12,52 +12,52 @@ from typing import Any
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.python.failure import Failure
 
-from comfyfarm.conformance.asking import UNANSWERED, Asker
-from comfyfarm.conformance.described import Step
+from comfyfarm.conformance.describe import Step
 from comfyfarm.conformance.differences import Difference, differences
 from comfyfarm.conformance.facts import recorded
 from comfyfarm.conformance.families import FAMILIES
+from comfyfarm.conformance.http_client import NO_REPLY_ERRORS, RawHttpClient
+from comfyfarm.conformance.normalise import without_files
 from comfyfarm.conformance.scenario import ConformanceScenario
 from comfyfarm.conformance.score import ScenarioOutcome
-from comfyfarm.conformance.visit import NotPossible, Session
-from comfyfarm.conformance.without_files import without_files
+from comfyfarm.conformance.session import NotPossible, Session
 
-_SCENARIO_WITHIN_S = 120.0
+_SCENARIO_TIMEOUT_S = 120.0
 
 
 class Unreachable(Exception):
-    """There is no ComfyUI at an address; the message says which and why, in one line."""
+    """There is no ComfyUI at a URL; the message is one line that says which URL and why."""
 
 
 class NoSuchScenario(Exception):
-    """A name that fits none; the message says which."""
+    """A pattern or family matches no scenario; the message says which."""
 
 
 def chosen(names: str | None = None, family: str | None = None, *, files: bool = True) -> list[ConformanceScenario]:
-    """The scenarios that are meant, in their order; all of them where nothing is said.
+    """Return the selected scenarios in their order; by default all of them.
 
-    :param names: patterns, with commas between them: ``"run_*,features"``.
-    :param files: whether those about output files are among them.
-    :raises NoSuchScenario: where a pattern or a family fits none.
+    :param names: patterns, separated by commas: ``"run_*,features"``.
+    :param files: whether to include scenarios about output files.
+    :raises NoSuchScenario: if a pattern or the family matches none.
     """
-    families = [each for each in FAMILIES if family in (None, each.name)]
+    families = [candidate for candidate in FAMILIES if family in (None, candidate.name)]
     if not families:
-        raise NoSuchScenario(f"no family {family!r}; there are: {', '.join(each.name for each in FAMILIES)}")
-    known = [scenario for each in families for scenario in each.scenarios if files or not scenario.of_files]
+        raise NoSuchScenario(f"no family {family!r}; there are: {', '.join(known.name for known in FAMILIES)}")
+    scenarios = [scenario for known in families for scenario in known.scenarios if files or not scenario.of_files]
     patterns = ["*"] if names is None else [pattern.strip() for pattern in names.split(",")]
     for pattern in patterns:
-        if not any(fnmatchcase(scenario.name, pattern) for scenario in known):
+        if not any(fnmatchcase(scenario.name, pattern) for scenario in scenarios):
             raise NoSuchScenario(f"no scenario {pattern!r}" + (f" in the family {family}" if family else ""))
-    return [each for each in known if any(fnmatchcase(each.name, pattern) for pattern in patterns)]
+    return [scenario for scenario in scenarios if any(fnmatchcase(scenario.name, pattern) for pattern in patterns)]
 
 
 @dataclass(frozen=True)
 class ScenarioResult:
-    """A scenario that a server was taken through.
+    """The transcript of a scenario that was run on a server.
 
-    :ivar steps: its transcript.
-    :ivar skipped: why the server could not be asked, or ``None``.
-    :ivar broke_off: what it met that no ComfyUI does, so that it could not go on, or ``None``.
+    :ivar skipped: why the scenario could not be run on the server; ``None`` if it could.
+    :ivar broke_off: the error that ended the scenario early, because the server did not behave like ComfyUI; ``None``
+        if it ran to its end.
     """
 
     scenario: ConformanceScenario
@@ -69,102 +69,99 @@ class ScenarioResult:
 
 @dataclass(frozen=True)
 class Suite:
-    """Runs scenarios.
+    """Runs scenarios on servers.
 
-    :ivar chance: where names come from that no server has met before.
+    :ivar chance: the source of ids and names that are new to every server.
     """
 
     reactor: Any
     chance: Random
 
     async def play(
-        self, urls: Sequence[str], scenarios: Iterable[ConformanceScenario], on_played: Callable[[ScenarioResult], None]
+        self, urls: Sequence[str], scenarios: Iterable[ConformanceScenario], on_result: Callable[[ScenarioResult], None]
     ) -> None:
-        """Take servers through scenarios.
+        """Run each scenario once.
 
-        :param urls: of idle servers that nobody else uses; several equal ones share the work.
-        :param on_played: called with each as it ends.
-        :raises Unreachable: where a server does not answer as ComfyUI does; nothing was played then.
+        :param urls: idle servers that nobody else uses; if there are several, they must be equal and share the work.
+        :param on_result: called after each scenario.
+        :raises Unreachable: if a server does not answer like ComfyUI; then no scenario was run.
         """
         waiting = deque(scenarios)
-        askers = [Asker(self.reactor, url) for url in urls]
+        servers = [RawHttpClient(self.reactor, url) for url in urls]
         try:
-            for asker in askers:
-                await _greet(asker)
+            for server in servers:
+                await _check(server)
             await gatherResults(
-                [Deferred.fromCoroutine(self._work(asker, waiting, on_played)) for asker in askers],
+                [Deferred.fromCoroutine(self._work(server, waiting, on_result)) for server in servers],
                 consumeErrors=True,
             )
         finally:
-            for asker in askers:
-                await asker.close()
+            for server in servers:
+                await server.close()
 
     async def _work(
-        self, asker: Asker, waiting: deque[ConformanceScenario], on_played: Callable[[ScenarioResult], None]
+        self, server: RawHttpClient, waiting: deque[ConformanceScenario], on_result: Callable[[ScenarioResult], None]
     ) -> None:
         while waiting:
-            on_played(await self._play(asker, waiting.popleft()))
+            on_result(await self._run(server, waiting.popleft()))
 
-    async def _play(self, asker: Asker, scenario: ConformanceScenario) -> ScenarioResult:
-        visit = Session(server=asker, chance=self.chance)
-        began = self.reactor.seconds()
-        staying = Deferred.fromCoroutine(_stay(visit, scenario))
-        why = await staying.addTimeout(_SCENARIO_WITHIN_S, self.reactor).addErrback(_ended_early)
-        return ScenarioResult(scenario, visit.normalised(), self.reactor.seconds() - began, **(why or {}))
+    async def _run(self, server: RawHttpClient, scenario: ConformanceScenario) -> ScenarioResult:
+        session = Session(server=server, chance=self.chance)
+        started = self.reactor.seconds()
+        run = Deferred.fromCoroutine(_run_in_session(session, scenario))
+        early_end = await run.addTimeout(_SCENARIO_TIMEOUT_S, self.reactor).addErrback(_early_end)
+        return ScenarioResult(scenario, session.normalised(), self.reactor.seconds() - started, **(early_end or {}))
 
 
-async def _stay(visit: Session, scenario: ConformanceScenario) -> None:
+async def _run_in_session(session: Session, scenario: ConformanceScenario) -> None:
     try:
-        await visit.begin()
-        await scenario.play(visit)
+        await session.begin()
+        await scenario.play(session)
     finally:
-        await visit.end()
+        await session.end()
 
 
-def _ended_early(failure: Failure) -> dict[str, str]:
-    """Say why, in the words of :class:`ScenarioResult`."""
+def _early_end(failure: Failure) -> dict[str, str]:
+    """Return the fields of :class:`ScenarioResult` for an error."""
     if failure.check(NotPossible):
         return {"skipped": str(failure.value)}
     return {"broke_off": f"{type(failure.value).__name__}: {failure.value}"}
 
 
-async def _greet(asker: Asker) -> None:
+async def _check(server: RawHttpClient) -> None:
     try:
-        reply = await asker.ask("GET /prompt")
-    except UNANSWERED as why:
-        raise Unreachable(f"{asker.base_url}: {_reason(why)}") from why
+        reply = await server.request("GET /prompt")
+    except NO_REPLY_ERRORS as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise Unreachable(f"{server.base_url}: {reason}") from error
     try:
         int(reply.json["exec_info"]["queue_remaining"])
-    except (LookupError, TypeError, ValueError) as why:
-        raise Unreachable(f"{asker.base_url}: answers, but not as a ComfyUI does") from why
+    except (LookupError, TypeError, ValueError) as error:
+        raise Unreachable(f"{server.base_url}: answers, but not as a ComfyUI does") from error
 
 
-def _reason(why: BaseException) -> str:
-    return " ".join(str(why).split()) or type(why).__name__
+def judged(result: ScenarioResult, *, files: bool = True) -> ScenarioOutcome:
+    """Compare a transcript with the recorded facts.
 
-
-def judged(played: ScenarioResult, *, files: bool = True) -> ScenarioOutcome:
-    """Hold a transcript against the facts.
-
-    :param files: whether output files count, too; a static instance of the farm writes none.
+    :param files: whether output files count; a static instance of the farm writes none.
     """
-    scenario, seconds = played.scenario, played.seconds
-    if played.skipped is not None:
-        return ScenarioOutcome(scenario.name, scenario.family, seconds, skipped=played.skipped)
-    expected, got = recorded(scenario.family).get(scenario.name, []), played.steps
+    scenario, seconds = result.scenario, result.seconds
+    if result.skipped is not None:
+        return ScenarioOutcome(scenario.name, scenario.family, seconds, skipped=result.skipped)
+    expected, got = recorded(scenario.family).get(scenario.name, []), result.steps
     found: list[Difference] = []
-    if played.broke_off is not None:
+    if result.broke_off is not None:
         expected = expected[:len(got)]
-        found.append(Difference(f"step {len(got) + 1}: it could not be gone on", None, played.broke_off))
+        found.append(Difference(f"step {len(got) + 1}: it could not be gone on", None, result.broke_off))
     if not files:
         expected, got = without_files(expected), without_files(got)
-    found += [_at_step(each, expected) for each in differences(expected, got)]
+    found += [_with_step_title(difference, expected) for difference in differences(expected, got)]
     return ScenarioOutcome(scenario.name, scenario.family, seconds, tuple(found))
 
 
-def _at_step(difference: Difference, steps: list[Step]) -> Difference:
-    """Say for people in which step it is: ``[1].status`` is in ``step 2, GET /queue: status``."""
-    place, _, rest = difference.path.removeprefix("[").partition("]")
-    step = steps[int(place)] if int(place) < len(steps) else {}
+def _with_step_title(difference: Difference, steps: list[Step]) -> Difference:
+    """Replace the path ``[1].status`` by ``step 2, GET /queue: status``."""
+    index, _, rest = difference.path.removeprefix("[").partition("]")
+    step = steps[int(index)] if int(index) < len(steps) else {}
     title = next((step[kind] for kind in ("ask", "heard", "note") if kind in step), "unexpected")
-    return replace(difference, path=f"step {int(place) + 1}, {title}: {rest.removeprefix('.') or 'all of it'}")
+    return replace(difference, path=f"step {int(index) + 1}, {title}: {rest.removeprefix('.') or 'all of it'}")

@@ -1,4 +1,4 @@
-"""What did a scenario ask, hear and find out, and by which names?"""
+"""The transcript of one scenario: its steps, and the names that it made up."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from comfyfarm.conformance.asking import RawReply
-from comfyfarm.conformance.described import Step, describe_message
-from comfyfarm.conformance.listening import SocketRecorder
+from comfyfarm.conformance.describe import Step, describe_message
+from comfyfarm.conformance.http_client import RawReply
 from comfyfarm.conformance.normalise import Aliases, normalise
+from comfyfarm.conformance.socket_recorder import SocketRecorder
 
 
 @dataclass(eq=False, kw_only=True)
 class Transcript:
     """The steps of one scenario, and the names that it made up.
 
-    :ivar chance: where ids and names come from that no server has met before.
-    :ivar tag: a word to build such names with.
+    :ivar chance: the source of ids and names that are new to every server.
+    :ivar tag: a word for file names, prompts and keys that no other run uses.
     """
 
     chance: Random
@@ -28,31 +28,30 @@ class Transcript:
     tag: str = field(init=False)
 
     def __post_init__(self) -> None:
-        """Make up a name."""
         self.tag = "conf" + "".join(self.chance.choices("bcdfghjklmnpqrstvwxz", k=10))
         self.aliases.words[self.tag] = "<tag>"
 
     def fresh(self) -> int:
-        """A number for a node's input, so that its result cannot be in the cache; a colour, if need be."""
+        """Return a new number for a node's input, so that its result cannot be cached; it is also a valid colour."""
         number = self.chance.randrange(1_000_000, 0xFFFFFF)
         self.aliases.fresh.add(number)
         return number
 
     def new_id(self, kind: str = "job") -> str:
-        """An id of our own, for a job or a client."""
-        made = str(UUID(int=self.chance.getrandbits(128), version=4))
-        self.aliases.name(kind, made)
-        return made
+        """Return a new UUID for a job or a client."""
+        new = str(UUID(int=self.chance.getrandbits(128), version=4))
+        self.aliases.name(kind, new)
+        return new
 
-    def learn(self, reply: RawReply) -> None:
-        """Take the id and the number of a new job into the aliases."""
+    def register_job(self, reply: RawReply) -> None:
+        """Add the id and the number of an accepted job to the aliases."""
         if reply.status == 200:
-            taken = reply.json
-            self.aliases.name("job", taken["prompt_id"])
+            accepted = reply.json
+            self.aliases.name("job", accepted["prompt_id"])
             if self.aliases.first_number is None:
-                self.aliases.first_number = abs(int(taken["number"]))
+                self.aliases.first_number = abs(int(accepted["number"]))
 
-    def tell(
+    def record(
         self,
         listener: SocketRecorder,
         *,
@@ -61,22 +60,22 @@ class Transcript:
         arrange: Callable[[list[Step]], dict[str, Any]] | None = None,
         title: str | None = None,
     ) -> None:
-        """Write down what was heard.
+        """Add the messages of a websocket to the transcript.
 
-        :param kinds: only these messages; none given: all.
-        :param start: from this place on.
-        :param arrange: puts messages whose order is left to chance into an order.
+        :param kinds: record only messages of these types; ``()`` for all.
+        :param start: the index of the first message.
+        :param arrange: sorts messages whose order is random.
         """
-        told = [describe_message(each) for each in listener.heard[start:]]
-        told = [each for each in told if not kinds or not each.keys().isdisjoint(kinds)]
-        arranged = {"messages": told} if arrange is None else arrange(told)
+        messages = [describe_message(message) for message in listener.received[start:]]
+        messages = [message for message in messages if not kinds or not message.keys().isdisjoint(kinds)]
+        arranged = {"messages": messages} if arrange is None else arrange(messages)
         self.steps.append({"heard": title or listener.name, **arranged})
 
     def note(self, title: str, **facts: Any) -> None:
-        """Write down what a scenario found out in another way."""
+        """Add facts that the scenario worked out itself."""
         self.steps.append({"note": title, **facts})
 
     def normalised(self) -> list[Step]:
-        """All steps, in words that do not depend on this run."""
+        """Return the steps without anything that depends on this run."""
         steps: list[Step] = normalise(self.steps, self.aliases)
         return steps

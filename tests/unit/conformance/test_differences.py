@@ -1,4 +1,4 @@
-"""Two JSON values are held against each other, strictly, and every place is named."""
+"""Two JSON values are compared strictly, and every difference has its path."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from comfyfarm.conformance.differences import Difference, differences
 
 
 def found(expected: object, got: object) -> list[tuple[str, str | None, str | None]]:
-    return [(each.path, each.expected, each.got) for each in differences(expected, got)]
+    return [(difference.path, difference.expected, difference.got) for difference in differences(expected, got)]
 
 
 @pytest.mark.parametrize("value", [None, True, 1, 1.0, "x", [], {}, [{"a": [1, None]}]])
@@ -16,25 +16,25 @@ def test_equal_values_do_not_differ(value: object) -> None:
 
 
 @pytest.mark.parametrize(("one", "other"), [(1, 1.0), (1, True), (0, False), (None, 0), ("1", 1), ([], {})])
-def test_equal_is_not_the_same_for_other_types(one: object, other: object) -> None:
-    """A client that is strict about types can tell."""
+def test_equal_values_of_different_types_differ(one: object, other: object) -> None:
+    """A client that is strict about types notices the difference."""
     assert [path for path, _, _ in found(one, other)] == [""]
 
 
-def test_a_difference_says_where_it_is() -> None:
+def test_a_difference_has_a_path() -> None:
     """With the JSON of both sides."""
     assert found({"jobs": [{"id": "a"}, {"id": "b"}]}, {"jobs": [{"id": "a"}, {"id": "c"}]}) == [
         ("jobs[1].id", '"b"', '"c"')
     ]
 
 
-def test_what_only_one_side_has_is_nothing_on_the_other() -> None:
-    """Null is something."""
+def test_a_key_of_one_side_only_is_a_difference() -> None:
+    """A key with the value null counts as present."""
     assert found({"a": 1, "b": None}, {"b": None, "c": None}) == [("a", "1", None), ("c", None, "null")]
 
 
 def test_one_item_too_many_does_not_make_the_rest_differ() -> None:
-    """Lists of unequal length are laid beside each other."""
+    """Lists of unequal length are aligned."""
     assert found(["start", "one", "two", "end"], ["start", "extra", "one", "two", "end"]) == [
         ("[1]", None, '"extra"')
     ]

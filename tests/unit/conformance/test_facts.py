@@ -13,28 +13,28 @@ from comfyfarm.conformance.suite import NoSuchScenario, ScenarioResult, chosen, 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_each_scenario_has_its_facts(family: Family) -> None:
-    """And there are no facts without a scenario; each says what it shows."""
+    """There are no facts without a scenario, and each scenario has a description."""
     assert recorded(family.name).keys() == {scenario.name for scenario in family.scenarios}
     assert all(scenario.about.endswith(".") for scenario in family.scenarios)
 
 
 def test_all_of_the_recording_is_there() -> None:
-    """93 scenarios were recorded, and the sampler's five are judged by rules."""
+    """93 scenarios were recorded, and the five of the sampler are checked by rules."""
     names = [scenario.name for scenario in chosen()]
     assert len(names) == len(set(names)) == 93 + 5
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_facts_are_normalised(family: Family) -> None:
-    """Nothing of one run has got into them, and a run that does the same has the full score."""
+    """They have nothing that depends on a run, and a run with the same steps has the full score."""
     for scenario in family.scenarios:
         facts = recorded(family.name)[scenario.name]
         assert normalise(facts, Aliases()) == facts
         assert judged(ScenarioResult(scenario, facts, 0.0)).is_same
 
 
-def test_a_fact_that_is_not_met_is_named_by_its_step() -> None:
-    """So that a person finds the request."""
+def test_a_difference_is_named_by_its_step() -> None:
+    """So that people find the request."""
     (scenario,) = chosen("get_queue_empty")
     steps = [dict(step) for step in recorded("http")["get_queue_empty"]]
     steps[1]["status"] = 500
@@ -42,8 +42,8 @@ def test_a_fact_that_is_not_met_is_named_by_its_step() -> None:
     assert (difference.path, difference.expected) == ("step 2, GET /api/queue: status", "200")
 
 
-def test_a_scenario_that_broke_off_differs_where_it_did() -> None:
-    """The steps that it did not come to are not told one by one."""
+def test_a_scenario_that_ended_early_differs_at_that_step() -> None:
+    """The steps that it did not reach are not reported one by one."""
     (scenario,) = chosen("get_queue_empty")
     steps = recorded("http")["get_queue_empty"][:1]
     (difference,) = judged(ScenarioResult(scenario, steps, 0.0, broke_off="KeyError: 'x'")).differences
@@ -51,29 +51,30 @@ def test_a_scenario_that_broke_off_differs_where_it_did() -> None:
 
 
 def test_scenarios_are_chosen_by_pattern_and_family() -> None:
-    """And without those about output files."""
-    assert [each.name for each in chosen("features, err_no_*")] == ["features", "err_no_prompt", "err_no_outputs"]
-    assert {each.family for each in chosen(family="users")} == {"users"}
-    assert not any(each.of_files for each in chosen(files=False))
+    """Scenarios about output files can be left out."""
+    by_pattern = chosen("features, err_no_*")
+    assert [scenario.name for scenario in by_pattern] == ["features", "err_no_prompt", "err_no_outputs"]
+    assert {scenario.family for scenario in chosen(family="users")} == {"users"}
+    assert not any(scenario.of_files for scenario in chosen(files=False))
 
 
 @pytest.mark.parametrize(
-    ("names", "family", "said"),
+    ("names", "family", "message"),
     [
         ("run_*,nope", None, "no scenario 'nope'"),
         ("features", "users", "no scenario 'features' in the family users"),
         (None, "nope", "no family 'nope'; there are: http, "),
     ],
 )
-def test_a_choice_of_nothing_is_an_error(names: str | None, family: str | None, said: str) -> None:
-    """It says which word fits none."""
+def test_a_selection_that_matches_nothing_is_an_error(names: str | None, family: str | None, message: str) -> None:
+    """The message names the pattern or family."""
     with pytest.raises(NoSuchScenario) as raised:
         chosen(names, family)
-    assert str(raised.value).startswith(said)
+    assert str(raised.value).startswith(message)
 
 
-def test_facts_are_written_a_line_a_step() -> None:
-    """And read back as they were."""
+def test_facts_are_written_with_one_line_per_step() -> None:
+    """Reading them gives the same facts."""
     facts = {"b": [{"status": 200, "ask": "GET /é"}], "a": []}
     text = as_text(facts)
     assert json.loads(text) == facts

@@ -1,4 +1,4 @@
-"""A sampler's messages are held against rules."""
+"""The messages of a sampler are checked by rules."""
 
 import json
 import struct
@@ -34,14 +34,14 @@ def jpeg(width: int = 64, height: int = 32) -> bytes:
 
 
 def job(*updates: Messages, steps: int, elapsed_ms: int = 1000) -> Messages:
-    """What a client hears of a job that only samples."""
+    """Return what a client receives from a job that only samples."""
     return [
         message("status", status={}),
         message("execution_start", timestamp=5000),
         message("execution_cached", nodes=[]),
         state(0.0, 1.0),
         message("executing", node="3"),
-        *(each for update in updates for each in update),
+        *(message for update in updates for message in update),
         state(steps, steps, "finished"),
         message("execution_success", timestamp=5000 + elapsed_ms),
         message("status", status={}),
@@ -64,20 +64,20 @@ def with_metadata(value: int, steps: int, picture: bytes) -> Messages:
 
 
 def test_the_rules_hold_for_what_comfyui_does() -> None:
-    """Forty steps of 45 ms: the first, the last, and of the others those that are 100 ms apart."""
+    """Of forty steps of 45 ms, the first and the last are reported, and others 100 ms apart."""
     values = (1, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 29, 31, 34, 36, 39, 40)
     assert broken_rules(job(*plain(*values, steps=40), steps=40, elapsed_ms=1830), Expected("3", 40)) == []
 
 
 @pytest.mark.parametrize(("make", "event"), [(old_preview, 1), (with_metadata, 4)])
 def test_the_rules_hold_for_pictures(make: Callable[[int, int, bytes], Messages], event: int) -> None:
-    """Each step brings one, however fast it is."""
-    told = job(*(make(value, 3, jpeg()) for value in (1, 2, 3)), steps=3, elapsed_ms=9)
-    assert broken_rules(told, Expected("3", 3, previews=event, size=(64, 32))) == []
+    """Each step has one, however fast it is."""
+    messages = job(*(make(value, 3, jpeg()) for value in (1, 2, 3)), steps=3, elapsed_ms=9)
+    assert broken_rules(messages, Expected("3", 3, previews=event, size=(64, 32))) == []
 
 
 @pytest.mark.parametrize(
-    ("told", "broken"),
+    ("messages", "broken"),
     [
         (job(steps=4), "no progress is told"),
         (job(*plain(2, 4, steps=4), steps=4), "values go up from 1 to 4: [2, 4]"),
@@ -93,27 +93,27 @@ def test_the_rules_hold_for_pictures(make: Callable[[int, int, bytes], Messages]
         ),
     ],
 )
-def test_a_broken_rule_is_named(told: Messages, broken: str) -> None:
-    """With what breaks it."""
-    assert broken_rules(told, Expected("3", 4)) == [broken]
+def test_a_broken_rule_is_named(messages: Messages, broken: str) -> None:
+    """The sentence has the values that break it."""
+    assert broken_rules(messages, Expected("3", 4)) == [broken]
 
 
-def test_a_long_run_moves_on_by_half_a_percent() -> None:
+def test_a_long_run_is_reported_every_half_percent() -> None:
     """However slow its steps are."""
-    told = job(*plain(1, 2, 1000, steps=1000), steps=1000, elapsed_ms=90_000)
-    assert broken_rules(told, Expected("3", 1000)) == ["updates are 0.5 % of 1000 steps apart: [1, 2]"]
+    messages = job(*plain(1, 2, 1000, steps=1000), steps=1000, elapsed_ms=90_000)
+    assert broken_rules(messages, Expected("3", 1000)) == ["updates are 0.5 % of 1000 steps apart: [1, 2]"]
 
 
 def test_pictures_are_of_one_size_and_kind_and_in_their_place() -> None:
     """In the old format after the progress, with metadata before it."""
     expected = Expected("3", 1, previews=1, size=(64, 32))
-    complaints = {
+    broken = {
         "previews are (64, 32): (32, 32) at 1": old_preview(1, 1, jpeg(32, 32)),
         "previews are JPEG: at 1": old_preview(1, 1, b"\x89PNG"),
         "a picture (binary 1) goes with progress 1": [*plain(1, steps=1)[0]],
     }
-    assert {said: broken_rules(job(told, steps=1), expected) for said, told in complaints.items()} == {
-        said: [said] for said in complaints
+    assert {rule: broken_rules(job(messages, steps=1), expected) for rule, messages in broken.items()} == {
+        rule: [rule] for rule in broken
     }
     missing = [old_preview(1, 2, jpeg()), old_preview(2, 2, jpeg())[:2]]
     assert broken_rules(job(*missing, steps=2), Expected("3", 2, previews=1, size=(64, 32))) == [

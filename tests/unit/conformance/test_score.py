@@ -1,4 +1,4 @@
-"""Outcomes are counted: the same, of those that were judged."""
+"""The score is the share of judged scenarios without any difference."""
 
 from comfyfarm.conformance.differences import Difference
 from comfyfarm.conformance.score import ScenarioOutcome, Score, by_family
@@ -8,13 +8,13 @@ OTHER = ScenarioOutcome("b", "http", 2.0, (Difference("status", "200", "404"),))
 SKIPPED = ScenarioOutcome("c", "sampling", 0.0, skipped="no checkpoint")
 
 
-def test_what_was_skipped_is_not_judged() -> None:
-    """It is counted by itself."""
+def test_skipped_scenarios_are_not_judged() -> None:
+    """They are counted separately."""
     assert Score.of([SAME, OTHER, SKIPPED]) == Score(same=1, judged=2, skipped=1, seconds=3.0)
 
 
-def test_a_score_is_full_only_when_all_of_something_is_the_same() -> None:
-    """Nothing judged is no success."""
+def test_a_score_is_full_only_if_at_least_one_was_judged_and_none_differs() -> None:
+    """A run without judged scenarios is no success."""
     assert Score.of([SAME, SKIPPED]).is_full
     assert not Score.of([SAME, OTHER]).is_full
     assert not Score.of([SKIPPED]).is_full
@@ -28,6 +28,6 @@ def test_only_a_full_score_reads_as_a_hundred_percent() -> None:
     assert str(Score(same=0, judged=0, skipped=5, seconds=0)) == "0/0 (0.0 %)"
 
 
-def test_families_are_counted_apart_in_their_order() -> None:
+def test_families_are_counted_separately_in_their_order() -> None:
     """Each has a score of its own."""
     assert by_family([SKIPPED, SAME, OTHER]) == {"sampling": Score.of([SKIPPED]), "http": Score.of([SAME, OTHER])}

@@ -1,4 +1,4 @@
-"""What does a real ComfyUI 0.25.0 do?  A file for each family, with the transcripts of its scenarios."""
+"""The facts recorded from a real ComfyUI 0.25.0: a file for each family, with the transcripts of its scenarios."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-__all__ = ["as_text", "recorded"]
-
 
 @cache
 def recorded(family: str) -> dict[str, list[dict[str, Any]]]:
-    """The steps of each scenario of a family; empty where nothing was recorded."""
+    """Return the steps of each scenario of a family; empty if the family has no file."""
     file = files(__name__).joinpath(f"{family}.json")
     return dict(json.loads(file.read_bytes())) if file.is_file() else {}
 
 
 def as_text(facts: dict[str, list[dict[str, Any]]]) -> str:
-    """The content of a file: a line for each step, so that a change can be read."""
+    """Return the content of a file: one line for each step, so that diffs are readable."""
     scenarios = [f"{json.dumps(name)}: [\n{_lines(steps)}\n]" for name, steps in sorted(facts.items())]
     return "{\n" + ",\n".join(scenarios) + "\n}\n"
 

@@ -1,18 +1,16 @@
-"""The scenarios, a module for each family.
+"""The scenarios, a module for each family; two more modules add scenarios to the family *running*.
 
-Names are those under which the facts were recorded.  A new scenario is a function with ``@family.scenario`` in the
-module of its family, or a list of requests; ``scripts/record_conformance URL`` records what a server does.
+The recorded facts are stored by scenario name. A new scenario is a function with ``@family.scenario`` in the module of
+its family, or a list of requests; ``scripts/record_conformance URL`` records its facts.
 """
 
 from __future__ import annotations
 
 from comfyfarm.conformance.families import (
-    binary,
     caching,
     errors,
     files,
     http,
-    jobs,
     queue,
     running,
     sampling,
@@ -21,7 +19,7 @@ from comfyfarm.conformance.families import (
     websocket,
 )
 
-__all__ = ["FAMILIES", "binary", "caching", "jobs", "saving"]     # the last four are imported to join their families
+__all__ = ["FAMILIES", "caching", "saving"]     # importing the last two adds their scenarios
 
 FAMILIES = (
     http.family,

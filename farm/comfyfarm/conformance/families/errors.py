@@ -1,51 +1,50 @@
-"""Prompts that the server refuses, and in which words."""
+"""Prompts that the server refuses, and its error messages."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from comfyfarm.conformance.graphs import Graph, empty_image, node, preview
-from comfyfarm.conformance.scenario import Family
-from comfyfarm.conformance.visit import Session
+from comfyfarm.conformance.scenario import Family, empty_image, node, preview
+from comfyfarm.conformance.session import Graph, Session
 
-family = Family("errors", "prompts that are refused, and in which words")
+family = Family("errors")
 
 
-async def _refused(visit: Session, *graphs: Graph, **fields: Any) -> None:
-    """Post prompts that should not be taken on; should one be, wait for it, so that the next finds the queue empty."""
+async def _post_refused(session: Session, *graphs: Graph, **fields: Any) -> None:
+    """Post prompts that should be refused, and record the queue after each."""
     for graph in graphs:
-        if (await visit.post(graph, **fields)).status == 200:
-            await visit.until_idle()
-        await visit.ask("GET /queue")
+        if (await session.post(graph, **fields)).status == 200:     # the next one must find the queue empty
+            await session.until_idle()
+        await session.request("GET /queue")
 
 
-def _shown(*sources: dict[str, Any]) -> Graph:
-    """Nodes from ``"1"`` on; the last one's first output is previewed."""
-    graph = {str(place): source for place, source in enumerate(sources, start=1)}
+def _previewed(*sources: dict[str, Any]) -> Graph:
+    """Return the nodes with ids from ``"1"`` on, and a preview of the last one's first output."""
+    graph = {str(number): source for number, source in enumerate(sources, start=1)}
     return {**graph, str(len(sources) + 1): node("PreviewImage", images=[str(len(sources)), 0])}
 
 
 def _mask(value: object) -> Graph:
-    return _shown(node("SolidMask", value=value, width=8, height=8), node("MaskToImage", mask=["1", 0]))
+    return _previewed(node("SolidMask", value=value, width=8, height=8), node("MaskToImage", mask=["1", 0]))
 
 
 def _scaled(**inputs: Any) -> Graph:
     scale = {"image": ["1", 0], "width": 8, "height": 8, "crop": "disabled", **inputs}
-    return _shown(empty_image(0), node("ImageScale", **scale))
+    return _previewed(empty_image(0), node("ImageScale", **scale))
 
 
 @family.scenario
-async def err_no_prompt(visit: Session) -> None:
-    """A body without a prompt."""
-    await visit.ask("POST /prompt", json={})
-    await visit.ask("POST /prompt", json={"client_id": "x", "number": 3})
+async def err_no_prompt(session: Session) -> None:
+    """A body without a prompt is refused."""
+    await session.request("POST /prompt", json={})
+    await session.request("POST /prompt", json={"client_id": "x", "number": 3})
 
 
 @family.scenario
-async def err_missing_class_type(visit: Session) -> None:
-    """A node without a class_type is named by its title, or by its id."""
-    await _refused(
-        visit,
+async def err_missing_class_type(session: Session) -> None:
+    """A node without a class_type is refused, and named by its title or its id."""
+    await _post_refused(
+        session,
         {"1": {"inputs": {}}},
         {"7": {"inputs": {}, "_meta": {"title": "My Node"}}},
         {"7": {"inputs": {}, "_meta": {}}},
@@ -53,10 +52,10 @@ async def err_missing_class_type(visit: Session) -> None:
 
 
 @family.scenario
-async def err_unknown_class_type(visit: Session) -> None:
-    """A node type that the server does not have."""
-    await _refused(
-        visit,
+async def err_unknown_class_type(session: Session) -> None:
+    """An unknown node type is refused."""
+    await _post_refused(
+        session,
         {"1": node("NoSuchNode")},
         {"3": {**node("NoSuchNode"), "_meta": {"title": "My Node"}}},
         {"1": {"class_type": None, "inputs": {}}},
@@ -65,44 +64,44 @@ async def err_unknown_class_type(visit: Session) -> None:
 
 
 @family.scenario
-async def err_no_outputs(visit: Session) -> None:
-    """A prompt that shows nothing."""
-    await _refused(visit, {"1": empty_image(0)}, {})
+async def err_no_outputs(session: Session) -> None:
+    """A prompt without an output node is refused."""
+    await _post_refused(session, {"1": empty_image(0)}, {})
 
 
 @family.scenario
-async def err_required_input_missing(visit: Session) -> None:
-    """An input is missing, of the output itself and of a node before it."""
+async def err_required_input_missing(session: Session) -> None:
+    """A missing input is an error, at the output node and at a node before it."""
     no_batch_size = node("EmptyImage", width=64, height=64, color=0)
-    await _refused(visit, {"1": node("PreviewImage")}, _shown(no_batch_size))
+    await _post_refused(session, {"1": node("PreviewImage")}, _previewed(no_batch_size))
 
 
 @family.scenario
-async def err_bad_linked_input(visit: Session) -> None:
-    """Links that are not two items long."""
+async def err_bad_linked_input(session: Session) -> None:
+    """A link that is not two items long is an error."""
     for link in (["1", 0, 0], [], ["1"]):
-        await _refused(visit, {"1": empty_image(0), "2": node("PreviewImage", images=link)})
+        await _post_refused(session, {"1": empty_image(0), "2": node("PreviewImage", images=link)})
 
 
 @family.scenario
-async def err_return_type_mismatch(visit: Session) -> None:
-    """A mask where a picture is wanted."""
-    await _refused(visit, _shown(node("SolidMask", value=1.0, width=8, height=8)))
+async def err_return_type_mismatch(session: Session) -> None:
+    """A mask as input is an error if a picture is required."""
+    await _post_refused(session, _previewed(node("SolidMask", value=1.0, width=8, height=8)))
 
 
 @family.scenario
-async def err_invalid_input_type(visit: Session) -> None:
-    """Values that Python does not convert to the declared type."""
+async def err_invalid_input_type(session: Session) -> None:
+    """A value that Python cannot convert to the declared type is an error."""
     for width in ("abc", None, {}, {"a": 1}, "", "1.5"):
-        await _refused(visit, _shown(node("EmptyImage", width=width, height=64, batch_size=1, color=0)))
-    await _refused(visit, _mask("x"))
+        await _post_refused(session, _previewed(node("EmptyImage", width=width, height=64, batch_size=1, color=0)))
+    await _post_refused(session, _mask("x"))
 
 
 @family.scenario
-async def err_min_max(visit: Session) -> None:
-    """Numbers below and above what is declared."""
-    await _refused(
-        visit,
+async def err_min_max(session: Session) -> None:
+    """A number below or above the declared bounds is an error."""
+    await _post_refused(
+        session,
         preview(0, width=0),
         preview(0, width=99999),
         preview(0, width=-5, height=99999),
@@ -112,12 +111,12 @@ async def err_min_max(visit: Session) -> None:
 
 
 @family.scenario
-async def err_value_not_in_list(visit: Session) -> None:
-    """Choices that are not offered; a long list is told by its length."""
+async def err_value_not_in_list(session: Session) -> None:
+    """A value that is not in the list of choices is an error, which gives only the length of a long list."""
     latent = node("EmptyLatentImage", width=64, height=64, batch_size=1)
     sampling = {"seed": 0, "steps": 1, "cfg": 1.0, "sampler_name": "bogus", "scheduler": "normal", "denoise": 1.0}
-    await _refused(
-        visit,
+    await _post_refused(
+        session,
         _scaled(upscale_method="bogus"),
         _scaled(upscale_method=None, crop=5),
         {
@@ -135,17 +134,17 @@ async def err_value_not_in_list(visit: Session) -> None:
 
 
 @family.scenario
-async def err_custom_validation_failed(visit: Session) -> None:
-    """Pictures that are not there, which LoadImage finds out itself."""
+async def err_custom_validation_failed(session: Session) -> None:
+    """LoadImage's own validation refuses pictures that do not exist."""
     for name in ("no_such_file.png", "../../etc/passwd_nope", 5, ""):
-        await _refused(visit, _shown(node("LoadImage", image=name)))
+        await _post_refused(session, _previewed(node("LoadImage", image=name)))
 
 
 @family.scenario
-async def err_dependency_cycle(visit: Session) -> None:
-    """Nodes that feed each other, and one that feeds itself."""
-    await _refused(
-        visit,
+async def err_dependency_cycle(session: Session) -> None:
+    """A cycle of two nodes is an error, and so is a node that feeds itself."""
+    await _post_refused(
+        session,
         {
             "1": node("ImageInvert", image=["2", 0]),
             "2": node("ImageInvert", image=["1", 0]),
@@ -156,19 +155,15 @@ async def err_dependency_cycle(visit: Session) -> None:
 
 
 @family.scenario
-async def partly_valid_prompt(visit: Session) -> None:
-    """One output is in order and one is not: the first runs, the other is told."""
-    listener = await visit.listen()
-    graph = {**preview(visit.fresh()), "3": node("PreviewImage")}
-    job = await visit.run(graph, listener)
-    visit.tell(listener)
-    await visit.ask(f"GET /history/{job}")
+async def partly_valid_prompt(session: Session) -> None:
+    """If one output is valid and one is not, the valid one runs and the reply has the errors of the other."""
+    await session.run_recorded({**preview(session.fresh()), "3": node("PreviewImage")})
 
 
 @family.scenario
-async def err_prompt_id(visit: Session) -> None:
-    """Prompt ids that are no canonical UUID."""
-    wrong: tuple[object, ...] = (
+async def err_prompt_id(session: Session) -> None:
+    """A prompt id that is not a canonical UUID is refused."""
+    invalid_ids: tuple[object, ...] = (
         "abc",
         "",
         5,
@@ -179,25 +174,25 @@ async def err_prompt_id(visit: Session) -> None:
         "a987fbc94bed3078cf079141ba07c9f3",
         "{a987fbc9-4bed-3078-cf07-9141ba07c9f3}",
     )
-    for prompt_id in wrong:
-        await visit.post(preview(visit.fresh()), prompt_id=prompt_id)
+    for prompt_id in invalid_ids:
+        await session.post(preview(session.fresh()), prompt_id=prompt_id)
 
 
 @family.scenario
-async def err_partial_targets(visit: Session) -> None:
-    """Targets among which no output is."""
+async def err_partial_targets(session: Session) -> None:
+    """Partial execution targets without any output node are refused."""
     targets: tuple[object, ...] = ([], ["99"], ["1"], 5)
     for target in targets:
-        await _refused(visit, preview(0), partial_execution_targets=target)
+        await _post_refused(session, preview(0), partial_execution_targets=target)
 
 
 @family.scenario
-async def err_errors_do_not_queue_but_count(visit: Session) -> None:
-    """A refused prompt uses up a number; a body that is no JSON and an explicit number do not."""
-    await visit.post(preview(visit.fresh()))
-    await visit.ask("POST /prompt", json={}, as_line="POST /prompt {}")
-    await visit.ask("POST /prompt", data=b"x", as_line="POST /prompt x")
-    await visit.post({})
-    await visit.post(preview(visit.fresh()), number=7)
-    await visit.post(preview(visit.fresh()))
-    await visit.until_idle()
+async def err_errors_do_not_queue_but_count(session: Session) -> None:
+    """A refused prompt uses up a number; a body that is not JSON and an explicit number do not."""
+    await session.post(preview(session.fresh()))
+    await session.request("POST /prompt", json={}, as_line="POST /prompt {}")
+    await session.request("POST /prompt", data=b"x", as_line="POST /prompt x")
+    await session.post({})
+    await session.post(preview(session.fresh()), number=7)
+    await session.post(preview(session.fresh()))
+    await session.until_idle()

@@ -1,31 +1,35 @@
-"""What holds before any job runs: paths, methods, headers, what the server says of itself."""
+"""HTTP without any jobs: paths, methods, headers, and what the server reports about itself."""
 
 from __future__ import annotations
 
 from typing import Any
 from urllib.parse import urlsplit
 
-from comfyfarm.conformance.described import shape
+from comfyfarm.conformance.describe import shape
 from comfyfarm.conformance.scenario import Family
-from comfyfarm.conformance.visit import NotPossible, Session
+from comfyfarm.conformance.session import NotPossible, Session
 
-family = Family("http", "paths, methods, headers, what the server says of itself")
+family = Family("http")
 
 
 def _type(value: Any) -> str:
     return type(value).__name__
 
 
+def _first_shape(entries: dict[str, Any]) -> Any:
+    return shape(next(iter(entries.values()))) if entries else {}
+
+
 family.requests(
     "get_queue_empty",
-    "An empty queue, with and without the /api prefix.",
+    "The queue is empty, with and without the /api prefix.",
     "GET /queue",
     "GET /api/queue",
     "GET /queue?foo=1",
 )
 family.requests(
     "get_history_empty",
-    "An empty history, and jobs that it does not know.",
+    "The history is empty, and an unknown job gives an empty object.",
     "GET /history",
     "GET /api/history",
     "GET /history/00000000-0000-0000-0000-000000000000",
@@ -33,7 +37,7 @@ family.requests(
 )
 family.requests(
     "view_metadata_errors",
-    "Metadata of model files that are not there.",
+    "Metadata of model files that do not exist is refused.",
     "GET /view_metadata/checkpoints",
     "GET /view_metadata/checkpoints?filename=a.png",
     "GET /view_metadata/checkpoints?filename=nope.safetensors",
@@ -41,7 +45,7 @@ family.requests(
 )
 family.requests(
     "root_page",
-    "The web page, and files beside it that are not there: cache headers go by the suffix.",
+    "The web page and missing files beside it have cache headers that depend on the suffix.",
     "GET /",
     "GET /index.html",
     "GET /nope.js",
@@ -50,7 +54,7 @@ family.requests(
 )
 family.requests(
     "object_info_one",
-    "One node type at a time, and one that there is not.",
+    "A single node type can be requested; an unknown one gives an empty object.",
     "GET /object_info/EmptyImage",
     "GET /api/object_info/ImageInvert",
     "GET /object_info/NoSuchNode",
@@ -58,7 +62,7 @@ family.requests(
 )
 family.requests(
     "wrong_methods",
-    "Methods that a path does not take: 405 with Allow, or the static 404.",
+    "A wrong method gives 405 with Allow, or the 404 of static files.",
     "PUT /prompt",
     "DELETE /prompt",
     "DELETE /queue",
@@ -79,7 +83,7 @@ family.requests(
 )
 family.requests(
     "head_requests",
-    "HEAD is GET without the body.",
+    "HEAD gives the reply of GET without its body.",
     "HEAD /prompt",
     "HEAD /queue",
     "HEAD /history",
@@ -92,7 +96,7 @@ family.requests(
 )
 family.requests(
     "history_query_errors",
-    "Windows of the history that make no sense.",
+    "A max_items or offset that is not an integer is a server error; negative values are accepted.",
     *(
         f"GET /history?{query}"
         for query in (
@@ -111,129 +115,130 @@ family.requests(
 
 
 @family.scenario
-async def features(visit: Session) -> None:
-    """What the server can do."""
-    await visit.ask("GET /features")
-    await visit.ask("GET /api/features", view=shape)
+async def features(session: Session) -> None:
+    """The server lists its features."""
+    await session.request("GET /features")
+    await session.request("GET /api/features", view=shape)
 
 
 @family.scenario
-async def system_stats_shape(visit: Session) -> None:
-    """The keys and types of what it says about its machine."""
-    await visit.ask("GET /system_stats", view=lambda stats: shape(stats, 4))
+async def system_stats_shape(session: Session) -> None:
+    """The system statistics have the keys and types of ComfyUI's."""
+    await session.request("GET /system_stats", view=lambda stats: shape(stats, 4))
 
 
 @family.scenario
-async def models_lists(visit: Session) -> None:
-    """Model folders without model files, in both APIs."""
-    await visit.ask("GET /models")
-    await visit.ask("GET /models/checkpoints")
-    await visit.ask("GET /models/nosuchfolder")
-    await visit.ask("GET /models/configs", view=shape)
-    await visit.ask("GET /experiment/models", view=lambda folders: sorted(each["name"] for each in folders))
-    await visit.ask("GET /experiment/models/checkpoints")
-    await visit.ask("GET /experiment/models/nope")
-    await visit.ask("GET /embeddings")
+async def models_lists(session: Session) -> None:
+    """Both model APIs list the folders, which are empty."""
+    await session.request("GET /models")
+    await session.request("GET /models/checkpoints")
+    await session.request("GET /models/nosuchfolder")
+    await session.request("GET /models/configs", view=shape)
+    await session.request("GET /experiment/models", view=lambda folders: sorted(folder["name"] for folder in folders))
+    await session.request("GET /experiment/models/checkpoints")
+    await session.request("GET /experiment/models/nope")
+    await session.request("GET /embeddings")
     for index in ("0", "x", "99"):
-        await visit.ask(f"GET /experiment/models/preview/checkpoints/{index}/nope.safetensors")
+        await session.request(f"GET /experiment/models/preview/checkpoints/{index}/nope.safetensors")
 
 
 @family.scenario
-async def misc_get_shapes(visit: Session) -> None:
-    """What the web page asks for when it loads."""
-    await visit.peek("POST /settings", json={})     # a server that has no user folder yet makes one
-    await visit.ask("GET /extensions", view=shape)
-    await visit.ask("GET /i18n", view=_type)
-    await visit.ask("GET /workflow_templates", view=_type)
-    await visit.ask("GET /node_replacements", view=_type)
-    await visit.ask("GET /global_subgraphs", view=lambda found: shape(next(iter(found.values()))) if found else {})
-    await visit.ask("GET /global_subgraphs/nope")
-    await visit.ask("GET /users")
+async def misc_get_shapes(session: Session) -> None:
+    """The routes that the web page requests when it loads."""
+    await session.request("POST /settings", json={}, record=False)     # creates the user folder if there is none yet
+    await session.request("GET /extensions", view=shape)
+    await session.request("GET /i18n", view=_type)
+    await session.request("GET /workflow_templates", view=_type)
+    await session.request("GET /node_replacements", view=_type)
+    await session.request("GET /global_subgraphs", view=_first_shape)
+    await session.request("GET /global_subgraphs/nope")
+    await session.request("GET /users")
 
 
 @family.scenario
-async def internal_routes(visit: Session) -> None:
-    """Routes under /internal, which have no /api twin."""
-    await visit.ask("GET /internal/logs", view=_type)
-    await visit.ask("GET /internal/logs/raw", view=shape)
-    await visit.ask("GET /internal/folder_paths", view=lambda folders: sorted(folders)[:5])
-    await visit.ask("GET /internal/files/input", view=lambda names: "example.png [input]" in names)
-    await visit.ask("GET /internal/files/bogus")
+async def internal_routes(session: Session) -> None:
+    """Routes under /internal exist only without the /api prefix."""
+    await session.request("GET /internal/logs", view=_type)
+    await session.request("GET /internal/logs/raw", view=shape)
+    await session.request("GET /internal/folder_paths", view=lambda folders: sorted(folders)[:5])
+    await session.request("GET /internal/files/input", view=lambda names: "example.png [input]" in names)
+    await session.request("GET /internal/files/bogus")
     subscribe = "PATCH /internal/logs/subscribe"
-    await visit.ask(subscribe, data=b"", as_line=f"{subscribe} without a body")
-    await visit.ask(subscribe, json={"clientId": "x"}, as_line=f"{subscribe} without enabled")
-    await visit.ask(subscribe, json={"clientId": "nobody", "enabled": False})
-    await visit.ask("GET /api/internal/logs")
+    await session.request(subscribe, data=b"", as_line=f"{subscribe} without a body")
+    await session.request(subscribe, json={"clientId": "x"}, as_line=f"{subscribe} without enabled")
+    await session.request(subscribe, json={"clientId": "nobody", "enabled": False})
+    await session.request("GET /api/internal/logs")
 
 
 @family.scenario
-async def assets_disabled(visit: Session) -> None:
-    """The assets API says that it is off."""
-    await visit.ask("GET /api/assets")
-    await visit.ask("GET /assets")
-    await visit.ask("GET /api/tags")
-    await visit.ask("HEAD /api/assets/hash/blake3:00")
-    await visit.ask("POST /api/assets", data=b"x")
-    await visit.ask("GET /view?filename=blake3:0000")
+async def assets_disabled(session: Session) -> None:
+    """The assets API is disabled."""
+    await session.request("GET /api/assets")
+    await session.request("GET /assets")
+    await session.request("GET /api/tags")
+    await session.request("HEAD /api/assets/hash/blake3:00")
+    await session.request("POST /api/assets", data=b"x")
+    await session.request("GET /view?filename=blake3:0000")
 
 
-def loopback(visit: Session) -> tuple[str, int]:
-    """The host and port of a server whose address is loopback: only then are origins compared.
+def loopback(session: Session) -> tuple[str, int]:
+    """Return the host and port of the server.
 
-    :raises NotPossible: where it is another.
+    :raises NotPossible: if the host is not loopback: ComfyUI compares origins only then.
     """
-    where = urlsplit(visit.server.base_url)
-    host = where.hostname or ""
+    url = urlsplit(session.server.base_url)
+    host = url.hostname or ""
     if host not in ("localhost", "127.0.0.1"):
         raise NotPossible("origins are compared only where the server is asked as localhost or 127.0.0.1")
-    return host, where.port or 80
+    return host, url.port or 80
 
 
 @family.scenario
-async def options_requests(visit: Session) -> None:
-    """OPTIONS is answered on any path, to any page of its own origin."""
-    loopback(visit)
+async def options_requests(session: Session) -> None:
+    """OPTIONS is answered on any path, but only for pages of the server's own origin."""
+    loopback(session)
     for path in ("/prompt", "/queue", "/nope", "/api/prompt"):
-        await visit.ask(f"OPTIONS {path}")
-    for whose, origin in (("a foreign", "http://evil.example"), ("its own", visit.server.base_url)):
+        await session.request(f"OPTIONS {path}")
+    for page, origin in (("a foreign", "http://evil.example"), ("its own", session.server.base_url)):
         headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
-        await visit.ask("OPTIONS /prompt", headers=headers, as_line=f"OPTIONS /prompt from {whose} page")
+        await session.request("OPTIONS /prompt", headers=headers, as_line=f"OPTIONS /prompt from {page} page")
 
 
 @family.scenario
-async def origin_check(visit: Session) -> None:
-    """Pages of other origins are refused, by Origin and by Sec-Fetch-Site."""
-    host, port = loopback(visit)
+async def origin_check(session: Session) -> None:
+    """Requests from pages of other origins are refused, by Origin and by Sec-Fetch-Site."""
+    host, port = loopback(session)
     origins = {
         "a foreign page": "http://evil.example",
         "a foreign page with a port": "http://evil.example:8188",
         "another port": f"http://{host}:{port + 1}",
-        "its own page": visit.server.base_url,
+        "its own page": session.server.base_url,
         "no port": f"http://{host}",
         "another name of the host": f"http://{'127.0.0.1' if host == 'localhost' else 'localhost'}:{port}",
         "null": "null",
         "its own page in capitals": f"HTTP://{host}:{port}",
     }
-    for whose, origin in origins.items():
-        await visit.ask("GET /queue", headers={"Origin": origin}, as_line=f"GET /queue Origin: {whose}")
+    for page, origin in origins.items():
+        await session.request("GET /queue", headers={"Origin": origin}, as_line=f"GET /queue Origin: {page}")
     for site in ("cross-site", "same-origin", "same-site", "none"):
-        await visit.ask("GET /queue", headers={"Sec-Fetch-Site": site}, as_line=f"GET /queue Sec-Fetch-Site: {site}")
+        headers = {"Sec-Fetch-Site": site}
+        await session.request("GET /queue", headers=headers, as_line=f"GET /queue Sec-Fetch-Site: {site}")
     foreign = {"Origin": "http://evil.example"}
-    await visit.ask("POST /prompt", json={}, headers=foreign, as_line="POST /prompt Origin: a foreign page")
-    await visit.ask("GET /nope", headers={"Sec-Fetch-Site": "cross-site"}, as_line="GET /nope from another site")
+    await session.request("POST /prompt", json={}, headers=foreign, as_line="POST /prompt Origin: a foreign page")
+    await session.request("GET /nope", headers={"Sec-Fetch-Site": "cross-site"}, as_line="GET /nope from another site")
 
 
 @family.scenario
-async def accept_html_errors(visit: Session) -> None:
-    """Whoever accepts HTML gets an error page."""
+async def accept_html_errors(session: Session) -> None:
+    """A client that accepts HTML gets an error page."""
     accept = {"Accept": "text/html"}
-    await visit.ask("GET /nope", headers=accept, as_line="GET /nope Accept: text/html")
-    await visit.ask("POST /prompt", data=b"{", headers=accept, as_line="POST /prompt { Accept: text/html")
+    await session.request("GET /nope", headers=accept, as_line="GET /nope Accept: text/html")
+    await session.request("POST /prompt", data=b"{", headers=accept, as_line="POST /prompt { Accept: text/html")
 
 
 @family.scenario
-async def free_bodies(visit: Session) -> None:
-    """What /free makes of bodies."""
+async def free_bodies(session: Session) -> None:
+    """/free accepts any JSON object; other bodies are a server error."""
     for body in (
         "",
         "x",
@@ -243,4 +248,4 @@ async def free_bodies(visit: Session) -> None:
         '{"free_memory": true}',
         '{"unload_models": "yes", "free_memory": 0}',
     ):
-        await visit.ask("POST /free", data=body.encode(), as_line=f"POST /free {body}")
+        await session.request("POST /free", data=body.encode(), as_line=f"POST /free {body}")

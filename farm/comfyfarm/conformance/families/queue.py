@@ -1,6 +1,6 @@
-"""What waits, in which order it runs, and how it is stopped.
+"""Pending jobs, the order in which they run, how jobs are stopped, and the jobs API.
 
-These scenarios need a job that takes a while: see :func:`comfyfarm.conformance.graphs.slow`.
+These scenarios need a slow job: :func:`comfyfarm.conformance.scenario.slow`.
 """
 
 from __future__ import annotations
@@ -12,21 +12,20 @@ from typing import Any
 from twisted.internet.defer import Deferred, gatherResults
 
 from comfyfarm.clients.websocket import Message
-from comfyfarm.conformance.described import Step
-from comfyfarm.conformance.graphs import preview, save, slow
-from comfyfarm.conformance.listening import SocketRecorder
-from comfyfarm.conformance.scenario import Family
-from comfyfarm.conformance.visit import Session
+from comfyfarm.conformance.describe import Step
+from comfyfarm.conformance.scenario import Family, preview, save, slow
+from comfyfarm.conformance.session import Session
+from comfyfarm.conformance.socket_recorder import SocketRecorder
 
-family = Family("queue", "what waits, in which order it runs, how it is stopped")
+family = Family("queue")
 
-_WELL_INSIDE_A_NODE_S = 0.08
+_INSIDE_NODE_S = 0.08
 
 
-async def _busy(visit: Session, listener: SocketRecorder | None = None, steps: int = 6) -> str:
-    """Keep the worker busy with a job; gives its id."""
-    job = await visit.submit(slow(visit.fresh(), steps), listener)
-    await visit.until_running(job)
+async def _start_slow_job(session: Session, listener: SocketRecorder | None = None, steps: int = 6) -> str:
+    """Start a slow job and return its id."""
+    job = await session.submit(slow(session.fresh(), steps), listener)
+    await session.until_running(job)
     return job
 
 
@@ -34,18 +33,18 @@ def _ids(queue: dict[str, Any]) -> list[list[str]]:
     return [[item[1] for item in queue[kind]] for kind in ("queue_running", "queue_pending")]
 
 
-def _status_apart(messages: list[Step]) -> dict[str, Any]:
-    """The status messages by themselves: how they mix with a running job's is a matter of time."""
-    status = [each["status"] for each in messages if "status" in each]
-    return {"status": status, "messages": [each for each in messages if "status" not in each]}
+def _separate_status(messages: list[Step]) -> dict[str, Any]:
+    """Separate the status messages, because their position among a running job's messages depends on timing."""
+    status = [message["status"] for message in messages if "status" in message]
+    return {"status": status, "messages": [message for message in messages if "status" not in message]}
 
 
 @family.scenario
-async def queue_running_and_pending(visit: Session) -> None:
-    """One job runs and two wait: in the queue, the jobs API and history, and what their client hears."""
-    listener = await visit.listen()
-    running = await _busy(visit, listener)
-    waiting = [await visit.submit(preview(visit.fresh()), listener) for _ in range(2)]
+async def queue_running_and_pending(session: Session) -> None:
+    """One running and two pending jobs are shown by the queue, the jobs API and the messages to their client."""
+    listener = await session.listen()
+    running = await _start_slow_job(session, listener)
+    waiting = [await session.submit(preview(session.fresh()), listener) for _ in range(2)]
     for path in (
         "/queue",
         "/prompt",
@@ -56,72 +55,74 @@ async def queue_running_and_pending(visit: Session) -> None:
         "/api/jobs?status=pending&sort_order=asc",
         "/api/jobs?status=in_progress",
     ):
-        await visit.ask(f"GET {path}")
-    await visit.until_over(running, *waiting, heard_by=listener)
-    visit.tell(listener, arrange=_status_apart)
-    await visit.ask("GET /history", view=list)
+        await session.request(f"GET {path}")
+    await session.until_done(running, *waiting, listener=listener)
+    session.record(listener, arrange=_separate_status)
+    await session.request("GET /history", view=list)
 
 
 @family.scenario
-async def queue_delete_pending(visit: Session) -> None:
-    """Waiting jobs are taken out; unknown ones and the running one are not."""
-    listener = await visit.listen()
-    running = await _busy(visit, listener)
-    first, second, third = [await visit.submit(preview(visit.fresh()), listener) for _ in range(3)]
-    await visit.ask("POST /queue", json={"delete": [second]}, as_line="POST /queue delete the second")
-    await visit.ask("GET /queue", view=_ids)
-    await visit.ask("POST /queue", json={"delete": [second, "unknown", running]}, as_line="POST /queue delete others")
-    await visit.ask("POST /queue", json={"delete": [first, third]}, as_line="POST /queue delete the rest")
-    await visit.ask("GET /queue", view=_ids)
-    await visit.until_over(running, heard_by=listener)
-    visit.tell(listener, arrange=_status_apart)
-    await visit.ask("GET /history", view=list)
-    await visit.ask(f"GET /api/jobs/{second}")
+async def queue_delete_pending(session: Session) -> None:
+    """Pending jobs can be deleted; unknown ids and the running job are ignored."""
+    listener = await session.listen()
+    running = await _start_slow_job(session, listener)
+    first, second, third = [await session.submit(preview(session.fresh()), listener) for _ in range(3)]
+    await session.request("POST /queue", json={"delete": [second]}, as_line="POST /queue delete the second")
+    await session.request("GET /queue", view=_ids)
+    others = {"delete": [second, "unknown", running]}
+    await session.request("POST /queue", json=others, as_line="POST /queue delete others")
+    await session.request("POST /queue", json={"delete": [first, third]}, as_line="POST /queue delete the rest")
+    await session.request("GET /queue", view=_ids)
+    await session.until_done(running, listener=listener)
+    session.record(listener, arrange=_separate_status)
+    await session.request("GET /history", view=list)
+    await session.request(f"GET /api/jobs/{second}")
 
 
 @family.scenario
-async def queue_clear_pending(visit: Session) -> None:
-    """All waiting jobs are taken out, and the running one goes on."""
-    listener = await visit.listen()
-    running = await _busy(visit, listener)
+async def queue_clear_pending(session: Session) -> None:
+    """Clearing the queue removes all pending jobs; the running job continues."""
+    listener = await session.listen()
+    running = await _start_slow_job(session, listener)
     for _ in range(3):
-        await visit.submit(preview(visit.fresh()), listener)
-    await visit.ask("POST /queue", json={"clear": True}, as_line="POST /queue clear")
-    await visit.ask("GET /queue", view=_ids)
-    await visit.until_over(running, heard_by=listener)
-    visit.tell(listener, arrange=_status_apart)
-    await visit.ask("GET /history", view=list)
+        await session.submit(preview(session.fresh()), listener)
+    await session.request("POST /queue", json={"clear": True}, as_line="POST /queue clear")
+    await session.request("GET /queue", view=_ids)
+    await session.until_done(running, listener=listener)
+    session.record(listener, arrange=_separate_status)
+    await session.request("GET /history", view=list)
 
 
 @family.scenario
-async def queue_pending_listed_in_heap_order(visit: Session) -> None:
-    """Jobs run by number, are listed as the heap has them, and by the jobs API in order of arrival."""
-    await _busy(visit)
-    given = {
-        await visit.submit(preview(visit.fresh()), quietly=True, number=number): number
+async def queue_pending_listed_in_heap_order(session: Session) -> None:
+    """Jobs run by number; the queue lists them in heap order, and the jobs API in order of arrival."""
+    await _start_slow_job(session)
+    numbers = {
+        await session.submit(preview(session.fresh()), record=False, number=number): number
         for number in (5, 3, 4, 1, 2, 9, 0)
     }
-    await visit.ask("GET /queue", view=lambda queue: [given.get(item[1]) for item in queue["queue_pending"]])
-    await visit.ask(
+    await session.request("GET /queue", view=lambda queue: [numbers.get(item[1]) for item in queue["queue_pending"]])
+    await session.request(
         "GET /api/jobs?status=pending&sort_order=asc",
-        view=lambda found: [given.get(job["id"]) for job in found["jobs"]],
+        view=lambda found: [numbers.get(job["id"]) for job in found["jobs"]],
     )
-    await visit.until_idle()
-    await visit.ask("GET /history", view=lambda history: [given.get(job) for job in history])
+    await session.until_idle()
+    await session.request("GET /history", view=lambda history: [numbers.get(job) for job in history])
 
 
 @family.scenario_of_files
-async def queue_twenty_posts(visit: Session) -> None:
-    """Twenty jobs posted at once: none is lost, and they run in the order of their numbers."""
-    listener = await visit.listen()
-    body = [{"prompt": save(visit.tag, visit.fresh()), "client_id": listener.client_id} for _ in range(20)]
-    posting = [Deferred.fromCoroutine(visit.peek("POST /prompt", json=each)) for each in body]
-    replies = await gatherResults(posting)
+async def queue_twenty_posts(session: Session) -> None:
+    """Of twenty jobs posted at once none is lost, and they run in the order of their numbers."""
+    listener = await session.listen()
+    bodies = [{"prompt": save(session.tag, session.fresh()), "client_id": listener.client_id} for _ in range(20)]
+    replies = await gatherResults(
+        [Deferred.fromCoroutine(session.request("POST /prompt", json=body, record=False)) for body in bodies]
+    )
     numbers = {reply.json["prompt_id"]: reply.json["number"] for reply in replies}
-    await visit.until_over(*numbers, heard_by=listener)
-    history = (await visit.peek("GET /history")).json
-    messages = [message for message in listener.heard if isinstance(message, dict)]
-    visit.note(
+    await session.until_done(*numbers, listener=listener)
+    history = (await session.request("GET /history", record=False)).json
+    messages = [message for message in listener.received if isinstance(message, dict)]
+    session.note(
         "twenty posts at once",
         statuses=Counter(str(reply.status) for reply in replies),
         distinct_ids=len(numbers),
@@ -130,51 +131,51 @@ async def queue_twenty_posts(visit: Session) -> None:
         ran_in_order_of_numbers=list(history) == sorted(numbers, key=numbers.__getitem__),
         files=sorted(entry["outputs"]["2"]["images"][0]["filename"] for entry in history.values()),
         messages=Counter(message["type"] for message in messages),
-        last_status=list(_remaining(listener.heard))[-1],
+        last_status=list(_remaining(listener.received))[-1],
     )
 
 
 @family.scenario
-async def queue_status_counts(visit: Session) -> None:
-    """What the status messages count while jobs come and go."""
-    listener = await visit.listen()
-    jobs = [await _busy(visit, listener, steps=5)]
-    jobs += [await visit.submit(preview(visit.fresh()), listener) for _ in range(4)]
-    await visit.until_over(*jobs, heard_by=listener)
-    visit.note("queue_remaining", counts=list(_remaining(listener.heard)))
+async def queue_status_counts(session: Session) -> None:
+    """Status messages count the pending and running jobs."""
+    listener = await session.listen()
+    jobs = [await _start_slow_job(session, listener, steps=5)]
+    jobs += [await session.submit(preview(session.fresh()), listener) for _ in range(4)]
+    await session.until_done(*jobs, listener=listener)
+    session.note("queue_remaining", counts=list(_remaining(listener.received)))
 
 
-def _remaining(heard: list[Message]) -> Iterator[int]:
-    for message in heard:
+def _remaining(messages: list[Message]) -> Iterator[int]:
+    for message in messages:
         if isinstance(message, dict) and message["type"] == "status":
             yield message["data"]["status"]["exec_info"]["queue_remaining"]
 
 
 @family.scenario
-async def interrupt_running_global(visit: Session) -> None:
-    """The running job stops before its next node; its client is told, another hears only the status."""
-    listener, other = await visit.listen(), await visit.listen()
-    job = await _busy(visit, listener, steps=8)
-    await visit.handles(listener, "executing", node="4")
-    await _interrupt(visit)
-    await visit.until_over(job, heard_by=listener)
-    visit.tell(listener)
-    visit.tell(other)
-    await visit.ask(f"GET /history/{job}")
-    await visit.ask(f"GET /api/jobs/{job}")
-    await visit.ask("GET /api/jobs?status=cancelled", view=lambda found: found["pagination"])
+async def interrupt_running_global(session: Session) -> None:
+    """An interrupt stops the running job before its next node; other clients receive only the status."""
+    listener, other = await session.listen(), await session.listen()
+    job = await _start_slow_job(session, listener, steps=8)
+    await session.wait_for_message(listener, "executing", node="4")
+    await _interrupt(session)
+    await session.until_done(job, listener=listener)
+    session.record(listener)
+    session.record(other)
+    await session.request(f"GET /history/{job}")
+    await session.request(f"GET /api/jobs/{job}")
+    await session.request("GET /api/jobs?status=cancelled", view=lambda found: found["pagination"])
 
 
 @family.scenario
-async def interrupt_no_client_id(visit: Session) -> None:
-    """The end of a job of nobody is told to everybody when it is an interrupt."""
-    listener = await visit.listen()
-    job = await visit.submit(slow(visit.fresh(), 8))
-    await visit.meets(listener, lambda message: _has_begun("4", message))
-    await _interrupt(visit)
-    await visit.until_over(job)
-    await visit.handles(listener, "status", start=1, status={"exec_info": {"queue_remaining": 0}})
-    visit.tell(listener)
+async def interrupt_no_client_id(session: Session) -> None:
+    """The interrupt of a job without a client id is sent to every client."""
+    listener = await session.listen()
+    job = await session.submit(slow(session.fresh(), 8))
+    await session.wait_for_match(listener, lambda message: _has_begun("4", message))
+    await _interrupt(session)
+    await session.until_done(job)
+    await session.wait_for_message(listener, "status", start=1, status={"exec_info": {"queue_remaining": 0}})
+    session.record(listener)
 
 
 def _has_begun(node: str, message: Message) -> bool:
@@ -182,35 +183,87 @@ def _has_begun(node: str, message: Message) -> bool:
 
 
 @family.scenario
-async def interrupt_keeps_partial_cache(visit: Session) -> None:
-    """The nodes that finished before an interrupt need not run again."""
-    listener = await visit.listen()
-    graph = slow(visit.fresh(), 8)
-    job = await visit.submit(graph, listener)
-    await visit.handles(listener, "executing", node="5")
-    await _interrupt(visit)
-    await visit.until_over(job, heard_by=listener)
-    heard = len(listener.heard)
-    await visit.run(graph, listener)
-    visit.tell(listener, kinds=("execution_cached", "executing"), start=heard)
+async def interrupt_keeps_partial_cache(session: Session) -> None:
+    """Nodes that finished before an interrupt stay cached."""
+    listener = await session.listen()
+    graph = slow(session.fresh(), 8)
+    job = await session.submit(graph, listener)
+    await session.wait_for_message(listener, "executing", node="5")
+    await _interrupt(session)
+    await session.until_done(job, listener=listener)
+    start = len(listener.received)
+    await session.run(graph, listener)
+    session.record(listener, kinds=("execution_cached", "executing"), start=start)
 
 
-async def _interrupt(visit: Session) -> None:
-    await visit.pause(_WELL_INSIDE_A_NODE_S)    # at its very start a node would be stopped itself
-    await visit.ask("POST /interrupt", json={})
+async def _interrupt(session: Session) -> None:
+    await session.pause(_INSIDE_NODE_S)    # an interrupt at the very start of a node would stop that node
+    await session.request("POST /interrupt", json={})
 
 
 @family.scenario
-async def history_delete(visit: Session) -> None:
-    """Entries are removed from history, and nobody is told."""
-    first, second, *_ = [await visit.run(preview(visit.fresh()), quietly=True) for _ in range(4)]
-    listener = await visit.listen()
-    for doomed in ([second], [second, "unknown", first]):
-        await visit.ask("POST /history", json={"delete": doomed}, as_line="POST /history delete")
-        await visit.ask("GET /history", view=list)
-        if len(doomed) == 1:
-            await visit.ask(f"GET /history/{second}")
-    await visit.ask("POST /history", json={"clear": True}, as_line="POST /history clear")
-    await visit.ask("GET /history")
-    await visit.until_quiet()
-    visit.tell(listener)
+async def history_delete(session: Session) -> None:
+    """History entries can be deleted; no message is sent."""
+    first, second, *_ = [await session.run(preview(session.fresh()), record=False) for _ in range(4)]
+    listener = await session.listen()
+    for prompt_ids in ([second], [second, "unknown", first]):
+        await session.request("POST /history", json={"delete": prompt_ids}, as_line="POST /history delete")
+        await session.request("GET /history", view=list)
+        if len(prompt_ids) == 1:
+            await session.request(f"GET /history/{second}")
+    await session.request("POST /history", json={"clear": True}, as_line="POST /history clear")
+    await session.request("GET /history")
+    await session.until_quiet()
+    session.record(listener)
+
+
+_JOB_QUERIES = (
+    "",
+    "?limit=2",
+    "?limit=2&offset=1",
+    "?limit=2&offset=4",
+    "?offset=99",
+    "?offset=-1",
+    "?sort_order=asc",
+    "?status=completed",
+    "?status=failed",
+    "?status=failed,completed&limit=1",
+    "?status=FAILED",
+    "?status=,",
+    "?status=pending",
+    "?status=bogus",
+    "?status=bogus,failed,other",
+    "?limit=0",
+    "?limit=-1",
+    "?limit=abc",
+    "?offset=abc",
+    "?sort_by=bogus",
+    "?sort_order=up",
+    "?sort_by=CREATED_AT&sort_order=ASC",
+)
+
+
+@family.scenario_of_files
+async def jobs_api_queries(session: Session) -> None:
+    """The jobs API filters, pages and sorts four jobs that completed and one that failed."""
+    listener = await session.listen()
+    jobs = [await session.run(preview(session.fresh()), listener, record=False) for _ in range(4)]
+    failed = await session.run(save(f"../{session.tag}", session.fresh()), listener, record=False)
+    for query in _JOB_QUERIES:
+        await session.request(f"GET /api/jobs{query}", view=_only_job_ids)
+    await session.request("GET /api/jobs?sort_by=execution_duration", view=lambda found: found["pagination"])
+    for path in (f"/api/jobs/{jobs[0]}", f"/api/jobs/{failed}", "/api/jobs/nope", "/api/jobs/", "/jobs"):
+        await session.request(f"GET {path}")
+
+
+def _only_job_ids(found: dict[str, Any]) -> dict[str, Any]:
+    """Reduce the jobs of a reply to their ids; an error is returned as it is."""
+    return {**found, "jobs": [job["id"] for job in found["jobs"]]} if "jobs" in found else found
+
+
+@family.scenario
+async def jobs_cancel_routes(session: Session) -> None:
+    """There is no route to cancel a job in version 0.25."""
+    await session.request("POST /api/jobs/nope/cancel", json={})
+    await session.request("POST /api/jobs/cancel", json={"job_only_job_ids": []})
+    await session.request("DELETE /api/jobs/nope")

@@ -1,4 +1,4 @@
-"""Which files a job writes, and under which names (of the family *running*)."""
+"""The files that a job writes, and their names (of the family *running*)."""
 
 from __future__ import annotations
 
@@ -8,33 +8,30 @@ from itertools import pairwise
 from typing import Any
 
 from comfyfarm.conformance.families.running import family, only_outputs
-from comfyfarm.conformance.graphs import empty_image, node, save
-from comfyfarm.conformance.visit import Session
+from comfyfarm.conformance.scenario import empty_image, node, save
+from comfyfarm.conformance.session import Session
 
 
 @family.scenario
-async def run_save(visit: Session) -> None:
-    """A picture is written and can be fetched."""
-    listener = await visit.listen()
-    job = await visit.run(save(visit.tag, visit.fresh()), listener)
-    visit.tell(listener)
-    await visit.ask(f"GET /history/{job}")
-    await visit.ask(f"GET /view?filename={visit.tag}_00001_.png")
-    await visit.ask(f"GET /view?filename={visit.tag}_00001_.png&type=output&subfolder=")
+async def run_save(session: Session) -> None:
+    """A picture is saved and can be fetched."""
+    await session.run_recorded(save(session.tag, session.fresh()))
+    await session.request(f"GET /view?filename={session.tag}_00001_.png")
+    await session.request(f"GET /view?filename={session.tag}_00001_.png&type=output&subfolder=")
 
 
 @family.scenario_of_files
-async def run_save_batch(visit: Session) -> None:
-    """A batch takes consecutive numbers, and may put them into the name."""
-    for prefix, count in ((visit.tag, 3), (f"{visit.tag}_b%batch_num%", 2)):
-        job = await visit.run(save(prefix, visit.fresh(), count=count))
-        await visit.ask(f"GET /history/{job}", view=only_outputs)
+async def run_save_batch(session: Session) -> None:
+    """The files of a batch have consecutive numbers; %batch_num% puts the index into the name."""
+    for prefix, count in ((session.tag, 3), (f"{session.tag}_b%batch_num%", 2)):
+        job = await session.run(save(prefix, session.fresh(), count=count))
+        await session.request(f"GET /history/{job}", view=only_outputs)
 
 
 @family.scenario_of_files
-async def run_save_prefixes(visit: Session) -> None:
-    """Subfolders, tokens and odd letters in a prefix."""
-    tag = visit.tag
+async def run_save_prefixes(session: Session) -> None:
+    """A prefix may have subfolders, tokens and unusual letters."""
+    tag = session.tag
     for prefix in (
         f"{tag}/sub/img",
         f"{tag}/img",
@@ -46,46 +43,43 @@ async def run_save_prefixes(visit: Session) -> None:
         f"{tag} space",
         f"{tag}_é",
     ):
-        job = await visit.run(save(prefix, visit.fresh(), 32, 48))
-        await visit.ask(f"GET /history/{job}", view=only_outputs)
+        job = await session.run(save(prefix, session.fresh(), 32, 48))
+        await session.request(f"GET /history/{job}", view=only_outputs)
 
 
 @family.scenario_of_files
-async def run_save_prefix_date(visit: Session) -> None:
-    """Tokens for the date."""
-    job = await visit.run(save(f"{visit.tag}_%year%-%month%-%day%", visit.fresh()))
-    await visit.ask(f"GET /history/{job}", view=_undated)
+async def run_save_prefix_date(session: Session) -> None:
+    """A prefix may have tokens for the date."""
+    job = await session.run(save(f"{session.tag}_%year%-%month%-%day%", session.fresh()))
+    await session.request(f"GET /history/{job}", view=_without_dates)
 
 
-def _undated(history: dict[str, Any]) -> Any:
+def _without_dates(history: dict[str, Any]) -> Any:
     return json.loads(re.sub(r"\d{4}-\d\d-\d\d", "<date>", json.dumps(only_outputs(history))))
 
 
 @family.scenario_of_files
-async def run_save_prefix_outside(visit: Session) -> None:
-    """A prefix that leads out of the output folder makes the node fail."""
-    listener = await visit.listen()
-    job = await visit.run(save(f"../{visit.tag}", visit.fresh()), listener)
-    visit.tell(listener)
-    await visit.ask(f"GET /history/{job}")
+async def run_save_prefix_outside(session: Session) -> None:
+    """A prefix outside the output folder makes the node fail."""
+    await session.run_recorded(save(f"../{session.tag}", session.fresh()))
 
 
 @family.scenario_of_files
-async def run_save_prefix_absolute(visit: Session) -> None:
-    """So does an absolute one."""
-    job = await visit.run(save(f"/nope/{visit.tag}", visit.fresh()))
-    await visit.ask(
+async def run_save_prefix_absolute(session: Session) -> None:
+    """An absolute prefix makes the node fail."""
+    job = await session.run(save(f"/nope/{session.tag}", session.fresh()))
+    await session.request(
         f"GET /history/{job}",
         view=lambda found: [[entry["status"]["status_str"], entry["outputs"]] for entry in found.values()],
     )
 
 
 @family.scenario_of_files
-async def run_two_outputs_one_fails(visit: Session) -> None:
-    """A job whose only output fails shows nothing."""
-    graph = save(f"../{visit.tag}", visit.fresh())
-    job = await visit.run({"1": graph["1"], "3": graph["2"]})
-    await visit.ask(f"GET /history/{job}", view=lambda found: [_ending(entry) for entry in found.values()])
+async def run_two_outputs_one_fails(session: Session) -> None:
+    """A job whose only output fails has no outputs."""
+    graph = save(f"../{session.tag}", session.fresh())
+    job = await session.run({"1": graph["1"], "3": graph["2"]})
+    await session.request(f"GET /history/{job}", view=lambda found: [_ending(entry) for entry in found.values()])
 
 
 def _ending(entry: dict[str, Any]) -> list[Any]:
@@ -94,19 +88,19 @@ def _ending(entry: dict[str, Any]) -> list[Any]:
 
 
 @family.scenario_of_files
-async def run_temp_names(visit: Session) -> None:
-    """The letters in a preview's name are kept from job to job, while the node keeps its id."""
+async def run_temp_names(session: Session) -> None:
+    """The letters in a preview's name stay the same from job to job if the node's id does."""
     ids = ("2", "2", "7", "2", "2")
     names = []
-    for shown in ids:
-        job = await visit.run({"1": empty_image(visit.fresh()), shown: node("PreviewImage", images=["1", 0])})
-        (picture,) = (await visit.entry(job))["outputs"][shown]["images"]
+    for node_id in ids:
+        job = await session.run({"1": empty_image(session.fresh()), node_id: node("PreviewImage", images=["1", 0])})
+        (picture,) = (await session.history_entry(job))["outputs"][node_id]["images"]
         names.append(picture["filename"])
-    found = [re.fullmatch(r"ComfyUI_temp_([a-z]{5})_(\d{5})_\.png", name) for name in names]
-    parts = [(match[1], int(match[2])) if match else (name, 0) for match, name in zip(found, names, strict=True)]
-    visit.note(
+    matches = [re.fullmatch(r"ComfyUI_temp_([a-z]{5})_(\d{5})_\.png", name) for name in names]
+    parts = [(match[1], int(match[2])) if match else (name, 0) for match, name in zip(matches, names, strict=True)]
+    session.note(
         f"names of previews by nodes {', '.join(ids)}",
-        as_expected=all(found),
+        as_expected=all(matches),
         letters_of_the_first=[letters == parts[0][0] for letters, _ in parts],
         counters=[_step(*pair) for pair in pairwise(parts)],
     )
@@ -117,26 +111,26 @@ def _step(before: tuple[str, int], after: tuple[str, int]) -> str:
 
 
 @family.scenario
-async def run_mask_preview(visit: Session) -> None:
-    """A mask becomes a picture."""
-    listener = await visit.listen()
+async def run_mask_preview(session: Session) -> None:
+    """A mask is converted to a picture and saved."""
+    listener = await session.listen()
     graph = {
         "1": node("SolidMask", value=0.5, width=16, height=16),
         "2": node("MaskToImage", mask=["1", 0]),
-        "3": node("SaveImage", images=["2", 0], filename_prefix=visit.tag),
+        "3": node("SaveImage", images=["2", 0], filename_prefix=session.tag),
     }
-    await visit.run(graph, listener)
-    visit.tell(listener)
-    await visit.ask(f"GET /view?filename={visit.tag}_00001_.png")
+    await session.run(graph, listener)
+    session.record(listener)
+    await session.request(f"GET /view?filename={session.tag}_00001_.png")
 
 
 @family.scenario
-async def run_animated_webp(visit: Session) -> None:
-    """An animation is one file, and says so."""
-    listener = await visit.listen()
+async def run_animated_webp(session: Session) -> None:
+    """An animation is one file, and is marked as animated."""
+    listener = await session.listen()
     options = {"fps": 6.0, "lossless": True, "quality": 80, "method": "default"}
-    saved = node("SaveAnimatedWEBP", images=["1", 0], filename_prefix=visit.tag, **options)
-    job = await visit.run({"1": empty_image(visit.fresh(), count=3), "2": saved}, listener)
-    visit.tell(listener, kinds=("executed",))
-    await visit.ask(f"GET /history/{job}", view=only_outputs)
-    await visit.ask(f"GET /api/jobs/{job}")
+    saved = node("SaveAnimatedWEBP", images=["1", 0], filename_prefix=session.tag, **options)
+    job = await session.run({"1": empty_image(session.fresh(), count=3), "2": saved}, listener)
+    session.record(listener, kinds=("executed",))
+    await session.request(f"GET /history/{job}", view=only_outputs)
+    await session.request(f"GET /api/jobs/{job}")

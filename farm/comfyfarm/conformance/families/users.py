@@ -1,81 +1,83 @@
-"""Settings and the files that a user keeps on the server."""
+"""Settings, and the files of a user."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from comfyfarm.conformance.scenario import Family
-from comfyfarm.conformance.visit import Session
+from comfyfarm.conformance.session import Session
 
-family = Family("users", "settings and the files that a user keeps on the server")
+family = Family("users")
 
 
 @family.scenario
-async def settings_roundtrip(visit: Session) -> None:
-    """Settings are written one by one and several at once, and read back."""
-    key = f"Conformance.{visit.tag}"
+async def settings_roundtrip(session: Session) -> None:
+    """Settings are written one by one or together, and read back."""
+    key = f"Conformance.{session.tag}"
     one = f"/settings/{key}"
-    await visit.ask(f"GET {one}")
-    await visit.ask(f"POST {one}", json={"a": [1, None]})
-    await visit.ask(f"GET {one}")
-    await visit.ask("POST /settings", json={key: 5, f"{key}.b": "x"})
-    await visit.ask("GET /settings", view=lambda found: {each: found[each] for each in found if each.startswith(key)})
-    await visit.ask(f"POST {one}", data=b"zzz", as_line=f"POST {one} zzz")
-    await visit.ask("POST /settings", json=[1], as_line="POST /settings [1]")
-    await visit.ask(f"POST /api{one}", as_line=f"POST /api{one} without a body")
-    await visit.ask(f"GET /api{one}")
+    await session.request(f"GET {one}")
+    await session.request(f"POST {one}", json={"a": [1, None]})
+    await session.request(f"GET {one}")
+    await session.request("POST /settings", json={key: 5, f"{key}.b": "x"})
+    await session.request(
+        "GET /settings", view=lambda settings: {name: settings[name] for name in settings if name.startswith(key)}
+    )
+    await session.request(f"POST {one}", data=b"zzz", as_line=f"POST {one} zzz")
+    await session.request("POST /settings", json=[1], as_line="POST /settings [1]")
+    await session.request(f"POST /api{one}", as_line=f"POST /api{one} without a body")
+    await session.request(f"GET /api{one}")
 
 
 @family.scenario
-async def userdata_files(visit: Session) -> None:
-    """Files are written, listed, moved and removed."""
-    await _write_and_list(visit)
-    await _move_and_remove(visit)
+async def userdata_files(session: Session) -> None:
+    """User files are written, listed, moved and deleted."""
+    await _write_and_list(session)
+    await _move_and_delete(session)
 
 
-async def _write_and_list(visit: Session) -> None:
-    folder = visit.tag
+async def _write_and_list(session: Session) -> None:
+    folder = session.tag
     file = f"/userdata/{folder}%2Fa.json"
-    await visit.ask(f"GET {file}")
-    await visit.ask(f"POST {file}", data=b'{"x":1}')
-    await visit.ask(f"GET {file}")
-    await visit.ask(f"POST {file}?overwrite=false", data=b"2")
-    await visit.ask(f"POST {file}?overwrite=true&full_info=true", data=b"22", view=_facts)
+    await session.request(f"GET {file}")
+    await session.request(f"POST {file}", data=b'{"x":1}')
+    await session.request(f"GET {file}")
+    await session.request(f"POST {file}?overwrite=false", data=b"2")
+    await session.request(f"POST {file}?overwrite=true&full_info=true", data=b"22", view=_facts)
     for more in ("", "&full_info=true", "&split=true"):
-        await visit.ask(f"GET /userdata?dir={folder}{more}")
-    await visit.ask(f"POST /userdata/{folder}%2Fs%2Fb.txt", data=b"b")
+        await session.request(f"GET /userdata?dir={folder}{more}")
+    await session.request(f"POST /userdata/{folder}%2Fs%2Fb.txt", data=b"b")
     for more in ("", "&split=true"):
-        await visit.ask(f"GET /userdata?dir={folder}&recurse=true{more}", view=sorted)
+        await session.request(f"GET /userdata?dir={folder}&recurse=true{more}", view=sorted)
     for query in (f"?path={folder}", f"?path={folder}%2Fa.json", "?path=nosuch", "?path=../.."):
-        await visit.ask(f"GET /v2/userdata{query}")
-    await visit.ask("GET /v2/userdata", view=lambda found: type(found).__name__)
+        await session.request(f"GET /v2/userdata{query}")
+    await session.request("GET /v2/userdata", view=lambda found: type(found).__name__)
 
 
 def _facts(info: dict[str, Any]) -> dict[str, Any]:
-    """Path and size as they are, of the times their types."""
+    """Keep the path and the size; reduce the times to their types."""
     return {key: value if key in ("path", "size") else type(value).__name__ for key, value in info.items()}
 
 
-async def _move_and_remove(visit: Session) -> None:
-    folder = visit.tag
+async def _move_and_delete(session: Session) -> None:
+    folder = session.tag
     first, second, third = (f"{folder}%2F{name}" for name in ("a.json", "c.json", "d.json"))
     deep = f"{folder}%2Fs%2Fb.txt"
-    await visit.ask(f"POST /userdata/{first}/move/{second}")
-    await visit.ask(f"GET /userdata/{first}")
-    await visit.ask(f"POST /userdata/{second}/move/{deep}?overwrite=false")
-    await visit.ask(f"POST /userdata/{second}/move/{third}?full_info=true", view=sorted)
-    await visit.ask(f"POST /userdata/nosuch{folder}/move/x")
+    await session.request(f"POST /userdata/{first}/move/{second}")
+    await session.request(f"GET /userdata/{first}")
+    await session.request(f"POST /userdata/{second}/move/{deep}?overwrite=false")
+    await session.request(f"POST /userdata/{second}/move/{third}?full_info=true", view=sorted)
+    await session.request(f"POST /userdata/nosuch{folder}/move/x")
     for file in (third, third, deep):
-        await visit.ask(f"DELETE /userdata/{file}")
+        await session.request(f"DELETE /userdata/{file}")
 
 
 @family.scenario
-async def userdata_errors(visit: Session) -> None:
-    """Folders that are missing, wrong, or lead out."""
-    for query in ("", "?dir=", f"?dir=nosuchdir_{visit.tag}", "?dir=../..", "?dir=/etc"):
-        await visit.ask(f"GET /userdata{query}")
+async def userdata_errors(session: Session) -> None:
+    """Folders that are missing or outside the user's folder are refused."""
+    for query in ("", "?dir=", f"?dir=nosuchdir_{session.tag}", "?dir=../..", "?dir=/etc"):
+        await session.request(f"GET /userdata{query}")
     for file in ("..%2F..%2Fx", "%2Fetc%2Fpasswd", "a/b"):
-        await visit.ask(f"GET /userdata/{file}")
-    await visit.ask("POST /userdata/..%2F..%2Fx", data=b"1")
-    await visit.ask("DELETE /userdata/..%2Fx")
-    await visit.ask("PUT /userdata/x", data=b"1")
+        await session.request(f"GET /userdata/{file}")
+    await session.request("POST /userdata/..%2F..%2Fx", data=b"1")
+    await session.request("DELETE /userdata/..%2Fx")
+    await session.request("PUT /userdata/x", data=b"1")

@@ -1,22 +1,21 @@
-"""Who hears what when websockets come and go."""
+"""Which messages clients receive when websockets open and close."""
 
 from __future__ import annotations
 
-from comfyfarm.conformance.described import describe_message
+from comfyfarm.conformance.describe import describe_message
 from comfyfarm.conformance.families.http import loopback
-from comfyfarm.conformance.graphs import preview, slow
-from comfyfarm.conformance.scenario import Family
-from comfyfarm.conformance.visit import Session
+from comfyfarm.conformance.scenario import Family, preview, slow
+from comfyfarm.conformance.session import Session
 
-family = Family("websocket", "who hears what when websockets come and go")
+family = Family("websocket")
 
-_FORGOTTEN_S = 0.1      # a server forgets a socket only after it has said goodbye to it
+_CLOSE_S = 0.1      # a server removes a socket only some time after the closing handshake
 
 
 @family.scenario
-async def ws_origin(visit: Session) -> None:
-    """Pages of other origins get no websocket."""
-    loopback(visit)
+async def ws_origin(session: Session) -> None:
+    """A page of another origin cannot open a websocket."""
+    loopback(session)
     upgrade = {
         "Connection": "Upgrade",
         "Upgrade": "websocket",
@@ -24,57 +23,57 @@ async def ws_origin(visit: Session) -> None:
         "Sec-WebSocket-Key": "Y29tZnlmYXJtIHRlc3QhIQ==",
         "Origin": "http://evil.example",
     }
-    reply = await visit.peek("GET /ws?clientId=foreign", headers=upgrade)
-    visit.note("an upgrade from a foreign page", status=reply.status)
+    reply = await session.request("GET /ws?clientId=foreign", headers=upgrade, record=False)
+    session.note("an upgrade from a foreign page", status=reply.status)
 
 
 @family.scenario
-async def ws_reconnect_same_id_old_closes(visit: Session) -> None:
-    """The newer socket of an id takes over; when the older one closes, the newer goes deaf."""
-    old = await visit.listen()
-    new = await visit.listen(old.client_id)
-    await visit.until_quiet()
-    job = await visit.submit(preview(visit.fresh()), new)
-    await visit.until_over(job, heard_by=new)
-    visit.tell(old, title="the older socket")
-    visit.tell(new, title="the newer socket")
-    heard = len(new.heard)
+async def ws_reconnect_same_id_old_closes(session: Session) -> None:
+    """The newest websocket of an id receives the messages; once an older one closes, it receives none."""
+    old = await session.listen()
+    new = await session.listen(old.client_id)
+    await session.until_quiet()
+    job = await session.submit(preview(session.fresh()), new)
+    await session.until_done(job, listener=new)
+    session.record(old, title="the older socket")
+    session.record(new, title="the newer socket")
+    start = len(new.received)
     await old.close()
-    await visit.pause(_FORGOTTEN_S)
-    job = await visit.submit(preview(visit.fresh()), new)
-    await visit.until_over(job)
-    visit.tell(new, title="the newer socket after the older closed", start=heard)
-    visit.note("the newer socket", is_open=new.is_open)
+    await session.pause(_CLOSE_S)
+    job = await session.submit(preview(session.fresh()), new)
+    await session.until_done(job)
+    session.record(new, title="the newer socket after the older closed", start=start)
+    session.note("the newer socket", is_open=new.is_open)
 
 
 @family.scenario
-async def ws_close_then_reconnect(visit: Session) -> None:
-    """What happens while nobody listens is not told later."""
-    before = await visit.listen()
+async def ws_close_then_reconnect(session: Session) -> None:
+    """Messages sent while the client is disconnected are lost."""
+    before = await session.listen()
     await before.close()
-    await visit.pause(_FORGOTTEN_S)
-    job = await visit.submit(preview(visit.fresh()), before)
-    await visit.until_over(job)
-    after = await visit.listen(before.client_id)
-    await visit.until_quiet()
-    visit.tell(after)
-    await visit.run(preview(visit.fresh()), after)
-    visit.tell(after)
+    await session.pause(_CLOSE_S)
+    job = await session.submit(preview(session.fresh()), before)
+    await session.until_done(job)
+    after = await session.listen(before.client_id)
+    await session.until_quiet()
+    session.record(after)
+    await session.run(preview(session.fresh()), after)
+    session.record(after)
 
 
 @family.scenario
-async def ws_reconnect_while_running(visit: Session) -> None:
-    """Whoever comes back is told which node runs, and then hears the rest of its job."""
-    before = await visit.listen()
-    job = await visit.submit(slow(visit.fresh(), 9), before)
-    await visit.handles(before, "executing", node="3")
+async def ws_reconnect_while_running(session: Session) -> None:
+    """A client that reconnects receives the running node, and then the rest of its job's messages."""
+    before = await session.listen()
+    job = await session.submit(slow(session.fresh(), 9), before)
+    await session.wait_for_message(before, "executing", node="3")
     await before.close()
-    await visit.pause(_FORGOTTEN_S / 2)
-    after = await visit.listen(before.client_id)
-    other = await visit.listen()
-    await visit.until_over(job, heard_by=after)
-    told = [describe_message(message) for message in after.heard]
-    kinds = sorted({kind for message in told for kind in message})
-    visit.note("the second message", **{kind: sorted(data) for kind, data in told[1].items()})
-    visit.note("all messages", kinds=kinds, last=told[-1])
-    visit.tell(other)
+    await session.pause(_CLOSE_S / 2)
+    after = await session.listen(before.client_id)
+    other = await session.listen()
+    await session.until_done(job, listener=after)
+    messages = [describe_message(message) for message in after.received]
+    kinds = sorted({kind for message in messages for kind in message})
+    session.note("the second message", **{kind: sorted(data) for kind, data in messages[1].items()})
+    session.note("all messages", kinds=kinds, last=messages[-1])
+    session.record(other)

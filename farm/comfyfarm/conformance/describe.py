@@ -1,7 +1,7 @@
-"""What of an answer or a message is worth comparing?  It becomes a small JSON value, one *step* of a transcript.
+"""Reduce a reply or a message to what is worth comparing: a small JSON value, one *step* of a transcript.
 
-Short forms are for people: ``{"status": 1}`` is the whole of a status message with one job remaining, and in a
-``progress_state`` ``"running 3/20"`` stands for a node whose five ids say nothing that its key does not.
+Common values have short forms, so that people can read transcripts: ``{"status": 1}`` is a whole status message with
+one job remaining, and in a ``progress_state`` ``"running 3/20"`` is a node whose five ids follow from its key.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from comfyfarm.clients.websocket import Message
-from comfyfarm.conformance.asking import RawReply
+from comfyfarm.conformance.http_client import RawReply
 
 Step = dict[str, Any]
 View = Callable[[Any], Any]
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_LONGEST_TEXT = 400
+_MAX_TEXT_BYTES = 400
 _HEADERS = (
     "Accept-Ranges",
     "Access-Control-Allow-Methods",
@@ -39,39 +39,39 @@ _HEADERS = (
 
 
 def describe_reply(line: str, reply: RawReply, view: View | None = None) -> Step:
-    """The step of a request.
+    """Return the step of a request.
 
-    :param line: what was asked, for people.
-    :param view: gives the part of the JSON that counts.
+    :param line: describes the request, for people.
+    :param view: returns the part of the JSON that is compared; ``None`` for all of it.
     """
     headers = {name: reply.headers[name.lower()] for name in _HEADERS if name.lower() in reply.headers}
     step: Step = {"ask": line, "status": reply.status, "headers": headers}
     if "json" in reply.content_type and reply.content:
         try:
-            said = reply.json
+            value = reply.json
         except ValueError:
             pass
         else:
-            return {**step, **_viewed(said, view)}
+            return {**step, **_viewed(value, view)}
     return {**step, "body": describe_bytes(reply.content)}
 
 
-def _viewed(said: Any, view: View | None) -> Step:
+def _viewed(value: Any, view: View | None) -> Step:
     try:
-        return {"json": said if view is None else view(said)}
-    except (LookupError, TypeError, ValueError, AttributeError, StopIteration) as why:
-        return {"json": said, "unlike ComfyUI": f"{type(why).__name__}: {why}"}
+        return {"json": value if view is None else view(value)}
+    except (LookupError, TypeError, ValueError, AttributeError, StopIteration) as error:
+        return {"json": value, "unlike ComfyUI": f"{type(error).__name__}: {error}"}
 
 
 def describe_bytes(content: bytes) -> Any:
-    """A picture by its kind, a short text as it is; of anything else only that there is something."""
+    """Return the kind of a picture, a short text as it is, and ``{"kind": "other"}`` for anything else."""
     if content.startswith(_PNG):
         return _describe_png(content)
     if content.startswith(b"\xff\xd8\xff"):
         return {"kind": "jpeg"}
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return {"kind": "webp"}
-    return content.decode("utf-8", "replace") if len(content) <= _LONGEST_TEXT else {"kind": "other"}
+    return content.decode("utf-8", "replace") if len(content) <= _MAX_TEXT_BYTES else {"kind": "other"}
 
 
 def _describe_png(content: bytes) -> dict[str, Any]:
@@ -81,15 +81,15 @@ def _describe_png(content: bytes) -> dict[str, Any]:
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, bytes]]:
-    place = len(_PNG)
-    while place + 8 <= len(content):
-        length, name = struct.unpack(">I4s", content[place:place + 8])
-        yield name, content[place + 8:place + 8 + length]
-        place += length + 12
+    offset = len(_PNG)
+    while offset + 8 <= len(content):
+        length, name = struct.unpack(">I4s", content[offset:offset + 8])
+        yield name, content[offset + 8:offset + 8 + length]
+        offset += length + 12
 
 
 def describe_message(message: Message) -> Step:
-    """What came over the websocket: ``{type: data}``."""
+    """Return the step of a websocket message, ``{type: data}``."""
     if isinstance(message, bytes):
         return _describe_binary(message)
     if message.keys() != {"type", "data"}:
@@ -134,17 +134,17 @@ def _short_node(key: str, node: Any, prompt_id: Any) -> Any:
     ids = {"node_id": key, "display_node_id": key, "real_node_id": key, "parent_node_id": None, "prompt_id": prompt_id}
     if not isinstance(node, dict) or {name: node.get(name) for name in ids} != ids:
         return node
-    told = {name: value for name, value in node.items() if name not in ids}
-    if told.keys() != {"state", "value", "max"}:
+    state = {name: value for name, value in node.items() if name not in ids}
+    if state.keys() != {"state", "value", "max"}:
         return node
-    return f"{told['state']} {told['value']!r}/{told['max']!r}"
+    return f"{state['state']} {state['value']!r}/{state['max']!r}"
 
 
 _SHORT: dict[str, View] = {"status": _short_status, "progress_state": _short_progress}
 
 
 def shape(value: Any, depth: int = 3) -> Any:
-    """The keys and types of a value that is different on each machine; of a list the first item's."""
+    """Return the keys and types of a value that differs between machines; of a list, those of its first item."""
     if isinstance(value, dict) and depth:
         return {key: shape(item, depth - 1) for key, item in sorted(value.items())}
     if isinstance(value, list) and depth:

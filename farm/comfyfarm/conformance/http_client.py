@@ -1,7 +1,7 @@
-"""How is a request sent exactly as it is written?
+"""An HTTP client that sends each request exactly as it is written.
 
-A conformance suite sends bodies that are no JSON, paths that are quoted in odd ways and methods that no route
-has, so nothing here normalises, follows a redirect, unpacks, or raises for a status.
+The suite sends bodies that are not JSON, oddly quoted paths and methods that no route has, so this client does not
+normalise, follow redirects, decompress, or raise for a status.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool, RequestTransmissionFailed, ResponseFailed
 from twisted.web.http_headers import Headers
 
-UNANSWERED = (
+NO_REPLY_ERRORS = (
     ConnectError,
     ConnectTimeout,
     ConnectionClosed,
@@ -28,15 +28,15 @@ UNANSWERED = (
     ResponseFailed,
     TimeoutError,
 )
-_WITHIN_S = 60.0
+_TIMEOUT_S = 60.0
 _BOUNDARY = b"comfyfarm-conformance-boundary"
 
 
 @dataclass(frozen=True)
 class RawReply:
-    """What a server answered.
+    """A server's reply.
 
-    :ivar headers: by name in lower case; of several of a name the first.
+    :ivar headers: by name in lower case; only the first value of a repeated header.
     """
 
     status: int
@@ -45,44 +45,44 @@ class RawReply:
 
     @property
     def content_type(self) -> str:
-        """Empty where there is none."""
         return self.headers.get("content-type", "")
 
     @property
     def json(self) -> Any:
-        """What the body says.
+        """The parsed body.
 
-        :raises ValueError: where it is no JSON.
+        :raises ValueError: if it is not JSON.
         """
         return json.loads(self.content)
 
 
-class Asker:
-    """One server, and the connections to it.
+class RawHttpClient:
+    """One server, and the pool of connections to it.
 
     :ivar base_url: without a slash at the end.
     """
 
     def __init__(self, reactor: Any, base_url: str) -> None:
-        """Connect to nothing yet."""
         self.reactor = reactor
         self.base_url = base_url.rstrip("/")
         self._pool = HTTPConnectionPool(reactor)
         self._pool.maxPersistentPerHost = 24
         self._agent = Agent(reactor, connectTimeout=10, pool=self._pool)
 
-    async def ask(self, line: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> RawReply:
-        """Send ``METHOD /path`` and wait for the whole answer.
+    async def request(
+        self, line: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> RawReply:
+        """Send ``METHOD /path`` and receive the whole reply.
 
-        :raises Exception: one of :data:`UNANSWERED` where there is none within a minute.
+        :raises Exception: one of :data:`NO_REPLY_ERRORS` if there is no reply within a minute.
         """
-        asking = Deferred.fromCoroutine(self._ask(line, body, headers or {}))
+        reply = Deferred.fromCoroutine(self._request(line, body, headers or {}))
         try:
-            return await asking.addTimeout(_WITHIN_S, self.reactor)
+            return await reply.addTimeout(_TIMEOUT_S, self.reactor)
         except DeferredTimeout:
-            raise TimeoutError(f"no answer to {line} within {_WITHIN_S:g} s") from None
+            raise TimeoutError(f"no answer to {line} within {_TIMEOUT_S:g} s") from None
 
-    async def _ask(self, line: str, body: bytes | None, headers: Mapping[str, str]) -> RawReply:
+    async def _request(self, line: str, body: bytes | None, headers: Mapping[str, str]) -> RawReply:
         method, _, path = line.partition(" ")
         response = await self._agent.request(
             method.encode(),
@@ -97,15 +97,17 @@ class Asker:
         return RawReply(response.code, received, await content(response))
 
     async def close(self) -> None:
-        """Leave no connection behind."""
         await self._pool.closeCachedConnections()
 
 
-def form(filename: str, content: bytes, fields: Mapping[str, str]) -> tuple[dict[str, str], bytes]:
-    """The headers and the body of a form with a file named ``image``, as a browser sends it: names are plain UTF-8."""
-    about = f'Content-Disposition: form-data; name="image"; filename="{filename}"\r\nContent-Type: image/png\r\n\r\n'
-    others = (f'Content-Disposition: form-data; name="{key}"\r\n\r\n{value}' for key, value in fields.items())
-    parts = [about.encode() + content, *(other.encode() for other in others)]
+def multipart_form(filename: str, content: bytes, fields: Mapping[str, str]) -> tuple[dict[str, str], bytes]:
+    """Return the headers and the body of a form with a file named ``image``.
+
+    File and field names are plain UTF-8, as a browser sends them.
+    """
+    head = f'Content-Disposition: form-data; name="image"; filename="{filename}"\r\nContent-Type: image/png\r\n\r\n'
+    texts = (f'Content-Disposition: form-data; name="{key}"\r\n\r\n{value}' for key, value in fields.items())
+    parts = [head.encode() + content, *(text.encode() for text in texts)]
     body = b"".join(b"--" + _BOUNDARY + b"\r\n" + part + b"\r\n" for part in parts)
     headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY.decode()}"}
     return headers, body + b"--" + _BOUNDARY + b"--\r\n"

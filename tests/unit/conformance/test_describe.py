@@ -1,4 +1,4 @@
-"""Answers and messages become the part of them that is compared."""
+"""Replies and messages are reduced to what is compared."""
 
 import json
 import struct
@@ -9,9 +9,8 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from comfyfarm.conformance.asking import RawReply
-from comfyfarm.conformance.described import describe_bytes, describe_message, describe_reply, shape
-from comfyfarm.conformance.without_files import without_files
+from comfyfarm.conformance.describe import describe_bytes, describe_message, describe_reply, shape
+from comfyfarm.conformance.http_client import RawReply
 
 JSON = {"content-type": "application/json"}
 
@@ -22,28 +21,28 @@ def picture(kind: str, **options: Any) -> bytes:
     return file.getvalue()
 
 
-def test_an_answer_is_its_status_its_headers_and_its_json() -> None:
-    """Headers that say nothing about ComfyUI are left out."""
+def test_a_reply_is_reduced_to_its_status_its_headers_and_its_json() -> None:
+    """Headers that do not depend on ComfyUI are left out."""
     reply = RawReply(200, {**JSON, "allow": "GET", "date": "now"}, b'{"a": 1}')
     headers = {"Allow": "GET", "Content-Type": "application/json"}
     assert describe_reply("GET /x", reply) == {"ask": "GET /x", "status": 200, "headers": headers, "json": {"a": 1}}
 
 
-def test_a_view_gives_the_part_that_counts() -> None:
-    """Where it cannot, the whole is kept, and that it is not as expected."""
+def test_a_view_selects_the_part_that_is_compared() -> None:
+    """If the view fails, the whole JSON is kept together with the error."""
     reply = RawReply(200, JSON, b'{"a": [1, 2]}')
-    assert describe_reply("GET /x", reply, view=lambda said: len(said["a"]))["json"] == 2
-    odd = describe_reply("GET /x", reply, view=lambda said: said["b"])
+    assert describe_reply("GET /x", reply, view=lambda value: len(value["a"]))["json"] == 2
+    odd = describe_reply("GET /x", reply, view=lambda value: value["b"])
     assert (odd["json"], odd["unlike ComfyUI"]) == ({"a": [1, 2]}, "KeyError: 'b'")
 
 
-def test_json_that_is_none_is_a_body() -> None:
-    """The content type does not decide."""
+def test_a_body_that_is_not_json_is_kept_as_text() -> None:
+    """Even if its content type is JSON."""
     assert describe_reply("GET /x", RawReply(200, JSON, b"{"))["body"] == "{"
 
 
 def test_pictures_are_known_by_their_kind() -> None:
-    """A PNG also by its size, its colours and its texts; never by its length."""
+    """A PNG also by its size, its colours and its texts, but not by its length."""
     info = PngInfo()
     info.add_text("prompt", "{}")
     assert describe_bytes(picture("PNG", pnginfo=info)) == {
@@ -58,13 +57,13 @@ def test_pictures_are_known_by_their_kind() -> None:
     assert describe_bytes(picture("WEBP")) == {"kind": "webp"}
 
 
-def test_other_bodies_are_texts_as_long_as_they_are_short() -> None:
-    """Of a long one it is only known that there is something."""
+def test_other_short_bodies_are_kept_as_text() -> None:
+    """A long one is only marked as other."""
     assert [describe_bytes(body) for body in (b"", b"no", b"x" * 401)] == ["", "no", {"kind": "other"}]
 
 
-def test_a_status_is_its_number() -> None:
-    """Unless it says more."""
+def test_a_status_is_reduced_to_its_number() -> None:
+    """Unless it has more data."""
     status = {"exec_info": {"queue_remaining": 2}}
     assert describe_message({"type": "status", "data": {"status": status}}) == {"status": 2}
     assert describe_message({"type": "status", "data": {"status": status, "sid": "me"}}) == {
@@ -87,14 +86,14 @@ def state(node: str, **changed: Any) -> dict[str, Any]:
         ("odd", "odd"),
     ],
 )
-def test_a_node_is_short_where_its_ids_say_nothing_new(node: Any, short: Any) -> None:
-    """And whole where anything about it is unusual; 1 and 1.0 stay apart."""
-    told = describe_message({"type": "progress_state", "data": {"prompt_id": "p", "nodes": {"1": node}}})
-    assert told == {"progress_state": {"prompt_id": "p", "nodes": {"1": short}}}
+def test_a_node_is_shortened_if_its_ids_follow_from_its_key(node: Any, short: Any) -> None:
+    """Anything unusual is kept whole; 1 and 1.0 stay different."""
+    step = describe_message({"type": "progress_state", "data": {"prompt_id": "p", "nodes": {"1": node}}})
+    assert step == {"progress_state": {"prompt_id": "p", "nodes": {"1": short}}}
 
 
 def test_other_messages_are_named_by_their_type() -> None:
-    """What has not the form of a message is kept as it is."""
+    """An object that is not a message is kept as it is."""
     assert describe_message({"type": "executing", "data": {"node": None}}) == {"executing": {"node": None}}
     assert describe_message({"type": "executing"}) == {"unlike ComfyUI": {"type": "executing"}}
 
@@ -114,21 +113,7 @@ def test_binary_frames_are_taken_apart() -> None:
 
 
 def test_a_shape_is_keys_and_types() -> None:
-    """Of a list the first item's, down to a depth."""
+    """A list is reduced to its first item; below a depth only types are kept."""
     value = {"b": [1, "x"], "a": {"c": {"d": 1}}, "e": []}
     assert shape(value) == {"a": {"c": {"d": "int"}}, "b": ["int"], "e": []}
     assert shape(value, 1) == {"a": "dict", "b": "list", "e": "list"}
-
-
-def test_without_files_a_transcript_has_no_names_and_counts_of_files() -> None:
-    """Links between nodes, which bear the same key, are kept; what came of fetching a file is left out."""
-    steps: list[dict[str, Any]] = [
-        {"ask": "GET /view?filename=x", "status": 200},
-        {"ask": "GET /history", "json": {"outputs": {"2": {"images": [{"filename": "x"}], "text": ["y"]}}}},
-        {"ask": "GET /api/jobs", "json": {"inputs": {"images": ["1", 0]}, "outputs_count": 3, "preview_output": {}}},
-    ]
-    assert without_files(steps) == [
-        {"ask": "GET /view"},
-        {"ask": "GET /history", "json": {"outputs": {"2": {"images": "<files>", "text": ["y"]}}}},
-        {"ask": "GET /api/jobs", "json": {"inputs": {"images": ["1", 0]}}},
-    ]
