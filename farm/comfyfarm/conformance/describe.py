@@ -46,7 +46,7 @@ def describe_reply(line: str, reply: RawReply, view: View | None = None) -> Step
     """
     headers = {name: reply.headers[name.lower()] for name in _HEADERS if name.lower() in reply.headers}
     step: Step = {"ask": line, "status": reply.status, "headers": headers}
-    if "json" in reply.content_type and reply.content:
+    if "json" in headers.get("Content-Type", "") and reply.content:
         try:
             value = reply.json
         except ValueError:

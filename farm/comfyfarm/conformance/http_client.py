@@ -44,10 +44,6 @@ class RawReply:
     content: bytes
 
     @property
-    def content_type(self) -> str:
-        return self.headers.get("content-type", "")
-
-    @property
     def json(self) -> Any:
         """The parsed body.
 

@@ -38,11 +38,11 @@ class Family:
 
     def scenario(self, play: Play) -> Play:
         """Add the decorated function as a scenario; the first line of its docstring says what it shows."""
-        return self._add(play, of_files=False)
+        return self._add_function(play, of_files=False)
 
     def scenario_of_files(self, play: Play) -> Play:
         """Add the decorated function as a scenario about output files."""
-        return self._add(play, of_files=True)
+        return self._add_function(play, of_files=True)
 
     def requests(self, name: str, about: str, *lines: str) -> None:
         """Add a scenario that sends each ``METHOD /path`` in turn."""
@@ -51,11 +51,13 @@ class Family:
             for line in lines:
                 await session.request(line)
 
-        self.scenarios.append(ConformanceScenario(name, self.name, about, play))
+        self.add(name, about, play)
 
-    def _add(self, play: Play, *, of_files: bool) -> Play:
-        name, about = getattr(play, "__name__", ""), (play.__doc__ or "").partition("\n")[0]
+    def add(self, name: str, about: str, play: Play, *, of_files: bool = False) -> None:
         self.scenarios.append(ConformanceScenario(name, self.name, about, play, of_files))
+
+    def _add_function(self, play: Play, *, of_files: bool) -> Play:
+        self.add(getattr(play, "__name__", ""), (play.__doc__ or "").partition("\n")[0], play, of_files=of_files)
         return play
 
 

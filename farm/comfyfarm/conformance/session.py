@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from json import dumps
+from typing import Any, cast
 from urllib.parse import urlencode
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -62,11 +62,16 @@ class Session(Transcript):
         """
         content_type = {}
         if json is not None:
-            data, content_type = _as_bytes(json), {"Content-Type": "application/json"}
+            data, content_type = dumps(json).encode(), {"Content-Type": "application/json"}
         reply = await self.server.request(line, data, {**content_type, **(headers or {})})
         if record:
             self.steps.append(describe_reply(as_line or line, reply, view))
         return reply
+
+    async def get(self, *paths: str, view: View | None = None) -> None:
+        """Send and record a GET request for each path."""
+        for path in paths:
+            await self.request(f"GET {path}", view=view)
 
     async def upload(
         self, name: str, content: bytes, to: str = "/upload/image", *, record: bool = True, **fields: Any
@@ -99,12 +104,15 @@ class Session(Transcript):
         await self.until_done(prompt_id, listener=listener)
         return prompt_id
 
-    async def run_recorded(self, graph: Graph, listener: SocketRecorder | None = None, **fields: Any) -> None:
-        """Run a job, then record the messages of the listener (or of a new one) and the job's history entry."""
-        listener = listener or await self.listen()
+    async def run_recorded(
+        self, graph: Graph, listener: SocketRecorder | None = None, *, view: View | None = None, **fields: Any
+    ) -> str:
+        """Run a job, record the messages of the listener and the job's history entry, and return its id."""
         prompt_id = await self.run(graph, listener, **fields)
-        self.record(listener)
-        await self.request(f"GET /history/{prompt_id}")
+        if listener is not None:
+            self.record(listener)
+        await self.get(f"/history/{prompt_id}", view=view)
+        return prompt_id
 
     async def until_done(self, *prompt_ids: str, listener: SocketRecorder | None = None) -> None:
         """Wait until the jobs have ended and no more messages arrive.
@@ -171,9 +179,9 @@ class Session(Transcript):
         """Open a websocket and wait for its first ``status``."""
         own_id = self.new_id("client") if client_id is None else client_id
         url = f"ws{self.server.base_url.removeprefix('http')}/ws?{urlencode({'clientId': own_id})}"
-        name = f"websocket {len(self._listeners) + 1}"
-        listener = await SocketRecorder.connect(self.server.reactor, url, name, own_id)
+        listener = cast(SocketRecorder, await SocketRecorder.open(self.server.reactor, url))
         self._listeners.append(listener)
+        listener.name, listener.client_id = f"websocket {len(self._listeners)}", own_id
         await self.wait_for_message(listener, "status")
         return listener
 
@@ -220,7 +228,3 @@ class Session(Transcript):
         """Close all websockets."""
         closing = [Deferred.fromCoroutine(listener.close()) for listener in self._listeners if listener.is_open]
         await gatherResults(closing, consumeErrors=True)
-
-
-def _as_bytes(value: Any) -> bytes:
-    return json.dumps(value).encode()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTCP
 from twisted.python.failure import Failure
 
 from comfyfarm.clients.websocket import ComfyWebSocket, Message
@@ -26,16 +25,6 @@ class SocketRecorder(ComfyWebSocket):
     received: list[Message] = field(default_factory=list)
     is_open: bool = True
     _waiters: list[Deferred[None]] = field(default_factory=list, repr=False)
-
-    @classmethod
-    async def connect(cls, reactor: IReactorTCP, url: str, name: str, client_id: str) -> SocketRecorder:
-        """Open a websocket.
-
-        :raises HttpStatusError: if the server refuses the upgrade.
-        """
-        recorder = cast(SocketRecorder, await cls.open(reactor, url))
-        recorder.name, recorder.client_id = name, client_id
-        return recorder
 
     def send_json(self, message: Any) -> None:
         self._transport.sendTextMessage(json.dumps(message))

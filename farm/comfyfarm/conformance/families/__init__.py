@@ -21,13 +21,4 @@ from comfyfarm.conformance.families import (
 
 __all__ = ["FAMILIES", "caching", "saving"]     # importing the last two adds their scenarios
 
-FAMILIES = (
-    http.family,
-    errors.family,
-    running.family,
-    queue.family,
-    websocket.family,
-    files.family,
-    users.family,
-    sampling.family,
-)
+FAMILIES = tuple(module.family for module in (http, errors, running, queue, websocket, files, users, sampling))

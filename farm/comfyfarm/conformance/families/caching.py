@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from io import BytesIO
-
-from PIL import Image
-
+from comfyfarm.conformance.families.files import png
 from comfyfarm.conformance.families.running import family
 from comfyfarm.conformance.scenario import empty_image, node, save
 from comfyfarm.conformance.session import Session
@@ -60,15 +57,9 @@ async def run_load_image_changed_file(session: Session) -> None:
     """LoadImage stays cached until its file changes."""
     listener = await session.listen()
     graph = {"1": node("LoadImage", image=f"{session.tag}.png"), "2": node("PreviewImage", images=["1", 0])}
-    await session.upload(f"{session.tag}.png", _png((255, 0, 0)))
+    await session.upload(f"{session.tag}.png", png(16, 8))
     await session.run(graph, listener)
     await session.run(graph, listener)
-    await session.upload(f"{session.tag}.png", _png((0, 9, 9)), overwrite="true")
+    await session.upload(f"{session.tag}.png", png(16, 8, (0, 9, 9)), overwrite="true")
     await session.run(graph, listener)
     session.record(listener, kinds=("execution_cached", "executing"))
-
-
-def _png(color: tuple[int, int, int]) -> bytes:
-    file = BytesIO()
-    Image.new("RGB", (16, 8), color).save(file, "PNG")
-    return file.getvalue()

@@ -117,68 +117,61 @@ family.requests(
 @family.scenario
 async def features(session: Session) -> None:
     """The server lists its features."""
-    await session.request("GET /features")
-    await session.request("GET /api/features", view=shape)
+    await session.get("/features")
+    await session.get("/api/features", view=shape)
 
 
 @family.scenario
 async def system_stats_shape(session: Session) -> None:
     """The system statistics have the keys and types of ComfyUI's."""
-    await session.request("GET /system_stats", view=lambda stats: shape(stats, 4))
+    await session.get("/system_stats", view=lambda stats: shape(stats, 4))
 
 
 @family.scenario
 async def models_lists(session: Session) -> None:
     """Both model APIs list the folders, which are empty."""
-    await session.request("GET /models")
-    await session.request("GET /models/checkpoints")
-    await session.request("GET /models/nosuchfolder")
-    await session.request("GET /models/configs", view=shape)
-    await session.request("GET /experiment/models", view=lambda folders: sorted(folder["name"] for folder in folders))
-    await session.request("GET /experiment/models/checkpoints")
-    await session.request("GET /experiment/models/nope")
-    await session.request("GET /embeddings")
+    await session.get("/models", "/models/checkpoints", "/models/nosuchfolder")
+    await session.get("/models/configs", view=shape)
+    await session.get("/experiment/models", view=lambda folders: sorted(folder["name"] for folder in folders))
+    await session.get("/experiment/models/checkpoints", "/experiment/models/nope", "/embeddings")
     for index in ("0", "x", "99"):
-        await session.request(f"GET /experiment/models/preview/checkpoints/{index}/nope.safetensors")
+        await session.get(f"/experiment/models/preview/checkpoints/{index}/nope.safetensors")
 
 
 @family.scenario
 async def misc_get_shapes(session: Session) -> None:
     """The routes that the web page requests when it loads."""
     await session.request("POST /settings", json={}, record=False)     # creates the user folder if there is none yet
-    await session.request("GET /extensions", view=shape)
-    await session.request("GET /i18n", view=_type)
-    await session.request("GET /workflow_templates", view=_type)
-    await session.request("GET /node_replacements", view=_type)
-    await session.request("GET /global_subgraphs", view=_first_shape)
-    await session.request("GET /global_subgraphs/nope")
-    await session.request("GET /users")
+    await session.get("/extensions", view=shape)
+    await session.get("/i18n", view=_type)
+    await session.get("/workflow_templates", view=_type)
+    await session.get("/node_replacements", view=_type)
+    await session.get("/global_subgraphs", view=_first_shape)
+    await session.get("/global_subgraphs/nope", "/users")
 
 
 @family.scenario
 async def internal_routes(session: Session) -> None:
     """Routes under /internal exist only without the /api prefix."""
-    await session.request("GET /internal/logs", view=_type)
-    await session.request("GET /internal/logs/raw", view=shape)
-    await session.request("GET /internal/folder_paths", view=lambda folders: sorted(folders)[:5])
-    await session.request("GET /internal/files/input", view=lambda names: "example.png [input]" in names)
-    await session.request("GET /internal/files/bogus")
+    await session.get("/internal/logs", view=_type)
+    await session.get("/internal/logs/raw", view=shape)
+    await session.get("/internal/folder_paths", view=lambda folders: sorted(folders)[:5])
+    await session.get("/internal/files/input", view=lambda names: "example.png [input]" in names)
+    await session.get("/internal/files/bogus")
     subscribe = "PATCH /internal/logs/subscribe"
     await session.request(subscribe, data=b"", as_line=f"{subscribe} without a body")
     await session.request(subscribe, json={"clientId": "x"}, as_line=f"{subscribe} without enabled")
     await session.request(subscribe, json={"clientId": "nobody", "enabled": False})
-    await session.request("GET /api/internal/logs")
+    await session.get("/api/internal/logs")
 
 
 @family.scenario
 async def assets_disabled(session: Session) -> None:
     """The assets API is disabled."""
-    await session.request("GET /api/assets")
-    await session.request("GET /assets")
-    await session.request("GET /api/tags")
+    await session.get("/api/assets", "/assets", "/api/tags")
     await session.request("HEAD /api/assets/hash/blake3:00")
     await session.request("POST /api/assets", data=b"x")
-    await session.request("GET /view?filename=blake3:0000")
+    await session.get("/view?filename=blake3:0000")
 
 
 def loopback(session: Session) -> tuple[str, int]:

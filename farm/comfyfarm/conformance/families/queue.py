@@ -45,7 +45,7 @@ async def queue_running_and_pending(session: Session) -> None:
     listener = await session.listen()
     running = await _start_slow_job(session, listener)
     waiting = [await session.submit(preview(session.fresh()), listener) for _ in range(2)]
-    for path in (
+    await session.get(
         "/queue",
         "/prompt",
         "/api/jobs",
@@ -54,11 +54,10 @@ async def queue_running_and_pending(session: Session) -> None:
         f"/history/{running}",
         "/api/jobs?status=pending&sort_order=asc",
         "/api/jobs?status=in_progress",
-    ):
-        await session.request(f"GET {path}")
+    )
     await session.until_done(running, *waiting, listener=listener)
     session.record(listener, arrange=_separate_status)
-    await session.request("GET /history", view=list)
+    await session.get("/history", view=list)
 
 
 @family.scenario
@@ -68,15 +67,15 @@ async def queue_delete_pending(session: Session) -> None:
     running = await _start_slow_job(session, listener)
     first, second, third = [await session.submit(preview(session.fresh()), listener) for _ in range(3)]
     await session.request("POST /queue", json={"delete": [second]}, as_line="POST /queue delete the second")
-    await session.request("GET /queue", view=_ids)
+    await session.get("/queue", view=_ids)
     others = {"delete": [second, "unknown", running]}
     await session.request("POST /queue", json=others, as_line="POST /queue delete others")
     await session.request("POST /queue", json={"delete": [first, third]}, as_line="POST /queue delete the rest")
-    await session.request("GET /queue", view=_ids)
+    await session.get("/queue", view=_ids)
     await session.until_done(running, listener=listener)
     session.record(listener, arrange=_separate_status)
-    await session.request("GET /history", view=list)
-    await session.request(f"GET /api/jobs/{second}")
+    await session.get("/history", view=list)
+    await session.get(f"/api/jobs/{second}")
 
 
 @family.scenario
@@ -87,10 +86,10 @@ async def queue_clear_pending(session: Session) -> None:
     for _ in range(3):
         await session.submit(preview(session.fresh()), listener)
     await session.request("POST /queue", json={"clear": True}, as_line="POST /queue clear")
-    await session.request("GET /queue", view=_ids)
+    await session.get("/queue", view=_ids)
     await session.until_done(running, listener=listener)
     session.record(listener, arrange=_separate_status)
-    await session.request("GET /history", view=list)
+    await session.get("/history", view=list)
 
 
 @family.scenario
@@ -101,13 +100,13 @@ async def queue_pending_listed_in_heap_order(session: Session) -> None:
         await session.submit(preview(session.fresh()), record=False, number=number): number
         for number in (5, 3, 4, 1, 2, 9, 0)
     }
-    await session.request("GET /queue", view=lambda queue: [numbers.get(item[1]) for item in queue["queue_pending"]])
-    await session.request(
-        "GET /api/jobs?status=pending&sort_order=asc",
+    await session.get("/queue", view=lambda queue: [numbers.get(item[1]) for item in queue["queue_pending"]])
+    await session.get(
+        "/api/jobs?status=pending&sort_order=asc",
         view=lambda found: [numbers.get(job["id"]) for job in found["jobs"]],
     )
     await session.until_idle()
-    await session.request("GET /history", view=lambda history: [numbers.get(job) for job in history])
+    await session.get("/history", view=lambda history: [numbers.get(job) for job in history])
 
 
 @family.scenario_of_files
@@ -161,9 +160,8 @@ async def interrupt_running_global(session: Session) -> None:
     await session.until_done(job, listener=listener)
     session.record(listener)
     session.record(other)
-    await session.request(f"GET /history/{job}")
-    await session.request(f"GET /api/jobs/{job}")
-    await session.request("GET /api/jobs?status=cancelled", view=lambda found: found["pagination"])
+    await session.get(f"/history/{job}", f"/api/jobs/{job}")
+    await session.get("/api/jobs?status=cancelled", view=lambda found: found["pagination"])
 
 
 @family.scenario
@@ -208,11 +206,11 @@ async def history_delete(session: Session) -> None:
     listener = await session.listen()
     for prompt_ids in ([second], [second, "unknown", first]):
         await session.request("POST /history", json={"delete": prompt_ids}, as_line="POST /history delete")
-        await session.request("GET /history", view=list)
+        await session.get("/history", view=list)
         if len(prompt_ids) == 1:
-            await session.request(f"GET /history/{second}")
+            await session.get(f"/history/{second}")
     await session.request("POST /history", json={"clear": True}, as_line="POST /history clear")
-    await session.request("GET /history")
+    await session.get("/history")
     await session.until_quiet()
     session.record(listener)
 
@@ -250,10 +248,9 @@ async def jobs_api_queries(session: Session) -> None:
     jobs = [await session.run(preview(session.fresh()), listener, record=False) for _ in range(4)]
     failed = await session.run(save(f"../{session.tag}", session.fresh()), listener, record=False)
     for query in _JOB_QUERIES:
-        await session.request(f"GET /api/jobs{query}", view=_only_job_ids)
-    await session.request("GET /api/jobs?sort_by=execution_duration", view=lambda found: found["pagination"])
-    for path in (f"/api/jobs/{jobs[0]}", f"/api/jobs/{failed}", "/api/jobs/nope", "/api/jobs/", "/jobs"):
-        await session.request(f"GET {path}")
+        await session.get(f"/api/jobs{query}", view=_only_job_ids)
+    await session.get("/api/jobs?sort_by=execution_duration", view=lambda found: found["pagination"])
+    await session.get(f"/api/jobs/{jobs[0]}", f"/api/jobs/{failed}", "/api/jobs/nope", "/api/jobs/", "/jobs")
 
 
 def _only_job_ids(found: dict[str, Any]) -> dict[str, Any]:

@@ -25,14 +25,11 @@ def _inverted(color: int) -> Graph:
 @family.scenario
 async def run_preview(session: Session) -> None:
     """The smallest job sends its messages, gets a history entry, and writes a picture."""
-    listener = await session.listen()
-    job = await session.run(preview(session.fresh()), listener)
-    session.record(listener)
-    for path in (f"/history/{job}", "/history", "/queue", "/prompt"):
-        await session.request(f"GET {path}")
+    job = await session.run_recorded(preview(session.fresh()), await session.listen())
+    await session.get("/history", "/queue", "/prompt")
     (picture,) = (await session.history_entry(job))["outputs"]["2"]["images"]
-    await session.request(f"GET /view?filename={picture['filename']}&type=temp&subfolder=")
-    await session.request(f"GET /view?filename={picture['filename']}")
+    await session.get(f"/view?filename={picture['filename']}&type=temp&subfolder=")
+    await session.get(f"/view?filename={picture['filename']}")
 
 
 @family.scenario
@@ -46,7 +43,7 @@ async def run_chain(session: Session) -> None:
         "3": node("ImageInvert", image=["2", 0]),
         "4": node("PreviewImage", images=["3", 0]),
     }
-    await session.run_recorded(graph)
+    await session.run_recorded(graph, await session.listen())
 
 
 @family.scenario
@@ -56,8 +53,8 @@ async def run_partial_targets(session: Session) -> None:
     graph = _inverted(session.fresh())
     await session.run_recorded(graph, listener, partial_execution_targets=["4"])
     job = await session.run(graph, listener, partial_execution_targets="24")
-    await session.request(
-        f"GET /history/{job}",
+    await session.get(
+        f"/history/{job}",
         view=lambda found: [[sorted(entry["prompt"][4]), sorted(entry["outputs"])] for entry in found.values()],
     )
 
@@ -69,7 +66,7 @@ async def run_no_client_id(session: Session) -> None:
     job = await session.run(preview(session.fresh()))
     await session.wait_for_message(listener, "status", start=1, status={"exec_info": {"queue_remaining": 0}})
     session.record(listener)
-    await session.request(f"GET /history/{job}")
+    await session.get(f"/history/{job}")
 
 
 @family.scenario
@@ -79,7 +76,7 @@ async def run_client_id_in_extra_data(session: Session) -> None:
     job = await session.submit(preview(session.fresh()), extra_data={"client_id": listener.client_id})
     await session.until_done(job, listener=listener)
     session.record(listener)
-    await session.request(f"GET /history/{job}")
+    await session.get(f"/history/{job}")
 
 
 @family.scenario
@@ -101,8 +98,8 @@ async def run_usage_source_header(session: Session) -> None:
         session.register_job(reply)
         job = reply.json["prompt_id"]
         await session.until_done(job)
-        await session.request(
-            f"GET /history/{job}", view=lambda history: [entry["prompt"][3] for entry in history.values()]
+        await session.get(
+            f"/history/{job}", view=lambda history: [entry["prompt"][3] for entry in history.values()]
         )
 
 
@@ -122,7 +119,7 @@ async def run_duplicate_prompt_id(session: Session) -> None:
     await session.submit(save(session.tag, session.fresh()), prompt_id=job)
     await session.until_idle()
     await session.until_quiet()
-    await session.request("GET /history")
+    await session.get("/history")
 
 
 @family.scenario
@@ -131,8 +128,7 @@ async def run_coercions(session: Session) -> None:
     odd = {"width": "64", "height": 32.9, "batch_size": True, "color": {"__value__": 0}, "bogus": "ignored"}
     number_as_text = {"1": node("PrimitiveString", value=5), "2": node("PreviewAny", source=["1", 0])}
     for graph in ({**preview(0), "1": node("EmptyImage", **odd)}, number_as_text):
-        job = await session.run(graph)
-        await session.request(f"GET /history/{job}")
+        await session.run_recorded(graph)
 
 
 @family.scenario
@@ -141,12 +137,10 @@ async def run_preview_any(session: Session) -> None:
     listener = await session.listen()
     text = node("PrimitiveString", value=f"hello {session.tag}")
     previews = {"2": node("PreviewAny", source=["1", 0])}
-    job = await session.run({"1": text, **previews}, listener)
-    session.record(listener)
-    for path in (f"/history/{job}", f"/api/jobs/{job}", "/api/jobs"):
-        await session.request(f"GET {path}")
+    job = await session.run_recorded({"1": text, **previews}, listener)
+    await session.get(f"/api/jobs/{job}", "/api/jobs")
     job = await session.run({"1": node("PrimitiveInt", value=session.fresh()), **previews}, listener)
-    await session.request(f"GET /history/{job}", view=only_outputs)
+    await session.get(f"/history/{job}", view=only_outputs)
 
 
 @family.scenario
@@ -158,8 +152,7 @@ async def run_string_nodes(session: Session) -> None:
         "3": node("PreviewAny", source=["2", 0]),
         "4": node("PreviewAny", source=["1", 0]),
     }
-    job = await session.run(graph)
-    await session.request(f"GET /history/{job}")
+    await session.run_recorded(graph)
 
 
 @family.scenario
@@ -174,7 +167,7 @@ async def run_image_batch(session: Session) -> None:
     }
     job = await session.run(graph, listener)
     session.record(listener, arrange=_by_node)
-    await session.request(f"GET /history/{job}")
+    await session.get(f"/history/{job}")
 
 
 def _by_node(messages: list[Step]) -> dict[str, Any]:
@@ -199,7 +192,7 @@ async def run_execution_error_bad_image(session: Session) -> None:
         if isinstance(message, dict) and message["type"] == "execution_error":
             message["data"] |= {"exception_message": "<text>", "exception_type": "<type>"}    # the decoder's
     session.record(listener)
-    await session.request(f"GET /history/{job}", view=lambda found: [_ending(entry) for entry in found.values()])
+    await session.get(f"/history/{job}", view=lambda history: [_ending(entry) for entry in history.values()])
 
 
 def _ending(entry: dict[str, Any]) -> list[Any]:
@@ -213,7 +206,7 @@ async def run_numeric_node_ids_and_meta(session: Session) -> None:
     """Node ids need not be numbers; titles and unknown keys of nodes are kept."""
     shown = {**node("PreviewImage", images=["node-a", 0]), "_meta": {"title": "P"}, "is_changed": ["x"]}
     graph = {"node-a": {**empty_image(session.fresh()), "_meta": {"title": "Empty"}}, "10": shown}
-    await session.run_recorded(graph)
+    await session.run_recorded(graph, await session.listen())
 
 
 @family.scenario
@@ -228,7 +221,7 @@ async def run_text_progress_binary(session: Session) -> None:
     job = await session.run(sized(session.fresh(), "2", "3"), listener)
     session.record(listener)
     session.record(other)
-    await session.request(f"GET /history/{job}", view=only_outputs)
+    await session.get(f"/history/{job}", view=only_outputs)
     color = session.fresh()
     for node_id in ("2", "2", "7"):
         await session.run(sized(color, node_id, "9"), listener)
@@ -239,7 +232,7 @@ async def run_text_progress_binary(session: Session) -> None:
 @family.scenario
 async def run_ws_image_old_format(session: Session) -> None:
     """A client without feature flags receives pictures in the old binary format."""
-    await session.run_recorded(_websocket_images(session.fresh()))
+    await session.run_recorded(_websocket_images(session.fresh()), await session.listen())
 
 
 @family.scenario

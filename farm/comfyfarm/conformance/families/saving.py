@@ -15,17 +15,16 @@ from comfyfarm.conformance.session import Session
 @family.scenario
 async def run_save(session: Session) -> None:
     """A picture is saved and can be fetched."""
-    await session.run_recorded(save(session.tag, session.fresh()))
-    await session.request(f"GET /view?filename={session.tag}_00001_.png")
-    await session.request(f"GET /view?filename={session.tag}_00001_.png&type=output&subfolder=")
+    await session.run_recorded(save(session.tag, session.fresh()), await session.listen())
+    await session.get(f"/view?filename={session.tag}_00001_.png")
+    await session.get(f"/view?filename={session.tag}_00001_.png&type=output&subfolder=")
 
 
 @family.scenario_of_files
 async def run_save_batch(session: Session) -> None:
     """The files of a batch have consecutive numbers; %batch_num% puts the index into the name."""
     for prefix, count in ((session.tag, 3), (f"{session.tag}_b%batch_num%", 2)):
-        job = await session.run(save(prefix, session.fresh(), count=count))
-        await session.request(f"GET /history/{job}", view=only_outputs)
+        await session.run_recorded(save(prefix, session.fresh(), count=count), view=only_outputs)
 
 
 @family.scenario_of_files
@@ -43,15 +42,13 @@ async def run_save_prefixes(session: Session) -> None:
         f"{tag} space",
         f"{tag}_é",
     ):
-        job = await session.run(save(prefix, session.fresh(), 32, 48))
-        await session.request(f"GET /history/{job}", view=only_outputs)
+        await session.run_recorded(save(prefix, session.fresh(), 32, 48), view=only_outputs)
 
 
 @family.scenario_of_files
 async def run_save_prefix_date(session: Session) -> None:
     """A prefix may have tokens for the date."""
-    job = await session.run(save(f"{session.tag}_%year%-%month%-%day%", session.fresh()))
-    await session.request(f"GET /history/{job}", view=_without_dates)
+    await session.run_recorded(save(f"{session.tag}_%year%-%month%-%day%", session.fresh()), view=_without_dates)
 
 
 def _without_dates(history: dict[str, Any]) -> Any:
@@ -61,16 +58,15 @@ def _without_dates(history: dict[str, Any]) -> Any:
 @family.scenario_of_files
 async def run_save_prefix_outside(session: Session) -> None:
     """A prefix outside the output folder makes the node fail."""
-    await session.run_recorded(save(f"../{session.tag}", session.fresh()))
+    await session.run_recorded(save(f"../{session.tag}", session.fresh()), await session.listen())
 
 
 @family.scenario_of_files
 async def run_save_prefix_absolute(session: Session) -> None:
     """An absolute prefix makes the node fail."""
-    job = await session.run(save(f"/nope/{session.tag}", session.fresh()))
-    await session.request(
-        f"GET /history/{job}",
-        view=lambda found: [[entry["status"]["status_str"], entry["outputs"]] for entry in found.values()],
+    await session.run_recorded(
+        save(f"/nope/{session.tag}", session.fresh()),
+        view=lambda history: [[entry["status"]["status_str"], entry["outputs"]] for entry in history.values()],
     )
 
 
@@ -78,13 +74,14 @@ async def run_save_prefix_absolute(session: Session) -> None:
 async def run_two_outputs_one_fails(session: Session) -> None:
     """A job whose only output fails has no outputs."""
     graph = save(f"../{session.tag}", session.fresh())
-    job = await session.run({"1": graph["1"], "3": graph["2"]})
-    await session.request(f"GET /history/{job}", view=lambda found: [_ending(entry) for entry in found.values()])
+    await session.run_recorded({"1": graph["1"], "3": graph["2"]}, view=_endings)
 
 
-def _ending(entry: dict[str, Any]) -> list[Any]:
-    status = entry["status"]
-    return [entry["outputs"], status["status_str"], [kind for kind, _ in status["messages"]]]
+def _endings(history: dict[str, Any]) -> list[list[Any]]:
+    return [
+        [entry["outputs"], entry["status"]["status_str"], [kind for kind, _ in entry["status"]["messages"]]]
+        for entry in history.values()
+    ]
 
 
 @family.scenario_of_files
@@ -121,7 +118,7 @@ async def run_mask_preview(session: Session) -> None:
     }
     await session.run(graph, listener)
     session.record(listener)
-    await session.request(f"GET /view?filename={session.tag}_00001_.png")
+    await session.get(f"/view?filename={session.tag}_00001_.png")
 
 
 @family.scenario
@@ -132,5 +129,5 @@ async def run_animated_webp(session: Session) -> None:
     saved = node("SaveAnimatedWEBP", images=["1", 0], filename_prefix=session.tag, **options)
     job = await session.run({"1": empty_image(session.fresh(), count=3), "2": saved}, listener)
     session.record(listener, kinds=("executed",))
-    await session.request(f"GET /history/{job}", view=only_outputs)
-    await session.request(f"GET /api/jobs/{job}")
+    await session.get(f"/history/{job}", view=only_outputs)
+    await session.get(f"/api/jobs/{job}")
