@@ -16,13 +16,11 @@ from treq import content
 from twisted.internet.defer import Deferred
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.error import ConnectError, ConnectionClosed
-from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool, RequestTransmissionFailed, ResponseFailed
 from twisted.web.http_headers import Headers
 
 NO_REPLY_ERRORS = (
     ConnectError,
-    ConnectTimeout,
     ConnectionClosed,
     RequestTransmissionFailed,
     ResponseFailed,

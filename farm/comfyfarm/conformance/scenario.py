@@ -36,13 +36,14 @@ class Family:
     name: str
     scenarios: list[ConformanceScenario] = field(default_factory=list)
 
-    def scenario(self, play: Play) -> Play:
+    def scenario(self, play: Play, *, of_files: bool = False) -> Play:
         """Add the decorated function as a scenario; the first line of its docstring says what it shows."""
-        return self._add_function(play, of_files=False)
+        self.add(getattr(play, "__name__", ""), (play.__doc__ or "").partition("\n")[0], play, of_files=of_files)
+        return play
 
     def scenario_of_files(self, play: Play) -> Play:
         """Add the decorated function as a scenario about output files."""
-        return self._add_function(play, of_files=True)
+        return self.scenario(play, of_files=True)
 
     def requests(self, name: str, about: str, *lines: str) -> None:
         """Add a scenario that sends each ``METHOD /path`` in turn."""
@@ -55,10 +56,6 @@ class Family:
 
     def add(self, name: str, about: str, play: Play, *, of_files: bool = False) -> None:
         self.scenarios.append(ConformanceScenario(name, self.name, about, play, of_files))
-
-    def _add_function(self, play: Play, *, of_files: bool) -> Play:
-        self.add(getattr(play, "__name__", ""), (play.__doc__ or "").partition("\n")[0], play, of_files=of_files)
-        return play
 
 
 # Workflows; none of them needs a model file.

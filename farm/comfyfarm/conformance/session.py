@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from json import dumps
 from typing import Any, cast
 from urllib.parse import urlencode
@@ -73,6 +72,10 @@ class Session(Transcript):
         for path in paths:
             await self.request(f"GET {path}", view=view)
 
+    async def peek(self, path: str) -> Any:
+        """Return the JSON of a GET request, which is not recorded."""
+        return (await self.request(f"GET {path}", record=False)).json
+
     async def upload(
         self, name: str, content: bytes, to: str = "/upload/image", *, record: bool = True, **fields: Any
     ) -> None:
@@ -121,54 +124,41 @@ class Session(Transcript):
         """
         for prompt_id in prompt_ids:
             if listener is None:
-                await self._until(partial(self._is_in_history, prompt_id))
+                await self._until_in_history(prompt_id)
             else:
                 await self._until_last_message(listener, prompt_id)
         await self.until_quiet()
 
+    async def _until_in_history(self, prompt_id: str) -> None:
+        await self._until(f"/history/{prompt_id}", lambda history: prompt_id in history)
+
     async def _until_last_message(self, listener: SocketRecorder, prompt_id: str) -> None:
-        # A job that is in history has sent its last message: then it is not worth waiting a minute for it.
+        # The last message follows the history entry at once: if the entry exists, waiting longer is pointless.
         deadline = self.server.reactor.seconds() + _JOB_TIMEOUT_S
         is_last = is_message("executing", node=None, prompt_id=prompt_id)
         while True:
             try:
                 await self.wait_for_match(listener, is_last, timeout_s=_LAST_MESSAGE_TIMEOUT_S)
             except TimeoutError:
-                if self.server.reactor.seconds() > deadline or await self._is_in_history(prompt_id):
+                if self.server.reactor.seconds() > deadline or prompt_id in await self.peek(f"/history/{prompt_id}"):
                     raise
             else:
                 return
 
     async def until_running(self, prompt_id: str) -> None:
-        async def is_running() -> bool:
-            queue = (await self.request("GET /queue", record=False)).json
-            return any(item[1] == prompt_id for item in queue["queue_running"])
-
-        await self._until(is_running)
+        await self._until("/queue", lambda queue: any(item[1] == prompt_id for item in queue["queue_running"]))
 
     async def until_idle(self) -> None:
         """Wait until no job is pending or running."""
-
-        async def is_idle() -> bool:
-            return not await self._queue_remaining()
-
-        await self._until(is_idle)
-
-    async def _queue_remaining(self) -> Any:
-        return (await self.request("GET /prompt", record=False)).json["exec_info"]["queue_remaining"]
+        await self._until("/prompt", lambda state: state["exec_info"]["queue_remaining"] == 0)
 
     async def history_entry(self, prompt_id: str) -> dict[str, Any]:
-        return dict((await self._history(prompt_id))[prompt_id])
+        return dict((await self.peek(f"/history/{prompt_id}"))[prompt_id])
 
-    async def _is_in_history(self, prompt_id: str) -> bool:
-        return prompt_id in await self._history(prompt_id)
-
-    async def _history(self, prompt_id: str) -> Any:
-        return (await self.request(f"GET /history/{prompt_id}", record=False)).json
-
-    async def _until(self, is_true: Callable[[], Any]) -> None:
+    async def _until(self, path: str, is_true: Callable[[Any], bool]) -> None:
+        """Wait until the JSON of ``path`` fulfils ``is_true``."""
         deadline = self.server.reactor.seconds() + _JOB_TIMEOUT_S
-        while not await is_true():
+        while not is_true(await self.peek(path)):
             if self.server.reactor.seconds() > deadline:
                 raise TimeoutError("the server does not get on")
             await self.pause(_POLL_S)
@@ -219,7 +209,7 @@ class Session(Transcript):
     async def begin(self) -> None:
         """Stop all jobs and clear the history."""
         await self.request("POST /queue", json={"clear": True}, record=False)
-        if await self._queue_remaining():
+        if (await self.peek("/prompt"))["exec_info"]["queue_remaining"]:
             await self.request("POST /interrupt", json={}, record=False)
             await self.until_idle()
         await self.request("POST /history", json={"clear": True}, record=False)

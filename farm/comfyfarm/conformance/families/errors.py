@@ -159,8 +159,7 @@ async def err_prompt_id(session: Session) -> None:
 @family.scenario
 async def err_partial_targets(session: Session) -> None:
     """Partial execution targets without any output node are refused."""
-    targets: tuple[object, ...] = ([], ["99"], ["1"], 5)
-    for target in targets:
+    for target in ([], ["99"], ["1"], 5):
         await _post_refused(session, preview(0), partial_execution_targets=target)
 
 

@@ -119,7 +119,7 @@ async def queue_twenty_posts(session: Session) -> None:
     )
     numbers = {reply.json["prompt_id"]: reply.json["number"] for reply in replies}
     await session.until_done(*numbers, listener=listener)
-    history = (await session.request("GET /history", record=False)).json
+    history = await session.peek("/history")
     messages = [message for message in listener.received if isinstance(message, dict)]
     session.note(
         "twenty posts at once",

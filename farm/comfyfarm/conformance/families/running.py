@@ -16,12 +16,6 @@ def only_outputs(history: dict[str, Any]) -> list[Any]:
     return [entry["outputs"] for entry in history.values()]
 
 
-def _inverted(color: int) -> Graph:
-    """Return a workflow that previews a picture and its inverse."""
-    inverse = {"3": node("ImageInvert", image=["1", 0]), "4": node("PreviewImage", images=["3", 0])}
-    return {**preview(color), **inverse}
-
-
 @family.scenario
 async def run_preview(session: Session) -> None:
     """The smallest job sends its messages, gets a history entry, and writes a picture."""
@@ -50,7 +44,8 @@ async def run_chain(session: Session) -> None:
 async def run_partial_targets(session: Session) -> None:
     """Only the requested outputs run; a string selects the outputs whose ids it contains."""
     listener = await session.listen()
-    graph = _inverted(session.fresh())
+    inverse = {"3": node("ImageInvert", image=["1", 0]), "4": node("PreviewImage", images=["3", 0])}
+    graph = {**preview(session.fresh()), **inverse}
     await session.run_recorded(graph, listener, partial_execution_targets=["4"])
     job = await session.run(graph, listener, partial_execution_targets="24")
     await session.get(

@@ -36,7 +36,7 @@ async def _graph(session: Session, steps: int, denoise: float = 1.0, count: int 
 
 
 async def _checkpoint(session: Session) -> str:
-    entry = (await session.request("GET /object_info/CheckpointLoaderSimple", record=False)).json
+    entry = await session.peek("/object_info/CheckpointLoaderSimple")
     names = entry["CheckpointLoaderSimple"]["input"]["required"]["ckpt_name"][0]
     if not names:
         raise NotPossible("the server has no checkpoint")
