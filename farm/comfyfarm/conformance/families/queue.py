@@ -262,5 +262,5 @@ def _only_job_ids(found: dict[str, Any]) -> dict[str, Any]:
 async def jobs_cancel_routes(session: Session) -> None:
     """There is no route to cancel a job in version 0.25."""
     await session.request("POST /api/jobs/nope/cancel", json={})
-    await session.request("POST /api/jobs/cancel", json={"job_only_job_ids": []})
+    await session.request("POST /api/jobs/cancel", json={"job_ids": []})
     await session.request("DELETE /api/jobs/nope")
