@@ -1,4 +1,4 @@
-"""What a test may expect of a run, and the error that is raised if the log proves otherwise."""
+"""The expectations of a test about a run, and the error that is raised if the log proves otherwise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a sampler reports its steps.
+"""A sampler reports its steps.
 
 These scenarios need a checkpoint, and are skipped if the server has none.
 """

@@ -1,4 +1,4 @@
-"""Which messages clients receive when websockets open and close."""
+"""Messages that clients receive when websockets open and close."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the plugin stores with a test while it runs, under untyped keys, so that this module imports nothing else."""
+"""The keys under which the plugin stores things with a test; untyped, so that this module imports nothing else."""
 
 from __future__ import annotations
 
