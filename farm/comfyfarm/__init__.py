@@ -3,8 +3,6 @@
 Users import from :mod:`comfyfarm.testing`, :mod:`comfyfarm.clients` and :mod:`comfyfarm.workflows`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 

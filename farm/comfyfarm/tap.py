@@ -1,7 +1,5 @@
 """The ``twistd comfyfarm`` command: its options and its service."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Durations and sizes, written with their unit."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import ClassVar, Self

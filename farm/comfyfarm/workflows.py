@@ -1,7 +1,5 @@
 """A standard workflow."""
 
-from __future__ import annotations
-
 from typing import Any
 
 

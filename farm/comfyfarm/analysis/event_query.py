@@ -1,7 +1,5 @@
 """Queries for events of a log, and how far an event is from matching one."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase

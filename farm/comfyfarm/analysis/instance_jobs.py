@@ -1,7 +1,5 @@
 """The jobs of one instance: its queue, its history, and the requests that still lack an answer."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote

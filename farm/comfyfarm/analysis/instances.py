@@ -1,7 +1,5 @@
 """The state of every instance: up or down, models in memory, and the queue length reported to clients."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

@@ -1,7 +1,5 @@
 """All logical jobs of a farm with their attempts, followed through the log: the basis of every analysis."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from comfyfarm.analysis.instance_jobs import InstanceJobs, route_of

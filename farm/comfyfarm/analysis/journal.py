@@ -1,7 +1,5 @@
 """The journal of a farm for tests: find, count and order requests and websocket messages."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The whole analysis of a log in one pass: verdict, placement, timeline and faults."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Self

@@ -1,7 +1,5 @@
 """The thresholds of the verdict, and durations as plain numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Annotated, Any
 

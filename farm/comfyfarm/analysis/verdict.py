@@ -1,7 +1,5 @@
 """The verdict on the system under test, as far as the log proves it: pass, fail or unknown (docs/verdict.md)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal

@@ -1,7 +1,5 @@
 """``comfyfarm conform``: compare servers with ComfyUI, and print a score."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress

@@ -1,7 +1,5 @@
 """``comfyfarm judge``: print the verdict and the placement of a saved log."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext

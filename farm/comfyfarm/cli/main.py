@@ -4,8 +4,6 @@ A command is two functions: one adds it to the parser, the other runs it and ret
 late, so that each command loads only what it needs.
 """
 
-from __future__ import annotations
-
 import argparse
 import re
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """``comfyfarm report``: write a saved log as a page, a picture, or a trace for other tools."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext

@@ -1,7 +1,5 @@
 """``comfyfarm scenarios``: list the incidents that can be staged, or print all about one."""
 
-from __future__ import annotations
-
 from typing import Protocol
 
 from rich.console import Console

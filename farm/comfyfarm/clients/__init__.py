@@ -1,7 +1,5 @@
 """Clients of any ComfyUI server, and of a farm's control server; each for blocking code and for Twisted."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 from comfyfarm import lazy_exports

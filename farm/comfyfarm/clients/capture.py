@@ -1,7 +1,5 @@
 """``comfyfarm capture``: writes down what a real server reports about itself, so that a farm can serve the same."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import sys

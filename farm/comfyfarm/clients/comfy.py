@@ -10,8 +10,6 @@ Submit a workflow, follow its messages, and download its files::
     await client.close()
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager

@@ -3,8 +3,6 @@
 It uses the standard library only, and opens one connection for each request.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The error that the clients raise if a server answers with an error status."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

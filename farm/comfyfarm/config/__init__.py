@@ -1,7 +1,5 @@
 """The configuration of a farm: ``config.toml`` and what it refers to, read into frozen values (docs/config.md)."""
 
-from __future__ import annotations
-
 from comfyfarm.config.checks import check_faults
 from comfyfarm.config.decoding import ConfigError
 from comfyfarm.config.reading import load, read

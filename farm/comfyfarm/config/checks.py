@@ -1,7 +1,5 @@
 """Checks that the parts of a configuration fit together."""
 
-from __future__ import annotations
-
 import re
 from math import inf
 

@@ -1,7 +1,5 @@
 """Decode tables of a TOML file into typed values; an error says in one line where it is."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import UnionType

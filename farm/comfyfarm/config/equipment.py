@@ -1,7 +1,5 @@
 """The equipment of instances: node types, models and system facts; and the checks that depend on it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Read faults from tables of a configuration or bodies of the control API."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -3,8 +3,6 @@
 The fields that may change are marked with :data:`~comfyfarm.sim.settings.LIVE`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin, get_type_hints

@@ -1,7 +1,5 @@
 """Add a seed, faults and scenarios to a configuration for a test, without changing the configuration itself."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

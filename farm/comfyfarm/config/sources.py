@@ -1,7 +1,5 @@
 """Configurations as a path, a dictionary or TOML text: their tables, and a file of them for a child process."""
 
-from __future__ import annotations
-
 import json
 import re
 import tomllib

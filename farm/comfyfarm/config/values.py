@@ -1,7 +1,5 @@
 """A farm's configuration as values, with all defaults."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 import msgspec

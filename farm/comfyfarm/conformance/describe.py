@@ -4,8 +4,6 @@ Common values have short forms, so that people can read transcripts: ``{"status"
 one job remaining, and in a ``progress_state`` ``"running 3/20"`` is a node whose five ids follow from its key.
 """
 
-from __future__ import annotations
-
 import json
 import struct
 from collections.abc import Callable, Iterator

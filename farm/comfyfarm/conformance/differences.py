@@ -3,8 +3,6 @@
 The comparison is strict: 1, 1.0 and true are all different.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass

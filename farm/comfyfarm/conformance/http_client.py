@@ -4,8 +4,6 @@ The suite sends bodies that are not JSON, oddly quoted paths and methods that no
 normalise, follow redirects, decompress, or raise for a status.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

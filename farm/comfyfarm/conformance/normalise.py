@@ -4,8 +4,6 @@ Ids, times, job numbers and names that a run makes up are replaced, lists whose 
 seed are sorted, and texts for people are removed. :func:`without_files` also removes what depends on output files.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import dataclass, field

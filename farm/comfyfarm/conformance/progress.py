@@ -4,8 +4,6 @@ Which steps are reported depends on how long they take, so the messages of a job
 being compared with a recording (docs/fidelity.md, "Sampling").
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The output of ``comfyfarm conform``."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from rich.console import Console

@@ -1,7 +1,5 @@
 """Scenarios, their families, and the workflows that they send."""
 
-from __future__ import annotations
-
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any

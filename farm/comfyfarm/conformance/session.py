@@ -1,7 +1,5 @@
 """The session of one scenario on one server: its requests, jobs, websockets and waits."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from json import dumps

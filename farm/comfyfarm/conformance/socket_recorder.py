@@ -1,7 +1,5 @@
 """A websocket that keeps every message it receives."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Run scenarios on servers, and compare their transcripts with the recorded facts."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace

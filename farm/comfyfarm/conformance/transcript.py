@@ -1,7 +1,5 @@
 """The transcript of one scenario: its steps, and the names that it made up."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random

@@ -5,8 +5,6 @@ called with the farm, the names in the path, and with ``body`` or ``query`` if t
 Struct, ``None`` for "ok", a :class:`Raw`, a :class:`WithStatus` or a resource of Twisted's.
 """
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The control server: a port with the routes of the control API."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any

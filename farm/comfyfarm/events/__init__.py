@@ -4,8 +4,6 @@ They contain no ports, no local paths and no wall-clock times, so that two equal
 ``job`` is a logical job, and ``prompt_id`` one attempt of it.
 """
 
-from __future__ import annotations
-
 from comfyfarm.events.base import Event, snake_case
 from comfyfarm.events.clients import (
     Delivered,

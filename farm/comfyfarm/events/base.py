@@ -1,7 +1,5 @@
 """The fields that all events have."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import msgspec

@@ -1,7 +1,5 @@
 """Events of client requests other than submissions, and of delivered results."""
 
-from __future__ import annotations
-
 from comfyfarm.events.base import Event, Folder
 
 

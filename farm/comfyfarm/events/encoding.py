@@ -1,7 +1,5 @@
 """Encoding of events, and of results derived from them, as JSON."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

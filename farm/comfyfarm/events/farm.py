@@ -1,7 +1,5 @@
 """Events of the farm and of its instances' processes: settings, start and stop, clock, loaded models."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from comfyfarm.events.base import Event

@@ -1,7 +1,5 @@
 """Events of faults."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from comfyfarm.events.base import Event

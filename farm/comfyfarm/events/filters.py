@@ -1,7 +1,5 @@
 """The kinds of events, and selection of events by their fields."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Dispatch of events to methods by type, for classes that listen to the log."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 

@@ -1,7 +1,5 @@
 """Events of a job, from its submission to its end."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import msgspec

@@ -30,8 +30,6 @@ A listener that needs all events must be added before the first one.  A frozen p
 until it thaws (``server/freezer.py``); the listeners to all events (1) are not delayed.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

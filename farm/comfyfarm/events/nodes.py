@@ -1,7 +1,5 @@
 """Events of the nodes of a running job, their previews and their files."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import msgspec

@@ -1,7 +1,5 @@
 """Reading of saved logs, including incomplete and damaged ones."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Events of HTTP exchanges, websockets and their messages."""
 
-from __future__ import annotations
-
 from comfyfarm.events.base import Event
 
 

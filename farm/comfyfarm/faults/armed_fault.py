@@ -1,7 +1,5 @@
 """One armed fault: its progress on each of its instances, and the firings whose effect lasts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Read and change the contents of websocket messages, text or binary."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from typing import Any

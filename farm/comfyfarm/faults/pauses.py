@@ -1,7 +1,5 @@
 """Pauses in simulated time, as effects and executions yield them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias

@@ -1,7 +1,5 @@
 """The phases at which a fault can fire, the facts that are known at each, and the filter of a fault over them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase

@@ -1,7 +1,5 @@
 """The registry of all faults of a farm, and its view for one instance."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@ The code above this package creates an :class:`Exchange` or a :class:`Frame`, pa
 then carries out what they have left in it.  The protocols are implemented there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol

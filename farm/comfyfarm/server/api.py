@@ -1,7 +1,5 @@
 """The application of one instance: the objects that its routes share, and the answers to their errors."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass

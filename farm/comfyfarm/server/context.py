@@ -1,7 +1,5 @@
 """The dependencies that all instances of a farm share."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

@@ -3,8 +3,6 @@
 It is what Jepsen calls a nemesis.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from random import Random

@@ -1,7 +1,5 @@
 """Callbacks that wait while a process is frozen."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field

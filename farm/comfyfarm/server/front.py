@@ -4,8 +4,6 @@ It does what aiohttp does before routing: the ``/api`` twin of each path, the or
 path without a route.  It is also where an exchange with armed faults branches off.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial

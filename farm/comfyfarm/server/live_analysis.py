@@ -1,7 +1,5 @@
 """The analysis of a live farm: verdict and placement until now, and the reports of the system under test."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -29,8 +29,6 @@ Three things outlive a process; the ``Backend`` keeps them and hands them to the
                       process takes the models at its start, jobs and history at the end of its boot
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial

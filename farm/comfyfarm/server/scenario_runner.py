@@ -1,7 +1,5 @@
 """Runs scenarios: takes each step at its simulated time."""
 
-from __future__ import annotations
-
 import heapq
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping

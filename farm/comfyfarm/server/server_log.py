@@ -4,8 +4,6 @@ A real server prints them to its terminal; a client reads them at ``/internal/lo
 events, and carry simulated time.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Facts about files on disk, cached for as long as the files do not change; and the names of unfinished files."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import stat

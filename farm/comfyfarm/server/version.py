@@ -1,7 +1,5 @@
 """The known versions of ComfyUI and their features on the wire (docs/fidelity.md, "Versions")."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The cache of results that outlive a job (docs/fidelity.md, "Result cache")."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections import OrderedDict

@@ -4,8 +4,6 @@
 effect there.  What happens is published as events.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any

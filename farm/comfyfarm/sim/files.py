@@ -4,8 +4,6 @@ The running farm keeps them on disk (``comfyfarm.server.files.disk``); core test
 only describes what a picture shows; the server makes its pixels and bytes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol

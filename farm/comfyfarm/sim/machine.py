@@ -1,7 +1,5 @@
 """The environment in which an instance's jobs run: settings, catalogue, cache, memory and the simulated time."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property

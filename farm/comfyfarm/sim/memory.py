@@ -1,7 +1,5 @@
 """The models in a machine's memory: those that a node needs, and those that are unloaded to make room."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field

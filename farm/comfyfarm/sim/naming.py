@@ -3,8 +3,6 @@
 The rules of the counter, of subfolders and of tokens are those of docs/fidelity.md, "Output names".
 """
 
-from __future__ import annotations
-
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The files that a job saves, and what faults do to them."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass

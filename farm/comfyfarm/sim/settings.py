@@ -1,7 +1,5 @@
 """The settings of one instance: the part of its configuration that the simulation reads."""
 
-from __future__ import annotations
-
 import re
 from typing import Annotated, Literal
 

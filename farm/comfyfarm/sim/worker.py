@@ -12,8 +12,6 @@ A job is a generator of pauses (``comfyfarm.faults.pauses``).  The worker resume
 is put off by as long as that lasts.
 """
 
-from __future__ import annotations
-
 import heapq
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field

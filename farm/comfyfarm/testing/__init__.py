@@ -3,8 +3,6 @@
 Most farms are made by the fixtures (docs/testing.md).  The modules of this package are internal.
 """
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING
 
 from comfyfarm import lazy_exports

@@ -8,8 +8,6 @@ Without pytest::
 The fixtures of :mod:`comfyfarm.pytest_plugin` use the same functions.
 """
 
-from __future__ import annotations
-
 import atexit
 import json
 import os

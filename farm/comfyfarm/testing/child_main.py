@@ -4,8 +4,6 @@ The parent holds the other end of the child's standard input and never writes to
 when the parent ends, in whatever way.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

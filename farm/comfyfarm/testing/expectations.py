@@ -1,7 +1,5 @@
 """The expectations of a test about a run, and the error that is raised if the log proves otherwise."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_args, get_type_hints

@@ -1,7 +1,5 @@
 """The findings that a log can prove: one rule for each, registered when its module is imported here."""
 
-from __future__ import annotations
-
 from importlib import import_module
 from pkgutil import iter_modules
 

@@ -1,7 +1,5 @@
 """Findings about the test itself: faults that never fired, instances without jobs, an incomplete log."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 

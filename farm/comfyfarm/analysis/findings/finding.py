@@ -1,7 +1,5 @@
 """Findings, and the registry of the rules that make them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The status of a logical job, and whether its client should have acted by now."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from comfyfarm.analysis.findings.finding import RuleContext

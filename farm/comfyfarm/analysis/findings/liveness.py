@@ -1,7 +1,5 @@
 """Findings about jobs that have not ended."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule

@@ -1,7 +1,5 @@
 """Findings about retries: sent needlessly, too early, too often, or not at all."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Findings about where clients send: to instances that are down, draining or lack something; and too many polls."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The periods in which each instance was up and in which it could take work."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from comfyfarm.analysis.instances import FleetState

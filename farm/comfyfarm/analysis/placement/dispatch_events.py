@@ -1,7 +1,5 @@
 """The steps of all dispatches in the order of the log, and the window of time that they span."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from operator import attrgetter

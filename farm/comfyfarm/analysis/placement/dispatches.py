@@ -1,7 +1,5 @@
 """The dispatches of a log, each with a snapshot of every instance."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """All measures of placement, computed from the events so far."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Annotated
 

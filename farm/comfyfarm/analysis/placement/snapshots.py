@@ -1,7 +1,5 @@
 """The state of one instance at a dispatch, and what the client had been shown of it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

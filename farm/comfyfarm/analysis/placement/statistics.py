@@ -1,7 +1,5 @@
 """Percentiles, sample sizes, and the base class of the measures."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import ceil
 

@@ -5,8 +5,6 @@ A run that has not ended by itself (it is open, was lost, or was taken out) coun
 on that instance.
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The placement measures as HTML, generated from the fields of their Structs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

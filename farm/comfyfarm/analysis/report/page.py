@@ -1,7 +1,5 @@
 """The report page: HTML without external resources."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self

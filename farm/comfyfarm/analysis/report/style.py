@@ -1,7 +1,5 @@
 """The style and the script of the report page."""
 
-from __future__ import annotations
-
 STYLE = """
 :root{color-scheme:light dark;--ink:#1f2933;--faint:#616e7c;--rule:#e4e7eb;--paper:#fff;--bad:#d0342c;--good:#1d7f4c;
 --doubt:#8a5a00;--on:#fff}

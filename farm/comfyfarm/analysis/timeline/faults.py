@@ -1,7 +1,5 @@
 """The faults of a run, and how often each fired."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from comfyfarm.events import FaultArmed, FaultExpired, FaultFired, FaultHealed

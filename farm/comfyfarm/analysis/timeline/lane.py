@@ -1,7 +1,5 @@
 """One instance's lane of a timeline: spans of attempts, outages and marks."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal, NamedTuple

@@ -1,7 +1,5 @@
 """Elements of SVG and HTML, and the escaping of text for them and for terminals."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 from html import escape

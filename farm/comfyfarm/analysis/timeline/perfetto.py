@@ -1,7 +1,5 @@
 """A timeline in the Trace Event Format, for Perfetto and chrome://tracing (docs/timeline.md)."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

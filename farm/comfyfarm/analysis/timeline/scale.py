@@ -1,7 +1,5 @@
 """The geometry of a timeline: positions and labels of times, rows of waiting jobs, and queue depths."""
 
-from __future__ import annotations
-
 import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass

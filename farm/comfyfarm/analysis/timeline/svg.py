@@ -1,7 +1,5 @@
 """A timeline as an SVG picture."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 

@@ -1,7 +1,5 @@
 """The look of a drawn timeline: light and dark style, colours of jobs, signs and their legend."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A timeline in plain text, for the report of a failed test."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice

@@ -1,7 +1,5 @@
 """The timeline of a run: a lane for each instance, followed through the log."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from comfyfarm.analysis.instance_jobs import route_of

@@ -1,7 +1,5 @@
 """A timeline as values: the answer of ``GET /api/timeline``."""
 
-from __future__ import annotations
-
 import msgspec
 
 from comfyfarm.analysis.logical_jobs import End

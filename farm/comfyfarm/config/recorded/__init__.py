@@ -1,7 +1,5 @@
 """The data that ships with the package: node types, model folders, server facts, web page extras, the input picture."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from functools import cache

@@ -1,7 +1,5 @@
 """Scenarios as values: steps that are taken at their simulated times."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
 
 import msgspec

@@ -1,7 +1,5 @@
 """Read the steps of scenarios: ``at``, and exactly one action."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from typing import TypeAlias

@@ -1,7 +1,5 @@
 """The facts recorded from a real ComfyUI 0.25.0: a file for each family, with the transcripts of its scenarios."""
 
-from __future__ import annotations
-
 import json
 from functools import cache
 from importlib.resources import files

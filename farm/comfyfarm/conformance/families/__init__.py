@@ -4,8 +4,6 @@ The recorded facts are stored by scenario name. A new scenario is a function wit
 its family, or a list of requests; ``scripts/record_conformance URL`` records its facts.
 """
 
-from __future__ import annotations
-
 from comfyfarm.conformance.families import (
     caching,
     errors,

@@ -1,7 +1,5 @@
 """The result cache: nodes that a job does not run again (of the family *running*)."""
 
-from __future__ import annotations
-
 from comfyfarm.conformance.families.files import png
 from comfyfarm.conformance.families.running import family
 from comfyfarm.conformance.scenario import empty_image, node, save

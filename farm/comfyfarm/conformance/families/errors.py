@@ -1,7 +1,5 @@
 """Prompts that the server refuses, and its error messages."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from comfyfarm.conformance.scenario import Family, empty_image, node, preview

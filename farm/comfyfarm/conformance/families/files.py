@@ -1,7 +1,5 @@
 """Uploads, masks and /view."""
 
-from __future__ import annotations
-
 import json
 from io import BytesIO
 from typing import Any

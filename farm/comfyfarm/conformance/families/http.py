@@ -1,7 +1,5 @@
 """HTTP without any jobs: paths, methods, headers, and what the server reports about itself."""
 
-from __future__ import annotations
-
 from typing import Any
 from urllib.parse import urlsplit
 

@@ -3,8 +3,6 @@
 These scenarios need a slow job: :func:`comfyfarm.conformance.scenario.slow`.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any

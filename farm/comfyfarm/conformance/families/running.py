@@ -1,7 +1,5 @@
 """The messages of a running job, and its history entry."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from comfyfarm.conformance.describe import Step

@@ -3,8 +3,6 @@
 These scenarios need a checkpoint, and are skipped if the server has none.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from comfyfarm.clients.websocket import Message

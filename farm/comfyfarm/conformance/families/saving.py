@@ -1,7 +1,5 @@
 """The files that a job writes, and their names (of the family *running*)."""
 
-from __future__ import annotations
-
 import json
 import re
 from itertools import pairwise

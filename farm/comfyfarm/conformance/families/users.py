@@ -1,7 +1,5 @@
 """Settings, and the files of a user."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from comfyfarm.conformance.scenario import Family

@@ -1,7 +1,5 @@
 """Messages that clients receive when websockets open and close."""
 
-from __future__ import annotations
-
 from comfyfarm.conformance.describe import describe_message
 from comfyfarm.conformance.families.http import loopback
 from comfyfarm.conformance.scenario import Family, preview, slow

@@ -1,7 +1,5 @@
 """Routes of the analysis (verdict, placement, timeline, journal) and of what the system under test reports."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from itertools import islice
 from typing import TypeVar

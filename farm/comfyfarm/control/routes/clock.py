@@ -1,7 +1,5 @@
 """Routes of the farm's clock."""
 
-from __future__ import annotations
-
 from comfyfarm.control.routing import ApiError, route
 from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.farm import ClockBody, ClockState

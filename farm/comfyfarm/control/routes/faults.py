@@ -1,7 +1,5 @@
 """Routes that arm, list, remove and heal faults (docs/faults.md)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from comfyfarm.config.decoding import ConfigError

@@ -1,7 +1,5 @@
 """Routes of gates: a gate holds jobs or exchanges until they are released, so that a test can force a race."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from comfyfarm.control.routes.faults import arm, fault_state

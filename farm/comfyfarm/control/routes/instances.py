@@ -1,7 +1,5 @@
 """Routes of the instances, of one or of all: state, settings, start and stop."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import msgspec

@@ -1,7 +1,5 @@
 """The OpenAPI document of the control API, made from the table of endpoints and the Structs."""
 
-from __future__ import annotations
-
 import inspect
 import re
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Bodies and answers of the control API about the system under test."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal, TypedDict
 
 import msgspec

@@ -4,8 +4,6 @@ Handlers are registered for its endpoints (:func:`comfyfarm.control.routing.rout
 and :mod:`comfyfarm.clients.control` makes its requests from it.  It imports neither Twisted nor Klein.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 

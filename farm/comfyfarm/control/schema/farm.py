@@ -1,7 +1,5 @@
 """Bodies and answers of the control API about the farm and its instances; ``/openapi.json`` shows their docstrings."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 import msgspec

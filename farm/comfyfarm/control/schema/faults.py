@@ -1,7 +1,5 @@
 """Bodies and answers of the control API about faults and gates."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 import msgspec

@@ -1,7 +1,5 @@
 """The effects of faults, a module for each family; importing this package registers them all."""
 
-from __future__ import annotations
-
 from importlib import import_module
 from pkgutil import iter_modules
 

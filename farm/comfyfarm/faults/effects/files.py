@@ -3,8 +3,6 @@
 A static instance writes no files: only ``missing`` and ``misplace`` have an effect there.
 """
 
-from __future__ import annotations
-
 from pathlib import PurePosixPath
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """Effects on HTTP responses: another status or body, a broken or slow transfer, no response at all."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from json import dumps

@@ -1,7 +1,5 @@
 """Effects on a job and its history entry: it fails, ignores interrupts, slows down, or its result is lost."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import msgspec

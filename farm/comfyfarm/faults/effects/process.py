@@ -1,7 +1,5 @@
 """Effects on the process of an instance: it crashes, flaps, freezes, or refuses connections."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 import msgspec

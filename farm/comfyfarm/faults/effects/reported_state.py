@@ -1,7 +1,5 @@
 """Effects on the state that an instance reports, in responses and in ``status`` messages: false or old numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from json import dumps, loads

@@ -1,7 +1,5 @@
 """Effects that only take time: a delay, a hang, a gate."""
 
-from __future__ import annotations
-
 from comfyfarm.faults.fault import Effect, Firing, effect
 from comfyfarm.faults.pauses import WAIT, Sleep, Steps
 from comfyfarm.faults.phases import EXCHANGE, JOB

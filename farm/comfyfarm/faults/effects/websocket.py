@@ -1,7 +1,5 @@
 """Effects on websocket messages and their sockets."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 import msgspec

@@ -1,7 +1,5 @@
 """Atomic file writes: nobody ever sees half of a file."""
 
-from __future__ import annotations
-
 import errno
 import os
 from itertools import count

@@ -1,7 +1,5 @@
 """Files as clients and history refer to them: by ``filename``, ``type`` and ``subfolder``."""
 
-from __future__ import annotations
-
 from pathlib import Path, PurePosixPath
 
 from comfyfarm.events.base import Folder

@@ -1,7 +1,5 @@
 """The paths and sizes of an instance's model files; the files do not exist, because a mock needs their names only."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Uploads of pictures and masks (``POST /upload/image``, ``POST /upload/mask``)."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """The answers of ``GET /view``: a file, a preview of it, or one of its channels."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from io import BytesIO
 from mimetypes import MimeTypes

@@ -1,7 +1,5 @@
 """An answer of a ComfyUI route, before it becomes HTTP."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 

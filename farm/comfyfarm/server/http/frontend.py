@@ -4,8 +4,6 @@ ComfyUI's own page is PyPI's ``comfyui-frontend-package``, which the extra ``com
 served from there, never copied.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass, replace
 from functools import cache

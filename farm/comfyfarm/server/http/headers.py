@@ -1,7 +1,5 @@
 """The headers that ComfyUI adds to an answer: for other origins, for caches, and against script execution."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit

@@ -1,7 +1,5 @@
 """Reading requests and sending answers, as the routes need it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from typing import Any, cast

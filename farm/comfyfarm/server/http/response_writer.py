@@ -3,8 +3,6 @@
 Only this module and the site know the connection under a request.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any

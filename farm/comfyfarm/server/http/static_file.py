@@ -1,7 +1,5 @@
 """Files as aiohttp serves them: validators, conditional requests and ranges; large ones are streamed."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Callable, Iterator

@@ -5,8 +5,6 @@ The formats here are those that workflows usually save; a file of any other form
 holds its stamp as text.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 
 from comfyfarm.server.media import audio, misc, video

@@ -1,7 +1,5 @@
 """Sound files: FLAC, MP3 and Opus.  Each plays, and holds at most a fifth of a second of silence."""
 
-from __future__ import annotations
-
 import struct
 import zlib
 from collections.abc import Iterator

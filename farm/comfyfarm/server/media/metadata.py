@@ -1,7 +1,5 @@
 """The texts in a file (prompt, workflow, stamp), under keys that every format can hold."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from comfyfarm.sim.files import FileContent

@@ -1,7 +1,5 @@
 """Latents (safetensors), drawings (SVG) and meshes (GLB)."""
 
-from __future__ import annotations
-
 import json
 import struct
 from typing import Any

@@ -1,7 +1,5 @@
 """Rendering of the pictures that the simulation only describes."""
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections import OrderedDict

@@ -8,8 +8,6 @@ with Pillow at level 1: 1024 x 1024 34 and 52 ms, 4096 x 4096 83 and 228 ms, 163
 4096 x 4096: 13 and 108 ms.  Neither level 0 nor another strategy of zlib makes Pillow much faster.
 """
 
-from __future__ import annotations
-
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """Reading the stamp of a picture: ``read_stamp(content).job`` is the job that made it."""
 
-from __future__ import annotations
-
 import warnings
 from io import BytesIO
 

@@ -5,8 +5,6 @@ pixels; the container gives the size to show it in, so a probe reports the reque
 proportions only).
 """
 
-from __future__ import annotations
-
 import struct
 
 from comfyfarm.server.media.metadata import labels, utf8

@@ -4,8 +4,6 @@ As in :mod:`comfyfarm.server.media.png`, the pictures are encoded once (by Pillo
 bytes.
 """
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Sequence
 from io import BytesIO

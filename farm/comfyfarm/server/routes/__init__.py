@@ -4,8 +4,6 @@ A route is a function of the instance's :class:`~comfyfarm.server.api.ComfyApi` 
 calls the simulation or the files, and answers.  Importing a module registers its routes on ``ComfyApi.app``.
 """
 
-from __future__ import annotations
-
 from comfyfarm.server.routes import (
     extras,
     files,

@@ -1,7 +1,5 @@
 """Routes that answer with fixed data: what node packages add to the page, and the assets of newer versions."""
 
-from __future__ import annotations
-
 from twisted.web.iweb import IRequest
 
 from comfyfarm.config.recorded import node_replacements, subgraph_data, subgraphs

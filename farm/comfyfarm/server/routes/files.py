@@ -1,7 +1,5 @@
 """Routes that view and upload files."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Facts about the server: its machine, features, node types and models."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from twisted.web.iweb import IRequest

@@ -4,8 +4,6 @@ On a real server these routes are a separate application inside the main one.  T
 and why a missing path gets another 404 than elsewhere.
 """
 
-from __future__ import annotations
-
 import os
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The web page: ComfyUI's folder of static files, which also answers for every path without a route."""
 
-from __future__ import annotations
-
 from pathlib import PurePosixPath
 from urllib.parse import unquote
 

@@ -1,7 +1,5 @@
 """Routes that submit prompts, interrupt jobs and free memory."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from twisted.web.iweb import IRequest

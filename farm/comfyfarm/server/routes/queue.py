@@ -1,7 +1,5 @@
 """Routes of the queue, the history and the jobs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 from uuid import UUID

@@ -1,7 +1,5 @@
 """The websocket route."""
 
-from __future__ import annotations
-
 from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
 from twisted.web.websocket import WebSocketResource

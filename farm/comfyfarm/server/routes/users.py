@@ -1,7 +1,5 @@
 """Routes of the users: their settings and their files."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path

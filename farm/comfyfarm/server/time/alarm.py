@@ -1,7 +1,5 @@
 """A timer in simulated time."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 

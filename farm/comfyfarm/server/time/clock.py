@@ -1,7 +1,5 @@
 """Simulated time, and a virtual clock to run it on."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any

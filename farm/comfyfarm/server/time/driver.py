@@ -1,7 +1,5 @@
 """Wakes an instance when its next event is due."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from twisted.internet.interfaces import IReactorTime

@@ -26,8 +26,6 @@ A step may wake or stop its own task: it releases a hold, and then all tasks are
 generator cannot be entered a second time, so ``resume`` does nothing while the task runs.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 

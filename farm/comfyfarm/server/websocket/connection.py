@@ -3,8 +3,6 @@
 Only this module knows the TCP transport under Twisted's websocket.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 

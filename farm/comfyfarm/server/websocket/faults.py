@@ -1,7 +1,5 @@
 """Applies faults to websocket messages: sends them late, twice, not at all, or to others, or ends the socket."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 

@@ -1,7 +1,5 @@
 """Translates events into ComfyUI's websocket messages (docs/fidelity.md, "Websocket")."""
 
-from __future__ import annotations
-
 import json
 import struct
 from collections.abc import Callable

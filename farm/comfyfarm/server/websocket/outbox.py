@@ -1,7 +1,5 @@
 """The outbox of a process: sends each websocket message to the sockets that it is for."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 

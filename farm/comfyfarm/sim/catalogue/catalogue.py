@@ -1,7 +1,5 @@
 """The node types and model files that one instance has."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

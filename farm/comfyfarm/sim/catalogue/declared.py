@@ -1,7 +1,5 @@
 """Node types that a configuration declares, such as custom nodes."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from typing import Any

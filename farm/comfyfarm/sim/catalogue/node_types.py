@@ -1,7 +1,5 @@
 """Node types, read from their ``/object_info`` entries."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

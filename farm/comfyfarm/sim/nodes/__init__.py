@@ -4,8 +4,6 @@
 a node type, write a function with ``@rule("ItsClass")`` in the module of its family.
 """
 
-from __future__ import annotations
-
 from comfyfarm.sim.nodes import (
     batches,
     geometry,

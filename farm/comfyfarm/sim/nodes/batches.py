@@ -1,7 +1,5 @@
 """Nodes that join and split batches of pictures and latents."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from itertools import groupby
 from typing import Any

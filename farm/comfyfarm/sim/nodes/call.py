@@ -1,7 +1,5 @@
 """The interface of node rules: the call of a node, and its outcome or error."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar

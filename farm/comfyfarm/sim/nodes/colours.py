@@ -4,8 +4,6 @@ As in ComfyUI, channels are 32-bit floats from 0.0 to 1.0 and are truncated to b
 low.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from struct import pack, unpack

@@ -1,7 +1,5 @@
 """Evaluation of the math node's expressions with ``simpleeval``, in bounded time and memory."""
 
-from __future__ import annotations
-
 import ast
 import math
 import operator

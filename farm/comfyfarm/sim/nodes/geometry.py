@@ -1,7 +1,5 @@
 """Nodes that crop, pad, rotate and join pictures."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Nodes that make pictures or change their content."""
 
-from __future__ import annotations
-
 import math
 import re
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Nodes that change the size, number or length of latents."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any

@@ -4,8 +4,6 @@ Values are only shapes, which cost no memory whatever their size.  The limits bo
 them, and make a workflow that is too large for a real server fail as it does there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Nodes that load pictures, other files and models."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath

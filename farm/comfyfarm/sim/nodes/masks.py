@@ -1,7 +1,5 @@
 """Nodes that make and change masks, and convert between masks and pictures."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from comfyfarm.sim.nodes.call import NodeCall, NodeOutcome, first, outcome

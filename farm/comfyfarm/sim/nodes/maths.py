@@ -1,7 +1,5 @@
 """Nodes that calculate, decide and choose."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

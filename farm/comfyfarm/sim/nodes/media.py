@@ -1,7 +1,5 @@
 """Nodes for sounds, videos and 3D models."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, first, like, outcome

@@ -3,8 +3,6 @@
 They differ in the grid: how many pixels and frames one latent value stands for.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import NamedTuple
 

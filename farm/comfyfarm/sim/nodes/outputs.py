@@ -1,7 +1,5 @@
 """Output nodes: files, texts and pictures that they show to the user."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple

@@ -13,8 +13,6 @@ such a search gives an unknown value.  ``re`` cannot be stopped, so there are tw
 ``re`` always decides whether a pattern or a replacement is valid, so error texts are those of ``re``.
 """
 
-from __future__ import annotations
-
 import math
 import re
 import warnings

@@ -1,7 +1,5 @@
 """Samplers, and the schedules that determine their steps."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Nodes that scale pictures and masks."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

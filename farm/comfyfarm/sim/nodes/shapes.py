@@ -1,7 +1,5 @@
 """Operations on the sizes and batches of pictures and masks, shared by several families."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, TypeVar

@@ -1,7 +1,5 @@
 """The table of node rules, and the call of a rule."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Nodes that transform texts."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """Nodes that encode pictures, sounds and 3D models as latents, and decode them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from comfyfarm.sim.nodes.call import NodeCall, NodeOutcome, outcome

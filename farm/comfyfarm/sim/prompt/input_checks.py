@@ -3,8 +3,6 @@
 The texts are those of docs/fidelity.md, "Validation".
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from comfyfarm.sim.catalogue.catalogue import Catalogue

@@ -3,8 +3,6 @@
 ComfyUI does not check the types in the body, so that a wrong one makes it raise; so do these functions.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Container, Mapping

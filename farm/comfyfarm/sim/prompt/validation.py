@@ -3,8 +3,6 @@
 The texts and the order of checks are those of docs/fidelity.md, "Validation".
 """
 
-from __future__ import annotations
-
 from collections.abc import Container, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """A prompt as a graph of nodes: its links, and the order of execution."""
 
-from __future__ import annotations
-
 import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet

@@ -1,7 +1,5 @@
 """The arguments of ``@pytest.mark.comfy_farm(...)``."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The sections about the farms of a failed test in pytest's report, and the pages of ``--comfy-report``."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from collections.abc import Iterator

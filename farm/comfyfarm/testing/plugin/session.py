@@ -1,7 +1,5 @@
 """The farms of one run of one test: their configurations, and the check of their verdicts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar

@@ -1,7 +1,5 @@
 """The keys under which the plugin stores things with a test; untyped, so that this module imports nothing else."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

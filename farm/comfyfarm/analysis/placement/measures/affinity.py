@@ -1,7 +1,5 @@
 """Affinity: whether jobs were sent to instances that had their models in memory."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 
 from comfyfarm.analysis.placement.choices import Choice

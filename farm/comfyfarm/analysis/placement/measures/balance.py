@@ -1,7 +1,5 @@
 """Balance: utilisation, fairness, and instances that were idle while work waited elsewhere."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Depth: how much longer the chosen queue was than the shortest, in jobs and in work left, and herding."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from comfyfarm.analysis.placement.choices import Choice

@@ -1,7 +1,5 @@
 """Misplacements: jobs that were sent to a worse instance, and whether the client could have known."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 

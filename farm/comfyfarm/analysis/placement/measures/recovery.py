@@ -1,7 +1,5 @@
 """Recovery: how soon lost work was moved, how soon a returned instance got work, and what was sent while draining."""
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

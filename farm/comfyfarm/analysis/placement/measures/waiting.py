@@ -1,7 +1,5 @@
 """Waiting: waits, totals, makespan, starvation and overtaking."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby

@@ -1,7 +1,5 @@
 """The four reference policies, with which the tested system's placement is compared."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol

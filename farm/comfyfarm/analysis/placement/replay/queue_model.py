@@ -5,8 +5,6 @@ computes the end of a run in one step. ``tests/unit/analysis/placement/replay/te
 millisecond, so a change of timing or memory in ``sim/`` needs the same change here and in ``costs.py``.
 """
 
-from __future__ import annotations
-
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from itertools import islice

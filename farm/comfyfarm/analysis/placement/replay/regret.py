@@ -1,7 +1,5 @@
 """Regret: the tested system's placement compared with the best of four simple policies, on the same work."""
 
-from __future__ import annotations
-
 import msgspec
 
 from comfyfarm.analysis.placement.replay.policies import POLICIES

@@ -1,7 +1,5 @@
 """The replay of a workload: the times at which the same jobs would have run under another placement."""
 
-from __future__ import annotations
-
 import heapq
 from collections import Counter
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """The workload of a log: the jobs that arrived, their placement, and the changes of the instances."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any

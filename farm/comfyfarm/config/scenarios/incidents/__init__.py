@@ -1,7 +1,5 @@
 """The incidents of this folder, a TOML file each."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from functools import cache
