@@ -34,7 +34,7 @@ from comfyfarm.sim.jobs_api import OutputRules
 class ComfyApi:
     """The application that the routes of one instance are registered on, and the objects that they use.
 
-    :ivar config: the configuration at the start of the process.
+    :ivar config: the present configuration; a change while the process runs replaces it.
     :ivar static_name: the name that a static instance gives its picture in outputs; ``None`` for a dynamic one.
     :ivar system_stats: the body of ``/system_stats``, without the devices if they are simulated.
     :ivar run_or_defer: calls a function now, or after the freeze if the process is frozen.
