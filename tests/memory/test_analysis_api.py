@@ -58,6 +58,7 @@ def eventful(farm: MemoryFarm) -> None:
     farm.advance(0.1)
     farm.delivered("j4", file="x.png")
     farm.control("POST", "/api/instances/gpu-2/drain")
+    farm.advance(0.051)
     post(farm, "gpu-2", "j5")
     farm.run_until_idle()
     farm.control("POST", "/api/heal")
@@ -246,6 +247,7 @@ def test_an_instance_is_drained_and_whoever_sends_there_is_told(memory_farm: Sta
     farm = memory_farm(TWO)
     assert farm.control("POST", "/api/instances/gpu-1/drain").json()["draining"] is True
     post(farm, "gpu-2", "j1")
+    farm.advance(0.051)
     post(farm, "gpu-1", "j2")
     farm.run_until_idle()
     assert found(farm.verdict()) == [("sent_to_draining", "j2")]

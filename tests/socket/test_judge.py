@@ -59,6 +59,7 @@ async def test_a_farm_in_this_reactor_is_judged_directly_and_by_its_control_serv
     farm = await twisted_farm({"farm": {"clock": "virtual"}, "instance": INSTANCES})
     client = farm["gpu-1"].client
     assert (await farm.control.drain("gpu-1")).draining
+    await farm.advance(0.051)
     prompt_id = await client.submit(text_to_image())
     await farm.run_until_idle()
     (picture,) = (await client.history(prompt_id))[prompt_id]["outputs"]["9"]["images"]

@@ -112,12 +112,15 @@ class Attempt:
         """Return whether it was decided after an event, and its request did not arrive before the event's time."""
         return self.seq > seq and self.began_ms >= at_ms
 
-    def is_sent_after_failure_of(self, other: Attempt) -> bool:
-        """Return whether its client could know, when sending it, that another attempt had failed."""
+    def is_sent_after_failure_of(self, other: Attempt, wire_ms: int) -> bool:
+        """Return whether its client could know, when sending it, that another attempt had failed.
+
+        :param wire_ms: the time that a request may have been under way.
+        """
         reported_ms = other.reported_ms or 0
-        # Two logical jobs may be sent in parallel, so a failure reported at the same time is not known yet.
+        # The same job is sent again because of that failure; another may have been under way when it was reported.
         return self.is_sent_after(other.reported_seq, reported_ms) and (
-            self.job == other.job or self.began_ms > reported_ms
+            self.job == other.job or self.began_ms > reported_ms + wire_ms
         )
 
 

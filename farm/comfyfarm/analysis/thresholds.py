@@ -23,6 +23,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     :ivar poll_size_bytes: the most bytes in their answers for each accepted job, on average.
     :ivar kills: how many processes may crash while they run one logical job.
     :ivar failures: how many submissions in a row may fail at one instance while another is available.
+    :ivar wire: a request that arrived no later than this after an announcement was under way when that was made.
     """
 
     liveness: Duration = Duration(600_000)
@@ -35,6 +36,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     poll_size_bytes: _Count = 4 * 1024 * 1024
     kills: _Count = 2
     failures: _Count = 5
+    wire: Duration = Duration(50)
 
 
 def as_table(kind: type[msgspec.Struct], arguments: Mapping[str, Any]) -> dict[str, Any]:

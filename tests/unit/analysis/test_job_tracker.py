@@ -207,7 +207,7 @@ def everything() -> list[Event]:
         thawed("c", at=171),
         refusing("c", at=172),
         refusing("c", at=173, ends=True),
-        draining("a", at=174),
+        draining("a", at=120),
         submitted("j6", on="a", at=175),
         taken_out("j6", on="a", at=176),
         set_to("a", at=177, vram=5),

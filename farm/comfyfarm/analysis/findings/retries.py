@@ -67,22 +67,29 @@ def _bans_of(attempt: Attempt) -> Iterator[tuple[_Scope, Ban]]:
         yield None if stop.job else attempt.instance, Ban(stop.seq, stop.at_ms, why)
 
 
-def early(tracker: JobTracker, instance: str) -> Iterator[tuple[Attempt, Attempt]]:
+_MOST_WAITS = 100
+"""How many answers with ``Retry-After`` are remembered of a client, or for a job."""
+
+
+def early(tracker: JobTracker, instance: str, wire_ms: int) -> Iterator[tuple[Attempt, Attempt]]:
     """Yield each attempt at an instance that came before its ``Retry-After``, and the attempt that received that.
 
     A ``Retry-After`` holds for the client id that received it, and for the logical job.
     """
-    waits: dict[tuple[str, str], Attempt] = {}
+    waits: dict[tuple[str, str], list[Attempt]] = {}
     for attempt in tracker.by_instance.get(instance, []):
         keys = [("job", attempt.job)] + ([("client", attempt.client_id)] if attempt.client_id is not None else [])
-        received = [waits[key] for key in keys if key in waits]
-        before = next((wait for wait in received if attempt.is_sent_after_failure_of(wait)), None)
-        if before is not None and attempt.began_ms < _earliest_retry_ms(before):
+        for key in keys:
+            if key in waits:    # The latest may not be known to its client yet, so earlier ones matter, too.
+                in_force = [wait for wait in waits[key] if attempt.began_ms < _earliest_retry_ms(wait)]
+                waits[key] = in_force[-_MOST_WAITS:]
+        received = [wait for key in keys for wait in reversed(waits.get(key, []))]
+        before = next((wait for wait in received if attempt.is_sent_after_failure_of(wait, wire_ms)), None)
+        if before is not None:
             yield attempt, before
         if attempt.end == "refused" and attempt.status in {429, 503} and attempt.retry_after_ms is not None:
             for key in keys:
-                if key not in waits or _earliest_retry_ms(waits[key]) <= _earliest_retry_ms(attempt):
-                    waits[key] = attempt
+                waits.setdefault(key, []).append(attempt)
 
 
 def _earliest_retry_ms(attempt: Attempt) -> int:
@@ -149,7 +156,7 @@ class RetryStorm(FindingRule):
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         tracker, bounds = context.tracker, context.bounds
-        hasty = {attempt for name in tracker.by_instance for attempt, _ in early(tracker, name)}
+        hasty = {attempt for name in tracker.by_instance for attempt, _ in early(tracker, name, bounds.wire)}
         for job in tracker.tested:
             if len(job.attempts) <= min(bounds.retries, bounds.quick_retries + 1):
                 continue
@@ -197,7 +204,7 @@ class RetryAfterIgnored(FindingRule):
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         found: dict[tuple[str, str], list[tuple[Attempt, Attempt]]] = {}
         for name in context.tracker.by_instance:
-            for attempt, before in early(context.tracker, name):
+            for attempt, before in early(context.tracker, name, context.bounds.wire):
                 found.setdefault((attempt.job, name), []).append((attempt, before))
         for (job, name), cases in sorted(found.items(), key=lambda item: item[1][0][0].seq):
             first, before = cases[0]

@@ -93,8 +93,9 @@ class _Drain:
     at_ms: int
     end_seq: int | None = None
 
-    def covers(self, attempt: Attempt) -> bool:
-        return attempt.is_sent_after(self.seq, self.at_ms) and (self.end_seq is None or attempt.seq < self.end_seq)
+    def covers(self, attempt: Attempt, wire_ms: int) -> bool:
+        is_sent_after = attempt.seq > self.seq and attempt.began_ms > self.at_ms + wire_ms
+        return is_sent_after and (self.end_seq is None or attempt.seq < self.end_seq)
 
 
 @rule("sent_to_draining")
@@ -119,7 +120,7 @@ class SentToDraining(FindingRule):
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         for drain in self._drains:
             attempts = context.tracker.by_instance.get(drain.instance, [])
-            sent = [attempt for attempt in attempts if drain.covers(attempt)]
+            sent = [attempt for attempt in attempts if drain.covers(attempt, context.bounds.wire)]
             if sent:
                 more = f" and {len(sent) - 1} more" if len(sent) > 1 else ""
                 says = (
@@ -168,7 +169,8 @@ class Ineligible(FindingRule):
         for attempt in context.tracker.by_instance[instance]:
             epoch = attempt.epoch
             found = ((thing, discoveries[epoch, thing]) for thing in attempt.missing if (epoch, thing) in discoveries)
-            known = next((pair for pair in found if attempt.is_sent_after_failure_of(pair[1])), None)
+            wire_ms = context.bounds.wire
+            known = next((pair for pair in found if attempt.is_sent_after_failure_of(pair[1], wire_ms)), None)
             if known is not None and not _is_needless(attempt, context):
                 thing, discovery = known
                 if thing in lacks:

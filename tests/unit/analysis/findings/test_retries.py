@@ -182,10 +182,30 @@ def test_hammering_against_a_retry_after_is_told_once() -> None:
 
 def test_two_jobs_that_are_sent_in_one_moment_tell_each_other_nothing_about_patience() -> None:
     first = rejected("j", on="a", at=1_000, status=429, retry_after_ms=5_000)
-    beside, after = (rejected("k", on="a", at=at, status=429, retry_after_ms=5_000) for at in (1_000, 1_001))
+    beside, after = (rejected("k", on="a", at=at, status=429, retry_after_ms=5_000) for at in (1_050, 1_051))
     well = [ran(name, on="b", at=7_000, until=7_001) for name in ("j", "k")]
     assert found(farm("a", "b"), used("a", "b"), well, first, beside) == []
     assert found(farm("a", "b"), used("a", "b"), well, first, after) == [("retry_after_ignored", "k", "a")]
+
+
+def test_a_job_that_was_under_way_when_a_retry_after_was_announced_does_not_ignore_it() -> None:
+    pieces = farm("a"), rejected("j", on="a", at=1_000, status=429, retry_after_ms=5_000)
+    later = ran("j", on="a", at=6_000, until=7_000)
+    assert found(*pieces, later, ran("k", on="a", at=1_001, until=3_000)) == []
+    assert found(*pieces, later, ran("k", on="a", at=1_050, until=3_000)) == []
+    assert found(*pieces, later, ran("k", on="a", at=1_051, until=3_000)) == [("retry_after_ignored", "k", "a")]
+    assert found(*pieces, later, ran("k", on="a", at=1_001, until=3_000), wire=0) == [("retry_after_ignored", "k", "a")]
+
+
+def test_a_job_that_comes_back_at_once_is_not_excused_by_the_wire() -> None:
+    pieces = farm("a"), rejected("j", on="a", at=1_000, status=503, retry_after_ms=5_000)
+    assert found(*pieces, ran("j", on="a", at=1_001, until=3_000)) == [("retry_after_ignored", "j", "a")]
+
+
+def test_a_stream_of_jobs_closer_than_the_wire_still_ignores_a_retry_after() -> None:
+    first = [rejected(f"j{n}", on="a", at=1_000 + n * 20, status=429, retry_after_ms=5_000) for n in range(5)]
+    ends = [ran(f"j{n}", on="a", at=9_000 + n, until=9_100) for n in range(5)]
+    assert found(farm("a"), first, ends) == [("retry_after_ignored", f"j{n}", "a") for n in (3, 4)]
 
 
 def poisoned(times: int) -> list[Piece]:

@@ -60,9 +60,9 @@ def test_what_was_under_way_when_it_was_found_out_is_innocent() -> None:
 
 
 def test_two_jobs_that_are_sent_in_one_moment_tell_each_other_nothing_about_what_is_missing() -> None:
-    first, beside = (refused(name, on="a", at=1_000, missing=["m"]) for name in ("j", "k"))
+    first, beside = (refused(name, on="a", at=at, missing=["m"]) for name, at in (("j", 1_000), ("k", 1_050)))
     assert found(farm("a", "b"), used("a", "b"), first, beside) == []
-    after = refused("k", on="a", at=1_001, missing=["m"])
+    after = refused("k", on="a", at=1_051, missing=["m"])
     assert found(farm("a", "b"), used("a", "b"), first, after) == [("ineligible", "k", "a")]
 
 
@@ -104,6 +104,14 @@ def test_work_from_before_or_after_a_drain_is_no_fault() -> None:
     assert found(*pieces, *work, ran("k", on="b", at=1_500, until=3_000)) == []
     slow = submitted("l", on="a", at=1_001), answered("l", on="a", at=1_001, began=999)
     assert found(*pieces, *work, used("b"), slow, ran("l", on="a", at=1_001, until=3_000)[2:]) == []
+
+
+def test_work_that_was_under_way_when_a_drain_was_announced_is_no_fault() -> None:
+    pieces = farm("a"), used("a"), draining("a", at=1_000)
+    assert found(*pieces, ran("j", on="a", at=1_001, until=2_000)) == []
+    assert found(*pieces, ran("j", on="a", at=1_050, until=2_000)) == []
+    assert found(*pieces, ran("j", on="a", at=1_051, until=2_000)) == [("sent_to_draining", "j", "a")]
+    assert found(*pieces, ran("j", on="a", at=1_050, until=2_000), wire=49) == [("sent_to_draining", "j", "a")]
 
 
 def sent_in_vain(status: int, *, times: int, gap: int = 1_000) -> list[Piece]:
