@@ -1,8 +1,10 @@
 """The state of every instance: up or down, models in memory, and the queue length reported to clients."""
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Any
 
+from comfyfarm.analysis.instance_jobs import route_of
 from comfyfarm.events import (
     Configured,
     Draining,
@@ -45,6 +47,8 @@ class InstanceStatus:
 
     :ivar settings: every key of its ``[[instance]]``, with its present value.
     :ivar is_up: its port takes connections; false while it boots, is stopped or has crashed.
+    :ivar failures: how many requests in a row, up to the latest, were answered with 5xx or not at all.
+    :ivar answering_since_ms: when it last began to accept jobs, or had failed at least twice in a row.
     :ivar models: in memory: (folder, name) -> bytes, least recently used first.
     :ivar shown: by client id, the latest state sent over its websocket; under ``None`` the latest sent over HTTP, to
         any client.
@@ -58,6 +62,8 @@ class InstanceStatus:
     is_refusing: bool = False
     is_draining: bool = False
     is_paused: bool = False
+    failures: int = 0
+    answering_since_ms: int = 0
     models: dict[tuple[str, str], int] = field(default_factory=dict)
     shown: dict[str | None, ReportedState] = field(default_factory=dict)
 
@@ -69,6 +75,15 @@ class InstanceStatus:
     @property
     def accepts_jobs(self) -> bool:
         return self.is_available and not self.is_draining
+
+    def note_answer(self, event: Exchanged) -> None:
+        """Count failures in a row; after the latest of them it is taken to answer again."""
+        if event.status and event.status < 500:
+            self.failures = 0
+            return
+        if self.failures:
+            self.answering_since_ms = event.at_ms
+        self.failures += 1
 
 
 @dataclass(eq=False)
@@ -87,6 +102,7 @@ class FleetState(EventHandler):
     seed: int | None = None
     undisturbed_heal: tuple[int, int] | None = None
     available_since_ms: int | None = 0
+    _submissions: dict[str, list[tuple[int, bool]]] = field(default_factory=dict)
 
     def member(self, name: str) -> InstanceStatus:
         if name not in self.members:
@@ -100,8 +116,12 @@ class FleetState(EventHandler):
         super().on_event(event)
         if type(event) in _AVAILABILITY_EVENTS:
             self._update_available(event.at_ms)
+            if event.instance and (member := self.member(event.instance)).accepts_jobs:
+                member.answering_since_ms = event.at_ms
         if isinstance(event, Healed):
             self.undisturbed_heal = event.seq, event.at_ms
+            for name in self.members:
+                self._forget_failures(name, event.seq)
         elif type(event) in _DISTURBANCES:
             self.undisturbed_heal = None
 
@@ -110,6 +130,24 @@ class FleetState(EventHandler):
             self.available_since_ms = None
         elif self.available_since_ms is None:
             self.available_since_ms = at_ms
+
+    def would_accept(self, name: str) -> bool:
+        """Return whether an instance accepts jobs now: it is up and did not fail or turn away the latest request."""
+        member, submissions = self.members[name], self._submissions.get(name)
+        return member.accepts_jobs and not member.failures and not (submissions and submissions[-1][1])
+
+    def turned_away_next(self, name: str, seq: int) -> bool:
+        """Return whether an instance answered the next submission after an event with 429, with 5xx or not at all."""
+        submissions = self._submissions.get(name, [])
+        index = bisect_right(submissions, (seq, True))
+        return index < len(submissions) and submissions[index][1]
+
+    def _note_submission(self, name: str, seq: int, *, is_turned_away: bool) -> None:
+        self._submissions.setdefault(name, []).append((seq, is_turned_away))
+
+    def _forget_failures(self, name: str, seq: int) -> None:
+        self.members[name].failures = 0
+        self._note_submission(name, seq, is_turned_away=False)
 
     @on(Configured)
     def _on_configured(self, event: Configured) -> None:
@@ -133,6 +171,7 @@ class FleetState(EventHandler):
         before = self.member(event.instance)
         after = InstanceStatus(before.name, before.settings, before.epoch, is_draining=before.is_draining)
         self.members[event.instance] = after
+        self._forget_failures(event.instance, event.seq)
 
     @on(Frozen, Thawed)
     def _on_frozen(self, event: Frozen | Thawed) -> None:
@@ -185,6 +224,10 @@ class FleetState(EventHandler):
 
     @on(Exchanged)
     def _on_exchanged(self, event: Exchanged) -> None:
+        self.member(event.instance).note_answer(event)
+        if event.method == "POST" and route_of(event.path) == "/prompt":
+            is_turned_away = event.status in {0, 429} or event.status >= 500
+            self._note_submission(event.instance, event.seq, is_turned_away=is_turned_away)
         if event.shown is not None:
             self.member(event.instance).shown[None] = ReportedState(event.at_ms, event.shown)
 

@@ -3,8 +3,10 @@
 from typing import Literal
 
 from comfyfarm.analysis.findings.finding import RuleContext
+from comfyfarm.analysis.instances import InstanceStatus
 from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob
 from comfyfarm.analysis.thresholds import Thresholds
+from comfyfarm.events import Exchanged
 
 JobStatus = Literal["done", "open", "reported", "lost", "failed"]
 """``done``: it succeeded, or its client has delivered it.  ``open``: an attempt waits or runs.  ``reported``: its
@@ -41,23 +43,28 @@ def last_of(job: LogicalJob) -> Attempt:
 
 def has_had_time(last: Attempt, context: RuleContext) -> bool:
     """Return whether the client should have resent the job by now: an instance has been available for long enough."""
-    available_ms = context.fleet.available_since_ms
-    if available_ms is None or not has_eligible_instance(last, context):
+    available_ms, eligible = context.fleet.available_since_ms, eligible_instances(last, context)
+    if available_ms is None or not eligible:
         return False
     reaction_ms = context.bounds.reaction
     patience_ms = max(reaction_ms, last.retry_after_ms or 0)
-    return context.at_ms >= max((last.reported_ms or 0) + patience_ms, available_ms + reaction_ms)
+    answering_ms = max(available_ms, min(member.answering_since_ms for member in eligible))
+    return context.at_ms >= max((last.reported_ms or 0) + patience_ms, answering_ms + reaction_ms)
 
 
-def has_eligible_instance(last: Attempt, context: RuleContext) -> bool:
-    """Return whether an instance accepts jobs now that has not refused this one for something that it lacks."""
-    lacking = instances_lacking(context.tracker.jobs[last.job])
-    return any(member.accepts_jobs and member.name not in lacking for member in context.fleet.members.values())
+def eligible_instances(last: Attempt, context: RuleContext) -> list[InstanceStatus]:
+    """Return the instances that accept jobs now and have not refused this one for something that they lack."""
+    lacking = {attempt.instance for attempt in context.tracker.jobs[last.job].attempts if attempt.missing}
+    members = context.fleet.members.values()
+    return [member for member in members if member.accepts_jobs and member.name not in lacking]
 
 
-def instances_lacking(job: LogicalJob) -> set[str]:
-    """Return the instances that have refused a job for something that they lack."""
-    return {attempt.instance for attempt in job.attempts if attempt.missing}
+def other_instances(event: Exchanged, context: RuleContext) -> tuple[str, ...]:
+    """Return the instances that would have accepted a submission that failed at another one just now."""
+    job = context.tracker.jobs.get(event.job)
+    refusing = {attempt.instance for attempt in job.attempts if attempt.missing or attempt.status == 400} if job else ()
+    names = (name for name in context.fleet.members if name != event.instance and name not in refusing)
+    return tuple(name for name in names if context.fleet.would_accept(name))
 
 
 def is_stuck(attempt: Attempt, context: RuleContext) -> bool:

@@ -5,28 +5,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
-from comfyfarm.analysis.findings.job_status import instances_lacking
+from comfyfarm.analysis.findings.job_status import other_instances
 from comfyfarm.analysis.findings.retries import needless
 from comfyfarm.analysis.instance_jobs import route_of
 from comfyfarm.analysis.logical_jobs import Attempt
 from comfyfarm.events import Draining, Event, Exchanged
 
 
-@dataclass(eq=False)
-class _FailureRow:
-    """Submissions that failed in a row at one instance.
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """A submission that failed at an instance.
 
-    :ivar job: of the first.
-    :ivar other: an instance that was available when the last one failed.
+    :ivar others: the instances that seemed available when it failed.
     """
 
-    job: str
+    seq: int
     began_ms: int
-    first_seq: int
-    last_seq: int
-    last_ms: int
-    other: str
-    count: int = 1
+    at_ms: int
+    job: str
+    others: tuple[str, ...]
 
 
 @rule("sent_to_down")
@@ -35,50 +32,55 @@ class SentToDown(FindingRule):
     """Too many submissions failed in a row at one instance, while another was available.
 
     A failure is a 5xx or no answer.  Each was sent after the one before had failed; any other answer ends the row.
-    Another instance is available unless it has refused the same logical job for something that it lacks.  One finding
-    for each instance, about its longest row.
+    One finding for each instance, about its longest row.
+
+    :ivar _rows: by instance, the failures between two other answers.
     """
 
     handles = (Exchanged,)
     by_absence = True
-    _rows: dict[str, _FailureRow] = field(default_factory=dict)
-    _longest: dict[str, _FailureRow] = field(default_factory=dict)
+    _rows: dict[str, list[list[_Failure]]] = field(default_factory=dict)
 
     def on_event(self, event: Event, context: RuleContext) -> None:
         if not isinstance(event, Exchanged) or event.method != "POST" or route_of(event.path) != "/prompt":
             return
+        rows = self._rows.setdefault(event.instance, [[]])
         if not (event.status == 0 or event.status >= 500):
-            self._rows.pop(event.instance, None)
-        elif (other := _other_instance(event, context)) is not None:
-            self._on_failure(event, other)
-
-    def _on_failure(self, event: Exchanged, other: str) -> None:
-        name, row = event.instance, self._rows.get(event.instance)
-        if row is None:
-            row = _FailureRow(event.job, event.began_ms, event.seq, event.seq, event.at_ms, other)
-            self._rows[name] = row
-        elif event.began_ms > row.last_ms:
-            row.last_seq, row.last_ms, row.other = event.seq, event.at_ms, other
-            row.count += 1
-        if name not in self._longest or self._longest[name].count < row.count:
-            self._longest[name] = row
+            if rows[-1]:
+                rows.append([])
+        elif others := other_instances(event, context):
+            rows[-1].append(_Failure(event.seq, event.began_ms, event.at_ms, event.job, others))
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
-        for name, row in sorted(self._longest.items(), key=lambda item: item[1].first_seq):
-            if row.count > context.bounds.failures:
+        found = []
+        for name, rows in self._rows.items():
+            row = max((_in_a_row(failures, context) for failures in rows), key=len)
+            if len(row) > context.bounds.failures:
+                first, last = row[0], row[-1]
                 says = (
-                    f"{row.count} submissions one after another failed at {name}, from {moment(row.began_ms)} to "
-                    f"{moment(row.last_ms)}, while {row.other} was available."
+                    f"{len(row)} submissions one after another failed at {name}, from {moment(first.began_ms)} to "
+                    f"{moment(last.at_ms)}, while {_available(last, context)[0]} was available."
                 )
-                yield self.found(says, job=row.job, instance=name, events=(row.first_seq, row.last_seq))
+                found.append(self.found(says, job=first.job, instance=name, events=(first.seq, last.seq)))
+        yield from sorted(found, key=lambda finding: finding.events)
 
 
-def _other_instance(event: Exchanged, context: RuleContext) -> str | None:
-    """Return an instance that a submission could have been sent to instead."""
-    job = context.tracker.jobs.get(event.job)
-    excluded = {event.instance} | (instances_lacking(job) if job is not None else set())
-    members = context.fleet.members.items()
-    return next((name for name, member in members if name not in excluded and member.accepts_jobs), None)
+def _in_a_row(failures: list[_Failure], context: RuleContext) -> list[_Failure]:
+    """Return those that another instance could have prevented, each sent after the one before had failed."""
+    row: list[_Failure] = []
+    for failure in failures:
+        if row:
+            wire_ms = 0 if failure.job == row[-1].job else context.bounds.wire
+            if failure.began_ms <= row[-1].at_ms + wire_ms:
+                continue
+        if _available(failure, context):
+            row.append(failure)
+    return row
+
+
+def _available(failure: _Failure, context: RuleContext) -> list[str]:
+    # An instance whose next answer is a failure as well may have been down already.
+    return [name for name in failure.others if not context.fleet.turned_away_next(name, failure.seq)]
 
 
 @dataclass(eq=False)

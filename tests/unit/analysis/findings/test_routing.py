@@ -9,13 +9,18 @@ from tests.support.logs import (
     Piece,
     answered,
     asked,
+    crashed,
     draining,
     farm,
     fired,
     frozen,
+    healed,
     ran,
+    ready,
     refused,
+    refusing,
     rejected,
+    started,
     submitted,
 )
 
@@ -143,6 +148,52 @@ def test_there_has_to_be_another_to_send_to() -> None:
     assert ("sent_to_down", "j0", "b") not in found(farm("a", "b"), lacking, fails, ends)
 
 
+SIX_FAIL_AT_B = [rejected(f"j{n}", on="b", at=1_000 + n * 1_000, status=503) for n in range(6)]
+ALL_END_AT_B = [ran(f"j{n}", on="b", at=20_000 + n, until=30_000) for n in range(6)]
+DOWN = [("sent_to_down", "j0", "b")]
+
+
+def test_an_instance_that_fails_itself_is_not_available() -> None:
+    pieces = farm("a", "b"), SIX_FAIL_AT_B, ALL_END_AT_B
+    healthy = ran("k", on="a", at=500, until=600), ran("l", on="a", at=10_000, until=10_001)
+    assert found(*pieces, healthy) == DOWN
+    for status in (0, 429, 500, 503):
+        failed = [rejected(name, on="a", at=at, status=status) for name, at in (("k", 500), ("l", 8_000))]
+        assert found(*pieces, healthy[1], failed[0], ran("k", on="b", at=20_000, until=20_001)) == []
+        assert found(*pieces, healthy[0], failed[1], ran("l", on="b", at=20_000, until=20_001)) == []
+
+
+def test_an_instance_that_answers_everything_with_5xx_is_not_available() -> None:
+    pieces = farm("a", "b"), used("a"), SIX_FAIL_AT_B, ALL_END_AT_B
+    assert found(*pieces, asked("/system_stats", on="a", at=500, status=502)) == []
+    assert found(*pieces, asked("/system_stats", on="a", at=500, status=404)) == DOWN
+    back = asked("/system_stats", on="a", at=999)
+    assert found(*pieces, asked("/system_stats", on="a", at=500, status=502), back) == DOWN
+
+
+def test_an_instance_that_is_frozen_boots_or_refuses_connections_is_not_available() -> None:
+    pieces = farm("a", "b"), used("a"), SIX_FAIL_AT_B, ALL_END_AT_B
+    assert found(*pieces, frozen("a", at=500)) == []
+    assert found(*pieces, refusing("a", at=500)) == []
+    boot = crashed("a", at=500), started("a", at=600)
+    assert found(*pieces, *boot) == []
+    assert found(*pieces, *boot, ready("a", at=700, epoch=2)) == DOWN
+
+
+def test_an_instance_that_was_healed_is_available_again() -> None:
+    pieces = farm("a", "b"), used("a"), SIX_FAIL_AT_B, ALL_END_AT_B, rejected("k", on="a", at=500, status=503)
+    end = ran("k", on="a", at=20_000, until=20_001)
+    assert found(*pieces, end) == []
+    assert found(*pieces, end, healed(at=600)) == DOWN
+
+
+def test_an_instance_that_refused_the_same_job_as_invalid_is_not_available_to_it() -> None:
+    fails = [rejected("j", on="b", at=1_000 + n * 1_000, status=503) for n in range(6)]
+    end = ran("j", on="b", at=20_000, until=20_001)
+    assert found(farm("a", "b"), used("a"), fails, end) == [("sent_to_down", "j", "b")]
+    assert ("sent_to_down", "j", "b") not in found(farm("a", "b"), used("a"), refused("j", on="a", at=500), fails, end)
+
+
 def test_what_was_sent_all_at_once_fails_once() -> None:
     fails = [rejected(f"j{each}", on="b", at=9_000, status=0, began=1_000) for each in range(9)]
     ends = [ran(f"j{each}", on="a", at=20_000 + each, until=30_000) for each in range(9)]
@@ -157,4 +208,5 @@ def test_jobs_that_are_sent_in_one_moment_are_no_row_of_failures(status: int) ->
         return found(farm("a", "b"), used("a", "b"), failed, well)
 
     assert burst(0) == []
-    assert burst(1) == [("sent_to_down", "j0", "a")]
+    assert burst(50) == []
+    assert burst(51) == [("sent_to_down", "j0", "a")]

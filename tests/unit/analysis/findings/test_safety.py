@@ -69,6 +69,16 @@ def test_a_job_is_not_called_lost_while_there_is_no_instance_to_send_it_to() -> 
     assert found(*pieces, back, asked("/queue", on="a", at=131_000)) == [("lost", "j", "a")]
 
 
+def test_a_job_is_not_called_lost_while_every_instance_answers_with_5xx() -> None:
+    pieces = farm("a", "b"), used("b"), submitted("j", on="a", at=1_000), crashed("a", at=4_000, lost=["j"])
+    down = [asked("/system_stats", on="b", at=at, status=503) for at in range(5_000, 60_000, 5_000)]
+    assert found(*pieces, down, asked("/object_info", on="b", at=60_000)) == [("unfinished", "j", "a")]
+    assert found(*pieces, down, asked("/object_info", on="b", at=84_999)) == [("unfinished", "j", "a")]
+    assert found(*pieces, down, asked("/object_info", on="b", at=85_000)) == [("lost", "j", "a")]
+    assert found(*pieces, down[:1], A_MINUTE_LATER) == [("lost", "j", "a")]
+    assert found(farm("c"), used("c"), *pieces, down, A_MINUTE_LATER) == [("lost", "j", "a")]
+
+
 def test_a_job_is_not_lost_where_its_client_could_see_how_it_ended() -> None:
     for end in (
         finished("j", on="a", at=2_000, ends="error"),
