@@ -87,3 +87,12 @@ class InstanceJobs:
 def route_of(path: str) -> str:
     """Return a path without the ``/api`` that ComfyUI accepts in front of every route."""
     return path.removeprefix("/api") if path.startswith("/api/") else path
+
+
+def is_submission(event: Exchanged) -> bool:
+    return event.method == "POST" and route_of(event.path) == "/prompt"
+
+
+def is_turned_away(event: Exchanged) -> bool:
+    """Return whether an exchange ended with 429, with 5xx or without an answer: its client may try again."""
+    return event.status in {0, 429} or event.status >= 500

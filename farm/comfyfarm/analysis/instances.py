@@ -4,7 +4,7 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Any
 
-from comfyfarm.analysis.instance_jobs import route_of
+from comfyfarm.analysis.instance_jobs import is_submission, is_turned_away
 from comfyfarm.events import (
     Configured,
     Draining,
@@ -103,6 +103,7 @@ class FleetState(EventHandler):
     undisturbed_heal: tuple[int, int] | None = None
     available_since_ms: int | None = 0
     _submissions: dict[str, list[tuple[int, bool]]] = field(default_factory=dict)
+    _decided_seqs: list[int] = field(default_factory=list)
 
     def member(self, name: str) -> InstanceStatus:
         if name not in self.members:
@@ -141,6 +142,10 @@ class FleetState(EventHandler):
         submissions = self._submissions.get(name, [])
         index = bisect_right(submissions, (seq, True))
         return index < len(submissions) and submissions[index][1]
+
+    def decided_between(self, first_seq: int, last_seq: int) -> bool:
+        """Return whether any instance answered a submission otherwise than with 429, with 5xx or not at all."""
+        return bisect_right(self._decided_seqs, last_seq) > bisect_right(self._decided_seqs, first_seq)
 
     def _note_submission(self, name: str, seq: int, *, is_turned_away: bool) -> None:
         self._submissions.setdefault(name, []).append((seq, is_turned_away))
@@ -225,9 +230,10 @@ class FleetState(EventHandler):
     @on(Exchanged)
     def _on_exchanged(self, event: Exchanged) -> None:
         self.member(event.instance).note_answer(event)
-        if event.method == "POST" and route_of(event.path) == "/prompt":
-            is_turned_away = event.status in {0, 429} or event.status >= 500
-            self._note_submission(event.instance, event.seq, is_turned_away=is_turned_away)
+        if is_submission(event):
+            self._note_submission(event.instance, event.seq, is_turned_away=is_turned_away(event))
+            if not is_turned_away(event):
+                self._decided_seqs.append(event.seq)
         if event.shown is not None:
             self.member(event.instance).shown[None] = ReportedState(event.at_ms, event.shown)
 

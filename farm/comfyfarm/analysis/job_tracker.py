@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from comfyfarm.analysis.instance_jobs import InstanceJobs, route_of
+from comfyfarm.analysis.instance_jobs import InstanceJobs, is_submission, route_of
 from comfyfarm.analysis.logical_jobs import Attempt, Delivery, End, LogicalJob, Stop
 from comfyfarm.events import (
     Delivered,
@@ -107,11 +107,10 @@ class JobTracker(EventHandler):
 
     @on(Exchanged)
     def _on_exchanged(self, event: Exchanged) -> None:
-        route = route_of(event.path)
-        if event.method == "POST" and route == "/prompt":
+        if is_submission(event):
             self._on_prompt_answered(event)
         elif event.method == "GET" and event.status == 200:
-            self._instance(event.instance).on_get(event, route)
+            self._instance(event.instance).on_get(event, route_of(event.path))
 
     def _on_prompt_answered(self, event: Exchanged) -> None:
         instance = self._instance(event.instance)

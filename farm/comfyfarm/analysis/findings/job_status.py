@@ -1,5 +1,6 @@
 """The status of a logical job, and whether its client should have acted by now."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from comfyfarm.analysis.findings.finding import RuleContext
@@ -65,6 +66,12 @@ def other_instances(event: Exchanged, context: RuleContext) -> tuple[str, ...]:
     refusing = {attempt.instance for attempt in job.attempts if attempt.missing or attempt.status == 400} if job else ()
     names = (name for name in context.fleet.members if name != event.instance and name not in refusing)
     return tuple(name for name in names if context.fleet.would_accept(name))
+
+
+def available(others: Iterable[str], seq: int, context: RuleContext) -> list[str]:
+    """Return those of :func:`other_instances` at an event whose next answer is no failure, too."""
+    # One that fails next may have been down already.
+    return [name for name in others if not context.fleet.turned_away_next(name, seq)]
 
 
 def is_stuck(attempt: Attempt, context: RuleContext) -> bool:

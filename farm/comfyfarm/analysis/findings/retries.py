@@ -1,13 +1,15 @@
 """Findings about retries: sent needlessly, too early, too often, or not at all."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
-from comfyfarm.analysis.findings.job_status import has_had_time, last_of, status_of
+from comfyfarm.analysis.findings.job_status import available, has_had_time, last_of, other_instances, status_of
+from comfyfarm.analysis.instance_jobs import is_submission, is_turned_away
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob
 from comfyfarm.analysis.thresholds import Thresholds
+from comfyfarm.events import Event, Exchanged
 
 
 @dataclass(frozen=True)
@@ -146,13 +148,24 @@ class NoRetry(FindingRule):
 
 
 @rule("retry_storm")
+@dataclass(eq=False)
 class RetryStorm(FindingRule):
     """A job was sent too often, or several times in a row immediately after a failure.
 
     A failure is an attempt that was lost, ended in an error, or was not accepted.  Attempts that are part of other
     findings do not count: needless ones (*resubmitted*), early ones (*retry_after_ignored*), those refused for
     something that the instance lacks, and those whose process crashed if these are too many (*poison_carried*).
+    While no instance accepts anything, a client may go on with patience: such attempts are not too many.
+
+    :ivar _others: by the ``seq`` of the answer, the instances that seemed available when an attempt was turned away.
     """
+
+    handles = (Exchanged,)
+    _others: dict[int, tuple[str, ...]] = field(default_factory=dict)
+
+    def on_event(self, event: Event, context: RuleContext) -> None:
+        if isinstance(event, Exchanged) and is_submission(event) and is_turned_away(event):
+            self._others[event.seq] = other_instances(event, context)
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         tracker, bounds = context.tracker, context.bounds
@@ -163,11 +176,26 @@ class RetryStorm(FindingRule):
             others = hasty | {attempt for attempt, _ in needless(job)} | set(excess_kills(job, bounds))
             counted = [attempt for attempt in job.attempts if attempt not in others and not attempt.missing]
             quick = max(_quick_rows(counted, bounds), key=len)
-            if len(counted) > bounds.retries:
-                yield self._storm(job, counted, f"sent {len(counted)} times", "")
+            many = self._without_outages(counted, context)
+            if len(many) > bounds.retries:
+                yield self._storm(job, many, f"sent {len(many)} times", "")
             elif len(quick) > bounds.quick_retries + 1:
                 why = f", each time less than {moment(bounds.backoff)} after it had failed"
                 yield self._storm(job, quick, f"sent again {len(quick) - 1} times in a row", why)
+
+    def _without_outages(self, attempts: list[Attempt], context: RuleContext) -> list[Attempt]:
+        """Return the attempts without those that were sent with patience while every instance turned jobs away."""
+        pairs = zip([None, *attempts], attempts, strict=False)
+        return [attempt for before, attempt in pairs if not self._is_in_outage(before, attempt, context)]
+
+    def _is_in_outage(self, before: Attempt | None, attempt: Attempt, context: RuleContext) -> bool:
+        seq = attempt.answer_seq
+        if not attempt.is_retryable or seq not in self._others or available(self._others[seq], seq, context):
+            return False
+        if before is None:
+            return True
+        is_quick = _is_quick(before, attempt, context.bounds)
+        return not is_quick and not context.fleet.decided_between(before.reported_seq, seq)
 
     def _storm(self, job: LogicalJob, attempts: list[Attempt], what: str, why: str) -> Finding:
         first, last = attempts[0], attempts[-1]

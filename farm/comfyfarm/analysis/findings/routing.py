@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
-from comfyfarm.analysis.findings.job_status import other_instances
+from comfyfarm.analysis.findings.job_status import available, other_instances
 from comfyfarm.analysis.findings.retries import needless
-from comfyfarm.analysis.instance_jobs import route_of
+from comfyfarm.analysis.instance_jobs import is_submission, route_of
 from comfyfarm.analysis.logical_jobs import Attempt
 from comfyfarm.events import Draining, Event, Exchanged
 
@@ -42,7 +42,7 @@ class SentToDown(FindingRule):
     _rows: dict[str, list[list[_Failure]]] = field(default_factory=dict)
 
     def on_event(self, event: Event, context: RuleContext) -> None:
-        if not isinstance(event, Exchanged) or event.method != "POST" or route_of(event.path) != "/prompt":
+        if not isinstance(event, Exchanged) or not is_submission(event):
             return
         rows = self._rows.setdefault(event.instance, [[]])
         if not (event.status == 0 or event.status >= 500):
@@ -59,7 +59,7 @@ class SentToDown(FindingRule):
                 first, last = row[0], row[-1]
                 says = (
                     f"{len(row)} submissions one after another failed at {name}, from {moment(first.began_ms)} to "
-                    f"{moment(last.at_ms)}, while {_available(last, context)[0]} was available."
+                    f"{moment(last.at_ms)}, while {available(last.others, last.seq, context)[0]} was available."
                 )
                 found.append(self.found(says, job=first.job, instance=name, events=(first.seq, last.seq)))
         yield from sorted(found, key=lambda finding: finding.events)
@@ -73,14 +73,9 @@ def _in_a_row(failures: list[_Failure], context: RuleContext) -> list[_Failure]:
             wire_ms = 0 if failure.job == row[-1].job else context.bounds.wire
             if failure.began_ms <= row[-1].at_ms + wire_ms:
                 continue
-        if _available(failure, context):
+        if available(failure.others, failure.seq, context):
             row.append(failure)
     return row
-
-
-def _available(failure: _Failure, context: RuleContext) -> list[str]:
-    # An instance whose next answer is a failure as well may have been down already.
-    return [name for name in failure.others if not context.fleet.turned_away_next(name, failure.seq)]
 
 
 @dataclass(eq=False)

@@ -136,8 +136,35 @@ def test_retrying_with_patience_is_no_storm() -> None:
 def test_retrying_without_end_is_a_storm_however_slow() -> None:
     tries = [rejected("j", on="a", at=each * 60_000, status=503) for each in range(10)]
     end = ran("j", on="a", at=600_000, until=600_001)
-    assert sentence(farm("a"), tries, end) == "j was sent 11 times, from 0 s to 600 s."
-    assert found(farm("a"), tries[1:], end) == []
+    other = farm("a", "b"), used("b")
+    assert found(*other, tries, end, failures=10) == [("retry_storm", "j", "")]
+    assert sentence(*other, tries, end, failures=10) == "j was sent 11 times, from 0 s to 600 s."
+    assert found(*other, tries[1:], end, failures=10) == []
+
+
+def outage(gap_ms: int, status: int = 503) -> list[Piece]:
+    """Both instances turn a job away, by turns, twenty times; then it succeeds."""
+    tries = [rejected("j", on="ab"[n % 2], at=1_000 + n * gap_ms, status=status) for n in range(20)]
+    return [farm("a", "b"), tries, ran("j", on="b", at=1_000 + 20 * gap_ms, until=900_000)]
+
+
+def test_a_patient_client_may_go_on_while_every_instance_turns_jobs_away() -> None:
+    for status in (0, 429, 500, 503):
+        assert found(*outage(100, status)) == []
+        assert found(*outage(30_000, status)) == []
+    polls = [asked("/queue", on=name, at=at) for name in ("a", "b") for at in range(0, 60_000, 5_000)]
+    assert found(*outage(3_000), polls) == []
+
+
+def test_a_client_that_hammers_while_every_instance_turns_jobs_away_is_a_storm() -> None:
+    assert found(*outage(99)) == [("retry_storm", "j", "")]
+    pairs = [rejected("j", on="a", at=1_000 + n * 500 + extra, status=503) for n in range(12) for extra in (0, 50)]
+    assert found(farm("a"), pairs, ran("j", on="a", at=60_000, until=60_001)) == [("retry_storm", "j", "")]
+
+
+def test_an_outage_is_none_where_other_jobs_are_taken_on() -> None:
+    others = [ran(f"k{n}", on="a", at=1_500 + n * 3_000, until=1_501 + n * 3_000) for n in range(20)]
+    assert ("retry_storm", "j", "") in found(*outage(3_000), others)
 
 
 def test_running_into_errors_at_once_again_and_again_is_a_storm() -> None:
