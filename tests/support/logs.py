@@ -74,6 +74,10 @@ def set_to(on: str, *, at: int, **settings: Any) -> Event:
     return events.SettingsChanged(at_ms=at, instance=on, epoch=1, settings=settings)
 
 
+def uploaded(on: str, *, at: int, name: str = "in.png") -> Event:
+    return events.Uploaded(at_ms=at, instance=on, epoch=1, folder="input", subfolder="", name=name)
+
+
 def draining(on: str, *, at: int, ends: bool = False) -> Event:
     """Drain an instance, or end that."""
     return events.Draining(at_ms=at, instance=on, epoch=1, on=not ends)
@@ -184,12 +188,21 @@ def rejected(job: str, *, on: str, at: int, status: int, **more: Any) -> Event:
     return replace(answered(job, on=on, at=at, status=status, **more), prompt_id=None)
 
 
-def refused(job: str, *, on: str, at: int, missing: Iterable[str] = (), **more: Any) -> list[Event]:
+def refused(
+    job: str,
+    *,
+    on: str,
+    at: int,
+    missing: Iterable[str] = (),
+    error: str = "prompt_outputs_failed_validation",
+    **more: Any,
+) -> list[Event]:
     """A ``POST /prompt`` was rejected by validation, with status 400.
 
+    :param error: the type of the refusal.
     :param more: for :func:`rejected`: ``began``, and ``status=0`` if the client received no response.
     """
-    facts: dict[str, Any] = {"error": "prompt_outputs_failed_validation", "missing": tuple(missing)}
+    facts: dict[str, Any] = {"error": error, "missing": tuple(missing)}
     refusal = events.PromptRefused(at_ms=at, instance=on, epoch=1, job=job, client_id="c", **facts)
     return [refusal, rejected(job, on=on, at=at, **{"status": 400, **more})]
 

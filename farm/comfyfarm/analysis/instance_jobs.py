@@ -19,6 +19,8 @@ class InstanceJobs:
     :ivar files: by folder, subfolder and name: the attempt that wrote the file last.
     :ivar garbled: logical jobs whose next answer to ``POST /prompt`` is corrupted by a fault.
     :ivar last: the attempt that ended last.
+    :ivar upload_seq: of the latest upload; 0 if there was none.
+    :ivar equipped_seq: of the latest change of its models or node types; 0 if there was none.
     """
 
     open: dict[str, list[Attempt]] = field(default_factory=dict)
@@ -28,6 +30,8 @@ class InstanceJobs:
     files: dict[tuple[str, str, str], Attempt] = field(default_factory=dict)
     garbled: set[str] = field(default_factory=set)
     last: Attempt | None = None
+    upload_seq: int = 0
+    equipped_seq: int = 0
 
     def add(self, attempt: Attempt) -> None:
         """Add an accepted attempt to the queue, and to those without an answer."""

@@ -20,16 +20,20 @@ from comfyfarm.events import (
     QueueDeleted,
     Reset,
     ServerStopped,
+    SettingsChanged,
     SocketClosed,
     SocketOpened,
     Submitted,
     Succeeded,
     Taken,
+    Uploaded,
     Written,
 )
 from comfyfarm.events.handler import EventHandler, on
 
 _GARBLING_EFFECTS = frozenset({"garbage", "truncate"})
+_EQUIPMENT = frozenset({"missing_nodes", "mode", "models", "open_models", "output_node", "validation"})
+"""The settings that decide which prompts an instance refuses."""
 
 
 @dataclass(eq=False)
@@ -96,12 +100,23 @@ class JobTracker(EventHandler):
         number = len(attempts) + 1
         attempt = Attempt(number, job, event.instance, event.epoch, prompt_id, event.at_ms, event.seq, client_id)
         attempt.began_ms = event.at_ms
+        instance = self._instance(event.instance)
+        attempt.upload_seq, attempt.equipped_seq = instance.upload_seq, instance.equipped_seq
         attempts.append(attempt)
         self.by_instance.setdefault(event.instance, []).append(attempt)
         return attempt
 
     def _refuse(self, attempt: Attempt, event: Event, status: int) -> None:
         attempt.end, attempt.ended_ms, attempt.end_seq, attempt.status = "refused", event.at_ms, event.seq, status
+
+    @on(Uploaded)
+    def _on_uploaded(self, event: Uploaded) -> None:
+        self._instance(event.instance).upload_seq = event.seq
+
+    @on(SettingsChanged)
+    def _on_settings_changed(self, event: SettingsChanged) -> None:
+        if _EQUIPMENT & event.settings.keys():
+            self._instance(event.instance).equipped_seq = event.seq
 
     # Its answer, and requests about it.
 

@@ -43,6 +43,8 @@ class Attempt:
     :ivar is_unreadable: a fault corrupted the answer: the client knows its status at most, and no reason.
     :ivar error: the type of the refusal, or of the exception that ended it.
     :ivar missing: what the instance lacked, if it was refused for that.
+    :ivar upload_seq: of the latest upload to the instance before it was decided; 0 if there was none.
+    :ivar equipped_seq: of the latest change of the instance's models or node types before that; 0 if there was none.
     :ivar done_seq: of the event after the last node; 0 if there is none yet.
     :ivar end: ``None`` while it waits or runs.
     :ivar file_fetches: how often a client fetched one of them.
@@ -69,6 +71,8 @@ class Attempt:
     is_unreadable: bool = False
     error: str = ""
     missing: tuple[str, ...] = ()
+    upload_seq: int = 0
+    equipped_seq: int = 0
     taken_ms: int | None = None
     done_seq: int = 0
     end: End | None = None
@@ -98,6 +102,16 @@ class Attempt:
         """True if it was refused with 429, with 5xx or without an answer: none of these forbids another attempt."""
         status = self.status
         return self.end == "refused" and status is not None and (status in {0, 429} or status >= 500)
+
+    @property
+    def is_invalid(self) -> bool:
+        """True if its client knows that this prompt or body is wrong, wherever it is sent."""
+        return self.end == "refused" and self.status in {400, 413} and self.answered_ms is not None and not self.missing
+
+    def is_repaired_since(self, refusal: Attempt) -> bool:
+        """Return whether the instance may have got, since an earlier refusal, what that was for."""
+        repaired_seq = self.equipped_seq if refusal.missing else max(self.upload_seq, self.equipped_seq)
+        return repaired_seq > refusal.seq
 
     @property
     def reported_ms(self) -> int | None:

@@ -23,12 +23,20 @@ def status_of(job: LogicalJob, bounds: Thresholds) -> JobStatus:
     if job.given_up_seq > job.attempts[-1].seq or _may_give_up(job, bounds):
         return "reported"
     last = last_of(job)
-    return "lost" if last.end == "lost" else "failed" if last.is_retryable else "reported"
+    if last.end == "lost":
+        return "lost"
+    return "failed" if last.is_retryable and not _is_invalid(job) else "reported"
 
 
 def _has_result(attempt: Attempt) -> bool:
     # A client may fetch a file after the last node although the process then dies before the history entry exists.
     return attempt.end == "success" or (attempt.done_seq > 0 and attempt.file_fetches > 0)
+
+
+def _is_invalid(job: LogicalJob) -> bool:
+    """Return whether the job was refused for good and never accepted since, so that its client may give it up."""
+    accepted_seq = max((attempt.seq for attempt in job.attempts if attempt.is_accepted), default=0)
+    return any(attempt.is_invalid and attempt.seq > accepted_seq for attempt in job.attempts)
 
 
 def _may_give_up(job: LogicalJob, bounds: Thresholds) -> bool:

@@ -18,11 +18,27 @@ class Ban:
 
     :ivar seq: of the event that gave it.
     :ivar why: half a sentence.
+    :ivar refusal: the attempt whose refusal it is; ``None`` for an interrupt.
     """
 
     seq: int
     at_ms: int
     why: str
+    refusal: Attempt | None = None
+
+    def covers(self, attempt: Attempt) -> bool:
+        if not attempt.is_sent_after(self.seq, self.at_ms):
+            return False
+        return self.refusal is None or _is_refused_again(attempt, self.refusal)
+
+
+def _is_refused_again(attempt: Attempt, refusal: Attempt) -> bool:
+    """Return whether an attempt was refused as an earlier one was, so that nothing had been corrected."""
+    if attempt.end != "refused" or attempt.is_repaired_since(refusal) or attempt.error != refusal.error:
+        return False
+    if refusal.missing or attempt.missing:
+        return not set(attempt.missing).isdisjoint(refusal.missing)
+    return bool(attempt.error) or attempt.status == refusal.status
 
 
 _Scope = str | tuple[str, int] | None
@@ -30,26 +46,30 @@ _Scope = str | tuple[str, int] | None
 
 
 def needless(job: LogicalJob) -> list[tuple[Attempt, Ban]]:
-    """Return the attempts of a job that were sent after it was refused for good, or stopped by its user."""
+    """Return the attempts of a job that were refused again without any correction, or sent after its user's stop."""
     if len(job.attempts) < 2:
         return []
     bans = _first_bans(job)
     found = []
     for attempt in job.attempts:
         scopes: tuple[_Scope, ...] = (None, attempt.instance, (attempt.instance, attempt.epoch))
-        for scope in scopes:
-            if scope in bans and attempt.is_sent_after(bans[scope].seq, bans[scope].at_ms):
-                found.append((attempt, bans[scope]))
-                break
+        ban = next((ban for scope in scopes for ban in bans.get(scope, []) if ban.covers(attempt)), None)
+        if ban is not None:
+            found.append((attempt, ban))
     return found
 
 
-def _first_bans(job: LogicalJob) -> dict[_Scope, Ban]:
-    bans: dict[_Scope, Ban] = {}
-    for attempt in job.attempts:
-        for scope, ban in _bans_of(attempt):
-            if scope not in bans or ban.seq < bans[scope].seq:
-                bans[scope] = ban
+def _first_bans(job: LogicalJob) -> dict[_Scope, list[Ban]]:
+    """Return the first ban for each reason, in the order of the log."""
+    pairs = sorted((pair for attempt in job.attempts for pair in _bans_of(attempt)), key=lambda pair: pair[1].seq)
+    first: dict[object, Ban] = {}
+    bans: dict[_Scope, list[Ban]] = {}
+    for scope, ban in pairs:
+        refusal = ban.refusal
+        reason = refusal and (refusal.status, refusal.error, refusal.missing, refusal.upload_seq, refusal.equipped_seq)
+        if (scope, reason) not in first:
+            first[scope, reason] = ban
+            bans.setdefault(scope, []).append(ban)
     return bans
 
 
@@ -58,7 +78,7 @@ def _bans_of(attempt: Attempt) -> Iterator[tuple[_Scope, Ban]]:
         lacks = f", for it lacks {', '.join(attempt.missing)}" if attempt.missing else ""
         why = f"{attempt.instance} answered {attempt.status} at {moment(attempt.answered_ms)}{lacks}"
         scope = (attempt.instance, attempt.epoch) if attempt.missing else None
-        yield scope, Ban(attempt.answer_seq, attempt.answered_ms, why)
+        yield scope, Ban(attempt.answer_seq, attempt.answered_ms, why, attempt)
     stop = attempt.stop
     if stop is None:
         return
@@ -106,7 +126,7 @@ def excess_kills(job: LogicalJob, bounds: Thresholds) -> list[Attempt]:
 
 @rule("resubmitted")
 class Resubmitted(FindingRule):
-    """A job was sent again after an answer of 400 or 413, or after its user had stopped it.
+    """A job was refused with 400 or 413 again, with nothing corrected, or was sent after its user had stopped it.
 
     A 400 about something that the instance lacks forbids only the same process of that instance.  A user stops a job
     by an interrupt that hits it and names it.  An interrupt that names its prompt id alone forbids only the same
@@ -153,8 +173,8 @@ class RetryStorm(FindingRule):
     """A job was sent too often, or several times in a row immediately after a failure.
 
     A failure is an attempt that was lost, ended in an error, or was not accepted.  Attempts that are part of other
-    findings do not count: needless ones (*resubmitted*), early ones (*retry_after_ignored*), those refused for
-    something that the instance lacks, and those whose process crashed if these are too many (*poison_carried*).
+    findings do not count: needless ones (*resubmitted*), early ones (*retry_after_ignored*), those refused with
+    400 or 413, and those whose process crashed if these are too many (*poison_carried*).
     While no instance accepts anything, a client may go on with patience: such attempts are not too many.
 
     :ivar _others: by the ``seq`` of the answer, the instances that seemed available when an attempt was turned away.
@@ -174,7 +194,7 @@ class RetryStorm(FindingRule):
             if len(job.attempts) <= min(bounds.retries, bounds.quick_retries + 1):
                 continue
             others = hasty | {attempt for attempt, _ in needless(job)} | set(excess_kills(job, bounds))
-            counted = [attempt for attempt in job.attempts if attempt not in others and not attempt.missing]
+            counted = [attempt for attempt in job.attempts if attempt not in others and not _is_correctable(attempt)]
             quick = max(_quick_rows(counted, bounds), key=len)
             many = self._without_outages(counted, context)
             if len(many) > bounds.retries:
@@ -201,6 +221,11 @@ class RetryStorm(FindingRule):
         first, last = attempts[0], attempts[-1]
         says = f"{job.name} was {what}, from {moment(first.began_ms)} to {moment(last.began_ms)}{why}."
         return self.found(says, job=job.name, events=(first.seq, last.seq))
+
+
+def _is_correctable(attempt: Attempt) -> bool:
+    """Return whether its refusal gave its client something to correct before the next attempt."""
+    return bool(attempt.missing) or attempt.is_invalid
 
 
 def _quick_rows(attempts: list[Attempt], bounds: Thresholds) -> Iterator[list[Attempt]]:

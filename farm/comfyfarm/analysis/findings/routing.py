@@ -167,7 +167,7 @@ class Ineligible(FindingRule):
             epoch = attempt.epoch
             found = ((thing, discoveries[epoch, thing]) for thing in attempt.missing if (epoch, thing) in discoveries)
             wire_ms = context.bounds.wire
-            known = next((pair for pair in found if attempt.is_sent_after_failure_of(pair[1], wire_ms)), None)
+            known = next((pair for pair in found if _is_known_to(attempt, pair[1], wire_ms)), None)
             if known is not None and not _is_needless(attempt, context):
                 thing, discovery = known
                 if thing in lacks:
@@ -176,8 +176,14 @@ class Ineligible(FindingRule):
                     lacks[thing] = _Lack(thing, discovery, attempt)
             if attempt.status == 400 and attempt.answered_ms is not None and not attempt.is_unreadable:
                 for thing in attempt.missing:
-                    discoveries.setdefault((epoch, thing), attempt)
+                    before = discoveries.get((epoch, thing))
+                    if before is None or attempt.is_repaired_since(before):
+                        discoveries[epoch, thing] = attempt
         yield from lacks.values()
+
+
+def _is_known_to(attempt: Attempt, discovery: Attempt, wire_ms: int) -> bool:
+    return attempt.is_sent_after_failure_of(discovery, wire_ms) and not attempt.is_repaired_since(discovery)
 
 
 def _is_needless(attempt: Attempt, context: RuleContext) -> bool:

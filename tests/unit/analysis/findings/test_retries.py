@@ -17,9 +17,11 @@ from tests.support.logs import (
     ready,
     refused,
     rejected,
+    set_to,
     started,
     submitted,
     taken,
+    uploaded,
 )
 
 A_MINUTE_LATER = asked("/object_info", on="b", at=60_000)
@@ -42,8 +44,9 @@ def test_sending_what_was_refused_as_invalid_to_two_at_once_is_not() -> None:
 
 def test_sending_again_a_body_that_was_too_large_is_resubmitting() -> None:
     pieces = farm("a", "b"), rejected("j", on="a", at=1_000, status=413)
-    assert found(*pieces, ran("j", on="b", at=2_000, until=3_000)) == [("resubmitted", "j", "b")]
+    assert found(*pieces, used("b"), rejected("j", on="b", at=2_000, status=413)) == [("resubmitted", "j", "b")]
     assert found(*pieces, used("b")) == []
+    assert found(*pieces, ran("j", on="b", at=2_000, until=3_000)) == []
 
 
 def test_what_one_instance_lacks_may_be_tried_at_another_and_in_its_next_life() -> None:
@@ -52,6 +55,68 @@ def test_what_one_instance_lacks_may_be_tried_at_another_and_in_its_next_life() 
     assert found(*pieces, used("b"), refused("j", on="a", at=2_000, missing=["m"])) == [("resubmitted", "j", "a")]
     life = [crashed("a", at=1_500), started("a", at=1_600), ready("a", at=1_600, epoch=2)]
     assert found(*pieces, used("b"), life, ran("j", on="a", at=2_000, until=3_000, epoch=2)) == []
+
+
+def test_an_upload_to_the_instance_may_repair_what_was_refused() -> None:
+    pieces = farm("a", "b"), used("b"), refused("j", on="a", at=1_000)
+    assert found(*pieces, uploaded("a", at=2_000), ran("j", on="a", at=3_000, until=4_000)) == []
+    again = refused("j", on="a", at=3_000)
+    assert found(*pieces, uploaded("a", at=2_000), again) == []
+    for elsewhere_or_before in (uploaded("b", at=2_000), uploaded("a", at=500)):
+        assert found(*pieces, elsewhere_or_before, again) == [("resubmitted", "j", "a")]
+    third = refused("j", on="a", at=4_000)
+    assert found(*pieces, uploaded("a", at=2_000), again, third) == [("resubmitted", "j", "a")]
+
+
+def test_a_model_that_is_installed_repairs_what_was_refused() -> None:
+    lacks = refused("j", on="a", at=1_000, missing=["m"]), refused("k", on="a", at=3_000, missing=["m"])
+    again = refused("j", on="a", at=3_000, missing=["m"])
+    installed = set_to("a", at=2_000, models={"checkpoints": ["m"]})
+    pieces = farm("a", "b"), used("a", "b")
+    assert found(*pieces, lacks[0], installed, ran("j", on="a", at=3_000, until=4_000)) == []
+    assert found(*pieces, lacks[0], installed, again) == []
+    assert found(*pieces, lacks, installed) == []
+    assert found(*pieces, lacks, installed, refused("l", on="a", at=4_000, missing=["m"])) == [("ineligible", "l", "a")]
+    for no_repair in (set_to("a", at=2_000, vram=5), set_to("b", at=2_000, models={}), uploaded("a", at=2_000)):
+        assert found(*pieces, lacks[0], no_repair, again) == [("resubmitted", "j", "a")]
+        assert found(*pieces, lacks, no_repair) == [("ineligible", "k", "a")]
+
+
+def test_a_corrected_prompt_may_be_sent_again() -> None:
+    pieces = farm("a", "b"), used("a", "b"), refused("j", on="a", at=1_000, error="invalid_prompt")
+    other = refused("j", on="a", at=2_000, error="prompt_no_outputs")
+    assert found(*pieces, ran("j", on="a", at=2_000, until=3_000)) == []
+    assert found(*pieces, other, ran("j", on="b", at=3_000, until=4_000)) == []
+    same = refused("j", on="a", at=3_000, error="prompt_no_outputs")
+    assert found(*pieces, other, same) == [("resubmitted", "j", "a")]
+    model = refused("k", on="a", at=1_000, missing=["m"]), refused("k", on="a", at=2_000, missing=["m2"])
+    assert found(*pieces, model) == []
+    assert found(*pieces, model, refused("k", on="a", at=3_000, missing=["m", "n"])) == [("resubmitted", "k", "a")]
+
+
+def test_what_one_instance_refused_may_succeed_at_another() -> None:
+    pieces = farm("a", "b"), used("a"), refused("j", on="a", at=1_000)
+    assert found(*pieces, ran("j", on="b", at=2_000, until=3_000)) == []
+    busy = rejected("j", on="b", at=2_000, status=503)
+    assert found(*pieces, busy, ran("j", on="b", at=3_000, until=4_000)) == []
+
+
+def test_corrections_are_no_storm() -> None:
+    corrected: list[Piece] = [
+        [uploaded("a", at=n * 10), refused("j", on="a", at=n * 10 + 5)] for n in range(20)
+    ]
+    assert found(farm("a"), corrected, ran("j", on="a", at=500, until=501)) == []
+    errors = [ran("j", on="a", at=at, until=at + 1, ends="error", prompt_id=f"{at}@a") for at in range(500, 508, 2)]
+    assert found(farm("a"), corrected, errors) == [("retry_storm", "j", "")]
+
+
+def test_a_job_that_was_refused_for_good_may_be_given_up_after_a_503() -> None:
+    busy = rejected("j", on="b", at=1_001, status=503)
+    pieces = farm("a", "b"), used("a", "b"), A_MINUTE_LATER
+    assert found(*pieces, refused("j", on="a", at=1_000), busy) == []
+    assert found(*pieces, refused("j", on="a", at=1_000, missing=["m"]), busy) == [("no_retry", "j", "b")]
+    recovered = ran("j", on="a", at=1_500, until=1_600, ends="error"), rejected("j", on="b", at=2_000, status=503)
+    assert found(*pieces, refused("j", on="a", at=1_000), recovered, tries=4) == [("no_retry", "j", "b")]
 
 
 def test_a_refusal_that_its_client_never_heard_may_be_tried_again() -> None:
