@@ -16,7 +16,7 @@ from tests.memory.clients.perfect import PerfectClient
 from tests.memory.clients.stage import Stage, play
 from tests.memory.clients.staged import staged
 
-ABOUT_THE_FARM = {"fault_never_fired", "instance_never_used", "log_incomplete", "stuck", "unfinished"}
+ABOUT_THE_FARM = {"fault_never_fired", "instance_never_used", "log_incomplete", "stuck", "unfinished", "unnamed"}
 
 
 def about_the_client(verdict: Verdict) -> list[Finding]:

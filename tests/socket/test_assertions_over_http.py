@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from comfyfarm.testing.claims import ExpectationFailed
 from twisted.internet.defer import Deferred
 
 from comfyfarm.clients import SyncComfyClient
+from comfyfarm.clients.comfy_sync import SyncComfyClient, ask
 from comfyfarm.testing import ExpectationFailed, RunningFarm, TwistedFarm, run_farm
+from comfyfarm.testing.child import RunningFarm, run_farm
 from comfyfarm.workflows import text_to_image
 
 TWO = {"instance": [{"name": "gpu-1"}, {"name": "gpu-2"}]}
@@ -18,6 +21,10 @@ MakeTwisted = Callable[..., Coroutine[Any, Any, TwistedFarm]]
 
 def submit(farm: RunningFarm, name: str, **what: Any) -> str:
     return SyncComfyClient(farm[name].url).submit_workflow(text_to_image(**what))
+
+
+def submit_named(farm: RunningFarm, name: str, job: str) -> None:
+    ask("POST", f"{farm[name].url}/prompt", {"prompt": text_to_image(), "extra_data": {"comfyfarm_job": job}})
 
 
 def test_a_childs_virtual_clock_is_moved_until_it_is_so() -> None:
@@ -33,9 +40,9 @@ def test_a_childs_virtual_clock_is_moved_until_it_is_so() -> None:
 def test_real_time_is_waited_for_in_a_child() -> None:
     with run_farm(TWO) as farm:
         farm.assert_all_finished()
-        submit(farm, "gpu-1", steps=20)
+        submit_named(farm, "gpu-1", "barn")
         farm.assert_all_finished(within="10s")
-        submit(farm, "gpu-2", steps=20)
+        submit_named(farm, "gpu-2", "barn")
         farm.control.wait(idle=True)
         with pytest.raises(ExpectationFailed, match=r"error ran_twice: .*, on gpu-1 at"):
             farm.assert_verdict("pass", within=0.1)

@@ -12,12 +12,15 @@ from comfyfarm.events import (
     FaultFired,
     Finished,
     FrameSent,
+    Frozen,
     HistoryDeleted,
     InterruptAsked,
     Interrupted,
+    Paused,
     PromptRefused,
     QueueCleared,
     QueueDeleted,
+    Refusing,
     Reset,
     ServerStopped,
     SettingsChanged,
@@ -176,6 +179,12 @@ class JobTracker(EventHandler):
             self._instance(event.instance).garbled.add(event.job)
         if (attempt := self._open_attempt(event.instance, event.prompt_id)) is not None:
             attempt.had_fault = True
+            attempt.disturbance = attempt.disturbance or (event.seq, event.at_ms)
+
+    @on(Frozen, Paused, Refusing)
+    def _on_instance_disturbed(self, event: Frozen | Paused | Refusing) -> None:
+        for attempt in self.open_on(event.instance):
+            attempt.disturbance = attempt.disturbance or (event.seq, event.at_ms)
 
     @on(Succeeded, Failed, Interrupted)
     def _on_outcome(self, event: Succeeded | Failed | Interrupted) -> None:
@@ -218,6 +227,8 @@ class JobTracker(EventHandler):
         for prompt_id in event.lost:
             if (attempt := self._open_attempt(event.instance, prompt_id)) is not None:
                 self._end(attempt, event, "lost")
+        for attempt in self.open_on(event.instance):
+            attempt.disturbance = attempt.disturbance or (event.seq, event.at_ms)
         kept = self.running.pop(event.instance, None)
         if kept is not None:    # The process kept its queue: the job waits again.
             kept.taken_ms, kept.done_seq, kept.is_interrupted, kept.error = None, 0, False, ""

@@ -51,6 +51,8 @@ class Attempt:
     :ivar result_reads: how often a client received its result, by websocket or (after its end) from history or jobs.
     :ivar stop: the first interrupt that hit it.
     :ivar kill_seq: of the first crash of the process while it ran; 0 if there was none.
+    :ivar disturbance: the ``seq`` and the time of the first fault on it, or of the first time that its instance stopped
+        working or answering, while it was open; ``None`` if there was none.
     :ivar is_socket_closed: its client's websocket is closed.
     :ivar is_load: the farm sent it itself, as load; the system under test is not responsible for it.
     """
@@ -86,6 +88,7 @@ class Attempt:
     is_interrupted: bool = False
     kill_seq: int = 0
     had_fault: bool = False
+    disturbance: tuple[int, int] | None = None
     is_socket_closed: bool = False
 
     @property
@@ -121,6 +124,13 @@ class Attempt:
     @property
     def reported_seq(self) -> int:
         return self.answer_seq if self.end == "refused" and self.answer_seq else self.end_seq
+
+    def may_be_retry_of(self, other: Attempt) -> bool:
+        """Return whether its client had a reason to send it in place of another attempt, which it may have given up."""
+        if other.status != 200 or other.is_unreadable:
+            return other.answered_ms is not None and self.is_sent_after(other.answer_seq, other.answered_ms)
+        was_open = other.is_open or other.end_seq > self.seq
+        return was_open and other.disturbance is not None and self.is_sent_after(*other.disturbance)
 
     def is_sent_after(self, seq: int, at_ms: int) -> bool:
         """Return whether it was decided after an event, and its request did not arrive before the event's time."""

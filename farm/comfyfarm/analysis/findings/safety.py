@@ -36,24 +36,35 @@ class Lost(FindingRule):
 
 @rule("ran_twice")
 class RanTwice(FindingRule):
-    """A job has more than one successful run, whether or not the second was delivered."""
+    """A job has more than one successful run, whether or not the second was delivered.
+
+    Identical prompts without a name may be wanted several times, so that one must have been a retry of another.
+    """
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         for job in context.tracker.tested:
-            runs = sorted(job.ended("success"), key=lambda run: run.end_seq)
+            runs = runs_of_one_wish(job)
             if len(runs) > 1:
                 where = ", ".join(f"on {run.instance} at {moment(run.ended_ms or 0)}" for run in runs)
-                says = f"{job.name} ran {len(runs)} times to its end, {where}{_why_twice(job, runs)}."
+                says = f"{job.name} ran {len(runs)} times to its end, {where}{_why_twice(runs)}."
                 yield self.found(says, job=job.name, events=[run.end_seq for run in runs])
 
 
-def _why_twice(job: LogicalJob, runs: list[Attempt]) -> str:
+def runs_of_one_wish(job: LogicalJob) -> list[Attempt]:
+    """Return the successful runs that were certainly meant to be one, in the order of their ends."""
+    runs = sorted(job.ended("success"), key=lambda run: run.end_seq)
+    if not is_hash(job.name):
+        return runs
+    doubtful = (run for run in runs if run.status != 200 or run.is_unreadable or run.disturbance)
+    pairs = ((first, second) for first in doubtful for second in runs if second.may_be_retry_of(first))
+    return sorted(next(pairs, ()), key=lambda run: run.end_seq)
+
+
+def _why_twice(runs: list[Attempt]) -> str:
     first, second = sorted(runs, key=lambda run: run.number)[:2]
     if first.status is not None and first.status != 200:
         answer = f"was answered {first.status}" if first.status else "was never answered"
         return f"; its first submission, to {first.instance}, {answer}"
-    if is_hash(job.name):
-        return " (it has no name but its prompt's hash: who sends a prompt twice on purpose names the jobs)"
     when = "after the first had ended" if first.end_seq < second.seq else "while the first was under way"
     return f"; the second was sent at {moment(second.began_ms)}, {when}"
 

@@ -15,9 +15,11 @@ from tests.support.logs import (
     finished,
     fired,
     forgot_history,
+    frozen,
     interrupt,
     ran,
     ready,
+    refusing,
     rejected,
     reset,
     seen,
@@ -26,6 +28,7 @@ from tests.support.logs import (
     submitted,
     taken,
     taken_out,
+    thawed,
 )
 
 HASH = "0123456789abcdef"
@@ -133,9 +136,47 @@ def test_ran_twice_tells_of_an_answer_that_never_came() -> None:
     assert sentence(*pieces).endswith("; its first submission, to a, was never answered.")
 
 
-def test_ran_twice_tells_unnamed_jobs_how_to_be_told_apart() -> None:
-    runs = ran(HASH, on="a", at=0, until=3_000), ran(HASH, on="b", at=4_000, until=5_000)
-    assert "who sends a prompt twice on purpose names the jobs" in sentence(farm("a", "b"), *runs)
+def test_the_same_prompt_without_a_name_may_be_wanted_several_times() -> None:
+    runs = [ran(HASH, on="ab"[n % 2], at=n * 100, until=3_000 + n * 1_000, prompt_id=f"{n}@a") for n in range(6)]
+    finding = only(farm("a", "b"), runs)
+    assert (finding.finding, finding.severity, finding.job) == ("unnamed", "note", HASH)
+    assert finding.says.startswith(f"The prompt {HASH} ran 6 times to its end; it has no name")
+    assert verdict_of(farm("a", "b"), runs).verdict == "pass"
+    named = [ran("j", on="ab"[n % 2], at=n * 100, until=3_000 + n * 1_000, prompt_id=f"{n}@a") for n in range(6)]
+    assert found(farm("a", "b"), named) == [("ran_twice", "j", "")]
+
+
+def unnamed_runs(*more: Piece, second_at: int = 2_000, status: int = 200) -> list[tuple[str, str, str]]:
+    """A prompt runs on ``a`` until 5 s, its answer leaves at 1 s, and it is sent to ``b``, too."""
+    first = submitted(HASH, on="a", at=0), taken(HASH, on="a", at=0), answered(HASH, on="a", at=1_000, status=status)
+    second = ran(HASH, on="b", at=second_at, until=second_at + 1_000)
+    return found(farm("a", "b"), first, finished(HASH, on="a", at=5_000), second, *more)
+
+
+def test_a_prompt_that_was_sent_again_without_an_answer_ran_twice() -> None:
+    for status in (0, 500, 502):
+        assert unnamed_runs(status=status) == [("ran_twice", HASH, "")]
+        assert unnamed_runs(status=status, second_at=999) == [("unnamed", HASH, "")]
+    assert unnamed_runs() == [("unnamed", HASH, "")]
+    garbled = fired("f", on="a", at=0, do="garbage", job=HASH, phase="reply", route="/prompt", prompt_id=None)
+    assert unnamed_runs(garbled) == [("ran_twice", HASH, "")]
+
+
+def test_a_prompt_that_was_sent_again_while_its_instance_was_in_trouble_ran_twice() -> None:
+    troubles: list[list[Piece]] = [
+        [frozen("a", at=1_500), thawed("a", at=4_000)],
+        [refusing("a", at=1_500), refusing("a", at=4_000, ends=True)],
+        [fired("f", on="a", at=1_500, job=HASH, do="hang")],
+    ]
+    for trouble in troubles:
+        assert unnamed_runs(*trouble) == [("ran_twice", HASH, "")]
+        assert unnamed_runs(*trouble, second_at=1_400) == [("unnamed", HASH, "")]
+        assert unnamed_runs(*trouble, second_at=6_000) == [("unnamed", HASH, "")]
+
+
+def test_a_prompt_that_failed_first_and_then_ran_several_times_may_have_been_wanted_so() -> None:
+    runs = [ran(HASH, on="b", at=at, until=at + 10, prompt_id=f"{at}@b") for at in (2_000, 3_000)]
+    assert found(farm("a", "b"), rejected(HASH, on="a", at=1_000, status=503), runs) == [("unnamed", HASH, "")]
 
 
 def test_the_same_prompt_id_sent_twice_to_one_instance_ran_twice() -> None:
