@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
 from comfyfarm.analysis.findings.job_status import eligible_instances, has_had_time, is_stuck, last_of, status_of
+from comfyfarm.analysis.findings.unnamed_retries import possible_retries
 from comfyfarm.analysis.logical_jobs import Attempt
 
 
@@ -41,7 +42,10 @@ class Unfinished(FindingRule):
     severity = "unknown"
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
+        retries = possible_retries(context)
         for job in context.tracker.tested:
+            if job.name in retries:
+                continue
             status = status_of(job, context.bounds)
             if status == "open" and not any(is_stuck(attempt, context) for attempt in job.attempts):
                 attempt = next(attempt for attempt in job.attempts if attempt.is_open)

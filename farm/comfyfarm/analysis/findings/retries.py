@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
 from comfyfarm.analysis.findings.job_status import available, has_had_time, last_of, other_instances, status_of
+from comfyfarm.analysis.findings.unnamed_retries import count_tries, possible_retries
 from comfyfarm.analysis.instance_jobs import is_submission, is_turned_away
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob
@@ -147,14 +148,17 @@ class Resubmitted(FindingRule):
 class NoRetry(FindingRule):
     """The last attempt of a job was answered with 429, with 5xx or not at all, and no other followed.
 
-    Not if its client has tried often enough, or has not had time to react.
+    Not if its client has tried often enough, has not had time to react, or may have sent it again under another hash.
     """
 
     by_absence = True
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
+        retries = possible_retries(context)
         for job in context.tracker.tested:
-            if len(job.attempts) >= context.bounds.tries or status_of(job, context.bounds) != "failed":
+            if status_of(job, context.bounds) != "failed" or job.name in retries:
+                continue
+            if count_tries(job.name, retries, context) >= context.bounds.tries:
                 continue
             last = last_of(job)
             if has_had_time(last, context):

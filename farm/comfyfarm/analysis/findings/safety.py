@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, is_hash, moment, rule
 from comfyfarm.analysis.findings.job_status import has_had_time, last_of, status_of
+from comfyfarm.analysis.findings.unnamed_retries import possible_retries
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.logical_jobs import Attempt, Delivery, LogicalJob, Stop
 
@@ -15,15 +16,18 @@ from comfyfarm.analysis.logical_jobs import Attempt, Delivery, LogicalJob, Stop
 class Lost(FindingRule):
     """The last attempt of a job was lost with its process, and its client has not resent it in time.
 
-    Not if the job has succeeded, was delivered (*false_completion*), was given up by its user, or if so many processes
-    crashed under it that its client is right to give it up.
+    Not if the job has succeeded, was delivered (*false_completion*), was given up by its user, if so many processes
+    crashed under it that its client is right to give it up, or if it may have been sent again under another hash.
     """
 
     by_absence = True
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
+        retries = possible_retries(context)
         for job in context.tracker.tested:
             if status_of(job, context.bounds) != "lost" or not has_had_time(last_of(job), context):
+                continue
+            if job.name in retries:
                 continue
             last = last_of(job)
             ended_ms, where = last.ended_ms or 0, last.instance

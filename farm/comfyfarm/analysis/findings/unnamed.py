@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, is_hash, rule
+from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, is_hash, moment, rule
+from comfyfarm.analysis.findings.job_status import last_of
 from comfyfarm.analysis.findings.safety import runs_of_one_wish
+from comfyfarm.analysis.findings.unnamed_retries import possible_retries
 
 
 @rule("unnamed")
 class Unnamed(FindingRule):
-    """It is not known which submissions are one job, because nobody named it."""
+    """Because nobody named a job, it is not known if a submission was a retry."""
 
     severity = "note"
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
+        retries = possible_retries(context)
         for job in context.tracker.tested:
             runs = job.ended("success")
             if is_hash(job.name) and len(runs) > 1 and not runs_of_one_wish(job):
@@ -23,3 +26,12 @@ class Unnamed(FindingRule):
                     "not known if one of them was a retry."
                 )
                 yield self.found(says, job=job.name, events=[run.end_seq for run in runs])
+            elif (retry := retries.get(job.name)) is not None:
+                last = last_of(job)
+                what = f"was lost with {last.instance}" if last.end == "lost" else f"failed at {last.instance}"
+                says = (
+                    f"The prompt {job.name} {what} at {moment(last.reported_ms or 0)}, and {retry.job}, sent to "
+                    f"{retry.instance} at {moment(retry.began_ms)}, may be its retry: neither has a name but its hash."
+                )
+                events = last.reported_seq, retry.seq
+                yield self.found(says, job=job.name, instance=last.instance, events=events)
