@@ -191,6 +191,11 @@ def _is_needless(attempt: Attempt, context: RuleContext) -> bool:
 
 
 _STATE_ROUTES = ("/history", "/jobs", "/prompt", "/queue", "/system_stats")
+_CHECK_ROUTES = frozenset({"/prompt", "/queue", "/system_stats"})
+_CHECK_SIZE_BYTES = 4096
+_CHECK_INTERVAL_MS = 500
+_CHECKS_AT_ONCE = 4
+"""The rate of health checks, and how many may come at once, from several balancers."""
 
 
 @rule("costly_polls")
@@ -199,20 +204,35 @@ class CostlyPolls(FindingRule):
     """For each accepted job, state was polled too often, or the answers were too long, on average.
 
     A poll is a ``GET`` of ``/history``, ``/jobs`` (or one entry of them), ``/prompt``, ``/queue`` or
-    ``/system_stats``.  Nothing is found if no job was accepted.
+    ``/system_stats``.  Nothing is found if no job was accepted.  The health checks of balancers are no polls.  The log
+    does not name the software that sent a request, so these are recognised by route, size and rate.
+
+    :ivar _checks_due_ms: by instance and route, when the next health check is due at their rate.
     """
 
     severity = "warning"
     handles = (Exchanged,)
     _polls: Counter[str] = field(default_factory=Counter)
     _size_bytes: int = 0
+    _checks_due_ms: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def on_event(self, event: Event, context: RuleContext) -> None:
         if isinstance(event, Exchanged) and event.method == "GET":
             route = "/" + route_of(event.path).split("/")[1] if "/" in event.path else ""
-            if route in _STATE_ROUTES:
+            if route in _STATE_ROUTES and not self._is_health_check(event):
                 self._polls[route] += 1
                 self._size_bytes += event.size_bytes
+
+    def _is_health_check(self, event: Exchanged) -> bool:
+        route = route_of(event.path)
+        if route not in _CHECK_ROUTES or event.size_bytes > _CHECK_SIZE_BYTES or event.client_id is not None:
+            return False
+        key = event.instance, route
+        due_ms = max(self._checks_due_ms.get(key, event.began_ms), event.began_ms)
+        if due_ms > event.began_ms + (_CHECKS_AT_ONCE - 1) * _CHECK_INTERVAL_MS:
+            return False
+        self._checks_due_ms[key] = due_ms + _CHECK_INTERVAL_MS
+        return True
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         jobs = sum(any(attempt.is_accepted for attempt in job.attempts) for job in context.tracker.tested)
