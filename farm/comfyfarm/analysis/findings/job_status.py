@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import Literal
 
 from comfyfarm.analysis.findings.finding import RuleContext
-from comfyfarm.analysis.instances import InstanceStatus
 from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob
 from comfyfarm.analysis.thresholds import Thresholds
 from comfyfarm.events import Exchanged
@@ -52,20 +51,25 @@ def last_of(job: LogicalJob) -> Attempt:
 
 def has_had_time(last: Attempt, context: RuleContext) -> bool:
     """Return whether the client should have resent the job by now: an instance has been available for long enough."""
-    available_ms, eligible = context.fleet.available_since_ms, eligible_instances(last, context)
-    if available_ms is None or not eligible:
+    available_ms = available_since_ms(last, context)
+    if available_ms is None:
         return False
     reaction_ms = context.bounds.reaction
     patience_ms = max(reaction_ms, last.retry_after_ms or 0)
-    answering_ms = max(available_ms, min(member.answering_since_ms for member in eligible))
-    return context.at_ms >= max((last.reported_ms or 0) + patience_ms, answering_ms + reaction_ms)
+    return context.at_ms >= max((last.reported_ms or 0) + patience_ms, available_ms + reaction_ms)
 
 
-def eligible_instances(last: Attempt, context: RuleContext) -> list[InstanceStatus]:
-    """Return the instances that accept jobs now and have not refused this one for something that they lack."""
+def available_since_ms(last: Attempt, context: RuleContext) -> int | None:
+    """Return since when a job could be sent again; ``None`` if it cannot now.
+
+    An instance that has refused it for something that it lacks does not count.
+    """
     lacking = {attempt.instance for attempt in context.tracker.jobs[last.job].attempts if attempt.missing}
-    members = context.fleet.members.values()
-    return [member for member in members if member.accepts_jobs and member.name not in lacking]
+    members = (member for member in context.fleet.members.values() if member.name not in lacking)
+    answering_ms = min((member.answering_since_ms for member in members if member.accepts_jobs), default=None)
+    if answering_ms is None or context.fleet.available_since_ms is None:
+        return None
+    return max(context.fleet.available_since_ms, answering_ms)
 
 
 def other_instances(event: Exchanged, context: RuleContext) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
-from comfyfarm.analysis.findings.job_status import eligible_instances, has_had_time, is_stuck, last_of, status_of
+from comfyfarm.analysis.findings.job_status import available_since_ms, has_had_time, is_stuck, last_of, status_of
 from comfyfarm.analysis.findings.unnamed_retries import possible_retries
 from comfyfarm.analysis.logical_jobs import Attempt
 
@@ -67,8 +67,9 @@ def _open(attempt: Attempt) -> str:
 def _pending(last: Attempt, context: RuleContext) -> str:
     what = f"was lost with {last.instance}" if last.end == "lost" else f"failed at {last.instance} ({last.status})"
     reported_ms = last.reported_ms or 0
-    if eligible_instances(last, context):
-        then = f"its client has had only {moment(context.at_ms - reported_ms)} to send it again"
+    available_ms = available_since_ms(last, context)
+    if available_ms is not None:
+        then = f"its client has had only {moment(context.at_ms - max(reported_ms, available_ms))} to send it again"
     else:
         then = "there has been no instance to send it to again"
     return f"{what} at {moment(reported_ms)}, and {then}"

@@ -77,6 +77,7 @@ def test_a_job_is_not_called_lost_while_every_instance_answers_with_5xx() -> Non
     down = [asked("/system_stats", on="b", at=at, status=503) for at in range(5_000, 60_000, 5_000)]
     assert found(*pieces, down, asked("/object_info", on="b", at=60_000)) == [("unfinished", "j", "a")]
     assert found(*pieces, down, asked("/object_info", on="b", at=84_999)) == [("unfinished", "j", "a")]
+    assert sentence(*pieces, down, asked("/object_info", on="b", at=84_999)).endswith("only 29.999 s to send it again.")
     assert found(*pieces, down, asked("/object_info", on="b", at=85_000)) == [("lost", "j", "a")]
     assert found(*pieces, down[:1], A_MINUTE_LATER) == [("lost", "j", "a")]
     assert found(farm("c"), used("c"), *pieces, down, A_MINUTE_LATER) == [("lost", "j", "a")]
