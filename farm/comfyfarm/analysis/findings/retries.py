@@ -1,9 +1,10 @@
 """Findings about retries: sent needlessly, too early, too often, or not at all."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
-from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
+from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, is_hash, moment, rule
 from comfyfarm.analysis.findings.job_status import available, has_had_time, last_of, other_instances, status_of
 from comfyfarm.analysis.findings.unnamed_retries import count_tries, possible_retries
 from comfyfarm.analysis.instance_jobs import is_submission, is_turned_away
@@ -199,8 +200,10 @@ class RetryStorm(FindingRule):
                 continue
             others = hasty | {attempt for attempt, _ in needless(job)} | set(excess_kills(job, bounds))
             counted = [attempt for attempt in job.attempts if attempt not in others and not _is_correctable(attempt)]
-            quick = max(_quick_rows(counted, bounds), key=len)
+            quick = max(_rows(counted, partial(_is_quick, bounds=bounds)), key=len)
             many = self._without_outages(counted, context)
+            if is_hash(job.name):   # It may have been wanted several times: only retries count.
+                many = max(_rows(many, _follows_failure), key=len)
             if len(many) > bounds.retries:
                 yield self._storm(job, many, f"sent {len(many)} times", "")
             elif len(quick) > bounds.quick_retries + 1:
@@ -232,23 +235,24 @@ def _is_correctable(attempt: Attempt) -> bool:
     return bool(attempt.missing) or attempt.is_invalid
 
 
-def _quick_rows(attempts: list[Attempt], bounds: Thresholds) -> Iterator[list[Attempt]]:
-    """Split the attempts where one did not quickly follow the failure of the one before; yields at least one row."""
+def _rows(attempts: list[Attempt], belong: Callable[[Attempt, Attempt], bool]) -> Iterator[list[Attempt]]:
+    """Split the attempts where one and the next do not belong together; yields at least one row."""
     row: list[Attempt] = []
     for attempt in attempts:
-        if row and not _is_quick(row[-1], attempt, bounds):
+        if row and not belong(row[-1], attempt):
             yield row
             row = []
         row.append(attempt)
     yield row
 
 
-def _is_quick(before: Attempt, after: Attempt, bounds: Thresholds) -> bool:
+def _follows_failure(before: Attempt, after: Attempt) -> bool:
     has_failed = before.is_retryable or before.end in {"lost", "error"}
-    failed_ms = before.reported_ms
-    if not has_failed or failed_ms is None or not after.is_sent_after(before.reported_seq, failed_ms):
-        return False
-    return after.began_ms - failed_ms < bounds.backoff
+    return has_failed and after.is_sent_after(before.reported_seq, before.reported_ms or 0)
+
+
+def _is_quick(before: Attempt, after: Attempt, bounds: Thresholds) -> bool:
+    return _follows_failure(before, after) and after.began_ms - (before.reported_ms or 0) < bounds.backoff
 
 
 @rule("retry_after_ignored")

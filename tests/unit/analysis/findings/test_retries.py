@@ -232,6 +232,20 @@ def test_an_outage_is_none_where_other_jobs_are_taken_on() -> None:
     assert ("retry_storm", "j", "") in found(*outage(3_000), others)
 
 
+def test_the_same_prompt_without_a_name_may_be_sent_often_if_it_succeeds() -> None:
+    name = "0123456789abcdef"
+    runs = [ran(name, on="a", at=n * 10, until=n * 10 + 5, prompt_id=f"{n}@a") for n in range(20)]
+    assert found(farm("a"), runs) == [("unnamed", name, "")]
+    busy = [rejected(name, on="a", at=n * 10 + 7, status=503) for n in range(20)]
+    assert found(farm("a"), runs, busy) == [("unnamed", name, "")]
+    fails = [rejected(name, on="a", at=1_000 + n * 200, status=503) for n in range(11)]
+    other = ran("j", on="b", at=0, until=1), ran("k", on="b", at=9_000, until=9_001)
+    assert found(farm("a", "b"), other, fails, runs, failures=11) == [("retry_storm", name, ""), ("unnamed", name, "")]
+    assert found(farm("a"), [ran("j", on="a", at=n * 10, until=n * 10 + 5, prompt_id=f"{n}@a") for n in range(20)]) == [
+        ("ran_twice", "j", ""), ("retry_storm", "j", ""),
+    ]
+
+
 def test_running_into_errors_at_once_again_and_again_is_a_storm() -> None:
     tries = [ran("j", on="a", at=at, until=at + 1, ends="error", prompt_id=f"{at}@a") for at in range(0, 8, 2)]
     assert found(farm("a"), tries) == [("retry_storm", "j", "")]
