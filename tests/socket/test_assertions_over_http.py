@@ -5,13 +5,10 @@ from typing import Any
 
 import pytest
 import pytest_twisted
-from comfyfarm.testing.claims import ExpectationFailed
 from twisted.internet.defer import Deferred
 
-from comfyfarm.clients import SyncComfyClient
 from comfyfarm.clients.comfy_sync import SyncComfyClient, ask
 from comfyfarm.testing import ExpectationFailed, RunningFarm, TwistedFarm, run_farm
-from comfyfarm.testing.child import RunningFarm, run_farm
 from comfyfarm.workflows import text_to_image
 
 TWO = {"instance": [{"name": "gpu-1"}, {"name": "gpu-2"}]}

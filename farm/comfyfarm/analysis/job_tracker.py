@@ -45,7 +45,7 @@ class JobTracker(EventHandler):
 
     :ivar jobs: by name, in the order of their first attempt; includes the farm's own load.
     :ivar running: by instance, the attempt that runs.
-    :ivar by_instance: all attempts at an instance, in the order in which they were decided.
+    :ivar by_instance: the attempts of the software under test at an instance, in the order in which they were decided.
     :ivar by_prompt_id: all attempts that were accepted under a prompt id.
     :ivar at_ms: the time of the latest event.
     """
@@ -85,28 +85,29 @@ class JobTracker(EventHandler):
 
     @on(Submitted)
     def _on_submitted(self, event: Submitted) -> None:
-        attempt = self._begin(event, event.job, event.prompt_id, event.client_id)
-        attempt.is_load = event.is_load
+        attempt = self._begin(event, event.prompt_id)
         self._instance(event.instance).add(attempt)
         self.by_prompt_id.setdefault(event.prompt_id, []).append(attempt)
 
     @on(PromptRefused)
     def _on_prompt_refused(self, event: PromptRefused) -> None:
-        attempt = self._begin(event, event.job, None, event.client_id)
-        attempt.error, attempt.missing, attempt.is_load = event.error, event.missing, event.is_load
+        attempt = self._begin(event, None)
+        attempt.error, attempt.missing = event.error, event.missing
         self._refuse(attempt, event, 400)
         self._instance(event.instance).unanswered.setdefault("", []).append(attempt)
 
-    def _begin(self, event: Event, job: str, prompt_id: str | None, client: object) -> Attempt:
-        attempts = self.job(job).attempts
-        client_id = client if isinstance(client, str) else None
+    def _begin(self, event: Submitted | PromptRefused | Exchanged, prompt_id: str | None) -> Attempt:
+        job, attempts = event.job, self.job(event.job).attempts
+        client_id = event.client_id if isinstance(event.client_id, str) else None
         number = len(attempts) + 1
         attempt = Attempt(number, job, event.instance, event.epoch, prompt_id, event.at_ms, event.seq, client_id)
         attempt.began_ms = event.at_ms
+        attempt.is_load = not isinstance(event, Exchanged) and event.is_load     # load is not sent by HTTP
         instance = self._instance(event.instance)
         attempt.upload_seq, attempt.equipped_seq = instance.upload_seq, instance.equipped_seq
         attempts.append(attempt)
-        self.by_instance.setdefault(event.instance, []).append(attempt)
+        if not attempt.is_load:
+            self.by_instance.setdefault(event.instance, []).append(attempt)
         return attempt
 
     def _refuse(self, attempt: Attempt, event: Event, status: int) -> None:
@@ -137,7 +138,7 @@ class JobTracker(EventHandler):
             attempt.status = event.status
         elif event.job and event.prompt_id is None:
             # It failed before validation, and has no other event.
-            attempt = self._begin(event, event.job, None, event.client_id)
+            attempt = self._begin(event, None)
             self._refuse(attempt, event, event.status)
         else:
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from tests.support.judging import found, only, used
 from tests.support.logs import (
@@ -129,6 +130,11 @@ def test_new_work_for_an_instance_that_is_drained_is_told() -> None:
     finding = only(*pieces, ran("j", on="a", at=1_500, until=3_000), ran("k", on="a", at=1_600, until=4_000))
     assert (finding.finding, finding.severity, finding.job, finding.instance) == ("sent_to_draining", "error", "j", "a")
     assert finding.says == "j and 1 more went to a, from 1.5 s on, though it was to be drained from 1 s on."
+
+
+def test_the_load_of_a_scenario_may_go_to_an_instance_that_is_drained() -> None:
+    load = structs.replace(submitted("load-1", on="a", at=1_500), is_load=True)
+    assert found(farm("a"), draining("a", at=1_000), load) == []
 
 
 def test_work_from_before_or_after_a_drain_is_no_fault() -> None:
