@@ -66,9 +66,7 @@ class InstanceJobs:
     def on_get(self, event: Exchanged, route: str) -> None:
         """Count a successful GET of a file, of history or of jobs for the attempts concerned."""
         if route == "/view":
-            query = dict(reversed(parse_qsl(event.query, keep_blank_values=True)))
-            file = query.get("type", "output"), query.get("subfolder", ""), query.get("filename", "")
-            if (attempt := self.files.get(file)) is not None:
+            if (attempt := self.files.get(file_of(event))) is not None:
                 attempt.file_fetches += 1
         elif route in {"/history", "/jobs"}:
             for attempt in self.unlisted:
@@ -100,3 +98,9 @@ def is_submission(event: Exchanged) -> bool:
 def is_turned_away(event: Exchanged) -> bool:
     """Return whether an exchange ended with 429, with 5xx or without an answer: its client may try again."""
     return event.status in {0, 429} or event.status >= 500
+
+
+def file_of(event: Exchanged) -> tuple[str, str, str]:
+    """Return folder, subfolder and name of the file that a ``GET /view`` requests."""
+    query = dict(reversed(parse_qsl(event.query, keep_blank_values=True)))
+    return query.get("type", "output"), query.get("subfolder", ""), query.get("filename", "")

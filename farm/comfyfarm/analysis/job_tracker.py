@@ -72,6 +72,13 @@ class JobTracker(EventHandler):
         """Return what waits or runs on an instance, grouped by prompt id."""
         return [attempt for same_id in self._instance(instance).open.values() for attempt in same_id]
 
+    def is_in_history(self, attempt: Attempt) -> bool:
+        return self._instance(attempt.instance).history.get(attempt.prompt_id or "") is attempt
+
+    def writers_of(self, file: tuple[str, str, str]) -> dict[str, Attempt]:
+        """Return, by instance, the attempt that wrote a file (its folder, subfolder and name)."""
+        return {name: jobs.files[file] for name, jobs in self._instances.items() if file in jobs.files}
+
     def _instance(self, name: str) -> InstanceJobs:
         if name not in self._instances:
             self._instances[name] = InstanceJobs()
@@ -241,6 +248,8 @@ class JobTracker(EventHandler):
         for attempt in self.open_on(event.instance):
             self._end(attempt, event, "forgotten")
         self._instance(event.instance).clear_history()
+        if event.files:
+            self._instance(event.instance).files.clear()
 
     @on(HistoryDeleted)
     def _on_history_deleted(self, event: HistoryDeleted) -> None:

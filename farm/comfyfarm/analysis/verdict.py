@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from comfyfarm.analysis.elsewhere import Elsewhere
 from comfyfarm.analysis.findings import RULES, Defects, Finding, FindingRule, RuleContext, Severity, Thresholds
 from comfyfarm.analysis.instances import FleetState
 from comfyfarm.analysis.job_tracker import JobTracker
@@ -48,6 +49,7 @@ class VerdictBuilder:
     _seq: int = 0
 
     def __post_init__(self) -> None:
+        self._elsewhere = Elsewhere(self.tracker, self.fleet)
         self._rules_by_event: dict[type[Event], list[FindingRule]] = {}
         for rule in self.rules:
             for kind in rule.handles:
@@ -57,6 +59,7 @@ class VerdictBuilder:
         self._seq = max(self._seq, event.seq)
         self.tracker.on_event(event)
         self.fleet.on_event(event)
+        self._elsewhere.on_event(event)
         if (rules := self._rules_by_event.get(type(event))) is not None:
             context = self._context(self.bounds)
             for rule in rules:
@@ -93,4 +96,4 @@ class VerdictBuilder:
                 yield finding
 
     def _context(self, bounds: Thresholds) -> RuleContext:
-        return RuleContext(self.tracker, self.fleet, bounds, self.tracker.at_ms, self._defects)
+        return RuleContext(self.tracker, self.fleet, self._elsewhere, bounds, self.tracker.at_ms, self._defects)

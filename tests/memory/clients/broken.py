@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, ClassVar
@@ -11,6 +12,7 @@ from comfyfarm.testing.memory_client import Reply
 
 from .lines import Line
 from .perfect import PerfectClient
+from .sending import AGAIN_MS
 from .wish import Order
 
 __all__ = ["BROKEN", "BrokenClient"]
@@ -276,6 +278,56 @@ class FetchesTheFirstOnly(BrokenClient):
             order.state = "done"
         else:
             super().fetch(order, is_told=is_told)
+
+
+@dataclass(eq=False)
+class AsksAnotherInstance(BrokenClient):
+    """Has a proxy between itself and the farm, which sends a question on to the next instance."""
+
+    earns = "asked_elsewhere"
+    has_asked: set[str] = field(default_factory=set)
+
+    def not_queued(self, order: Order) -> None:
+        """Ask the wrong one first, and the right one at the next poll."""
+        if order.prompt_id in self.has_asked:
+            super().not_queued(order)
+            return
+        self.wronged.add(order.name)
+        self.has_asked.add(order.prompt_id)
+        other = next(name for name in self.lines if name != order.where)
+        order.not_before_ms = self.now_ms + AGAIN_MS
+        self.calls.begin(other, "GET", f"/history/{order.prompt_id}", lambda _: None)
+
+
+class ListensAtOneInstance(BrokenClient):
+    """Has one websocket, wherever the proxy has led it."""
+
+    earns = "listened_elsewhere"
+
+    def listened_to(self) -> Iterable[Line]:
+        """The first."""
+        return [self.lines["gpu-1"]]
+
+    def send(self, order: Order, line: Line) -> None:
+        """Expect to hear of it, wherever it runs."""
+        if line.name != "gpu-1":
+            self.wronged.add(order.name)
+        super().send(order, line)
+
+
+class FeedsWhatFails(BrokenClient):
+    """Sends everything to the first instance first, whatever becomes of it there."""
+
+    earns = "failing_server"
+    tells_all = False
+
+    def choose(self, order: Order) -> None:
+        """Send it there."""
+        if order.tries:
+            self.send(order, self.lines["gpu-2"])
+        else:
+            self.wronged.add(order.name)
+            self.send(order, self.lines["gpu-1"])
 
 
 BROKEN: tuple[type[BrokenClient], ...] = tuple(BrokenClient.__subclasses__())

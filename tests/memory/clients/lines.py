@@ -19,6 +19,7 @@ class Line:
 
     :ivar not_before_ms: it asked for patience until then, or has failed lately.
     :ivar failures: submissions that it has failed one after another.
+    :ivar breaks: jobs that ended there in an error one after another.
     :ivar lacks: the models that it has not.
     :ivar is_draining: the client was told to send it no new work.
     """
@@ -26,6 +27,7 @@ class Line:
     name: str
     not_before_ms: int = 0
     failures: int = 0
+    breaks: int = 0
     lacks: set[str] = field(default_factory=set)
     is_draining: bool = False
     _listener: Listener | None = None
@@ -33,8 +35,8 @@ class Line:
 
     @property
     def is_trusted(self) -> bool:
-        """Whether it has not failed again and again."""
-        return self.failures < PATIENCE
+        """Whether neither it nor its jobs have failed again and again."""
+        return self.failures < PATIENCE and self.breaks < PATIENCE
 
     @property
     def is_heard(self) -> bool:

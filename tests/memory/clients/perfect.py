@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from http.client import OK
@@ -38,13 +39,17 @@ class PerfectClient(SendingClient):
         """Do what can be done now."""
         is_new = True
         while is_new:
-            for line in self.lines.values():
+            for line in self.listened_to():
                 for message in line.hear(self.farm, CLIENT_ID):
                     self.heard(line, message)
             for order in self.orders:
                 self.care(order)
             self.farm.advance(0)
             is_new = self.calls.finish()
+
+    def listened_to(self) -> Iterable[Line]:
+        """The instances at which it has a websocket."""
+        return self.lines.values()
 
     def drain(self, name: str, *, on: bool) -> None:
         """Be told to send an instance no new work, or some again."""
@@ -135,10 +140,16 @@ class PerfectClient(SendingClient):
     def broke(self, order: Order) -> None:
         """A node raised, or it was stopped: try again, a few times."""
         order.failures += 1
+        if not order.is_stopped:
+            self.note_break(self.lines[order.where])
         if order.is_stopped or order.failures >= MOST_FAILURES:
             order.state = "given up"
         else:
             self.send_again(order)
+
+    def note_break(self, line: Line) -> None:
+        """Remember that a job failed there."""
+        line.breaks += 1
 
     def lost(self, order: Order) -> None:
         """The instance knows nothing of it: it was never taken on, or went down with its process."""
@@ -166,6 +177,7 @@ class PerfectClient(SendingClient):
         stamp = stamp_in(reply)
         if stamp.get("prompt_id") == order.prompt_id and reply is not None:
             order.picture, order.state = reply.body, "done"
+            self.lines[order.where].breaks = 0
             self.deliver(order, stamp)
         elif reply is not None and reply.status == 404 and not (is_told or order.has_succeeded):
             self.lost(order)

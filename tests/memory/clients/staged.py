@@ -118,6 +118,15 @@ def _one_never_answers_well(chance: Random) -> dict[str, Any]:
             "wishes": [Wish(f"many-{n}", 1_500 * n) for n in range(8)]}
 
 
+def _all_can_be_done(chance: Random) -> dict[str, Any]:
+    return {"wishes": [Wish(f"many-{n}", 500 * chance.randrange(10)) for n in range(4)]}
+
+
+def _one_fails_every_job(chance: Random) -> dict[str, Any]:
+    fault = {"do": chance.choice(("error", "oom")), "at": "node", "on": "gpu-1"}
+    return {"faults": [fault], "wishes": [Wish(f"many-{n}", 3_000 * n) for n in range(9)]}
+
+
 _SETTINGS: dict[type[BrokenClient], Setting] = {
     broken.SendsAgainWithoutAsking: _answers_get_lost,
     broken.BelievesTheProxy: _a_proxy_has_no_patience,
@@ -137,4 +146,7 @@ _SETTINGS: dict[type[BrokenClient], Setting] = {
     broken.CarriesPoison: _one_kills,
     broken.FavoursOne: _one_never_answers_well,
     broken.FetchesTheFirstOnly: _calm,
+    broken.AsksAnotherInstance: _all_can_be_done,
+    broken.ListensAtOneInstance: _all_can_be_done,
+    broken.FeedsWhatFails: _one_fails_every_job,
 }

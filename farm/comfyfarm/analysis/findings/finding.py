@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, TypeVar
 
 import msgspec
 
+from comfyfarm.analysis.elsewhere import Elsewhere
 from comfyfarm.analysis.instances import FleetState
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.thresholds import Thresholds
@@ -62,6 +63,7 @@ class RuleContext:
 
     tracker: JobTracker
     fleet: FleetState
+    elsewhere: Elsewhere
     bounds: Thresholds
     at_ms: int
     defects: Defects
@@ -71,7 +73,7 @@ class FindingRule:
     """The base of a rule, which makes findings of one kind.
 
     :cvar name: the finding's.
-    :cvar severity: of its findings.
+    :cvar severity: of its findings, unless one has its own.
     :cvar handles: the events that are passed to :meth:`on_event`.
     :cvar by_absence: it concludes from what the log does *not* contain; if the log is incomplete, it proves nothing.
     """
@@ -88,10 +90,23 @@ class FindingRule:
         """Yield the findings so far, in the order of the log.  May be called again after further events."""
         raise NotImplementedError(self.name)
 
-    def found(self, says: str, *, job: str = "", instance: str = "", events: Iterable[int] = ()) -> Finding:
-        """Make a finding of this rule."""
+    def found(
+        self,
+        says: str,
+        *,
+        job: str = "",
+        instance: str = "",
+        events: Iterable[int] = (),
+        severity: Severity | None = None,
+    ) -> Finding:
+        """Make a finding of this rule; ``severity`` if it is not the rule's."""
         return Finding(
-            finding=self.name, severity=self.severity, job=job, instance=instance, events=tuple(events), says=says
+            finding=self.name,
+            severity=severity or self.severity,
+            job=job,
+            instance=instance,
+            events=tuple(events),
+            says=says,
         )
 
 

@@ -1,12 +1,10 @@
 """Findings about results: work lost, done twice, delivered wrongly, or stopped by mistake."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, is_hash, moment, rule
 from comfyfarm.analysis.findings.job_status import has_had_time, last_of, status_of
+from comfyfarm.analysis.findings.taking import ResultTaking, why_missed
 from comfyfarm.analysis.findings.unnamed_retries import possible_retries
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.logical_jobs import Attempt, Delivery, LogicalJob, Stop
@@ -122,32 +120,6 @@ def _source(delivery: Delivery) -> str:
     return f" (from {delivery.instance})" if delivery.instance else ""
 
 
-@dataclass(frozen=True)
-class _ResultTaking:
-    """The ways in which the system under test takes results in this log; a way that it never uses proves nothing."""
-
-    fetches_files: bool
-    reads_results: bool
-    delivers: bool
-    delivered_prompt_ids: frozenset[str]
-
-    @classmethod
-    def of(cls, jobs: list[LogicalJob]) -> _ResultTaking:
-        delivered = [delivery for job in jobs for delivery in job.delivered]
-        return cls(
-            fetches_files=any(attempt.file_fetches for job in jobs for attempt in job.attempts),
-            reads_results=any(attempt.result_reads for job in jobs for attempt in job.attempts),
-            delivers=bool(delivered),
-            delivered_prompt_ids=frozenset(prompt_id for delivery in delivered for prompt_id in delivery.prompt_ids),
-        )
-
-    def has_left(self, run: Attempt) -> bool:
-        """Return whether the result of a run was not taken although the log would show it."""
-        would_show = self.delivers or (self.fetches_files if run.files else self.reads_results)
-        was_read = run.result_reads > 0 and not run.files
-        return would_show and not (run.file_fetches or was_read or run.prompt_id in self.delivered_prompt_ids)
-
-
 @rule("orphaned")
 class Orphaned(FindingRule):
     """A job succeeded, and the result of none of its runs has been taken so far.
@@ -160,19 +132,19 @@ class Orphaned(FindingRule):
     by_absence = True
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
-        taking = _ResultTaking.of(context.tracker.tested)
+        taking = ResultTaking.of(context.tracker.tested)
         for job in context.tracker.tested:
             runs = job.ended("success")
             if runs and not job.delivered and all(taking.has_left(run) for run in runs):
                 run = runs[0]
                 says = (
                     f"{job.name} succeeded on {run.instance} at {moment(run.ended_ms or 0)}, and nobody has taken its "
-                    f"result so far{_why_orphaned(job, run)}."
+                    f"result so far{_why_orphaned(job, run, context)}."
                 )
                 yield self.found(says, job=job.name, instance=run.instance, events=[run.end_seq for run in runs])
 
 
-def _why_orphaned(job: LogicalJob, run: Attempt) -> str:
+def _why_orphaned(job: LogicalJob, run: Attempt, context: RuleContext) -> str:
     if run.status == 0:
         return f": the answer to its submission at {moment(run.began_ms)} never came"
     if run.status is not None and run.status >= 400:
@@ -180,7 +152,10 @@ def _why_orphaned(job: LogicalJob, run: Attempt) -> str:
     after = next((attempt for attempt in job.attempts if attempt.number > run.number), None)
     if after is not None:
         return f": it was sent again, to {after.instance}, at {moment(after.began_ms)}"
-    return ": its client's websocket was gone by then" if run.is_socket_closed else ""
+    if run.is_socket_closed:
+        return ": its client's websocket was gone by then"
+    why = why_missed(run, context)
+    return f": {why}" if why else ""
 
 
 @rule("misattributed")
