@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from comfyfarm.analysis.instance_jobs import file_of, route_of
 from comfyfarm.analysis.instances import FleetState
@@ -25,6 +25,7 @@ from comfyfarm.events.handler import EventHandler, on
 
 _SILENCING_EFFECTS = {"mute": "its client's websocket was mute", "displace": "its client's websocket was displaced"}
 _NO_SOCKET = "its client had no websocket there any more"
+_REFUSED_SOCKET = "its client was refused a websocket there"
 _MOST_PENDING = 100     # of one thing within SEARCH_MS; a client that floods an instance needs no exact count
 SEARCH_MS = 250
 """The most time between requests for one thing to several instances, if these are one search for it."""
@@ -122,6 +123,7 @@ class Elsewhere(EventHandler):
     _result: dict[str, RequestsElsewhere] | None = None
     _pending: dict[_Key, list[RequestElsewhere]] = field(default_factory=dict)
     _sockets: dict[str, dict[str, _Sockets]] = field(default_factory=dict)
+    _refused: set[tuple[str, str]] = field(default_factory=set)
     _former: set[tuple[str, str]] = field(default_factory=set)
     _silent: dict[tuple[str, str], FaultFired] = field(default_factory=dict)
     _aware: set[str] = field(default_factory=set)
@@ -160,7 +162,7 @@ class Elsewhere(EventHandler):
         ``None`` also if its client has had websockets at several instances at once: it knows the instances, and lacks
         one for another reason.
         """
-        if attempt.end not in {"success", "error"} or attempt.is_load or attempt.client_id in self._aware:
+        if attempt.end not in {"success", "error"} or attempt.client_id in self._aware:
             return None
         return self._listeners.get(attempt)
 
@@ -172,6 +174,8 @@ class Elsewhere(EventHandler):
         parts = route.split("/")
         if event.method == "GET" and route == "/view":
             self._on_view(event)
+        elif event.method == "GET" and route == "/ws":
+            self._on_handshake_failed(event)
         elif event.method == "GET" and len(parts) == 3 and parts[1] in {"history", "jobs"}:
             what = "history entry" if parts[1] == "history" else "state"
             self._on_request(event, what, unquote(parts[2]), event.began_ms)
@@ -253,6 +257,7 @@ class Elsewhere(EventHandler):
         sockets = self._sockets.setdefault(client, {})
         sockets[instance] = _Sockets(event.seq, sockets[instance].number + 1 if instance in sockets else 1)
         self._former.add((client, instance))
+        self._refused.discard((client, instance))
         self._silent.pop((client, instance), None)
         if len(sockets) > 1:
             self._aware.add(client)
@@ -262,6 +267,17 @@ class Elsewhere(EventHandler):
                 self.silenced.pop(running, None)
             elif running.client_id == client:
                 self._check_listener(running)
+
+    def _on_handshake_failed(self, event: Exchanged) -> None:
+        """Note that a client wanted to listen at an instance; a handshake that succeeds is no exchange."""
+        client = dict(parse_qsl(event.query)).get("clientId")
+        if client is None or event.instance in self._sockets.get(client, {}):
+            return
+        self._refused.add((client, event.instance))
+        running = self.tracker.running.get(event.instance)
+        if running is not None and running.client_id == client:
+            self._listeners.pop(running, None)
+            self.silenced[running] = _REFUSED_SOCKET
 
     @on(SocketClosed)
     def _on_socket_closed(self, event: SocketClosed) -> None:
@@ -297,6 +313,8 @@ class Elsewhere(EventHandler):
         if attempt.instance in sockets:
             if place in self._silent:
                 self.silenced[attempt] = _SILENCING_EFFECTS[self._silent[place].do]
+        elif place in self._refused:
+            self.silenced[attempt] = _REFUSED_SOCKET
         elif sockets and not attempt.is_socket_closed:
             instance, opened = next(iter(sockets.items()))
             self._listeners.setdefault(attempt, ListenerElsewhere(opened.seq, instance))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from comfyfarm.events import Exchanged, Submitted
+from comfyfarm.events import Exchanged, FaultHealed, Submitted
 from tests.support.judging import found, only, sentence, verdict_of
 from tests.support.logs import (
     Piece,
@@ -19,9 +19,11 @@ from tests.support.logs import (
     forgot_history,
     frozen,
     interrupt,
+    log,
     ran,
     refused,
     rejected,
+    reset,
     seen,
     socket_closed,
     socket_opened,
@@ -126,6 +128,20 @@ def test_a_file_of_an_instance_on_whose_jobs_a_fault_fired_may_be_late() -> None
     late = submitted("k", on="b", at=2_000), taken("k", on="b", at=2_000), fired("f", on="b", at=2_500, job="k")
     missing = not_found("j.png", on="b", at=7_000), fetched("j.png", on="a", at=9_000)
     assert [name for name, _, _ in found(ABC, PICTURE, late, missing, LATER)] == ["unfinished"]
+
+
+def test_a_client_may_look_for_a_file_where_it_has_sent_the_job() -> None:
+    first = ran("j", on="b", at=100, until=500, ends="error")
+    there = not_found("j.png", on="b", at=7_000), fetched("j.png", on="a", at=9_000)
+    assert found(ABC, first, PICTURE, there, LATER) == []
+
+
+def test_a_file_that_was_removed_by_a_reset_is_nowhere() -> None:
+    taken_result = fetched("j.png", on="a", at=6_000)
+    missing = not_found("j.png", on="b", at=8_000)
+    kept = reset("a", at=7_000)
+    assert found(ABC, PICTURE, taken_result, kept, missing, LATER) == [("asked_elsewhere", "j", "a")]
+    assert found(ABC, PICTURE, taken_result, replace(kept, files=True), missing, LATER) == []
 
 
 def test_of_several_files_of_one_name_the_one_that_nobody_fetched_is_meant() -> None:
@@ -279,6 +295,16 @@ def test_a_websocket_that_was_cut_while_the_job_ran_was_not_elsewhere() -> None:
     assert found(ABC, cut, queued, end, LATER) == []
 
 
+def test_a_client_that_was_refused_a_websocket_wanted_to_listen_there() -> None:
+    for at in (800, 3_000):
+        failed = asked("/ws", on="a", at=at, status=503, query="clientId=c")
+        assert found(ABC, socket_opened(on="b", at=500), failed, J, LATER) == []
+        others = replace(failed, query="clientId=d"), replace(failed, query=""), replace(failed, instance="c")
+        assert found(ABC, socket_opened(on="b", at=500), others, J, LATER) == [("listened_elsewhere", "j", "a")]
+        said = orphan(socket_opened(on="b", at=500), failed, J)
+        assert said == f"{ORPHAN}: its client was refused a websocket there."
+
+
 def test_another_clients_websocket_and_a_job_without_client_are_no_matter() -> None:
     assert found(ABC, socket_opened("d", on="b", at=500), J, LATER) == []
     nobodys = ran("j", on="a", at=1_000, until=5_000, client=None)
@@ -316,6 +342,8 @@ def test_an_orphan_whose_clients_websocket_was_silenced_by_a_fault_says_so(do: s
         assert orphan(opened, replace(silenced, client_id="d"), J) == f"{ORPHAN}."
     silenced = fired("f", on="a", at=500, do=do, phase="frame", client_id="c")
     assert orphan(opened, silenced, J, socket_opened(on="a", at=2_000)) == f"{ORPHAN}."
+    is_healed = orphan(opened, silenced, FaultHealed(at_ms=600, id="f", reason="healed"), J) == f"{ORPHAN}."
+    assert is_healed == (do == "mute")      # A displaced websocket stays displaced.
 
 
 # Failing servers.
@@ -354,6 +382,14 @@ def test_jobs_that_fail_everywhere_or_were_sent_at_once_are_not_the_servers_faul
     assert found(farm("a", "b"), *everywhere, GOOD) == []
     at_once = [ran(f"bad-{n}", on="a", at=1_000, begins=1_000, until=1_500, ends="error") for n in range(6)]
     assert found(farm("a", "b"), at_once, GOOD) == []
+
+
+def test_an_interrupted_job_is_no_success_and_the_farms_load_is_no_failure() -> None:
+    stopped = ran("unwanted", on="a", at=3_600, until=3_900, ends="interrupted")
+    assert found(farm("a", "b"), failing(6), stopped, GOOD) == [("failing_server", "bad-0", "a")]
+    load = [replace(event, is_load=True) for event in log(failing(6)) if isinstance(event, Submitted)]
+    rest = [event for event in log(failing(6)) if not isinstance(event, Submitted)]
+    assert found(farm("a", "b"), load, rest, GOOD) == []
 
 
 def test_a_row_counts_only_while_others_succeed() -> None:
