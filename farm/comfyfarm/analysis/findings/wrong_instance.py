@@ -169,7 +169,7 @@ def _counted(row: list[Attempt], context: RuleContext) -> list[Attempt]:
         attempts = context.tracker.jobs[attempt.job].attempts
         failed_elsewhere = any(other.end == "error" and other.instance != attempt.instance for other in attempts)
         is_counted_already = any(other.job == attempt.job for other in counted)
-        is_later = not counted or attempt.is_sent_after_failure_of(counted[-1])
+        is_later = not counted or attempt.is_sent_after_failure_of(counted[-1], context.bounds.wire)
         if is_later and not failed_elsewhere and not is_counted_already:
             counted.append(attempt)
     return counted
