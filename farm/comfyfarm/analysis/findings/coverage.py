@@ -40,7 +40,7 @@ class InstanceNeverUsed(FindingRule):
     by_absence = True
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
-        used = context.tracker.by_instance
+        used = {attempt.instance for job in context.tracker.jobs.values() for attempt in job.attempts}
         if used:
             for name in context.fleet.members:
                 if name not in used:
