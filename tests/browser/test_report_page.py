@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import pytest
 
-from comfyfarm.analysis.report.page import RunReport, page
+from comfyfarm.analysis.report.page import page
 from tests.support.logs import Piece, armed, crashed, farm, fired, healed, ran, ready
 from tests.support.timelines import HOSTILE, analysis_of
 
@@ -94,7 +94,7 @@ def look(tmp_path: Path) -> Look:
         assert sight.asked == [path.as_uri()]
 
     def look(pieces: list[Piece], work: Callable[[Sight], None], scheme: Scheme = "light") -> None:
-        path.write_text(page(RunReport.of(analysis_of(*pieces))), "utf-8")
+        path.write_text(page(analysis_of(*pieces)), "utf-8")
         with ThreadPoolExecutor(1) as thread:
             thread.submit(opened, work, scheme).result()
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from comfyfarm.analysis.log_analysis import LogAnalysis
-from comfyfarm.analysis.report.page import RunReport, page
+from comfyfarm.analysis.report.page import page
 from comfyfarm.analysis.timeline.lane import Outage
 from comfyfarm.analysis.timeline.perfetto import as_trace
 from comfyfarm.analysis.timeline.svg import draw
@@ -112,7 +112,7 @@ def test_the_live_page_is_that_of_the_saved_log(crashed: MemoryFarm) -> None:
     answer = crashed.control("GET", "/api/report")
     saved = LogAnalysis.of_saved([as_line(event) + b"\n" for event in crashed.farm.log.events])
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    assert answer.body.decode() == page(RunReport.of(saved))
+    assert answer.body.decode() == page(saved)
     assert saved.timeline().lanes["gpu-1"].marks
 
 

@@ -9,7 +9,7 @@ from typing import BinaryIO, Protocol
 import msgspec
 
 from comfyfarm.analysis.log_analysis import LogAnalysis
-from comfyfarm.analysis.report.page import RunReport, page
+from comfyfarm.analysis.report.page import page
 from comfyfarm.analysis.timeline.perfetto import as_trace
 from comfyfarm.analysis.timeline.svg import draw
 from comfyfarm.analysis.timeline.text import as_text
@@ -71,7 +71,7 @@ def _files(arguments: ReportArguments) -> Iterator[tuple[Path, Callable[[LogAnal
 
 
 def _page(analysis: LogAnalysis) -> bytes:
-    return page(RunReport.of(analysis)).encode()
+    return page(analysis).encode()
 
 
 def _trace(analysis: LogAnalysis) -> bytes:

@@ -31,9 +31,7 @@ def differences(expected: Any, got: Any, path: str = "") -> Iterator[Difference]
     """Yield every place where ``got`` differs from ``expected``."""
     if isinstance(expected, dict) and isinstance(got, dict):
         for key in sorted(expected.keys() | got.keys()):
-            yield from differences(
-                expected.get(key, NOTHING), got.get(key, NOTHING), f"{path}.{key}" if path else key
-            )
+            yield from differences(expected.get(key, NOTHING), got.get(key, NOTHING), f"{path}.{key}" if path else key)
     elif isinstance(expected, list) and isinstance(got, list):
         yield from _in_lists(expected, got, path)
     elif type(expected) is not type(got) or expected != got:

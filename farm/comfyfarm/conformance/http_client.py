@@ -17,13 +17,7 @@ from twisted.internet.error import ConnectError, ConnectionClosed
 from twisted.web.client import Agent, FileBodyProducer, HTTPConnectionPool, RequestTransmissionFailed, ResponseFailed
 from twisted.web.http_headers import Headers
 
-NO_REPLY_ERRORS = (
-    ConnectError,
-    ConnectionClosed,
-    RequestTransmissionFailed,
-    ResponseFailed,
-    TimeoutError,
-)
+NO_REPLY_ERRORS = (ConnectError, ConnectionClosed, RequestTransmissionFailed, ResponseFailed, TimeoutError)
 _TIMEOUT_S = 60.0
 _BOUNDARY = b"comfyfarm-conformance-boundary"
 
@@ -61,9 +55,7 @@ class RawHttpClient:
         self._pool.maxPersistentPerHost = 24
         self._agent = Agent(reactor, connectTimeout=10, pool=self._pool)
 
-    async def request(
-        self, line: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
-    ) -> RawReply:
+    async def request(self, line: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> RawReply:
         """Send ``METHOD /path`` and receive the whole reply.
 
         :raises Exception: one of :data:`NO_REPLY_ERRORS` if there is no reply within a minute.

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 from comfyfarm.analysis.journal import Journal
 from comfyfarm.analysis.placement.placement import Placement
-from comfyfarm.analysis.report.page import RunReport, page
+from comfyfarm.analysis.report.page import page
 from comfyfarm.analysis.timeline.text import as_text
 from comfyfarm.analysis.verdict import Verdict
 from comfyfarm.config import FarmConfig, Overrides, load
@@ -102,7 +102,7 @@ class InProcessView:
         return as_text(self.farm.analysis.log_analysis().timeline())
 
     def page(self) -> str:
-        return page(RunReport.of(self.farm.analysis.log_analysis()))
+        return page(self.farm.analysis.log_analysis())
 
 
 @dataclass(eq=False)

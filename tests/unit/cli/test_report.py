@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from comfyfarm.analysis.report.page import RunReport, page
+from comfyfarm.analysis.report.page import page
 from comfyfarm.cli.main import main
 from comfyfarm.events import Event
 from comfyfarm.events.encoding import as_line
@@ -33,7 +33,7 @@ def test_the_page_is_written_beside_the_log(path: Path, capsys: pytest.CaptureFi
     """Under its name; the command prints the path and succeeds, whatever the verdict."""
     assert main(["report", save(path, *LOST)]) == 0
     assert capsys.readouterr().out == f"{path.with_suffix('.html')}\n"
-    assert path.with_suffix(".html").read_text("utf-8") == page(RunReport.of(analysis_of(*LOST)))
+    assert path.with_suffix(".html").read_text("utf-8") == page(analysis_of(*LOST))
 
 
 def test_each_form_is_written_where_it_is_wanted(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

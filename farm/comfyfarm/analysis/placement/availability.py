@@ -2,21 +2,13 @@
 
 from dataclasses import dataclass, field
 
+from comfyfarm import events
 from comfyfarm.analysis.instances import FleetState
-from comfyfarm.events import (
-    Configured,
-    Draining,
-    Event,
-    Frozen,
-    Paused,
-    Refusing,
-    Resumed,
-    ServerReady,
-    ServerStopped,
-    Thawed,
-)
 
-_CHANGING = (Draining, Frozen, Paused, Refusing, Resumed, ServerReady, ServerStopped, Thawed)
+_CHANGING = (
+    *(events.Draining, events.Frozen, events.Thawed, events.Paused, events.Resumed),
+    *(events.Refusing, events.ServerReady, events.ServerStopped),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +36,9 @@ class AvailabilityPeriods:
     changes: list[AvailabilityChange] = field(default_factory=list)
     _latest: dict[str, tuple[bool, bool]] = field(default_factory=dict)
 
-    def on_event(self, event: Event, fleet: FleetState) -> None:
+    def on_event(self, event: events.Event, fleet: FleetState) -> None:
         """Process an event that the fleet has processed already."""
-        if isinstance(event, Configured):
+        if isinstance(event, events.Configured):
             self._latest.update(dict.fromkeys(fleet.members, (False, False)))
         elif event.instance and (isinstance(event, _CHANGING) or event.instance not in self._latest):
             member = fleet.member(event.instance)

@@ -6,9 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from comfyfarm.analysis.placement.dispatches import Dispatch
+from comfyfarm.analysis.placement.dispatches import Dispatch, InstanceSnapshot
 from comfyfarm.analysis.placement.eligibility import InstanceEquipment, JobNeeds, needs_of
-from comfyfarm.analysis.placement.snapshots import InstanceSnapshot
 from comfyfarm.analysis.placement.work_left import WorkLeft, work_left
 from comfyfarm.events import Work
 

@@ -3,31 +3,45 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import Literal
 
-from comfyfarm.analysis.instances import FleetState, InstanceStatus
+from comfyfarm import events
+from comfyfarm.analysis.instances import FleetState, InstanceStatus, ReportedState
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.logical_jobs import Attempt
 from comfyfarm.analysis.placement.eligibility import InstanceEquipment
-from comfyfarm.analysis.placement.snapshots import InstanceSnapshot, health_of, latest
-from comfyfarm.events import (
-    Configured,
-    Event,
-    Exchanged,
-    Finished,
-    FrameSent,
-    ModelLoaded,
-    ModelUnloaded,
-    PromptRefused,
-    QueueCleared,
-    QueueDeleted,
-    Reset,
-    ServerStopped,
-    SettingsChanged,
-    Submitted,
-    Taken,
-    Work,
-)
 from comfyfarm.events.handler import EventHandler, on
+
+Health = Literal["up", "down", "frozen", "refusing", "draining"]
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceSnapshot:
+    """One instance just before a job was sent.
+
+    :ivar depth: the true number of jobs waiting and running there.
+    :ivar is_draining: whatever its health.
+    :ivar models: in memory, by folder and name.
+    :ivar shown: the latest queue length that the client was sent, by its own websocket or over HTTP;
+        ``None`` if there was none in this epoch.
+    :ivar sent_since: the number of this client's jobs that the instance accepted since then.
+    """
+
+    instance: str
+    epoch: int
+    depth: int
+    health: Health
+    is_draining: bool
+    models: frozenset[tuple[str, str]]
+    equipment: InstanceEquipment
+    shown: ReportedState | None
+    sent_since: int
+
+    @property
+    def believed_depth(self) -> int | None:
+        """The depth that the client could infer: shown + sent since; ``None`` if nothing was shown."""
+        return None if self.shown is None else self.shown.remaining + self.sent_since
 
 
 @dataclass(eq=False, slots=True)
@@ -49,7 +63,7 @@ class Dispatch:
     taken_seq: int = 0
     spent_ms: int = 0
     loads: int = 0
-    work: Work | None = None
+    work: events.Work | None = None
 
     def served_ms(self, at_ms: int) -> int:
         """Return the length of its run, until now if it has not ended."""
@@ -93,26 +107,26 @@ class Dispatches(EventHandler):
         """The dispatches of the system under test, without the load that a scenario sends itself."""
         return [dispatch for dispatch in self.all if not dispatch.attempt.is_load]
 
-    @on(Submitted)
-    def _on_submitted(self, event: Submitted) -> None:
+    @on(events.Submitted)
+    def _on_submitted(self, event: events.Submitted) -> None:
         dispatch = self._add(event, event.job)
         if dispatch is not None:
             self._open[event.instance].setdefault(event.prompt_id, []).append(dispatch)
             self._depths[event.instance] += 1
             self._sent[event.instance][dispatch.attempt.client_id] += 1
 
-    @on(PromptRefused)
-    def _on_prompt_refused(self, event: PromptRefused) -> None:
+    @on(events.PromptRefused)
+    def _on_prompt_refused(self, event: events.PromptRefused) -> None:
         self._add(event, event.job)
 
-    @on(Exchanged)
-    def _on_exchanged(self, event: Exchanged) -> None:
+    @on(events.Exchanged)
+    def _on_exchanged(self, event: events.Exchanged) -> None:
         if event.method == "POST" and event.job:
             self._add(event, event.job)     # a refusal before the prompt was read has no other event
         if event.shown is not None:
             self._sent[event.instance].clear()
 
-    def _add(self, event: Event, name: str) -> Dispatch | None:
+    def _add(self, event: events.Event, name: str) -> Dispatch | None:
         """Add the job's latest attempt if this event records it and it is not added yet."""
         job = self.tracker.jobs.get(name)
         attempt = job.attempts[-1] if job is not None and job.attempts else None
@@ -136,52 +150,53 @@ class Dispatches(EventHandler):
             self._models[name] = frozenset(member.models)
         if name not in self._equipment:
             self._equipment[name] = InstanceEquipment.of(member.settings)
+        reports = [member.shown[key] for key in (client_id, None) if key in member.shown]
         snapshot = InstanceSnapshot(
             instance=name,
             epoch=member.epoch,
             depth=self._depths[name],
-            health=health_of(member),
+            health=_health_of(member),
             is_draining=member.is_draining,
             models=self._models[name],
             equipment=self._equipment[name],
-            shown=latest(member.shown.get(client_id), member.shown.get(None)),
+            shown=max(reports, key=attrgetter("at_ms"), default=None),     # of equals that of the websocket
             sent_since=self._sent[name][client_id],
         )
         if self._latest.get(name) != snapshot:      # equal snapshots share one object: there are many
             self._latest[name] = snapshot
         return self._latest[name]
 
-    @on(FrameSent)
-    def _on_frame_sent(self, event: FrameSent) -> None:
+    @on(events.FrameSent)
+    def _on_frame_sent(self, event: events.FrameSent) -> None:
         if event.shown is not None:
             for client_id in event.to:
                 self._sent[event.instance].pop(client_id, None)
 
-    @on(Taken)
-    def _on_taken(self, event: Taken) -> None:
+    @on(events.Taken)
+    def _on_taken(self, event: events.Taken) -> None:
         attempt = self.tracker.running.get(event.instance)
         dispatch = self._by_attempt.get(attempt) if attempt is not None else None
         if dispatch is not None:
             dispatch.taken_ms, dispatch.taken_seq = event.at_ms, event.seq
             self._running[event.instance] = dispatch
 
-    @on(Finished)
-    def _on_finished(self, event: Finished) -> None:
+    @on(events.Finished)
+    def _on_finished(self, event: events.Finished) -> None:
         dispatch = self._running.get(event.instance)
         if dispatch is not None and dispatch.attempt.end_seq == event.seq:
             dispatch.work = event.work
         self._remove_ended(event, [event.prompt_id])
 
-    @on(QueueDeleted, QueueCleared)
-    def _on_queue_deleted(self, event: QueueDeleted | QueueCleared) -> None:
-        self._remove_ended(event, [event.prompt_id] if isinstance(event, QueueDeleted) else event.prompt_ids)
+    @on(events.QueueDeleted, events.QueueCleared)
+    def _on_queue_deleted(self, event: events.QueueDeleted | events.QueueCleared) -> None:
+        self._remove_ended(event, [event.prompt_id] if isinstance(event, events.QueueDeleted) else event.prompt_ids)
 
-    @on(Reset)
-    def _on_reset(self, event: Reset) -> None:
+    @on(events.Reset)
+    def _on_reset(self, event: events.Reset) -> None:
         self._remove_ended(event, list(self._open[event.instance]))
 
-    @on(ServerStopped)
-    def _on_server_stopped(self, event: ServerStopped) -> None:
+    @on(events.ServerStopped)
+    def _on_server_stopped(self, event: events.ServerStopped) -> None:
         running = self._running.get(event.instance)
         self._remove_ended(event, list(self._open[event.instance]))
         if running is not None and running.attempt.is_open:     # the queue was kept
@@ -192,7 +207,7 @@ class Dispatches(EventHandler):
         self._evicted.pop(event.instance, None)
         self._sent.pop(event.instance, None)
 
-    def _remove_ended(self, event: Event, prompt_ids: Iterable[str]) -> None:
+    def _remove_ended(self, event: events.Event, prompt_ids: Iterable[str]) -> None:
         by_prompt_id = self._open[event.instance]
         for prompt_id in prompt_ids:
             before = by_prompt_id.pop(prompt_id, [])
@@ -204,16 +219,16 @@ class Dispatches(EventHandler):
         if running is not None and not running.attempt.is_open:
             del self._running[event.instance]
 
-    @on(Configured)
-    def _on_configured(self, event: Configured) -> None:
+    @on(events.Configured)
+    def _on_configured(self, event: events.Configured) -> None:
         self._equipment.clear()
 
-    @on(SettingsChanged)
-    def _on_settings_changed(self, event: SettingsChanged) -> None:
+    @on(events.SettingsChanged)
+    def _on_settings_changed(self, event: events.SettingsChanged) -> None:
         self._equipment.pop(event.instance, None)
 
-    @on(ModelLoaded)
-    def _on_model_loaded(self, event: ModelLoaded) -> None:
+    @on(events.ModelLoaded)
+    def _on_model_loaded(self, event: events.ModelLoaded) -> None:
         self._models.pop(event.instance, None)
         running = self._running.get(event.instance)
         if event.prompt_id is not None and running is not None and running.attempt.prompt_id == event.prompt_id:
@@ -223,8 +238,18 @@ class Dispatches(EventHandler):
             self._evicted[event.instance].discard(file)
             self.reloads[event.instance] += 1
 
-    @on(ModelUnloaded)
-    def _on_model_unloaded(self, event: ModelUnloaded) -> None:
+    @on(events.ModelUnloaded)
+    def _on_model_unloaded(self, event: events.ModelUnloaded) -> None:
         self._models.pop(event.instance, None)
         if event.reason == "room":
             self._evicted[event.instance].add((event.folder, event.name))
+
+
+def _health_of(member: InstanceStatus) -> Health:
+    if not member.is_up:
+        return "down"
+    if member.is_frozen:
+        return "frozen"
+    if member.is_refusing:
+        return "refusing"
+    return "draining" if member.is_draining else "up"

@@ -11,35 +11,8 @@ from comfyfarm.analysis.placement.availability import AvailabilityPeriods
 from comfyfarm.analysis.placement.choices import Choice, choices_of
 from comfyfarm.analysis.placement.dispatch_events import window_of
 from comfyfarm.analysis.placement.dispatches import Dispatches
+from comfyfarm.analysis.placement.measures import balance, depth, recovery, waiting
 from comfyfarm.analysis.placement.measures.affinity import Affinity, affinity
-from comfyfarm.analysis.placement.measures.balance import (
-    Fairness,
-    IdleWhileWaiting,
-    Utilisation,
-    fairness,
-    idle_while_waiting,
-    utilisation,
-)
-from comfyfarm.analysis.placement.measures.depth import (
-    DepthError,
-    Herding,
-    WorkError,
-    depth_error,
-    herding,
-    with_alternatives,
-    work_error,
-)
-from comfyfarm.analysis.placement.measures.misplaced import Misplacements, misplacements
-from comfyfarm.analysis.placement.measures.recovery import Drained, Reaction, drained, failover, rejoin
-from comfyfarm.analysis.placement.measures.waiting import (
-    Makespan,
-    Spread,
-    Starvation,
-    job_spans,
-    makespan,
-    spread,
-    starvation,
-)
 from comfyfarm.analysis.placement.replay.regret import Regret, regret_of
 from comfyfarm.analysis.placement.replay.workload import WorkloadRecorder
 from comfyfarm.events import Event
@@ -78,21 +51,21 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     jobs: int
     dispatches: int
-    fairness: Fairness
-    utilisation: Utilisation
-    idle_while_waiting: IdleWhileWaiting
-    starvation: Starvation
-    waits: Spread
-    totals: Spread
-    makespan: Makespan
-    depth_error: DepthError
-    work_error: WorkError
-    herding: Herding
-    misplacements: Misplacements
+    fairness: balance.Fairness
+    utilisation: balance.Utilisation
+    idle_while_waiting: balance.IdleWhileWaiting
+    starvation: waiting.Starvation
+    waits: waiting.Spread
+    totals: waiting.Spread
+    makespan: waiting.Makespan
+    depth_error: depth.DepthError
+    work_error: depth.WorkError
+    herding: depth.Herding
+    misplacements: depth.Misplacements
     affinity: Affinity
-    failover: Reaction
-    rejoin: Reaction
-    drained: Drained
+    failover: recovery.Reaction
+    rejoin: recovery.Reaction
+    drained: recovery.Drained
     regret: Regret | None
 
 
@@ -139,9 +112,9 @@ class PlacementAnalyzer:
         thresholds = thresholds or PlacementThresholds()
         at_ms, changes = self.attempts.at_ms, self._availability.changes
         sent, choices = self._dispatches.tested, self.choices()
-        window, spans = window_of(sent, at_ms), job_spans(sent)
-        choosable = with_alternatives(choices)
-        used = utilisation(self._dispatches.all, self.fleet.members, self._availability, window, at_ms)
+        window, spans = window_of(sent, at_ms), waiting.job_spans(sent)
+        choosable = depth.with_alternatives(choices)
+        used = balance.utilisation(self._dispatches.all, self.fleet.members, self._availability, window, at_ms)
         jobs = [job.attempts for job in self.attempts.tested if job.attempts]
         done = [span for span in spans if span.ended_ms is not None and span.began_ms is not None]
         return Placement(
@@ -149,20 +122,20 @@ class PlacementAnalyzer:
             seq=self._seq,
             jobs=len(jobs),
             dispatches=len(sent),
-            fairness=fairness(used),
+            fairness=balance.fairness(used),
             utilisation=used,
-            idle_while_waiting=idle_while_waiting(choices, changes, window),
-            starvation=starvation(spans, thresholds.overtakes, at_ms),
-            waits=spread([span.waited_ms(at_ms) for span in done]),
-            totals=spread([(span.ended_ms or 0) - span.sent_ms for span in done]),
-            makespan=makespan(sent, window),
-            depth_error=depth_error(choosable),
-            work_error=work_error(choosable),
-            herding=herding(choosable),
-            misplacements=misplacements(choosable, int(thresholds.fresh)),
+            idle_while_waiting=balance.idle_while_waiting(choices, changes, window),
+            starvation=waiting.starvation(spans, thresholds.overtakes, at_ms),
+            waits=waiting.spread([span.waited_ms(at_ms) for span in done]),
+            totals=waiting.spread([(span.ended_ms or 0) - span.sent_ms for span in done]),
+            makespan=waiting.makespan(sent, window),
+            depth_error=depth.depth_error(choosable),
+            work_error=depth.work_error(choosable),
+            herding=depth.herding(choosable),
+            misplacements=depth.misplacements(choosable, int(thresholds.fresh)),
             affinity=affinity(choices, self._dispatches.reloads),
-            failover=failover(jobs),
-            rejoin=rejoin(choices, changes),
-            drained=drained(choices),
+            failover=recovery.failover(jobs),
+            rejoin=recovery.rejoin(choices, changes),
+            drained=recovery.drained(choices),
             regret=regret_of(self._recorder.workload()),
         )

@@ -1,12 +1,9 @@
 """The report page: HTML without external resources."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Self
 
 from comfyfarm.analysis.findings import Finding
 from comfyfarm.analysis.log_analysis import LogAnalysis
-from comfyfarm.analysis.placement.placement import Placement
 from comfyfarm.analysis.report.measures import NONE, placement_cards
 from comfyfarm.analysis.report.style import SCRIPT, STYLE
 from comfyfarm.analysis.timeline.faults import FaultRow
@@ -25,65 +22,45 @@ _MOST_FINDINGS, _MOST_EVENTS, _MOST_NAMES = 200, 8, 6
 _MOST_LETTERS = 1000    # of a sentence; its names may be of any length
 
 
-@dataclass(frozen=True)
-class RunReport:
-    """The content of a page.
-
-    :ivar seed: of the farm; ``None`` if the log lacks it.
-    """
-
-    verdict: Verdict
-    placement: Placement
-    timeline: Timeline
-    faults: Iterable[FaultRow]
-    seed: int | None
-
-    @classmethod
-    def of(cls, analysis: LogAnalysis) -> Self:
-        return cls(analysis.verdict(), analysis.placement(), analysis.timeline(), analysis.faults(), analysis.seed)
-
-
-def page(run: RunReport) -> str:
+def page(analysis: LogAnalysis) -> str:
     """Render a run as one HTML document; names from prompts and headers are escaped."""
-    return "".join(_parts(run))
+    return "".join(_parts(analysis))
 
 
-def _parts(run: RunReport) -> Iterator[str]:
-    verdict = run.verdict
+def _parts(analysis: LogAnalysis) -> Iterator[str]:
+    verdict, timeline = analysis.verdict(), analysis.timeline()
     yield '<!doctype html><html lang="en"><head><meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">'
     yield f"<title>comfyfarm: {verdict.verdict}</title><style>{STYLE}</style></head><body>"
     yield f'<header><h1><b class="{verdict.verdict}">{verdict.verdict}</b> {_SAYS[verdict.verdict]}</h1>'
-    yield f"<p>{escaped(_summary(run))}</p></header>"
-    yield from _findings(run)
-    yield f'<section><h2>Timeline</h2><div class="scroll">{draw(run.timeline)}</div></section>'
-    yield from placement_cards(run.placement)
-    yield from _faults(run.faults)
+    yield f"<p>{escaped(_summary(verdict, timeline, analysis.seed))}</p></header>"
+    yield from _findings(verdict.findings, timeline)
+    yield f'<section><h2>Timeline</h2><div class="scroll">{draw(timeline)}</div></section>'
+    yield from placement_cards(analysis.placement())
+    yield from _faults(analysis.faults())
     yield f"<script>{SCRIPT}</script></body></html>"
 
 
-def _summary(run: RunReport) -> str:
-    verdict = run.verdict
+def _summary(verdict: Verdict, timeline: Timeline, seed: int | None) -> str:
     parts = [
         f"{_count(verdict.jobs, 'logical job')} in {_count(verdict.attempts, 'attempt')}",
         f"{verdict.succeeded} succeeded",
-        _count(len(run.timeline.lanes), "instance"),
+        _count(len(timeline.lanes), "instance"),
         f"{as_duration(verdict.at_ms)} of simulated time",
     ]
-    return " · ".join([*parts, *([] if run.seed is None else [f"seed {run.seed}"])])
+    return " · ".join([*parts, *([] if seed is None else [f"seed {seed}"])])
 
 
 def _count(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
-def _findings(run: RunReport) -> Iterator[str]:
-    findings = run.verdict.findings
+def _findings(findings: Sequence[Finding], timeline: Timeline) -> Iterator[str]:
     yield "<section><h2>Findings</h2>"
     if not findings:
         yield "<p>None.</p></section>"
         return
-    indexes = {name: index for index, name in enumerate(run.timeline.tracker.jobs)}
+    indexes = {name: index for index, name in enumerate(timeline.tracker.jobs)}
     rows = (
         (
             f'<b class="{finding.severity}">{finding.severity}</b>',

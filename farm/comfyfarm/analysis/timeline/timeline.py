@@ -2,41 +2,23 @@
 
 from dataclasses import dataclass, field
 
+from comfyfarm import events
 from comfyfarm.analysis.instance_jobs import route_of
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.logical_jobs import Attempt
 from comfyfarm.analysis.timeline.lane import AttemptSpan, Interval, Lane, Mark, MarkKind, OutageKind, PartKind, SpanPart
 from comfyfarm.analysis.timeline.markup import clipped
-from comfyfarm.events import (
-    Configured,
-    Delivered,
-    Draining,
-    Event,
-    Exchanged,
-    FaultFired,
-    Finished,
-    Frozen,
-    Healed,
-    ModelLoaded,
-    ModelUnloaded,
-    NodeStarted,
-    Paused,
-    Progressed,
-    PromptRefused,
-    Refusing,
-    Reset,
-    Resumed,
-    ServerReady,
-    ServerStopped,
-    Submitted,
-    Taken,
-    Thawed,
-    Written,
-)
 from comfyfarm.events.handler import EventHandler, on
 
 _MOST_FIRINGS = 200     # marked, of one fault on one lane
 _MOST_LETTERS = 60      # of a job's name in a sentence
+_BEGIN_OR_END: dict[type[events.Event], tuple[OutageKind, bool]] = {
+    events.ServerReady: ("down", False),
+    events.Frozen: ("frozen", True),
+    events.Thawed: ("frozen", False),
+    events.Paused: ("paused", True),
+    events.Resumed: ("paused", False),
+}
 
 
 @dataclass(eq=False)
@@ -81,20 +63,20 @@ class Timeline(EventHandler):
             self.lanes[name] = Lane(name)
         return self.lanes[name]
 
-    def on_event(self, event: Event) -> None:
+    def on_event(self, event: events.Event) -> None:
         if self._first_ms is None:
             self._first_ms = event.at_ms
         super().on_event(event)
 
-    @on(Configured)
-    def _on_configured(self, event: Configured) -> None:
+    @on(events.Configured)
+    def _on_configured(self, event: events.Configured) -> None:
         for settings in event.config.get("instance", []):
             self.lane(settings.get("name", "")).begin("down", event.at_ms)
 
     # Jobs.
 
-    @on(Submitted)
-    def _on_submitted(self, event: Submitted) -> None:
+    @on(events.Submitted)
+    def _on_submitted(self, event: events.Submitted) -> None:
         attempt = self.tracker.jobs[event.job].attempts[-1]
         span = self._spans[attempt] = AttemptSpan(attempt)
         lane = self.lane(event.instance)
@@ -104,12 +86,12 @@ class Timeline(EventHandler):
         if attempt.number > 1:
             self._mark(event, "retry", f"attempt {attempt.number} of {_short(event.job)}", event.job)
 
-    @on(PromptRefused)
-    def _on_prompt_refused(self, event: PromptRefused) -> None:
+    @on(events.PromptRefused)
+    def _on_prompt_refused(self, event: events.PromptRefused) -> None:
         self._mark(event, "refused", f"refused {_short(event.job)}: {event.error}", event.job)
 
-    @on(Exchanged)
-    def _on_exchanged(self, event: Exchanged) -> None:
+    @on(events.Exchanged)
+    def _on_exchanged(self, event: events.Exchanged) -> None:
         if not event.job or event.prompt_id is not None or event.method != "POST" or route_of(event.path) != "/prompt":
             return
         # A submission that failed before validation has no other event.
@@ -118,26 +100,20 @@ class Timeline(EventHandler):
             answer = f"answered {event.status}" if event.status else "not answered"
             self._mark(event, "refused", f"{_short(event.job)} was {answer}", event.job)
 
-    @on(Taken)
-    def _on_taken(self, event: Taken) -> None:
+    @on(events.Taken)
+    def _on_taken(self, event: events.Taken) -> None:
         attempt = self.tracker.running.get(event.instance)
         if (span := self._spans.get(attempt) if attempt is not None else None) is not None:
             self._running[event.instance] = span, event.at_ms
         self._part_since_ms[event.instance] = self._last_visible_ms = event.at_ms
 
-    @on(NodeStarted, Progressed)
-    def _on_node_started(self, event: NodeStarted | Progressed) -> None:
+    @on(events.NodeStarted, events.Progressed)
+    def _on_node_started(self, event: events.NodeStarted | events.Progressed) -> None:
         self._part_since_ms[event.instance] = self._last_visible_ms = event.at_ms
 
-    @on(ModelLoaded, ModelUnloaded)
-    def _on_model_loaded(self, event: ModelLoaded | ModelUnloaded) -> None:
-        self._end_part("loading", event)
-
-    @on(Written)
-    def _on_written(self, event: Written) -> None:
-        self._end_part("saving", event)
-
-    def _end_part(self, kind: PartKind, event: Event) -> None:
+    @on(events.ModelLoaded, events.ModelUnloaded, events.Written)
+    def _on_part_end(self, event: events.ModelLoaded | events.ModelUnloaded | events.Written) -> None:
+        kind: PartKind = "saving" if isinstance(event, events.Written) else "loading"
         from_ms = self._part_since_ms.get(event.instance, event.at_ms)
         self._part_since_ms[event.instance] = self._last_visible_ms = event.at_ms
         if event.instance not in self._running or from_ms >= event.at_ms:
@@ -147,13 +123,13 @@ class Timeline(EventHandler):
             from_ms = parts.pop().from_ms
         parts.append(SpanPart(kind, from_ms, event.at_ms))
 
-    @on(Finished)
-    def _on_finished(self, event: Finished) -> None:
+    @on(events.Finished)
+    def _on_finished(self, event: events.Finished) -> None:
         self._running.pop(event.instance, None)
         self._last_visible_ms = event.at_ms
 
-    @on(Delivered)
-    def _on_delivered(self, event: Delivered) -> None:
+    @on(events.Delivered)
+    def _on_delivered(self, event: events.Delivered) -> None:
         # If the delivery names no instance, it is the one that succeeded last.
         succeeded = self.tracker.job(event.job).ended("success")
         instance = event.instance or (succeeded[-1].instance if succeeded else "")
@@ -161,12 +137,8 @@ class Timeline(EventHandler):
 
     # Instances.
 
-    @on(ServerReady)
-    def _on_server_ready(self, event: ServerReady) -> None:
-        self._set_outage(event, "down", on=False)
-
-    @on(ServerStopped)
-    def _on_server_stopped(self, event: ServerStopped) -> None:
+    @on(events.ServerStopped)
+    def _on_server_stopped(self, event: events.ServerStopped) -> None:
         running = self._running.pop(event.instance, None)
         if running is not None and running[0].attempt.is_open:
             span, since_ms = running
@@ -175,36 +147,29 @@ class Timeline(EventHandler):
             self.lane(event.instance).end(kind, event.at_ms)
         self._set_outage(event, "down", on=True)
 
-    @on(Frozen, Thawed)
-    def _on_frozen(self, event: Frozen | Thawed) -> None:
-        self._set_outage(event, "frozen", on=isinstance(event, Frozen))
+    @on(*_BEGIN_OR_END)
+    def _on_begin_or_end(self, event: events.Event) -> None:
+        kind, begins = _BEGIN_OR_END[type(event)]
+        self._set_outage(event, kind, on=begins)
 
-    @on(Paused, Resumed)
-    def _on_paused(self, event: Paused | Resumed) -> None:
-        self._set_outage(event, "paused", on=isinstance(event, Paused))
-
-    @on(Reset)
-    def _on_reset(self, event: Reset) -> None:
+    @on(events.Reset)
+    def _on_reset(self, event: events.Reset) -> None:
         self._running.pop(event.instance, None)
         self._set_outage(event, "paused", on=False)
 
-    @on(Refusing)
-    def _on_refusing(self, event: Refusing) -> None:
-        self._set_outage(event, "refusing", on=event.on)
+    @on(events.Refusing, events.Draining)
+    def _on_refusing(self, event: events.Refusing | events.Draining) -> None:
+        self._set_outage(event, "refusing" if isinstance(event, events.Refusing) else "draining", on=event.on)
 
-    @on(Draining)
-    def _on_draining(self, event: Draining) -> None:
-        self._set_outage(event, "draining", on=event.on)
-
-    def _set_outage(self, event: Event, kind: OutageKind, *, on: bool) -> None:
+    def _set_outage(self, event: events.Event, kind: OutageKind, *, on: bool) -> None:
         self._last_visible_ms = event.at_ms
         lane = self.lane(event.instance)
         (lane.begin if on else lane.end)(kind, event.at_ms)
 
     # Faults.
 
-    @on(FaultFired)
-    def _on_fault_fired(self, event: FaultFired) -> None:
+    @on(events.FaultFired)
+    def _on_fault_fired(self, event: events.FaultFired) -> None:
         # A fault may fire on every frame: more marks would hide the rest and fill the memory.
         key = event.instance, event.id
         self._firings[key] = self._firings.get(key, 0) + 1
@@ -212,11 +177,11 @@ class Timeline(EventHandler):
             job = f" ({_short(event.job)})" if event.job else ""
             self._mark(event, "fault", f"{event.do} at {event.phase}{job}: fault {event.id}", event.job)
 
-    @on(Healed)
-    def _on_healed(self, event: Healed) -> None:
+    @on(events.Healed)
+    def _on_healed(self, event: events.Healed) -> None:
         self._mark(event, "heal", "healed")
 
-    def _mark(self, event: Event, kind: MarkKind, says: str, job: str = "", instance: str = "") -> None:
+    def _mark(self, event: events.Event, kind: MarkKind, says: str, job: str = "", instance: str = "") -> None:
         self._last_visible_ms = event.at_ms
         name = instance or event.instance
         marks = self.lane(name).marks if name else self.marks

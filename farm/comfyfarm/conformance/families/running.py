@@ -29,9 +29,7 @@ async def run_chain(session: Session) -> None:
     """Four nodes run in a row."""
     graph = {
         "1": empty_image(session.fresh()),
-        "2": node(
-            "ImageScale", image=["1", 0], upscale_method="nearest-exact", width=32, height=16, crop="disabled"
-        ),
+        "2": node("ImageScale", image=["1", 0], upscale_method="nearest-exact", width=32, height=16, crop="disabled"),
         "3": node("ImageInvert", image=["2", 0]),
         "4": node("PreviewImage", images=["3", 0]),
     }
@@ -91,9 +89,7 @@ async def run_usage_source_header(session: Session) -> None:
         session.register_job(reply)
         job = reply.json["prompt_id"]
         await session.until_done(job)
-        await session.get(
-            f"/history/{job}", view=lambda history: [entry["prompt"][3] for entry in history.values()]
-        )
+        await session.get(f"/history/{job}", view=lambda history: [entry["prompt"][3] for entry in history.values()])
 
 
 @family.scenario

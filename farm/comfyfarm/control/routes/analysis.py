@@ -9,7 +9,7 @@ import msgspec
 from comfyfarm.analysis.findings import Thresholds
 from comfyfarm.analysis.journal import by_route, by_type
 from comfyfarm.analysis.placement.placement import PlacementThresholds
-from comfyfarm.analysis.report.page import RunReport, page
+from comfyfarm.analysis.report.page import page
 from comfyfarm.analysis.timeline.perfetto import as_trace
 from comfyfarm.analysis.timeline.svg import draw
 from comfyfarm.analysis.timeline.text import as_text
@@ -79,7 +79,7 @@ def get_timeline(farm: Farm, query: TimelineQuery) -> Raw:
 @route(endpoints.GET_REPORT)
 def get_report(farm: Farm) -> Raw:
     """Return the verdict, the timeline, the placement and the faults as one page without external resources."""
-    return Raw(page(RunReport.of(farm.analysis.log_analysis())).encode(), HTML)
+    return Raw(page(farm.analysis.log_analysis()).encode(), HTML)
 
 
 @route(endpoints.TELL_DELIVERED)

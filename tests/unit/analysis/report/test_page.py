@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from comfyfarm.analysis.report.measures import NONE
-from comfyfarm.analysis.report.page import RunReport, page
+from comfyfarm.analysis.report.page import page
 from tests.support.logs import Piece, armed, crashed, delivered, farm, fired, healed, ran, ready
 from tests.support.timelines import HOSTILE, LOST, analysis_of
 
@@ -54,7 +54,7 @@ class Reader(HTMLParser):
 
 def read(*pieces: Piece) -> Reader:
     reader = Reader()
-    reader.feed(page(RunReport.of(analysis_of(*pieces))))
+    reader.feed(page(analysis_of(*pieces)))
     reader.close()
     assert reader.open == []
     return reader
@@ -122,8 +122,8 @@ def test_nothing_comes_from_elsewhere() -> None:
     reader = read(*LOST)
     asked = [attrs[key] for _, attrs in reader.tags for key in ("src", "href", "data", "action") if attrs.get(key)]
     assert asked == ["data:,"]
-    assert "url(" not in page(RunReport.of(analysis_of(*LOST))).replace("url(#", "")
-    assert "@import" not in page(RunReport.of(analysis_of(*LOST)))
+    assert "url(" not in page(analysis_of(*LOST)).replace("url(#", "")
+    assert "@import" not in page(analysis_of(*LOST))
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -139,7 +139,7 @@ def test_any_name_is_shown_as_text(name: str) -> None:
             *(crashed(on, at=1100, lost=["lost"]), healed(at=90_000)),
         ]
 
-    assert page(RunReport.of(analysis_of(*run(name)))).encode()
+    assert page(analysis_of(*run(name))).encode()
     hostile, plain = read(*run(name)), read(*run(""))
     assert [tag for tag, _ in hostile.tags if tag != "line"] == [tag for tag, _ in plain.tags if tag != "line"]
     assert {key for _, attrs in hostile.tags for key in attrs} == {key for _, attrs in plain.tags for key in attrs}

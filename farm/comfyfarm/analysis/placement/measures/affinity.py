@@ -35,9 +35,7 @@ def affinity(choices: Iterable[Choice], reloads: Mapping[str, int]) -> Affinity:
     """
     runs = [choice for choice in choices if choice.dispatch.work is not None and choice.dispatch.work.models]
     hits = sum(not choice.dispatch.loads for choice in runs)
-    possible = sum(
-        not choice.dispatch.loads or any(option.is_warm for option in choice.candidates) for choice in runs
-    )
+    possible = sum(not choice.dispatch.loads or any(option.is_warm for option in choice.candidates) for choice in runs)
     loads = sum(choice.dispatch.loads for choice in runs)
     return Affinity(
         n=len(runs),

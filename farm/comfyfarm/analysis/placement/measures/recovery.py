@@ -118,8 +118,6 @@ def _rejoined_after_ms(returned: AvailabilityChange, accepted: Iterable[Choice])
 
 
 def drained(choices: Iterable[Choice]) -> Drained:
-    while_draining = [
-        choice for choice in choices if any(option.snapshot.is_draining for option in choice.options)
-    ]
+    while_draining = [choice for choice in choices if any(option.snapshot.is_draining for option in choice.options)]
     sent = sum(choice.chosen.snapshot.is_draining for choice in while_draining)
     return Drained(n=len(while_draining), is_small=len(while_draining) < ENOUGH, dispatches=sent)

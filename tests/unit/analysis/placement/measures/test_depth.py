@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from comfyfarm.analysis.placement.measures.misplaced import Misplaced
+from comfyfarm.analysis.placement.measures.depth import Misplaced
 from comfyfarm.analysis.placement.placement import PlacementThresholds
 from comfyfarm.events import Work
 from comfyfarm.units import Duration
