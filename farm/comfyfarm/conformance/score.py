@@ -1,9 +1,8 @@
 """The outcome of each scenario, and the score of many."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Self
 
 from comfyfarm.conformance.differences import Difference
 
@@ -41,8 +40,7 @@ class Score:
     seconds: float
 
     @classmethod
-    def of(cls, outcomes: Iterable[ScenarioOutcome]) -> Score:
-        """Return the score of some outcomes."""
+    def of(cls, outcomes: Iterable[ScenarioOutcome]) -> Self:
         known = list(outcomes)
         skipped = sum(outcome.skipped is not None for outcome in known)
         same = sum(outcome.is_same for outcome in known)

@@ -1,10 +1,8 @@
 """The options of each dispatch: the snapshots of its instances, completed by facts that the log shows only later."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from comfyfarm.analysis.placement.dispatches import Dispatch, InstanceSnapshot
 from comfyfarm.analysis.placement.eligibility import InstanceEquipment, JobNeeds, needs_of
@@ -62,54 +60,35 @@ def choices_of(dispatches: Sequence[Dispatch], at_ms: int) -> list[Choice]:
 
     :param at_ms: the time of the latest event.
     """
-    evidence = _Evidence.of(dispatches)
+    evidence = _Evidence(dispatches)
     left = work_left(dispatches, at_ms)
     return [_choice(dispatch, left[dispatch], evidence) for dispatch in dispatches]
 
 
-def _choice(dispatch: Dispatch, lefts: tuple[WorkLeft, ...], evidence: _Evidence) -> Choice:
-    job = dispatch.attempt.job
-    needs = evidence.needs.get(job)
-    options = tuple(
-        Option(snapshot, evidence.is_eligible(job, snapshot.equipment), needs, left)
-        for snapshot, left in zip(dispatch.snapshots, lefts, strict=True)
-    )
-    chosen = next(option for option in options if option.snapshot is dispatch.chosen)
-    return Choice(dispatch, options, chosen)
-
-
-@dataclass(eq=False)
 class _Evidence:
     """The evidence in a log that an instance can or cannot run a job.
 
     :ivar needs: by logical job; jobs that never ran are not in it.
-    :ivar declared: the node types that any instance declares.
     """
 
-    needs: dict[str, JobNeeds | None]
-    declared: frozenset[str]
-    _accepted: set[tuple[str, InstanceEquipment]] = field(default_factory=set)
-    _lacking: set[tuple[str, InstanceEquipment]] = field(default_factory=set)
-    _fitting: dict[tuple[JobNeeds, InstanceEquipment], bool] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, dispatches: Iterable[Dispatch]) -> _Evidence:
+    def __init__(self, dispatches: Iterable[Dispatch]) -> None:
+        self._accepted: set[tuple[str, InstanceEquipment]] = set()
+        self._lacking: set[tuple[str, InstanceEquipment]] = set()
+        self._fitting: dict[tuple[JobNeeds, InstanceEquipment], bool] = {}
         works: dict[str, list[Work]] = defaultdict(list)
         equipment: set[InstanceEquipment] = set()
-        evidence = cls({}, frozenset())
         for dispatch in dispatches:
             attempt, key = dispatch.attempt, (dispatch.attempt.job, dispatch.chosen.equipment)
             equipment.update(snapshot.equipment for snapshot in dispatch.snapshots)
             if dispatch.work is not None:
                 works[attempt.job].append(dispatch.work)
             if attempt.is_accepted:
-                evidence._accepted.add(key)
+                self._accepted.add(key)
             elif attempt.missing:
-                evidence._lacking.add(key)
-        shared: dict[JobNeeds | None, JobNeeds | None] = {}     # one object for many jobs with equal needs
-        evidence.needs = {job: shared.setdefault(needs := needs_of(runs), needs) for job, runs in works.items()}
-        evidence.declared = frozenset(node for own in equipment for node in own.own_nodes)
-        return evidence
+                self._lacking.add(key)
+        shared: dict[JobNeeds, JobNeeds] = {}     # one object for many jobs with equal needs
+        self.needs = {job: shared.setdefault(needs := needs_of(runs), needs) for job, runs in works.items()}
+        self._declared = frozenset(node for own in equipment for node in own.own_nodes)
 
     def is_eligible(self, job: str, equipment: InstanceEquipment) -> bool:
         """Decide by what the instance accepted or refused, else by its settings, else assume that it is."""
@@ -121,5 +100,16 @@ class _Evidence:
         if needs is None:
             return True
         if (needs, equipment) not in self._fitting:
-            self._fitting[needs, equipment] = equipment.has(needs, self.declared)
+            self._fitting[needs, equipment] = equipment.has(needs, self._declared)
         return self._fitting[needs, equipment]
+
+
+def _choice(dispatch: Dispatch, lefts: tuple[WorkLeft, ...], evidence: _Evidence) -> Choice:
+    job = dispatch.attempt.job
+    needs = evidence.needs.get(job)
+    options = tuple(
+        Option(snapshot, evidence.is_eligible(job, snapshot.equipment), needs, left)
+        for snapshot, left in zip(dispatch.snapshots, lefts, strict=True)
+    )
+    chosen = next(option for option in options if option.snapshot is dispatch.chosen)
+    return Choice(dispatch, options, chosen)

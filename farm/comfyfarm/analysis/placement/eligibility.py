@@ -1,10 +1,8 @@
 """The needs of a job, the equipment of an instance by its settings, and the check that it can run the job."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from comfyfarm.events import Work
 from comfyfarm.sim.catalogue.models import Model
@@ -25,16 +23,14 @@ class JobNeeds:
     nodes: frozenset[str]
 
 
-def needs_of(works: Iterable[Work]) -> JobNeeds | None:
-    """Return what these runs of one logical job needed together; ``None`` if there are none."""
+def needs_of(works: Iterable[Work]) -> JobNeeds:
+    """Return what these runs of one logical job needed together."""
     models: dict[tuple[str, str], int] = {}
     nodes: set[str] = set()
-    has_run = False
     for work in works:
-        has_run = True
         models.update({(folder, name): size_bytes for folder, name, size_bytes in work.models})
         nodes.update(work.nodes)
-    return JobNeeds(frozenset(models), max(models.values(), default=0), frozenset(nodes)) if has_run else None
+    return JobNeeds(frozenset(models), max(models.values(), default=0), frozenset(nodes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +51,7 @@ class InstanceEquipment:
     vram_bytes: int | None
 
     @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> InstanceEquipment:
+    def of(cls, settings: Mapping[str, Any]) -> Self:
         """Read an instance's settings as the log has them; unreadable values count as absent."""
         return cls(
             is_strict=settings.get("validation", "strict") == "strict",

@@ -4,9 +4,6 @@ import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-Wait = tuple[int, int]
-"""The start and end of a job's wait, in simulated milliseconds."""
-
 _MINUTE_MS, _HOUR_MS = 60_000, 3_600_000
 _STEPS_MS = (
     *(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 15_000, 30_000),
@@ -52,10 +49,10 @@ def as_duration(ms: int) -> str:
     return f"{ms // _HOUR_MS}:{ms % _HOUR_MS // _MINUTE_MS:02}:{ms % _MINUTE_MS // 1000:02} h"
 
 
-def rows(waits: Iterable[Wait]) -> list[int]:
+def rows(waits: Iterable[tuple[int, int]]) -> list[int]:
     """Assign each wait to the first free row, so that no two overlap.
 
-    :param waits: in the order of their start.
+    :param waits: start and end of each, in the order of their start.
     """
     free: list[int] = []
     busy: list[tuple[int, int]] = []
@@ -69,7 +66,7 @@ def rows(waits: Iterable[Wait]) -> list[int]:
     return assigned
 
 
-def depths(waits: Iterable[Wait]) -> list[tuple[int, int]]:
+def depths(waits: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """Return the times at which the number of waiting jobs changes, each with the new number."""
     changes: dict[int, int] = {}
     for from_ms, to_ms in waits:

@@ -1,5 +1,6 @@
 """Waiting: waits, totals, makespan, starvation and overtaking."""
 
+from bisect import bisect, insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -131,36 +132,12 @@ def starvation(spans: Sequence[JobSpan], overtakes: int, at_ms: int) -> Starvati
 
 def _overtaken_counts(spans: Sequence[JobSpan]) -> list[int]:
     """Return for each job the number of jobs that came later and began earlier, anywhere in the farm."""
-    in_order = sorted(spans, key=attrgetter("sent_ms", "seq"))
-    places = {span: place for place, span in enumerate(in_order, 1)}
-    begun = _PlaceCounter(len(spans))
+    begun: list[tuple[int, int]] = []       # in order of arrival; insort takes two seconds for 100,000 jobs at worst
     counts = []
     beginning = sorted((span for span in spans if span.began_ms is not None), key=attrgetter("began_ms"))
     for _, group in groupby(beginning, attrgetter("began_ms")):
-        together = [places[span] for span in group]
-        counts += [begun.beyond(place) for place in together]
-        for place in together:      # only now: jobs that begin at the same time do not overtake each other
-            begun.add(place)
-    return counts + [begun.beyond(places[span]) for span in spans if span.began_ms is None]
-
-
-class _PlaceCounter:
-    """A Fenwick tree of the places 1 to ``size``: it counts a hundred thousand jobs in a second."""
-
-    def __init__(self, size: int) -> None:
-        self._sums = [0] * (size + 1)
-        self._total = 0
-
-    def add(self, place: int) -> None:
-        self._total += 1
-        while place < len(self._sums):
-            self._sums[place] += 1
-            place += place & -place
-
-    def beyond(self, place: int) -> int:
-        """Return the number of added places that are greater than this one."""
-        until = 0
-        while place:
-            until += self._sums[place]
-            place -= place & -place
-        return self._total - until
+        arrivals = [(span.sent_ms, span.seq) for span in group]
+        counts += [len(begun) - bisect(begun, arrival) for arrival in arrivals]
+        for arrival in arrivals:      # only now: jobs that begin at the same time do not overtake each other
+            insort(begun, arrival)
+    return counts + [len(begun) - bisect(begun, (span.sent_ms, span.seq)) for span in spans if span.began_ms is None]

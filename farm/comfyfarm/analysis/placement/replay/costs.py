@@ -1,10 +1,8 @@
 """The time that an instance takes for a job, by its settings alone, and the models that the job moves in memory."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -71,7 +69,7 @@ class Costs:
     under_load: float = 0.0
 
     @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> Costs:
+    def of(cls, settings: Mapping[str, Any]) -> Self:
         """Read an ``[[instance]]`` as the log has it; absent and unreadable values get their defaults."""
         timing = table_of(settings.get("timing"))
         keys = ("step", "node", "save", "load_per_gb", "unload")

@@ -167,8 +167,7 @@ class _Replay:
         assert self.policy is not None, "only policies place jobs here"
         candidates = [queue for queue in self._queues if self._can_take(queue, job)]
         if candidates:
-            order = self.policy(self.workload.arrivals[job].work, candidates, at_ms).order
-            self._add(job, self._queues[order], at_ms)
+            self._add(job, self.policy(self.workload.arrivals[job].work, candidates, at_ms), at_ms)
         else:
             self._unplaced.append(job)
 
