@@ -121,11 +121,8 @@ def without_files(steps: list[Step]) -> list[Step]:
 
     A static instance of the farm writes no files and names the same picture for every output.
     """
-    return [{"ask": "GET /view"} if _is_view_request(step) else _without_files(step) for step in steps]
-
-
-def _is_view_request(step: Step) -> bool:
-    return str(step.get("ask")).startswith("GET /view?")
+    is_view = [str(step.get("ask")).startswith("GET /view?") for step in steps]
+    return [{"ask": "GET /view"} if view else _without_files(step) for view, step in zip(is_view, steps, strict=True)]
 
 
 def _without_files(value: Any) -> Any:

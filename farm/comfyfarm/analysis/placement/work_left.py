@@ -6,7 +6,7 @@ on that instance.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from comfyfarm.analysis.placement.dispatch_events import DispatchEvent, dispatch_events
@@ -33,7 +33,7 @@ def work_left(dispatches: Sequence[Dispatch], at_ms: int) -> dict[Dispatch, tupl
 
     :param at_ms: the time of the latest event.
     """
-    queues = _Queues(_RunLengths(dispatches, at_ms))
+    queues = _Queues(_run_lengths(dispatches, at_ms))
     lefts = {}
     for event in dispatch_events(dispatches):
         if event.step in ("sent", "refused"):
@@ -43,35 +43,26 @@ def work_left(dispatches: Sequence[Dispatch], at_ms: int) -> dict[Dispatch, tupl
     return lefts
 
 
-@dataclass(eq=False)
-class _RunLengths:
-    """The length of each run, known or estimated."""
-
-    dispatches: Iterable[Dispatch]
-    at_ms: int
-
-    def __post_init__(self) -> None:
-        by_instance: dict[str, list[int]] = defaultdict(list)
-        for dispatch in self.dispatches:
-            if dispatch.has_run_out:
-                by_instance[dispatch.chosen.instance].append(dispatch.served_ms(self.at_ms))
-        self._median_ms = {name: percentile(lengths, 50) for name, lengths in by_instance.items()}
-        self._farm_median_ms = percentile([ms for lengths in by_instance.values() for ms in lengths], 50) or 0
-
-    def of(self, dispatch: Dispatch) -> int:
-        """Return the run's length; if it is not known, the median of its instance, else that of the farm."""
-        served_ms = dispatch.served_ms(self.at_ms)
+def _run_lengths(dispatches: Sequence[Dispatch], at_ms: int) -> dict[Dispatch, int]:
+    """Return the length of each run; if it is not known, the median of its instance, else that of the farm."""
+    known: dict[str, list[int]] = defaultdict(list)
+    for dispatch in dispatches:
         if dispatch.has_run_out:
-            return served_ms
-        median_ms = self._median_ms.get(dispatch.chosen.instance)
-        return max(served_ms, self._farm_median_ms if median_ms is None else median_ms)
+            known[dispatch.chosen.instance].append(dispatch.served_ms(at_ms))
+    farm_ms = percentile([ms for lengths in known.values() for ms in lengths], 50) or 0
+    median_ms = {name: percentile(lengths, 50) or 0 for name, lengths in known.items()}
+    lengths_ms = {}
+    for dispatch in dispatches:
+        estimated_ms = 0 if dispatch.has_run_out else median_ms.get(dispatch.chosen.instance, farm_ms)
+        lengths_ms[dispatch] = max(dispatch.served_ms(at_ms), estimated_ms)
+    return lengths_ms
 
 
 @dataclass(eq=False)
 class _Queues:
     """The work in every instance's queue, updated by one event after another."""
 
-    lengths: _RunLengths
+    lengths_ms: dict[Dispatch, int]
     _left_ms: Counter[str] = field(default_factory=Counter)
     _estimated: Counter[str] = field(default_factory=Counter)
     _running: dict[str, DispatchEvent] = field(default_factory=dict)
@@ -80,7 +71,7 @@ class _Queues:
         left_ms = self._left_ms[instance]
         running = self._running.get(instance)
         if running is not None:
-            left_ms -= min(at_ms - running.at_ms, self.lengths.of(running.dispatch))
+            left_ms -= min(at_ms - running.at_ms, self.lengths_ms[running.dispatch])
         return WorkLeft(left_ms, self._estimated[instance] == 0) if left_ms or self._estimated[instance] else _NONE
 
     def apply(self, event: DispatchEvent) -> None:
@@ -89,7 +80,7 @@ class _Queues:
             self._running[instance] = event
         elif event.step != "refused":
             sign = 1 if event.step == "sent" else -1
-            self._left_ms[instance] += sign * self.lengths.of(event.dispatch)
+            self._left_ms[instance] += sign * self.lengths_ms[event.dispatch]
             self._estimated[instance] += 0 if event.dispatch.has_run_out else sign
         running = self._running.get(instance)
         if event.step == "ended" and running is not None and running.dispatch is event.dispatch:

@@ -19,17 +19,11 @@ _US = 1000      # per millisecond; the format uses microseconds
 
 def as_trace(timeline: Timeline) -> Record:
     """Convert a timeline: an instance is a process, its worker a thread; waits are asynchronous spans and a counter."""
-    records = list(_farm(timeline))
+    records = [_meta("process_name", {"name": "farm"}, _FARM)] if timeline.marks else []
+    records += [_instant(mark, _FARM, "g") for mark in timeline.marks]
     for pid, lane in enumerate(timeline.lanes.values(), _FARM + 1):
         records += _lane(lane, pid, timeline.end_ms)
     return {"traceEvents": records, "displayTimeUnit": "ms"}
-
-
-def _farm(timeline: Timeline) -> Iterator[Record]:
-    if timeline.marks:
-        yield _meta("process_name", {"name": "farm"}, _FARM)
-    for mark in timeline.marks:
-        yield _instant(mark, _FARM, "g")
 
 
 def _lane(lane: Lane, pid: int, end_ms: int) -> Iterator[Record]:

@@ -54,7 +54,7 @@ Sign = str
 LETTER = 6.2
 """The approximate width of a letter, in pixels."""
 
-_MEANINGS: dict[Sign, str] = {
+MEANINGS: dict[Sign, str] = {
     "run": "runs, in the colour of its logical job",
     "loading": "loads a model",
     "saving": "saves",
@@ -109,7 +109,7 @@ def legend(signs: Collection[Sign], left: float, top: float, width: float) -> tu
     """Return the elements of the legend for these signs, and its height in pixels."""
     parts: list[str] = []
     x, y = left, top
-    for kind, words in _MEANINGS.items():
+    for kind, words in MEANINGS.items():
         if kind not in signs:
             continue
         span = _SWATCH + extent(words) * LETTER

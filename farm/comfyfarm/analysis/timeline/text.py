@@ -7,23 +7,13 @@ from itertools import islice
 from comfyfarm.analysis.timeline.lane import Lane, Mark, MarkKind, OutageKind
 from comfyfarm.analysis.timeline.markup import extent, readable
 from comfyfarm.analysis.timeline.scale import as_duration
+from comfyfarm.analysis.timeline.svg_symbols import MEANINGS
 from comfyfarm.analysis.timeline.timeline import Timeline
 
 # If several fall on one character, the last of these is visible.
 _OUTAGES: dict[OutageKind, str] = {"refusing": "#", "paused": "=", "frozen": "~", "down": "x"}
 _MARKS: dict[MarkKind, str] = {"delivered": "d", "retry": "r", "refused": "-", "fault": "!", "heal": "h"}
-_MEANINGS = {
-    ".": "waits",
-    "#": "takes no connection",
-    "=": "paused",
-    "~": "frozen",
-    "x": "down",
-    "d": "delivered",
-    "r": "sent again",
-    "-": "refused",
-    "!": "fault",
-    "h": "healed",
-}
+_SIGNS = {"wait": "."} | _OUTAGES | _MARKS
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _MOST_LETTERS = 24      # of a name
 _LEAST_WIDTH = 60       # of the legend
@@ -66,7 +56,7 @@ class _Text:
                 yield self._line("", self._marks(lane.marks))
         if self.timeline.marks:
             yield self._line("", self._marks(self.timeline.marks))
-        yield from self._lines([f"{sign} {words}" for sign, words in _MEANINGS.items() if sign in self.signs])
+        yield from self._lines([f"{sign} {MEANINGS[kind]}" for kind, sign in _SIGNS.items() if sign in self.signs])
         yield from self._lines(list(self._job_names()))
 
     def _line(self, name: str, rest: str) -> str:

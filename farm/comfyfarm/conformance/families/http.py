@@ -14,10 +14,6 @@ def _type(value: Any) -> str:
     return type(value).__name__
 
 
-def _first_shape(entries: dict[str, Any]) -> Any:
-    return shape(next(iter(entries.values()))) if entries else {}
-
-
 family.requests(
     "get_queue_empty",
     "The queue is empty, with and without the /api prefix.",
@@ -137,7 +133,7 @@ async def misc_get_shapes(session: Session) -> None:
     await session.request("POST /settings", json={}, record=False)     # creates the user folder if there is none yet
     await session.get("/extensions", view=shape)
     await session.get("/i18n", "/workflow_templates", "/node_replacements", view=_type)
-    await session.get("/global_subgraphs", view=_first_shape)
+    await session.get("/global_subgraphs", view=lambda found: shape(next(iter(found.values()))) if found else {})
     await session.get("/global_subgraphs/nope", "/users")
 
 

@@ -29,11 +29,6 @@ async def settings_roundtrip(session: Session) -> None:
 @family.scenario
 async def userdata_files(session: Session) -> None:
     """User files are written, listed, moved and deleted."""
-    await _write_and_list(session)
-    await _move_and_delete(session)
-
-
-async def _write_and_list(session: Session) -> None:
     folder = session.tag
     file = f"/userdata/{folder}%2Fa.json"
     await session.get(f"{file}")
@@ -49,15 +44,6 @@ async def _write_and_list(session: Session) -> None:
     for query in (f"?path={folder}", f"?path={folder}%2Fa.json", "?path=nosuch", "?path=../.."):
         await session.get(f"/v2/userdata{query}")
     await session.get("/v2/userdata", view=lambda found: type(found).__name__)
-
-
-def _facts(info: dict[str, Any]) -> dict[str, Any]:
-    """Keep the path and the size; reduce the times to their types."""
-    return {key: value if key in ("path", "size") else type(value).__name__ for key, value in info.items()}
-
-
-async def _move_and_delete(session: Session) -> None:
-    folder = session.tag
     first, second, third = (f"{folder}%2F{name}" for name in ("a.json", "c.json", "d.json"))
     deep = f"{folder}%2Fs%2Fb.txt"
     await session.request(f"POST /userdata/{first}/move/{second}")
@@ -67,6 +53,11 @@ async def _move_and_delete(session: Session) -> None:
     await session.request(f"POST /userdata/nosuch{folder}/move/x")
     for file in (third, third, deep):
         await session.request(f"DELETE /userdata/{file}")
+
+
+def _facts(info: dict[str, Any]) -> dict[str, Any]:
+    """Keep the path and the size; reduce the times to their types."""
+    return {key: value if key in ("path", "size") else type(value).__name__ for key, value in info.items()}
 
 
 @family.scenario

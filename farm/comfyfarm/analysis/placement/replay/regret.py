@@ -1,11 +1,46 @@
 """Regret: the tested system's placement compared with the best of four simple policies, on the same work."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
 import msgspec
 
-from comfyfarm.analysis.placement.replay.policies import POLICIES
-from comfyfarm.analysis.placement.replay.replay import ReplayResult, replay
+from comfyfarm.analysis.placement.replay.queue_model import QueueModel
+from comfyfarm.analysis.placement.replay.replay import Policy, ReplayResult, replay
 from comfyfarm.analysis.placement.replay.workload import Workload
 from comfyfarm.analysis.placement.statistics import ENOUGH, ENOUGH_PER_INSTANCE
+from comfyfarm.events import Work
+
+
+@dataclass(eq=False)
+class _RoundRobin:
+    _last: int = -1
+
+    def __call__(self, work: Work, candidates: Sequence[QueueModel], now_ms: int) -> QueueModel:
+        chosen = next((queue for queue in candidates if queue.order > self._last), candidates[0])
+        self._last = chosen.order
+        return chosen
+
+
+def _shortest_queue(work: Work, candidates: Sequence[QueueModel], now_ms: int) -> QueueModel:
+    return min(candidates, key=lambda queue: queue.depth)
+
+
+def _least_work_left(work: Work, candidates: Sequence[QueueModel], now_ms: int) -> QueueModel:
+    return min(candidates, key=lambda queue: queue.work_left_ms(now_ms))
+
+
+def _model_affine(work: Work, candidates: Sequence[QueueModel], now_ms: int) -> QueueModel:
+    return min(candidates, key=lambda queue: (queue.absent_bytes(work), queue.work_left_ms(now_ms)))
+
+
+POLICIES: dict[str, Callable[[], Policy]] = {
+    "round_robin": _RoundRobin,
+    "shortest_queue": lambda: _shortest_queue,
+    "least_work_left": lambda: _least_work_left,
+    "model_affine": lambda: _model_affine,
+}
+"""By name, a factory of the policy: a policy may have state."""
 
 
 class ReplayOutcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,15 +2,19 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from comfyfarm.analysis.placement.availability import AvailabilityChange
 from comfyfarm.analysis.placement.eligibility import JobNeeds
 from comfyfarm.analysis.placement.replay.costs import needed_together
-from comfyfarm.analysis.placement.replay.policies import Policy
 from comfyfarm.analysis.placement.replay.queue_model import QueueModel
 from comfyfarm.analysis.placement.replay.workload import Arrival, Assignment, SettingsChange, Workload
+from comfyfarm.events import Work
+
+Policy = Callable[[Work, Sequence[QueueModel], int], QueueModel]
+"""Chooses a queue for a job at a time in milliseconds. The candidates are all that can take it, at least one, in
+configuration order; policies only read them."""
 
 _Input = AvailabilityChange | SettingsChange | Assignment | Arrival
 

@@ -2,8 +2,7 @@
 
 import pytest
 
-from comfyfarm.analysis.placement.replay.policies import POLICIES
-from comfyfarm.analysis.placement.replay.regret import ReplayOutcome, regret_of
+from comfyfarm.analysis.placement.replay.regret import POLICIES, ReplayOutcome, regret_of
 from comfyfarm.analysis.placement.replay.replay import replay
 from comfyfarm.analysis.placement.replay.workload import Workload
 from comfyfarm.analysis.placement.statistics import ENOUGH

@@ -11,7 +11,7 @@ from comfyfarm.analysis.instances import FleetState
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.placement.availability import AvailabilityPeriods
 from comfyfarm.analysis.placement.replay.costs import Costs, move_models
-from comfyfarm.analysis.placement.replay.policies import POLICIES
+from comfyfarm.analysis.placement.replay.regret import POLICIES
 from comfyfarm.analysis.placement.replay.replay import ReplayResult, replay
 from comfyfarm.analysis.placement.replay.workload import Assignment, Workload, WorkloadRecorder
 from comfyfarm.config.live_changes import as_written
