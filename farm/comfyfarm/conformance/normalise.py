@@ -43,7 +43,6 @@ class Aliases:
             self.words[word] = f"<{kind} {count + 1}>"
 
     def is_job(self, value: object) -> bool:
-        """Return whether ``value`` is the id of a job of this run."""
         return isinstance(value, str) and self.words.get(value, "").startswith("<job ")
 
 

@@ -23,7 +23,6 @@ def progress_bar(console: Console) -> Progress:
 
 
 def print_line(console: Console, outcome: ScenarioOutcome) -> None:
-    """Print the outcome of one scenario."""
     state = "skipped" if outcome.skipped is not None else "same" if outcome.is_same else "differs"
     colour = {"skipped": "yellow", "same": "green", "differs": "red"}[state]
     line = Text(f"{state:8}", style=colour).append(f"{outcome.name:40} {outcome.seconds:6.2f} s", style="default")

@@ -60,7 +60,6 @@ class Family:
 
 
 def node(class_type: str, **inputs: Any) -> dict[str, Any]:
-    """Return one node of a workflow."""
     return {"class_type": class_type, "inputs": inputs}
 
 

@@ -102,11 +102,6 @@ class Dispatches(EventHandler):
     _sent: dict[str, Counter[str | None]] = field(default_factory=lambda: defaultdict(Counter))
     _latest: dict[str, InstanceSnapshot] = field(default_factory=dict)
 
-    @property
-    def tested(self) -> list[Dispatch]:
-        """The dispatches of the system under test, without the load that a scenario sends itself."""
-        return [dispatch for dispatch in self.all if not dispatch.attempt.is_load]
-
     @on(events.Submitted)
     def _on_submitted(self, event: events.Submitted) -> None:
         dispatch = self._add(event, event.job)

@@ -111,7 +111,8 @@ class PlacementAnalyzer:
         """
         thresholds = thresholds or PlacementThresholds()
         at_ms, changes = self.attempts.at_ms, self._availability.changes
-        sent, choices = self._dispatches.tested, self.choices()
+        choices = self.choices()
+        sent = [choice.dispatch for choice in choices]
         window, spans = window_of(sent, at_ms), waiting.job_spans(sent)
         choosable = depth.with_alternatives(choices)
         used = balance.utilisation(self._dispatches.all, self.fleet.members, self._availability, window, at_ms)

@@ -59,9 +59,7 @@ class Timeline(EventHandler):
 
     def lane(self, name: str) -> Lane:
         """Return an instance's lane; create it if the name is new."""
-        if name not in self.lanes:
-            self.lanes[name] = Lane(name)
-        return self.lanes[name]
+        return self.lanes.setdefault(name, Lane(name))
 
     def on_event(self, event: events.Event) -> None:
         if self._first_ms is None:

@@ -21,7 +21,6 @@ _INSIDE_NODE_S = 0.08
 
 
 async def _start_slow_job(session: Session, listener: SocketRecorder | None = None, steps: int = 6) -> str:
-    """Start a slow job and return its id."""
     job = await session.submit(slow(session.fresh(), steps), listener)
     await session.until_running(job)
     return job

@@ -13,7 +13,6 @@ _FREE_S = 0.3      # the worker handles /free without any message
 
 
 def only_outputs(history: dict[str, Any]) -> list[Any]:
-    """Return the outputs of each job of a history."""
     return [entry["outputs"] for entry in history.values()]
 
 

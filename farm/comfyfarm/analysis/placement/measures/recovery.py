@@ -1,8 +1,9 @@
 """Recovery: how soon lost work was moved, how soon a returned instance got work, and what was sent while draining."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 
 from comfyfarm.analysis.logical_jobs import Attempt
 from comfyfarm.analysis.placement.availability import AvailabilityChange
@@ -69,37 +70,20 @@ def rejoin(choices: Sequence[Choice], changes: Iterable[AvailabilityChange]) -> 
     accepted = [choice for choice in choices if choice.is_accepted]
     seqs = [choice.dispatch.attempt.seq for choice in accepted]
     times_ms: list[int | None] = []
-    for period in _returns(changes):
-        until = len(seqs) if period.until_seq is None else bisect_left(seqs, period.until_seq)
-        times_ms += _rejoined_after_ms(period.began, accepted[bisect_left(seqs, period.began.seq) : until])
+    for began, ended in _returns(changes):
+        until = len(seqs) if ended is None else bisect_left(seqs, ended.seq)
+        times_ms += _rejoined_after_ms(began, accepted[bisect_left(seqs, began.seq) : until])
     return _reaction(times_ms)
 
 
-@dataclass(eq=False, slots=True)
-class _Return:
-    """A period in which an instance was up again.
-
-    :ivar until_seq: of the event that ended it; ``None`` if it lasts.
-    """
-
-    began: AvailabilityChange
-    until_seq: int | None = None
-
-
-def _returns(changes: Iterable[AvailabilityChange]) -> list[_Return]:
-    periods: list[_Return] = []
-    current: dict[str, _Return | None] = {}     # the instances that have been up; None while they are down
+def _returns(changes: Iterable[AvailabilityChange]) -> Iterator[tuple[AvailabilityChange, AvailabilityChange | None]]:
+    """Yield each change by which an instance was up again, with the one that ended this; ``None`` if it is still up."""
+    turns: dict[str, list[AvailabilityChange]] = defaultdict(list)      # by instance: up, down, up, ...
     for change in changes:
-        period = current.get(change.instance)
-        if change.is_up and period is None:
-            period = _Return(change)
-            if change.instance in current:      # the first start is no return
-                periods.append(period)
-            current[change.instance] = period
-        elif not change.is_up and period is not None:
-            period.until_seq = change.seq
-            current[change.instance] = None
-    return periods
+        if change.is_up == (len(turns[change.instance]) % 2 == 0):
+            turns[change.instance].append(change)
+    for ups_and_downs in turns.values():
+        yield from zip_longest(ups_and_downs[2::2], ups_and_downs[3::2])        # the first start is no return
 
 
 def _rejoined_after_ms(returned: AvailabilityChange, accepted: Iterable[Choice]) -> list[int | None]:
@@ -111,9 +95,8 @@ def _rejoined_after_ms(returned: AvailabilityChange, accepted: Iterable[Choice])
     for choice in accepted:
         if choice.chosen.snapshot.instance == returned.instance:
             return [choice.dispatch.attempt.sent_ms - returned.at_ms]
-        was_candidate = was_candidate or any(
-            option.snapshot.instance == returned.instance for option in choice.candidates
-        )
+        if not was_candidate:
+            was_candidate = any(option.snapshot.instance == returned.instance for option in choice.candidates)
     return [None] if was_candidate else []
 
 
