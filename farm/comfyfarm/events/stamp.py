@@ -1,8 +1,7 @@
 """The proof of origin in the metadata of every picture."""
 
-from __future__ import annotations
-
 import json
+from typing import Self
 
 import msgspec
 
@@ -23,7 +22,7 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
     index: int
 
     @classmethod
-    def parse(cls, text: str | bytes) -> Stamp:
+    def parse(cls, text: str | bytes) -> Self:
         """Parse the text from a picture's metadata.
 
         :raises ValueError: if it is not a stamp.

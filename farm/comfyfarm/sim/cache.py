@@ -97,9 +97,7 @@ def result_keys(prompt: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Ke
     return keys
 
 
-def _key(
-    prompt: Mapping[str, Any], node: str, keys: Mapping[str, Key | None], catalogue: Catalogue
-) -> Key | None:
+def _key(prompt: Mapping[str, Any], node: str, keys: Mapping[str, Key | None], catalogue: Catalogue) -> Key | None:
     class_type = prompt[node].get("class_type")
     node_type = catalogue.node_type(class_type)
     parts: list[Any] = [class_type, node if node_type is not None and node_type.id_matters else None]

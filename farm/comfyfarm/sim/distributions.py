@@ -1,11 +1,9 @@
 """Durations that are fixed or random."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from random import Random
-from typing import Any
+from typing import Any, Self
 
 from comfyfarm.units import Duration
 
@@ -31,21 +29,17 @@ class Distribution:
         self.second = second
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Distribution) and self._parts == other._parts
+        return isinstance(other, Distribution) and vars(self) == vars(other)
 
     def __hash__(self) -> int:
-        return hash(self._parts)
-
-    @property
-    def _parts(self) -> tuple[str, float, float]:
-        return self.kind, self.first, self.second
+        return hash((self.kind, self.first, self.second))
 
     @classmethod
-    def fixed(cls, duration_ms: float) -> Distribution:
+    def fixed(cls, duration_ms: float) -> Self:
         return cls("fixed", duration_ms)
 
     @classmethod
-    def parse(cls, value: object) -> Distribution:
+    def parse(cls, value: object) -> "Distribution":
         """Parse the value of a configuration.
 
         :raises ValueError: if it has none of the four forms.

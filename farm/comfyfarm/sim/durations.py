@@ -1,11 +1,10 @@
 """The durations of one job: drawn from the settings, stretched by load and faults, and added up as its work."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import Self
 
 from comfyfarm.events import Work
 from comfyfarm.faults.pauses import Hold
@@ -80,7 +79,7 @@ class JobDurations:
     work: WorkMeter = field(default_factory=WorkMeter)
 
     @classmethod
-    def of_job(cls, machine: Machine, prompt_id: str) -> JobDurations:
+    def of_job(cls, machine: Machine, prompt_id: str) -> Self:
         seeds = machine.seeds.of("timing")
         return cls(machine, seeds.stream(prompt_id), seeds.of("models").stream(prompt_id))
 

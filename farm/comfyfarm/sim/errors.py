@@ -1,10 +1,8 @@
 """The two errors of an instance: ComfyUI rejects the prompt, or ComfyUI's own code raises."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 
 class PromptRejected(Exception):
@@ -18,7 +16,7 @@ class PromptRejected(Exception):
         self.body = body
 
     @classmethod
-    def because(cls, kind: str, message: str, details: str, **extra_info: object) -> PromptRejected:
+    def because(cls, kind: str, message: str, details: str, **extra_info: object) -> Self:
         """Return an error about the prompt as a whole."""
         error = {"type": kind, "message": message, "details": details, "extra_info": extra_info}
         return cls({"error": error, "node_errors": {}})

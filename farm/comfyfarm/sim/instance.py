@@ -1,7 +1,5 @@
 """One simulated ComfyUI: the requests that change its state, and the worker that runs its jobs."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from random import Random
@@ -69,7 +67,7 @@ class CarriedState:
     history: History = field(default_factory=History)
     models: tuple[ModelFile, ...] | None = None
 
-    def keeping(self, keep: Collection[str]) -> CarriedState:
+    def keeping(self, keep: Collection[str]) -> "CarriedState":
         """Return this state reduced to the named parts: ``queue``, ``history``, ``models``."""
         return CarriedState(
             jobs=self.jobs if "queue" in keep else (),

@@ -1,10 +1,8 @@
 """Jobs, the queue of those that wait or run, and the history of those that ended."""
 
-from __future__ import annotations
-
 import heapq
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 
 @dataclass(eq=False)
@@ -38,7 +36,7 @@ class Job:
         """The client that receives the messages about the job: any JSON value, ``None`` for none."""
         return self.extra_data.get("client_id")
 
-    def __lt__(self, other: Job) -> bool:
+    def __lt__(self, other: Self) -> bool:
         """Compare the whole items, as ComfyUI's heap does.
 
         Between jobs that are queued already the comparison must not fail.  ComfyUI's worker thread would end there;

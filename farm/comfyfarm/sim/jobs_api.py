@@ -1,7 +1,5 @@
 """The jobs API: queue and history as one list (docs/fidelity.md, "Jobs")."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +8,10 @@ from comfyfarm.sim.instance import Instance
 from comfyfarm.sim.jobs import HistoryEntry, Job
 
 _STATUSES = ("pending", "in_progress", "completed", "failed", "cancelled")
+_PREVIEWABLE = ("images", "video", "gifs", "audio", "3d")
+_SHAPES = (".obj", ".fbx", ".gltf", ".glb", ".usdz")
+_DOCUMENTS = (".txt", ".md", ".json")
+_LONGEST_TEXT = 1024
 
 
 class BadQuery(Exception):
@@ -78,6 +80,61 @@ def _read_integer(name: str, text: str) -> int:
         return int(text)
     except ValueError:
         raise BadQuery(f"{name} must be an integer") from None
+
+
+Outputs = Mapping[str, Mapping[str, Any]]
+"""By node, then by kind, a list of what the node showed."""
+
+
+@dataclass(frozen=True)
+class OutputRules:
+    """The treatment of outputs by a server of a certain version.
+
+    :ivar counts_texts: a text that a node shows counts as an output.
+    :ivar previews_documents: a text file can be the preview of a job.
+    """
+
+    counts_texts: bool = True
+    previews_documents: bool = False
+
+    def count(self, outputs: Outputs) -> int:
+        return sum(self._counts(kind, item) for _, kind, item in _items(outputs))
+
+    def preview(self, outputs: Outputs) -> dict[str, Any] | None:
+        """Return the first previewable output in the output folder, else the first previewable one."""
+        previews = list(self._previews(outputs))
+        saved = (preview for preview in previews if preview.get("type") == "output")
+        return next(saved, previews[0] if previews else None)
+
+    def _counts(self, kind: str, item: object) -> bool:
+        if kind == "animated":
+            return False
+        if isinstance(item, str):
+            return item.lower().endswith(_SHAPES) or (kind == "text" and self.counts_texts)
+        return isinstance(item, dict)
+
+    def _previews(self, outputs: Outputs) -> Iterator[dict[str, Any]]:
+        for node, kind, item in _items(outputs):
+            if isinstance(item, dict) and (kind in _PREVIEWABLE or self._is_document(item)):
+                yield {**item, "nodeId": node, "mediaType": kind}
+            elif kind == "text" and isinstance(item, str):
+                yield _text_preview(item, node)
+
+    def _is_document(self, item: Mapping[str, Any]) -> bool:
+        return self.previews_documents and str(item.get("filename", "")).lower().endswith(_DOCUMENTS)
+
+
+def _items(outputs: Outputs) -> Iterator[tuple[str, str, object]]:
+    for node, ui in outputs.items():
+        for kind, items in ui.items():
+            yield from ((node, kind, item) for item in items)
+
+
+def _text_preview(text: str, node: str) -> dict[str, Any]:
+    preview: dict[str, Any] = {"content": text[:_LONGEST_TEXT]}
+    if len(text) > _LONGEST_TEXT:
+        preview["truncated"] = True
+    return {**preview, "nodeId": node, "mediaType": "text"}
 
 
 def list_jobs(instance: Instance, query: JobQuery, rules: OutputRules) -> dict[str, Any]:
@@ -159,63 +216,3 @@ def _workflow_id(job: Job) -> Any:
     pnginfo = job.extra_data.get("extra_pnginfo")
     workflow = pnginfo.get("workflow") if isinstance(pnginfo, dict) else None
     return workflow.get("id") if isinstance(workflow, dict) else None
-
-
-_PREVIEWABLE = ("images", "video", "gifs", "audio", "3d")
-_SHAPES = (".obj", ".fbx", ".gltf", ".glb", ".usdz")
-_DOCUMENTS = (".txt", ".md", ".json")
-_LONGEST_TEXT = 1024
-
-Outputs = Mapping[str, Mapping[str, Any]]
-"""By node, then by kind, a list of what the node showed."""
-
-
-@dataclass(frozen=True)
-class OutputRules:
-    """The treatment of outputs by a server of a certain version.
-
-    :ivar counts_texts: a text that a node shows counts as an output.
-    :ivar previews_documents: a text file can be the preview of a job.
-    """
-
-    counts_texts: bool = True
-    previews_documents: bool = False
-
-    def count(self, outputs: Outputs) -> int:
-        return sum(self._counts(kind, item) for _, kind, item in _items(outputs))
-
-    def preview(self, outputs: Outputs) -> dict[str, Any] | None:
-        """Return the first previewable output in the output folder, else the first previewable one."""
-        previews = list(self._previews(outputs))
-        saved = (preview for preview in previews if preview.get("type") == "output")
-        return next(saved, previews[0] if previews else None)
-
-    def _counts(self, kind: str, item: object) -> bool:
-        if kind == "animated":
-            return False
-        if isinstance(item, str):
-            return item.lower().endswith(_SHAPES) or (kind == "text" and self.counts_texts)
-        return isinstance(item, dict)
-
-    def _previews(self, outputs: Outputs) -> Iterator[dict[str, Any]]:
-        for node, kind, item in _items(outputs):
-            if isinstance(item, dict) and (kind in _PREVIEWABLE or self._is_document(item)):
-                yield {**item, "nodeId": node, "mediaType": kind}
-            elif kind == "text" and isinstance(item, str):
-                yield _text_preview(item, node)
-
-    def _is_document(self, item: Mapping[str, Any]) -> bool:
-        return self.previews_documents and str(item.get("filename", "")).lower().endswith(_DOCUMENTS)
-
-
-def _items(outputs: Outputs) -> Iterator[tuple[str, str, object]]:
-    for node, ui in outputs.items():
-        for kind, items in ui.items():
-            yield from ((node, kind, item) for item in items)
-
-
-def _text_preview(text: str, node: str) -> dict[str, Any]:
-    preview: dict[str, Any] = {"content": text[:_LONGEST_TEXT]}
-    if len(text) > _LONGEST_TEXT:
-        preview["truncated"] = True
-    return {**preview, "nodeId": node, "mediaType": "text"}

@@ -101,9 +101,7 @@ class Saver:
             shown.append(self._shown(place, place.name, changes))
         return shown
 
-    def _shown(
-        self, place: Place | None, name: str, changes: Iterable[Callable[[SavedFile], None]]
-    ) -> dict[str, Any]:
+    def _shown(self, place: Place | None, name: str, changes: Iterable[Callable[[SavedFile], None]]) -> dict[str, Any]:
         subfolder, folder = (place.subfolder, place.folder) if place else ("", "output")
         shown = {"filename": name, "subfolder": subfolder, "type": folder}
         file = SavedFile(self.machine, self.job.prompt_id, self.node, place, shown)

@@ -5,8 +5,6 @@ numbers and dictionaries are themselves.  ``str()`` of a shape is what Python pr
 ``...`` in place of the numbers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
@@ -51,17 +49,17 @@ class Picture:
         """The appearances of the pictures, in their order."""
         return self.mixed or (Appearance(self.count, self.colour, self.source),)
 
-    def each(self) -> Iterator[Picture]:
+    def each(self) -> Iterator["Picture"]:
         """Yield the pictures one by one."""
         for look in self.looks:
             yield from repeat(Picture(self.width, self.height, 1, look.colour, look.source), look.count)
 
-    def first(self) -> Picture:
+    def first(self) -> "Picture":
         """Return a batch of the same count in which all pictures look like the first."""
         look = self.looks[0]
         return Picture(self.width, self.height, self.count, look.colour, look.source)
 
-    def showing(self, looks: Iterable[Appearance]) -> Picture:
+    def showing(self, looks: Iterable[Appearance]) -> "Picture":
         """Return a batch of the same width and height with these appearances."""
         mixed = tuple(looks)
         count = sum(look.count for look in mixed)

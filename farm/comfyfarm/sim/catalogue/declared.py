@@ -12,12 +12,7 @@ from comfyfarm.sim.distributions import Distribution
 Scalar = str | int | float | bool
 
 _NUMBERS = ("INT", "FLOAT")
-_KINDS: dict[str, tuple[type[Any], ...]] = {
-    "INT": (int,),
-    "FLOAT": (int, float),
-    "STRING": (str,),
-    "BOOLEAN": (bool,),
-}
+_KINDS: dict[str, tuple[type[Any], ...]] = {"INT": (int,), "FLOAT": (int, float), "STRING": (str,), "BOOLEAN": (bool,)}
 
 
 class DeclaredInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

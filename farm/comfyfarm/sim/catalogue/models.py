@@ -1,9 +1,8 @@
 """Model files as a configuration names them, and the sizes of those it names without one."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from statistics import median_low
+from typing import Self
 
 from comfyfarm.sim.catalogue.recorded import ModelFolder
 from comfyfarm.units import Size
@@ -29,7 +28,7 @@ class Model:
         return hash((self.name, self.size_bytes))
 
     @classmethod
-    def parse(cls, text: object) -> Model:
+    def parse(cls, text: object) -> Self:
         """Parse a model's name and size.
 
         :raises ValueError: if it is no string, has no name, or an invalid size.

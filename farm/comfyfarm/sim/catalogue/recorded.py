@@ -1,12 +1,10 @@
 """The recorded facts of a real server, on which an instance's catalogue is based."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import msgspec
 
@@ -80,7 +78,7 @@ class RecordedServer:
     object_info: Mapping[str, Mapping[str, Any]]
     folders: Folders
     missing: frozenset[str] = frozenset()
-    base: RecordedServer | None = None
+    base: Self | None = None
 
     def changed(
         self,
@@ -88,7 +86,7 @@ class RecordedServer:
         without: Collection[str] = (),
         entries: Mapping[str, Mapping[str, Any]] | None = None,
         model_choices: Iterable[ModelChoice] = (),
-    ) -> RecordedServer:
+    ) -> "RecordedServer":
         """Return a server without some node types and with others, which come last or replace one of their name."""
         added = entries or {}
         info = {**{name: entry for name, entry in self.object_info.items() if name not in without}, **added}

@@ -4,30 +4,13 @@
 a node type, write a function with ``@rule("ItsClass")`` in the module of its family.
 """
 
-from comfyfarm.sim.nodes import (
-    batches,
-    geometry,
-    images,
-    latents,
-    loaders,
-    masks,
-    maths,
-    media,
-    new_latents,
-    outputs,
-    regexes,
-    sampling,
-    scaling,
-    texts,
-    vae,
-)
+from importlib import import_module
+from pkgutil import iter_modules
+
 from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, Save
 from comfyfarm.sim.nodes.table import known_types, run
 
 __all__ = ["NodeCall", "NodeError", "NodeOutcome", "Save", "known_types", "run"]
 
-# Importing a family registers its rules.
-_FAMILIES = (
-    *(batches, geometry, images, latents, loaders, masks, maths, media, new_latents, outputs, regexes, sampling),
-    *(scaling, texts, vae),
-)
+for _module in iter_modules(__path__):      # importing a family registers its rules
+    import_module(f"{__name__}.{_module.name}")

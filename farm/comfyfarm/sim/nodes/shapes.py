@@ -33,9 +33,7 @@ def fitted(shape: Shape, width: int, height: int) -> Shape:
         text = "Input and output sizes should be greater than 0, but got input"
         sizes = f"(H: {shape.height}, W: {shape.width}) output (H: {height}, W: {width})"
         raise NodeError("RuntimeError", f"{text} {sizes}")
-    return resized(
-        shape, width or shape.width * height / shape.height, height or shape.height * width / shape.width
-    )
+    return resized(shape, width or shape.width * height / shape.height, height or shape.height * width / shape.width)
 
 
 def window(side: int, start: int, length: int) -> int:
