@@ -113,18 +113,6 @@ class Frame:
         self.messages = [replace(message, content=with_data(message.content, change)) for message in self.messages]
 
 
-class HistoryOutputs(Protocol):
-    """The part of a job's history entry that a fault may empty."""
-
-    @property
-    def outputs(self) -> dict[str, Any]:
-        """The outputs, by node id."""
-
-    @property
-    def meta(self) -> dict[str, Any]:
-        """The node that each output is of, by node id."""
-
-
 class WrittenFile(Protocol):
     """A file that a job has just written; a static instance writes none and has only its name.
 
@@ -153,10 +141,6 @@ class WrittenFile(Protocol):
 class RunningJob(Protocol):
     """A job at the phase at which a fault fires."""
 
-    @property
-    def entry(self) -> HistoryOutputs:
-        """The job's history entry."""
-
     def node_error(self, exception_type: str, message: str) -> Exception:
         """Return an exception that, raised by the effect, lets the node fail with this type and message."""
 
@@ -177,6 +161,9 @@ class RunningJob(Protocol):
 
     def later(self, after_ms: int, act: Callable[[], None]) -> None:
         """Call ``act`` after a time, unless the process ends before."""
+
+    def empty_outputs(self) -> None:
+        """Drop the outputs that the history entry has so far."""
 
     def forget_entry(self, after_ms: int) -> None:
         """Drop the history entry this long after the job's end; 0: at once, so that no client sees it."""

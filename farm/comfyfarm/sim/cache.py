@@ -56,20 +56,10 @@ class ResultCache:
         if self.policy.startswith("lru:") and len(self._results) > int(self.policy.removeprefix("lru:")):
             self._results.popitem(last=False)
 
-    def begin_job(self, keys: Collection[Key | None]) -> None:
-        """Drop all other results if the policy is ``classic``, because a job with these keys starts."""
-        if self.policy == "classic":
-            self._keep_only(keys)
-
-    def begin_node(self, keys: Collection[Key | None]) -> None:
-        """Drop all other results if the policy is ``ram``, because a node of a job with these keys runs."""
-        if self.policy == "ram":
-            self._keep_only(keys)
-
     def clear(self) -> None:
         self._results.clear()
 
-    def _keep_only(self, keys: Collection[Key | None]) -> None:
+    def keep_only(self, keys: Collection[Key | None]) -> None:
         for key in self._results.keys() - set(keys):
             del self._results[key]
 

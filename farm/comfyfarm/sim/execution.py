@@ -5,7 +5,7 @@ effect there.  What happens is published as events.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from comfyfarm.events import (
@@ -23,7 +23,6 @@ from comfyfarm.events import (
     Started,
     Succeeded,
     TextSent,
-    Work,
 )
 from comfyfarm.faults.fault import firing_in_order
 from comfyfarm.faults.pauses import Hold, Steps
@@ -79,12 +78,13 @@ class Execution:
         self._showing = {node for node in self.job.prompt if self._shows(node, used)}
         cache = self.machine.cache
         self._keys = result_keys(self.job.prompt, self.machine.catalogue) if cache.is_on else {}
-        cache.begin_job(self._keys.values())
+        if cache.policy == "classic":
+            cache.keep_only(self._keys.values())
         for node, key in self._keys.items():
             if (kept := cache.find(key)) is not None:
                 self._results[node] = kept
         self._cached = frozenset(self._results)
-        self._durations = JobDurations.of_job(self.machine, self.job.prompt_id)
+        self.durations = JobDurations.of_job(self.machine, self.job.prompt_id)
         self._requirements = ModelRequirements(self.job.prompt, self.machine.catalogue)
 
     def run(self) -> Steps:
@@ -120,17 +120,17 @@ class Execution:
         self._publish(NodeStarted, node=node, class_type=class_type)
         yield from self.fire_faults("node")
         self._check_interrupt()
-        if not self._has_run:       # later results are those of this job
-            self.machine.cache.begin_node(self._keys.values())
-            self._has_run = True
+        if not self._has_run and self.machine.cache.policy == "ram":    # later results are those of this job
+            self.machine.cache.keep_only(self._keys.values())
+        self._has_run = True
         yield from self._load_models(node)
         outcome = run(self._call(node))
-        yield self._durations.node_ms(class_type)
+        yield self.durations.node_ms(class_type)
         yield from self._work(node, outcome)
         ui = dict(outcome.ui) if outcome.ui is not None else None
         saver = Saver(self.machine, self.job, node, class_type)
         for save in outcome.saves:
-            yield self._durations.save_ms(saver.files(save))
+            yield self.durations.save_ms(saver.files(save))
             self._changes, self._name_again = [], False
             yield from self.fire_faults("save")
             shown = saver.write(save, self._changes, again=self._name_again)
@@ -145,15 +145,15 @@ class Execution:
 
     def _load_models(self, node: str) -> Steps:
         needed = self._requirements.of(node)
-        self._durations.work.need(needed)
+        self.durations.work.need(needed)
         try:
             for move in self.machine.memory.moves_for(needed):
                 if move.is_load:
-                    yield self._durations.load_ms(move.file)
-                    self._publish(ModelLoaded, node=node, **move.file.facts)
+                    yield self.durations.load_ms(move.file)
+                    self._publish(ModelLoaded, node=node, **asdict(move.file))
                 else:
-                    yield self._durations.unload_ms()
-                    self.machine.publish(ModelUnloaded(at_ms=self.machine.at_ms, reason="room", **move.file.facts))
+                    yield self.durations.unload_ms()
+                    self.machine.publish(ModelUnloaded(at_ms=self.machine.at_ms, reason="room", **asdict(move.file)))
         except TooLarge:
             raise self.out_of_memory() from None
 
@@ -163,7 +163,7 @@ class Execution:
             self._publish(TextSent, node=node, text=outcome.text)
         preview = self._preview(outcome.latent)
         for step in range(1, outcome.steps + 1):
-            yield self._durations.step_ms(outcome)
+            yield self.durations.step_ms(outcome)
             yield from self.fire_faults("step", step)
             self._check_interrupt()
             if preview is None:
@@ -173,7 +173,7 @@ class Execution:
         if (batch := outcome.sends) is not None:
             for index, picture in enumerate(batch.each()):
                 shown = Preview(picture.width, picture.height, "image/png", picture.colour)
-                yield self._durations.save_ms(1)
+                yield self.durations.save_ms(1)
                 self._check_interrupt()
                 self._publish(PictureSent, node=node, value=index, max=batch.count, preview=shown)
 
@@ -223,11 +223,6 @@ class Execution:
     def _class_type(self, node: str) -> str:
         return str(self.job.prompt[node].get("class_type"))
 
-    @property
-    def work(self) -> Work:
-        """The work done so far."""
-        return self._durations.work.total
-
     # ---- faults; the public methods are those of comfyfarm.faults.targets.RunningJob
 
     def fire_faults(self, phase: Phase, step: int = 0) -> Steps:
@@ -257,14 +252,14 @@ class Execution:
         )
 
     def slow_down(self, hold: Hold, factor: float) -> None:
-        self._durations.slowed[hold] = factor
+        self.durations.slowed[hold] = factor
 
     def deafen(self, hold: Hold) -> None:
         self._deafening.append(hold)
 
     def release(self) -> None:
         """Release all holds, because the job is over."""
-        for hold in (*self._durations.slowed, *self._deafening):
+        for hold in (*self.durations.slowed, *self._deafening):
             hold.active = False
 
     def when_saved(self, change: Callable[[WrittenFile], None]) -> None:
@@ -279,6 +274,10 @@ class Execution:
     def out_of_memory(self) -> NodeError:
         self.machine.unload_models("out of memory")
         return NodeError("torch.OutOfMemoryError", "Allocation on device ", _OUT_OF_MEMORY)
+
+    def empty_outputs(self) -> None:
+        self.entry.outputs.clear()
+        self.entry.meta.clear()
 
     def forget_entry(self, after_ms: int) -> None:
         self.forget_after_ms = after_ms

@@ -24,11 +24,9 @@ from comfyfarm.sim.prompt.submission import (
     job_name,
     make_extra_data,
     missing_in,
-    read_number,
     read_prompt,
     read_prompt_id,
     read_targets,
-    require_prompt,
 )
 from comfyfarm.sim.prompt.validation import validate
 from comfyfarm.sim.worker import Worker
@@ -108,12 +106,14 @@ class Instance(Worker):
             raise
 
     def _submit(self, body: Any, sender: PromptSource) -> PromptAccepted:
-        number = read_number(body)
-        if number is None:
+        if "number" in body:
+            number = float(body["number"])
+        else:
             front = "front" in body and body["front"]       # the body may be a list
             number = -self._number if front else self._number
             self._number += 1       # also for a body that is rejected below
-        require_prompt(body)
+        if "prompt" not in body:
+            raise PromptRejected.because("no_prompt", "No prompt provided", "No prompt provided")
         prompt_id = read_prompt_id(body) or str(new_uuid(self.ids))
         prompt = read_prompt(body)
         name = job_name(body, sender)

@@ -179,7 +179,7 @@ def _duration(job: Mapping[str, Any]) -> int:
     return int(job.get("execution_end_time", 0)) - int(job.get("execution_start_time", 0))
 
 
-def _job_item(job: Job, status: str) -> dict[str, Any]:
+def _job_item(job: Job, status: str, **more: Any) -> dict[str, Any]:
     item = {
         "id": job.prompt_id,
         "status": status,
@@ -187,6 +187,7 @@ def _job_item(job: Job, status: str) -> dict[str, Any]:
         "create_time": job.extra_data.get("create_time"),
         "outputs_count": 0,
         "workflow_id": _workflow_id(job),
+        **more,
     }
     return {key: value for key, value in item.items() if value is not None}
 
@@ -194,15 +195,15 @@ def _job_item(job: Job, status: str) -> dict[str, Any]:
 def _ended_item(entry: HistoryEntry, rules: OutputRules) -> dict[str, Any]:
     times = {kind: data["timestamp"] for kind, data in entry.messages}
     ends = {kind: data for kind, data in entry.messages if kind not in ("execution_start", "execution_cached")}
-    item = {
-        **_job_item(entry.job, _status(entry)),
-        "execution_start_time": times.get("execution_start"),
-        "execution_end_time": next((data["timestamp"] for data in ends.values()), None),
-        "execution_error": ends.get("execution_error"),
-        "outputs_count": rules.count(entry.outputs),
-        "preview_output": rules.preview(entry.outputs),
-    }
-    return {key: value for key, value in item.items() if value is not None}
+    return _job_item(
+        entry.job,
+        _status(entry),
+        execution_start_time=times.get("execution_start"),
+        execution_end_time=next((data["timestamp"] for data in ends.values()), None),
+        execution_error=ends.get("execution_error"),
+        outputs_count=rules.count(entry.outputs),
+        preview_output=rules.preview(entry.outputs),
+    )
 
 
 def _status(entry: HistoryEntry) -> str:

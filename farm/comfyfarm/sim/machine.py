@@ -1,7 +1,7 @@
 """The environment in which an instance's jobs run: settings, catalogue, cache, memory and the simulated time."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from random import Random
 
@@ -53,7 +53,7 @@ class Machine:
         for file in self._warm_files() if kept is None else kept:
             for move in self.memory.moves_for([file]):
                 if move.is_load:
-                    self.publish(ModelLoaded(at_ms=self.at_ms, **file.facts))
+                    self.publish(ModelLoaded(at_ms=self.at_ms, **asdict(file)))
 
     def _warm_files(self) -> Iterable[ModelFile]:
         for name in self.settings.warm:
@@ -62,7 +62,7 @@ class Machine:
 
     def unload_models(self, reason: str) -> None:
         for file in self.memory.unload_all():
-            self.publish(ModelUnloaded(at_ms=self.at_ms, reason=reason, **file.facts))
+            self.publish(ModelUnloaded(at_ms=self.at_ms, reason=reason, **asdict(file)))
 
     @cached_property
     def upload_chance(self) -> Random:

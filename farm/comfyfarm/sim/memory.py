@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from comfyfarm.sim.catalogue.catalogue import Catalogue
@@ -11,16 +11,11 @@ from comfyfarm.sim.prompt.workflow import is_link
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A model file of one instance."""
+    """A model file of one instance; its fields are those of events about it."""
 
     folder: str
     name: str
     size_bytes: int
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """The fields of an event about this file."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -50,13 +50,13 @@ class SavedFile:
             return
         size_bytes = min(length, left(length))
         if files.cut(self.place, size_bytes):
-            self._publish(FileCut, self.place, size_bytes=size_bytes)
+            self.publish(FileCut, self.place, size_bytes=size_bytes)
 
     def _apply(self, operation: Callable[[Place], bool], kind: Callable[..., Event]) -> None:
         if self.place is not None and operation(self.place):
-            self._publish(kind, self.place)
+            self.publish(kind, self.place)
 
-    def _publish(self, kind: Callable[..., Event], place: Place, **facts: Any) -> None:
+    def publish(self, kind: Callable[..., Event], place: Place, **facts: Any) -> None:
         ids = {"at_ms": self.machine.at_ms, "prompt_id": self.prompt_id, "node": self.node}
         self.machine.publish(kind(**ids, **asdict(place), **facts))
 
@@ -93,18 +93,16 @@ class Saver:
                 self.machine.namer.check(save, save.prefix, now_ms)
             return [self._shown(None, self.machine.static_name, changes)]
         prefix = self.machine.namer.temp_prefix(self.node, self.class_type) if save.prefix is None else save.prefix
-        shown = []
         contents = self._contents(save)
-        ids: dict[str, Any] = {"at_ms": self.machine.at_ms, "prompt_id": self.job.prompt_id, "node": self.node}
-        for place in self.machine.namer.write(save, prefix, contents, self.job.prompt_id, now_ms, again=again):
-            self.machine.publish(Written(**ids, **asdict(place)))
-            shown.append(self._shown(place, place.name, changes))
-        return shown
+        places = self.machine.namer.write(save, prefix, contents, self.job.prompt_id, now_ms, again=again)
+        return [self._shown(place, place.name, changes) for place in places]
 
     def _shown(self, place: Place | None, name: str, changes: Iterable[Callable[[SavedFile], None]]) -> dict[str, Any]:
         subfolder, folder = (place.subfolder, place.folder) if place else ("", "output")
         shown = {"filename": name, "subfolder": subfolder, "type": folder}
         file = SavedFile(self.machine, self.job.prompt_id, self.node, place, shown)
+        if place is not None:
+            file.publish(Written, place)
         for change in changes:
             change(file)
         return shown

@@ -186,7 +186,7 @@ class Worker:
             Finished(
                 at_ms=self.machine.at_ms,
                 prompt_id=entry.job.prompt_id,
-                work=execution.work,
+                work=execution.durations.work.total,
                 status=entry.status_str,
                 queue_remaining=self.queue.remaining,
             )

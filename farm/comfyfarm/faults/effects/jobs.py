@@ -70,8 +70,7 @@ class EmptyOutputs(Effect, frozen=True, kw_only=True):
     """Empty the ``outputs`` of the history entry; its status stays, and so do the files."""
 
     def on_job(self, job: RunningJob, firing: Firing) -> Steps:
-        job.entry.outputs.clear()
-        job.entry.meta.clear()
+        job.empty_outputs()
         yield from ()
 
 

@@ -35,10 +35,6 @@ class Catalogue:
     def knows(self, class_type: str) -> bool:
         return class_type in self.recorded.object_info
 
-    def lacks(self, class_type: str) -> bool:
-        """Return whether the configuration removes the node type, so that lenient validation rejects it too."""
-        return class_type in self.recorded.missing
-
     def node_type(self, class_type: Any) -> NodeType | None:
         return self.recorded.node_types.get(class_type)
 

@@ -28,7 +28,6 @@ class NodeType:
 
     :ivar inputs: in the declared order, the required ones first.
     :ivar outputs: their types, by slot.
-    :ivar has_intermediate_output: it shows something although it is no output.
     :ivar hidden: by name, the values that the server adds: ``PROMPT``, ``EXTRA_PNGINFO``, ``UNIQUE_ID`` ...
     :ivar id_matters: its result depends on its node id (an old-style node with the hidden input ``UNIQUE_ID``).
     """
@@ -37,7 +36,6 @@ class NodeType:
     inputs: Mapping[str, Input]
     outputs: tuple[str, ...]
     output_node: bool
-    has_intermediate_output: bool
     hidden: Mapping[str, str]
     id_matters: bool
 
@@ -55,7 +53,6 @@ def read_node_type(name: str, entry: Mapping[str, Any]) -> NodeType:
         },
         outputs=tuple("COMBO" if isinstance(kind, list) else str(kind) for kind in entry.get("output", ())),
         output_node=bool(entry.get("output_node")),
-        has_intermediate_output=bool(entry.get("has_intermediate_output")),
         hidden=hidden,
         id_matters="UNIQUE_ID" in hidden.values() and "api_node" not in entry,
     )

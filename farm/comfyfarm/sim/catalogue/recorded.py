@@ -71,7 +71,7 @@ class RecordedServer:
     """Everything that was recorded of a server; instances with the same equipment share it.
 
     :ivar object_info: by node type, its entry in ``/object_info``.
-    :ivar missing: the node types that were removed.
+    :ivar missing: the node types that were removed; lenient validation rejects them too.
     :ivar base: the server that this one was derived from; entries that are the same are not read again.
     """
 

@@ -1,5 +1,6 @@
 """Nodes that encode pictures, sounds and 3D models as latents, and decode them."""
 
+from dataclasses import replace
 from typing import Any
 
 from comfyfarm.sim.nodes.call import NodeCall, NodeOutcome, outcome
@@ -47,10 +48,10 @@ def _encoded(picture: Picture, vae: Any) -> Latent:
     """Return the latent of a batch, cropped to whole blocks; a VAE for videos treats the batch as one video."""
     name = vae.name.lower() if isinstance(vae, Loaded) else ""
     block, stride = next(((block, stride) for part, block, stride in _GRIDS if part in name), (8, None))
-    width, height = (max(block, side // block * block) for side in (picture.width, picture.height))
+    latent = _blocks(picture, block)
     if stride is None:
-        return Latent(width, height, picture.count, block=block)
-    return Latent(width, height, 1, (picture.count - 1) // stride * stride + 1, block, stride)
+        return latent
+    return replace(latent, count=1, frames=(picture.count - 1) // stride * stride + 1, stride=stride)
 
 
 def _tiles(call: NodeCall, latent: Latent) -> int:

@@ -30,20 +30,6 @@ class PromptSource:
     is_load: bool = False
 
 
-def read_number(body: Any) -> float | None:
-    """Return the explicit priority, or ``None`` if the server's counter decides."""
-    return float(body["number"]) if "number" in body else None
-
-
-def require_prompt(body: Any) -> None:
-    """Check that there is a prompt, of any type.
-
-    :raises PromptRejected: if there is none.
-    """
-    if "prompt" not in body:
-        raise PromptRejected.because("no_prompt", "No prompt provided", "No prompt provided")
-
-
 def read_prompt(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return the nodes.
 

@@ -51,11 +51,12 @@ def validate(prompt: Prompt, targets: Container[str] | None, catalogue: Catalogu
 def _check_class(node_id: str, node: dict[str, Any], catalogue: Catalogue) -> None:
     title = node.get("_meta", {}).get("title")
     class_type: Any = node.get("class_type")
+    removed = catalogue.recorded.missing
     if "class_type" not in node:
         who = f"Node '{title or f'ID #{node_id}'}'"
         message = f"{who} has no class_type. The workflow may be corrupted or a custom node is missing."
         extra = {"node_id": node_id, "class_type": None, "node_title": title or None}
-    elif catalogue.knows(class_type) or (catalogue.validation == "lenient" and not catalogue.lacks(class_type)):
+    elif catalogue.knows(class_type) or (catalogue.validation == "lenient" and class_type not in removed):
         return
     else:
         name = title or class_type
