@@ -7,11 +7,15 @@ They contain no ports, no local paths and no wall-clock times, so that two equal
 from comfyfarm.events.base import Event, snake_case
 from comfyfarm.events.clients import (
     Delivered,
+    Exchanged,
+    FrameSent,
     Freed,
     HistoryDeleted,
     InterruptAsked,
     QueueCleared,
     QueueDeleted,
+    SocketClosed,
+    SocketOpened,
     Uploaded,
 )
 from comfyfarm.events.farm import (
@@ -57,7 +61,6 @@ from comfyfarm.events.nodes import (
     TextSent,
     Written,
 )
-from comfyfarm.events.wire import Exchanged, FrameSent, SocketClosed, SocketOpened
 
 __all__ = [
     "Cached",

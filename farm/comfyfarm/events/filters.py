@@ -12,7 +12,6 @@ def kind_of(event: Event | type[Event]) -> str:
 
 
 def all_kinds() -> list[str]:
-    """Return the kinds of all events, sorted."""
     return sorted(kind_of(event_type) for event_type in Event.__subclasses__())
 
 
@@ -30,7 +29,6 @@ class EventFilter:
     since: int = 0
 
     def takes(self, event: Event) -> bool:
-        """Return whether an event meets all conditions."""
         return (
             event.seq > self.since
             and self.instance in (None, event.instance)

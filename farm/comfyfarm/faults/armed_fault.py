@@ -55,13 +55,7 @@ class ArmedFault:
 
     @property
     def fired(self) -> dict[str, int]:
-        """The number of firings, by instance."""
         return {name: progress.fired for name, progress in self.counts.items()}
-
-    @property
-    def begins(self) -> dict[str, int]:
-        """The simulated time in milliseconds at which it begins, by instance."""
-        return {name: progress.from_ms for name, progress in self.counts.items()}
 
     @property
     def matched(self) -> int:
@@ -70,7 +64,6 @@ class ArmedFault:
 
     @property
     def lasts(self) -> bool:
-        """True if a firing is still active."""
         return any(firing.active for firing in self.firings)
 
     @property

@@ -11,7 +11,6 @@ _WORD = 4               # bytes of each of the two numbers before that JSON: the
 
 
 def encode_message(kind: str, data: Any) -> str:
-    """Return a text message."""
     return json.dumps({"type": kind, "data": data})
 
 
@@ -23,13 +22,11 @@ def type_of(content: str | bytes) -> str:
 
 
 def prompt_id_in(content: str | bytes) -> str | None:
-    """Return the ``prompt_id`` in a message, or ``None``."""
     found = (_data_in(content) or {}).get("prompt_id")
     return found if isinstance(found, str) else None
 
 
 def remaining_in(content: str | bytes) -> int | None:
-    """Return the ``queue_remaining`` in a message, or ``None``."""
     found: Any = _data_in(content)
     for key in ("status", "exec_info", "queue_remaining"):
         found = found.get(key) if isinstance(found, dict) else None

@@ -1,6 +1,5 @@
 """The phases at which a fault can fire, the facts that are known at each, and the filter of a fault over them."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
@@ -10,20 +9,8 @@ import msgspec
 from comfyfarm.units import Size
 
 Phase = Literal[
-    "process",
-    "request",
-    "submit",
-    "reply",
-    "start",
-    "node",
-    "step",
-    "save",
-    "success",
-    "history",
-    "frame",
-    "view",
-    "upload",
-    "status",
+    "process", "request", "submit", "reply", "start", "node", "step", "save", "success", "history", "frame", "view",
+    "upload", "status",
 ]
 
 JOB: tuple[Phase, ...] = ("start", "node", "step", "save", "success", "history")
@@ -128,7 +115,6 @@ class At(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, 
         return tuple(key for key in self.__struct_fields__[1:] if getattr(self, key) is not None)
 
     def matches(self, facts: PhaseFacts) -> bool:
-        """Return whether the facts of this phase meet every condition."""
         return all(self._accepts(key, facts) for key in self._conditions())
 
     def _accepts(self, key: str, facts: PhaseFacts) -> bool:
@@ -138,10 +124,9 @@ class At(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, 
                 if isinstance(expected, int):
                     return facts.job == expected
                 return fnmatchcase(facts.job_name, expected)
-            case "node_type":
-                return _any_matches(facts.node_types, expected)
-            case "model":
-                return _any_matches(facts.models, expected)
+            case "node_type" | "model":
+                names = facts.node_types if key == "node_type" else facts.models
+                return any(fnmatchcase(name, expected) for name in names)
             case "size":
                 return facts.size_bytes >= int(expected)
             case "method":
@@ -152,7 +137,3 @@ class At(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, 
                 return bool(facts.step == expected)
             case _:
                 return fnmatchcase(getattr(facts, key), expected)
-
-
-def _any_matches(names: Iterable[str], glob: str) -> bool:
-    return any(fnmatchcase(name, glob) for name in names)

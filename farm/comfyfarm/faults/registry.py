@@ -178,12 +178,10 @@ class FaultRegistry:
     # Queries.
 
     def watching(self, name: str, phase: Phase) -> Iterable[ArmedFault]:
-        """Return the faults that can fire at a phase of an instance."""
         return self.watched[name].get(phase, ()) if name in self.watched else ()
 
     @property
     def never_fired(self) -> tuple[str, ...]:
-        """The ids of the faults that have not fired."""
         return tuple(fault_id for fault_id, armed in self.armed.items() if not any(armed.fired.values()))
 
 
@@ -208,11 +206,9 @@ class InstanceFaults:
         return bool(self.registry.watching(self.name, phase))
 
     def arm_once(self, fault: Fault, now_ms: int) -> ArmedFault:
-        """Arm a fault for one request to this instance."""
         return self.registry.arm_once(fault, self.name, now_ms)
 
     def end_once(self, armed: ArmedFault, now_ms: int) -> None:
-        """End a fault whose request is over."""
         self.registry.end_once(armed, now_ms)
 
     def fire(

@@ -66,8 +66,8 @@ class FaultController:
         """
         armed = self.registry.arm(fault, self.time.now_ms())
         if fault.rule.at.phase == "process":
-            for name, from_ms in armed.begins.items():
-                self._fire_at(armed.fault.id, name, from_ms)
+            for name, progress in armed.counts.items():
+                self._fire_at(armed.fault.id, name, progress.from_ms)
         self._expiry.set(self.registry.due_ms)
         return armed
 

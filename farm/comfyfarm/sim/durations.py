@@ -95,7 +95,6 @@ class JobDurations:
         return self._draw_ms(self.machine.settings.timing.step, weight)
 
     def save_ms(self, files: int) -> int:
-        """Draw the duration of writing pictures one after another."""
         self.work.save(files)
         return sum(self._draw_ms(self.machine.settings.timing.save) for _ in range(files))
 

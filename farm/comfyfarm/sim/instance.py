@@ -156,7 +156,6 @@ class Instance(Worker):
         )
 
     def clear_queue(self, now_ms: int) -> None:
-        """Remove all waiting jobs."""
         ids = tuple(job.prompt_id for job in self.queue.clear())
         self.machine.publish(QueueCleared(at_ms=now_ms, prompt_ids=ids, queue_remaining=self.queue.remaining))
 

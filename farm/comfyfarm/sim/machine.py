@@ -66,7 +66,6 @@ class Machine:
 
     @cached_property
     def upload_chance(self) -> Random:
-        """The random stream of upload durations."""
         return self.seeds.of("timing").stream("uploads")
 
     @property

@@ -50,7 +50,6 @@ class Picture:
         return self.mixed or (Appearance(self.count, self.colour, self.source),)
 
     def each(self) -> Iterator["Picture"]:
-        """Yield the pictures one by one."""
         for look in self.looks:
             yield from repeat(Picture(self.width, self.height, 1, look.colour, look.source), look.count)
 

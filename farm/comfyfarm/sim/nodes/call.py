@@ -50,6 +50,10 @@ class NodeError(Exception):
         self.tips = tips
 
 
+class UnknownInput(Exception):
+    """An input is not known, or cannot be handled here, so the node's output is not known either."""
+
+
 @dataclass(frozen=True)
 class Save:
     """Files that a node writes.
@@ -159,6 +163,16 @@ class NodeCall:
         if isinstance(value, str):
             return value
         return str(value) if isinstance(value, bool | int | float) else None
+
+    def known_text(self, name: str, default: str | None = None) -> str:
+        """Return an input as a text, numbers converted.
+
+        :raises UnknownInput: if it is not known.
+        """
+        text = self.text(name, default)
+        if text is None:
+            raise UnknownInput
+        return text
 
     def group(self, name: str) -> dict[str, Any]:
         """Return the members of a growing input (``images.image0``, ``images.image1`` ... in a prompt), in order."""

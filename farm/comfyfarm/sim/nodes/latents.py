@@ -165,25 +165,10 @@ def _split_sound(call: NodeCall) -> NodeOutcome:
     return outcome(both.video, both.sound)
 
 
-@rule(
-    "AddNoise",
-    "HunyuanVideo15SuperResolution",
-    "HunyuanRefinerLatent",
-    "LTXVImgToVideoInplace",
-    "LatentAdd",
-    "LatentApplyOperation",
-    "LatentBatchSeedBehavior",
-    "LatentBlend",
-    "LatentComposite",
-    "LatentCompositeMasked",
-    "LatentFlip",
-    "LatentInterpolate",
-    "LatentMultiply",
-    "LatentSubtract",
-    "NormalizeVideoLatentStart",
-    "ReplaceVideoLatentFrames",
-    "SetLatentNoiseMask",
-)
+@rule("AddNoise", "HunyuanVideo15SuperResolution", "HunyuanRefinerLatent", "LTXVImgToVideoInplace", "LatentAdd",
+      "LatentApplyOperation", "LatentBatchSeedBehavior", "LatentBlend", "LatentComposite", "LatentCompositeMasked",
+      "LatentFlip", "LatentInterpolate", "LatentMultiply", "LatentSubtract", "NormalizeVideoLatentStart",
+      "ReplaceVideoLatentFrames", "SetLatentNoiseMask")
 def _same_shape(call: NodeCall) -> NodeOutcome:
     """The first latent keeps its shape; other outputs pass through."""
     return NodeOutcome(by_type(call, LATENT=first(call, Latent, AVLatent, BlindLatent) or Latent(*call.size)))

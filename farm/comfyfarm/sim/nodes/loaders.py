@@ -1,7 +1,6 @@
 """Nodes that load pictures, other files and models."""
 
 import re
-from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from comfyfarm.sim.catalogue.catalogue import annotated_place
@@ -69,18 +68,14 @@ def _open_error(call: NodeCall, name: str, place: Place | None) -> NodeError:
 @rule("LoadImageDataSetFromFolder", "LoadImageTextDataSetFromFolder")
 def _load_folder(call: NodeCall) -> NodeOutcome:
     """Makes a list of all pictures in a folder, with empty texts: the text files are not read."""
-    pictures = list(_in_folder(call, call.word("folder"))) or [Picture(*call.size)]
+    folder = call.word("folder")
+    places = [Place("input", folder, name) for name in sorted(call.files.names("input", folder))]
+    sizes = {place: call.files.size(place) for place in places}
+    pictures = [Picture(*size, source=call.files.digest(place)) for place, size in sizes.items() if size is not None]
+    pictures = pictures or [Picture(*call.size)]
     images = list_value(pictures)
     texts = list_value("" for _ in pictures)
     return NodeOutcome((images, texts)[: max(1, len(call.outputs))])
-
-
-def _in_folder(call: NodeCall, folder: str) -> Iterator[Picture]:
-    for name in sorted(call.files.names("input", folder)):
-        place = Place("input", folder, name)
-        size = call.files.size(place)
-        if size is not None:
-            yield Picture(*size, source=call.files.digest(place))
 
 
 @rule("LoadVideo")

@@ -12,9 +12,10 @@ from comfyfarm.sim.values import Mask, Picture
 _MEGAPIXEL = 1024 * 1024
 
 
-@rule("PrimitiveBoolean", "PrimitiveFloat", "PrimitiveInt", "PrimitiveString", "PrimitiveStringMultiline")
+@rule("CurveEditor", "PrimitiveBoolean", "PrimitiveFloat", "PrimitiveInt", "PrimitiveString",
+      "PrimitiveStringMultiline")
 def _primitive(call: NodeCall) -> NodeOutcome:
-    return outcome(call.inputs.get("value"))
+    return outcome(call.inputs.get("curve" if call.class_type == "CurveEditor" else "value"))
 
 
 @rule("ComfyMathExpression")
@@ -62,11 +63,6 @@ def _bounding_box(call: NodeCall) -> NodeOutcome:
     return outcome({name: call.integer(name, default) for name, default in names.items()})
 
 
-@rule("CurveEditor")
-def _curve(call: NodeCall) -> NodeOutcome:
-    return outcome(call.inputs.get("curve"))
-
-
 @rule("WanCameraEmbedding")
 def _camera_embedding(call: NodeCall) -> NodeOutcome:
     sizes = call.integer("width", 832), call.integer("height", 480), call.integer("length", 81)
@@ -89,14 +85,10 @@ def _not(call: NodeCall) -> NodeOutcome:
     return outcome(not _truth(call.inputs.get("value")))
 
 
-@rule("ComfyAndNode")
-def _and(call: NodeCall) -> NodeOutcome:
-    return outcome(all(_truth(value) for value in call.group("values").values()))
-
-
-@rule("ComfyOrNode")
-def _or(call: NodeCall) -> NodeOutcome:
-    return outcome(any(_truth(value) for value in call.group("values").values()))
+@rule("ComfyAndNode", "ComfyOrNode")
+def _and_or(call: NodeCall) -> NodeOutcome:
+    combine = all if call.class_type == "ComfyAndNode" else any
+    return outcome(combine(_truth(value) for value in call.group("values").values()))
 
 
 @rule("CreateList", takes_lists=True)

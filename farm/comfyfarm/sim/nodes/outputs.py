@@ -138,19 +138,8 @@ def _preview_model(call: NodeCall) -> NodeOutcome:
     return NodeOutcome(values, ui={"result": result})
 
 
-@rule(
-    "CLIPSave",
-    "CheckpointSave",
-    "ImageOnlyCheckpointSave",
-    "LoraSave",
-    "ModelSave",
-    "SaveImageDataSetToFolder",
-    "SaveImageTextDataSetToFolder",
-    "SaveLoRA",
-    "SaveTrainingDataset",
-    "VAESave",
-    takes_lists=True,
-)
+@rule("CLIPSave", "CheckpointSave", "ImageOnlyCheckpointSave", "LoraSave", "ModelSave", "SaveImageDataSetToFolder",
+      "SaveImageTextDataSetToFolder", "SaveLoRA", "SaveTrainingDataset", "VAESave", takes_lists=True)
 def _save_silently(_call: NodeCall) -> NodeOutcome:
     return NodeOutcome()        # they show nothing, so no client requests their files (models, training data)
 

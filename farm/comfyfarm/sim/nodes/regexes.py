@@ -16,14 +16,13 @@ such a search gives an unknown value.  ``re`` cannot be stopped, so there are tw
 import math
 import re
 import warnings
-from collections.abc import Callable, Iterator
-from functools import wraps
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
 import regex
 
-from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, outcome
+from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, UnknownInput, outcome
 from comfyfarm.sim.nodes.limits import bounded_text
 from comfyfarm.sim.nodes.table import rule
 
@@ -33,10 +32,6 @@ _TIMEOUT_S = 0.1
 # more than linear time for long literals.
 _MAX_COPIES = 10_000
 _MAX_PATTERN = 500
-
-
-class _Unknown(Exception):
-    """The pattern or the text is unknown, or the pattern is too long."""
 
 
 class _Search(NamedTuple):
@@ -51,19 +46,7 @@ class _Search(NamedTuple):
         return self.pattern.finditer(self.text, **self.limits)
 
 
-def _unknown_if_slow(node_rule: Callable[[NodeCall], NodeOutcome]) -> Callable[[NodeCall], NodeOutcome]:
-    @wraps(node_rule)
-    def run(call: NodeCall) -> NodeOutcome:
-        try:
-            return node_rule(call)
-        except (_Unknown, TimeoutError, regex.error):
-            return outcome(None)
-
-    return run
-
-
 @rule("RegexMatch")
-@_unknown_if_slow
 def _match(call: NodeCall) -> NodeOutcome:
     try:
         return outcome(next(_search(call).matches, None) is not None)
@@ -72,7 +55,6 @@ def _match(call: NodeCall) -> NodeOutcome:
 
 
 @rule("RegexExtract")
-@_unknown_if_slow
 def _extract(call: NodeCall) -> NodeOutcome:
     try:
         search = _search(call)
@@ -87,18 +69,14 @@ def _extract(call: NodeCall) -> NodeOutcome:
 
 
 @rule("RegexReplace")
-@_unknown_if_slow
 def _replace(call: NodeCall) -> NodeOutcome:
-    search, template = _search(call), call.text("replace", "")
-    if template is None:
-        raise _Unknown
-    return outcome(_substitute(search, template, call.integer("count", 0)))
+    return outcome(_substitute(_search(call), call.known_text("replace", ""), call.integer("count", 0)))
 
 
 def _search(call: NodeCall) -> _Search:
-    pattern, text = call.text("regex_pattern"), call.text("string")
-    if pattern is None or text is None or len(pattern) > _MAX_PATTERN:
-        raise _Unknown
+    pattern, text = call.known_text("regex_pattern"), call.known_text("string")
+    if len(pattern) > _MAX_PATTERN:
+        raise UnknownInput
     flags = re.IGNORECASE if call.flag("case_insensitive", default=True) else re.NOFLAG
     flags |= re.MULTILINE if call.flag("multiline", default=False) else re.NOFLAG
     flags |= re.DOTALL if call.flag("dotall", default=False) else re.NOFLAG
@@ -126,7 +104,7 @@ def _is_fast(pattern: str, text: str) -> bool:
 def _stoppable(pattern: str, flags: int) -> Any:
     counts = re.findall(r"(?<=[{,])\d+(?=[,}])", pattern)
     if math.prod(max(1, int(count)) for count in counts) > _MAX_COPIES:
-        raise _Unknown
+        raise UnknownInput
     return regex.compile(pattern, flags | regex.VERSION0)
 
 

@@ -56,17 +56,8 @@ def _basic(call: NodeCall) -> NodeOutcome:
     return _schedule(call.integer("steps", 20) if call.number("denoise", 1.0) > 0 else 0)
 
 
-@rule(
-    "BetaSamplingScheduler",
-    "ExponentialScheduler",
-    "Flux2Scheduler",
-    "Ideogram4Scheduler",
-    "KarrasScheduler",
-    "LTXVScheduler",
-    "LaplaceScheduler",
-    "PolyexponentialScheduler",
-    "VPScheduler",
-)
+@rule("BetaSamplingScheduler", "ExponentialScheduler", "Flux2Scheduler", "Ideogram4Scheduler", "KarrasScheduler",
+      "LTXVScheduler", "LaplaceScheduler", "PolyexponentialScheduler", "VPScheduler")
 def _whole(call: NodeCall) -> NodeOutcome:
     return _schedule(call.integer("steps", 20))
 

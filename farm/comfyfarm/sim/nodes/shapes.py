@@ -13,7 +13,6 @@ _MAX_REPEATS = 1000     # a mixed batch repeated more often than this has too ma
 
 
 def mask_of(picture: Picture, value: float | None = None) -> Mask:
-    """Return a mask for each picture."""
     return Mask(picture.width, picture.height, picture.count, value)
 
 
@@ -56,7 +55,6 @@ def part(picture: Picture, start: int, length: int) -> Picture:
 
 
 def repeated(picture: Picture, times: int) -> Picture:
-    """Return a batch repeated this many times."""
     batch = picture.showing(picture.mixed * min(times, _MAX_REPEATS)) if picture.mixed else picture
     return replace(batch, count=picture.count * times)
 

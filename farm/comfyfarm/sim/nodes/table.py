@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
-from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, Save, by_type, first
+import regex
+
+from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, Save, UnknownInput, by_type, first
 from comfyfarm.sim.nodes.limits import check_outcome, list_value
 from comfyfarm.sim.values import ListValue, Picture
 
@@ -15,6 +17,8 @@ Rule = Callable[[NodeCall], NodeOutcome]
 
 # The exceptions that Python raises for bad input values.  A TypeError or a KeyError would be a bug in a rule.
 _BAD_VALUE = (ArithmeticError, MemoryError, RecursionError, SyntaxError, SystemError, ValueError, re.error)
+# A search that takes too long, or whose pattern only ``regex`` refuses, gives an unknown value, too (regexes.py).
+_UNKNOWN = (UnknownInput, TimeoutError, regex.error)
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,6 @@ def rule(*class_types: str, takes_lists: bool = False) -> Callable[[Rule], Rule]
 
 
 def known_types() -> frozenset[str]:
-    """Return the node types that have a rule."""
     return frozenset(_table)
 
 
@@ -52,7 +55,7 @@ def run(call: NodeCall) -> NodeOutcome:
     entry = _table.get(call.class_type, _Entry(_pass_through))
     with _raising_node_errors():
         if entry.takes_lists or not any(isinstance(value, ListValue) for value in call.inputs.values()):
-            return check_outcome(entry.rule(call))
+            return _run_once(entry.rule, call)
         return check_outcome(_run_per_item(entry.rule, call))
 
 
@@ -68,6 +71,13 @@ def _raising_node_errors() -> Iterator[None]:
         raise NodeError(name, str(error)) from error
 
 
+def _run_once(function: Rule, call: NodeCall) -> NodeOutcome:
+    try:
+        return check_outcome(function(call))
+    except _UNKNOWN:
+        return NodeOutcome((None,))
+
+
 def _pass_through(call: NodeCall) -> NodeOutcome:
     """Handle a node type without a rule: save its pictures if it shows something, else pass its inputs on by type."""
     picture = first(call, Picture)
@@ -80,7 +90,7 @@ def _pass_through(call: NodeCall) -> NodeOutcome:
 def _run_per_item(function: Rule, call: NodeCall) -> NodeOutcome:
     """Run a node as often as its longest list has items; shorter lists repeat their last item, as in ComfyUI."""
     times = max(len(value.items) for value in call.inputs.values() if isinstance(value, ListValue))
-    outcomes = [check_outcome(function(_call_with_item(call, index))) for index in range(times)]
+    outcomes = [_run_once(function, _call_with_item(call, index)) for index in range(times)]
     slots = zip_longest(*(outcome.values for outcome in outcomes))
     return _merged(outcomes, tuple(list_value(slot) for slot in slots))
 

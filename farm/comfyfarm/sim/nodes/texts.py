@@ -15,10 +15,7 @@ _Change = Callable[[str], str]
 
 @rule("StringConcatenate")
 def _concatenate(call: NodeCall) -> NodeOutcome:
-    one, two, delimiter = call.text("string_a"), call.text("string_b"), call.text("delimiter", "")
-    if one is None or two is None or delimiter is None:
-        return outcome(None)
-    return _text(one + delimiter + two)
+    return _text(call.known_text("string_a") + call.known_text("delimiter", "") + call.known_text("string_b"))
 
 
 @rule("StringSubstring")
@@ -29,8 +26,7 @@ def _substring(call: NodeCall) -> NodeOutcome:
 
 @rule("StringLength")
 def _length(call: NodeCall) -> NodeOutcome:
-    text = call.text("string")
-    return outcome(None if text is None else len(text))
+    return outcome(len(call.known_text("string")))
 
 
 _MODES: dict[str, dict[str, _Change]] = {
@@ -63,34 +59,28 @@ def _change_dataset(call: NodeCall) -> NodeOutcome:
 
 @rule("StringReplace", "ReplaceText")
 def _replace(call: NodeCall) -> NodeOutcome:
-    text = call.text("string" if call.class_type == "StringReplace" else "texts")
-    find, replacement = call.text("find", ""), call.text("replace", "")
-    if text is None or find is None or replacement is None:
-        return outcome(None)
+    text = call.known_text("string" if call.class_type == "StringReplace" else "texts")
+    find, replacement = call.known_text("find", ""), call.known_text("replace", "")
     bounded_text(len(text) + text.count(find) * (len(replacement) - len(find)))
     return _text(text.replace(find, replacement))
 
 
 @rule("StringContains")
 def _contains(call: NodeCall) -> NodeOutcome:
-    text, part = _cased(call, "string"), _cased(call, "substring")
-    return outcome(None if text is None or part is None else part in text)
+    return outcome(_cased(call, "substring") in _cased(call, "string"))
 
 
 @rule("StringCompare")
 def _compare(call: NodeCall) -> NodeOutcome:
-    one, two = _cased(call, "string_a"), _cased(call, "string_b")
     compares = {"Starts With": str.startswith, "Ends With": str.endswith}
     compare = compares.get(call.word("mode"), str.__eq__)
-    return outcome(None if one is None or two is None else compare(one, two))
+    return outcome(compare(_cased(call, "string_a"), _cased(call, "string_b")))
 
 
 @rule("JsonExtractString")
 def _json_extract(call: NodeCall) -> NodeOutcome:
     """The text is empty if there is no such member, or if it is not a JSON object."""
-    text, key = call.text("json_string"), call.text("key")
-    if text is None or key is None:
-        return outcome(None)
+    text, key = call.known_text("json_string"), call.known_text("key")
     try:
         data = json.loads(text)
     except json.JSONDecodeError:
@@ -102,8 +92,7 @@ def _json_extract(call: NodeCall) -> NodeOutcome:
 @rule("StringFormat")
 def _format(call: NodeCall) -> NodeOutcome:
     """The fields of the template are the names ``a`` to ``z``."""
-    template = call.text("f_string", "{a}")
-    return outcome(None if template is None else _formatted(template, call.group("values")))
+    return outcome(_formatted(call.known_text("f_string", "{a}"), call.group("values")))
 
 
 @rule("TruncateText")
@@ -114,9 +103,7 @@ def _truncate(call: NodeCall) -> NodeOutcome:
 
 @rule("AddTextPrefix", "AddTextSuffix")
 def _add(call: NodeCall) -> NodeOutcome:
-    head, tail = call.text("prefix", ""), call.text("suffix", "")
-    if head is None or tail is None:
-        return outcome(None)
+    head, tail = call.known_text("prefix", ""), call.known_text("suffix", "")
     return _changed(call, lambda text: head + text + tail, "texts")
 
 
@@ -136,13 +123,12 @@ def _text(text: str) -> NodeOutcome:
 
 
 def _changed(call: NodeCall, change: _Change, name: str = "string") -> NodeOutcome:
-    text = call.text(name)
-    return outcome(None) if text is None else _text(change(text))
+    return _text(change(call.known_text(name)))
 
 
-def _cased(call: NodeCall, name: str) -> str | None:
-    text = call.text(name)
-    return text if text is None or call.flag("case_sensitive", default=True) else text.lower()
+def _cased(call: NodeCall, name: str) -> str:
+    text = call.known_text(name)
+    return text if call.flag("case_sensitive", default=True) else text.lower()
 
 
 def _formatted(template: str, values: Mapping[str, Any]) -> str:
