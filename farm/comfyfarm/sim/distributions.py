@@ -1,9 +1,8 @@
 """Durations that are fixed or random."""
 
 import math
-from collections.abc import Callable
 from random import Random
-from typing import Any, Self
+from typing import Self
 
 from comfyfarm.units import Duration
 
@@ -39,20 +38,26 @@ class Distribution:
         return cls("fixed", duration_ms)
 
     @classmethod
-    def parse(cls, value: object) -> "Distribution":
+    def parse(cls, value: object) -> Self:
         """Parse the value of a configuration.
 
         :raises ValueError: if it has none of the four forms.
         """
         if not isinstance(value, dict):
             return cls("fixed", Duration.parse(value))
-        parse = _FORMS.get(frozenset(value))
-        if parse is None:
-            raise ValueError(
-                'expected a duration such as "45ms", or { normal = "45ms", sd = "5ms" }, '
-                f'{{ lognormal = "45ms", sigma = 0.3 }}, {{ uniform = ["20ms", "80ms"] }}; got {value!r}'
-            )
-        return parse(value)
+        if value.keys() == {"normal", "sd"}:
+            return cls("normal", Duration.parse(value["normal"]), Duration.parse(value["sd"]))
+        if value.keys() == {"lognormal", "sigma"}:
+            sigma = value["sigma"]
+            if isinstance(sigma, bool) or not isinstance(sigma, int | float) or not 0 <= sigma <= 3:
+                raise ValueError(f"expected a sigma from 0 to 3, got {sigma!r}")
+            return cls("lognormal", Duration.parse(value["lognormal"]), float(sigma))
+        if value.keys() == {"uniform"}:
+            return cls("uniform", *_bounds(value["uniform"]))
+        raise ValueError(
+            'expected a duration such as "45ms", or { normal = "45ms", sd = "5ms" }, '
+            f'{{ lognormal = "45ms", sigma = 0.3 }}, {{ uniform = ["20ms", "80ms"] }}; got {value!r}'
+        )
 
     def draw_ms(self, chance: Random) -> float:
         """Draw a duration in milliseconds; a fixed one draws nothing from ``chance``."""
@@ -112,29 +117,10 @@ def _share_below(deviation: float) -> float:
     return math.erfc(-deviation / math.sqrt(2)) / 2
 
 
-def _normal(value: dict[str, Any]) -> Distribution:
-    return Distribution("normal", Duration.parse(value["normal"]), Duration.parse(value["sd"]))
-
-
-def _lognormal(value: dict[str, Any]) -> Distribution:
-    sigma = value["sigma"]
-    if isinstance(sigma, bool) or not isinstance(sigma, int | float) or not 0 <= sigma <= 3:
-        raise ValueError(f"expected a sigma from 0 to 3, got {sigma!r}")
-    return Distribution("lognormal", Duration.parse(value["lognormal"]), float(sigma))
-
-
-def _uniform(value: dict[str, Any]) -> Distribution:
-    bounds = value["uniform"]
-    if not isinstance(bounds, list) or len(bounds) != 2:
-        raise ValueError(f'expected two bounds such as ["20ms", "80ms"], got {bounds!r}')
-    low, high = (Duration.parse(bound) for bound in bounds)
+def _bounds(value: object) -> tuple[float, float]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise ValueError(f'expected two bounds such as ["20ms", "80ms"], got {value!r}')
+    low, high = (Duration.parse(bound) for bound in value)
     if low > high:
-        raise ValueError(f"expected the lower bound first, got {bounds!r}")
-    return Distribution("uniform", low, high)
-
-
-_FORMS: dict[frozenset[str], Callable[[dict[str, Any]], Distribution]] = {
-    frozenset(("normal", "sd")): _normal,
-    frozenset(("lognormal", "sigma")): _lognormal,
-    frozenset(("uniform",)): _uniform,
-}
+        raise ValueError(f"expected the lower bound first, got {value!r}")
+    return low, high

@@ -102,7 +102,17 @@ class Instance(Worker):
             with raising_as_comfyui():
                 return self._submit(body, sender)
         except PromptRejected as error:
-            self._publish_refused(body, sender, error)
+            fields = body if isinstance(body, dict) else {}
+            self.machine.publish(
+                PromptRefused(
+                    at_ms=now_ms,
+                    error=error.body["error"]["type"],
+                    missing=missing_in(error.body),
+                    job=job_name(fields, sender),
+                    client_id=fields.get("client_id"),
+                    is_load=sender.is_load,
+                )
+            )
             raise
 
     def _submit(self, body: Any, sender: PromptSource) -> PromptAccepted:
@@ -141,19 +151,6 @@ class Instance(Worker):
                     is_load=is_load,
                 )
             )
-
-    def _publish_refused(self, body: Any, sender: PromptSource, error: PromptRejected) -> None:
-        fields = body if isinstance(body, dict) else {}
-        self.machine.publish(
-            PromptRefused(
-                at_ms=self.machine.at_ms,
-                error=error.body["error"]["type"],
-                missing=missing_in(error.body),
-                job=job_name(fields, sender),
-                client_id=fields.get("client_id"),
-                is_load=sender.is_load,
-            )
-        )
 
     def clear_queue(self, now_ms: int) -> None:
         ids = tuple(job.prompt_id for job in self.queue.clear())

@@ -68,13 +68,6 @@ class Namer:
             self._temp_prefixes[key] = f"ComfyUI_temp_{drawn}"
         return self._temp_prefixes[key]
 
-    def check(self, save: Save, prefix: str, unix_ms: int) -> None:
-        """Check a prefix without writing a file.
-
-        :raises NodeError: if it leads out of the folder.
-        """
-        _split(prefix, save, unix_ms)
-
     def write(
         self, save: Save, prefix: str, contents: list[FileContent], prompt_id: str, unix_ms: int, *, again: bool = False
     ) -> list[Place]:
@@ -83,7 +76,7 @@ class Namer:
         :param again: the first file gets the last name instead, and overwrites that file.
         :raises NodeError: if the prefix leads out of the folder, or the system refuses the file.
         """
-        subfolder, name = _split(prefix, save, unix_ms)
+        subfolder, name = split_prefix(prefix, save, unix_ms)
         unique = prompt_id if self.naming == "prompt_id" else str(unix_ms)
         series = _Series(save.folder, subfolder, name, save.suffix, unique)
         try:
@@ -146,8 +139,11 @@ def _number(file: str, name: str) -> int:
     return int(digits) if digits.isdecimal() else 0
 
 
-def _split(prefix: str, save: Save, unix_ms: int) -> tuple[str, str]:
-    """Return subfolder and name of a prefix, with its tokens replaced."""
+def split_prefix(prefix: str, save: Save, unix_ms: int) -> tuple[str, str]:
+    """Return subfolder and name of a prefix, with its tokens replaced.
+
+    :raises NodeError: if it leads out of the folder.
+    """
     if "\0" in prefix:
         raise NodeError("ValueError", "embedded null byte")
     path = posixpath.normpath(_replace_tokens(prefix, save, unix_ms))

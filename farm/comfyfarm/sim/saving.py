@@ -9,6 +9,7 @@ from comfyfarm.events import Event, FileAppeared, FileCut, FileRemoved, Written
 from comfyfarm.sim.files import FileContent, Place
 from comfyfarm.sim.jobs import Job
 from comfyfarm.sim.machine import Machine
+from comfyfarm.sim.naming import split_prefix
 from comfyfarm.sim.nodes import Save
 
 
@@ -90,7 +91,7 @@ class Saver:
         now_ms = self.machine.now_unix_ms
         if self.is_static:
             if save.prefix is not None:
-                self.machine.namer.check(save, save.prefix, now_ms)
+                split_prefix(save.prefix, save, now_ms)     # raises an error for a bad prefix
             return [self._shown(None, self.machine.static_name, changes)]
         prefix = self.machine.namer.temp_prefix(self.node, self.class_type) if save.prefix is None else save.prefix
         contents = self._contents(save)

@@ -83,16 +83,14 @@ class Status(Effect, frozen=True, kw_only=True):
         return (self.like or "aiohttp") if self.body is None and self.json is None else None
 
     def on_exchange(self, exchange: Exchange, firing: Firing) -> Steps:
-        own, body = self._content()
+        content_headers, body = self._content()
         defaults = exchange.default_headers
         if self._like in ("aiohttp", "proxy"):
             defaults = tuple(header for header in defaults if not header[0].lower().startswith(_CORS_PREFIX))
-        exchange.reply = HttpReply(self.status, _merged(defaults, own, self._configured_headers()), body.encode())
-        yield from ()
-
-    def _configured_headers(self) -> Headers:
         retry = () if self.retry_after is None else (("Retry-After", str(ceil(self.retry_after / 1000))),)
-        return (*retry, *self.headers.items())
+        headers = _merged(defaults, content_headers, retry, tuple(self.headers.items()))
+        exchange.reply = HttpReply(self.status, headers, body.encode())
+        yield from ()
 
     def _content(self) -> tuple[Headers, str]:
         if self.json is not None:
@@ -103,18 +101,15 @@ class Status(Effect, frozen=True, kw_only=True):
         if self._like == "proxy":
             return (("Server", "nginx"), ("Content-Type", "text/html")), _proxy_page(title)
         if self._like == "comfyui":
-            return (("Content-Type", _JSON),), dumps(self._refusal(title))
+            error = {
+                "type": self.error or "invalid_prompt",
+                "message": self.message or title,
+                "details": self.details or "",
+                "extra_info": {},
+            }
+            return (("Content-Type", _JSON),), dumps({"error": error, "node_errors": {}})
         default = _AIOHTTP_TEXTS.get(self.status, title.replace(" ", ": ", 1))
         return (("Content-Type", _TEXT),), default if self.message is None else self.message
-
-    def _refusal(self, title: str) -> dict[str, Any]:
-        error = {
-            "type": self.error or "invalid_prompt",
-            "message": self.message or title,
-            "details": self.details or "",
-            "extra_info": {},
-        }
-        return {"error": error, "node_errors": {}}
 
 
 def _merged(*groups: Headers) -> Headers:

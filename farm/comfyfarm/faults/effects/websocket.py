@@ -26,12 +26,12 @@ class Unknown(Effect, frozen=True, kw_only=True):
     binary: Annotated[int, msgspec.Meta(ge=0, lt=2**32)] | None = None
 
     def on_frame(self, frame: Frame, firing: Firing) -> None:
-        frame.messages.insert(0, DelayedMessage(self._content(firing)))
-
-    def _content(self, firing: Firing) -> str | bytes:
+        content: str | bytes
         if self.binary is None:
-            return encode_message(self.type, self.data)
-        return self.binary.to_bytes(4, "big") + firing.chance.randbytes(_RANDOM_BYTES)
+            content = encode_message(self.type, self.data)
+        else:
+            content = self.binary.to_bytes(4, "big") + firing.chance.randbytes(_RANDOM_BYTES)
+        frame.messages.insert(0, DelayedMessage(content))
 
 
 @effect("broadcast", "frame")

@@ -39,11 +39,6 @@ class DeclaredInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         keys = [key for key in ("type", "choices", "folder") if getattr(self, key) is not None]
         if len(keys) != 1:
             raise ValueError(f"expected exactly one of type, choices, folder, got {' and '.join(keys) or 'none'}")
-        self._check_type()
-        self._check_bounds()
-        self._check_default()
-
-    def _check_type(self) -> None:
         if self.type in ("", "COMBO"):
             raise ValueError('type: expected a type name such as "IMAGE" (what is chosen from goes into choices)')
         if self.choices == ():
@@ -52,13 +47,12 @@ class DeclaredInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             json.dumps(self.options)
         except (TypeError, ValueError) as error:
             raise ValueError(f"options: {error}") from error
-
-    def _check_bounds(self) -> None:
         for key in ("min", "max", "step"):
             if getattr(self, key) is not None and self.type not in _NUMBERS:
                 raise ValueError(f"{key}: only an INT or a FLOAT has one")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min: {self.min} is more than max, which is {self.max}")
+        self._check_default()
 
     def _check_default(self) -> None:
         if self.default is None:

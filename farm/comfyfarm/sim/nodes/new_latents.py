@@ -47,36 +47,22 @@ _STILL = {
     "StableZero123_Conditioning_Batched": 8,
 }
 
-_MOVING = {
-    "ARVideoI2V": _WAN,
-    "BerniniConditioning": _WAN,
+_LIKE_WAN = (
+    *("ARVideoI2V", "BerniniConditioning", "CosmosPredict2ImageToVideoLatent", "EmptyARVideoLatent"),
+    *("EmptyHunyuanLatentVideo", "HunyuanImageToVideo", "Kandinsky5ImageToVideo", "VOIDInpaintConditioning"),
+    *("VOIDWarpedNoise", "Wan22FunControlToVideo", "WanCameraImageToVideo", "WanDancerVideo"),
+    *("WanFirstLastFrameToVideo", "WanFunControlToVideo", "WanFunInpaintToVideo", "WanHuMoImageToVideo"),
+    *("WanImageToVideo", "WanMoveTrackToVideo", "WanPhantomSubjectToVideo", "WanSoundImageToVideo", "WanTrackToVideo"),
+)
+_MOVING = dict.fromkeys(_LIKE_WAN, _WAN) | {
     "CosmosImageToVideoLatent": Grid(8, 8),
-    "CosmosPredict2ImageToVideoLatent": _WAN,
-    "EmptyARVideoLatent": _WAN,
     "EmptyCosmosLatentVideo": Grid(8, 8),
-    "EmptyHunyuanLatentVideo": _WAN,
     "EmptyHunyuanVideo15Latent": Grid(16, 4),
     "EmptyLTXVLatentVideo": Grid(32, 8),
     "EmptyMochiLatentVideo": Grid(8, 6),
-    "HunyuanImageToVideo": _WAN,
     "HunyuanVideo15ImageToVideo": Grid(16, 4),
-    "Kandinsky5ImageToVideo": _WAN,
     "LTXVImgToVideo": Grid(32, 8),
-    "VOIDInpaintConditioning": _WAN,
-    "VOIDWarpedNoise": _WAN,
-    "Wan22FunControlToVideo": _WAN,
     "Wan22ImageToVideoLatent": Grid(16, 4),
-    "WanCameraImageToVideo": _WAN,
-    "WanDancerVideo": _WAN,
-    "WanFirstLastFrameToVideo": _WAN,
-    "WanFunControlToVideo": _WAN,
-    "WanFunInpaintToVideo": _WAN,
-    "WanHuMoImageToVideo": _WAN,
-    "WanImageToVideo": _WAN,
-    "WanMoveTrackToVideo": _WAN,
-    "WanPhantomSubjectToVideo": _WAN,
-    "WanSoundImageToVideo": _WAN,
-    "WanTrackToVideo": _WAN,
 }
 
 
