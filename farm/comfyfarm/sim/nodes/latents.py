@@ -100,8 +100,7 @@ def _from_batch(call: NodeCall) -> NodeOutcome:
 
 def _slice_length(size: int, index: int, amount: int) -> int:
     """Return the length of a slice, at least 1; a negative index counts from the end."""
-    start = max(0, min(size - 1, index + size if index < 0 else index))
-    return max(1, min(amount, size - start))
+    return window(size, index + size if index < 0 else index, amount)
 
 
 @rule("LatentConcat")
