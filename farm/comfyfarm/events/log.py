@@ -23,8 +23,8 @@ that a listener publishes: the websocket notifier, for example, publishes ``Fram
 returns; the outermost ``publish`` calls the listeners until ``_pending`` is empty.  So handlers are never nested, and
 each listener handles every event once, in the order of ``seq``, whether or not listeners publish.
 
-If a listener raises, the outermost ``publish`` raises too: the listeners after it miss this event, and events that
-are still pending are handled in the next ``publish``.
+If a listener raises, the others still get the event and those that are pending; then the outermost ``publish`` raises
+the error, or an ``ExceptionGroup`` if there were several.
 
 A listener that needs all events must be added before the first one.  A frozen process defers its own handling (2)
 until it thaws (``server/freezer.py``); the listeners to all events (1) are not delayed.
@@ -80,11 +80,17 @@ class Log:
         return (event for event in self.events if isinstance(event, kind))
 
     def _call_listeners(self) -> None:
+        errors: list[Exception] = []
         self._publishing = True
         try:
             while self._pending:
                 event = self._pending.popleft()
                 for listener in (*self._listeners, *self._listeners_by_instance.get(event.instance, ())):
-                    listener(event)
+                    try:
+                        listener(event)
+                    except Exception as error:  # noqa: BLE001 (raised below, after the other listeners)
+                        errors.append(error)
         finally:
             self._publishing = False
+        if errors:
+            raise errors[0] if len(errors) == 1 else ExceptionGroup("listeners to the log failed", errors)

@@ -1,6 +1,7 @@
 """The event log in memory and on disk."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,39 @@ def test_listeners_get_later_events_after_one_has_raised() -> None:
 
 
 # On disk.
+def test_an_event_on_which_a_listener_raises_reaches_the_listeners_after_it() -> None:
+    """Also those to one instance, and also the events that were published meanwhile; the error is raised after that."""
+    log = Log()
+    seqs: list[int] = []
+    of_instance: list[int] = []
+
+    def fail(event: Event) -> None:
+        if event.seq == 1:
+            log.publish(started(), "gpu")
+            raise KeyError("the first")
+
+    log.listen(fail)
+    log.listen(lambda event: seqs.append(event.seq))
+    log.listen(lambda event: of_instance.append(event.seq), "gpu")
+    with pytest.raises(KeyError, match="the first"):
+        log.publish(started(), "gpu")
+    assert seqs == of_instance == [1, 2]
+
+
+def test_no_error_is_lost_if_several_listeners_raise() -> None:
+    log = Log()
+    failures = (KeyError("one"), ValueError("two"))
+    for failure in failures:
+        log.listen(partial(raise_error, failure))
+    with pytest.raises(ExceptionGroup) as raised:
+        log.publish(started())
+    assert raised.value.exceptions == failures
+
+
+def raise_error(error: Exception, _: Event) -> None:
+    raise error
+
+
 
 
 def test_a_log_file_holds_every_event_as_a_line_of_json(tmp_path: Path) -> None:
