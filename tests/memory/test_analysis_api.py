@@ -103,10 +103,22 @@ def test_a_saved_log_is_judged_to_the_same_bytes_as_the_live_farm(memory_farm: S
     assert (as_json(then.verdict()), as_json(then.placement())) == live
     farm.stop()
     with path.open("rb") as file:
-        saved = LogAnalysis.of_saved(file)
+        saved = LogAnalysis.of_saved(file, needs_end=True)
     assert as_json(saved.verdict()) == as_json(farm.verdict())
     assert as_json(saved.placement()) == as_json(farm.placement())
     assert len(farm.verdict().findings) > 3
+
+
+def test_the_end_of_a_log_is_its_last_line(memory_farm: Start, tmp_path: Path) -> None:
+    """Also after what the stop itself brings about, such as a websocket that is closed."""
+    path = tmp_path / "run.jsonl"
+    farm = memory_farm({**TWO, "farm": {"log": str(path)}})
+    farm["gpu-1"].listen("me")
+    post(farm, "gpu-1", "j1")
+    farm.stop()
+    kinds = [msgspec.json.decode(line)["kind"] for line in path.read_bytes().splitlines()]
+    assert kinds[-1] == "log_ended"
+    assert kinds.count("socket_closed") == 1
 
 
 def test_the_bound_of_the_log_in_memory_loses_the_verdict_nothing(memory_farm: Start) -> None:

@@ -8,14 +8,16 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_twisted
 
 from comfyfarm.analysis.event_query import happened, request
+from comfyfarm.analysis.verdict import Verdict
 from comfyfarm.clients.comfy_sync import SyncComfyClient, ask
 from comfyfarm.clients.errors import HttpStatusError
 from comfyfarm.testing import TwistedFarm
-from comfyfarm.testing.child import run_farm
+from comfyfarm.testing.child import FarmDied, run_farm
 from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], Coroutine[Any, Any, TwistedFarm]]
@@ -25,6 +27,11 @@ INSTANCES = [{"name": "gpu-{n}", "count": 2, "mode": "dynamic"}]
 
 def job(name: str) -> dict[str, Any]:
     return {"prompt": text_to_image(), "extra_data": {"comfyfarm_job": name}}
+
+
+def judge(log: Path, form: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "comfyfarm.cli.main", "judge", str(log), form]
+    return subprocess.run(command, capture_output=True, check=False)
 
 
 def test_a_farm_in_another_process_is_judged_and_so_is_its_log(tmp_path: Path) -> None:
@@ -48,9 +55,28 @@ def test_a_farm_in_another_process_is_judged_and_so_is_its_log(tmp_path: Path) -
             farm.verdict(patience=1)
         live = ask("GET", f"{farm.control_url}/api/verdict"), ask("GET", f"{farm.control_url}/api/placement")
     for form, told in zip(("--json", "--placement-json"), live, strict=True):
-        command = [sys.executable, "-m", "comfyfarm.cli.main", "judge", str(log), form]
-        judged = subprocess.run(command, capture_output=True, check=False)
+        judged = judge(log, form)
         assert (judged.returncode, judged.stdout, judged.stderr) == (1, told, b"")
+
+
+def test_what_a_killed_farm_has_told_is_in_its_log_which_is_judged_as_torn(tmp_path: Path) -> None:
+    """The kill comes right after the answer, long before the log's next flush by time."""
+    log = tmp_path / "run.jsonl"
+    farm = run_farm({"farm": {"clock": "virtual", "log": str(log)}, "instance": INSTANCES})
+    for number in range(20):
+        ask("POST", f"{farm['gpu-1'].url}/prompt", job(f"j{number}"))
+    farm.run_until_idle()
+    told = ask("GET", f"{farm.control_url}/api/log")
+    farm._child.kill()
+    farm._child.wait()
+    with pytest.raises(FarmDied):
+        farm.stop()
+    assert log.read_bytes() == told
+    judged = judge(log, "--json")
+    verdict = msgspec.json.decode(judged.stdout, type=Verdict)
+    assert (judged.returncode, verdict.verdict, verdict.succeeded) == (2, "unknown", 20)
+    (finding,) = [finding for finding in verdict.findings if finding.finding == "log_incomplete"]
+    assert "the log has no end: the farm was killed, or still runs" in finding.says
 
 
 @pytest_twisted.ensureDeferred

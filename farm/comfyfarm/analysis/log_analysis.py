@@ -9,7 +9,7 @@ from comfyfarm.analysis.placement.placement import Placement, PlacementAnalyzer,
 from comfyfarm.analysis.timeline.faults import FaultRow, FaultRows
 from comfyfarm.analysis.timeline.timeline import Timeline
 from comfyfarm.analysis.verdict import Verdict, VerdictBuilder
-from comfyfarm.events import Event
+from comfyfarm.events import Event, LogEnded
 from comfyfarm.events.saved_log import read_events
 
 _MOST_PENDING = 1000
@@ -30,13 +30,13 @@ class LogAnalysis:
         self._timeline = Timeline(self._verdict.tracker)
 
     @classmethod
-    def of_saved(cls, lines: Iterable[bytes]) -> Self:
+    def of_saved(cls, lines: Iterable[bytes], *, needs_end: bool = False) -> Self:
         """Analyse a saved log as far as it can be read; its defects become part of the verdict.
 
-        :param lines: as for :func:`~comfyfarm.events.saved_log.read_events`.
+        The arguments are those of :func:`~comfyfarm.events.saved_log.read_events`.
         """
         analysis = cls()
-        for event in read_events(lines, analysis._verdict.note_defect):
+        for event in read_events(lines, analysis._verdict.note_defect, needs_end=needs_end):
             analysis._process(event)
         return analysis
 
@@ -77,6 +77,8 @@ class LogAnalysis:
             self._process(event)
 
     def _process(self, event: Event) -> None:
+        if type(event) is LogEnded:
+            return
         try:
             self._verdict.on_event(event)
             self._placement.follow(event)

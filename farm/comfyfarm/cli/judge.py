@@ -43,7 +43,7 @@ def judge(arguments: JudgeArguments) -> int:
     try:
         thresholds, placement_thresholds = _read_thresholds(arguments.set)
         with _opened(arguments.log) as file:
-            analysis = LogAnalysis.of_saved(file)
+            analysis = LogAnalysis.of_saved(file, needs_end=arguments.log != "-")
         verdict = analysis.verdict(thresholds)
     except (ConfigError, OSError) as error:
         text = f"{arguments.log}: {error.strerror or error}" if isinstance(error, OSError) else str(error)

@@ -38,7 +38,7 @@ def report(arguments: ReportArguments) -> int:
     """Write the requested files and return the exit status: 0 if all were written, else 1."""
     try:
         with _opened(arguments.log) as lines:
-            analysis = LogAnalysis.of_saved(lines)
+            analysis = LogAnalysis.of_saved(lines, needs_end=arguments.log != "-")
         if not analysis.verdict().seq:
             return _fail(f"{arguments.log}: there is no event in it")
         if arguments.text:

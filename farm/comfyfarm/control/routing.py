@@ -74,6 +74,7 @@ class Route:
         if inspect.isawaitable(result):
             result = await result
         farm.clock_control.nudge()
+        farm.flush_log()    # what a client knows is on the disk
         return _send(request, result)
 
 

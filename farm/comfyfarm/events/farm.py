@@ -6,9 +6,20 @@ from comfyfarm.events.base import Event
 
 
 class Configured(Event, frozen=True, kw_only=True):
-    """The farm's effective configuration: always the first event."""
+    """The farm's effective configuration: always the first event.
+
+    :ivar version: of comfyfarm; empty in logs that were written before there was :class:`LogEnded`.
+    """
 
     config: dict[str, Any]
+    version: str = ""
+
+
+class LogEnded(Event, frozen=True, kw_only=True):
+    """The farm stopped in order: always the last event of a log file, with the time of the event before it.
+
+    It is no part of what is analysed, so that a verdict after the stop is the one before it.
+    """
 
 
 class Reset(Event, frozen=True, kw_only=True):

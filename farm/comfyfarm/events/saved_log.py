@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from comfyfarm.events import Event
+from comfyfarm.events import Configured, Event, LogEnded
 from comfyfarm.events.filters import all_kinds
 
 OnDefect = Callable[[str, int], None]
@@ -24,20 +24,28 @@ _DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(reduce(or_, Event.__subclasses__()))
 
 
-def read_events(lines: Iterable[bytes], on_defect: OnDefect) -> Iterator[Event]:
+def read_events(lines: Iterable[bytes], on_defect: OnDefect, *, needs_end: bool = False) -> Iterator[Event]:
     """Yield the events of a log, holding one line in memory at a time.
 
     Unknown fields, which a later version may have added, are ignored.  Lines that cannot be decoded and events that
     are repeated or out of order are reported and skipped.
 
     :param lines: lines of JSON, with or without line ends, such as an open binary file.
+    :param needs_end: a log without an end is defective, if it is of a version that writes one.
     """
     reader = _Reader(on_defect)
+    lacks_end = False
     for line in lines:
         if (event := reader.read(line)) is not None:
+            if type(event) is Configured:
+                lacks_end = needs_end and event.version != ""
+            elif type(event) is LogEnded:
+                lacks_end = False
             yield event
     if not reader.seq:
         on_defect("there is no event in it", 0)
+    if lacks_end:
+        on_defect("the log has no end: the farm was killed, or still runs", 0)
 
 
 @dataclass(eq=False)

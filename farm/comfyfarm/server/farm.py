@@ -15,10 +15,11 @@ from twisted.application.service import MultiService
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from comfyfarm import __version__
 from comfyfarm.config import ConfigError, FarmConfig, InstanceConfig
 from comfyfarm.config.equipment import EquipmentCache, check_equipment, check_scenario_changes
 from comfyfarm.config.recorded import default_picture
-from comfyfarm.events import Configured
+from comfyfarm.events import Configured, LogEnded
 from comfyfarm.events.log import Log
 from comfyfarm.faults.registry import FaultRegistry
 from comfyfarm.seeds import Seeds
@@ -135,8 +136,8 @@ class Farm(MultiService):
         # Both read the log from its first event on.
         self.analysis = LiveAnalysis(self.log, self._now_ms, self._epochs)
         if self.config.farm.log:
-            self._log_file = LogFile.open(Path(self.config.farm.log), self.log)
-        self.log.publish(Configured(at_ms=0, config=_described(self.config)))
+            self._log_file = LogFile.open(Path(self.config.farm.log), self.log, self.reactor)
+        self.log.publish(Configured(at_ms=0, config=_described(self.config), version=__version__))
 
     def _open_instances(self, ports: Sequence[BoundPort], seeds: Seeds) -> None:
         names = tuple(instance.name for instance in self.config.instance)
@@ -171,10 +172,16 @@ class Farm(MultiService):
             self.logger.info("faults that never fired: {ids}", ids=", ".join(self.registry.never_fired))
         await super().stopService()
         try:
+            self.log.publish(LogEnded(at_ms=self.log.events[-1].at_ms))
+        finally:
             if self._log_file is not None:
                 self._log_file.close()
-        finally:
             self.remove_temporary()
+
+    def flush_log(self) -> None:
+        """Make sure that the log file, if there is one, has every event even if the process is killed."""
+        if self._log_file is not None:
+            self._log_file.flush()
 
     def remove_temporary(self) -> None:
         """Remove the temporary folder, unless an instance keeps its outputs there."""

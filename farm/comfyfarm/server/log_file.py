@@ -7,30 +7,48 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from comfyfarm.events import Event
 from comfyfarm.events.encoding import as_line
 from comfyfarm.events.log import Log
 
+FLUSH_S = 0.05
+
 
 @dataclass(eq=False)
 class LogFile:
-    """Writes the events of a log as they are published; a full disk ends the file, but not the farm."""
+    """Writes the events of a log as they are published; a full disk ends the file, but not the farm.
+
+    A process that is killed loses the events of its last :data:`FLUSH_S` seconds of real time at most.
+    """
 
     _file: BinaryIO
+    _clock: IReactorTime
     _unsubscribe: Callable[[], None] | None = None
+    _next_flush: IDelayedCall | None = None     # None if nothing is left to flush
     logger = Logger()
 
     @classmethod
-    def open(cls, path: Path, log: Log) -> LogFile:
+    def open(cls, path: Path, log: Log, clock: IReactorTime) -> LogFile:
         """Create the file, and write each event from now on.
 
+        :param clock: real time.
         :raises OSError: if the file cannot be written.
         """
-        log_file = cls(path.open("wb"))
+        log_file = cls(path.open("wb"), clock)
         log_file._unsubscribe = log.listen(log_file._write)
         return log_file
+
+    def flush(self) -> None:
+        """Pass every event to the operating system, which keeps it if the process is killed."""
+        if not self._cancel_flush():
+            return
+        try:
+            self._file.flush()
+        except OSError as error:
+            self._end(error)
 
     def close(self) -> None:
         """Close the file; a second call does nothing."""
@@ -41,12 +59,23 @@ class LogFile:
             self._file.write(as_line(event) + b"\n")
         except OSError as error:
             self._end(error)
+            return
+        if self._next_flush is None:
+            self._next_flush = self._clock.callLater(FLUSH_S, self.flush)
+
+    def _cancel_flush(self) -> bool:
+        """Return whether a flush was due, which is cancelled."""
+        flush, self._next_flush = self._next_flush, None
+        if flush is not None and flush.active():
+            flush.cancel()
+        return flush is not None
 
     def _end(self, error: OSError | None) -> None:
         if self._unsubscribe is None:
             return
         self._unsubscribe()
         self._unsubscribe = None
+        self._cancel_flush()
         try:
             self._file.close()
         except OSError as close_error:

@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from comfyfarm.analysis.log_analysis import LogAnalysis
 from comfyfarm.cli.main import main
-from comfyfarm.events import Event
+from comfyfarm.events import Configured, Event
 from comfyfarm.events.encoding import as_json, as_line
 from tests.support.logs import farm, log, ran, submitted
 
@@ -117,3 +118,15 @@ def test_a_log_may_come_in_from_another_program(path: Path, monkeypatch: pytest.
     save(path, BADLY)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
     assert main(["judge", "-"]) == 1
+
+
+def test_a_log_without_its_end_is_no_pass_unless_a_live_farm_may_have_sent_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, *others = WELL
+    assert isinstance(first, Configured)
+    save(path, [replace(first, version="0.2"), *others])
+    assert main(["judge", str(path)]) == 2
+    assert "the log has no end: the farm was killed, or still runs" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
+    assert main(["judge", "-"]) == 0

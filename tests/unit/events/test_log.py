@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
 from comfyfarm import events
@@ -121,7 +122,6 @@ def test_listeners_get_later_events_after_one_has_raised() -> None:
     assert seqs == [1, 2]
 
 
-# On disk.
 def test_an_event_on_which_a_listener_raises_reaches_the_listeners_after_it() -> None:
     """Also those to one instance, and also the events that were published meanwhile; the error is raised after that."""
     log = Log()
@@ -155,18 +155,49 @@ def raise_error(error: Exception, _: Event) -> None:
     raise error
 
 
+# On disk.
 
 
 def test_a_log_file_holds_every_event_as_a_line_of_json(tmp_path: Path) -> None:
     """With its kind, and without default values."""
     log, path = Log(), tmp_path / "run.jsonl"
-    file = LogFile.open(path, log)
+    file = LogFile.open(path, log, Clock())
     log.publish(started(), "gpu", 1)
     file.close()
     log.publish(started())
     assert [json.loads(line) for line in path.read_bytes().splitlines()] == [
         {"kind": "started", "seq": 1, "at_ms": 0, "instance": "gpu", "epoch": 1, "prompt_id": "p0"},
     ]
+
+
+def test_a_log_file_has_an_event_after_50_ms_or_when_it_is_flushed(tmp_path: Path) -> None:
+    log, clock, path = Log(), Clock(), tmp_path / "run.jsonl"
+    file = LogFile.open(path, log, clock)
+    log.publish(started())
+    clock.advance(0.04)
+    log.publish(started())
+    assert path.read_bytes() == b""
+    clock.advance(0.01)
+    assert len(path.read_bytes().splitlines()) == 2
+    log.publish(started())
+    file.flush()
+    assert len(path.read_bytes().splitlines()) == 3
+    assert clock.getDelayedCalls() == []
+    log.publish(started())
+    file.close()
+    assert len(path.read_bytes().splitlines()) == 4
+    assert clock.getDelayedCalls() == []
+
+
+def test_a_disk_that_is_full_when_the_log_file_is_flushed_ends_it() -> None:
+    log, clock = Log(), Clock()
+    with capturedLogs() as logged:
+        LogFile.open(Path("/dev/full"), log, clock)
+        log.publish(started())
+        clock.advance(0.05)
+        log.publish(started())
+    assert clock.getDelayedCalls() == []
+    assert [event["log_format"] for event in logged] == ["the log file is not whole: {why}"]
 
 
 KINDS = [getattr(events, name) for name in events.__all__ if name not in ("Event", "Preview", "Work", "snake_case")]
@@ -181,7 +212,7 @@ def test_every_kind_of_event_has_a_name_of_its_own() -> None:
 
 def test_a_saved_event_is_read_back_unchanged(tmp_path: Path) -> None:
     log, path = Log(), tmp_path / "run.jsonl"
-    file = LogFile.open(path, log)
+    file = LogFile.open(path, log, Clock())
     event = Submitted(
         at_ms=5, prompt_id="p", number=-1.5, job="ä", client_id={"a": [1]}, outputs=("9",), queue_remaining=2
     )
@@ -194,7 +225,7 @@ def test_a_saved_event_is_read_back_unchanged(tmp_path: Path) -> None:
 def test_a_lone_surrogate_from_a_client_does_not_end_the_log(tmp_path: Path, client_id: Any) -> None:
     """JSON can contain one, UTF-8 cannot; the line stays readable."""
     log, path = Log(), tmp_path / "run.jsonl"
-    file = LogFile.open(path, log)
+    file = LogFile.open(path, log, Clock())
     event = Submitted(
         at_ms=5, prompt_id="p", number=1, job="\ud800", client_id=client_id, outputs=(), queue_remaining=2
     )
@@ -208,7 +239,7 @@ def test_a_lone_surrogate_from_a_client_does_not_end_the_log(tmp_path: Path, cli
 
 def test_a_log_file_that_cannot_be_created_raises_at_once(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
-        LogFile.open(tmp_path / "missing" / "run.jsonl", Log())
+        LogFile.open(tmp_path / "missing" / "run.jsonl", Log(), Clock())
 
 
 def test_a_full_disk_ends_the_log_file_and_nothing_else() -> None:
@@ -216,7 +247,7 @@ def test_a_full_disk_ends_the_log_file_and_nothing_else() -> None:
     log = Log()
     received: list[Event] = []
     with capturedLogs() as logged:
-        file = LogFile.open(Path("/dev/full"), log)
+        file = LogFile.open(Path("/dev/full"), log, Clock())
         log.listen(received.append)
         for number in range(2000):
             log.publish(started(number), "x" * 100)

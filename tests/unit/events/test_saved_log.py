@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from comfyfarm.analysis.log_analysis import LogAnalysis
-from comfyfarm.events import Configured, Event, Healed
+from comfyfarm.events import Configured, Event, Healed, LogEnded
 from comfyfarm.events.encoding import as_json, as_line
 from comfyfarm.events.saved_log import read_events
 from tests.support.logs import farm, log, ran
@@ -110,6 +110,35 @@ def test_a_log_with_a_torn_end_is_no_pass() -> None:
     whole = lines(log(farm("a"), ran("j1", on="a", at=0, until=5)))
     assert verdict_of(whole).verdict == "pass"
     assert verdict_of([*whole, b'{"kind":"fini']).verdict == "unknown"
+
+
+NO_END = "the log has no end: the farm was killed, or still runs"
+
+
+@pytest.mark.parametrize(
+    ("version", "last", "needs_end", "defects"),
+    [
+        ("0.2", Healed(at_ms=9), True, [NO_END]),
+        ("0.2", LogEnded(at_ms=9), True, []),
+        ("0.2", Healed(at_ms=9), False, []),
+        ("", Healed(at_ms=9), True, []),
+    ],
+    ids=["torn", "whole", "live", "of a version without ends"],
+)
+def test_a_log_whose_version_writes_an_end_needs_one(
+    version: str, last: Event, needs_end: bool, defects: list[str]
+) -> None:
+    found: list[str] = []
+    content = lines(log(Configured(at_ms=0, config={}, version=version), last))
+    assert len(list(read_events(content, lambda text, _seq: found.append(text), needs_end=needs_end))) == 2
+    assert found == defects
+
+
+def test_the_end_of_a_log_does_not_change_what_is_said_of_it() -> None:
+    ended = [*TWICE, LogEnded(seq=TWICE[-1].seq + 1, at_ms=TWICE[-1].at_ms)]
+    whole, open_end = LogAnalysis.of_saved(lines(ended), needs_end=True), LogAnalysis.of_saved(lines(TWICE))
+    assert as_json(whole.verdict()) == as_json(open_end.verdict())
+    assert as_json(whole.placement()) == as_json(open_end.placement())
 
 
 def test_an_empty_log_is_no_pass() -> None:

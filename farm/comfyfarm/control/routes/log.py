@@ -17,7 +17,6 @@ from comfyfarm.control.schema.farm import LogFilter, LogQuery
 from comfyfarm.events import Event
 from comfyfarm.events.encoding import as_line
 from comfyfarm.events.filters import EventFilter, all_kinds
-from comfyfarm.events.log import Log
 from comfyfarm.server.farm import Farm
 from comfyfarm.server.websocket.connection import ServerProtocol, frame
 
@@ -39,7 +38,7 @@ def get_stream(farm: Farm, query: LogFilter) -> WebSocketResource:
 
     With ``since``, the events that the log has kept come first.
     """
-    return WebSocketResource(_Streams(farm.log, _filter(farm, query), query.since is not None))
+    return WebSocketResource(_Streams(farm, _filter(farm, query), query.since is not None))
 
 
 def _filter(farm: Farm, query: LogFilter) -> EventFilter:
@@ -56,17 +55,17 @@ def _filter(farm: Farm, query: LogFilter) -> EventFilter:
 class _Streams:
     """The factory of the protocols of one stream."""
 
-    log: Log
+    farm: Farm
     event_filter: EventFilter
     with_kept: bool
 
     def buildProtocol(self, request: IRequest) -> _Stream:
-        return _Stream(self.log, self.event_filter, self.with_kept)
+        return _Stream(self.farm, self.event_filter, self.with_kept)
 
 
 @dataclass(eq=False)
 class _Stream(ServerProtocol):
-    log: Log
+    farm: Farm
     event_filter: EventFilter
     with_kept: bool
     _unsubscribe: Callable[[], None] | None = None
@@ -74,12 +73,13 @@ class _Stream(ServerProtocol):
     def negotiationFinished(self) -> None:
         """Send the events that are kept, if requested, and subscribe."""
         super().negotiationFinished()
-        for event in tuple(self.log.events) if self.with_kept else ():
+        for event in tuple(self.farm.log.events) if self.with_kept else ():
             self._on_event(event)
-        self._unsubscribe = self.log.listen(self._on_event)
+        self._unsubscribe = self.farm.log.listen(self._on_event)
 
     def _on_event(self, event: Event) -> None:
         if self.event_filter.takes(event):
+            self.farm.flush_log()
             self.writer.write(frame(as_line(event).decode()))
 
     def connectionLost(self, reason: Failure) -> None:
