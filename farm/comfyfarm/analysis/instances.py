@@ -112,14 +112,20 @@ class FleetState(EventHandler):
 
     def on_event(self, event: Event) -> None:
         if event.instance:
-            member = self.member(event.instance)
-            member.epoch = max(member.epoch, event.epoch)
-        super().on_event(event)
+            member = self.members.get(event.instance) or self.member(event.instance)
+            if event.epoch != member.epoch:
+                member.epoch = max(member.epoch, event.epoch)
+        if (handler := self.handlers.get(type(event))) is not None:     # super().on_event() takes twice the time
+            handler(self, event)
+        if type(event) in _CHANGING_EVENTS:
+            self._on_change(event)
+
+    def _on_change(self, event: Event) -> None:
         if type(event) in _AVAILABILITY_EVENTS:
             self._update_available(event.at_ms)
             if event.instance and (member := self.member(event.instance)).accepts_jobs:
                 member.answering_since_ms = event.at_ms
-        if isinstance(event, Healed):
+        if type(event) is Healed:
             self.undisturbed_heal = event.seq, event.at_ms
             for name in self.members:
                 self._forget_failures(name, event.seq)
@@ -246,3 +252,4 @@ class FleetState(EventHandler):
 
 _AVAILABILITY_EVENTS = frozenset({Configured, Draining, ServerReady, ServerStopped, Frozen, Thawed, Refusing})
 _DISTURBANCES = frozenset({FaultArmed, ServerStopped, Frozen, Refusing, Paused})
+_CHANGING_EVENTS = _AVAILABILITY_EVENTS | _DISTURBANCES | {Healed}

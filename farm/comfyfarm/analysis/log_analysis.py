@@ -10,6 +10,7 @@ from comfyfarm.analysis.timeline.faults import FaultRow, FaultRows
 from comfyfarm.analysis.timeline.timeline import Timeline
 from comfyfarm.analysis.verdict import Verdict, VerdictBuilder
 from comfyfarm.events import Event, LogEnded
+from comfyfarm.events.handler import by_type
 from comfyfarm.events.saved_log import read_events
 
 _MOST_PENDING = 1000
@@ -28,6 +29,7 @@ class LogAnalysis:
     def __post_init__(self) -> None:
         self._placement = PlacementAnalyzer(attempts=self._verdict.tracker, fleet=self._verdict.fleet)
         self._timeline = Timeline(self._verdict.tracker)
+        self._methods = by_type(self._timeline, self._faults)
 
     @classmethod
     def of_saved(cls, lines: Iterable[bytes], *, needs_end: bool = False) -> Self:
@@ -82,8 +84,8 @@ class LogAnalysis:
         try:
             self._verdict.on_event(event)
             self._placement.follow(event)
-            self._timeline.on_event(event)
-            self._faults.on_event(event)
+            for method in self._methods.get(type(event), ()):
+                method(event)
         except Exception as error:  # noqa: BLE001 (a saved log may hold anything, and a live farm must go on)
             text = f"seq {event.seq} could not be taken into account ({type(error).__name__}: {error})"
             self._verdict.note_defect(text, event.seq)

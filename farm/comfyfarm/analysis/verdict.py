@@ -56,7 +56,7 @@ class VerdictBuilder:
                 self._rules_by_event.setdefault(kind, []).append(rule)
 
     def on_event(self, event: Event) -> None:
-        self._seq = max(self._seq, event.seq)
+        self._seq = event.seq
         self.tracker.on_event(event)
         self.fleet.on_event(event)
         self._elsewhere.on_event(event)

@@ -34,17 +34,14 @@ def read_events(lines: Iterable[bytes], on_defect: OnDefect, *, needs_end: bool 
     :param needs_end: a log without an end is defective, if it is of a version that writes one.
     """
     reader = _Reader(on_defect)
-    lacks_end = False
-    for line in lines:
-        if (event := reader.read(line)) is not None:
-            if type(event) is Configured:
-                lacks_end = needs_end and event.version != ""
-            elif type(event) is LogEnded:
-                lacks_end = False
-            yield event
+    first = last = None
+    for event in filter(None, map(reader.read, lines)):
+        first = first or event
+        last = event
+        yield event
     if not reader.seq:
         on_defect("there is no event in it", 0)
-    if lacks_end:
+    if needs_end and isinstance(first, Configured) and first.version and not isinstance(last, LogEnded):
         on_defect("the log has no end: the farm was killed, or still runs", 0)
 
 
@@ -63,16 +60,18 @@ class _Reader:
     def read(self, line: bytes) -> Event | None:
         """Return the event of the next line; ``None`` if the line is empty or its event is skipped."""
         self.line += 1
-        if not line.strip():
-            return None
         try:
             event = _decoder.decode(line)
         except _DECODE_ERRORS as error:
-            self._report(line, error)
+            if line.strip():
+                self._report(line, error)
             return None
-        if max(event.seq, abs(event.at_ms)) > _MAX_NUMBER:
+        if event.seq > _MAX_NUMBER or not -_MAX_NUMBER <= event.at_ms <= _MAX_NUMBER:
             self.on_defect(f"line {self.line} has a seq or a moment that cannot be", 0)
             return None
+        if event.seq == self.seq + 1:
+            self.seq = event.seq
+            return event
         return event if self._is_next(event.seq) else None
 
     def _is_next(self, seq: int) -> bool:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from comfyfarm import events
 from comfyfarm.analysis.instances import FleetState
 
-_CHANGING = (
+_CHANGING = frozenset({
     *(events.Draining, events.Frozen, events.Thawed, events.Paused, events.Resumed),
     *(events.Refusing, events.ServerReady, events.ServerStopped),
-)
+})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,9 @@ class AvailabilityPeriods:
 
     def on_event(self, event: events.Event, fleet: FleetState) -> None:
         """Process an event that the fleet has processed already."""
-        if isinstance(event, events.Configured):
+        if type(event) is events.Configured:
             self._latest.update(dict.fromkeys(fleet.members, (False, False)))
-        elif event.instance and (isinstance(event, _CHANGING) or event.instance not in self._latest):
+        elif event.instance and (type(event) in _CHANGING or event.instance not in self._latest):
             member = fleet.member(event.instance)
             is_usable = member.is_available and not (member.is_draining or member.is_paused)
             now = member.is_up, is_usable

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 import msgspec
+from msgspec.structs import replace
 
 from comfyfarm.analysis.instances import FleetState
 from comfyfarm.analysis.job_tracker import JobTracker
@@ -15,7 +16,9 @@ from comfyfarm.analysis.placement.measures import balance, depth, recovery, wait
 from comfyfarm.analysis.placement.measures.affinity import Affinity, affinity
 from comfyfarm.analysis.placement.replay.regret import Regret, regret_of
 from comfyfarm.analysis.placement.replay.workload import WorkloadRecorder
-from comfyfarm.events import Event
+from comfyfarm.events import Event, Finished, Work
+from comfyfarm.events.encoding import as_json
+from comfyfarm.events.handler import by_type
 from comfyfarm.units import Duration
 
 
@@ -80,11 +83,13 @@ class PlacementAnalyzer:
     attempts: JobTracker = field(default_factory=JobTracker)
     fleet: FleetState = field(default_factory=FleetState)
     _availability: AvailabilityPeriods = field(default_factory=AvailabilityPeriods)
+    _works: dict[bytes, Work] = field(default_factory=dict)     # by their JSON
     _seq: int = 0
 
     def __post_init__(self) -> None:
         self._dispatches = Dispatches(self.attempts, self.fleet)
         self._recorder = WorkloadRecorder(self.attempts, self._availability)
+        self._methods = by_type(self._dispatches, self._recorder)
 
     def on_event(self, event: Event) -> None:
         self.attempts.on_event(event)
@@ -93,10 +98,17 @@ class PlacementAnalyzer:
 
     def follow(self, event: Event) -> None:
         """Process an event that ``attempts`` and ``fleet`` have processed already."""
-        self._seq = max(self._seq, event.seq)
+        self._seq = event.seq
         self._availability.on_event(event, self.fleet)
-        self._dispatches.on_event(event)
-        self._recorder.on_event(event)
+        if (methods := self._methods.get(type(event))) is not None:
+            if type(event) is Finished:
+                event = replace(event, work=self._shared(event.work))
+            for method in methods:
+                method(event)
+
+    def _shared(self, work: Work) -> Work:
+        """Return one object for equal works, of which there are few."""
+        return self._works.setdefault(as_json(work), work)
 
     def choices(self) -> list[Choice]:
         """Return every dispatch of the system under test with its options, in order."""

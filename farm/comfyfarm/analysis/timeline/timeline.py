@@ -37,13 +37,12 @@ class Timeline(EventHandler):
     _running: dict[str, tuple[AttemptSpan, int]] = field(default_factory=dict)  # by instance: the span, running since
     _part_since_ms: dict[str, int] = field(default_factory=dict)    # by instance: the start of the current part
     _firings: dict[tuple[str, str], int] = field(default_factory=dict)      # by instance and fault
-    _first_ms: int | None = None
     _last_visible_ms: int = 0
 
     @property
     def from_ms(self) -> int:
         """The time of the first event: 0, unless the beginning of the log is missing."""
-        return self._first_ms or 0
+        return self.tracker.first_ms or 0
 
     @property
     def end_ms(self) -> int:
@@ -60,11 +59,6 @@ class Timeline(EventHandler):
     def lane(self, name: str) -> Lane:
         """Return an instance's lane; create it if the name is new."""
         return self.lanes.setdefault(name, Lane(name))
-
-    def on_event(self, event: events.Event) -> None:
-        if self._first_ms is None:
-            self._first_ms = event.at_ms
-        super().on_event(event)
 
     @on(events.Configured)
     def _on_configured(self, event: events.Configured) -> None:
