@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -235,6 +236,20 @@ def test_the_stream_says_each_event_as_it_happens(memory_farm: Start) -> None:
     farm.run_until_idle()
     assert [each["prompt_id"] for each in fresh.heard] == [second]
     assert [each["prompt_id"] for each in whole.heard] == [first, second]
+
+
+def test_what_the_control_server_has_told_is_in_the_log_file(memory_farm: Start, tmp_path: Path) -> None:
+    """By an answer or by the stream; it does not wait for the next flush, 50 ms of real time later."""
+    path = tmp_path / "run.jsonl"
+    farm = memory_farm({**TWO, "farm": {"log": str(path)}})
+    post(farm)
+    farm.run_until_idle()
+    assert path.read_bytes().count(b"\n") < farm.farm.log.seq
+    assert farm.control("GET", "/api/log").body == path.read_bytes()
+    farm.wire.listen_at(farm.app.server.port.number, "/api/log/stream?kind=finished")
+    post(farm)
+    farm.run_until_idle()
+    assert b'"kind":"finished"' in path.read_bytes().splitlines()[-1]
 
 
 # Waiting.
