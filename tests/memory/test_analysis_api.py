@@ -69,9 +69,10 @@ def eventful(farm: MemoryFarm) -> None:
 
 
 def test_a_farm_is_judged_at_any_moment(memory_farm: Start) -> None:
-    """What has not ended yet is unknown."""
+    """What has not ended yet is unknown, and so is a run without a job."""
     farm = memory_farm(TWO)
-    assert farm.verdict().verdict == "pass"
+    assert farm.verdict().verdict == "unknown"
+    assert [finding.finding for finding in farm.verdict().findings] == ["no_job"]
     post(farm, "gpu-1", "j1")
     assert farm.verdict().verdict == "unknown"
     farm.run_until_idle()

@@ -16,7 +16,9 @@ from tests.memory.clients.perfect import PerfectClient
 from tests.memory.clients.stage import Stage, play
 from tests.memory.clients.staged import staged
 
-ABOUT_THE_FARM = {"fault_never_fired", "instance_never_used", "log_incomplete", "stuck", "unfinished", "unnamed"}
+ABOUT_THE_FARM = {
+    *("fault_never_fired", "instance_never_used", "log_incomplete", "no_job", "stuck", "unfinished", "unnamed"),
+}
 
 
 def about_the_client(verdict: Verdict) -> list[Finding]:

@@ -36,9 +36,12 @@ def test_a_childs_virtual_clock_is_moved_until_it_is_so() -> None:
 
 def test_real_time_is_waited_for_in_a_child() -> None:
     with run_farm(TWO) as farm:
-        farm.assert_all_finished()
+        with pytest.raises(ExpectationFailed, match="No job came: no request came at all"):
+            farm.assert_all_finished()
         submit_named(farm, "gpu-1", "barn")
-        farm.assert_all_finished(within="10s")
+        with pytest.raises(ExpectationFailed, match=r"not so: 2 jobs came, and nothing ran twice \(.*; 1 job came; "):
+            farm.assert_nothing_ran_twice(jobs=2)
+        farm.assert_all_finished(jobs=1, within="10s")
         submit_named(farm, "gpu-2", "barn")
         farm.control.wait(idle=True)
         with pytest.raises(ExpectationFailed, match=r"error ran_twice: .*, on gpu-1 at"):
@@ -52,8 +55,8 @@ async def test_they_are_awaited_in_this_reactor(twisted_farm: MakeTwisted) -> No
     await farm["gpu-1"].client.submit(text_to_image())
     with pytest.raises(ExpectationFailed, match="unfinished"):
         await farm.assert_all_finished()
-    await farm.assert_all_finished(within="10s")
-    await farm.assert_no_lost_jobs()
+    await farm.assert_all_finished(jobs=1, within="10s")
+    await farm.assert_no_lost_jobs(jobs=1)
 
 
 @pytest_twisted.ensureDeferred
@@ -75,7 +78,6 @@ async def test_software_in_this_reactor_can_answer_while_the_clock_is_moved(twis
                     await client.submit(text_to_image(seed=len(done)))
 
         working = Deferred.fromCoroutine(one_after_another())
-        while len(done) < 3:
-            await farm.assert_all_finished(within="1h")
+        await farm.assert_all_finished(jobs=3, within="1h")
         await working
     assert farm.verdict().succeeded == 3

@@ -84,8 +84,9 @@ def test_what_is_meant_to_fail(memory_farm):
 
 @pytest.mark.comfy_farm(verdict="pass")
 def test_each_farm_is_judged(memory_farm):
-    memory_farm(TWO)
-    second = memory_farm(TWO)
+    first, second = memory_farm(TWO), memory_farm(TWO)
+    send(first, "barn")
+    first.run_until_idle()
     send(second, "barn")
 
 @pytest.mark.comfy_farm(config=TWO, verdict="pass")

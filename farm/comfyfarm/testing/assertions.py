@@ -15,7 +15,7 @@ from comfyfarm.analysis.verdict import Verdict
 from comfyfarm.control.schema.analysis import DeliveryFacts
 from comfyfarm.control.schema.farm import ClockState
 from comfyfarm.events.stamp import Stamp
-from comfyfarm.testing.expectations import Expectation, expect_no_finding, expect_verdict
+from comfyfarm.testing.expectations import Expectation, expect_no_finding, expect_verdict, with_jobs
 from comfyfarm.units import Duration
 
 R = TypeVar("R")
@@ -85,7 +85,8 @@ class JudgedFarm(Generic[R]):
     """The base of all farms: the results of a run, and assertions about them.
 
     Each assertion takes ``within``: simulated time if the clock is virtual (the farm is advanced until the assertion is
-    true, or the time is up), real time otherwise.  Each raises :class:`~comfyfarm.testing.ExpectationFailed`, an
+    true, or the time is up), real time otherwise.  Each takes ``jobs``, the number of logical jobs that must have come,
+    neither fewer nor more; ``None``: any.  Each raises :class:`~comfyfarm.testing.ExpectationFailed`, an
     ``AssertionError``.  ``R`` is ``None``, or a coroutine if the assertions are awaited.
 
     Invalid arguments raise ``ConfigError`` or ``ValueError`` in this process, and ``HttpStatusError`` for a farm in
@@ -132,48 +133,52 @@ class JudgedFarm(Generic[R]):
     def _expect(self, expectation: Expectation, within: Within) -> R:
         raise NotImplementedError
 
-    def assert_verdict(self, wanted: str = "pass", *, within: Within = None) -> R:
-        """Assert that the verdict is ``pass``, ``fail`` or ``unknown``."""
-        return self._expect(expect_verdict(wanted), within)
+    def _expect_no(self, says: str, *names: str, jobs: int | None, within: Within, **bounds: Any) -> R:
+        return self._expect(with_jobs(expect_no_finding(says, *names, **bounds), jobs), within)
 
-    def assert_no(self, *findings: str, within: Within = None) -> R:
+    def assert_verdict(self, wanted: str = "pass", *, jobs: int | None = None, within: Within = None) -> R:
+        """Assert that the verdict is ``pass``, ``fail`` or ``unknown``; without a job it is *unknown*."""
+        return self._expect(expect_verdict(wanted, jobs), within)
+
+    def assert_no(self, *findings: str, jobs: int | None = None, within: Within = None) -> R:
         """Assert that there are no findings of these names (docs/verdict.md): ``assert_no("retry_storm", "orphaned")``.
 
         :raises ValueError: if there is no such finding.
         """
-        return self._expect(expect_no_finding(f"there is no {' or '.join(findings)}", *findings), within)
+        return self._expect_no(f"there is no {' or '.join(findings)}", *findings, jobs=jobs, within=within)
 
-    def assert_no_lost_jobs(self, *, within: Within = None) -> R:
+    def assert_no_lost_jobs(self, *, jobs: int | None = None, within: Within = None) -> R:
         """Assert that every job that was lost with its instance has been submitted again.
 
         ``within`` is all the time that the client has for it: the bound ``reaction`` is 0 here.
         """
-        return self._expect(expect_no_finding("no job is lost", "lost", reaction=0), within)
+        return self._expect_no("no job is lost", "lost", jobs=jobs, within=within, reaction=0)
 
-    def assert_all_finished(self, *, within: Within = None) -> R:
+    def assert_all_finished(self, *, jobs: int | None = None, within: Within = None) -> R:
         """Assert that every job has ended and its client knows it, and that none is lost.
 
-        A job whose only attempt failed is not finished: its client has to try again.
+        A job whose only attempt failed is not finished: its client has to try again.  Without ``jobs``, at least one
+        job must have come.
         """
-        return self._expect(
-            expect_no_finding("all jobs are finished", "unfinished", "stuck", "lost", "no_retry"), within
-        )
+        some = ("no_job",) if jobs is None else ()
+        names = ("unfinished", "stuck", "lost", "no_retry", *some)
+        return self._expect_no("all jobs are finished", *names, jobs=jobs, within=within)
 
-    def assert_nothing_ran_twice(self, *, within: Within = None) -> R:
+    def assert_nothing_ran_twice(self, *, jobs: int | None = None, within: Within = None) -> R:
         """Assert that no logical job has two successful attempts."""
-        return self._expect(expect_no_finding("nothing ran twice", "ran_twice"), within)
+        return self._expect_no("nothing ran twice", "ran_twice", jobs=jobs, within=within)
 
-    def assert_nothing_delivered_twice(self, *, within: Within = None) -> R:
+    def assert_nothing_delivered_twice(self, *, jobs: int | None = None, within: Within = None) -> R:
         """Assert that no logical job was delivered twice."""
-        return self._expect(expect_no_finding("nothing was delivered twice", "delivered_twice"), within)
+        return self._expect_no("nothing was delivered twice", "delivered_twice", jobs=jobs, within=within)
 
-    def assert_nothing_misattributed(self, *, within: Within = None) -> R:
+    def assert_nothing_misattributed(self, *, jobs: int | None = None, within: Within = None) -> R:
         """Assert that no user got the result of another user's job."""
-        return self._expect(expect_no_finding("everybody got what is theirs", "misattributed"), within)
+        return self._expect_no("everybody got what is theirs", "misattributed", jobs=jobs, within=within)
 
-    def assert_no_false_completion(self, *, within: Within = None) -> R:
+    def assert_no_false_completion(self, *, jobs: int | None = None, within: Within = None) -> R:
         """Assert that no job was reported as done before it was."""
-        return self._expect(expect_no_finding("what was said to be done had been done", "false_completion"), within)
+        return self._expect_no("what was said to be done had been done", "false_completion", jobs=jobs, within=within)
 
 
 def steps_until_met(
@@ -187,9 +192,9 @@ def steps_until_met(
     __tracebackhide__ = True
     deadline = _Deadline.after(within, view.clock(), seconds)
     while not expectation.is_met_by(verdict := view.verdict(**expectation.bounds)):
-        step = deadline.next_step(view.clock())
+        step = deadline.next_step(clock := view.clock())
         if step is None:
-            raise expectation.error(verdict, view.timeline(), deadline.as_text())
+            raise expectation.error(verdict, view.timeline(), deadline.as_text(clock))
         yield step
 
 
@@ -228,11 +233,15 @@ class _Deadline:
             return WaitStep(0, _POLL_S) if left_s > 0 else None
         return WaitStep(min(left_ms, max(clock.next_ms - clock.at_ms, self.within_ms // _MAX_STEPS, 1)), _BREATH_S)
 
-    def as_text(self) -> str:
-        """Return the time that was allowed; empty if there was none."""
+    def as_text(self, clock: ClockState) -> str:
+        """Return the time that is up; empty if none was allowed."""
         if not self.within_ms:
             return ""
-        return f"{moment(self.within_ms)} of {'real' if self.until_ms is None else 'simulated'} time"
+        if self.until_ms is None:
+            return f"{moment(self.within_ms)} of real time"
+        if clock.at_ms < self.until_ms:     # under auto
+            return f"{moment(max(round(_VIRTUAL_TIMEOUT_S * 1000), self.within_ms))} of real time"
+        return f"{moment(self.within_ms)} of simulated time"
 
 
 def _milliseconds(within: Within) -> int:

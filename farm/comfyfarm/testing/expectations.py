@@ -9,6 +9,10 @@ from comfyfarm.analysis.findings.finding import moment
 from comfyfarm.analysis.verdict import Verdict
 
 _MAX_FINDINGS = 20
+_CONTRARY: Mapping[str | None, Collection[str]] = {
+    "pass": ("error", "unknown"), "unknown": ("error",), "fail": ("unknown",),
+}
+"""The severities of the findings for which the verdict is not the expected one."""
 
 
 class ExpectationFailed(AssertionError):
@@ -27,26 +31,40 @@ class Expectation:
     """What shall be true of a run.
 
     :ivar says: the expectation in words: ``no job is lost``.
-    :ivar names: the findings that contradict it; empty if it is about the verdict.
-    :ivar verdict: the expected verdict; ``None`` if it is about findings.
+    :ivar names: the findings that contradict it.
+    :ivar verdict: the expected verdict; ``None``: any.
+    :ivar jobs: the expected number of logical jobs; ``None``: any.
     :ivar bounds: bounds of the verdict (docs/verdict.md) that differ from the defaults.
     """
 
     says: str
     names: Collection[str] = ()
     verdict: str | None = None
+    jobs: int | None = None
     bounds: Mapping[str, Any] = field(default_factory=dict)
 
+    def __and__(self, other: "Expectation") -> "Expectation":
+        return Expectation(
+            f"{self.says}, and {other.says}",
+            (*self.names, *other.names),
+            self.verdict if other.verdict is None else other.verdict,
+            self.jobs if other.jobs is None else other.jobs,
+            {**self.bounds, **other.bounds},
+        )
+
     def is_met_by(self, verdict: Verdict) -> bool:
-        if self.verdict is not None:
-            return verdict.verdict == self.verdict
-        return not self.contradictions(verdict)
+        return (
+            self.verdict in (None, verdict.verdict)
+            and self.jobs in (None, verdict.jobs)
+            and not self.contradictions(verdict)
+        )
 
     def contradictions(self, verdict: Verdict) -> list[Finding]:
-        """Return the findings that contradict it; if a verdict is expected, those that decided the actual one."""
-        if self.verdict is not None:
-            return [finding for finding in verdict.findings if finding.severity in ("error", "unknown")]
-        return [finding for finding in verdict.findings if finding.finding in self.names]
+        """Return the findings that contradict it, among them those for which the verdict is another one."""
+        severities = _CONTRARY[self.verdict] if self.verdict not in (None, verdict.verdict) else ()
+        return [
+            finding for finding in verdict.findings if finding.finding in self.names or finding.severity in severities
+        ]
 
     def error(self, verdict: Verdict, timeline: str, within: str | None = None) -> ExpectationFailed:
         """Return the error to raise if it is not met.
@@ -59,11 +77,18 @@ class Expectation:
 
     def _lines(self, verdict: Verdict, findings: Collection[Finding], within: str | None) -> Iterator[str]:
         when = f"after {within}, " if within else ""
-        yield f"not so: {self.says} ({when}at {moment(verdict.at_ms)}; the verdict is {verdict.verdict})"
-        if not findings:
-            yield "    the log has nothing against anybody"
-        elif within == "" and (self.bounds or any(finding.severity == "unknown" for finding in findings)):
+        came = "" if self.jobs is None else f"; {_came(verdict.jobs)}"
+        terms = "".join(f" with {name}={value}" for name, value in self.bounds.items())
+        yield f"not so: {self.says} ({when}at {moment(verdict.at_ms)}{came}; the verdict{terms} is {verdict.verdict})"
+        if not findings and self.verdict not in (None, verdict.verdict):
+            yield "    no finding is an error, and none is unknown"
+        elif within == "" and self._may_be_met_later(verdict, findings):
             yield '    (it may be so a little later: within="5s")'
+
+    def _may_be_met_later(self, verdict: Verdict, findings: Collection[Finding]) -> bool:
+        if self.jobs is not None and verdict.jobs > self.jobs:
+            return False
+        return bool(self.bounds) or all(finding.severity == "unknown" for finding in findings)
 
 
 def finding_lines(findings: Collection[Finding]) -> Iterator[str]:
@@ -87,12 +112,37 @@ def expect_no_finding(says: str, *names: str, **bounds: Any) -> Expectation:
     return Expectation(says, names, bounds=bounds)
 
 
-def expect_verdict(verdict: object) -> Expectation:
-    """Return the expectation of a verdict.
+def expect_verdict(verdict: object, jobs: object = None) -> Expectation:
+    """Return the expectation of a verdict, and of a number of logical jobs if it is not ``None``.
 
-    :raises ValueError: if there is no such verdict.
+    :raises ValueError: if there is no such verdict, if a pass is expected without a job, or if the number is invalid.
     """
     words = get_args(get_type_hints(Verdict)["verdict"])
     if not isinstance(verdict, str) or verdict not in words:
         raise ValueError(f"there is no verdict {verdict!r} (there are: {', '.join(words)})")
-    return Expectation(f"the verdict is {verdict}", verdict=verdict)
+    if verdict == "pass" and jobs == 0:
+        raise ValueError("jobs: without a job the verdict is never pass")
+    return with_jobs(Expectation(f"the verdict is {verdict}", verdict=verdict), jobs)
+
+
+def expect_jobs(jobs: object) -> Expectation:
+    """Return the expectation of a number of logical jobs.
+
+    :raises ValueError: if it is no number of jobs.
+    """
+    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 0:
+        raise ValueError(f"jobs: expected the number of logical jobs, got {jobs!r}")
+    # If none came at all, the finding says what to look at.
+    return Expectation(_came(jobs), ("no_job",) if jobs else (), jobs=jobs)
+
+
+def with_jobs(expectation: Expectation, jobs: object) -> Expectation:
+    """Return an expectation together with that of a number of logical jobs; ``None``: any number.
+
+    :raises ValueError: if it is no number of jobs.
+    """
+    return expectation if jobs is None else expect_jobs(jobs) & expectation
+
+
+def _came(jobs: int) -> str:
+    return "1 job came" if jobs == 1 else f"{jobs} jobs came"

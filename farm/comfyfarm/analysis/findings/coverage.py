@@ -1,10 +1,10 @@
-"""Findings about the test itself: faults that never fired, instances without jobs, an incomplete log."""
+"""Findings about the test itself: faults that never fired, instances without jobs, no job at all, an incomplete log."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
-from comfyfarm.events import Event, FaultArmed, FaultFired
+from comfyfarm.events import Event, Exchanged, FaultArmed, FaultFired
 
 
 @rule("fault_never_fired")
@@ -68,3 +68,28 @@ class LogIncomplete(FindingRule):
             "a job that seems lost, unanswered or without success may be none of that."
         )
         yield self.found(says, events=[seq for seq, _ in defects.examples if seq])
+
+
+@rule("no_job")
+@dataclass(eq=False)
+class NoJob(FindingRule):
+    """The system under test submitted no job, so the log says nothing about it."""
+
+    severity = "unknown"
+    handles = (Exchanged,)
+    by_absence = True
+    _requests: int = 0
+
+    def on_event(self, event: Event, context: RuleContext) -> None:
+        self._requests += 1
+
+    def conclude(self, context: RuleContext) -> Iterator[Finding]:
+        if any(job.attempts for job in context.tracker.tested):
+            return
+        if self._requests:
+            what = f"{self._requests} {'request' if self._requests == 1 else 'requests'} came, but none submitted one"
+            look_at = "see in the log what they were"
+        else:
+            what = "no request came at all"
+            look_at = "check the URL and port that the system under test uses; a refused connection is not in the log"
+        yield self.found(f"No job came: {what} ({look_at}).")

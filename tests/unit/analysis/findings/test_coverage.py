@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from tests.support.judging import found, only, verdict_of
 from tests.support.logs import (
     Piece,
@@ -11,7 +13,9 @@ from tests.support.logs import (
     farm,
     fired,
     ran,
+    refused,
     rejected,
+    socket_opened,
     submitted,
 )
 
@@ -35,7 +39,32 @@ def test_an_instance_that_never_got_a_job_is_told() -> None:
     assert (finding.finding, finding.severity, finding.instance) == ("instance_never_used", "note", "b")
     assert finding.says == "No job was ever sent to b."
     assert found(farm("a", "b"), ran("j", on="a", at=0, until=9), rejected("k", on="b", at=0, status=404)) == []
-    assert found(farm("a", "b")) == []
+    assert found(farm("a", "b")) == [("no_job", "", "")]
+
+
+def test_a_run_in_which_nothing_was_sent_is_no_pass() -> None:
+    verdict = verdict_of(farm("a"), socket_opened(on="a", at=5))
+    (finding,) = verdict.findings
+    assert (verdict.verdict, finding.finding, finding.severity) == ("unknown", "no_job", "unknown")
+    assert finding.says == (
+        "No job came: no request came at all (check the URL and port that the system under test uses; a refused "
+        "connection is not in the log)."
+    )
+
+
+def test_a_run_with_requests_but_without_a_job_is_no_pass() -> None:
+    asked_once = asked("/queue", on="a", at=5)
+    assert only(farm("a"), asked_once).says == (
+        "No job came: 1 request came, but none submitted one (see in the log what they were)."
+    )
+    assert "2 requests came" in only(farm("a"), asked_once, asked_once).says
+
+
+def test_the_farms_own_load_is_no_job() -> None:
+    load = replace(submitted("load", on="a", at=0), is_load=True)
+    assert found(farm("a"), load) == [("no_job", "", "")]
+    assert found(farm("a"), load, refused("j", on="a", at=50)) == []
+    assert found(farm("a"), load, ran("j", on="a", at=50, until=60)) == []
 
 
 def test_a_log_with_holes_is_no_pass() -> None:

@@ -37,7 +37,7 @@ def test_asking_too_often_is_told() -> None:
         "bytes: 203.0 questions and 20300 bytes for each, where 200 and 4194304 are allowed."
     )
     assert found(farm("a"), ran("j", on="a", at=0, until=1), polls[7:]) == []
-    assert found(farm("a"), polls) == []
+    assert found(farm("a"), polls) == [("no_job", "", "")]
 
 
 def every(gap_ms: int, path: str, **more: Any) -> list[Piece]:
