@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from comfyfarm.testing.plugin.stash import FAILURE, MARKER, MARKER_HELP, RERUN, SESSION
+from comfyfarm.testing.plugin.stash import FAILURE, MARKER, MARKER_HELP, RERUN, SESSION, WARNING
 
 if TYPE_CHECKING:
     from comfyfarm.clients import SyncComfyClient
@@ -246,7 +246,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Check the verdicts of the farms of a test that has not failed."""
+    """Check what the marker expects of the farms of a test that has not failed."""
     result = yield
     if SESSION in item.stash:
         item.stash[SESSION].check_verdicts()
@@ -257,7 +257,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Report about the farms of a failed test while they still run."""
+    """Report about the farms of a test while they still run: all if it failed, the warnings if it passed."""
     report = yield
     session = item.stash.get(SESSION, None)
     if session is None:
@@ -266,7 +266,25 @@ def pytest_runtest_makereport(
         session.farms.clear()
     elif report.failed and call.excinfo is not None:
         _add_sections(item, call.excinfo, report)
+    elif call.when == "call" and report.passed:
+        from comfyfarm.testing.plugin.report import warning_lines
+
+        report.user_properties.extend((WARNING, line) for line in warning_lines(session))
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show the warnings about the farms of tests that passed."""
+    lines = [
+        f"{report.nodeid}: {value}"
+        for report in terminalreporter.getreports("passed")
+        for name, value in report.user_properties
+        if name == WARNING
+    ]
+    if lines:
+        terminalreporter.section("comfyfarm: warnings of tests that passed")
+        for line in lines:
+            terminalreporter.line(line)
 
 
 def _add_sections(item: pytest.Item, error: pytest.ExceptionInfo[BaseException], report: pytest.TestReport) -> None:
@@ -279,7 +297,7 @@ def _add_sections(item: pytest.Item, error: pytest.ExceptionInfo[BaseException],
 
         folder = item.config.getoption("comfy_report")
         path = None if folder is None else Path(item.config.invocation_params.dir, folder)
-        report.sections.extend(sections(item.stash[SESSION], item.nodeid, path))
+        report.sections.extend(sections(item.stash[SESSION], item.nodeid, path, error.value))
 
 
 def _check_marker(session: TestSession) -> None:

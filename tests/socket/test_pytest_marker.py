@@ -94,6 +94,72 @@ def test_its_own_failure_comes_first(memory_farm):
     send(memory_farm(), "barn")
     assert 1 == 2
 """
+EXPECTED = HEAD + """
+pytestmark = pytest.mark.comfy_farm(config=TWO, no=["orphaned"])
+
+def run(farm, *jobs):
+    for job in jobs:
+        send(farm, job)
+    farm.run_until_idle()
+
+@pytest.mark.comfy_farm(jobs=2, verdict="pass")
+def test_both_come(memory_farm):
+    run(memory_farm(), "barn", "boat")
+
+@pytest.mark.comfy_farm(jobs=2)
+def test_one_is_missing(memory_farm):
+    run(memory_farm(), "barn")
+
+@pytest.mark.comfy_farm(jobs=1, verdict="pass")
+def test_all_three_are_wrong(memory_farm):
+    farm = memory_farm()
+    prompt_id = send(farm, "barn").json()["prompt_id"]
+    send(farm, "boat"), send(farm, "barn", "gpu-2")
+    farm.run_until_idle()
+    farm.delivered("barn", prompt_id=prompt_id)
+
+@pytest.mark.comfy_farm(no=[], jobs=0)
+def test_none_shall_come(memory_farm):
+    memory_farm()
+
+@pytest.mark.comfy_farm(verdict="pass")
+def test_a_wrong_url_is_no_pass(memory_farm):
+    memory_farm()
+"""
+WARNED = HEAD + """
+def run(farm, *jobs):
+    "Deliver the first one only."
+    ids = [send(farm, job).json()["prompt_id"] for job in jobs]
+    farm.run_until_idle()
+    farm.delivered(jobs[0], prompt_id=ids[0])
+
+def test_good(memory_farm):
+    run(memory_farm(TWO), "barn")
+
+def test_warned(memory_farm):
+    run(memory_farm(TWO), "barn", "boat", "house")
+    run(memory_farm(TWO), "tree", "bush")
+
+@pytest.mark.comfy_farm(verdict="pass")
+def test_warned_too(memory_farm):
+    run(memory_farm(TWO), "barn", "boat")
+
+def test_that_fails(memory_farm):
+    run(memory_farm(TWO), "barn", "boat")
+    assert 1 == 2
+
+def test_of_something_else():
+    pass
+"""
+REPEATED = HEAD + """
+@pytest.mark.comfy_farm(verdict="pass")
+def test_with_both(memory_farm):
+    first, second = memory_farm(TWO), memory_farm(TWO)
+    for farm in (first, second):
+        send(farm, "barn"), send(farm, "barn", "gpu-2")
+        farm.run_until_idle()
+    first.assert_verdict("pass")
+"""
 BAD = """
 @pytest.mark.comfy_farm({marker})
 def test_{number}({fixture}):
@@ -101,9 +167,9 @@ def test_{number}({fixture}):
 """
 CONFIG = 'config={"instance": [{"name": "gpu-1"}]}'
 WRONG = [     # the marker, a fixture of the test, and what is said about it
-    (f"{CONFIG}, sed=1", "memory_farm", "sed: unknown argument (there are: config, seed, faults, scenario, verdict)"),
+    (f"{CONFIG}, sed=1", "memory_farm", "sed: unknown argument (there are: config, *, jobs, no)"),
     (f"{CONFIG}, sed=1", "tmp_path", "sed: unknown argument *"),
-    ('"farm.toml"', "memory_farm", "expected config=..., seed=..., faults=..., scenario=..., verdict=... only"),
+    ('"farm.toml"', "memory_farm", "expected config=..., seed=..., *, no=... only"),
     (f'{CONFIG}, scenario="F99"', "comfy_farm", "scenario: there is no incident 'F99' (there are: F01, *"),
     ('scenario="F99"', "comfy_farm", "scenario: there is no incident 'F99' *"),
     ("scenario=8", "comfy_farm", "scenario: expected an incident's id or a table, got int"),
@@ -117,6 +183,12 @@ WRONG = [     # the marker, a fixture of the test, and what is said about it
     ('faults={"do": "hang"}', "comfy_farm", "faults: expected a list of tables, got dict"),
     ('verdict="passed"', "memory_farm", "there is no verdict 'passed' (there are: pass, fail, unknown)"),
     ("seed=True", "memory_farm", "seed: expected int, got bool"),
+    ("jobs=-1", "memory_farm", "jobs: expected the number of logical jobs, got -1"),
+    ('jobs="12"', "memory_farm", "jobs: expected the number of logical jobs, got '12'"),
+    ('jobs=0, verdict="pass"', "memory_farm", "jobs: without a job the verdict is never pass"),
+    ('no="orphaned"', "memory_farm", "no: expected a list of names of findings, got str"),
+    ("no=[3]", "memory_farm", "no: expected names of findings, got int"),
+    ('no=["orphans"]', "memory_farm", "there is no finding 'orphans' (there are: *"),
 ]
 SEVERAL = HEAD + """
 TWELVE = [
@@ -234,6 +306,11 @@ def is_alive(pid: int) -> bool:
     return True
 
 
+def warnings(result: pytest.RunResult) -> list[str]:
+    """The lines of the terminal summary about warnings."""
+    return [line for line in result.outlines if re.match("test_suite.py::[^ ]+: orphaned: ", line)]
+
+
 def section(result: pytest.RunResult, title: str) -> list[str]:
     """The lines of the first section of that title."""
     lines = result.outlines
@@ -259,15 +336,63 @@ def test_each_farm_must_be_what_the_marker_says(run: Run) -> None:
     result.stdout.fnmatch_lines(["*assert 1 == 2*"])
 
 
+def test_the_number_of_jobs_and_the_absence_of_findings_can_be_expected(run: Run) -> None:
+    """All that the marker expects stands in one sentence, with what came instead."""
+    result = run(EXPECTED)
+    result.assert_outcomes(passed=2, failed=3)
+    result.stdout.fnmatch_lines([
+        "*: not so: 2 jobs came, and there is no orphaned (at *; 1 job came; the verdict is pass)",
+        "*: not so: 1 job came, and the verdict is pass, and there is no orphaned (at *; 2 jobs came; *is fail)",
+        "    error ran_twice: *",
+        "    warning orphaned: boat *",
+        "*: not so: the verdict is pass, and there is no orphaned (at *; the verdict is unknown)",
+        "    unknown no_job: No job came: no request came at all *",
+    ])
+
+
 def test_a_failed_test_tells_what_its_farm_knows(run: Run) -> None:
     """Verdict, findings, seed and how to repeat it, and what each instance did when."""
-    result = run(JUDGED, "-k", "test_one and True", "--comfy-seed", "23")
+    result = run(JUDGED, "-k", "own_failure", "--comfy-seed", "23")
     lines = section(result, "comfyfarm")
-    assert lines[0].startswith("verdict: fail (1 logical jobs in 2 attempts, 1 succeeded, at ")
-    assert lines[1].startswith("    error ran_twice: barn ran 2 times")
-    assert "seed: 23 (again: pytest 'test_suite.py::test_one[True]' --comfy-seed 23)" in lines
+    assert lines[0].startswith("verdict: unknown (1 logical jobs in 1 attempts, 0 succeeded, at ")
+    assert lines[1].startswith("    unknown unfinished: barn still runs on gpu-1")
+    assert "seed: 23 (again: pytest test_suite.py::test_its_own_failure_comes_first --comfy-seed 23)" in lines
     rows = [line.split()[0] for line in lines[lines.index("timeline:") :] if line.startswith("gpu")]
     assert rows == ["gpu-1", "gpu-2"]
+
+
+@pytest.mark.parametrize(("suite", "which"), [(REPEATED, "both"), (JUDGED, "test_one and True"), (TWISTED, "twice")])
+def test_what_the_message_of_a_failed_test_says_is_not_said_again(run: Run, suite: str, which: str) -> None:
+    """Neither that of an assertion nor that of the marker; of a test's other farms everything is said."""
+    result = run(suite, "-k", which)
+    text = result.stdout.str()
+    farms = 2 if suite == REPEATED else 1
+    assert text.count(" comfyfarm ---") + text.count(" comfyfarm, farm ") == farms
+    assert text.count("error ran_twice: barn ran 2 times") == farms
+    assert len(re.findall("A barn", text)) == farms     # the timelines' keys
+    last = section(result, "comfyfarm, farm 2 of 2" if farms == 2 else "comfyfarm")
+    assert last[0].startswith("verdict: fail")
+    assert ("timeline:" in last) is (farms == 2)
+
+
+def test_warnings_are_shown_although_all_tests_pass(run: Run) -> None:
+    """A line for each test and finding."""
+    result = run(WARNED)
+    result.assert_outcomes(passed=4, failed=1)
+    result.stdout.fnmatch_lines([
+        "=* comfyfarm: warnings of tests that passed =*",
+        "test_suite.py::test_warned: orphaned: boat *(and 2 more)",
+        "test_suite.py::test_warned_too: orphaned: boat *",
+    ])
+    assert len(warnings(result)) == 2
+
+
+def test_workers_of_xdist_show_warnings_too(run: Run) -> None:
+    assert len(warnings(run(WARNED, "-n", "2"))) == 2
+
+
+def test_without_warnings_there_is_no_section_for_them(run: Run) -> None:
+    run(WARNED, "-k", "good or else").stdout.no_fnmatch_line("*comfyfarm: warnings*")
 
 
 def test_each_farm_has_its_own_section_and_page(run: Run, pytester: pytest.Pytester) -> None:
@@ -330,7 +455,7 @@ def test_of_twelve_faults_the_two_that_matter_are_left(run: Run, pytester: pytes
     text = "\n".join(lines[1:])
     assert re.findall(r'^do = "(.*)"$', text, re.MULTILINE) == ["status", "crash"]
     assert text.count("[[fault]]") == 2
-    assert section(result, "comfyfarm")[1].startswith("    error lost: barn was taken on by gpu-2")
+    result.stdout.fnmatch_lines(["    error lost: barn was taken on by gpu-2*"])
     runs = int(re.findall(r"\((\d+) runs", lines[0])[0])
     assert (pytester.path / "counted").read_text().split() == ["up", "down"] * (runs + 1)
     assert (pytester.path / "shared").read_text().split() == ["up", "down"]

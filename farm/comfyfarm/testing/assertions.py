@@ -15,7 +15,14 @@ from comfyfarm.analysis.verdict import Verdict
 from comfyfarm.control.schema.analysis import DeliveryFacts
 from comfyfarm.control.schema.farm import ClockState
 from comfyfarm.events.stamp import Stamp
-from comfyfarm.testing.expectations import Expectation, expect_no_finding, expect_verdict, with_jobs
+from comfyfarm.testing.expectations import (
+    Expectation,
+    ExpectationFailed,
+    expect_no_finding,
+    expect_none_of,
+    expect_verdict,
+    with_jobs,
+)
 from comfyfarm.units import Duration
 
 R = TypeVar("R")
@@ -130,6 +137,14 @@ class JudgedFarm(Generic[R]):
     def _view(self) -> FarmView:
         return self.evidence
 
+    def _steps(self, expectation: Expectation, within: Within, seconds: Callable[[], float]) -> Iterator[WaitStep]:
+        __tracebackhide__ = True
+        try:
+            yield from steps_until_met(expectation, self._view(), within, seconds)
+        except ExpectationFailed as error:
+            error.farm = self
+            raise
+
     def _expect(self, expectation: Expectation, within: Within) -> R:
         raise NotImplementedError
 
@@ -145,7 +160,7 @@ class JudgedFarm(Generic[R]):
 
         :raises ValueError: if there is no such finding.
         """
-        return self._expect_no(f"there is no {' or '.join(findings)}", *findings, jobs=jobs, within=within)
+        return self._expect(with_jobs(expect_none_of(*findings), jobs), within)
 
     def assert_no_lost_jobs(self, *, jobs: int | None = None, within: Within = None) -> R:
         """Assert that every job that was lost with its instance has been submitted again.

@@ -19,7 +19,10 @@ class ExpectationFailed(AssertionError):
     """An expectation is not met; the message has the findings' sentences and the timeline.
 
     :ivar findings: those that contradict it.
+    :ivar farm: the farm that it is about; ``None`` if not known.
     """
+
+    farm: object = None
 
     def __init__(self, message: str, findings: Collection[Finding]) -> None:
         super().__init__(message)
@@ -110,6 +113,14 @@ def expect_no_finding(says: str, *names: str, **bounds: Any) -> Expectation:
     if not names:
         raise ValueError(f"expected the name of a finding (there are: {', '.join(RULES)})")
     return Expectation(says, names, bounds=bounds)
+
+
+def expect_none_of(*findings: str) -> Expectation:
+    """Return the expectation that there is none of these findings, in just these words.
+
+    :raises ValueError: as :func:`expect_no_finding`.
+    """
+    return expect_no_finding(f"there is no {' or '.join(findings)}", *findings)
 
 
 def expect_verdict(verdict: object, jobs: object = None) -> Expectation:

@@ -17,7 +17,7 @@ from comfyfarm.server.backend import Backend
 from comfyfarm.server.farm import make_farm
 from comfyfarm.server.ports import Bind, BoundPort, MemoryPort
 from comfyfarm.server.time.clock import EPOCH_UNIX_MS
-from comfyfarm.testing.assertions import Within, steps_until_met
+from comfyfarm.testing.assertions import Within
 from comfyfarm.testing.expectations import Expectation
 from comfyfarm.testing.in_process import InProcessFarm, LiveFault, LiveGate, in_seconds
 from comfyfarm.testing.memory_client import Listener, MemoryWire, Reply, result_of
@@ -143,7 +143,7 @@ class MemoryFarm(InProcessFarm[None]):
 
     def _expect(self, expectation: Expectation, within: Within) -> None:
         __tracebackhide__ = True
-        for step in steps_until_met(expectation, self.evidence, within, self.wire.reactor.seconds):
+        for step in self._steps(expectation, within, self.wire.reactor.seconds):
             if step.advance_ms:
                 self.advance(step.advance_ms / 1000)
             else:

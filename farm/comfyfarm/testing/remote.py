@@ -16,7 +16,7 @@ from comfyfarm.control.schema.analysis import DeliveryFacts
 from comfyfarm.control.schema.farm import ClockState
 from comfyfarm.control.schema.faults import Held
 from comfyfarm.events.stamp import Stamp
-from comfyfarm.testing.assertions import FaultFirings, JudgedFarm, Within, steps_until_met
+from comfyfarm.testing.assertions import FaultFirings, JudgedFarm, Within
 from comfyfarm.testing.expectations import Expectation
 
 
@@ -103,7 +103,7 @@ class RemoteFarm(JudgedFarm[None]):
 
     def _expect(self, expectation: Expectation, within: Within) -> None:
         __tracebackhide__ = True
-        for step in steps_until_met(expectation, self._view(), within, time.monotonic):
+        for step in self._steps(expectation, within, time.monotonic):
             if step.advance_ms:
                 self._control.advance(step.advance_ms / 1000)
             time.sleep(step.pause_s)

@@ -18,7 +18,7 @@ from comfyfarm.config import FarmConfig
 from comfyfarm.control.app import make_app
 from comfyfarm.server.backend import Backend
 from comfyfarm.server.ports import TcpPort
-from comfyfarm.testing.assertions import Within, steps_until_met
+from comfyfarm.testing.assertions import Within
 from comfyfarm.testing.expectations import Expectation
 from comfyfarm.testing.in_process import InProcessFarm, LiveFault, LiveGate, in_seconds
 
@@ -129,7 +129,7 @@ class TwistedFarm(InProcessFarm[Coroutine[Any, Any, None]]):
         __tracebackhide__ = True
         reactor = self.farm.reactor
         await deferLater(reactor, 0)    # a test that asserts in a loop must let the reactor run
-        for step in steps_until_met(expectation, self.evidence, within, reactor.seconds):
+        for step in self._steps(expectation, within, reactor.seconds):
             if step.advance_ms:
                 await self.advance(step.advance_ms / 1000)
             await deferLater(reactor, step.pause_s)

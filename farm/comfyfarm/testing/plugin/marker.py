@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from comfyfarm.config import FarmConfig
 from comfyfarm.config.decoding import ConfigError
 from comfyfarm.config.overlay import Overlay, Table, check_scenarios, check_tables, named
 from comfyfarm.config.sources import ConfigSource
-from comfyfarm.testing.expectations import expect_verdict
+from comfyfarm.testing.expectations import Expectation, expect_jobs, expect_none_of, expect_verdict
 from comfyfarm.testing.plugin.stash import MARKER
 
 AnyConfig = ConfigSource | FarmConfig
@@ -30,6 +32,8 @@ class MarkerArgs:
     :ivar faults: added to each configuration; each has an id.
     :ivar scenario: the scenarios added to each configuration.
     :ivar verdict: the verdict that each farm must have at the end of the test; ``None``: any.
+    :ivar jobs: the number of logical jobs that each farm must have got by then; ``None``: any.
+    :ivar no: the names of findings that no farm may have then.
     """
 
     config: AnyConfig | None = None
@@ -37,6 +41,22 @@ class MarkerArgs:
     faults: Sequence[Table] = ()
     scenario: Sequence[Table] = ()
     verdict: str | None = None
+    jobs: int | None = None
+    no: Sequence[str] = ()
+
+    def expectation(self) -> Expectation | None:
+        """Return what must be true of each farm at the end of the test; ``None``: nothing.
+
+        :raises ValueError: if the arguments contradict each other.
+        """
+        parts = []
+        if self.verdict is not None:
+            parts.append(expect_verdict(self.verdict, self.jobs))
+        elif self.jobs is not None:
+            parts.append(expect_jobs(self.jobs))
+        if self.no:
+            parts.append(expect_none_of(*self.no))
+        return reduce(and_, parts) if parts else None
 
 
 def read_marker(item: pytest.Item) -> MarkerArgs:
@@ -47,6 +67,7 @@ def read_marker(item: pytest.Item) -> MarkerArgs:
     try:
         arguments = {key: value for key, value in _arguments(item).items() if value is not None}
         args = MarkerArgs(**{key: _READERS[key](value) for key, value in arguments.items()})
+        args.expectation()
         check_scenarios(args.scenario)
         if args.config is not None:     # all but its ports can be checked before there is a farm
             Overlay(args.seed, args.faults, args.scenario).check(args.config)
@@ -102,10 +123,27 @@ def _read_verdict(value: object) -> str:
     return expect_verdict(value).verdict or ""
 
 
+def _read_jobs(value: object) -> int | None:
+    return expect_jobs(value).jobs
+
+
+def _read_no(value: object) -> Sequence[str]:
+    if not isinstance(value, list | tuple):
+        raise BadMarker(f"no: expected a list of names of findings, got {type(value).__name__}")
+    for name in value:
+        if not isinstance(name, str):
+            raise BadMarker(f"no: expected names of findings, got {type(name).__name__}")
+    if value:
+        expect_none_of(*value)
+    return value
+
+
 _READERS: Mapping[str, Callable[[Any], Any]] = {
     "config": _read_config,
     "seed": _read_seed,
     "faults": _read_faults,
     "scenario": _read_scenarios,
     "verdict": _read_verdict,
+    "jobs": _read_jobs,
+    "no": _read_no,
 }

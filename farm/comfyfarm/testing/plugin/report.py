@@ -3,12 +3,13 @@
 import re
 import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
-from comfyfarm.analysis.findings.finding import moment
+from comfyfarm.analysis.findings.finding import Finding, moment
 from comfyfarm.testing.assertions import FarmView
-from comfyfarm.testing.expectations import finding_lines
+from comfyfarm.testing.expectations import ExpectationFailed, finding_lines
 from comfyfarm.testing.plugin.session import AnyFarm, TestSession
 
 SECTION = "comfyfarm"
@@ -18,37 +19,62 @@ _MAX_NAME = 150
 _MAX_FARMS = 4      # a hypothesis test starts hundreds of farms, and fails with the last
 
 
-def sections(session: TestSession, nodeid: str, folder: Path | None) -> Iterator[tuple[str, str]]:
+def sections(
+    session: TestSession, nodeid: str, folder: Path | None, error: BaseException
+) -> Iterator[tuple[str, str]]:
     """Yield the title and the text of a section for each farm.
 
     :param folder: pages are written there; ``None``: none are written.
+    :param error: the test's; the findings and the timeline that its message shows are not shown again.
     """
+    failures = session.failures_of(error)
     count = len(session.farms)
     for number, farm in list(enumerate(session.farms, 1))[-_MAX_FARMS:]:
         title = SECTION if count == 1 else f"{SECTION}, farm {number} of {count}"
         page = None if folder is None else folder / page_name(nodeid, number)
-        yield title, "\n".join(_section_lines(farm, nodeid, page))
+        shown = next((failure for failure in failures if failure.farm is farm), None)
+        yield title, "\n".join(_section_lines(farm, nodeid, page, shown))
 
 
-def _section_lines(farm: AnyFarm, nodeid: str, page: Path | None) -> Iterator[str]:
+def warning_lines(session: TestSession) -> Iterator[str]:
+    """Yield a line for each kind of warning about the farms of a test whose verdict is *pass*."""
+    sentences: dict[str, list[str]] = {}
+    for farm in session.farms:
+        with suppress(Exception):     # the farm may have ended; an error here must not fail the test
+            verdict = farm.evidence.verdict()
+            for finding in verdict.findings if verdict.verdict == "pass" else ():
+                if finding.severity == "warning":
+                    sentences.setdefault(finding.finding, []).append(finding.says)
+    for name, (first, *others) in sentences.items():
+        yield f"{name}: {first}" + (f" (and {len(others)} more)" if others else "")
+
+
+def _section_lines(farm: AnyFarm, nodeid: str, page: Path | None, shown: ExpectationFailed | None) -> Iterator[str]:
     # The farm may have ended; an error here must not hide the test's own.
     try:
-        yield from _farm_lines(farm.evidence, nodeid)
+        yield from _farm_lines(farm.evidence, nodeid, shown)
         if page is not None:
             yield f"report: {_write_page(farm.evidence.page(), page)}"
     except Exception as error:  # noqa: BLE001
         yield f"the farm can tell no more: {type(error).__name__}: {error}"
 
 
-def _farm_lines(view: FarmView, nodeid: str) -> Iterator[str]:
+def _farm_lines(view: FarmView, nodeid: str, shown: ExpectationFailed | None) -> Iterator[str]:
     verdict = view.verdict()
     counts = f"{verdict.jobs} logical jobs in {verdict.attempts} attempts, {verdict.succeeded} succeeded"
     yield f"verdict: {verdict.verdict} ({counts}, at {moment(verdict.at_ms)})"
-    yield from finding_lines(verdict.findings)
+    known = {_identity(finding) for finding in shown.findings} if shown else set()
+    yield from finding_lines([finding for finding in verdict.findings if _identity(finding) not in known])
     seed = view.seed()
     yield f"seed: {seed} (again: pytest {shlex.quote(nodeid)} --comfy-seed {seed})"
     yield from _fault_lines(view)
-    yield from ("timeline:", view.timeline())
+    if shown is None:
+        yield from ("timeline:", view.timeline())
+
+
+def _identity(finding: Finding) -> tuple[object, ...]:
+    # Its sentence may change as time passes.
+    return finding.finding, finding.job, finding.instance, finding.events
 
 
 def _fault_lines(view: FarmView) -> Iterator[str]:

@@ -9,8 +9,8 @@ import pytest
 from comfyfarm.config import FarmConfig
 from comfyfarm.config.overlay import Overlay, Table
 from comfyfarm.config.sources import ConfigSource
-from comfyfarm.testing.assertions import FarmView, JudgedFarm
-from comfyfarm.testing.expectations import expect_verdict
+from comfyfarm.testing.assertions import JudgedFarm
+from comfyfarm.testing.expectations import Expectation, ExpectationFailed
 from comfyfarm.testing.plugin.marker import AnyConfig, BadMarker, MarkerArgs, read_marker
 from comfyfarm.testing.plugin.stash import MARKER, RERUN, SESSION
 
@@ -36,14 +36,14 @@ class TestSession:
     :ivar args: the arguments of its markers.
     :ivar seed: of every farm, from the command line or a marker; ``None``: as configured.
     :ivar rerun: ``None`` in the first run.
-    :ivar findings: the names of the findings for which the marker's verdict was not met.
+    :ivar failures: for each farm that is not what the marker expects, the error that says so.
     """
 
     args: MarkerArgs
     seed: int | None
     rerun: Rerun | None = None
     farms: list[AnyFarm] = field(default_factory=list)
-    findings: frozenset[str] = frozenset()
+    failures: list[ExpectationFailed] = field(default_factory=list)
 
     def config(self, config: AnyConfig | None = None) -> AnyConfig:
         """Return the configuration of the next farm, with the marker's seed, faults and scenarios.
@@ -77,18 +77,23 @@ class TestSession:
         return farm
 
     def check_verdicts(self) -> None:
-        """Fail the test unless each of its farms has the marker's verdict.
+        """Fail the test unless each of its farms has the marker's verdict, number of jobs and none of its findings.
 
         :raises pytest.fail.Exception: with the findings.
         """
-        if self.args.verdict is None:
+        expectation = self.args.expectation()
+        if expectation is None:
             return
-        errors = [error for farm in self.farms for error in self._errors(farm.evidence, self.args.verdict)]
+        errors = [error for farm in self.farms for error in self._errors(farm, expectation)]
         if errors:
             pytest.fail("\n\n".join(errors), pytrace=False)
 
-    def _errors(self, view: FarmView, expected_verdict: str) -> Iterator[str]:
-        expectation = expect_verdict(expected_verdict)
+    def failures_of(self, error: BaseException) -> list[ExpectationFailed]:
+        """Return what the test's error says about its farms: a failed assertion, or what the marker expects."""
+        return [error] if isinstance(error, ExpectationFailed) else self.failures
+
+    def _errors(self, farm: AnyFarm, expectation: Expectation) -> Iterator[str]:
+        view = farm.evidence
         try:
             verdict = view.verdict()
             error = None if expectation.is_met_by(verdict) else expectation.error(verdict, view.timeline())
@@ -96,7 +101,8 @@ class TestSession:
             yield f"@pytest.mark.{MARKER}: a farm that is gone cannot be judged: {gone}"
             return
         if error is not None:
-            self.findings |= {finding.finding for finding in error.findings}
+            error.farm = farm
+            self.failures.append(error)
             yield f"@pytest.mark.{MARKER}: {error}"
 
 

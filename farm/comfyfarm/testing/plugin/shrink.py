@@ -11,7 +11,6 @@ from _pytest.runner import runtestprotocol  # (pytest has no public way to run a
 
 from comfyfarm.config.overlay import Table
 from comfyfarm.config.sources import toml_tables
-from comfyfarm.testing.expectations import ExpectationFailed
 from comfyfarm.testing.plugin.session import Rerun
 from comfyfarm.testing.plugin.stash import FAILURE, RERUN, SESSION
 
@@ -39,10 +38,8 @@ class Failure:
     def of(cls, item: pytest.Item, error: pytest.ExceptionInfo[BaseException]) -> Failure:
         """Return the failure of a test whose farms still run."""
         lines = [entry.lineno for entry in error.traceback if entry.path == item.path]
-        if isinstance(error.value, ExpectationFailed):
-            findings = frozenset(finding.finding for finding in error.value.findings)
-        else:
-            findings = item.stash[SESSION].findings
+        failures = item.stash[SESSION].failures_of(error.value)
+        findings = frozenset(finding.finding for failure in failures for finding in failure.findings)
         return cls(error.typename, lines[-1] if lines else None, findings, tuple(_seeds(item)))
 
     def is_like(self, other: Failure) -> bool:
