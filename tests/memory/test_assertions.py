@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from comfyfarm.testing import ExpectationFailed, MemoryFarm
-from comfyfarm.testing.assertions import steps_until_met
-from comfyfarm.testing.expectations import expect_no_finding
+from comfyfarm.testing.assertions import WaitStep, steps_until_met
+from comfyfarm.testing.expectations import expect_no_finding, expect_none_of
 from comfyfarm.workflows import text_to_image
 
 MakeFarm = Callable[..., MemoryFarm]
@@ -206,6 +206,15 @@ def test_jobs_that_are_missing_are_waited_for(farm: MemoryFarm) -> None:
         farm.assert_all_finished(jobs=2, within="5s")
     send(farm, "boat", "gpu-2")
     farm.assert_all_finished(jobs=2, within="5s")
+
+
+def test_software_on_sockets_is_given_real_time_to_send_its_jobs(farm: MemoryFarm) -> None:
+    """A virtual clock on which nothing is due does not jump to the end of the time at once."""
+    expectation = expect_none_of("lost", "no_job")
+    steps = steps_until_met(expectation, farm.evidence, "1h", lambda: 0.0)
+    assert next(steps) == WaitStep(advance_ms=18_000, pause_s=0.02)
+    send(farm, "barn")
+    assert list(steps) == []
 
 
 def test_that_no_job_came_can_be_asserted_too(farm: MemoryFarm) -> None:

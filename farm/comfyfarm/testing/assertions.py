@@ -207,7 +207,7 @@ def steps_until_met(
     __tracebackhide__ = True
     deadline = _Deadline.after(within, view.clock(), seconds)
     while not expectation.is_met_by(verdict := view.verdict(**expectation.bounds)):
-        step = deadline.next_step(clock := view.clock())
+        step = deadline.next_step(clock := view.clock(), awaits_jobs=expectation.awaits_jobs(verdict))
         if step is None:
             raise expectation.error(verdict, view.timeline(), deadline.as_text(clock))
         yield step
@@ -234,19 +234,25 @@ class _Deadline:
             return cls(within_ms, seconds, clock.at_ms + within_ms, until_s)
         return cls(within_ms, seconds, None, seconds() + within_ms / 1000)
 
-    def next_step(self, clock: ClockState) -> WaitStep | None:
-        """Return the next step; ``None`` if the time is up."""
+    def next_step(self, clock: ClockState, *, awaits_jobs: bool) -> WaitStep | None:
+        """Return the next step; ``None`` if the time is up.
+
+        :param awaits_jobs: the software under test has still to send some, which takes it real time.
+        """
         left_s = self.until_s - self.seconds()
         if self.until_ms is None:
             return WaitStep(0, min(_POLL_S, left_s)) if left_s > 0 else None
         left_ms = self.until_ms - clock.at_ms
         if left_ms <= 0:
             return None
+        if clock.auto and clock.next_ms is not None:      # the farm advances it itself, when the sockets are quiet
+            return WaitStep(0, _POLL_S) if left_s > 0 else None
+        shortest_ms = max(self.within_ms // _MAX_STEPS, 1)
+        if awaits_jobs:
+            return WaitStep(min(left_ms, shortest_ms), _POLL_S)
         if clock.next_ms is None:
             return WaitStep(left_ms, _BREATH_S)
-        if clock.auto:      # the farm advances it itself, when the sockets are quiet
-            return WaitStep(0, _POLL_S) if left_s > 0 else None
-        return WaitStep(min(left_ms, max(clock.next_ms - clock.at_ms, self.within_ms // _MAX_STEPS, 1)), _BREATH_S)
+        return WaitStep(min(left_ms, max(clock.next_ms - clock.at_ms, shortest_ms)), _BREATH_S)
 
     def as_text(self, clock: ClockState) -> str:
         """Return the time that is up; empty if none was allowed."""

@@ -62,6 +62,10 @@ class Expectation:
             and not self.contradictions(verdict)
         )
 
+    def awaits_jobs(self, verdict: Verdict) -> bool:
+        """Return whether more jobs must come; an expectation that needs no job is met without one."""
+        return verdict.jobs < (1 if self.jobs is None else self.jobs)
+
     def contradictions(self, verdict: Verdict) -> list[Finding]:
         """Return the findings that contradict it, among them those for which the verdict is another one."""
         severities = _CONTRARY[self.verdict] if self.verdict not in (None, verdict.verdict) else ()
