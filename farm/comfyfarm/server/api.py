@@ -27,7 +27,6 @@ from comfyfarm.sim.catalogue.catalogue import Catalogue
 from comfyfarm.sim.durations import draw_ms
 from comfyfarm.sim.errors import PromptRejected, ServerError
 from comfyfarm.sim.instance import Instance
-from comfyfarm.sim.jobs_api import OutputRules
 
 
 @dataclass(eq=False)
@@ -56,10 +55,6 @@ class ComfyApi:
     log = Logger()
 
     @property
-    def name(self) -> str:
-        return self.config.name
-
-    @property
     def instance(self) -> Instance:
         """The simulation; read it within :meth:`moment` if the answer depends on time."""
         return self.driver.instance
@@ -71,10 +66,6 @@ class ComfyApi:
     @property
     def version(self) -> Version:
         return version_of(self.config.comfyui_version)
-
-    @property
-    def output_rules(self) -> OutputRules:
-        return OutputRules(self.version.counts_texts, self.version.previews_documents)
 
     def unix_seconds(self) -> float:
         """Return the simulated time as Unix time in seconds."""
@@ -131,5 +122,5 @@ class ComfyApi:
     @app.handle_errors(Exception)
     def _on_bug(self, request: IRequest, failure: Failure) -> bytes:
         """Log an error of the farm itself; the client gets the same 500 as from ComfyUI."""
-        self.log.failure("{name}: {request} failed", failure, name=self.name, request=request)
+        self.log.failure("{name}: {request} failed", failure, name=self.config.name, request=request)
         return send(request, server_error(request))

@@ -1,10 +1,8 @@
 """One instance as a Twisted service that can be stopped and started again."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Self
 
 from twisted.application.service import Service
 from twisted.logger import Logger
@@ -42,7 +40,7 @@ class Backend(Service):
     _has_served: bool = field(default=False, init=False)
 
     @classmethod
-    def of(cls, config: InstanceConfig, context: FarmContext, port: BoundPort, renderer: ImageRenderer) -> Backend:
+    def of(cls, config: InstanceConfig, context: FarmContext, port: BoundPort, renderer: ImageRenderer) -> Self:
         """Make an instance with its first process; nothing is written and nothing listens yet."""
         storage = InstanceStorage.of(config, context, renderer)
         reopenable_port = ReopenablePort(context.host, port, context.bind)

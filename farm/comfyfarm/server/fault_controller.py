@@ -52,7 +52,6 @@ class FaultController:
     targets: Mapping[str, FaultTarget]
     _tasks: dict[Firing, SimTask] = field(default_factory=dict)
     _due: dict[tuple[str, str], Alarm] = field(default_factory=dict)    # by fault id and instance
-    _expiry: Alarm = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._expiry = Alarm(self.clock, self.time, self._expire)

@@ -16,7 +16,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from comfyfarm.server.http.answer import Answer, aiohttp_answer, empty
+from comfyfarm.server.http.answer import Answer, aiohttp_answer
 from comfyfarm.server.http.faults import BadFault, HttpFaultInjector
 from comfyfarm.server.http.headers import allow_origin, is_foreign
 from comfyfarm.server.http.request import header, send
@@ -44,7 +44,7 @@ def unserved(method: str, error: HTTPException) -> Answer:
     if method == "GET":
         return Answer(404, (("Content-Type", "application/octet-stream"),))
     if method == "HEAD":
-        return empty(404)
+        return Answer(404)
     valid = error.valid_methods if isinstance(error, MethodNotAllowed) else None
     allowed = ({*(valid or ())} | {"GET", "HEAD"}) - {"OPTIONS"}
     return aiohttp_answer(405, "405: Method Not Allowed", ("Allow", ",".join(sorted(allowed))))
@@ -120,11 +120,11 @@ class FrontResource(Resource):
         if self.allowed_origin is None:
             try:
                 if is_foreign(*(header(request, name) for name in ("host", "origin", "sec-fetch-site"))):
-                    return empty(403)
+                    return Answer(403)
             except ValueError:
                 return server_error(request)
         if request.method == b"OPTIONS":
-            return empty(200)
+            return Answer(200)
         if request.path.startswith(b"//"):
             return aiohttp_answer(404, "404: Not Found")
         return None

@@ -4,12 +4,10 @@ All ports of a farm are bound first, so that a farm with a port that is taken en
 that the number of a port is known while its instance boots.
 """
 
-from __future__ import annotations
-
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
@@ -59,7 +57,7 @@ class TcpPort:
         return lambda host, port: cls.bind(reactor, host, port)
 
     @classmethod
-    def bind(cls, reactor: Any, host: str, port: int) -> TcpPort:
+    def bind(cls, reactor: Any, host: str, port: int) -> Self:
         """Bind a port; 0 for any free one.
 
         :raises PortTaken: if it cannot be bound.

@@ -93,18 +93,6 @@ class InstanceProcess:
     has_ended: bool = field(default=False, init=False)
     is_refusing: bool = field(default=False, init=False)
     freezer: FreezeQueue = field(default_factory=FreezeQueue, init=False)
-    faults: InstanceFaults = field(init=False)
-    instance: Instance = field(init=False)
-    driver: InstanceDriver = field(init=False)
-    hub: Hub = field(init=False)
-    outbox: Outbox = field(init=False)
-    notifier: WebSocketNotifier = field(init=False)
-    server_log: ServerLog = field(init=False)
-    api: ComfyApi = field(init=False)
-    fault_injector: HttpFaultInjector = field(init=False)
-    site: FarmSite = field(init=False)
-    _handlers: tuple[Callable[[Event], None], ...] = field(init=False)
-    _boot: Alarm = field(init=False)
     _has_begun: bool = field(default=False, init=False)
     _has_hung_up: bool = field(default=False, init=False)
     _unsubscribe: Callable[[], None] = field(default=lambda: None, init=False)
@@ -187,9 +175,7 @@ class InstanceProcess:
         max_bytes, origin = int(config.max_upload_size), allowed_origin(config.enable_cors)
         resource = KleinResource(self.api.app)
         front = FrontResource(config.name, resource, self.fault_injector, self._on_exchange, max_bytes, origin)
-        self.site = FarmSite(
-            front, context.reactor, max_bytes, context.on_traffic, self.freezer, context.time.now_ms
-        )
+        self.site = FarmSite(front, context.reactor, max_bytes, context.on_traffic, self.freezer, context.time.now_ms)
 
     @property
     def _served_static_name(self) -> str | None:
@@ -216,15 +202,11 @@ class InstanceProcess:
         self.instance.machine.at_ms = now_ms
         self.instance.machine.warm_up(self.carried_state.models)
         self.driver.start()
-        boot_ms = self._draw_boot_ms()
-        if boot_ms:
+        timing, chance = self.config.timing, self.instance.machine.seeds.of("timing").stream(f"boot {self.number}")
+        if boot_ms := draw_ms(timing.boot, timing.jitter, chance):
             self._boot.set(now_ms + boot_ms)
         else:
             self._listen()
-
-    def _draw_boot_ms(self) -> int:
-        timing, chance = self.config.timing, self.instance.machine.seeds.of("timing").stream(f"boot {self.number}")
-        return draw_ms(timing.boot, timing.jitter, chance)
 
     def _listen(self) -> None:
         """End the boot."""

@@ -53,7 +53,6 @@ class ScenarioRunner(Service):
     _due: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list, init=False)
     _count: int = field(default=0, init=False)
     _jobs: Counter[str] = field(default_factory=Counter, init=False)
-    _alarm: Alarm = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._alarm = Alarm(self.clock, self.time, self._resume)
@@ -89,15 +88,9 @@ class ScenarioRunner(Service):
         """Take a step and publish it, with the reasons if it could not be taken everywhere."""
         action = step.action
         refused = "; ".join(self._act(action, step.at_ms))
-        on = (
-            tuple(self.fault_controller.registry.find(action.fault.id).counts)
-            if isinstance(action, ArmStep)
-            else action.on
-        )
-        event = StepTaken(
-            at_ms=self.time.now_ms(), scenario=scenario.name, action=action.action, on=on, refused=refused
-        )
-        self.log.publish(event)
+        on = self.fault_controller.registry.find(action.fault.id).counts if isinstance(action, ArmStep) else action.on
+        now_ms, name = self.time.now_ms(), scenario.name
+        self.log.publish(StepTaken(at_ms=now_ms, scenario=name, action=action.action, on=tuple(on), refused=refused))
 
     # Actions.
 
@@ -107,7 +100,10 @@ class ScenarioRunner(Service):
             case LoadStep():
                 self._load(action, at_ms)
             case ArmStep():
-                yield from self._arm(action)
+                try:
+                    self.fault_controller.arm(action.fault)
+                except UnknownFault as error:     # its id was taken while the farm ran
+                    yield str(error)
             case ActionStep():
                 yield from self._do(action)
             case ChangeStep():
@@ -115,21 +111,18 @@ class ScenarioRunner(Service):
             case _:
                 self.fault_controller.heal()
 
-    def _arm(self, action: ArmStep) -> Iterator[str]:
-        try:
-            self.fault_controller.arm(action.fault)
-        except UnknownFault as error:     # its id was taken while the farm ran
-            yield str(error)
-
     def _do(self, action: ActionStep) -> Iterator[str]:
         for name in action.on:
             backend = self.backends[name]
             if action.action not in ("start", "restart") and backend.state == "stopped":
                 yield f"{name} is stopped"
-            elif action.action in _REQUESTS and not _is_serving(backend):
-                yield f"{name} answers nobody"
-            else:
+            elif action.action not in _REQUESTS:
                 _ACTIONS[action.action](backend)
+            elif _is_serving(backend):
+                _REQUESTS[action.action](backend.instance, backend.driver.catch_up())
+                backend.driver.set_alarm()
+            else:
+                yield f"{name} answers nobody"
 
     def _change(self, action: ChangeStep) -> Iterator[str]:
         for name in action.on:
@@ -198,20 +191,11 @@ def _restart(backend: Backend) -> None:
     backend.start()
 
 
-def _request(do: Callable[[Instance, int], object]) -> Callable[[Backend], None]:
-    """Make an action of what a client may request of an instance."""
-
-    def act(backend: Backend) -> None:
-        do(backend.instance, backend.driver.catch_up())
-        backend.driver.set_alarm()
-
-    return act
-
-
-_REQUESTS: dict[InstanceAction, Callable[[Backend], None]] = {
-    "interrupt": _request(lambda instance, now_ms: instance.interrupt(None, now_ms)),
-    "clear_history": _request(Instance.clear_history),
-    "clear_queue": _request(Instance.clear_queue),
+# What a client may request of an instance, by the simulated time.
+_REQUESTS: dict[InstanceAction, Callable[[Instance, int], object]] = {
+    "interrupt": lambda instance, now_ms: instance.interrupt(None, now_ms),
+    "clear_history": Instance.clear_history,
+    "clear_queue": Instance.clear_queue,
 }
 _ACTIONS: dict[InstanceAction, Callable[[Backend], None]] = {
     "restart": _restart,
@@ -220,5 +204,4 @@ _ACTIONS: dict[InstanceAction, Callable[[Backend], None]] = {
     "start": Backend.start,
     "pause": Backend.pause,
     "resume": Backend.resume,
-    **_REQUESTS,
 }

@@ -1,10 +1,9 @@
 """The part of an instance that outlives its processes."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import Self, get_args
 
 from comfyfarm.config import InstanceConfig
 from comfyfarm.config.recorded import DEFAULT_PICTURE
@@ -15,8 +14,6 @@ from comfyfarm.server.files.disk import EXAMPLE, Disk
 from comfyfarm.server.files.users import Users
 from comfyfarm.server.media.pictures import ImageRenderer
 from comfyfarm.sim.naming import Namer
-
-_FOLDERS: tuple[Folder, ...] = ("input", "output", "temp")
 
 
 @dataclass(eq=False)
@@ -39,7 +36,7 @@ class InstanceStorage:
     picture_name: str
 
     @classmethod
-    def of(cls, config: InstanceConfig, context: FarmContext, renderer: ImageRenderer) -> InstanceStorage:
+    def of(cls, config: InstanceConfig, context: FarmContext, renderer: ImageRenderer) -> Self:
         """Make the storage of an instance; nothing is written yet."""
         folder, seeds = context.data_dir / config.name, context.seeds.of(config.name)
         output_dir = Path(config.output_dir) if config.output_dir else folder / "output"
@@ -67,7 +64,7 @@ class InstanceStorage:
 
     def prepare(self) -> None:
         """Make the folders and write the pictures that are there from the start."""
-        for folder in _FOLDERS:
+        for folder in get_args(Folder):
             self.disk.make_directory(folder, "")
         self.disk.provide(self.picture_name, self.renderer.input_picture)
         self.disk.provide_example()

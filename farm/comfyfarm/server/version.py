@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from comfyfarm.config import InstanceConfig
+from comfyfarm.sim.jobs_api import OutputRules
 
 _NUMBER = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
 
@@ -19,16 +20,13 @@ class Version:
     :ivar cancels_jobs: ``POST /api/jobs/{id}/cancel`` and ``POST /api/jobs/cancel`` exist.
     :ivar shields_files: ``/view`` and ``/userdata`` send headers that keep a browser from running a file.
     :ivar tags_model_types: the feature flag ``supports_model_type_tags`` is announced.
-    :ivar counts_texts: a text that a node shows counts as one of a job's outputs.
-    :ivar previews_documents: a ``.txt``, ``.md`` or ``.json`` file can be the preview of a job's outputs.
     """
 
     number: str
     cancels_jobs: bool = False
     shields_files: bool = False
     tags_model_types: bool = False
-    counts_texts: bool = True
-    previews_documents: bool = False
+    output_rules: OutputRules = field(default_factory=OutputRules)
 
 
 _0_25 = Version("0.25.0")
@@ -38,8 +36,7 @@ _0_28 = Version(
     cancels_jobs=True,
     shields_files=True,
     tags_model_types=True,
-    counts_texts=False,
-    previews_documents=True,
+    output_rules=OutputRules(counts_texts=False, previews_documents=True),
 )
 KNOWN = (_0_25, _0_27, _0_28)
 

@@ -4,8 +4,6 @@ A user may configure folders of their own, so every file that the farm writes is
 removed.
 """
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import os
@@ -55,7 +53,7 @@ class Disk:
     _provided: set[Path] = field(default_factory=set, init=False, repr=False)
     _made: set[Path] = field(default_factory=set, init=False, repr=False)
     _hidden: dict[Path, bytes] = field(default_factory=dict, init=False, repr=False)
-    _all: ClassVar[WeakSet[Disk]] = WeakSet()       # instances may share a folder
+    _all: ClassVar[WeakSet["Disk"]] = WeakSet()       # instances may share a folder
 
     def __post_init__(self) -> None:
         self._all.add(self)

@@ -6,7 +6,7 @@ from comfyfarm.events.base import Folder
 from comfyfarm.server.files.disk import Disk, Outside
 from comfyfarm.server.stat_cache import regular_file
 
-_FOLDERS: dict[str, Folder] = {"input": "input", "output": "output", "temp": "temp"}
+FOLDERS: dict[str, Folder] = {"input": "input", "output": "output", "temp": "temp"}     # by name
 
 
 class NotServed(Exception):
@@ -20,11 +20,6 @@ class NotServed(Exception):
         self.status = status
 
 
-def folder_named(name: str) -> Folder | None:
-    """Return one of ComfyUI's three folders, or ``None`` for any other name."""
-    return _FOLDERS.get(name)
-
-
 def locate(disk: Disk, filename: str, type_name: str, subfolder: str, static_name: str | None = None) -> Path:
     """Return the path of an existing file.
 
@@ -33,7 +28,7 @@ def locate(disk: Disk, filename: str, type_name: str, subfolder: str, static_nam
     :raises NotServed: if ComfyUI refuses.
     """
     name, folder = _annotated(filename)
-    folder = folder or folder_named(type_name)
+    folder = folder or FOLDERS.get(type_name)
     if static_name is not None and (name, folder, subfolder) == (static_name, "output", ""):
         return _existing(disk.path("input", "", PurePosixPath(static_name).name))
     if not name or name.startswith("/") or ".." in name or folder is None:
@@ -49,7 +44,7 @@ def locate(disk: Disk, filename: str, type_name: str, subfolder: str, static_nam
 
 
 def _annotated(filename: str) -> tuple[str, Folder | None]:
-    for folder in _FOLDERS.values():
+    for folder in FOLDERS.values():
         if filename.endswith(f"[{folder}]"):
             # ComfyUI also cuts off the character before the bracket, whatever it is.
             return filename[: -len(folder) - 3], folder

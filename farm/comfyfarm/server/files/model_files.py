@@ -1,6 +1,5 @@
 """The paths and sizes of an instance's model files; the files do not exist, because a mock needs their names only."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +14,20 @@ _DIRECTORIES = {
 _NO_MODELS = ("configs", "custom_nodes")
 
 
-def models_directory(input_dir: Path) -> Path:
-    return input_dir.parent / "models"
-
-
-def model_paths(catalogue: Catalogue, models_dir: Path) -> dict[str, list[str]]:
+def model_paths(catalogue: Catalogue, input_dir: Path) -> dict[str, list[str]]:
     """Return the directories of each kind of model, in ComfyUI's order."""
-    return {name: [str(path) for path in _directories(name, models_dir)] for name in catalogue.folder_names()}
+    return {name: [str(path) for path in _directories(name, input_dir.parent)] for name in catalogue.folder_names()}
 
 
-def _directories(name: str, models_dir: Path) -> Iterator[Path]:
+def _directories(name: str, base_dir: Path) -> list[Path]:
     if name == "custom_nodes":
-        yield models_dir.parent / name
-        return
-    yield from (models_dir / directory for directory in _DIRECTORIES.get(name, (name,)))
+        return [base_dir / name]
+    return [base_dir / "models" / directory for directory in _DIRECTORIES.get(name, (name,))]
 
 
-def page_folders(catalogue: Catalogue, models_dir: Path) -> list[dict[str, Any]]:
+def page_folders(catalogue: Catalogue, input_dir: Path) -> list[dict[str, Any]]:
     """Return the folders that the page's model library shows."""
-    paths = model_paths(catalogue, models_dir)
+    paths = model_paths(catalogue, input_dir)
     return [{"name": name, "folders": folders} for name, folders in paths.items() if name not in _NO_MODELS]
 
 

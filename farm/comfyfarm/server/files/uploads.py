@@ -17,8 +17,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from comfyfarm.events.base import Folder
 from comfyfarm.server.files.disk import Disk, Outside
-from comfyfarm.server.files.file_reference import NotServed, folder_named, locate
-from comfyfarm.server.http.answer import Answer, empty, json_answer
+from comfyfarm.server.files.file_reference import FOLDERS, NotServed, locate
+from comfyfarm.server.http.answer import Answer, json_answer
 from comfyfarm.server.media.pictures import UnreadablePicture, open_picture
 from comfyfarm.server.stat_cache import regular_file
 from comfyfarm.sim.errors import ServerError
@@ -96,18 +96,18 @@ def _store(disk: Disk, form: Form | None, process: _Process) -> Answer:
 def _store_file(disk: Disk, form: Form | None, process: _Process) -> Answer:
     sent = form.get("image") if form is not None else None
     if form is None or not sent:
-        return empty(400)
+        return Answer(400)
     if not isinstance(sent, SentFile):
         raise ServerError("image has no file name")
     type_name, subfolder = _text(form, "type", "input"), _text(form, "subfolder", "")
-    folder = folder_named(type_name)
+    folder = FOLDERS.get(type_name)
     if folder is None or "\0" in subfolder + sent.filename:
         raise ServerError("no such folder")
     try:
         disk.path(folder, subfolder, sent.filename)
         disk.make_directory(folder, subfolder)
     except Outside:
-        return empty(400)
+        return Answer(400)
     overwrite = form.get("overwrite") in ("true", "1")
     name, is_stored = _choose_name(disk, folder, subfolder, sent, overwrite=overwrite)
     content = None if is_stored else process(form, name, sent.content)

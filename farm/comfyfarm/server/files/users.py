@@ -1,7 +1,5 @@
 """The users of an instance, and their settings and files."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -47,7 +45,7 @@ class Users:
         if not self.several:
             self.names = {_ONLY_USER: _ONLY_USER}
 
-    def folder_of(self, claimed: str | None) -> UserFolder:
+    def folder_of(self, claimed: str | None) -> "UserFolder":
         """Return the files of the user of a request.
 
         :param claimed: the header ``comfy-user``, which is ignored unless there are several users.

@@ -9,7 +9,7 @@ from PIL import Image
 
 from comfyfarm.server.files.disk import Disk
 from comfyfarm.server.files.file_reference import NotServed, locate
-from comfyfarm.server.http.answer import Answer, empty
+from comfyfarm.server.http.answer import Answer
 from comfyfarm.server.http.headers import active_as_attachment, with_escaped_name
 from comfyfarm.server.http.static_file import Ask, Headers, serve
 from comfyfarm.server.media.pictures import UnreadablePicture, open_picture
@@ -38,11 +38,11 @@ def view(
     """
     filename = query.get("filename")
     if filename is None or filename.startswith("blake3:"):      # the assets store, which is disabled
-        return empty(404)
+        return Answer(404)
     try:
         path = locate(disk, filename, query.get("type", "output"), query.get("subfolder", ""), static_name)
     except NotServed as error:
-        return empty(error.status)
+        return Answer(error.status)
     if "preview" in query or query.get("channel") in ("rgb", "a"):
         derived = _preview(path, query) if "preview" in query else _channel(path, query["channel"])
         return with_escaped_name(derived, path.name) if shielded else derived

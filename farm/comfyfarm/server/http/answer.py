@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer.
+    """A whole answer; with a status only, it has no body and no content type.
 
     :ivar headers: names and values as text, sent as UTF-8 (as aiohttp does); without ``Content-Length``, which is the
         length of the body (of a HEAD, too).
@@ -32,8 +32,3 @@ def aiohttp_answer(status: int, text: str, *headers: tuple[str, str]) -> Answer:
     """Return an answer in plain text that aiohttp itself makes, past ComfyUI's middlewares."""
     content_type = ("Content-Type", "text/plain; charset=utf-8")
     return Answer(status, (content_type, *headers), text.encode(), is_raised=True)
-
-
-def empty(status: int) -> Answer:
-    """Return an answer with a status only: no body, no content type."""
-    return Answer(status)

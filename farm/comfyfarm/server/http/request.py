@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, unquote
 from twisted.web.iweb import IRequest
 
 from comfyfarm.events import Exchanged
-from comfyfarm.server.http.answer import Answer, empty, json_answer
+from comfyfarm.server.http.answer import Answer, json_answer
 from comfyfarm.server.http.headers import cache_headers, forget_origin
 from comfyfarm.server.http.site import ComfyRequest
 from comfyfarm.sim.errors import ServerError
@@ -90,7 +90,7 @@ def answer(request: IRequest, body: object, status: int = 200) -> bytes:
 
 def nothing(request: IRequest, status: int = 200) -> bytes:
     """Answer with a status only."""
-    return send(request, empty(status))
+    return send(request, Answer(status))
 
 
 def note(request: IRequest, **facts: Any) -> None:

@@ -1,10 +1,8 @@
 """The facts of a request that faults can filter by, and the phases of its exchange."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 from urllib.parse import unquote
 
 from twisted.web.server import Request
@@ -33,7 +31,7 @@ class RequestFacts:
     route: str
 
     @classmethod
-    def of(cls, request: Request) -> RequestFacts:
+    def of(cls, request: Request) -> Self:
         """Return the facts of a request; reads the request line only."""
         path = unquote(request.path.decode("utf-8", "replace"))
         if path.startswith("/api/"):

@@ -171,7 +171,6 @@ class Stream(Resource):
     file: BinaryIO
     count: int
     isLeaf: bool = field(default=True, init=False)
-    _request: Request = field(init=False, repr=False)
     _is_producing: bool = field(default=True, init=False)
 
     def __post_init__(self) -> None:

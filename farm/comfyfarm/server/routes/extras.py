@@ -19,14 +19,9 @@ _ASSETS_DISABLED = {
 
 
 @app.route("/workflow_templates", methods=["GET"])
-def get_templates(_: ComfyApi, request: IRequest) -> bytes:
-    """Answer with the workflow templates of custom nodes: none."""
-    return answer(request, {})
-
-
 @app.route("/i18n", methods=["GET"])
-def get_translations(_: ComfyApi, request: IRequest) -> bytes:
-    """Answer with the translations of custom nodes: none."""
+def get_extras_of_custom_nodes(_: ComfyApi, request: IRequest) -> bytes:
+    """Answer with the workflow templates or the translations of custom nodes: none."""
     return answer(request, {})
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from twisted.web.iweb import IRequest
 
 from comfyfarm.server.api import ComfyApi
-from comfyfarm.server.files.model_files import model_list, model_paths, models_directory, page_folders
+from comfyfarm.server.files.model_files import model_list, model_paths, page_folders
 from comfyfarm.server.http.answer import Answer
 from comfyfarm.server.http.request import answer, nothing, segment, send
 from comfyfarm.sim.errors import raising_as_comfyui
@@ -75,7 +75,7 @@ def get_embeddings(api: ComfyApi, request: IRequest) -> bytes:
 
 @app.route("/experiment/models", methods=["GET"])
 def get_model_library(api: ComfyApi, request: IRequest) -> bytes:
-    return answer(request, page_folders(api.catalogue, models_directory(api.disk.input_dir)))
+    return answer(request, page_folders(api.catalogue, api.disk.input_dir))
 
 
 @app.route("/experiment/models/<folder>", methods=["GET"])
@@ -87,7 +87,7 @@ def get_model_details(api: ComfyApi, request: IRequest, folder: str) -> bytes:
 @app.route("/experiment/models/preview/<folder>/<index>/<path:_>", methods=["GET"])
 def get_model_preview(api: ComfyApi, request: IRequest, folder: str, index: str, _: str) -> bytes:
     """Answer 404, because no model has a preview picture; but ComfyUI checks the index first."""
-    paths = model_paths(api.catalogue, models_directory(api.disk.input_dir)).get(segment(folder))
+    paths = model_paths(api.catalogue, api.disk.input_dir).get(segment(folder))
     if paths is not None:
         with raising_as_comfyui():
             assert paths[int(index)]

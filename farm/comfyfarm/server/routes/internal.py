@@ -10,12 +10,11 @@ from typing import Any
 from twisted.web.iweb import IRequest
 
 from comfyfarm.server.api import ComfyApi
-from comfyfarm.server.files.file_reference import folder_named
-from comfyfarm.server.files.model_files import model_paths, models_directory
+from comfyfarm.server.files.file_reference import FOLDERS
+from comfyfarm.server.files.model_files import model_paths
 from comfyfarm.server.http.answer import Answer, aiohttp_answer
 from comfyfarm.server.http.request import answer, json_body, nothing, segment, send
 from comfyfarm.server.server_log import SIZE
-from comfyfarm.server.stat_cache import is_draft
 from comfyfarm.sim.errors import ServerError, raising_as_comfyui
 
 app = ComfyApi.app
@@ -45,26 +44,22 @@ def patch_log_subscription(api: ComfyApi, request: IRequest) -> bytes:
 
 @app.route("/internal/folder_paths", methods=["GET"])
 def get_folder_paths(api: ComfyApi, request: IRequest) -> bytes:
-    return answer(request, model_paths(api.catalogue, models_directory(api.disk.input_dir)))
+    return answer(request, model_paths(api.catalogue, api.disk.input_dir))
 
 
 @app.route("/internal/files/<folder>", methods=["GET"])
 def get_folder_files(api: ComfyApi, request: IRequest, folder: str) -> bytes:
     """Answer with the files of ``input``, ``output`` or ``temp``, newest first."""
-    name = folder_named(segment(folder))
+    name = FOLDERS.get(segment(folder))
     if name is None:
         return answer(request, {"error": "Invalid directory type"}, 400)
     try:
         with os.scandir(api.disk.path(name, "", "")) as entries:
-            files = [entry for entry in entries if entry.is_file() and not _is_hidden(entry.name)]
+            files = [entry for entry in entries if entry.is_file() and not entry.name.startswith(".")]
             files.sort(key=lambda entry: (-entry.stat().st_mtime_ns, entry.name))
     except OSError as error:
         raise ServerError(f"internal/files: {error}") from error
     return answer(request, [f"{entry.name} [{name}]" for entry in files])
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or is_draft(name)
 
 
 @app.route("/internal/", methods=_ALL_METHODS, strict_slashes=False)

@@ -43,7 +43,7 @@ def _advise(api: ComfyApi, error: PromptRejected | ServerError) -> None:
         api.log.warn(
             '{name}: refused a prompt with the unknown node type {class_type!r}; validation = "lenient" lets unknown '
             'types pass, validation = "off" lets everything pass (docs/config.md)',
-            name=api.name,
+            name=api.config.name,
             class_type=details["extra_info"]["class_type"],
         )
 

@@ -81,13 +81,13 @@ def get_jobs(api: ComfyApi, request: IRequest) -> bytes:
     except BadQuery as error:
         return answer(request, {"error": str(error)}, 400)
     with api.moment():
-        return answer(request, list_jobs(api.instance, jobs_query, api.output_rules))
+        return answer(request, list_jobs(api.instance, jobs_query, api.version.output_rules))
 
 
 @app.route("/jobs/<prompt_id>", methods=["GET"])
 def get_job(api: ComfyApi, request: IRequest, prompt_id: str) -> bytes:
     with api.moment():
-        job = find_job(api.instance, segment(prompt_id), api.output_rules)
+        job = find_job(api.instance, segment(prompt_id), api.version.output_rules)
     return answer(request, {"error": "Job not found"}, 404) if job is None else answer(request, job)
 
 

@@ -11,7 +11,7 @@ from comfyfarm.server.api import ComfyApi
 from comfyfarm.server.files.disk import Outside
 from comfyfarm.server.files.users import BadUser, UserFolder, is_there
 from comfyfarm.server.files.views import declared_type
-from comfyfarm.server.http.answer import Answer, empty, json_answer, text_answer
+from comfyfarm.server.http.answer import Answer, json_answer, text_answer
 from comfyfarm.server.http.headers import as_attachment
 from comfyfarm.server.http.request import answer, header, json_body, nothing, query, segment, send
 from comfyfarm.server.http.static_file import Headers, serve
@@ -124,9 +124,9 @@ def _tree(folder: UserFolder, name: str) -> Answer:
 def get_user_file(api: ComfyApi, request: IRequest, name: str) -> bytes:
     with _inside(name, _folder_of(api, request)) as path:
         if path is None or not is_there(path):
-            return send(request, empty(403 if path is None else 404))
+            return send(request, Answer(403 if path is None else 404))
         if path.is_dir():
-            return send(request, empty(403))
+            return send(request, Answer(403))
         return send(request, serve(path, _head(api, path), lambda header_name: header(request, header_name)))
 
 
@@ -141,11 +141,11 @@ def post_user_file(api: ComfyApi, request: IRequest, name: str) -> bytes:
     with _inside(name, folder) as path:
         refusal = _refusal(path, parameters)
         if path is None or refusal is not None:
-            return send(request, refusal or empty(403))
+            return send(request, refusal or Answer(403))
         try:
             folder.write(path, request.content.read(), api.unix_seconds())
         except OSError:
-            return send(request, empty(400))
+            return send(request, Answer(400))
         return send(request, _written(folder, path, parameters))
 
 
@@ -153,9 +153,9 @@ def post_user_file(api: ComfyApi, request: IRequest, name: str) -> bytes:
 def delete_user_file(api: ComfyApi, request: IRequest, name: str) -> bytes:
     with _inside(name, _folder_of(api, request)) as path:
         if path is None or not is_there(path):
-            return send(request, empty(403 if path is None else 404))
+            return send(request, Answer(403 if path is None else 404))
         path.unlink()
-        return send(request, empty(204))
+        return send(request, Answer(204))
 
 
 @app.route("/userdata/<name>/move/<to>", methods=["POST"])
@@ -163,10 +163,10 @@ def post_user_file_move(api: ComfyApi, request: IRequest, name: str, to: str) ->
     folder, parameters = _folder_of(api, request), query(request)
     with _inside(name, folder) as source, _inside(to, folder) as target:
         if source is None or not is_there(source):
-            return send(request, empty(403 if source is None else 404))
+            return send(request, Answer(403 if source is None else 404))
         refusal = _refusal(target, parameters)
         if target is None or refusal is not None:
-            return send(request, refusal or empty(403))
+            return send(request, refusal or Answer(403))
         folder.move(source, target)
         return send(request, _written(folder, target, parameters))
 

@@ -26,11 +26,10 @@ class SimulatedTime:
     speed: float = 1.0
     is_frozen: bool = False
     on_change: list[Callable[[], None]] = field(default_factory=list)
-    _since_s: float = field(init=False)     # at the last change, by the clock
     _base_ms: float = field(default=0.0, init=False)     # at the last change, in simulated time
 
     def __post_init__(self) -> None:
-        self._since_s = self.clock.seconds()
+        self._since_s = self.clock.seconds()    # at the last change, by the clock
 
     def now_ms(self) -> int:
         # Sums of seconds are not exact. A hair is added, so that whatever an alarm rings for is due when it rings.

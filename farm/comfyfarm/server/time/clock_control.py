@@ -4,8 +4,6 @@ A virtual clock goes from one due call to the next.  It does not wait for client
 reactor gets a few turns, so that clients that read can do so, however long the way is.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -43,7 +41,7 @@ class ClockControl:
     log: Log
     catch_up: Callable[[], None]
     has_backlog: Callable[[], bool]
-    auto: AutoAdvance | None = None
+    auto: "AutoAdvance | None" = None
     _moving: DeferredLock = field(default_factory=DeferredLock)
 
     @property
@@ -156,13 +154,8 @@ class ClockControl:
         return not self._moving.locked
 
     def _publish_change(self) -> None:
-        event = ClockChanged(
-            at_ms=self.time.now_ms(),
-            speed=self.time.speed,
-            is_frozen=self.time.is_frozen,
-            auto=self.auto is not None,
-        )
-        self.log.publish(event)
+        time, auto = self.time, self.auto is not None
+        self.log.publish(ClockChanged(at_ms=time.now_ms(), speed=time.speed, is_frozen=time.is_frozen, auto=auto))
 
 
 _QUIET_TURNS = 8

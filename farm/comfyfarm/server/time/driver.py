@@ -21,7 +21,6 @@ class InstanceDriver:
     instance: Instance
     is_running: bool = field(default=False, init=False)
     _is_catching_up: bool = field(default=False, init=False)
-    _alarm: Alarm = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._alarm = Alarm(self.clock, self.time, self._wake)

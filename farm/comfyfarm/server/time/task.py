@@ -53,7 +53,6 @@ class SimTask:
     is_over: bool = field(default=False, init=False)
     _is_running: bool = field(default=False, init=False)
     _hold: Hold | None = field(default=None, init=False)     # of the Sleep that the task is in
-    _alarm: Alarm = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._alarm = Alarm(self.clock, self.time, self.resume)

@@ -105,12 +105,8 @@ class SocketWriter:
         """Do nothing: ``connectionLost`` reports the same."""
 
 
-@dataclass(eq=False)
 class ServerProtocol:
     """The protocol of one websocket of a server, as Twisted calls it; it ignores everything that a client sends."""
-
-    writer: SocketWriter = field(init=False, repr=False)
-    _transport: WebSocketTransport = field(init=False, repr=False)
 
     def negotiationStarted(self, transport: WebSocketTransport) -> None:
         self._transport = transport     # a frame that is written now would stand before the 101

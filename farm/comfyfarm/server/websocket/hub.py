@@ -1,7 +1,5 @@
 """The websocket connections of an instance at ``/ws``, by client id (docs/fidelity.md, "Websocket")."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -26,7 +24,7 @@ class Socket(ServerProtocol):
     """
 
     client_id: str
-    hub: Hub = field(repr=False)
+    hub: "Hub" = field(repr=False)
     flags: dict[str, Any] = field(default_factory=dict)
     is_displaced: bool = False
     _has_spoken: bool = False

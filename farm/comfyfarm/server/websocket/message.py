@@ -1,9 +1,8 @@
 """A websocket message on its way to clients."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Self
 
 from comfyfarm.events import FrameSent, Taken
 from comfyfarm.faults.editing import prompt_id_in, remaining_in, type_of
@@ -54,11 +53,11 @@ class OutgoingMessage:
         """Return the event that says that these clients were sent it."""
         return FrameSent(at_ms=self.at_ms, type=self.type, prompt_id=self.prompt_id, to=to, shown=self.queue_remaining)
 
-    def at(self, at_ms: int) -> OutgoingMessage:
+    def at(self, at_ms: int) -> Self:
         """Return the same message, sent at another time."""
         return replace(self, at_ms=at_ms)
 
-    def with_content(self, content: str | bytes) -> OutgoingMessage:
+    def with_content(self, content: str | bytes) -> Self:
         """Return the message with another content, which also decides its type and its prompt id."""
         if content == self.content:
             return self
