@@ -27,7 +27,7 @@ If a listener raises, the others still get the event and those that are pending;
 the error, or an ``ExceptionGroup`` if there were several.
 
 A listener that needs all events must be added before the first one.  A frozen process defers its own handling (2)
-until it thaws (``server/freezer.py``); the listeners to all events (1) are not delayed.
+until it thaws (``FreezeQueue`` in ``server/http/site.py``); the listeners to all events (1) are not delayed.
 """
 
 from collections import deque

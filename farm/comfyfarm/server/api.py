@@ -19,7 +19,7 @@ from comfyfarm.server.files.users import Users
 from comfyfarm.server.front import server_error, unserved
 from comfyfarm.server.http.request import answer, send
 from comfyfarm.server.server_log import ServerLog
-from comfyfarm.server.time.alarm import pass_ms
+from comfyfarm.server.time.clock import pass_ms
 from comfyfarm.server.time.driver import InstanceDriver
 from comfyfarm.server.version import Version, version_of
 from comfyfarm.server.websocket.hub import Hub
@@ -99,9 +99,8 @@ class ComfyApi:
 
     @app.handle_errors(PromptRejected)
     def _on_rejected_prompt(self, request: IRequest, failure: Failure) -> bytes:
-        rejection = failure.value
-        assert isinstance(rejection, PromptRejected)
-        return answer(request, rejection.body, 400)
+        assert isinstance(failure.value, PromptRejected)
+        return answer(request, failure.value.body, 400)
 
     @app.handle_errors(ServerError)
     def _on_server_error(self, request: IRequest, failure: Failure) -> bytes:
@@ -110,9 +109,8 @@ class ComfyApi:
 
     @app.handle_errors(HTTPException)
     def _on_missing_route(self, request: IRequest, failure: Failure) -> bytes:
-        error = failure.value
-        assert isinstance(error, HTTPException)
-        return send(request, unserved(request.method.decode(), error))
+        assert isinstance(failure.value, HTTPException)
+        return send(request, unserved(request.method.decode(), failure.value))
 
     @app.handle_errors(CancelledError)
     def _on_cancelled(self, request: IRequest, failure: Failure) -> bytes:

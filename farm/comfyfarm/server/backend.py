@@ -160,7 +160,6 @@ class Backend(Service):
         self.process.accept()
 
     def restore(self) -> None:
-        """Start, thaw, accept and resume: undo whatever was done to the process."""
         self.start()
         self.thaw()
         self.accept()
@@ -202,5 +201,4 @@ class Backend(Service):
         self.driver.set_alarm()
 
     def publish(self, event: Event) -> None:
-        """Publish an event of the present process."""
         self.process.publish(event)

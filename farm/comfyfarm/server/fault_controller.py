@@ -5,6 +5,7 @@ It is what Jepsen calls a nemesis.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Protocol
 
@@ -18,8 +19,7 @@ from comfyfarm.faults.fault import Fault, Firing, Rule
 from comfyfarm.faults.phases import At, PhaseFacts
 from comfyfarm.faults.registry import FaultRegistry, InstanceFaults, UnknownFault
 from comfyfarm.faults.targets import Kept, ProcessControl
-from comfyfarm.server.time.alarm import Alarm
-from comfyfarm.server.time.clock import SimulatedTime
+from comfyfarm.server.time.clock import Alarm, SimulatedTime
 from comfyfarm.server.time.task import SimTask
 from comfyfarm.units import Duration
 
@@ -66,7 +66,10 @@ class FaultController:
         armed = self.registry.arm(fault, self.time.now_ms())
         if fault.rule.at.phase == "process":
             for name, progress in armed.counts.items():
-                self._fire_at(armed.fault.id, name, progress.from_ms)
+                # An alarm also if it is due now: a process is not changed within a turn that works on it.
+                alarm = Alarm(self.clock, self.time, partial(self._fire_due, armed.fault.id, name))
+                self._due[armed.fault.id, name] = alarm
+                alarm.set(progress.from_ms)
         self._expiry.set(self.registry.due_ms)
         return armed
 
@@ -83,12 +86,6 @@ class FaultController:
             if fault.id:
                 ids.add(fault.id)
         return [self.arm(fault) for fault in self.registry.named(faults)]
-
-    def _fire_at(self, fault_id: str, name: str, from_ms: int) -> None:
-        # An alarm also if it is due now: a process is not changed within a turn that works on it.
-        alarm = Alarm(self.clock, self.time, lambda: self._fire_due(fault_id, name))
-        self._due[fault_id, name] = alarm
-        alarm.set(from_ms)
 
     def _fire_due(self, fault_id: str, name: str) -> None:
         self._due.pop((fault_id, name), None)

@@ -20,6 +20,7 @@ from comfyfarm.server.http.answer import Answer, aiohttp_answer
 from comfyfarm.server.http.faults import BadFault, HttpFaultInjector
 from comfyfarm.server.http.headers import allow_origin, is_foreign
 from comfyfarm.server.http.request import header, send
+from comfyfarm.server.http.request_facts import without_prefix
 from comfyfarm.server.http.site import ComfyRequest
 
 _ONLY_WITH_PREFIX = ("/jobs", "/assets", "/tags")
@@ -136,12 +137,8 @@ def _sent_status(request: Request) -> int:
 
 def _route_segments(request: Request) -> list[bytes]:
     """Return the path for the routes: without the prefix, and with a ``/`` inside a segment still quoted."""
-    path = request.path.decode("utf-8", "replace")
-    prefixed = path.startswith("/api/")
-    if prefixed:
-        path = path.removeprefix("/api")
-        if path.startswith("/api/jobs"):    # ComfyUI declares them with the prefix, and then adds it once more
-            path = path.removeprefix("/api")
+    full_path = request.path.decode("utf-8", "replace")
+    path, prefixed = without_prefix(full_path), full_path.startswith("/api/")
     # Klein would read two slashes as one.  Such a path gets a prefix under which there is no route.
     if "//" in path or path.startswith(_ONLY_WITHOUT_PREFIX if prefixed else _ONLY_WITH_PREFIX):
         path = "/api" + path if prefixed else "/unprefixed" + path

@@ -17,7 +17,7 @@ from state to state:
 - *booting*: the port is bound, but connections are refused.  ``timing.boot`` says for how long.
 - *paused*: the worker takes no further step; clients are served.
 - *frozen*: the port is open, but clients are not served and nothing is sent.  Received bytes and events wait in the
-  :class:`~comfyfarm.server.freezer.FreezeQueue`.  The simulation goes on, unless the worker is frozen too.  A process
+  :class:`~comfyfarm.server.http.site.FreezeQueue`.  The simulation goes on, unless the worker is frozen too.  A process
   that is paused and frozen shows as frozen.
 - ``refuse`` and ``accept`` close and open the port in any of these states; connections that are open stay.
 
@@ -45,23 +45,22 @@ from comfyfarm.faults.targets import Kept
 from comfyfarm.server import routes
 from comfyfarm.server.api import ComfyApi
 from comfyfarm.server.context import FarmContext
-from comfyfarm.server.freezer import FreezeQueue
+from comfyfarm.server.files.disk import EXAMPLE
 from comfyfarm.server.front import FrontResource
 from comfyfarm.server.http.faults import HttpFaultInjector
 from comfyfarm.server.http.headers import allowed_origin
 from comfyfarm.server.http.request import exchanged_event
-from comfyfarm.server.http.site import ComfyRequest, FarmSite
+from comfyfarm.server.http.site import ComfyRequest, FarmSite, FreezeQueue
 from comfyfarm.server.ports import ReopenablePort, url
 from comfyfarm.server.server_log import ServerLog
 from comfyfarm.server.storage import InstanceStorage
-from comfyfarm.server.time.alarm import Alarm
+from comfyfarm.server.time.clock import Alarm
 from comfyfarm.server.time.driver import InstanceDriver
 from comfyfarm.server.version import server_flags
 from comfyfarm.server.websocket.faults import WebSocketFaultInjector
 from comfyfarm.server.websocket.hub import Hub, Socket
 from comfyfarm.server.websocket.message import OutgoingMessage
-from comfyfarm.server.websocket.notifier import WebSocketNotifier
-from comfyfarm.server.websocket.outbox import Outbox
+from comfyfarm.server.websocket.notifier import Outbox, WebSocketNotifier
 from comfyfarm.sim.cache import ResultCache
 from comfyfarm.sim.catalogue.catalogue import Catalogue
 from comfyfarm.sim.durations import draw_ms
@@ -133,7 +132,7 @@ class InstanceProcess:
 
     def _make_catalogue(self) -> Catalogue:
         equipment = self.context.equipment_cache.equip(self.config)
-        return equipment.catalogue(self.config, self.storage.disk, brought=self.storage.pictures)
+        return equipment.catalogue(self.config, self.storage.disk, brought=(self.storage.picture_name, EXAMPLE))
 
     def _make_websockets(self, flags: dict[str, Any]) -> None:
         self.hub = Hub(self.storage.sids, flags, self._on_open, self._on_close, self._send)
@@ -148,7 +147,7 @@ class InstanceProcess:
         )
         self.outbox = Outbox(self.hub, fault_injector, self.publish)
         self.notifier = WebSocketNotifier(self.outbox, self.storage.renderer, self.context.unix_ms)
-        self.server_log = ServerLog(self.config, self.hub, self.notifier.send_to, self.context.unix_ms)
+        self.server_log = ServerLog(self.config, self.hub, self.notifier.send_json, self.context.unix_ms)
         self._handlers = self.server_log.on_event, self.notifier.on_event   # to look them up for each event takes time
 
     def _make_http(self, system_stats: Mapping[str, Any]) -> None:
@@ -198,7 +197,9 @@ class InstanceProcess:
         now_ms = self.context.time.now_ms()
         self._has_begun = True
         self.server_log.begin(url(self.context.host, self.port.number), now_ms)
-        self._unsubscribe = self.context.log.listen(self._on_event, self.config.name)
+        self._unsubscribe = self.context.log.listen(
+            lambda event: self.freezer.run_or_defer(partial(self._handle, event)), self.config.name
+        )
         self.instance.machine.at_ms = now_ms
         self.instance.machine.warm_up(self.carried_state.models)
         self.driver.start()
@@ -323,9 +324,6 @@ class InstanceProcess:
     def publish(self, event: Event) -> None:
         self.context.log.publish(event, self.config.name, self.number)
 
-    def _on_event(self, event: Event) -> None:
-        self.freezer.run_or_defer(partial(self._handle, event))
-
     def _handle(self, event: Event) -> None:
         for on_event in self._handlers:
             on_event(event)
@@ -351,8 +349,7 @@ class InstanceProcess:
 
     def _on_close(self, socket: Socket) -> None:
         reason = "too slow" if socket.writer.too_slow else "closed"
-        event = SocketClosed(at_ms=self.context.time.now_ms(), client_id=socket.client_id, reason=reason)
-        self.publish(event)
+        self.publish(SocketClosed(at_ms=self.context.time.now_ms(), client_id=socket.client_id, reason=reason))
         self.outbox.closed(socket)
 
     def _on_exchange(self, request: ComfyRequest, status: int, size_bytes: int) -> None:

@@ -28,8 +28,7 @@ from comfyfarm.events.log import Log
 from comfyfarm.faults.registry import UnknownFault
 from comfyfarm.server.backend import Backend
 from comfyfarm.server.fault_controller import FaultController
-from comfyfarm.server.time.alarm import Alarm
-from comfyfarm.server.time.clock import SimulatedTime
+from comfyfarm.server.time.clock import Alarm, SimulatedTime
 from comfyfarm.sim.errors import PromptRejected
 from comfyfarm.sim.instance import Instance
 from comfyfarm.sim.prompt.submission import PromptSource

@@ -87,18 +87,15 @@ class ServerLog(EventHandler):
 
     def _print(self, text: str, event: Event) -> None:
         """Add a line, and send it to the subscribers; those who have disconnected are removed."""
-        entry = {"t": self._time(event.at_ms), "m": f"{text}\n"}
+        # The local time in the format of a real server's log.
+        local = datetime.fromtimestamp((self.unix_ms + event.at_ms) / 1000, tz=UTC).astimezone().replace(tzinfo=None)
+        entry = {"t": local.isoformat(timespec="microseconds"), "m": f"{text}\n"}
         self.entries.append(entry)
         for client_id in list(self.subscribers):
             if isinstance(client_id, str) and self.hub.recipients(client_id):
                 self.send(client_id, event, "logs", {"entries": [entry], "size": None})
             else:
                 del self.subscribers[client_id]
-
-    def _time(self, at_ms: int) -> str:
-        """Return the local time in the format of a real server's log."""
-        local = datetime.fromtimestamp((self.unix_ms + at_ms) / 1000, tz=UTC).astimezone()
-        return local.replace(tzinfo=None).isoformat(timespec="microseconds")
 
 
 def _startup_lines(config: InstanceConfig, url: str) -> Iterator[str]:

@@ -13,13 +13,11 @@ _MAX_FACTS = 4096
 _Fact = TypeVar("_Fact")
 
 
-def draft_name(number: int) -> str:
-    """Return the name of a file that is still being written; no client may see such a file."""
-    return f".comfyfarm-{os.getpid()}-{number}.draft"
-
-
 def is_draft(name: str) -> bool:
-    """Return whether a name is that of a draft; a job's file never has one, because it ends in its format."""
+    """Return whether a name is that of a file that is still being written; no client may see such a file.
+
+    A job's file never has such a name, because it ends in its format.
+    """
     return name.startswith(".comfyfarm-") and name.endswith(".draft")
 
 

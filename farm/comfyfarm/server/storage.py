@@ -10,7 +10,7 @@ from comfyfarm.config.recorded import DEFAULT_PICTURE
 from comfyfarm.events.base import Folder
 from comfyfarm.seeds import Seeds
 from comfyfarm.server.context import FarmContext
-from comfyfarm.server.files.disk import EXAMPLE, Disk
+from comfyfarm.server.files.disk import Disk
 from comfyfarm.server.files.users import Users
 from comfyfarm.server.media.pictures import ImageRenderer
 from comfyfarm.sim.naming import Namer
@@ -51,11 +51,6 @@ class InstanceStorage:
             renderer=renderer,
             picture_name=Path(config.input).name if config.input else DEFAULT_PICTURE,
         )
-
-    @property
-    def pictures(self) -> tuple[str, str]:
-        """The names of the pictures that are there from the start."""
-        return self.picture_name, EXAMPLE
 
     @property
     def static_name(self) -> str:

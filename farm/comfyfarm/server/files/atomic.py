@@ -5,8 +5,6 @@ import os
 from itertools import count
 from pathlib import Path
 
-from comfyfarm.server.stat_cache import draft_name
-
 _draft_numbers = count()
 
 
@@ -37,7 +35,7 @@ def system_error(number: int, path: Path) -> OSError:
 
 
 def _write_draft(directory: Path, content: bytes) -> Path:
-    draft = directory / draft_name(next(_draft_numbers))
+    draft = directory / f".comfyfarm-{os.getpid()}-{next(_draft_numbers)}.draft"   # no client sees it: see is_draft
     try:
         draft.write_bytes(content)
     except OSError:

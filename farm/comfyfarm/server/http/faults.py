@@ -49,7 +49,7 @@ from comfyfarm.faults.registry import InstanceFaults
 from comfyfarm.faults.targets import Exchange
 from comfyfarm.server.http.request import header
 from comfyfarm.server.http.request_facts import RequestFacts
-from comfyfarm.server.http.response_writer import BufferedChannel, ResponseWriter, default_headers
+from comfyfarm.server.http.response_writer import BufferedChannel, ResponseWriter, as_text
 from comfyfarm.server.http.site import ComfyRequest
 from comfyfarm.server.time.driver import InstanceDriver
 from comfyfarm.server.time.task import SimTask
@@ -166,7 +166,9 @@ class FaultyExchange:
         driver = self.injector.driver
         query = self.request.uri.partition(b"?")[2].decode("utf-8", "replace")
         self._facts = self.request_facts.phase_facts(driver.instance.accepted)
-        self._exchange = Exchange(self._facts, self.injector.now_ms(), query, default_headers(self.request))
+        # What is set before the answer is written belongs to every answer.
+        default_headers = as_text(self.request.responseHeaders)
+        self._exchange = Exchange(self._facts, self.injector.now_ms(), query, default_headers)
         steps = self._unless_suspended(self._steps())
         self._task = SimTask(driver.clock, driver.time, steps, self._finish, self._fire_process)
         self.request.on_lost = self.stop

@@ -16,13 +16,19 @@ from comfyfarm.sim.errors import ServerError
 _MAX_DEPTH = 500    # Python itself fails before 1,000, and an answer is nested deeper than the body that it repeats
 
 
+def raw_body(request: IRequest) -> bytes:
+    """Return the body, also if a fault has read it before."""
+    request.content.seek(0)
+    return bytes(request.content.read())
+
+
 def json_body(request: IRequest) -> Any:
     """Return the JSON body as ComfyUI reads it: of any content type, in the charset that the content type names.
 
     :raises ServerError: if it is no JSON, or nested too deep to be written again.
     """
     try:
-        content = request.content.read().decode(_charset(request))
+        content = raw_body(request).decode(_charset(request))
         body = json.loads(content)
     except (ValueError, LookupError, RecursionError) as error:
         raise ServerError(f"not JSON: {error}") from error
@@ -54,7 +60,6 @@ def _charset(request: IRequest) -> str:
 
 
 def header(request: IRequest, name: str) -> str | None:
-    """Return a header of the request, or ``None``."""
     value = request.getHeader(name.encode())
     return None if value is None else value.decode("utf-8", "replace")
 
@@ -66,9 +71,8 @@ def query(request: IRequest) -> dict[str, str]:
     return dict(reversed(pairs))
 
 
-def segment(quoted: str) -> str:
-    """Return a path parameter unquoted; the front resource leaves ``%`` and ``/`` in it quoted."""
-    return unquote(quoted)
+segment = unquote
+"""Unquotes a path parameter: the front resource leaves ``%`` and ``/`` in it quoted."""
 
 
 def send(request: IRequest, reply: Answer) -> bytes:
@@ -89,7 +93,6 @@ def answer(request: IRequest, body: object, status: int = 200) -> bytes:
 
 
 def nothing(request: IRequest, status: int = 200) -> bytes:
-    """Answer with a status only."""
     return send(request, Answer(status))
 
 

@@ -10,13 +10,20 @@ from twisted.web.server import Request
 from comfyfarm.faults.phases import Phase, PhaseFacts
 from comfyfarm.faults.targets import HttpReply
 from comfyfarm.server.files.uploads import SentFile, parse_form
-from comfyfarm.server.http.request import header, json_body, query
+from comfyfarm.server.http.request import header, json_body, query, raw_body
 from comfyfarm.sim.errors import ServerError
 from comfyfarm.sim.prompt.submission import PromptSource, job_name
 from comfyfarm.sim.prompt.workflow import class_types, input_texts
 
 _READING = ("GET", "HEAD")
 _STATUS_ROUTES = ("/queue", "/prompt", "/system_stats", "/jobs")
+
+
+def without_prefix(path: str) -> str:
+    """Return a path without ``/api``; ComfyUI declares those of jobs with the prefix, and then adds it once more."""
+    if path.startswith("/api/api/jobs"):
+        return path.removeprefix("/api/api")
+    return path.removeprefix("/api") if path.startswith("/api/") else path
 
 
 @dataclass(frozen=True)
@@ -33,10 +40,7 @@ class RequestFacts:
     @classmethod
     def of(cls, request: Request) -> Self:
         """Return the facts of a request; reads the request line only."""
-        path = unquote(request.path.decode("utf-8", "replace"))
-        if path.startswith("/api/"):
-            path = path.removeprefix("/api")
-            path = path.removeprefix("/api") if path.startswith("/api/jobs") else path      # those have it twice
+        path = without_prefix(unquote(request.path.decode("utf-8", "replace")))
         return cls(request, request.method.decode("ascii", "replace"), path)
 
     @property
@@ -80,24 +84,17 @@ class RequestFacts:
     def _size_bytes(self) -> int:
         """Return the size of the body in bytes.  If it was dropped as too large: its ``Content-Length``."""
         declared = header(self.request, "content-length") or ""
-        return int(declared) if declared.isdecimal() else len(self._body())
+        return int(declared) if declared.isdecimal() else len(raw_body(self.request))
 
     def _upload_name(self) -> str:
         if "upload" not in self.phases_before:
             return ""
         try:
-            form = parse_form(header(self.request, "content-type") or "", self._body())
+            form = parse_form(header(self.request, "content-type") or "", raw_body(self.request))
         except ServerError:
             return ""
         sent = form.get("image") if form is not None else None
         return sent.filename if isinstance(sent, SentFile) else ""
-
-    def _body(self) -> bytes:
-        content = self.request.content
-        assert content is not None, "the whole request is there"
-        body: bytes = content.read()
-        content.seek(0)     # the route reads it again
-        return body
 
     def _with_prompt(self, facts: PhaseFacts, accepted: int) -> PhaseFacts:
         body = self._prompt_body()
@@ -118,8 +115,6 @@ class RequestFacts:
             body = json_body(self.request)
         except ServerError:
             body = None
-        assert self.request.content is not None, "the whole request is there"
-        self.request.content.seek(0)
         return body if isinstance(body, dict) else {}
 
     def with_reply(self, facts: PhaseFacts, reply: HttpReply, accepted: int) -> PhaseFacts:

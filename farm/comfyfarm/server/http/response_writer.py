@@ -40,7 +40,7 @@ class BufferedChannel:
         self.request.chunked = 0        # the answer will be sent with a length
         lengths = headers.getRawHeaders(b"content-length")
         self.length = lengths[-1] if lengths else None
-        self._head = int(code), _as_text(headers)
+        self._head = int(code), as_text(headers)
 
     def write(self, data: bytes) -> None:
         self._pieces.append(data)
@@ -60,12 +60,8 @@ class BufferedChannel:
         self.on_done()
 
 
-def default_headers(request: Request) -> tuple[tuple[str, str], ...]:
-    """Return the headers that are set before the answer is written; every answer has them."""
-    return _as_text(request.responseHeaders)
-
-
-def _as_text(headers: Headers) -> tuple[tuple[str, str], ...]:
+def as_text(headers: Headers) -> tuple[tuple[str, str], ...]:
+    """Return the headers of an answer, except those of the connection."""
     return tuple(
         (name.decode("ascii"), value.decode("utf-8", "surrogateescape"))
         for name, values in headers.getAllRawHeaders()

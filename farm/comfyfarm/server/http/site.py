@@ -1,10 +1,11 @@
-"""HTTP as every port of the farm serves it: the request class, the connection class, and the site."""
+"""HTTP as every port of the farm serves it: the request, the connection and its freezing, and the site."""
 
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -12,6 +13,7 @@ from weakref import WeakKeyDictionary
 from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import IAddress, IProtocol
 from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import http
 from twisted.web.http import HTTPChannel
@@ -19,7 +21,6 @@ from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
 from comfyfarm.faults.targets import HttpReply
-from comfyfarm.server.freezer import FreezeQueue
 
 _MAX_BODY_BYTES = 100 * 1024 * 1024
 
@@ -53,6 +54,37 @@ def _queue_remaining(body: bytes) -> int | None:
         return sum(map(len, lists))
     except (ValueError, TypeError, LookupError):
         return None
+
+
+@dataclass(eq=False)
+class FreezeQueue:
+    """The state of freezing of one process, and the calls that wait until it thaws."""
+
+    is_frozen: bool = False
+    logger = Logger()
+    _waiting: deque[Callable[[], None]] = field(default_factory=deque)
+
+    def run_or_defer(self, act: Callable[[], None]) -> None:
+        """Call a function now, or, if the process is frozen, after all that wait already."""
+        if self.is_frozen or self._waiting:
+            self._waiting.append(act)
+        else:
+            act()
+
+    def release(self) -> None:
+        """Call all functions that wait, in order; if one of them freezes the process again, the rest wait on."""
+        self.is_frozen = False
+        while self._waiting and not self.is_frozen:
+            act = self._waiting.popleft()
+            try:
+                act()
+            except Exception:  # noqa: BLE001 (whatever it is)
+                self.logger.failure("what waited for a thaw failed")    # the rest must not wait for ever
+
+    def forget(self) -> None:
+        """Drop all functions that wait: the process has ended."""
+        self.is_frozen = False
+        self._waiting.clear()
 
 
 class ComfyRequest(Request):

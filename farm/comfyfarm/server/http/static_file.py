@@ -56,7 +56,9 @@ def choose(path: Path, own: Headers, ask: Ask) -> tuple[Answer, ByteRange | None
     file_stat = regular_file(path)
     if file_stat is None:
         return Answer(404, own), None
-    validators = (("Etag", f'"{_etag(file_stat)}"'), ("Last-Modified", _last_modified(file_stat)))
+    # Rounded up, so that this date is not before the file's own when a client sends it back.
+    last_modified = formatdate(math.ceil(file_stat.st_mtime), usegmt=True)
+    validators = (("Etag", f'"{_etag(file_stat)}"'), ("Last-Modified", last_modified))
     status = _condition(file_stat, ask)
     if status is not None:
         return Answer(status, (*own, *validators) if status == 304 else own), None
@@ -123,11 +125,6 @@ def _parse_range(first: str, last: str, size_bytes: int) -> ByteRange:
 
 def _etag(file_stat: stat_result) -> str:
     return f"{file_stat.st_mtime_ns:x}-{file_stat.st_size:x}"
-
-
-def _last_modified(file_stat: stat_result) -> str:
-    # Rounded up, so that this date is not before the file's own when a client sends it back.
-    return formatdate(math.ceil(file_stat.st_mtime), usegmt=True)
 
 
 _TAG = re.compile(r'(W/)?"([!\x23-\x7E\x80-\xff]+)"(?:\s*,\s*|$)')

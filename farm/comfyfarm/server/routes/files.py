@@ -11,7 +11,7 @@ from comfyfarm.server.files.disk import Disk
 from comfyfarm.server.files.uploads import Form, parse_form, store_image, store_mask
 from comfyfarm.server.files.views import view
 from comfyfarm.server.http.answer import Answer
-from comfyfarm.server.http.request import header, nothing, query, send
+from comfyfarm.server.http.request import header, nothing, query, raw_body, send
 
 app = ComfyApi.app
 
@@ -35,7 +35,7 @@ async def post_mask(api: ComfyApi, request: IRequest) -> bytes:
 
 async def _upload(api: ComfyApi, request: IRequest, store: Callable[[Disk, Form], Answer]) -> bytes:
     """Store a file, answer after the simulated duration of an upload, and publish what was stored."""
-    form = parse_form(header(request, "content-type") or "", request.content.read())
+    form = parse_form(header(request, "content-type") or "", raw_body(request))
     if form is None:
         return nothing(request, 400)
     reply = store(api.disk, form)

@@ -13,7 +13,7 @@ from comfyfarm.server.files.users import BadUser, UserFolder, is_there
 from comfyfarm.server.files.views import declared_type
 from comfyfarm.server.http.answer import Answer, json_answer, text_answer
 from comfyfarm.server.http.headers import as_attachment
-from comfyfarm.server.http.request import answer, header, json_body, nothing, query, segment, send
+from comfyfarm.server.http.request import answer, header, json_body, nothing, query, raw_body, segment, send
 from comfyfarm.server.http.static_file import Headers, serve
 from comfyfarm.sim.errors import ServerError, raising_as_comfyui
 
@@ -143,7 +143,7 @@ def post_user_file(api: ComfyApi, request: IRequest, name: str) -> bytes:
         if path is None or refusal is not None:
             return send(request, refusal or Answer(403))
         try:
-            folder.write(path, request.content.read(), api.unix_seconds())
+            folder.write(path, raw_body(request), api.unix_seconds())
         except OSError:
             return send(request, Answer(400))
         return send(request, _written(folder, path, parameters))

@@ -79,10 +79,10 @@ class ClockControl:
         :raises WrongClock: if the clock is real.
         """
         clock = self._virtual("it moves by itself")
-        if self.auto is not None:
-            self.auto.stop()
-        self.auto = None if quiet_ms is None else AutoAdvance(self.reactor, clock, quiet_ms, self._may_jump)
-        clock.on_call = None if self.auto is None else self.auto.nudge
+        self.stop()
+        if quiet_ms is not None:
+            self.auto = AutoAdvance(self.reactor, clock, quiet_ms, lambda: not self._moving.locked)
+            clock.on_call = self.auto.nudge
         self._publish_change()
         self.nudge()
 
@@ -149,9 +149,6 @@ class ClockControl:
             await deferLater(self.reactor, 0)
             if not self.has_backlog():
                 return
-
-    def _may_jump(self) -> bool:
-        return not self._moving.locked
 
     def _publish_change(self) -> None:
         time, auto = self.time, self.auto is not None

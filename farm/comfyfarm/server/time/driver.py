@@ -4,8 +4,7 @@ from dataclasses import dataclass, field
 
 from twisted.internet.interfaces import IReactorTime
 
-from comfyfarm.server.time.alarm import Alarm
-from comfyfarm.server.time.clock import SimulatedTime
+from comfyfarm.server.time.clock import Alarm, SimulatedTime
 from comfyfarm.sim.instance import Instance
 
 

@@ -33,8 +33,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from comfyfarm.faults.fault import Firing
 from comfyfarm.faults.pauses import Hold, Sleep, Steps
-from comfyfarm.server.time.alarm import Alarm
-from comfyfarm.server.time.clock import SimulatedTime
+from comfyfarm.server.time.clock import Alarm, SimulatedTime
 
 
 @dataclass(eq=False)

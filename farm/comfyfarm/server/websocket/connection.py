@@ -68,7 +68,8 @@ class SocketWriter:
             self.backlog_bytes += len(framed)
             if self.backlog_bytes > MAX_BACKLOG_BYTES:
                 # A client that reads, but never all of it, has taken some of what was counted.
-                self.backlog_bytes = self._unsent_bytes()
+                tcp = self._tcp
+                self.backlog_bytes = len(tcp.dataBuffer) - tcp.offset + tcp._tempDataLen  # noqa: SLF001 (no other name)
             if self.backlog_bytes > MAX_BACKLOG_BYTES:
                 self.too_slow = True
                 self._tcp.abortConnection()
@@ -89,10 +90,6 @@ class SocketWriter:
                 self._tcp.doWrite()
             self._tcp.abortConnection()
 
-    def _unsent_bytes(self) -> int:
-        tcp = self._tcp
-        return int(len(tcp.dataBuffer) - tcp.offset + tcp._tempDataLen)  # noqa: SLF001 (it has no other name)
-
     def pauseProducing(self) -> None:
         """Count from now on: Twisted's buffer is full."""
         self._paused = True
@@ -110,7 +107,10 @@ class ServerProtocol:
 
     def negotiationStarted(self, transport: WebSocketTransport) -> None:
         self._transport = transport     # a frame that is written now would stand before the 101
-        limit_messages(transport)
+        wire: Any = transport
+        limit = _Limit(transport)
+        wire._textBuffer = _Buffer(limit, "")       # noqa: SLF001 (Twisted's own have no limit to set)
+        wire._bytesBuffer = _Buffer(limit, b"")     # noqa: SLF001
 
     def negotiationFinished(self) -> None:
         self.writer = SocketWriter(self._transport)
@@ -134,16 +134,10 @@ _TOO_BIG = 1009
 Piece = TypeVar("Piece", str, bytes)
 
 
-def limit_messages(transport: WebSocketTransport) -> None:
-    """From now on, close this websocket if the client sends a message of ``LONGEST_BYTES``."""
-    wire: Any = transport
-    limit = _Limit(transport)
-    wire._textBuffer = _Buffer(limit, "")       # noqa: SLF001 (Twisted's own have no limit to set)
-    wire._bytesBuffer = _Buffer(limit, b"")     # noqa: SLF001
-
-
 @dataclass(eq=False)
 class _Limit:
+    """Closes a websocket if its client sends a message of ``LONGEST_BYTES``."""
+
     transport: WebSocketTransport
     is_exceeded: bool = False
 

@@ -8,7 +8,7 @@ from comfyfarm.faults.fault import Firing
 from comfyfarm.faults.pauses import Hold
 from comfyfarm.faults.registry import InstanceFaults
 from comfyfarm.faults.targets import Frame
-from comfyfarm.server.time.alarm import Alarm
+from comfyfarm.server.time.clock import Alarm
 from comfyfarm.server.websocket.hub import Hub, Socket
 from comfyfarm.server.websocket.message import OutgoingMessage
 
@@ -25,10 +25,6 @@ class _SocketFaults:
     muted_by: Hold | None = None
     held: list[OutgoingMessage] = field(default_factory=list)
     late: list[Alarm] = field(default_factory=list)
-
-    @property
-    def is_over(self) -> bool:
-        return self.muted_by is None and not self.held and not self.late
 
 
 @dataclass(eq=False)
@@ -72,7 +68,10 @@ class WebSocketFaultInjector:
             is_sent = socket.writer.write(message.framed)
             self._send_held(socket, message.at_ms)
             return is_sent
-        self._silence(socket, frame, message.at_ms)
+        if frame.muted_by is not None:
+            self._faults_of(socket).muted_by = frame.muted_by
+        if frame.deaf_by is not None:
+            self._deaf[socket.client_id] = frame.deaf_by, message.at_ms + frame.deaf_ms
         if frame.to_everybody:
             self._send_to_others(message, frame, sockets)
         is_sent = self._send_frame(message, socket, frame)
@@ -115,12 +114,6 @@ class WebSocketFaultInjector:
             hold.active = False
             del self._deaf[client_id]
         return client_id in self._deaf
-
-    def _silence(self, socket: Socket, frame: Frame, at_ms: int) -> None:
-        if frame.muted_by is not None:
-            self._faults_of(socket).muted_by = frame.muted_by
-        if frame.deaf_by is not None:
-            self._deaf[socket.client_id] = frame.deaf_by, at_ms + frame.deaf_ms
 
     # Sending.
 
@@ -218,7 +211,7 @@ class WebSocketFaultInjector:
 
     def _tidy(self, socket: Socket) -> None:
         faults = self._socket_faults.get(socket)
-        if faults is not None and faults.is_over:
+        if faults is not None and faults.muted_by is None and not faults.held and not faults.late:
             del self._socket_faults[socket]     # so that is_needed can be False again
 
     def closed(self, socket: Socket) -> None:

@@ -1,8 +1,8 @@
-"""Translates events into ComfyUI's websocket messages (docs/fidelity.md, "Websocket")."""
+"""Translates events into ComfyUI's websocket messages (docs/fidelity.md, "Websocket"), and sends them."""
 
 import json
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,14 +27,51 @@ from comfyfarm.events import (
 from comfyfarm.events.handler import EventHandler, on
 from comfyfarm.faults.editing import encode_message
 from comfyfarm.server.media.pictures import ImageRenderer
+from comfyfarm.server.websocket.faults import WebSocketFaultInjector
+from comfyfarm.server.websocket.hub import Hub, Socket
 from comfyfarm.server.websocket.message import OutgoingMessage
-from comfyfarm.server.websocket.outbox import Outbox
 from comfyfarm.sim.values import Picture
 
 _EVERYBODY = None
 _PREVIEW_IMAGE, _TEXT, _PREVIEW_WITH_METADATA = 1, 3, 4
 _FORMATS = {"image/jpeg": 1, "image/png": 2}
 _MIN_MS, _MIN_SHARE = 100, 0.005    # between two progress messages
+
+
+@dataclass(eq=False)
+class Outbox:
+    """Sends every message of one process, through the fault injector if a fault may concern it.
+
+    :ivar publish: publishes the event of each message that was sent.
+    :ivar thawed_ms: when the process was last thawed: messages from before were sent then.
+    """
+
+    hub: Hub
+    fault_injector: WebSocketFaultInjector
+    publish: Callable[[Event], None]
+    thawed_ms: int = 0
+    _is_over: bool = field(default=False, init=False)
+
+    def send(self, to: object, message: OutgoingMessage) -> None:
+        """Send a message to one socket, to a client by its id, or to every client if ``to`` is None."""
+        if self._is_over:
+            return
+        message = message if message.at_ms >= self.thawed_ms else message.at(self.thawed_ms)
+        sockets: Collection[Socket] = [to] if isinstance(to, Socket) else self.hub.recipients(to)
+        if self.fault_injector.is_needed(message.type):
+            reached = self.fault_injector.send(message, sockets)
+        else:
+            reached = [socket for socket in sockets if not socket.is_displaced and socket.writer.write(message.framed)]
+        if reached and message.is_logged:
+            self.publish(message.as_event(tuple(socket.client_id for socket in reached)))
+
+    def closed(self, socket: Socket) -> None:
+        self.fault_injector.closed(socket)
+
+    def stop(self) -> None:
+        """Send nothing more: the process has ended."""
+        self._is_over = True
+        self.fault_injector.stop()
 
 
 @dataclass(eq=False)
@@ -67,9 +104,10 @@ class WebSocketNotifier(EventHandler):
         for _ in range(2 if event.last else 1):
             self._status(event.at_ms, event.queue_remaining)
 
-    @on(Started)
-    def _on_started(self, event: Started) -> None:
-        self._to_client(event, "execution_start", {"prompt_id": event.prompt_id}, stamped=True)
+    @on(Started, Succeeded)
+    def _on_start_or_success(self, event: Started | Succeeded) -> None:
+        kind = "execution_start" if isinstance(event, Started) else "execution_success"
+        self._to_client(event, kind, {"prompt_id": event.prompt_id}, stamped=True)
 
     @on(Cached)
     def _on_cached(self, event: Cached) -> None:
@@ -122,10 +160,6 @@ class WebSocketNotifier(EventHandler):
         state |= {"value": state["max"], "state": "finished"}
         self._progress_state(event)
 
-    @on(Succeeded)
-    def _on_succeeded(self, event: Succeeded) -> None:
-        self._to_client(event, "execution_success", {"prompt_id": event.prompt_id}, stamped=True)
-
     @on(Failed)
     def _on_failed(self, event: Failed) -> None:
         self._to_client(event, "execution_error", {"prompt_id": event.prompt_id, **event.error}, stamped=True)
@@ -139,7 +173,7 @@ class WebSocketNotifier(EventHandler):
             "executed": list(event.executed),
             "timestamp": self.unix_ms + event.at_ms,
         }
-        self._send_json(self._client, event, "execution_interrupted", data)
+        self.send_json(self._client, event, "execution_interrupted", data)
 
     @on(Finished)
     def _on_finished(self, event: Finished) -> None:
@@ -149,19 +183,18 @@ class WebSocketNotifier(EventHandler):
     # Messages that several events send.  Without a client of the job, most go to everybody (``to`` is None).
 
     def _status(self, at_ms: int, queue_remaining: int) -> None:
-        data = {"status": {"exec_info": {"queue_remaining": queue_remaining}}}
         if self.outbox.hub.recipients(_EVERYBODY):
-            content = encode_message("status", data)
+            content = encode_message("status", {"status": {"exec_info": {"queue_remaining": queue_remaining}}})
             message = OutgoingMessage(at_ms, "status", content, queue_remaining=queue_remaining)
             self.outbox.send(_EVERYBODY, message)
 
     def _progress_state(self, event: Any) -> None:
         """Send the progress of every node that was begun."""
-        self._send_json(self._client, event, "progress_state", {"prompt_id": event.prompt_id, "nodes": self._nodes})
+        self.send_json(self._client, event, "progress_state", {"prompt_id": event.prompt_id, "nodes": self._nodes})
 
     def _progress(self, event: Progressed | PictureSent) -> None:
         data = {"value": event.value, "max": event.max, "prompt_id": event.prompt_id, "node": event.node}
-        self._send_json(self._client, event, "progress", data)
+        self.send_json(self._client, event, "progress", data)
 
     def _picture(self, event: PictureSent) -> None:
         if self._wants_metadata():
@@ -195,17 +228,14 @@ class WebSocketNotifier(EventHandler):
 
     # Sending.
 
-    def send_to(self, client_id: str, event: Event, kind: str, data: dict[str, Any]) -> None:
-        """Send one client a message that is not about a job."""
-        self._send_json(client_id, event, kind, data)
-
     def _to_client(self, event: Event, kind: str, data: dict[str, Any], *, stamped: bool = False) -> None:
         """Send a message to the job's client, if the job has one."""
         if self._client is not None:
             stamp = {"timestamp": self.unix_ms + event.at_ms} if stamped else {}
-            self._send_json(self._client, event, kind, {**data, **stamp})
+            self.send_json(self._client, event, kind, {**data, **stamp})
 
-    def _send_json(self, to: Any, event: Event, kind: str, data: dict[str, Any]) -> None:
+    def send_json(self, to: Any, event: Event, kind: str, data: dict[str, Any]) -> None:
+        """Send a message to a client by its id, or to every client if ``to`` is None."""
         self._send(to, event, kind, lambda: encode_message(kind, data))
 
     def _send(self, to: Any, event: Event, kind: str, make: Callable[[], str | bytes]) -> None:
