@@ -1,11 +1,11 @@
 """``comfyfarm conform``: compare servers with ComfyUI, and print a score."""
 
 import json
+from argparse import Namespace
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from pathlib import Path
 from random import SystemRandom
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from rich.console import Console
@@ -21,22 +21,7 @@ from comfyfarm.conformance.suite import NoSuchScenario, ScenarioResult, Suite, U
 _FULL, _DIFFERS, _NOT_JUDGED = 0, 1, 2
 
 
-class ConformArguments(Protocol):
-    """The command line of ``conform``.
-
-    :ivar json: the file for the score as JSON; ``None`` for none.
-    """
-
-    urls: Sequence[str]
-    only: str | None
-    family: str | None
-    without_files: bool
-    json: Path | None
-    only_list: bool
-    verbose: bool
-
-
-def conform(arguments: ConformArguments) -> int:
+def conform(arguments: Namespace) -> int:
     """Run the suite, print its report, and return the exit status."""
     console = Console()
     try:
@@ -55,7 +40,7 @@ def conform(arguments: ConformArguments) -> int:
 
 
 def _judge(
-    arguments: ConformArguments, scenarios: Sequence[ConformanceScenario], console: Console
+    arguments: Namespace, scenarios: Sequence[ConformanceScenario], console: Console
 ) -> list[ScenarioOutcome]:
     if not arguments.urls:
         raise Unreachable("which server?  comfyfarm conform URL")

@@ -1,9 +1,10 @@
 """``comfyfarm judge``: print the verdict and the placement of a saved log."""
 
 import sys
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 import msgspec
 from rich.console import Console
@@ -23,22 +24,7 @@ _STYLES = {"pass": "green", "fail": "red", "unknown": "yellow", "error": "red", 
 _OWN_COLUMN = ("n", "is_small")
 
 
-class JudgeArguments(Protocol):
-    """The command line of ``judge``.
-
-    :ivar log: a path, or ``-`` for the standard input.
-    :ivar set: thresholds of verdict and placement, as ``KEY=VALUE``.
-    :ivar json: print the body of ``GET /api/verdict``.
-    :ivar placement_json: print the body of ``GET /api/placement``.
-    """
-
-    log: str
-    set: Sequence[str]
-    json: bool
-    placement_json: bool
-
-
-def judge(arguments: JudgeArguments) -> int:
+def judge(arguments: Namespace) -> int:
     """Judge a saved log and return the exit status: 0 for pass, 1 for fail, 2 for unknown or an unreadable log."""
     try:
         thresholds, placement_thresholds = _read_thresholds(arguments.set)

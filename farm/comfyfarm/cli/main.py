@@ -1,19 +1,20 @@
 """The command line of ``comfyfarm``.
 
-A command is two functions: one adds it to the parser, the other runs it and returns the exit status. The second imports
-late, so that each command loads only what it needs.
+A command is a function that adds it to the parser, and the name of a function that runs it and returns the exit status:
+a name, so that each command loads only what it needs.
 """
 
 import argparse
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from pkgutil import resolve_name
 from urllib.parse import urlsplit
 
 from comfyfarm import __version__
 
 _Add = Callable[..., argparse.ArgumentParser]
-"""Adds a command by its name, what it is about, its function and its epilog, and returns its parser."""
+"""Adds a command by its name, what it is about, the name of its function and its epilog, and returns its parser."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :raises SystemExit: with status 2 if the command line is wrong.
     """
     options = _parser().parse_args(arguments)
-    status: int = options.run(options)
+    status: int = resolve_name(options.run)(options)
     return status
 
 
@@ -34,7 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
-    def add(name: str, about: str, run: Callable[[argparse.Namespace], int], epilog: str) -> argparse.ArgumentParser:
+    def add(name: str, about: str, run: str, epilog: str) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=about, description=about, epilog=epilog)
         command.set_defaults(run=run)
         return command
@@ -57,14 +58,11 @@ def _url(word: str) -> str:
     return url.rstrip("/")
 
 
-# comfyfarm conform
-
-
 def _add_conform(add: _Add) -> None:
     parser = add(
         "conform",
         "Runs ComfyUI's ways of behaving against a server, and prints a score and the differences.",
-        _conform,
+        "comfyfarm.cli.conform:conform",
         "The server must be idle and nobody else's meanwhile.  The exit status is 0 only where the score is full, "
         "1 where something differs, 2 where no server could be judged.",
     )
@@ -77,20 +75,11 @@ def _add_conform(add: _Add) -> None:
     parser.add_argument("-v", "--verbose", action="store_true", help="tell each scenario, and every difference in full")
 
 
-def _conform(options: argparse.Namespace) -> int:
-    from comfyfarm.cli.conform import conform
-
-    return conform(options)
-
-
-# comfyfarm capture
-
-
 def _add_capture(add: _Add) -> None:
     parser = add(
         "capture",
         "Asks a real server what it has, and writes an instance that serves the same.",
-        _capture,
+        "comfyfarm.clients.capture:capture",
         "The exit status is 1 where nothing was captured.  What a server tells names its models, the pictures in its "
         "input folder and its command line: look before you publish it.",
     )
@@ -105,41 +94,24 @@ def _name(word: str) -> str:
     return word
 
 
-def _capture(options: argparse.Namespace) -> int:
-    from comfyfarm.clients.capture import capture
-
-    return capture(options)
-
-
-# comfyfarm scenarios
-
-
 def _add_scenarios(add: _Add) -> None:
     parser = add(
         "scenarios",
         "Lists the incidents that a farm can stage, and tells all about one.",
-        _scenarios,
+        "comfyfarm.cli.scenarios:scenarios",
         "docs/scenarios.md tells how to stage one, and how to write one of your own.",
     )
-    actions = parser.add_subparsers(metavar="show", dest="action")
+    actions = parser.add_subparsers(metavar="show")
     show = actions.add_parser("show", help="tell all about one", description="Tells all about one incident.")
+    show.set_defaults(run="comfyfarm.cli.scenarios:show_scenario")
     show.add_argument("incident", metavar="ID", help="such as F08")
-
-
-def _scenarios(options: argparse.Namespace) -> int:
-    from comfyfarm.cli.scenarios import scenarios, show_scenario
-
-    return scenarios() if options.action is None else show_scenario(options)
-
-
-# comfyfarm judge
 
 
 def _add_judge(add: _Add) -> None:
     parser = add(
         "judge",
         "Says what a saved log proves about the software that used the farm.",
-        _judge,
+        "comfyfarm.cli.judge:judge",
         "A farm writes its log where [farm] log says.  The exit status is 0 for pass, 1 for fail, 2 for unknown or "
         "where nothing could be judged.  docs/verdict.md and docs/placement.md define all of it.",
     )
@@ -158,20 +130,11 @@ def _add_judge(add: _Add) -> None:
     )
 
 
-def _judge(options: argparse.Namespace) -> int:
-    from comfyfarm.cli.judge import judge
-
-    return judge(options)
-
-
-# comfyfarm report
-
-
 def _add_report(add: _Add) -> None:
     parser = add(
         "report",
         "Shows a saved log as one page: verdict, timeline, placement, faults.",
-        _report,
+        "comfyfarm.cli.report:report",
         "A farm writes its log where [farm] log says.  The exit status is 1 where something could not be read or "
         "written, else 0, whatever the verdict.  docs/timeline.md tells what there is to see.",
     )
@@ -182,12 +145,6 @@ def _add_report(add: _Add) -> None:
     parser.add_argument("--trace", metavar="FILE", type=Path, help="the timeline for Perfetto and chrome://tracing")
     parser.add_argument("--svg", metavar="FILE", type=Path, help="the timeline as a picture")
     parser.add_argument("--text", action="store_true", help="print the timeline as text")
-
-
-def _report(options: argparse.Namespace) -> int:
-    from comfyfarm.cli.report import report
-
-    return report(options)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """``comfyfarm report``: write a saved log as a page, a picture, or a trace for other tools."""
 
 import sys
+from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 import msgspec
 
@@ -17,24 +18,7 @@ from comfyfarm.analysis.timeline.text import as_text
 _DONE, _NOT_DONE = 0, 1
 
 
-class ReportArguments(Protocol):
-    """The command line of ``report``.
-
-    :ivar log: a path, or ``-`` for the standard input.
-    :ivar output: the file for the page; ``None``: beside the log, unless another form is requested.
-    :ivar trace: the file for the Perfetto trace; ``None`` for none.
-    :ivar svg: the file for the picture; ``None`` for none.
-    :ivar text: print the timeline as text.
-    """
-
-    log: str
-    output: Path | None
-    trace: Path | None
-    svg: Path | None
-    text: bool
-
-
-def report(arguments: ReportArguments) -> int:
+def report(arguments: Namespace) -> int:
     """Write the requested files and return the exit status: 0 if all were written, else 1."""
     try:
         with _opened(arguments.log) as lines:
@@ -58,7 +42,7 @@ def _opened(path: str) -> AbstractContextManager[BinaryIO]:
     return nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb")
 
 
-def _files(arguments: ReportArguments) -> Iterator[tuple[Path, Callable[[LogAnalysis], bytes]]]:
+def _files(arguments: Namespace) -> Iterator[tuple[Path, Callable[[LogAnalysis], bytes]]]:
     """Yield each requested file with the function that makes its content."""
     others = (arguments.trace, _trace), (arguments.svg, _svg)
     if arguments.output is not None:

@@ -1,6 +1,7 @@
 """``comfyfarm scenarios``: list the incidents that can be staged, or print all about one."""
 
-from typing import Protocol
+
+from argparse import Namespace
 
 from rich.console import Console
 from rich.table import Table
@@ -11,13 +12,7 @@ from comfyfarm.config.scenarios import Incident, UnknownIncident, find_incident,
 _OK, _UNKNOWN = 0, 2
 
 
-class ScenariosArguments(Protocol):
-    """The command line of ``scenarios show``."""
-
-    incident: str
-
-
-def scenarios() -> int:
+def scenarios(_arguments: Namespace) -> int:
     """List all incidents and return the exit status."""
     table = Table(box=None, pad_edge=False)
     for column in ("id", "name", "what happens"):
@@ -30,7 +25,7 @@ def scenarios() -> int:
     return _OK
 
 
-def show_scenario(arguments: ScenariosArguments) -> int:
+def show_scenario(arguments: Namespace) -> int:
     """Print all about one incident and return the exit status."""
     name = arguments.incident
     try:

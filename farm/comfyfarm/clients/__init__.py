@@ -13,13 +13,4 @@ if TYPE_CHECKING:
     from comfyfarm.clients.websocket import ComfyWebSocket as ComfyWebSocket
     from comfyfarm.clients.websocket import Message as Message
 else:
-    __all__, __getattr__ = lazy_exports(
-        __name__,
-        {
-            "clients.comfy": ["ComfyClient"],
-            "clients.comfy_sync": ["SyncComfyClient"],
-            "clients.control": ["FarmControl", "SyncFarmControl"],
-            "clients.errors": ["HttpStatusError"],
-            "clients.websocket": ["ComfyWebSocket", "Message"],
-        },
-    )
+    __all__, __getattr__ = lazy_exports(__name__)
