@@ -1,12 +1,10 @@
 """Read what ``comfyfarm capture`` has written: the node types, models and facts of a real server."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -44,7 +42,7 @@ class CapturedServer:
     features: Table | None = None
 
     @classmethod
-    def read(cls, directory: Path) -> CapturedServer:
+    def read(cls, directory: Path) -> Self:
         """Read a directory that ``comfyfarm capture`` has written; only ``object_info.json`` is required.
 
         :raises NotCaptured: if a file cannot be read or has the wrong content.

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -42,13 +42,7 @@ class Equipment:
         :param brought: the pictures that the farm itself puts into ``input``.
         """
         return Catalogue(
-            self.recorded,
-            files,
-            self.models,
-            config.open_models,
-            config.validation,
-            self.sizes,
-            frozenset(brought),
+            self.recorded, files, self.models, config.open_models, config.validation, self.sizes, frozenset(brought)
         )
 
 
@@ -189,9 +183,7 @@ def _read_captured(directory: str | None, object_info: str | None) -> CapturedSe
         node_types = CapturedServer.read_object_info(Path(object_info))
     except NotCaptured as error:
         raise ConfigError(f"{key}: {error}") from error
-    if found is None:
-        return CapturedServer(node_types)
-    return CapturedServer(node_types, found.models, found.system_stats, found.features)
+    return CapturedServer(node_types) if found is None else replace(found, object_info=node_types)
 
 
 def _with_version(stats: Mapping[str, Any], version: str) -> Mapping[str, Any]:

@@ -1,29 +1,44 @@
 """Read the TOML file: merge profiles, expand counts, apply the settings of scenarios; every error names its place."""
 
-from __future__ import annotations
-
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
 from comfyfarm.config.captured import CapturedServer, NotCaptured
-from comfyfarm.config.checks import check
 from comfyfarm.config.decoding import ConfigError, decode, read_table, read_tables
 from comfyfarm.config.fault_tables import read_fault
 from comfyfarm.config.scenarios.scenario import Scenario
 from comfyfarm.config.scenarios.tables import read_scenarios
 from comfyfarm.config.values import FarmConfig, FarmSettings, InstanceConfig, Overrides
 from comfyfarm.faults.fault import Fault
+from comfyfarm.faults.registry import FaultRegistry, UnknownFault
+from comfyfarm.seeds import Seeds
 
 S = TypeVar("S", bound=msgspec.Struct)
 Table = dict[str, Any]
 
 _PATHS = ("input", "output_dir", "object_info", "captured", "data_dir", "log")
-_MAX_INSTANCES = 65535
+_MAX_INSTANCES = _MAX_PORT = 65535
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
 _NOT_IN_A_PROFILE = ("name", "port", "count", "profile")
+
+
+@dataclass(frozen=True)
+class _Instance:
+    """An instance, and the table that describes it.
+
+    :ivar table: its own keys and those of its profile.
+    :ivar index: of its ``[[instance]]``.
+    """
+
+    config: InstanceConfig
+    table: Table
+    index: int
 
 
 def load(path: Path, overrides: Overrides = Overrides()) -> FarmConfig:
@@ -70,7 +85,7 @@ def read(raw: Table, folder: Path, overrides: Overrides = Overrides()) -> FarmCo
         tables=tuple(instance.index for instance in instances),
     )
     config = _override(config, overrides)
-    check(config)
+    _check(config)
     return config
 
 
@@ -101,19 +116,6 @@ def _check_profile(name: str, profile: object) -> None:
         if key in _NOT_IN_A_PROFILE:
             raise ConfigError(f"{where}.{key}: unknown key")
     decode(profile, InstanceConfig, where)
-
-
-@dataclass(frozen=True)
-class _Instance:
-    """An instance, and the table that describes it.
-
-    :ivar table: its own keys and those of its profile.
-    :ivar index: of its ``[[instance]]``.
-    """
-
-    config: InstanceConfig
-    table: Table
-    index: int
 
 
 def _read_instances(raw: object, profiles: Table, folder: Path) -> Iterator[_Instance]:
@@ -182,3 +184,45 @@ def _override(config: FarmConfig, overrides: Overrides) -> FarmConfig:
             msgspec.structs.replace(instance, port=overrides.port + step * n) for n, instance in enumerate(instances)
         ]
     return msgspec.structs.replace(config, farm=farm, instance=tuple(instances))
+
+
+def _check(config: FarmConfig) -> None:
+    """Check clock, ports, names and faults."""
+    if not 0 < config.farm.speed < inf:
+        raise ConfigError(f"farm.speed: expected a number above 0, got {config.farm.speed}")
+    if config.farm.clock == "virtual" and config.farm.speed != 1:
+        raise ConfigError("farm.speed: a virtual clock has none; it stands until it is moved")
+    ports = {config.farm.control_port: "farm.control_port"} if config.farm.control_port else {}
+    names: set[str] = set()
+    _check_port(config.farm.control_port, "farm.control_port")
+    for index, instance in enumerate(config.instance):
+        where = config.place(index)
+        if not _NAME.fullmatch(instance.name) or instance.name in (".", ".."):
+            raise ConfigError(f"{where}.name: expected letters, digits and ._- only, got {instance.name!r}")
+        if instance.name in names:
+            raise ConfigError(f"{where}.name: {instance.name!r} is there already (with count, put {{n}} into the name)")
+        _check_port(instance.port, f"{where}.port")
+        if instance.port in ports:
+            raise ConfigError(f"{where}.port: {instance.port} is taken by {ports[instance.port]}")
+        names.add(instance.name)
+        if instance.port:
+            ports[instance.port] = f"{where} ({instance.name})"
+    check_faults(config)
+
+
+def check_faults(config: FarmConfig) -> None:
+    """Check that all faults can be armed together.
+
+    :raises ConfigError: if a glob matches no instance or an id is taken.
+    """
+    registry = FaultRegistry(tuple(instance.name for instance in config.instance), Seeds(0), lambda _: None)
+    for index, fault in enumerate(config.fault):
+        try:
+            registry.arm(fault, 0)
+        except UnknownFault as error:
+            raise ConfigError(f"fault[{index}].{error}") from error
+
+
+def _check_port(port: int, where: str) -> None:
+    if not 0 <= port <= _MAX_PORT:
+        raise ConfigError(f"{where}: expected a port from 0 to {_MAX_PORT}, got {port}")

@@ -17,15 +17,19 @@ DEFAULT_PICTURE = "kernie_512x768.jpg"      # our own drawing
 @cache
 def recorded() -> RecordedServer:
     """Return what a ComfyUI server without custom nodes declares."""
-    entries = json.loads(_data("object_info.json"))
     return RecordedServer(
-        object_info={name: _complete(entry) for name, entry in entries.items()},
+        object_info={name: _complete(entry) for name, entry in _table("object_info.json").items()},
         folders=msgspec.json.decode(_data("folders.json"), type=Folders),
     )
 
 
 def _data(name: str) -> bytes:
     return files(__name__).joinpath(name).read_bytes()
+
+
+@cache
+def _table(name: str) -> dict[str, Any]:
+    return msgspec.json.decode(_data(name), type=dict[str, Any])
 
 
 def _complete(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,11 +40,9 @@ def _complete(entry: Mapping[str, Any]) -> dict[str, Any]:
     return filled
 
 
-@cache
 def server_facts() -> dict[str, Any]:
     """Return the recorded ``system_stats`` and ``extensions`` of a real server."""
-    facts: dict[str, Any] = json.loads(_data("server.json"))
-    return facts
+    return _table("server.json")
 
 
 def default_picture() -> bytes:
@@ -48,23 +50,17 @@ def default_picture() -> bytes:
     return _data(DEFAULT_PICTURE)
 
 
-@cache
-def _extras() -> dict[str, Any]:
-    extras: dict[str, Any] = json.loads(_data("extras.json"))
-    return extras
-
-
 def node_replacements() -> dict[str, Any]:
     """Return the newer node types for each older one, with the mapping of inputs and outputs."""
-    replacements: dict[str, Any] = _extras()["node_replacements"]
+    replacements: dict[str, Any] = _table("extras.json")["node_replacements"]
     return replacements
 
 
 @cache
 def subgraphs() -> dict[str, dict[str, Any]]:
     """Return the subgraphs that ship with ComfyUI, by id."""
-    pack = {"node_pack": "comfyui"}
-    return {key: {"source": "templates", "name": name, "info": pack} for key, name in _extras()["subgraphs"].items()}
+    names, pack = _table("extras.json")["subgraphs"], {"node_pack": "comfyui"}
+    return {key: {"source": "templates", "name": name, "info": pack} for key, name in names.items()}
 
 
 def subgraph_data(subgraph_id: str) -> str:
@@ -72,19 +68,10 @@ def subgraph_data(subgraph_id: str) -> str:
 
     Its content was not recorded, because it is ComfyUI's own work: here it is empty (docs/fidelity.md, "Subgraphs").
     """
-    name, inner = _extras()["subgraphs"][subgraph_id], str(UUID(hex=subgraph_id[:32]))
+    name, inner = _table("extras.json")["subgraphs"][subgraph_id], str(UUID(hex=subgraph_id[:32]))
     node = {
-        "id": 1,
-        "type": inner,
-        "pos": [0, 0],
-        "size": [240, 60],
-        "flags": {},
-        "order": 0,
-        "mode": 0,
-        "inputs": [],
-        "outputs": [],
-        "properties": {},
-        "widgets_values": [],
+        "id": 1, "type": inner, "pos": [0, 0], "size": [240, 60], "flags": {}, "order": 0, "mode": 0,
+        "inputs": [], "outputs": [], "properties": {}, "widgets_values": [],
     }
     subgraph = {
         **_empty_graph(inner),
@@ -92,9 +79,7 @@ def subgraph_data(subgraph_id: str) -> str:
         "state": {"lastGroupId": 0, "lastNodeId": 0, "lastLinkId": 0, "lastRerouteId": 0},
         "inputNode": {"id": -10, "bounding": [0, 0, 120, 60]},
         "outputNode": {"id": -20, "bounding": [400, 0, 120, 60]},
-        "inputs": [],
-        "outputs": [],
-        "widgets": [],
+        "inputs": [], "outputs": [], "widgets": [],
     }
     counts = {"last_node_id": 1, "last_link_id": 0, "version": 0.4}
     workflow = {**_empty_graph(inner), **counts, "nodes": [node], "definitions": {"subgraphs": [subgraph]}}

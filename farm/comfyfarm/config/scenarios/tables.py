@@ -1,26 +1,37 @@
 """Read scenarios from the ``[[scenario]]`` tables of a configuration."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
 from comfyfarm.config.decoding import ConfigError, check_keys, decode, read_table, read_tables
 from comfyfarm.config.fault_tables import read_fault
 from comfyfarm.config.scenarios import Incident, UnknownIncident, find_incident
-from comfyfarm.config.scenarios.scenario import ArmStep, Scenario, Step
-from comfyfarm.config.scenarios.steps import Globs, matching, read_step
+from comfyfarm.config.scenarios.scenario import (
+    INSTANCE_ACTIONS,
+    Action,
+    ActionStep,
+    ArmStep,
+    ChangeStep,
+    HealStep,
+    LoadStep,
+    Scenario,
+    Step,
+)
 from comfyfarm.faults.fault import Fault
 from comfyfarm.units import Duration
 
 _INCIDENT_KEYS = ("use", "on", "after")
 _OWN_KEYS = ("name", "on", "after", "settings", "fault", "step")
 _NOT_IN_SETTINGS = ("name", "port", "count", "profile")
+_ACTIONS = ("load", "fault", *INSTANCE_ACTIONS, "change", "heal")
+
+Globs: TypeAlias = str | tuple[str, ...]
 
 
 class _Head(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +49,36 @@ class _Body(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, Any] = {}
     fault: tuple[Any, ...] = ()
     step: tuple[Any, ...] = ()
+
+
+@dataclass(eq=False)
+class _FaultIds:
+    """The ids of a farm's faults; new ones are ``F08``, ``F08-2`` and so on.
+
+    :ivar taken: all ids so far.
+    """
+
+    taken: set[str]
+    _last_numbers: Counter[str] = field(default_factory=Counter)
+
+    def new(self, name: str) -> str:
+        """Return a free id and take it."""
+        while True:
+            self._last_numbers[name] += 1
+            number = self._last_numbers[name]
+            fault_id = name if number == 1 else f"{name}-{number}"
+            if fault_id not in self.taken:
+                self.taken.add(fault_id)
+                return fault_id
+
+    def take(self, fault_id: str, where: str) -> None:
+        """Take an id of the configuration.
+
+        :raises ConfigError: if it is taken.
+        """
+        if fault_id in self.taken:
+            raise ConfigError(f"{where}.id: {fault_id!r} is there already")
+        self.taken.add(fault_id)
 
 
 def read_scenarios(raw: object, names: Sequence[str], ids: Collection[str] = ()) -> tuple[Scenario, ...]:
@@ -82,7 +123,7 @@ def _incident(use: str | None, where: str) -> Incident | None:
 
 def _instances(on: Globs | None, incident: Incident | None, names: Sequence[str], where: str) -> tuple[str, ...]:
     if on is not None:
-        return matching(on, names, where)
+        return _matching(on, names, where)
     return tuple(names[:1] if incident is not None and incident.befalls == "one" else names)
 
 
@@ -90,36 +131,6 @@ def _body(table: Mapping[str, Any], where: str) -> _Body:
     for key in ("fault", "step"):
         read_tables(table.get(key, []), f"{where}.{key}", f"scenario.{key}")
     return decode({key: table[key] for key in _Body.__struct_fields__ if key in table}, _Body, where)
-
-
-@dataclass(eq=False)
-class _FaultIds:
-    """The ids of a farm's faults; new ones are ``F08``, ``F08-2`` and so on.
-
-    :ivar taken: all ids so far.
-    """
-
-    taken: set[str]
-    _last_numbers: Counter[str] = field(default_factory=Counter)
-
-    def new(self, name: str) -> str:
-        """Return a free id and take it."""
-        while True:
-            self._last_numbers[name] += 1
-            number = self._last_numbers[name]
-            fault_id = name if number == 1 else f"{name}-{number}"
-            if fault_id not in self.taken:
-                self.taken.add(fault_id)
-                return fault_id
-
-    def take(self, fault_id: str, where: str) -> None:
-        """Take an id of the configuration.
-
-        :raises ConfigError: if it is taken.
-        """
-        if fault_id in self.taken:
-            raise ConfigError(f"{where}.id: {fault_id!r} is there already")
-        self.taken.add(fault_id)
 
 
 @dataclass(eq=False)
@@ -147,8 +158,52 @@ class _StepReader:
             yield Step(self.after_ms, ArmStep(self._fault(table, place)), place)
         for index, table in enumerate(body.step):
             place = f"{self.where}.step[{index}]"
-            at_ms, action = read_step(table, place, self.on, self._fault)
-            yield Step(self.after_ms + at_ms, action, place)
+            yield self._step(read_table(table, place), place)
+
+    def _step(self, table: Mapping[str, Any], place: str) -> Step:
+        """Read a step: ``at``, and exactly one action."""
+        check_keys(table, ("at", *_ACTIONS), place)
+        keys = [key for key in table if key != "at"]
+        if len(keys) != 1:
+            got = " and ".join(keys) or "none"
+            raise ConfigError(f"{place}: expected exactly one of {', '.join(_ACTIONS)}; got {got}")
+        if "at" not in table:
+            raise ConfigError(f'{place}.at: expected when it happens, such as "2s"')
+        at_ms = int(decode(table["at"], Duration, f"{place}.at"))
+        return Step(self.after_ms + at_ms, self._action(keys[0], table[keys[0]], f"{place}.{keys[0]}"), place)
+
+    def _action(self, key: str, value: object, where: str) -> Action:
+        match key:
+            case "load":
+                return self._load(read_table(value, where), where)
+            case "fault":
+                return ArmStep(self._fault(value, where))
+            case "change":
+                return self._change(read_table(value, where), where)
+            case "heal":
+                if value is not True:
+                    raise ConfigError(f"{where}: expected true, got {value!r}")
+                return HealStep()
+            case _:
+                action = next(action for action in INSTANCE_ACTIONS if action == key)
+                return ActionStep(action, self._read_on(value, where))
+
+    def _load(self, table: Mapping[str, Any], where: str) -> LoadStep:
+        check_keys(table, LoadStep.__struct_fields__, where)
+        if "jobs" not in table:
+            raise ConfigError(f"{where}.jobs: expected how many jobs each instance is given")
+        on = self._read_on(table.get("on", "*"), f"{where}.on")
+        return decode({**table, "on": on}, LoadStep, where)
+
+    def _change(self, settings: dict[str, Any], where: str) -> ChangeStep:
+        on = self._read_on(settings.pop("on", "*"), f"{where}.on")
+        if not settings:
+            raise ConfigError(f"{where}: expected at least one setting")
+        return ChangeStep(on, settings)
+
+    def _read_on(self, value: object, where: str) -> tuple[str, ...]:
+        globs: Globs = decode(value, Globs, where)     # type: ignore[arg-type]  # a union is no type to mypy
+        return _matching(globs, self.on, where)
 
     def _fault(self, table: object, place: str) -> Fault:
         """Read a fault, and give it the scenario's instances, times, sources and an id."""
@@ -170,11 +225,23 @@ class _StepReader:
 
     def _globs(self, on: Globs, where: str) -> Globs:
         """Return the globs as written if the scenario is on all instances, else the names that they match."""
-        names = matching(on, self.on, where)
+        names = _matching(on, self.on, where)
         return on if len(self.on) == len(self.names) else names
 
     def _later(self, time: Duration | None) -> Duration | None:
         return None if time is None else Duration(time + self.after_ms)
+
+
+def _matching(globs: Globs, names: Sequence[str], where: str) -> tuple[str, ...]:
+    """Return the instances that the globs match, in the order of the farm.
+
+    :raises ConfigError: if there is none.
+    """
+    patterns = (globs,) if isinstance(globs, str) else globs
+    found = tuple(name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns))
+    if not found:
+        raise ConfigError(f"{where}: {globs!r} matches no instance (there are: {', '.join(names)})")
+    return found
 
 
 def _as_id(name: str) -> str:
