@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException
 
-from comfyfarm.control.routes import analysis, clock, faults, gates, instances, log, openapi, wait
+from comfyfarm.control.routes import analysis, clock, faults, instances, log, openapi, wait
 from comfyfarm.control.routing import ROUTES, ApiError, Route, answer
 from comfyfarm.control.schema.farm import Problem
 from comfyfarm.server.farm import Farm
@@ -23,7 +23,7 @@ from comfyfarm.server.http.site import FarmSite
 from comfyfarm.server.ports import BoundPort, url
 
 # Imported so that every route is registered.
-assert all((analysis, clock, faults, gates, instances, log, openapi, wait))
+assert all((analysis, clock, faults, instances, log, openapi, wait))
 
 _MAX_BYTES = 64 * 1024 * 1024     # a picture may be sent, in Base64
 

@@ -17,16 +17,7 @@ from comfyfarm.analysis.timeline.timeline import Timeline
 from comfyfarm.analysis.timeline.values import as_values
 from comfyfarm.control.routes.instances import backend_of, state_of
 from comfyfarm.control.routing import ApiError, Raw, route
-from comfyfarm.control.schema import endpoints
-from comfyfarm.control.schema.analysis import (
-    DeliveredBody,
-    DeliveredState,
-    DrainBody,
-    JournalQuery,
-    JournalState,
-    TimelineFormat,
-    TimelineQuery,
-)
+from comfyfarm.control.schema import analysis, endpoints
 from comfyfarm.control.schema.endpoints import HTML, JSON, SVG, TEXT
 from comfyfarm.control.schema.farm import InstanceState
 from comfyfarm.events import Event
@@ -36,7 +27,7 @@ from comfyfarm.server.farm import Farm
 E = TypeVar("E", bound=Event)
 
 _REQUEST_FILTERS = ("route", "method", "status", "job")
-_TIMELINE: dict[TimelineFormat, Callable[[Timeline], Raw]] = {
+_TIMELINE: dict[analysis.TimelineFormat, Callable[[Timeline], Raw]] = {
     "json": lambda timeline: _json(as_values(timeline)),
     "svg": lambda timeline: Raw(draw(timeline).encode(), SVG),
     "trace": lambda timeline: Raw(msgspec.json.encode(as_trace(timeline)), JSON),
@@ -67,7 +58,7 @@ def _json(result: msgspec.Struct) -> Raw:
 
 
 @route(endpoints.GET_TIMELINE)
-def get_timeline(farm: Farm, query: TimelineQuery) -> Raw:
+def get_timeline(farm: Farm, query: analysis.TimelineQuery) -> Raw:
     """Return what each instance did when: its jobs, its outages and its faults.
 
     As values, as a drawing (``format=svg``), for Perfetto and chrome://tracing (``trace``), or for a terminal
@@ -83,17 +74,17 @@ def get_report(farm: Farm) -> Raw:
 
 
 @route(endpoints.TELL_DELIVERED)
-def post_delivered(farm: Farm, body: DeliveredBody) -> Raw:
+def post_delivered(farm: Farm, body: analysis.DeliveredBody) -> Raw:
     """Record that a result was handed to its user, so that the verdict knows which and whose it was."""
     try:
         stamp = farm.analysis.delivered(**msgspec.structs.asdict(body))
     except ValueError as error:
         raise ApiError(422, str(error)) from error
-    return _json(DeliveredState(seq=farm.log.seq, job=body.job, stamp=stamp))
+    return _json(analysis.DeliveredState(seq=farm.log.seq, job=body.job, stamp=stamp))
 
 
 @route(endpoints.DRAIN_INSTANCE)
-def drain_instance(farm: Farm, name: str, body: DrainBody) -> InstanceState:
+def drain_instance(farm: Farm, name: str, body: analysis.DrainBody) -> InstanceState:
     """Record that the system under test shall send this instance no new work from now on, or some again.
 
     The instance itself goes on as before; the verdict takes the request into account.
@@ -104,7 +95,7 @@ def drain_instance(farm: Farm, name: str, body: DrainBody) -> InstanceState:
 
 
 @route(endpoints.GET_JOURNAL)
-def get_journal(farm: Farm, query: JournalQuery) -> Raw:
+def get_journal(farm: Farm, query: analysis.JournalQuery) -> Raw:
     """Return the requests received and the frames sent, and the number of each, oldest first.
 
     A filter of requests (``route``, ``method``, ``status``, ``job``) excludes all frames, and ``type`` excludes all
@@ -118,7 +109,7 @@ def get_journal(farm: Farm, query: JournalQuery) -> Raw:
     journal = farm.analysis.journal
     requests = [] if query.type is not None else _since(journal.requests(**both, **filters), query.since)
     frames = [] if request_filters else _since(journal.frames(**both, type=query.type), query.since)
-    state = JournalState(
+    state = analysis.JournalState(
         request_count=len(requests),
         frame_count=len(frames),
         by_route=by_route(requests),

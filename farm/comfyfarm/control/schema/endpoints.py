@@ -13,30 +13,7 @@ from comfyfarm.analysis.findings import Thresholds
 from comfyfarm.analysis.placement.placement import Placement, PlacementThresholds
 from comfyfarm.analysis.timeline.values import RunTimeline
 from comfyfarm.analysis.verdict import Verdict
-from comfyfarm.control.schema.analysis import (
-    DeliveredBody,
-    DeliveredState,
-    DrainBody,
-    JournalQuery,
-    JournalState,
-    TimelineQuery,
-)
-from comfyfarm.control.schema.farm import (
-    ClockBody,
-    ClockState,
-    Done,
-    FarmState,
-    InstanceDetail,
-    InstanceState,
-    LogFilter,
-    LogQuery,
-    Problem,
-    ResetBody,
-    WaitBody,
-    WaitState,
-    WaitTimedOut,
-)
-from comfyfarm.control.schema.faults import CrashBody, FaultList, FaultState, GateList, GateState, ReleaseBody
+from comfyfarm.control.schema import analysis, farm, faults
 
 A = TypeVar("A")
 
@@ -73,45 +50,45 @@ class Endpoint(Generic[A]):
         return self.media_type == JSON
 
 
-GET_CLOCK = Endpoint("GET", "/api/clock", ClockState)
-CHANGE_CLOCK = Endpoint("POST", "/api/clock", ClockState, ClockBody, others=((409, Problem),))
+GET_CLOCK = Endpoint("GET", "/api/clock", farm.ClockState)
+CHANGE_CLOCK = Endpoint("POST", "/api/clock", farm.ClockState, farm.ClockBody, others=((409, farm.Problem),))
 
-LIST_FAULTS = Endpoint("GET", "/api/faults", FaultList)
-ARM_FAULTS = Endpoint("POST", "/api/faults", FaultList, Table)
-REMOVE_FAULTS = Endpoint("DELETE", "/api/faults", Done)
-GET_FAULT = Endpoint("GET", "/api/faults/{fault_id}", FaultState)
-REMOVE_FAULT = Endpoint("DELETE", "/api/faults/{fault_id}", FaultState)
-HEAL = Endpoint("POST", "/api/heal", Done)
+LIST_FAULTS = Endpoint("GET", "/api/faults", faults.FaultList)
+ARM_FAULTS = Endpoint("POST", "/api/faults", faults.FaultList, Table)
+REMOVE_FAULTS = Endpoint("DELETE", "/api/faults", farm.Done)
+GET_FAULT = Endpoint("GET", "/api/faults/{fault_id}", faults.FaultState)
+REMOVE_FAULT = Endpoint("DELETE", "/api/faults/{fault_id}", faults.FaultState)
+HEAL = Endpoint("POST", "/api/heal", farm.Done)
 
-LIST_GATES = Endpoint("GET", "/api/gates", GateList)
-CLOSE_GATE = Endpoint("POST", "/api/gates", GateState, Table)
-GET_GATE = Endpoint("GET", "/api/gates/{gate_id}", GateState)
-RELEASE_GATE = Endpoint("POST", "/api/gates/{gate_id}/release", GateState, ReleaseBody)
-OPEN_GATE = Endpoint("DELETE", "/api/gates/{gate_id}", GateState)
+LIST_GATES = Endpoint("GET", "/api/gates", faults.GateList)
+CLOSE_GATE = Endpoint("POST", "/api/gates", faults.GateState, Table)
+GET_GATE = Endpoint("GET", "/api/gates/{gate_id}", faults.GateState)
+RELEASE_GATE = Endpoint("POST", "/api/gates/{gate_id}/release", faults.GateState, faults.ReleaseBody)
+OPEN_GATE = Endpoint("DELETE", "/api/gates/{gate_id}", faults.GateState)
 
-LIST_INSTANCES = Endpoint("GET", "/api/instances", dict[str, InstanceState])
-GET_INSTANCE = Endpoint("GET", "/api/instances/{name}", InstanceDetail)
-CHANGE_INSTANCE = Endpoint("PATCH", "/api/instances/{name}", InstanceDetail, Table)
-STOP_INSTANCE = Endpoint("POST", "/api/instances/{name}/stop", InstanceState)
-START_INSTANCE = Endpoint("POST", "/api/instances/{name}/start", InstanceState)
-RESTART_INSTANCE = Endpoint("POST", "/api/instances/{name}/restart", InstanceState)
-CRASH_INSTANCE = Endpoint("POST", "/api/instances/{name}/crash", InstanceState, CrashBody)
-PAUSE_INSTANCE = Endpoint("POST", "/api/instances/{name}/pause", InstanceState)
-RESUME_INSTANCE = Endpoint("POST", "/api/instances/{name}/resume", InstanceState)
-RESET_INSTANCE = Endpoint("POST", "/api/instances/{name}/reset", Done, ResetBody)
-DRAIN_INSTANCE = Endpoint("POST", "/api/instances/{name}/drain", InstanceState, DrainBody)
+LIST_INSTANCES = Endpoint("GET", "/api/instances", dict[str, farm.InstanceState])
+GET_INSTANCE = Endpoint("GET", "/api/instances/{name}", farm.InstanceDetail)
+CHANGE_INSTANCE = Endpoint("PATCH", "/api/instances/{name}", farm.InstanceDetail, Table)
+STOP_INSTANCE = Endpoint("POST", "/api/instances/{name}/stop", farm.InstanceState)
+START_INSTANCE = Endpoint("POST", "/api/instances/{name}/start", farm.InstanceState)
+RESTART_INSTANCE = Endpoint("POST", "/api/instances/{name}/restart", farm.InstanceState)
+CRASH_INSTANCE = Endpoint("POST", "/api/instances/{name}/crash", farm.InstanceState, faults.CrashBody)
+PAUSE_INSTANCE = Endpoint("POST", "/api/instances/{name}/pause", farm.InstanceState)
+RESUME_INSTANCE = Endpoint("POST", "/api/instances/{name}/resume", farm.InstanceState)
+RESET_INSTANCE = Endpoint("POST", "/api/instances/{name}/reset", farm.Done, farm.ResetBody)
+DRAIN_INSTANCE = Endpoint("POST", "/api/instances/{name}/drain", farm.InstanceState, analysis.DrainBody)
 
-GET_LOG = Endpoint("GET", "/api/log", bytes, query=LogQuery, media_type=LINES)
-STREAM_LOG = Endpoint("GET", "/api/log/stream", bytes, query=LogFilter, media_type="text/plain")
-GET_JOURNAL = Endpoint("GET", "/api/journal", JournalState, query=JournalQuery)
-GET_TIMELINE = Endpoint("GET", "/api/timeline", RunTimeline, query=TimelineQuery, also=(SVG, TEXT))
+GET_LOG = Endpoint("GET", "/api/log", bytes, query=farm.LogQuery, media_type=LINES)
+STREAM_LOG = Endpoint("GET", "/api/log/stream", bytes, query=farm.LogFilter, media_type="text/plain")
+GET_JOURNAL = Endpoint("GET", "/api/journal", analysis.JournalState, query=analysis.JournalQuery)
+GET_TIMELINE = Endpoint("GET", "/api/timeline", RunTimeline, query=analysis.TimelineQuery, also=(SVG, TEXT))
 GET_REPORT = Endpoint("GET", "/api/report", bytes, media_type=HTML)
 GET_VERDICT = Endpoint("GET", "/api/verdict", Verdict, query=Thresholds)
 GET_PLACEMENT = Endpoint("GET", "/api/placement", Placement, query=PlacementThresholds)
-TELL_DELIVERED = Endpoint("POST", "/api/delivered", DeliveredState, DeliveredBody)
+TELL_DELIVERED = Endpoint("POST", "/api/delivered", analysis.DeliveredState, analysis.DeliveredBody)
 
-WAIT = Endpoint("POST", "/api/wait", WaitState, WaitBody, others=((504, WaitTimedOut),))
-GET_HEALTH = Endpoint("GET", "/healthz", Done)
-GET_FARM = Endpoint("GET", "/api/farm", FarmState)
-RESET = Endpoint("POST", "/api/reset", Done, ResetBody)
+WAIT = Endpoint("POST", "/api/wait", farm.WaitState, farm.WaitBody, others=((504, farm.WaitTimedOut),))
+GET_HEALTH = Endpoint("GET", "/healthz", farm.Done)
+GET_FARM = Endpoint("GET", "/api/farm", farm.FarmState)
+RESET = Endpoint("POST", "/api/reset", farm.Done, farm.ResetBody)
 GET_OPENAPI = Endpoint("GET", "/openapi.json", dict[str, Any])
