@@ -81,7 +81,8 @@ def makeService(options: Options) -> IService:
     from twisted.internet import reactor
 
     try:
-        from comfyfarm.control.app import make_app
+        from comfyfarm.control.app import FarmApp
+        from comfyfarm.server.farm import make_farm
         from comfyfarm.server.ports import TcpPort
     except ImportError as error:
         if error.name != "multipart":
@@ -91,14 +92,12 @@ def makeService(options: Options) -> IService:
     bind, unix_ms = TcpPort.binder(reactor), int(time.time() * 1000)
     ready_file = Path(options["ready-file"]) if options["ready-file"] else None
     try:
-        app = make_app(
-            options.farm, reactor=reactor, clock=reactor, bind=bind, unix_ms=unix_ms, ready_file=ready_file
-        )
+        farm = make_farm(options.farm, reactor=reactor, clock=reactor, bind=bind, unix_ms=unix_ms)
     except config.ConfigError as error:
         place = f"{options['config']}: " if options["config"] else ""
         raise SystemExit(f"{place}{error}") from None
     process = _Process()
-    app.setServiceParent(process)
+    FarmApp(farm, ready_file).setServiceParent(process)
     return process
 
 

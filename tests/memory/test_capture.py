@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from comfyfarm.clients import HttpStatusError
 from comfyfarm.clients.capture import NotComfyUI, take, write
-from comfyfarm.clients.errors import HttpStatusError
 from comfyfarm.config import load
 from comfyfarm.config.captured import CapturedServer
 from comfyfarm.testing import MemoryFarm, MemoryInstance

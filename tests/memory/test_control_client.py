@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from comfyfarm.clients import HttpStatusError
 from comfyfarm.clients.control import ControlMethods, FarmControl, SyncFarmControl
 from comfyfarm.clients.control_calls import Call
-from comfyfarm.clients.errors import HttpStatusError
 from comfyfarm.control import server as service
 from comfyfarm.control.routing import ROUTES
 from comfyfarm.control.schema import endpoints

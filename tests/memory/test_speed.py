@@ -10,8 +10,9 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
 
 from comfyfarm.config import read
-from comfyfarm.control.app import make_app
+from comfyfarm.control.app import FarmApp
 from comfyfarm.events import Finished
+from comfyfarm.server.farm import make_farm
 from comfyfarm.server.ports import MemoryPort
 from comfyfarm.sim.prompt.submission import PromptSource
 from comfyfarm.testing import MemoryFarm
@@ -25,11 +26,11 @@ def test_a_job_takes_as_long_as_the_speed_says(tmp_path: Path, speed: float, sec
     """By the clock of the machine; by its own clock it takes the same."""
     raw = {"farm": {"speed": speed, "control_port": 0, "data_dir": str(tmp_path)}, "instance": [{"port": 0}]}
     reactor, clock = MemoryReactorClock(), Clock()
-    app = make_app(
+    farm = make_farm(
         read(raw, tmp_path), reactor=reactor, clock=clock, bind=lambda _, port: MemoryPort(reactor, port), unix_ms=0
     )
+    app = FarmApp(farm)
     app.startService()
-    farm = app.farm
     backend = farm.backends["comfyui"]
     backend.instance.submit({"prompt": text_to_image()}, PromptSource(), backend.driver.catch_up())
     backend.driver.set_alarm()

@@ -3,8 +3,8 @@
 import pytest
 import requests
 
+from comfyfarm.clients import HttpStatusError
 from comfyfarm.clients.comfy_sync import SyncComfyClient
-from comfyfarm.clients.errors import HttpStatusError
 from comfyfarm.testing.child import ServedInstance
 from comfyfarm.workflows import text_to_image
 

@@ -6,8 +6,8 @@ from socket import create_server
 import pytest
 from PIL import Image
 
+from comfyfarm.clients import HttpStatusError
 from comfyfarm.clients.comfy_sync import SyncComfyClient, ask
-from comfyfarm.clients.errors import HttpStatusError
 from comfyfarm.workflows import text_to_image
 
 

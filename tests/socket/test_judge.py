@@ -14,8 +14,8 @@ import pytest_twisted
 
 from comfyfarm.analysis.event_query import happened, request
 from comfyfarm.analysis.verdict import Verdict
+from comfyfarm.clients import HttpStatusError
 from comfyfarm.clients.comfy_sync import SyncComfyClient, ask
-from comfyfarm.clients.errors import HttpStatusError
 from comfyfarm.testing import TwistedFarm
 from comfyfarm.testing.child import FarmDied, run_farm
 from comfyfarm.workflows import text_to_image

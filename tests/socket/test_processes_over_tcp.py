@@ -11,8 +11,8 @@ import pytest_twisted
 from twisted.internet.error import ConnectionClosed
 from twisted.internet.task import deferLater
 
+from comfyfarm.clients import HttpStatusError
 from comfyfarm.clients.comfy_sync import SyncComfyClient
-from comfyfarm.clients.errors import HttpStatusError
 from comfyfarm.testing import TwistedFarm
 from comfyfarm.testing.child import RunningFarm
 from comfyfarm.workflows import text_to_image

@@ -291,7 +291,8 @@ def test_a_place_that_cannot_be_written_ends_the_farm_with_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], said: str
 ) -> None:
     """It is named, and what is wrong with it; no file is left behind.  (In this process: a child takes longer.)"""
-    from comfyfarm.control.app import CannotStart, make_app
+    from comfyfarm.control.app import CannotStart, FarmApp
+    from comfyfarm.server.farm import make_farm
     from comfyfarm.server.ports import MemoryPort
     from comfyfarm.tap import Options
 
@@ -308,14 +309,10 @@ def test_a_place_that_cannot_be_written_ends_the_farm_with_one_line(
     wanted = Options()
     wanted.parseOptions(options)
     reactor: Any = MemoryReactorClock()
-    app = make_app(
-        wanted.farm,
-        reactor=reactor,
-        clock=reactor,
-        bind=lambda _, port: MemoryPort(reactor, port),
-        unix_ms=0,
-        ready_file=Path(wanted["ready-file"]) if wanted["ready-file"] else None,
+    farm = make_farm(
+        wanted.farm, reactor=reactor, clock=reactor, bind=lambda _, port: MemoryPort(reactor, port), unix_ms=0
     )
+    app = FarmApp(farm, Path(wanted["ready-file"]) if wanted["ready-file"] else None)
     with pytest.raises(CannotStart) as caught:
         app.startService()
     assert str(caught.value) == said.format(here=tmp_path)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import pytest_twisted
 
+from comfyfarm.clients import HttpStatusError
 from comfyfarm.clients.comfy_sync import SyncComfyClient, ask
-from comfyfarm.clients.errors import HttpStatusError
 from comfyfarm.testing import MemoryFarm, TwistedFarm, as_config
 from comfyfarm.testing.child import RunningFarm, run_farm
 from comfyfarm.workflows import text_to_image

@@ -6,10 +6,10 @@ from comfyfarm import lazy_exports
 
 if TYPE_CHECKING:
     from comfyfarm.clients.comfy import ComfyClient as ComfyClient
+    from comfyfarm.clients.comfy_sync import HttpStatusError as HttpStatusError
     from comfyfarm.clients.comfy_sync import SyncComfyClient as SyncComfyClient
     from comfyfarm.clients.control import FarmControl as FarmControl
     from comfyfarm.clients.control import SyncFarmControl as SyncFarmControl
-    from comfyfarm.clients.errors import HttpStatusError as HttpStatusError
     from comfyfarm.clients.websocket import ComfyWebSocket as ComfyWebSocket
     from comfyfarm.clients.websocket import Message as Message
 else:

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from comfyfarm.clients.comfy_sync import ask
-from comfyfarm.clients.errors import HttpStatusError
+from comfyfarm.clients.comfy_sync import HttpStatusError, ask
 from comfyfarm.config.captured import FEATURES, MODELS, OBJECT_INFO, SYSTEM_STATS, CapturedServer, check_object_info
 
 FRAGMENT = "instance.toml"

@@ -25,19 +25,12 @@ from twisted.internet.error import ConnectError, ConnectionClosed
 from twisted.internet.task import deferLater
 from twisted.web.client import Agent, HTTPConnectionPool, RequestTransmissionFailed, ResponseFailed
 
-from comfyfarm.clients.errors import HttpStatusError
+from comfyfarm.clients.comfy_sync import HttpStatusError
 from comfyfarm.clients.websocket import ComfyWebSocket, Message
 
 _FIRST_POLL_S = 0.02
 _LONGEST_POLL_S = 0.5
-_UNREACHABLE = (
-    HttpStatusError,
-    ConnectError,
-    ConnectionClosed,
-    ResponseFailed,
-    RequestTransmissionFailed,
-    DeferredTimeout,
-)
+_NO_ANSWER = ConnectError, ConnectionClosed, ResponseFailed, RequestTransmissionFailed, DeferredTimeout
 
 
 class ComfyClient:
@@ -57,7 +50,9 @@ class ComfyClient:
         """
         self.base_url = base_url.rstrip("/")
         self.client_id = client_id or str(uuid4())
-        self._reactor = _global_reactor() if reactor is None else reactor
+        if reactor is None:
+            from twisted.internet import reactor  # noqa: PLC0415  (it installs a reactor, so it must not come early)
+        self._reactor = reactor
         self._pool = HTTPConnectionPool(self._reactor)
         self._pool.maxPersistentPerHost = 8
         self._pool.cachedConnectionTimeout = 30     # seconds; a server closes an idle connection after about 60
@@ -157,7 +152,7 @@ class ComfyClient:
         request = Deferred.fromCoroutine(self.fetch("GET", "/system_stats"))
         try:
             await request.addTimeout(timeout_s, self._reactor)
-        except _UNREACHABLE:
+        except (HttpStatusError, *_NO_ANSWER):
             return False
         return True
 
@@ -202,9 +197,3 @@ def _is_last(message: Message, prompt_id: str) -> bool:
     if isinstance(message, bytes) or message["type"] != "executing":
         return False
     return message["data"]["node"] is None and message["data"].get("prompt_id") == prompt_id
-
-
-def _global_reactor() -> Any:
-    from twisted.internet import reactor  # noqa: PLC0415  (the import installs a reactor, so it must not come early)
-
-    return reactor

@@ -12,8 +12,6 @@ from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import ProxyHandler, Request, build_opener
 
-from comfyfarm.clients.errors import HttpStatusError
-
 _POLL_S = 0.02
 _ANSWER_TIMEOUT_S = 10.0
 
@@ -37,6 +35,22 @@ def ask(method: str, url: str, body: Any = None, timeout_s: float = _ANSWER_TIME
     except HTTPError as error:
         with error:
             raise HttpStatusError(error.code, error.read()) from None
+
+
+class HttpStatusError(Exception):
+    """The server answered with an error status.
+
+    :ivar status: 400 or more.
+    :ivar body: the decoded JSON of the answer; its text, if it is no JSON.
+    """
+
+    def __init__(self, status: int, content: bytes) -> None:
+        try:
+            self.body: Any = json.loads(content)
+        except ValueError:
+            self.body = content.decode(errors="replace")
+        self.status = status
+        super().__init__(status, self.body)
 
 
 class SyncComfyClient:

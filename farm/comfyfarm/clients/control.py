@@ -23,7 +23,7 @@ from comfyfarm.analysis.placement.placement import Placement, PlacementThreshold
 from comfyfarm.analysis.thresholds import as_table
 from comfyfarm.analysis.timeline.values import RunTimeline
 from comfyfarm.analysis.verdict import Verdict
-from comfyfarm.clients.comfy_sync import ask
+from comfyfarm.clients.comfy_sync import HttpStatusError, ask
 from comfyfarm.clients.control_calls import (
     LONG_S,
     Call,
@@ -34,7 +34,6 @@ from comfyfarm.clients.control_calls import (
     format_durations,
     method,
 )
-from comfyfarm.clients.errors import HttpStatusError
 from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.analysis import DeliveredState, DeliveryFacts, JournalState, TimelineFormat
 from comfyfarm.control.schema.farm import ClockState, FarmState, InstanceDetail, InstanceState, WaitState

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from comfyfarm.clients.errors import HttpStatusError
+from comfyfarm.clients.comfy_sync import HttpStatusError
 from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.endpoints import Endpoint
 from comfyfarm.events import Event

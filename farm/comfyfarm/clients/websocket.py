@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from twisted.web.websocket import ConnectionRejected, WebSocketClientEndpoint, WebSocketTransport
 from wsproto.utilities import LocalProtocolError
 
-from comfyfarm.clients.errors import HttpStatusError
+from comfyfarm.clients.comfy_sync import HttpStatusError
 
 Message = dict[str, Any] | bytes
 

@@ -1,7 +1,5 @@
 """A farm and its control server as one service: binds the ports, starts both, writes the ready file."""
 
-from __future__ import annotations
-
 import json
 import os
 from dataclasses import dataclass, field
@@ -9,43 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from twisted.application.service import MultiService
-from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from comfyfarm.config import FarmConfig
 from comfyfarm.control.server import ControlServer
-from comfyfarm.server.backend import Backend
-from comfyfarm.server.farm import Farm, make_farm
-from comfyfarm.server.ports import Bind, BoundPort, PortTaken
+from comfyfarm.server.farm import Farm
+from comfyfarm.server.ports import BoundPort, PortTaken
 
 
 class CannotStart(Exception):
     """A port cannot be bound or a file cannot be written; the message says which and why, in one line."""
 
 
-def make_app(
-    config: FarmConfig,
-    *,
-    reactor: Any,
-    clock: IReactorTime,
-    bind: Bind,
-    unix_ms: int,
-    ready_file: Path | None = None,
-) -> FarmApp:
-    """Build a farm with its control server; no port is bound and no file is written before it is started.
-
-    :func:`~comfyfarm.server.farm.make_farm` describes the other arguments.
-
-    :param ready_file: the JSON file to write once every port listens; None for none.
-    :raises ConfigError: if an input picture or a captured file cannot be read, or a name is unknown.
-    """
-    return FarmApp(make_farm(config, reactor=reactor, clock=clock, bind=bind, unix_ms=unix_ms), ready_file)
-
-
 @dataclass(eq=False)
 class FarmApp(MultiService):
-    """A farm and its control server.
+    """A farm and its control server; no port is bound and no file is written before it starts.
 
+    :ivar ready_file: the JSON file to write once every port listens; None for none.
     :ivar server: set when the service starts.
     """
 
@@ -94,7 +71,15 @@ class FarmApp(MultiService):
 
     def described(self) -> dict[str, Any]:
         """Return the content of the ready file: the control server's URL, and the URL and folders of each instance."""
-        instances = {name: _described(backend) for name, backend in self.farm.backends.items()}
+        instances = {
+            name: {
+                "url": backend.url,
+                "mode": backend.config.mode,
+                "input_dir": str(backend.disk.input_dir),
+                "output_dir": str(backend.disk.output_dir),
+            }
+            for name, backend in self.farm.backends.items()
+        }
         return {"control": self.server.url, "instances": instances}
 
     def _announce(self) -> None:
@@ -103,15 +88,6 @@ class FarmApp(MultiService):
         self.logger.info("control: {url}", url=self.server.url)
         if self.ready_file is not None:
             _write_atomically(self.ready_file, json.dumps(self.described(), indent=1))
-
-
-def _described(backend: Backend) -> dict[str, str]:
-    return {
-        "url": backend.url,
-        "mode": backend.config.mode,
-        "input_dir": str(backend.disk.input_dir),
-        "output_dir": str(backend.disk.output_dir),
-    }
 
 
 def _write_atomically(path: Path, text: str) -> None:

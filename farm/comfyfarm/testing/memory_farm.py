@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.testing import MemoryReactorClock
 
 from comfyfarm.config import FarmConfig
-from comfyfarm.control.app import make_app
+from comfyfarm.control.app import FarmApp
 from comfyfarm.server.backend import Backend
 from comfyfarm.server.farm import make_farm
 from comfyfarm.server.ports import Bind, BoundPort, MemoryPort
@@ -69,7 +69,8 @@ class MemoryFarm(InProcessFarm[None]):
         """Start a farm; its clock is virtual, and its seed is 0 unless the configuration has one."""
         reactor = MemoryReactorClock()
         ports = memory_ports(reactor)
-        app = make_app(_for_memory(config), reactor=reactor, clock=reactor, bind=ports, unix_ms=EPOCH_UNIX_MS)
+        config = _for_memory(config)
+        app = FarmApp(make_farm(config, reactor=reactor, clock=reactor, bind=ports, unix_ms=EPOCH_UNIX_MS))
         app.startService()
         farm = cls(app, MemoryWire(reactor))
         farm.advance(0)     # faults of the phase ``process`` that are due at once fire now

@@ -15,8 +15,9 @@ from twisted.internet.task import deferLater
 from comfyfarm.clients.comfy import ComfyClient
 from comfyfarm.clients.control import FarmControl
 from comfyfarm.config import FarmConfig
-from comfyfarm.control.app import make_app
+from comfyfarm.control.app import FarmApp
 from comfyfarm.server.backend import Backend
+from comfyfarm.server.farm import make_farm
 from comfyfarm.server.ports import TcpPort
 from comfyfarm.testing.assertions import Within
 from comfyfarm.testing.expectations import Expectation
@@ -54,9 +55,8 @@ class TwistedFarm(InProcessFarm[Coroutine[Any, Any, None]]):
 
         :raises CannotStart: if a port is taken.
         """
-        app = make_app(
-            config, reactor=reactor, clock=reactor, bind=TcpPort.binder(reactor), unix_ms=int(time.time() * 1000)
-        )
+        bind, unix_ms = TcpPort.binder(reactor), int(time.time() * 1000)
+        app = FarmApp(make_farm(config, reactor=reactor, clock=reactor, bind=bind, unix_ms=unix_ms))
         app.startService()
         farm = cls(app, FarmControl(app.server.url, reactor=reactor))
         for name, backend in app.farm.backends.items():

@@ -11,7 +11,7 @@ from comfyfarm.control.routing import ApiError, route
 from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.faults import FaultList, FaultState, GateList, GateState, Held, ReleaseBody
 from comfyfarm.faults.armed_fault import ArmedFault
-from comfyfarm.faults.fault import Fault, Firing
+from comfyfarm.faults.fault import Firing
 from comfyfarm.faults.registry import UnknownFault
 from comfyfarm.server.farm import Farm
 
@@ -41,18 +41,14 @@ def _arm(farm: Farm, tables: list[tuple[str, Any]]) -> list[ArmedFault]:
     except ConfigError as error:
         raise ApiError(422, str(error)) from error
     for place, fault in faults:
-        _check(farm, place, fault)
+        try:
+            farm.registry.check(fault)
+        except UnknownFault as error:
+            raise ApiError(422, f"{place}.{error}".removeprefix(".")) from error
     try:
         return farm.fault_controller.arm_all([fault for _, fault in faults])
     except UnknownFault as error:
         raise ApiError(422, str(error)) from error
-
-
-def _check(farm: Farm, place: str, fault: Fault) -> None:
-    try:
-        farm.registry.check(fault)
-    except UnknownFault as error:
-        raise ApiError(422, f"{place}.{error}".removeprefix(".")) from error
 
 
 @route(endpoints.LIST_FAULTS)
