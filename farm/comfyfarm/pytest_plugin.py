@@ -8,22 +8,21 @@ See docs/testing.md for the marker and the options.
 """
 
 # Nothing of Twisted is imported at the top: pytest may load this module before pytest-twisted has chosen a reactor, and
-# importing Klein installs one.
+# importing Klein installs one.  The packages clients and testing import a name when it is first used.
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from comfyfarm import clients, testing
 from comfyfarm.testing.plugin.stash import FAILURE, MARKER, MARKER_HELP, RERUN, SESSION, WARNING
 
 if TYPE_CHECKING:
-    from comfyfarm.clients import SyncComfyClient
-    from comfyfarm.testing import MemoryFarm, RunningFarm, ServedInstance, TwistedFarm
     from comfyfarm.testing.plugin.marker import AnyConfig
     from comfyfarm.testing.plugin.session import TestSession
 
@@ -33,17 +32,15 @@ _ADVICE = "this fixture needs pytest-twisted: pip install 'comfyfarm[twisted]'"
 
 
 @pytest.fixture(scope="session")
-def _mock_comfyui_farm(pytestconfig: pytest.Config) -> Iterator[RunningFarm]:
+def _mock_comfyui_farm(pytestconfig: pytest.Config) -> Iterator[testing.RunningFarm]:
     """The child process of all ``mock_comfyui_*`` fixtures; each worker of pytest-xdist has its own."""
-    from comfyfarm.testing import run_farm
-
     seed = pytestconfig.getoption("comfy_seed")
-    with run_farm(_BOTH_MODES if seed is None else {**_BOTH_MODES, "farm": {"seed": seed}}) as farm:
+    with testing.run_farm(_BOTH_MODES if seed is None else {**_BOTH_MODES, "farm": {"seed": seed}}) as farm:
         yield farm
 
 
 @pytest.fixture(scope="session")
-def mock_comfyui_server(_mock_comfyui_farm: RunningFarm) -> str:
+def mock_comfyui_server(_mock_comfyui_farm: testing.RunningFarm) -> str:
     """The base URL of a **static** mock ComfyUI that runs for the whole session.
 
     Static: every job's history names the same input picture, and no file is written.  Use it if only the job
@@ -54,7 +51,7 @@ def mock_comfyui_server(_mock_comfyui_farm: RunningFarm) -> str:
 
 
 @pytest.fixture(scope="session")
-def mock_comfyui_server_dynamic(_mock_comfyui_farm: RunningFarm) -> str:
+def mock_comfyui_server_dynamic(_mock_comfyui_farm: testing.RunningFarm) -> str:
     """The base URL of a **dynamic** mock ComfyUI that runs for the whole session.
 
     Dynamic: every job writes a new picture with a unique name.  Use it if files matter: downloading, naming,
@@ -65,7 +62,7 @@ def mock_comfyui_server_dynamic(_mock_comfyui_farm: RunningFarm) -> str:
 
 
 @pytest.fixture
-def mock_comfyui_url(_mock_comfyui_farm: RunningFarm) -> str:
+def mock_comfyui_url(_mock_comfyui_farm: testing.RunningFarm) -> str:
     """The **static** server's base URL, with queue, history, cache and uploads emptied before the test.
 
     The fixture to begin with, for tests of jobs, not of files.
@@ -74,7 +71,7 @@ def mock_comfyui_url(_mock_comfyui_farm: RunningFarm) -> str:
 
 
 @pytest.fixture
-def mock_comfyui_url_dynamic(_mock_comfyui_farm: RunningFarm) -> str:
+def mock_comfyui_url_dynamic(_mock_comfyui_farm: testing.RunningFarm) -> str:
     """The **dynamic** server's base URL, with queue, history, cache and uploads emptied before the test.
 
     For tests of files.  Files of earlier tests stay until the session ends, and the numbers in their names
@@ -84,29 +81,25 @@ def mock_comfyui_url_dynamic(_mock_comfyui_farm: RunningFarm) -> str:
 
 
 @pytest.fixture
-def mock_comfyui_client(mock_comfyui_url: str) -> SyncComfyClient:
+def mock_comfyui_client(mock_comfyui_url: str) -> clients.SyncComfyClient:
     """A blocking client of the **static** server, emptied before the test.
 
     For a test that submits jobs itself and does not look at their files.
     """
-    from comfyfarm.clients import SyncComfyClient
-
-    return SyncComfyClient(mock_comfyui_url)
+    return clients.SyncComfyClient(mock_comfyui_url)
 
 
 @pytest.fixture
-def mock_comfyui_client_dynamic(mock_comfyui_url_dynamic: str) -> SyncComfyClient:
+def mock_comfyui_client_dynamic(mock_comfyui_url_dynamic: str) -> clients.SyncComfyClient:
     """A blocking client of the **dynamic** server, emptied before the test.
 
     For a test that submits jobs itself and looks at their files.
     """
-    from comfyfarm.clients import SyncComfyClient
-
-    return SyncComfyClient(mock_comfyui_url_dynamic)
+    return clients.SyncComfyClient(mock_comfyui_url_dynamic)
 
 
 @pytest.fixture
-def mock_comfyui_config(_mock_comfyui_farm: RunningFarm) -> ServedInstance:
+def mock_comfyui_config(_mock_comfyui_farm: testing.RunningFarm) -> testing.ServedInstance:
     """``url``, ``mode``, ``input_dir`` and ``output_dir`` of the **static** server, emptied before the test.
 
     For software that is configured with the folders of its ComfyUI and expects no files there.
@@ -115,7 +108,7 @@ def mock_comfyui_config(_mock_comfyui_farm: RunningFarm) -> ServedInstance:
 
 
 @pytest.fixture
-def mock_comfyui_config_dynamic(_mock_comfyui_farm: RunningFarm) -> ServedInstance:
+def mock_comfyui_config_dynamic(_mock_comfyui_farm: testing.RunningFarm) -> testing.ServedInstance:
     """``url``, ``mode``, ``input_dir`` and ``output_dir`` of the **dynamic** server, emptied before the test.
 
     For software that reads ComfyUI's output folder.
@@ -124,35 +117,32 @@ def mock_comfyui_config_dynamic(_mock_comfyui_farm: RunningFarm) -> ServedInstan
 
 
 @pytest.fixture
-def comfy_farm(request: pytest.FixtureRequest) -> Iterator[Callable[..., RunningFarm]]:
+def comfy_farm(request: pytest.FixtureRequest) -> Iterator[Callable[..., testing.RunningFarm]]:
     """A factory of whole farms: ``comfy_farm(path, dictionary or TOML text)["gpu-1"].url``.
 
     For tests of software that uses several servers; each instance is static or dynamic as its ``mode`` says.
     Instances without a port get free ones.  Each farm is a child process, which starts in about a second; at the end of
     the test it is stopped and its files are removed.  Without a configuration, that of the marker is used.
     """
-    from contextlib import ExitStack
-
-    from comfyfarm.testing import FarmDied, run_farm
     from comfyfarm.testing.plugin.session import session_of
 
     session = session_of(request.node)
     with ExitStack() as farms:
-        ready: list[RunningFarm] = []
+        ready: list[testing.RunningFarm] = []
 
-        def start(config: AnyConfig | None = None) -> RunningFarm:
+        def start(config: AnyConfig | None = None) -> testing.RunningFarm:
             if config is None and ready:
                 return ready.pop()
-            return session.add(farms.enter_context(run_farm(session.config_of_child(config))))
+            return session.add(farms.enter_context(testing.run_farm(session.config_of_child(config))))
 
         if session.args.config is not None:     # at once, so that an invalid one is an error of the test's set-up
-            with _failing_in_one_line(FarmDied):
+            with _failing_in_one_line(testing.FarmDied):
                 ready.append(start())
         yield start
 
 
 @pytest.fixture
-def twisted_farm(request: pytest.FixtureRequest) -> Iterator[Callable[..., Coroutine[Any, Any, TwistedFarm]]]:
+def twisted_farm(request: pytest.FixtureRequest) -> Iterator[Callable[..., Coroutine[Any, Any, testing.TwistedFarm]]]:
     """A factory of farms in the test's reactor; it must be awaited.
 
     ``farm = await twisted_farm(config)``; ``config`` as for ``comfy_farm``, or a ``FarmConfig``.
@@ -166,15 +156,14 @@ def twisted_farm(request: pytest.FixtureRequest) -> Iterator[Callable[..., Corou
     from twisted.internet.defer import Deferred
     from twisted.internet.task import deferLater
 
-    from comfyfarm.testing import TwistedFarm, as_config
     from comfyfarm.testing.plugin.session import session_of
 
     session = session_of(request.node)
     _check_marker(session)
-    farms: list[TwistedFarm] = []
+    farms: list[testing.TwistedFarm] = []
 
-    async def start(config: AnyConfig | None = None) -> TwistedFarm:
-        farms.append(session.add(await TwistedFarm.start(reactor, as_config(session.config(config)))))
+    async def start(config: AnyConfig | None = None) -> testing.TwistedFarm:
+        farms.append(session.add(await testing.TwistedFarm.start(reactor, testing.as_config(session.config(config)))))
         return farms[-1]
 
     yield start
@@ -185,22 +174,21 @@ def twisted_farm(request: pytest.FixtureRequest) -> Iterator[Callable[..., Corou
 
 
 @pytest.fixture
-def memory_farm(request: pytest.FixtureRequest) -> Iterator[Callable[..., MemoryFarm]]:
+def memory_farm(request: pytest.FixtureRequest) -> Iterator[Callable[..., testing.MemoryFarm]]:
     """A factory of farms without sockets, on a virtual clock that the test advances: ``farm.advance(60)``.
 
     For tests of timing: an hour passes in milliseconds; ``farm["gpu-1"].ask("POST", "/prompt", json=...)``.
     Each instance is static or dynamic as its ``mode`` says; static is faster.  The farms are stopped at the end of the
     test.
     """
-    from comfyfarm.testing import MemoryFarm, as_config
     from comfyfarm.testing.plugin.session import session_of
 
     session = session_of(request.node)
     _check_marker(session)
-    farms: list[MemoryFarm] = []
+    farms: list[testing.MemoryFarm] = []
 
-    def start(config: AnyConfig | None = None) -> MemoryFarm:
-        farms.append(session.add(MemoryFarm.start(as_config(session.config(config)))))
+    def start(config: AnyConfig | None = None) -> testing.MemoryFarm:
+        farms.append(session.add(testing.MemoryFarm.start(testing.as_config(session.config(config)))))
         return farms[-1]
 
     yield start
@@ -302,11 +290,9 @@ def _add_sections(item: pytest.Item, error: pytest.ExceptionInfo[BaseException],
 
 def _check_marker(session: TestSession) -> None:
     """Fail unless a farm in this process can be made from the marker's configuration."""
-    from comfyfarm.testing import ConfigError, as_config, check_config
-
     if session.args.config is not None:
-        with _failing_in_one_line(ConfigError):
-            check_config(as_config(session.config()))
+        with _failing_in_one_line(testing.ConfigError):
+            testing.check_config(testing.as_config(session.config()))
 
 
 @contextmanager
@@ -318,7 +304,7 @@ def _failing_in_one_line(kind: type[Exception]) -> Iterator[None]:
         raise pytest.fail.Exception(f"@pytest.mark.{MARKER}: {error}", pytrace=False) from None
 
 
-def _emptied(farm: RunningFarm, name: str) -> ServedInstance:
+def _emptied(farm: testing.RunningFarm, name: str) -> testing.ServedInstance:
     farm.reset(name)
     return farm[name]
 
