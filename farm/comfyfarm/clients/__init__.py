@@ -13,4 +13,12 @@ if TYPE_CHECKING:
     from comfyfarm.clients.websocket import ComfyWebSocket as ComfyWebSocket
     from comfyfarm.clients.websocket import Message as Message
 else:
-    __all__, __getattr__ = lazy_exports(__name__)
+    __all__, __getattr__ = lazy_exports(
+        __name__,
+        {
+            "clients.comfy": ["ComfyClient"],
+            "clients.comfy_sync": ["HttpStatusError", "SyncComfyClient"],
+            "clients.control": ["FarmControl", "SyncFarmControl"],
+            "clients.websocket": ["ComfyWebSocket", "Message"],
+        },
+    )

@@ -29,4 +29,18 @@ if TYPE_CHECKING:
     from comfyfarm.testing.twisted_farm import TwistedFarm as TwistedFarm
     from comfyfarm.testing.twisted_farm import TwistedInstance as TwistedInstance
 else:
-    __all__, __getattr__ = lazy_exports(__name__)
+    __all__, __getattr__ = lazy_exports(
+        __name__,
+        {
+            "analysis.event_query": ["frame", "happened", "request"],
+            "config.decoding": ["ConfigError"],
+            "events.stamp": ["Stamp"],
+            "server.media.stamps": ["read_stamp"],
+            "testing.child": ["FarmDied", "RunningFarm", "ServedInstance", "run_farm", "start_mock_server"],
+            "testing.expectations": ["ExpectationFailed"],
+            "testing.in_process": ["as_config"],
+            "testing.memory_client": ["Listener", "Reply"],
+            "testing.memory_farm": ["MemoryFarm", "MemoryInstance", "check_config"],
+            "testing.twisted_farm": ["TwistedFarm", "TwistedInstance"],
+        },
+    )
