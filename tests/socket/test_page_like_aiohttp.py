@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
@@ -26,8 +27,10 @@ PATHS = [
     "/index.html", "/index.html/", "/index.html/deeper", "/nope", "/nope/", "/assets", "/assets/", "/assets/a.css",
     "/assets%2Fa.css", "/assets//a.css", "/assets/./a.css", "/assets/../index.html", "/../secret", "/%2e%2e/secret",
     "/..%2Fsecret", "/assets/../../secret", "/%2Fetc/hostname", "/a%00b", "/a%20b+c.txt", "/100%25.txt", "/100%.txt",
-    "/%C3%BC.png", "/%ff", "/way-out", "/inside.png", "/round", "/empty.json", "/unknown.xyz", "/x%252Fy",
+    "/%C3%BC.png", "/%ff", "/way-out", "/inside.png", "/empty.json", "/unknown.xyz", "/x%252Fy",
 ]  # fmt: skip
+if sys.version_info < (3, 13):
+    PATHS.append("/round")      # a link to itself: later aiohttp answers without words, and we still with them
 CONDITIONS = [
     {"If-None-Match": TAG}, {"If-None-Match": "*"}, {"If-None-Match": '"other"'}, {"If-Match": '"other"'},
     {"If-Match": TAG}, {"If-Modified-Since": DATE}, {"If-Unmodified-Since": "Tue, 14 Nov 2023 22:13:20 GMT"},
