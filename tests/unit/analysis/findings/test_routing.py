@@ -134,7 +134,7 @@ def test_new_work_for_an_instance_that_is_drained_is_told() -> None:
 
 def test_the_load_of_a_scenario_may_go_to_an_instance_that_is_drained() -> None:
     load = structs.replace(submitted("load-1", on="a", at=1_500), is_load=True)
-    assert found(farm("a"), draining("a", at=1_000), load) == []
+    assert found(farm("a"), used("a"), draining("a", at=1_000), load) == []
 
 
 def test_work_from_before_or_after_a_drain_is_no_fault() -> None:
