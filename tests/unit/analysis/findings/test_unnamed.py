@@ -13,15 +13,15 @@ def lost(job: str, *, on: str = "a", sent: int = 0, at: int = 4_000) -> list[Pie
     return [submitted(job, on=on, at=sent), answered(job, on=on, at=sent), crashed(on, at=at, lost=[job])]
 
 
-def test_a_lost_job_that_may_have_been_sent_again_with_another_seed_is_not_lost() -> None:
+def test_a_lost_job_that_may_have_been_sent_again_with_another_seed_is_neither_lost_nor_passed() -> None:
     pieces = farm("a", "b"), lost(H1), ran(H2, on="b", at=5_000, until=6_000)
     finding = only(*pieces, A_MINUTE_LATER)
-    assert (finding.finding, finding.severity, finding.job, finding.instance) == ("unnamed", "note", H1, "a")
+    assert (finding.finding, finding.severity, finding.job, finding.instance) == ("unnamed", "unknown", H1, "a")
     assert finding.says == (
         f"The prompt {H1} was lost with a at 4 s, and {H2}, sent to b at 5 s, may be its retry: neither has a name but "
         "its hash."
     )
-    assert verdict_of(*pieces).verdict == verdict_of(*pieces, A_MINUTE_LATER).verdict == "pass"
+    assert verdict_of(*pieces).verdict == verdict_of(*pieces, A_MINUTE_LATER).verdict == "unknown"
 
 
 def test_a_lost_job_is_lost_if_nothing_without_a_name_was_first_sent_after_that() -> None:
