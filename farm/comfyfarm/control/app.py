@@ -67,7 +67,7 @@ class FarmApp(MultiService):
     def _abandon(self, ports: list[BoundPort]) -> None:
         for port in ports:
             port.close()
-        self.farm.remove_temporary()
+        self.farm.close()
 
     def described(self) -> dict[str, Any]:
         """Return the content of the ready file: the control server's URL, and the URL and folders of each instance."""

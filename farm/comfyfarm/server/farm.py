@@ -174,17 +174,17 @@ class Farm(MultiService):
         try:
             self.log.publish(LogEnded(at_ms=self.log.events[-1].at_ms))
         finally:
-            if self._log_file is not None:
-                self._log_file.close()
-            self.remove_temporary()
+            self.close()
 
     def flush_log(self) -> None:
         """Make sure that the log file, if there is one, has every event even if the process is killed."""
         if self._log_file is not None:
             self._log_file.flush()
 
-    def remove_temporary(self) -> None:
-        """Remove the temporary folder, unless an instance keeps its outputs there."""
+    def close(self) -> None:
+        """Close the log file, and remove the temporary folder unless an instance keeps its outputs there."""
+        if self._log_file is not None:
+            self._log_file.close()
         configs = [backend.config for backend in self.backends.values()]
         kept = [config.name for config in configs if config.keep_outputs and config.output_dir is None]
         if self._temporary_dir is not None and kept:

@@ -1,0 +1,30 @@
+"""A farm and its control server as one service: what a start that fails leaves behind."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.testing import MemoryReactorClock
+
+from comfyfarm.config import read
+from comfyfarm.control.app import CannotStart, FarmApp
+from comfyfarm.server.farm import make_farm
+from comfyfarm.server.ports import MemoryPort
+
+
+def _bind(reactor: Any, _host: str, port: int) -> MemoryPort:
+    return MemoryPort(reactor, port)
+
+
+def test_a_start_that_fails_leaves_the_log_closed_and_no_timer(tmp_path: Path) -> None:
+    """The log has been opened and written when the instance finds a file in the place of its folder."""
+    (tmp_path / "file").write_bytes(b"")
+    tables = {"farm": {"log": "run.jsonl", "control_port": 0}, "instance": [{"port": 0, "output_dir": "file"}]}
+    reactor: Any = MemoryReactorClock()
+    config, bind = read(tables, tmp_path), partial(_bind, reactor)
+    app = FarmApp(make_farm(config, reactor=reactor, clock=reactor, bind=bind, unix_ms=0))
+    with pytest.raises(CannotStart, match="file: Not a directory"):
+        app.startService()
+    assert reactor.getDelayedCalls() == []
+    assert (tmp_path / "run.jsonl").read_bytes().startswith(b'{"kind":"configured"')
