@@ -17,6 +17,7 @@ import math
 import re
 import warnings
 from collections.abc import Iterator
+from functools import wraps
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -24,7 +25,7 @@ import regex
 
 from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, UnknownInput, outcome
 from comfyfarm.sim.nodes.limits import bounded_text
-from comfyfarm.sim.nodes.table import rule
+from comfyfarm.sim.nodes.table import Rule, rule
 
 _MAX_STEPS = 3 * 10**7          # an upper bound; about 50 ms
 _TIMEOUT_S = 0.1
@@ -46,7 +47,21 @@ class _Search(NamedTuple):
         return self.pattern.finditer(self.text, **self.limits)
 
 
+def _unknown_if_undecided(function: Rule) -> Rule:
+    """Let a rule give an unknown value if its search takes too long, or if only ``regex`` refuses the pattern."""
+
+    @wraps(function)
+    def decide(call: NodeCall) -> NodeOutcome:
+        try:
+            return function(call)
+        except (TimeoutError, regex.error) as error:
+            raise UnknownInput from error
+
+    return decide
+
+
 @rule("RegexMatch")
+@_unknown_if_undecided
 def _match(call: NodeCall) -> NodeOutcome:
     try:
         return outcome(next(_search(call).matches, None) is not None)
@@ -55,6 +70,7 @@ def _match(call: NodeCall) -> NodeOutcome:
 
 
 @rule("RegexExtract")
+@_unknown_if_undecided
 def _extract(call: NodeCall) -> NodeOutcome:
     try:
         search = _search(call)
@@ -69,6 +85,7 @@ def _extract(call: NodeCall) -> NodeOutcome:
 
 
 @rule("RegexReplace")
+@_unknown_if_undecided
 def _replace(call: NodeCall) -> NodeOutcome:
     return outcome(_substitute(_search(call), call.known_text("replace", ""), call.integer("count", 0)))
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
-import regex
-
 from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, Save, UnknownInput, by_type, first
 from comfyfarm.sim.nodes.limits import check_outcome, list_value
 from comfyfarm.sim.values import ListValue, Picture
@@ -17,8 +15,6 @@ Rule = Callable[[NodeCall], NodeOutcome]
 
 # The exceptions that Python raises for bad input values.  A TypeError or a KeyError would be a bug in a rule.
 _BAD_VALUE = (ArithmeticError, MemoryError, RecursionError, SyntaxError, SystemError, ValueError, re.error)
-# A search that takes too long, or whose pattern only ``regex`` refuses, gives an unknown value, too (regexes.py).
-_UNKNOWN = (UnknownInput, TimeoutError, regex.error)
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,7 @@ def _raising_node_errors() -> Iterator[None]:
 def _run_once(function: Rule, call: NodeCall) -> NodeOutcome:
     try:
         return check_outcome(function(call))
-    except _UNKNOWN:
+    except UnknownInput:
         return NodeOutcome((None,))
 
 
