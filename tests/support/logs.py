@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from comfyfarm import events
 from comfyfarm.events import Event, Work
+from comfyfarm.events.orders import DeliveryMode, OrderState
 
 Piece: TypeAlias = Union[Event, Iterable["Piece"]]  # noqa: UP007 (refers to itself)
 NO_WORK = Work()
@@ -329,3 +330,15 @@ def delivered(job: str, *, at: int, on: str = "", **more: Any) -> Event:
     :param more: for :class:`Delivered`.
     """
     return events.Delivered(at_ms=at, instance=on, job=job, **more)
+
+
+def order(job: str, *, at: int, state: OrderState = "asked", when: int | None = None, why: str = "") -> Event:
+    """The state of a user's order was reported.
+
+    :param when: the time of it; ``None`` for ``at``.
+    """
+    return events.OrderReported(at_ms=at, job=job, state=state, when_ms=when, why=why)
+
+
+def trial(name: str = "t", *, at: int = 0, jobs: int | None = None, delivery: DeliveryMode | None = None) -> Event:
+    return events.TrialBegan(at_ms=at, name=name, jobs=jobs, delivery=delivery)

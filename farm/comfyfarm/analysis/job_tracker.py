@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from sys import intern
 
 from comfyfarm.analysis.instance_jobs import InstanceJobs, is_submission, route_of
-from comfyfarm.analysis.logical_jobs import Attempt, Delivery, End, LogicalJob, Stop
+from comfyfarm.analysis.logical_jobs import Attempt, Delivery, End, LogicalJob, Order, Stop
 from comfyfarm.events import (
     Delivered,
     Event,
@@ -17,6 +17,7 @@ from comfyfarm.events import (
     HistoryDeleted,
     InterruptAsked,
     Interrupted,
+    OrderReported,
     Paused,
     PromptRefused,
     QueueCleared,
@@ -290,7 +291,7 @@ class JobTracker(EventHandler):
             del self.running[attempt.instance]
         attempt.end, attempt.ended_ms, attempt.end_seq = end, event.at_ms, event.seq
 
-    # Interrupts and deliveries.
+    # Interrupts, orders and deliveries.
 
     @on(InterruptAsked)
     def _on_interrupt_asked(self, event: InterruptAsked) -> None:
@@ -314,6 +315,17 @@ class JobTracker(EventHandler):
         last = self._instance(hit.instance).last
         ended_since = last is not None and last.job != hit.job and (last.ended_ms or 0) >= hit.sent_ms
         return ended_since or any(attempt.job != hit.job for attempt in self.open_on(hit.instance))
+
+    @on(OrderReported)
+    def _on_order_reported(self, event: OrderReported) -> None:
+        job, when_ms = self.job(event.job), event.at_ms if event.when_ms is None else event.when_ms
+        order = job.order = job.order or Order(when_ms, event.seq)
+        if event.state == "asked":
+            order.asked_ms = min(order.asked_ms, when_ms)
+        elif event.state == "failed":
+            order.failed_seq, order.why = event.seq, event.why
+        else:
+            order.withdrawn_seq = event.seq
 
     @on(Delivered)
     def _on_delivered(self, event: Delivered) -> None:

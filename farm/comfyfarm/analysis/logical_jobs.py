@@ -166,16 +166,36 @@ class Delivery:
 
 
 @dataclass(eq=False, slots=True)
+class Order:
+    """A user's order, as reported by the test or by the software under test.
+
+    :ivar asked_ms: the time at which the user asked; if that was not reported, of the first report.
+    :ivar seq: of the first report.
+    :ivar failed_seq: of the report that the user was told of a failure; 0 if there was none.
+    :ivar withdrawn_seq: of the report that the user wants it no more; 0 if there was none.
+    :ivar why: what the user was told.
+    """
+
+    asked_ms: int
+    seq: int
+    failed_seq: int = 0
+    withdrawn_seq: int = 0
+    why: str = ""
+
+
+@dataclass(eq=False, slots=True)
 class LogicalJob:
     """A job as its user means it, over all its attempts.
 
     :ivar attempts: in the order in which they were decided.
+    :ivar order: what was reported of the user's order; ``None``: nothing.
     :ivar given_up_seq: of the latest interrupt that named the job or one of its attempts, hit or not; 0 if none.
     """
 
     name: str
     attempts: list[Attempt] = field(default_factory=list)
     delivered: list[Delivery] = field(default_factory=list)
+    order: Order | None = None
     given_up_seq: int = 0
 
     @property

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from comfyfarm.config.scenarios.scenario import Scenario
+from comfyfarm.events.orders import DeliveryMode
 from comfyfarm.faults.fault import Fault
 from comfyfarm.sim.catalogue.declared import DeclaredType
 from comfyfarm.sim.catalogue.models import Model, check_sizes
@@ -25,6 +26,7 @@ class FarmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     :ivar data_dir: the folder of the instances' folders; ``None``: a new temporary folder.
     :ivar log: a file that gets every event as a line of JSON; ``None``: no file.
     :ivar fault_headers: whether a client may send a fault for its one request in ``X-Comfyfarm-Fault``.
+    :ivar delivery: what counts as delivered, unless a trial says otherwise; ``None``: what the log shows.
     """
 
     host: str = "127.0.0.1"
@@ -35,6 +37,7 @@ class FarmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     data_dir: str | None = None
     log: str | None = None
     fault_headers: bool = False
+    delivery: DeliveryMode | None = None
 
 
 class InstanceConfig(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):

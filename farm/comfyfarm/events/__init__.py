@@ -62,6 +62,7 @@ from comfyfarm.events.nodes import (
     TextSent,
     Written,
 )
+from comfyfarm.events.orders import OrderReported, TrialBegan
 
 __all__ = [
     "Cached",
@@ -94,6 +95,7 @@ __all__ = [
     "ModelUnloaded",
     "NodeFinished",
     "NodeStarted",
+    "OrderReported",
     "Paused",
     "PictureSent",
     "Preview",
@@ -117,6 +119,7 @@ __all__ = [
     "Taken",
     "TextSent",
     "Thawed",
+    "TrialBegan",
     "Unsubmitted",
     "Uploaded",
     "Work",
