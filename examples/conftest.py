@@ -60,13 +60,18 @@ class Stage:
         await gatherResults(running)
 
     async def _see_through(self, job: Job) -> None:
+        order = self.farm.order(job.name)
         try:
             await self.dispatcher.run(job)
         except (GaveUp, JobFailed, Rejected) as why:
             self.failures[job.name] = why
+            order.failed(str(why))
 
     async def _deliver(self, result: Result) -> None:
-        """Be the user: the farm learns who got what, so that it can tell a wrong picture from a right one."""
+        """Be the user: the farm learns who got what, so that it can tell a wrong picture from a right one.
+
+        Together with the orders and failures that ``_see_through`` reports, it knows what became of every order.
+        """
         self.results.append(result)
         (picture, *_) = result.pictures or [None]
         self.farm.delivered(result.job.name, prompt_id=result.prompt_id, instance=result.backend, picture=picture)

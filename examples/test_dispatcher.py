@@ -104,8 +104,8 @@ async def test_a_model_that_one_server_has_is_looked_for_there(stage: StartStage
     await on.run(jobs(4, FLUX))
     await on.all_is_well()
     assert {each.backend for each in on.results} == {"gpu-2"}
-    await on.run(jobs(1, "unknown.safetensors"))
-    assert str(on.failures["job-1"]) == "job-1: no server has unknown.safetensors"
+    await on.run(jobs(5, "unknown.safetensors")[4:])
+    assert str(on.failures["job-5"]) == "job-5: no server has unknown.safetensors"
     await on.farm.assert_verdict("pass")
 
 

@@ -25,7 +25,7 @@ from comfyfarm.testing import MemoryFarm
 from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], MemoryFarm]
-TWO = {"instance": [{"name": "gpu-{n}", "count": 2, "mode": "dynamic"}]}
+TWO = {"farm": {"delivery": "none"}, "instance": [{"name": "gpu-{n}", "count": 2, "mode": "dynamic"}]}
 
 
 def post(farm: MemoryFarm, name: str, job: str, **body: Any) -> str:

@@ -11,7 +11,7 @@ from comfyfarm.testing.expectations import expect_no_finding, expect_none_of
 from comfyfarm.workflows import text_to_image
 
 MakeFarm = Callable[..., MemoryFarm]
-TWO = {"instance": [{"name": "gpu-1"}, {"name": "gpu-2"}]}
+TWO = {"farm": {"delivery": "none"}, "instance": [{"name": "gpu-1"}, {"name": "gpu-2"}]}
 
 
 @pytest.fixture
@@ -27,12 +27,12 @@ def send(farm: MemoryFarm, job: str, on: str = "gpu-1", **extra: Any) -> str:
     return prompt_id
 
 
-def run_with_an_orphan(farm: MemoryFarm) -> None:
-    """Let two jobs run, and deliver only one: the verdict is *pass*, with a warning."""
-    prompt_id = send(farm, "barn")
+def run_with_a_warning(farm: MemoryFarm) -> None:
+    """Let two jobs run well and tell the user of one that it failed: the verdict is *pass*, with a warning."""
+    send(farm, "barn")
     send(farm, "boat", "gpu-2")
     farm.run_until_idle()
-    farm.delivered("barn", prompt_id=prompt_id)
+    farm.order("barn").failed()
 
 
 def crash(farm: MemoryFarm, name: str, **body: Any) -> None:
@@ -147,7 +147,7 @@ def test_what_moves_by_itself_is_waited_for(farm: MemoryFarm) -> None:
 @pytest.mark.parametrize("wanted", ["fail", "unknown"])
 def test_a_pass_that_was_not_expected_is_explained(farm: MemoryFarm, wanted: str) -> None:
     """Also if there are warnings, which count for no verdict."""
-    run_with_an_orphan(farm)
+    run_with_a_warning(farm)
     assert [finding.severity for finding in farm.verdict().findings] == ["warning"]
     with pytest.raises(ExpectationFailed) as failed:
         farm.assert_verdict(wanted)
@@ -188,7 +188,7 @@ def test_the_number_of_jobs_can_be_asserted_with_anything(farm: MemoryFarm) -> N
 @pytest.mark.parametrize(("jobs", "expected"), [(3, "3 jobs"), (1, "1 job")])
 def test_fewer_or_more_jobs_than_expected_fail_the_assertion(farm: MemoryFarm, jobs: int, expected: str) -> None:
     """With a sentence that says how many came, and the hint only if more can still come."""
-    run_with_an_orphan(farm)
+    run_with_a_warning(farm)
     with pytest.raises(ExpectationFailed) as failed:
         farm.assert_verdict("pass", jobs=jobs)
     first, *others = str(failed.value).splitlines()

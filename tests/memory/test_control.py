@@ -163,7 +163,9 @@ def test_the_log_begins_with_the_effective_configuration(memory_farm: Start) -> 
     first = farm.farm.log.events[0]
     assert isinstance(first, Configured)
     assert (first.seq, first.at_ms, first.instance, first.epoch) == (1, 0, "", 0)
-    assert first.config["farm"] == {"clock": "virtual", "seed": 7, "speed": 1.0, "fault_headers": False}
+    assert first.config["farm"] == {
+        "clock": "virtual", "seed": 7, "speed": 1.0, "fault_headers": False, "delivery": None,
+    }
     assert [each["name"] for each in first.config["instance"]] == ["sta", "dyn"]
     assert first.config["instance"][0]["timing"]["step"] == "15ms"
     assert not {"port", "input", "output_dir"} & first.config["instance"][0].keys()

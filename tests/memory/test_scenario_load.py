@@ -10,7 +10,7 @@ from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], MemoryFarm]
 JAM = {
-    "farm": {"seed": 1},
+    "farm": {"seed": 1, "delivery": "none"},
     "instance": [{"name": "gpu-{n}", "count": 2}],
     "scenario": [{"name": "jam", "step": [{"at": "0s", "load": {"on": "gpu-1", "jobs": 4}}]}],
 }

@@ -17,7 +17,8 @@ from tests.memory.clients.stage import Stage, play
 from tests.memory.clients.staged import staged
 
 ABOUT_THE_FARM = {
-    *("fault_never_fired", "instance_never_used", "log_incomplete", "no_job", "stuck", "unfinished", "unnamed"),
+    *("fault_never_fired", "instance_never_used", "log_incomplete", "no_job", "nothing_taken"),
+    *("stuck", "unfinished", "unnamed"),
 }
 
 
@@ -78,8 +79,9 @@ def test_a_body_that_was_too_large_is_not_to_be_sent_again(memory_farm: Callable
     for name in ("gpu-1", "gpu-2"):
         reply = farm[name].ask("POST", "/prompt", data=bytes(2_000), headers={"X-Comfyfarm-Job": "poster"})
         assert reply.status == 413
-    (finding,) = farm.verdict().findings
+    finding, unknown = farm.verdict().findings
     assert (finding.finding, finding.job, finding.instance) == ("resubmitted", "poster", "gpu-2")
+    assert (unknown.finding, unknown.severity) == ("undelivered", "unknown")
 
 
 def test_there_is_a_broken_client_for_every_finding_about_clients() -> None:

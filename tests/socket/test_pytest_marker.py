@@ -354,7 +354,8 @@ def test_a_failed_test_tells_what_its_farm_knows(run: Run) -> None:
     """Verdict, findings, seed and how to repeat it, and what each instance did when."""
     result = run(JUDGED, "-k", "own_failure", "--comfy-seed", "23")
     lines = section(result, "comfyfarm")
-    assert lines[0].startswith("verdict: unknown (1 logical jobs in 1 attempts, 0 succeeded, at ")
+    summary = "1 order by what was sent: 0 delivered; 1 attempt, 0 jobs succeeded"
+    assert lines[0].startswith(f"verdict: unknown ({summary}; at ")
     assert lines[1].startswith("    unknown unfinished: barn still runs on gpu-1")
     assert "seed: 23 (again: pytest test_suite.py::test_its_own_failure_comes_first --comfy-seed 23)" in lines
     rows = [line.split()[0] for line in lines[lines.index("timeline:") :] if line.startswith("gpu")]

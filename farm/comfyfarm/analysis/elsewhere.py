@@ -109,13 +109,11 @@ class _Sockets(NamedTuple):
 class Elsewhere(EventHandler):
     """Follows requests and websockets; the tracker and the fleet have processed each event before.
 
-    :ivar tries_files: a file was requested from a wrong instance.
     :ivar silenced: attempts whose client's websocket got no messages or was gone, with the reason: half a sentence.
     """
 
     tracker: JobTracker
     fleet: FleetState
-    tries_files: bool = False
     silenced: dict[Attempt, str] = field(default_factory=dict)
     _listeners: dict[Attempt, ListenerElsewhere] = field(default_factory=dict)
     _last_right_ms: dict[_Key, int] = field(default_factory=dict)
@@ -232,7 +230,6 @@ class Elsewhere(EventHandler):
         if not holders:
             return
         attempt, right_ms = holders[-1], self._last_right_ms.get(key)
-        self.tries_files = self.tries_files or key[0] == "view"
         self._settle(key, began_ms)
         pending = self._pending.setdefault(key, [])
         is_search = right_ms is not None and began_ms - right_ms <= SEARCH_MS

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, field
 from sys import intern
 
-from comfyfarm.analysis.instance_jobs import InstanceJobs, is_submission, route_of
+from comfyfarm.analysis.instance_jobs import InstanceJobs, file_of, is_submission, route_of
 from comfyfarm.analysis.logical_jobs import Attempt, Delivery, End, LogicalJob, Order, Stop
 from comfyfarm.events import (
+    Configured,
     Delivered,
     Event,
     Exchanged,
@@ -31,10 +32,12 @@ from comfyfarm.events import (
     Submitted,
     Succeeded,
     Taken,
+    TrialBegan,
     Uploaded,
     Written,
 )
 from comfyfarm.events.handler import EventHandler, on
+from comfyfarm.events.orders import DeliveryMode
 
 _GARBLING_EFFECTS = frozenset({"garbage", "truncate"})
 _EQUIPMENT = frozenset({"missing_nodes", "mode", "models", "open_models", "output_node", "validation"})
@@ -51,6 +54,10 @@ class JobTracker(EventHandler):
     :ivar running: by instance, the attempt that runs.
     :ivar by_instance: the attempts of the software under test at an instance, in the order in which they were decided.
     :ivar by_prompt_id: all attempts that were accepted under a prompt id.
+    :ivar expected_jobs: the number of orders that the test stated; ``None`` if it did not.
+    :ivar delivery: what counts as delivered, as the test stated it; ``None`` if it did not.
+    :ivar requests_files: somebody requested a job's file from an instance.
+    :ivar requests_results: somebody requested a history entry or the state of a job, or opened a websocket.
     :ivar first_ms: the time of the first event; ``None`` if there is none.
     :ivar at_ms: the time of the latest event.
     """
@@ -59,6 +66,10 @@ class JobTracker(EventHandler):
     running: dict[str, Attempt] = field(default_factory=dict)
     by_instance: dict[str, list[Attempt]] = field(default_factory=dict)
     by_prompt_id: dict[str, list[Attempt]] = field(default_factory=dict)
+    expected_jobs: int | None = None
+    delivery: DeliveryMode | None = None
+    requests_files: bool = False
+    requests_results: bool = False
     first_ms: int | None = None
     at_ms: int = 0
     _instances: dict[str, InstanceJobs] = field(default_factory=dict)
@@ -98,6 +109,14 @@ class JobTracker(EventHandler):
             self.first_ms = event.at_ms
         if (handler := self.handlers.get(type(event))) is not None:     # super().on_event() takes twice the time
             handler(self, event)
+
+    @on(Configured)
+    def _on_configured(self, event: Configured) -> None:
+        self.delivery = event.config.get("farm", {}).get("delivery")
+
+    @on(TrialBegan)
+    def _on_trial_began(self, event: TrialBegan) -> None:
+        self.expected_jobs, self.delivery = event.jobs, event.delivery or self.delivery
 
     # The start of an attempt.
 
@@ -156,8 +175,16 @@ class JobTracker(EventHandler):
     def _on_exchanged(self, event: Exchanged) -> None:
         if is_submission(event):
             self._on_prompt_answered(event)
-        elif event.method == "GET" and event.status == 200:
-            self._instance(event.instance).on_get(event, route_of(event.path))
+        elif event.method == "GET":
+            self._on_get(event, route_of(event.path))
+
+    def _on_get(self, event: Exchanged, route: str) -> None:
+        if route == "/view":
+            self.requests_files = self.requests_files or file_of(event)[0] != "input"
+        elif route.startswith(("/history", "/jobs")):
+            self.requests_results = True
+        if event.status == 200:
+            self._instance(event.instance).on_get(event, route)
 
     def _on_prompt_answered(self, event: Exchanged) -> None:
         instance = self._instance(event.instance)
@@ -182,6 +209,7 @@ class JobTracker(EventHandler):
 
     @on(SocketOpened, SocketClosed)
     def _on_socket_opened(self, event: SocketOpened | SocketClosed) -> None:
+        self.requests_results = True
         for attempt in self.open_on(event.instance):
             if attempt.client_id == event.client_id:
                 attempt.is_socket_closed = isinstance(event, SocketClosed)
@@ -246,6 +274,8 @@ class JobTracker(EventHandler):
             running = self.running.get(event.instance)
             attempt = next((attempt for attempt in same_id if attempt is not running), None)
             if attempt is not None:
+                names_prompt = isinstance(event, QueueDeleted)
+                attempt.stop = Stop(event.seq, event.at_ms, "", names_prompt, had_other_jobs=False)
                 self._end(attempt, event, "deleted")
 
     @on(ServerStopped)
@@ -321,9 +351,9 @@ class JobTracker(EventHandler):
         job, when_ms = self.job(event.job), event.at_ms if event.when_ms is None else event.when_ms
         order = job.order = job.order or Order(when_ms, event.seq)
         if event.state == "asked":
-            order.asked_ms = min(order.asked_ms, when_ms)
+            order.asked_ms, order.is_asked = min(order.asked_ms, when_ms), True
         elif event.state == "failed":
-            order.failed_seq, order.why = event.seq, event.why
+            order.failed_seq, order.failed_ms, order.why = event.seq, when_ms, event.why
         else:
             order.withdrawn_seq = event.seq
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -117,6 +118,17 @@ class Attempt:
         return repaired_seq > refusal.seq
 
     @property
+    def has_result(self) -> bool:
+        """True if its result could be taken."""
+        # A client may fetch a file after the last node although the process then dies before the history entry exists.
+        return self.end == "success" or (self.done_seq > 0 and self.file_fetches > 0)
+
+    @property
+    def is_doubtful(self) -> bool:
+        """True if its client may have had a reason to send another one in its place."""
+        return self.status != 200 or self.is_unreadable or self.disturbance is not None
+
+    @property
     def reported_ms(self) -> int | None:
         """The first time at which its client can know of its failure: at the answer if it was refused, else its end."""
         return self.answered_ms if self.end == "refused" and self.answered_ms is not None else self.ended_ms
@@ -171,14 +183,17 @@ class Order:
 
     :ivar asked_ms: the time at which the user asked; if that was not reported, of the first report.
     :ivar seq: of the first report.
-    :ivar failed_seq: of the report that the user was told of a failure; 0 if there was none.
+    :ivar is_asked: it was reported that the user asked.
+    :ivar failed_seq: of the report that the user was told of a failure, at ``failed_ms``; 0 if there was none.
     :ivar withdrawn_seq: of the report that the user wants it no more; 0 if there was none.
     :ivar why: what the user was told.
     """
 
     asked_ms: int
     seq: int
+    is_asked: bool = False
     failed_seq: int = 0
+    failed_ms: int = 0
     withdrawn_seq: int = 0
     why: str = ""
 
@@ -202,6 +217,16 @@ class LogicalJob:
     def is_load(self) -> bool:
         return bool(self.attempts) and self.attempts[0].is_load
 
+    @property
+    def is_ordered(self) -> bool:
+        """True if it was reported that a user asked for it."""
+        return self.order is not None and self.order.is_asked
+
     def ended(self, *ends: End) -> list[Attempt]:
         """Return the attempts that ended in one of these ways."""
         return [attempt for attempt in self.attempts if attempt.end in ends]
+
+
+def is_hash(job: str) -> bool:
+    """Return whether a logical job has no name of its own and is identified by the hash of its prompt."""
+    return re.fullmatch("[0-9a-f]{16}", job) is not None

@@ -8,6 +8,7 @@ import msgspec
 
 from comfyfarm.analysis.elsewhere import Elsewhere
 from comfyfarm.analysis.findings import RULES, Defects, Finding, FindingRule, RuleContext, Severity, Thresholds
+from comfyfarm.analysis.findings.order_outcome import Basis, basis_of, count_outcomes
 from comfyfarm.analysis.instances import FleetState
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.events import Event
@@ -22,7 +23,13 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     :ivar verdict: ``fail`` if a finding is an error; else ``unknown`` if one is unknown; else ``pass``.
     :ivar at_ms: of the latest event, in simulated milliseconds.
     :ivar seq: of the latest event.
-    :ivar jobs: the number of logical jobs.
+    :ivar basis: what orders are known from: ``names`` of reported orders, their ``count``, or only the ``prompts``.
+    :ivar delivery: what counts as delivered, as stated or as the log shows it; empty if it does not.
+    :ivar orders: the number of orders.
+    :ivar delivered: of these, those whose user has a result.
+    :ivar told: those whose user was told of a failure.
+    :ivar withdrawn: those that their user wants no more.
+    :ivar jobs: the number of logical jobs that something was sent for.
     :ivar attempts: the number of their attempts.
     :ivar succeeded: logical jobs with at least one successful run.
     :ivar findings: errors first; those of one kind together, in the order of the log.
@@ -31,10 +38,30 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Literal["pass", "fail", "unknown"]
     at_ms: int
     seq: int
+    basis: Basis
+    delivery: str
+    orders: int
+    delivered: int
+    told: int
+    withdrawn: int
     jobs: int
     attempts: int
     succeeded: int
     findings: tuple[Finding, ...]
+
+    def summary(self) -> str:
+        """Return the numbers in words: ``3 orders by name: 2 delivered, 1 withdrawn; 4 attempts, 2 jobs succeeded``."""
+        ends = {"delivered": self.delivered, "failed with a word": self.told, "withdrawn": self.withdrawn}
+        settled = ", ".join(f"{count} {end}" for end, count in ends.items() if count or end == "delivered")
+        jobs = f"{_count(self.attempts, 'attempt')}, {_count(self.succeeded, 'job')} succeeded"
+        return f"{_count(self.orders, 'order')} {_BASES[self.basis]}: {settled}; {jobs}"
+
+
+_BASES: dict[Basis, str] = {"names": "by name", "count": "by count", "prompts": "by what was sent"}
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 @dataclass(eq=False)
@@ -75,11 +102,17 @@ class VerdictBuilder:
         findings = [finding for rule in self.rules for finding in self._conclude(rule, context)]
         findings.sort(key=lambda finding: _ORDER.index(finding.severity))
         severities = {finding.severity for finding in findings}
-        jobs = self.tracker.tested
+        jobs, outcomes = self.tracker.tested, count_outcomes(context)
         return Verdict(
             verdict="fail" if "error" in severities else "unknown" if "unknown" in severities else "pass",
             at_ms=self.tracker.at_ms,
             seq=self._seq,
+            basis=basis_of(context),
+            delivery=context.taking.mode or ("http" if outcomes["delivered"] else ""),
+            orders=outcomes.total() if self.tracker.expected_jobs is None else self.tracker.expected_jobs,
+            delivered=outcomes["delivered"],
+            told=outcomes["told"],
+            withdrawn=outcomes["withdrawn"],
             jobs=sum(bool(job.attempts) for job in jobs),
             attempts=sum(len(job.attempts) for job in jobs),
             succeeded=sum(bool(job.ended("success")) for job in jobs),

@@ -71,8 +71,7 @@ def _read_thresholds(settings: Sequence[str]) -> tuple[Thresholds, PlacementThre
 def _print(console: Console, verdict: Verdict, placement: Placement) -> None:
     console.print(Text(verdict.verdict, style=f"bold {_STYLES[verdict.verdict]}"), end="")
     console.print(
-        f": {verdict.jobs} jobs, {verdict.attempts} attempts, {verdict.succeeded} succeeded;"
-        f" {verdict.seq} events, {verdict.at_ms / 1000:g} s",
+        f": {verdict.summary()}; {verdict.seq} events, {verdict.at_ms / 1000:g} s",
         highlight=False,
     )
     if verdict.findings:

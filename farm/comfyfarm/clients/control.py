@@ -18,6 +18,8 @@ from base64 import b64encode
 from collections.abc import Collection, Mapping
 from typing import Any, TypeVar, Unpack
 
+import msgspec
+
 from comfyfarm.analysis.findings import Thresholds
 from comfyfarm.analysis.placement.placement import Placement, PlacementThresholds
 from comfyfarm.analysis.thresholds import as_table
@@ -35,7 +37,14 @@ from comfyfarm.clients.control_calls import (
     method,
 )
 from comfyfarm.control.schema import endpoints
-from comfyfarm.control.schema.analysis import DeliveredState, DeliveryFacts, JournalState, TimelineFormat
+from comfyfarm.control.schema.analysis import (
+    DeliveredState,
+    DeliveryFacts,
+    JournalState,
+    OrderReport,
+    OrdersState,
+    TimelineFormat,
+)
 from comfyfarm.control.schema.farm import ClockState, FarmState, InstanceDetail, InstanceState, WaitState
 from comfyfarm.control.schema.faults import FaultList, FaultState, GateList, GateState
 from comfyfarm.events import Event
@@ -260,6 +269,11 @@ class ControlMethods:
     def report(self) -> Call[str]:
         """Return verdict, timeline, placement and faults as one page of HTML."""
         return call(endpoints.GET_REPORT, timeout_s=LONG_S).decoded_by(bytes.decode)
+
+    @method
+    def report_orders(self, *reports: OrderReport) -> Call[OrdersState]:
+        """Report what users asked for, what they were told of failures, and what they want no more."""
+        return call(endpoints.REPORT_ORDERS, {"orders": [msgspec.structs.asdict(report) for report in reports]})
 
     @method
     def delivered(self, /, job: str, **facts: Unpack[DeliveryFacts]) -> Call[DeliveredState]:

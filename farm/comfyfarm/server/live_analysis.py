@@ -1,7 +1,7 @@
 """The analysis of a live farm: verdict and placement until now, and the reports of the system under test."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from comfyfarm.analysis.placement.placement import Placement, PlacementThreshold
 from comfyfarm.analysis.thresholds import as_table
 from comfyfarm.analysis.verdict import Verdict
 from comfyfarm.config.decoding import decode_alone
-from comfyfarm.events import Delivered, Draining, Event, Finished, Judged, Reset
+from comfyfarm.events import Delivered, Draining, Event, Finished, Judged, OrderReported, Reset
 from comfyfarm.events.log import Log
 from comfyfarm.events.stamp import Stamp
 from comfyfarm.server.media.stamps import read_stamp
@@ -97,6 +97,18 @@ class LiveAnalysis:
             event = replace(event, stamp_job=found.job, stamp_prompt_id=found.prompt_id)
         self.log.publish(event, instance)
         return found
+
+    def report_orders(self, reports: Sequence[OrderReported]) -> None:
+        """Record the states of orders, in this order; they get the present time.
+
+        :raises ValueError: if one is of the future; then none is recorded.
+        """
+        now_ms = self.now_ms()
+        for number, report in enumerate(reports):
+            if (report.when_ms or 0) > now_ms:
+                raise ValueError(f"orders[{number}].at_ms: {report.when_ms} is in the future; it is {now_ms} now")
+        for report in reports:
+            self.log.publish(replace(report, at_ms=now_ms))
 
     def drain(self, instance: str, *, on: bool) -> None:
         """Record that the system under test shall send an instance no new work; with ``on`` False: some again.

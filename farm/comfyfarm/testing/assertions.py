@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar, Unpack
 
 import msgspec
@@ -12,7 +12,7 @@ from comfyfarm.analysis.findings.finding import moment
 from comfyfarm.analysis.journal import Journal
 from comfyfarm.analysis.placement.placement import Placement
 from comfyfarm.analysis.verdict import Verdict
-from comfyfarm.control.schema.analysis import DeliveryFacts
+from comfyfarm.control.schema.analysis import DeliveryFacts, OrderReport
 from comfyfarm.control.schema.farm import ClockState
 from comfyfarm.events.stamp import Stamp
 from comfyfarm.testing.expectations import (
@@ -63,6 +63,8 @@ class FarmView(Protocol):
 
     def placement(self, **terms: Any) -> Placement: ...
 
+    def report_orders(self, *reports: OrderReport) -> None: ...
+
     def delivered(self, job: str, **facts: Unpack[DeliveryFacts]) -> Stamp | None: ...
 
     def journal(self) -> Journal: ...
@@ -79,6 +81,29 @@ class FarmView(Protocol):
 
     def page(self) -> str:
         """Return the report as an HTML document."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """A user's order, to report what becomes of it."""
+
+    job: str
+    _view: FarmView = field(repr=False)
+
+    def delivered(self, **facts: Unpack[DeliveryFacts]) -> Stamp | None:
+        """Report that its user has got the result; see :meth:`JudgedFarm.delivered`."""
+        return self._view.delivered(self.job, **facts)
+
+    def failed(self, why: str = "", *, at_ms: int | None = None) -> None:
+        """Report that its user was told that it failed.
+
+        :param at_ms: the simulated time of it; ``None``: now.
+        """
+        self._view.report_orders(OrderReport(job=self.job, state="failed", at_ms=at_ms, why=why))
+
+    def withdrawn(self, *, at_ms: int | None = None) -> None:
+        """Report that its user wants it no more."""
+        self._view.report_orders(OrderReport(job=self.job, state="withdrawn", at_ms=at_ms))
 
 
 class WaitStep(NamedTuple):
@@ -129,6 +154,19 @@ class JudgedFarm(Generic[R]):
         """
         return self._view().delivered(job, **facts)
 
+    def order(self, job: str, *, at_ms: int | None = None) -> Order:
+        """Report that a user asked for a picture, and return the order, to report what becomes of it.
+
+        :param job: the logical job that will make it.
+        :param at_ms: the simulated time at which the user asked; ``None``: now.
+        """
+        return self.orders(job, at_ms=at_ms)[0]
+
+    def orders(self, *jobs: str, at_ms: int | None = None) -> list[Order]:
+        """Report several orders at once."""
+        self._view().report_orders(*(OrderReport(job=job, at_ms=at_ms) for job in jobs))
+        return [Order(job, self._view()) for job in jobs]
+
     @property
     def log(self) -> Journal:
         """The journal of the requests, frames and other events so far: ``farm.log.requests(route="/prompt")``."""
@@ -170,13 +208,13 @@ class JudgedFarm(Generic[R]):
         return self._expect_no("no job is lost", "lost", jobs=jobs, within=within, reaction=0)
 
     def assert_all_finished(self, *, jobs: int | None = None, within: Within = None) -> R:
-        """Assert that every job has ended and its client knows it, and that none is lost.
+        """Assert that every job has ended and its user has the result or was told why not, as far as the log shows it.
 
         A job whose only attempt failed is not finished: its client has to try again.  Without ``jobs``, at least one
         job must have come.
         """
         some = ("no_job",) if jobs is None else ()
-        names = ("unfinished", "stuck", "lost", "no_retry", *some)
+        names = ("unfinished", "stuck", "lost", "no_retry", "orphaned", "undelivered", *some)
         return self._expect_no("all jobs are finished", *names, jobs=jobs, within=within)
 
     def assert_nothing_ran_twice(self, *, jobs: int | None = None, within: Within = None) -> R:

@@ -18,7 +18,7 @@ from comfyfarm.config.fault_tables import read_fault
 from comfyfarm.config.sources import ConfigSource, config_file
 from comfyfarm.control.app import FarmApp
 from comfyfarm.control.routes.clock import get_clock
-from comfyfarm.control.schema.analysis import DeliveryFacts
+from comfyfarm.control.schema.analysis import DeliveryFacts, OrderReport
 from comfyfarm.control.schema.farm import ClockState
 from comfyfarm.events.stamp import Stamp
 from comfyfarm.faults.armed_fault import ArmedFault
@@ -80,6 +80,9 @@ class InProcessView:
 
     def placement(self, **terms: Any) -> Placement:
         return self.farm.analysis.placement(read_terms(terms))
+
+    def report_orders(self, *reports: OrderReport) -> None:
+        self.farm.analysis.report_orders([report.as_event() for report in reports])
 
     def delivered(self, job: str, **facts: Unpack[DeliveryFacts]) -> Stamp | None:
         return self.farm.analysis.delivered(job, **facts)

@@ -12,7 +12,7 @@ from comfyfarm.analysis.journal import Journal
 from comfyfarm.analysis.placement.placement import Placement
 from comfyfarm.analysis.verdict import Verdict
 from comfyfarm.clients.control import SyncFarmControl
-from comfyfarm.control.schema.analysis import DeliveryFacts
+from comfyfarm.control.schema.analysis import DeliveryFacts, OrderReport
 from comfyfarm.control.schema.farm import ClockState
 from comfyfarm.control.schema.faults import Held
 from comfyfarm.events.stamp import Stamp
@@ -120,6 +120,9 @@ class RemoteView:
 
     def placement(self, **terms: Any) -> Placement:
         return self.control.placement(**terms)
+
+    def report_orders(self, *reports: OrderReport) -> None:
+        self.control.report_orders(*reports)
 
     def delivered(self, job: str, **facts: Unpack[DeliveryFacts]) -> Stamp | None:
         return self.control.delivered(job, **facts).stamp

@@ -58,6 +58,7 @@ class ForgetsAfterCrash(BrokenClient):
     """Has no idea what to do with a job that is gone."""
 
     earns = "lost"
+    tells_failures = False
 
     def lost(self, order: Order) -> None:
         """Nothing."""
@@ -135,11 +136,36 @@ class GivesUpAtOnce(BrokenClient):
     """Knows no second try."""
 
     earns = "no_retry"
+    tells_failures = False
 
     def turned_away(self, order: Order) -> None:
         """Give up."""
         self.wronged.add(order.name)
         order.state = "given up"
+
+
+class FailsWithoutAWord(BrokenClient):
+    """Drops what was refused, and its user waits for ever."""
+
+    earns = "undelivered"
+    tells_failures = False
+
+    def refused(self, order: Order, line: Line, reply: Reply) -> None:
+        """Drop it."""
+        self.wronged.add(order.name)
+        super().refused(order, line, reply)
+
+
+class SpeaksTooSoon(BrokenClient):
+    """Tells its user of a failure at the first setback, and goes on."""
+
+    earns = "contradicted"
+
+    def turned_away(self, order: Order) -> None:
+        """Say that it failed."""
+        self.wronged.add(order.name)
+        self.report(order, "failed")
+        super().turned_away(order)
 
 
 @dataclass(eq=False)

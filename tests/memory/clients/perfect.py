@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from http.client import OK
 from json import dumps
-from typing import Any
+from typing import Any, ClassVar
 
 from comfyfarm.testing.memory_client import Reply
 
@@ -28,7 +28,11 @@ class PerfectClient(SendingClient):
     """Sends each job to an instance, finds out what becomes of it, and delivers its picture once.
 
     It has an id of its own for each attempt, asks before it sends again, and waits before it does.
+
+    :cvar tells_failures: users whose job failed are told so.
     """
+
+    tells_failures: ClassVar[bool] = True
 
     @property
     def is_done(self) -> bool:
@@ -37,6 +41,22 @@ class PerfectClient(SendingClient):
 
     def step(self) -> None:
         """Do what can be done now."""
+        for order in self.orders:
+            if self.now_ms >= order.wish.at_ms and not order.reported:
+                self.report(order, "asked")
+        self.send_and_listen()
+        for order in self.orders:
+            if order.state == "given up" and order.is_over and order.reported == "asked" and self.tells_failures:
+                self.report(order, "withdrawn" if order.is_stopped else "failed")
+
+    def report(self, order: Order, state: str) -> None:
+        """Tell the farm what the user knows."""
+        order.reported = state
+        reply = self.farm.control("POST", "/api/orders", json={"orders": [{"job": order.name, "state": state}]})
+        assert reply.status == OK, reply.body
+
+    def send_and_listen(self) -> None:
+        """Send, ask and listen until nothing new comes."""
         is_new = True
         while is_new:
             for line in self.listened_to():

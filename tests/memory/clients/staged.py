@@ -136,6 +136,8 @@ _SETTINGS: dict[type[BrokenClient], Setting] = {
     broken.DeliversWhatCameLast: _calm,
     broken.InsistsOnRefused: _one_is_not_valid,
     broken.RevivesStopped: _one_is_stopped,
+    broken.FailsWithoutAWord: _one_is_not_valid,
+    broken.SpeaksTooSoon: _all_are_busy,
     broken.GivesUpAtOnce: _all_are_busy,
     broken.NeverPauses: _all_are_busy_for_long,
     broken.IgnoresRetryAfter: _all_ask_for_patience,

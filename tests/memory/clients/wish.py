@@ -57,6 +57,7 @@ class Order:
     :ivar is_stopped: its user wants it no more.
     :ivar stop_is_told: some instance knows that.
     :ivar picture: what was fetched for it.
+    :ivar reported: the state of it that the farm was told last; empty: none.
     """
 
     wish: Wish
@@ -75,6 +76,7 @@ class Order:
     is_stopped: bool = False
     stop_is_told: bool = False
     picture: bytes = b""
+    reported: str = ""
 
     @property
     def name(self) -> str:

@@ -14,10 +14,11 @@ from comfyfarm.analysis.log_analysis import LogAnalysis
 from comfyfarm.cli.main import main
 from comfyfarm.events import Configured, Event
 from comfyfarm.events.encoding import as_json, as_line
-from tests.support.logs import farm, log, ran, submitted
+from tests.support.logs import Piece, farm, log, ran, submitted, trial
 
-WELL = log(farm("gpu-1", "gpu-2"), ran("j1", on="gpu-1", at=0, until=500), ran("j2", on="gpu-2", at=10, until=800))
-BADLY = log(farm("gpu-1", "gpu-2"), ran("[red]", on="gpu-1", at=0, until=5), ran("[red]", on="gpu-2", at=10, until=15))
+TWO: Piece = [farm("gpu-1", "gpu-2"), trial(delivery="none")]
+WELL = log(TWO, ran("j1", on="gpu-1", at=0, until=500), ran("j2", on="gpu-2", at=10, until=800))
+BADLY = log(TWO, ran("[red]", on="gpu-1", at=0, until=5), ran("[red]", on="gpu-2", at=10, until=15))
 OPEN = log(farm("gpu-1"), submitted("j1", on="gpu-1", at=0))
 
 
@@ -46,7 +47,7 @@ def test_a_person_gets_the_findings_and_the_placement(path: Path, capsys: pytest
     main(["judge", save(path, BADLY)])
     output = capsys.readouterr().out
     words = " ".join(output.split())
-    assert "fail: 1 jobs, 2 attempts, 1 succeeded; 15 events, 0.015 s" in words
+    assert "fail: 1 order by what was sent: 1 delivered; 2 attempts, 1 job succeeded; 16 events, 0.015 s" in words
     assert "error ran_twice" in words
     assert "[red] ran 2 times" in words
     assert "fairness 2* jain 1" in words
@@ -69,7 +70,7 @@ def test_a_machine_gets_the_bytes_and_nothing_else(
 def test_bounds_are_set_on_the_command_line(path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     """And the placement's terms, too."""
     retried = log(farm("gpu-1"), *(ran("j1", on="gpu-1", at=at, until=at + 5, ends="error") for at in (0, 500)))
-    assert main(["judge", save(path, retried), "--json"]) == 0
+    assert main(["judge", save(path, retried), "--json"]) == 2
     assert main(["judge", save(path, retried), "--json", "--set", "backoff=1s", "--set", "quick_retries=0"]) == 1
     capsysbinary.readouterr()
     main(["judge", str(path), "--placement-json", "--set", "fresh=7s", "--set", "overtakes=4"])

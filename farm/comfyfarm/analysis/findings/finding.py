@@ -1,8 +1,8 @@
 """Findings, and the registry of the rules that make them."""
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar, Literal, TypeVar
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from comfyfarm.analysis.elsewhere import Elsewhere
 from comfyfarm.analysis.instances import FleetState
 from comfyfarm.analysis.job_tracker import JobTracker
+from comfyfarm.analysis.taking import ResultTaking
 from comfyfarm.analysis.thresholds import Thresholds
 from comfyfarm.events import Event
 
@@ -68,6 +69,11 @@ class RuleContext:
     at_ms: int
     defects: Defects
 
+    @cached_property
+    def taking(self) -> ResultTaking:
+        """How results are taken."""
+        return ResultTaking.of(self.tracker)
+
 
 class FindingRule:
     """The base of a rule, which makes findings of one kind.
@@ -125,11 +131,6 @@ def rule(name: str) -> Callable[[R], R]:
         return kind
 
     return register
-
-
-def is_hash(job: str) -> bool:
-    """Return whether a logical job has no name of its own and is identified by the hash of its prompt."""
-    return re.fullmatch("[0-9a-f]{16}", job) is not None
 
 
 def moment(ms: int) -> str:

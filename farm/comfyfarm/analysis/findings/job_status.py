@@ -10,13 +10,15 @@ from comfyfarm.events import Exchanged
 
 JobStatus = Literal["done", "open", "reported", "lost", "failed"]
 """``done``: it succeeded, or its client has delivered it.  ``open``: an attempt waits or runs.  ``reported``: its
-client could see how it ended, or its user gave it up.  ``lost``: its last attempt was lost with a process.  ``failed``:
-its last attempt was not accepted, for a reason that calls for another attempt."""
+client could see how it ended, or its user was told of a failure or gave it up.  ``lost``: its last attempt was lost
+with a process.  ``failed``: its last attempt was not accepted, for a reason that calls for another attempt."""
 
 
 def status_of(job: LogicalJob, bounds: Thresholds) -> JobStatus:
-    if not job.attempts or job.delivered or any(_has_result(attempt) for attempt in job.attempts):
+    if not job.attempts or job.delivered or any(attempt.has_result for attempt in job.attempts):
         return "done"
+    if job.order is not None and (job.order.failed_seq or job.order.withdrawn_seq):
+        return "reported"
     if any(attempt.is_open for attempt in job.attempts):
         return "open"
     if job.given_up_seq > job.attempts[-1].seq or _may_give_up(job, bounds):
@@ -25,11 +27,6 @@ def status_of(job: LogicalJob, bounds: Thresholds) -> JobStatus:
     if last.end == "lost":
         return "lost"
     return "failed" if last.is_retryable and not _is_invalid(job) else "reported"
-
-
-def _has_result(attempt: Attempt) -> bool:
-    # A client may fetch a file after the last node although the process then dies before the history entry exists.
-    return attempt.end == "success" or (attempt.done_seq > 0 and attempt.file_fetches > 0)
 
 
 def _is_invalid(job: LogicalJob) -> bool:

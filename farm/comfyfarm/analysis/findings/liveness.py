@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
 from comfyfarm.analysis.findings.job_status import available_since_ms, has_had_time, is_stuck, last_of, status_of
+from comfyfarm.analysis.findings.order_outcome import is_late, outcome_of, state_of
 from comfyfarm.analysis.findings.unnamed_retries import possible_retries
-from comfyfarm.analysis.logical_jobs import Attempt
+from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob
 
 
 @rule("stuck")
@@ -37,7 +38,7 @@ class Stuck(FindingRule):
 
 @rule("unfinished")
 class Unfinished(FindingRule):
-    """A job has not succeeded and may yet: an attempt is open, or its client still has time to send one."""
+    """A job may yet be done, or its user get its result: an attempt is open, or its client still has time."""
 
     severity = "unknown"
 
@@ -54,8 +55,17 @@ class Unfinished(FindingRule):
                 attempt = last_of(job)
                 seq, state = attempt.reported_seq, _pending(attempt, context)
             else:
+                yield from self._waiting(job, context)
                 continue
             yield self.found(f"{job.name} {state}.", job=job.name, instance=attempt.instance, events=[seq])
+
+    def _waiting(self, job: LogicalJob, context: RuleContext) -> Iterator[Finding]:
+        """Yield a finding if the job's user may yet get a result, or word of its failure."""
+        outcome = outcome_of(job, context)
+        may_be_told = outcome == "failed" and job.is_ordered
+        if (may_be_told or outcome in {"unsent", "untaken", "undelivered"}) and not is_late(job, outcome, context):
+            seq = last_of(job).reported_seq if job.attempts else job.order.seq if job.order is not None else 0
+            yield self.found(f"{state_of(job, context)}.", job=job.name, events=[seq])
 
 
 def _open(attempt: Attempt) -> str:

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, is_hash, moment, rule
+from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
 from comfyfarm.analysis.findings.job_status import available, has_had_time, last_of, other_instances, status_of
 from comfyfarm.analysis.findings.unnamed_retries import count_tries, possible_retries
 from comfyfarm.analysis.instance_jobs import is_submission, is_turned_away
 from comfyfarm.analysis.job_tracker import JobTracker
-from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob
+from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob, is_hash
 from comfyfarm.analysis.thresholds import Thresholds
 from comfyfarm.events import Event, Exchanged
 

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 
-from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, is_hash, moment, rule
+from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
 from comfyfarm.analysis.findings.job_status import has_had_time, last_of, status_of
-from comfyfarm.analysis.findings.taking import ResultTaking, why_missed
 from comfyfarm.analysis.findings.unnamed_retries import possible_retries
 from comfyfarm.analysis.job_tracker import JobTracker
-from comfyfarm.analysis.logical_jobs import Attempt, Delivery, LogicalJob, Stop
+from comfyfarm.analysis.logical_jobs import Attempt, Delivery, LogicalJob, Stop, is_hash
 
 
 @rule("lost")
@@ -50,6 +49,18 @@ class RanTwice(FindingRule):
                 where = ", ".join(f"on {run.instance} at {moment(run.ended_ms or 0)}" for run in runs)
                 says = f"{job.name} ran {len(runs)} times to its end, {where}{_why_twice(runs)}."
                 yield self.found(says, job=job.name, events=[run.end_seq for run in runs])
+        yield from self._more_than_announced(context)
+
+    def _more_than_announced(self, context: RuleContext) -> Iterator[Finding]:
+        """Yield a finding if more prompts without a name succeeded than were ordered."""
+        expected, jobs = context.tracker.expected_jobs, [job for job in context.tracker.tested if job.ended("success")]
+        unnamed = [run for job in jobs if is_hash(job.name) for run in job.ended("success")]
+        if expected is None or not unnamed:
+            return
+        count = len(unnamed) + sum(not is_hash(job.name) for job in jobs)
+        if count > expected:
+            says = f"{count} jobs ran to their end for {expected} orders; {len(unnamed)} of them had no name."
+            yield self.found(says, events=[run.end_seq for run in unnamed[-20:]])
 
 
 def runs_of_one_wish(job: LogicalJob) -> list[Attempt]:
@@ -57,7 +68,7 @@ def runs_of_one_wish(job: LogicalJob) -> list[Attempt]:
     runs = sorted(job.ended("success"), key=lambda run: run.end_seq)
     if not is_hash(job.name):
         return runs
-    doubtful = (run for run in runs if run.status != 200 or run.is_unreadable or run.disturbance)
+    doubtful = (run for run in runs if run.is_doubtful)
     pairs = ((first, second) for first in doubtful for second in runs if second.may_be_retry_of(first))
     return sorted(next(pairs, ()), key=lambda run: run.end_seq)
 
@@ -118,44 +129,6 @@ def _differing(deliveries: dict[str, Delivery], key: str) -> Delivery | None:
 
 def _source(delivery: Delivery) -> str:
     return f" (from {delivery.instance})" if delivery.instance else ""
-
-
-@rule("orphaned")
-class Orphaned(FindingRule):
-    """A job succeeded, and the result of none of its runs has been taken so far.
-
-    A result is taken by fetching one of its files or by delivering it; without files (static instances), by receiving
-    it.  A second run of the same job is *ran_twice*.
-    """
-
-    severity = "warning"
-    by_absence = True
-
-    def conclude(self, context: RuleContext) -> Iterator[Finding]:
-        taking = ResultTaking.of(context.tracker.tested)
-        for job in context.tracker.tested:
-            runs = job.ended("success")
-            if runs and not job.delivered and all(taking.has_left(run) for run in runs):
-                run = runs[0]
-                says = (
-                    f"{job.name} succeeded on {run.instance} at {moment(run.ended_ms or 0)}, and nobody has taken its "
-                    f"result so far{_why_orphaned(job, run, context)}."
-                )
-                yield self.found(says, job=job.name, instance=run.instance, events=[run.end_seq for run in runs])
-
-
-def _why_orphaned(job: LogicalJob, run: Attempt, context: RuleContext) -> str:
-    if run.status == 0:
-        return f": the answer to its submission at {moment(run.began_ms)} never came"
-    if run.status is not None and run.status >= 400:
-        return f": its submission at {moment(run.began_ms)} was answered {run.status}"
-    after = next((attempt for attempt in job.attempts if attempt.number > run.number), None)
-    if after is not None:
-        return f": it was sent again, to {after.instance}, at {moment(after.began_ms)}"
-    if run.is_socket_closed:
-        return ": its client's websocket was gone by then"
-    why = why_missed(run, context)
-    return f": {why}" if why else ""
 
 
 @rule("misattributed")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, is_hash, moment, rule
+from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, Severity, moment, rule
 from comfyfarm.analysis.findings.job_status import last_of
+from comfyfarm.analysis.findings.order_outcome import settles_count
 from comfyfarm.analysis.findings.safety import runs_of_one_wish
 from comfyfarm.analysis.findings.unnamed_retries import possible_retries
+from comfyfarm.analysis.logical_jobs import is_hash
 
 
 @rule("unnamed")
@@ -18,6 +20,7 @@ class Unnamed(FindingRule):
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         retries = possible_retries(context)
+        severity: Severity = "note" if settles_count(context) else "unknown"
         for job in context.tracker.tested:
             runs = job.ended("success")
             if is_hash(job.name) and len(runs) > 1 and not runs_of_one_wish(job):
@@ -34,5 +37,5 @@ class Unnamed(FindingRule):
                     f"{retry.instance} at {moment(retry.began_ms)}, may be its retry: neither has a name but its hash."
                 )
                 events = last.reported_seq, retry.seq
-                # A pass would mean that the work was done: whether it was is not known.
-                yield self.found(says, job=job.name, instance=last.instance, events=events, severity="unknown")
+                # A pass would mean that the work was done: without the number of orders it is not known if it was.
+                yield self.found(says, job=job.name, instance=last.instance, events=events, severity=severity)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from comfyfarm.analysis.findings.finding import RuleContext, is_hash
+from comfyfarm.analysis.findings.finding import RuleContext
 from comfyfarm.analysis.findings.job_status import last_of, status_of
-from comfyfarm.analysis.logical_jobs import Attempt
+from comfyfarm.analysis.logical_jobs import Attempt, is_hash
 
 
 def possible_retries(context: RuleContext) -> dict[str, Attempt]:

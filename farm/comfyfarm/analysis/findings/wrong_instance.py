@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
-from comfyfarm.analysis.findings.taking import ResultTaking
+from comfyfarm.analysis.findings.order_outcome import is_untaken
 from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob
 from comfyfarm.events import Event, Finished
 
@@ -22,11 +22,10 @@ class AskedElsewhere(FindingRule):
     by_absence = True
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
-        taking = _result_taking(context)
         in_order = sorted(context.elsewhere.requests().items(), key=lambda item: item[1].first.seq)
         for name, requests in in_order:
             job, first, last = context.tracker.jobs[name], requests.first, requests.last
-            attempt, is_untaken = first.attempt, taking.has_left_all(job)
+            attempt, was_missed = first.attempt, is_untaken(job, context)
             when = f"at {moment(first.at_ms)}"
             if requests.count > 1:
                 when = f"{requests.count} times, from {moment(first.at_ms)} to {moment(last.at_ms)}"
@@ -34,25 +33,19 @@ class AskedElsewhere(FindingRule):
             ran_on = ["it ran to its end"] if "interrupt" in requests.whats and attempt.end == "success" else []
             says = (
                 f"{name} was on {attempt.instance}, but {whats} was requested from {instances} "
-                f"{when}{_outcome(job, attempt, first.seq, first.at_ms, ran_on, is_untaken=is_untaken)}."
+                f"{when}{_outcome(job, attempt, first.seq, first.at_ms, ran_on, was_missed=was_missed)}."
             )
             yield self.found(
                 says,
                 job=name,
                 instance=attempt.instance,
                 events=(attempt.seq, *dict.fromkeys((first.seq, last.seq))),
-                severity="error" if is_untaken and requests.is_decisive else "warning",
+                severity="error" if was_missed and requests.is_decisive else "warning",
             )
 
 
-def _result_taking(context: RuleContext) -> ResultTaking:
-    """Return how results are taken; a file that was requested from a wrong instance shows that files are fetched."""
-    taking = ResultTaking.of(context.tracker.tested)
-    return replace(taking, fetches_files=True) if context.elsewhere.tries_files else taking
-
-
 def _outcome(
-    job: LogicalJob, attempt: Attempt, seq: int, at_ms: int, known: Sequence[str] = (), *, is_untaken: bool
+    job: LogicalJob, attempt: Attempt, seq: int, at_ms: int, known: Sequence[str] = (), *, was_missed: bool
 ) -> str:
     """Return what happened to a job after its client had addressed a wrong instance, after what is known already."""
     again = next((later for later in job.attempts if later.is_sent_after(seq, at_ms)), None)
@@ -60,11 +53,19 @@ def _outcome(
     outcomes = list(known)
     if again is not None and was_needless:
         outcomes.append(f"it was submitted again, to {again.instance}, at {moment(again.began_ms)}")
-    if is_untaken:
+    if was_missed:
         outcomes.append("nobody has taken its result so far")
     elif job.ended("success") and not outcomes:
         outcomes.append("its result was taken all the same")
     return "; " + ", and ".join(outcomes) if outcomes else ""
+
+
+def missed_elsewhere(job: LogicalJob, context: RuleContext) -> bool:
+    """Return whether nobody has taken the result of a job because its client addressed another instance."""
+    requests = context.elsewhere.requests().get(job.name)
+    has_asked = requests is not None and requests.is_decisive
+    has_listened = any(context.elsewhere.listener_of(attempt) for attempt in job.attempts)
+    return (has_asked or has_listened) and is_untaken(job, context)
 
 
 @rule("listened_elsewhere")
@@ -79,14 +80,13 @@ class ListenedElsewhere(FindingRule):
     by_absence = True
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
-        taking = _result_taking(context)
         for job in context.tracker.tested:
             for attempt in job.attempts:
                 listener = context.elsewhere.listener_of(attempt)
                 if listener is None:
                     continue
-                is_untaken = taking.has_left_all(job)
-                outcome = _outcome(job, attempt, attempt.seq, attempt.sent_ms, is_untaken=is_untaken)
+                was_missed = is_untaken(job, context)
+                outcome = _outcome(job, attempt, attempt.seq, attempt.sent_ms, was_missed=was_missed)
                 says = (
                     f"{job.name} ran on {attempt.instance} from {moment(attempt.taken_ms or 0)} to "
                     f"{moment(attempt.ended_ms or 0)} while its client {attempt.client_id} had its websocket at "
@@ -97,7 +97,7 @@ class ListenedElsewhere(FindingRule):
                     job=job.name,
                     instance=attempt.instance,
                     events=sorted((listener.seq, attempt.seq, attempt.end_seq)),
-                    severity="error" if is_untaken else "warning",
+                    severity="error" if was_missed else "warning",
                 )
                 break
 

@@ -43,8 +43,7 @@ def _parts(analysis: LogAnalysis) -> Iterator[str]:
 
 def _summary(verdict: Verdict, timeline: Timeline, seed: int | None) -> str:
     parts = [
-        f"{_count(verdict.jobs, 'logical job')} in {_count(verdict.attempts, 'attempt')}",
-        f"{verdict.succeeded} succeeded",
+        verdict.summary(),
         _count(len(timeline.lanes), "instance"),
         f"{as_duration(verdict.at_ms)} of simulated time",
     ]

@@ -73,6 +73,16 @@ def get_report(farm: Farm) -> Raw:
     return Raw(page(farm.analysis.log_analysis()).encode(), HTML)
 
 
+@route(endpoints.REPORT_ORDERS)
+def post_orders(farm: Farm, body: analysis.OrdersBody) -> analysis.OrdersState:
+    """Record what users asked for, what they were told of failures, and what they want no more."""
+    try:
+        farm.analysis.report_orders([report.as_event() for report in body.orders])
+    except ValueError as error:
+        raise ApiError(422, str(error)) from error
+    return analysis.OrdersState(seq=farm.log.seq, recorded=len(body.orders))
+
+
 @route(endpoints.TELL_DELIVERED)
 def post_delivered(farm: Farm, body: analysis.DeliveredBody) -> Raw:
     """Record that a result was handed to its user, so that the verdict knows which and whose it was."""

@@ -5,7 +5,8 @@ from typing import Annotated, Literal, TypedDict
 import msgspec
 
 from comfyfarm.control.schema.farm import Body
-from comfyfarm.events import Exchanged, FrameSent
+from comfyfarm.events import Exchanged, FrameSent, OrderReported
+from comfyfarm.events.orders import OrderState
 from comfyfarm.events.stamp import Stamp
 
 TimelineFormat = Literal["json", "svg", "trace", "text"]
@@ -54,6 +55,43 @@ class DeliveredState(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     job: str
     stamp: Stamp | None
+
+
+class OrderReport(Body, frozen=True, kw_only=True):
+    """The state of a user's order.
+
+    :ivar job: the logical job that makes what was ordered.
+    :ivar state: ``asked``: the user asked for it; ``failed``: the user was told that it failed; ``withdrawn``: the user
+        wants it no more.  Deliveries have an endpoint of their own.
+    :ivar at_ms: the simulated time of it; ``None``: now.
+    :ivar why: what the user was told.
+    """
+
+    job: Annotated[str, msgspec.Meta(min_length=1)]
+    state: OrderState = "asked"
+    at_ms: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    why: str = ""
+
+    def as_event(self) -> OrderReported:
+        """Return the event, without its own time."""
+        return OrderReported(at_ms=0, job=self.job, state=self.state, when_ms=self.at_ms, why=self.why)
+
+
+class OrdersBody(Body, frozen=True, kw_only=True):
+    """Reports of orders; all of them are recorded, or none."""
+
+    orders: Annotated[tuple[OrderReport, ...], msgspec.Meta(min_length=1)]
+
+
+class OrdersState(msgspec.Struct, frozen=True, kw_only=True):
+    """Reports, as they were recorded.
+
+    :ivar seq: the ``seq`` of the last one's event.
+    :ivar recorded: the number of reports.
+    """
+
+    seq: int
+    recorded: int
 
 
 class DrainBody(Body, frozen=True, kw_only=True):

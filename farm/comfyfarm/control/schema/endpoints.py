@@ -85,6 +85,7 @@ GET_TIMELINE = Endpoint("GET", "/api/timeline", RunTimeline, query=analysis.Time
 GET_REPORT = Endpoint("GET", "/api/report", bytes, media_type=HTML)
 GET_VERDICT = Endpoint("GET", "/api/verdict", Verdict, query=Thresholds)
 GET_PLACEMENT = Endpoint("GET", "/api/placement", Placement, query=PlacementThresholds)
+REPORT_ORDERS = Endpoint("POST", "/api/orders", analysis.OrdersState, analysis.OrdersBody)
 TELL_DELIVERED = Endpoint("POST", "/api/delivered", analysis.DeliveredState, analysis.DeliveredBody)
 
 WAIT = Endpoint("POST", "/api/wait", farm.WaitState, farm.WaitBody, others=((504, farm.WaitTimedOut),))

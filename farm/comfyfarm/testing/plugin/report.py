@@ -61,8 +61,7 @@ def _section_lines(farm: AnyFarm, nodeid: str, page: Path | None, shown: Expecta
 
 def _farm_lines(view: FarmView, nodeid: str, shown: ExpectationFailed | None) -> Iterator[str]:
     verdict = view.verdict()
-    counts = f"{verdict.jobs} logical jobs in {verdict.attempts} attempts, {verdict.succeeded} succeeded"
-    yield f"verdict: {verdict.verdict} ({counts}, at {moment(verdict.at_ms)})"
+    yield f"verdict: {verdict.verdict} ({verdict.summary()}; at {moment(verdict.at_ms)})"
     known = {_identity(finding) for finding in shown.findings} if shown else set()
     yield from finding_lines([finding for finding in verdict.findings if _identity(finding) not in known])
     seed = view.seed()

@@ -14,7 +14,6 @@ from tests.support.logs import (
     fetched,
     finished,
     fired,
-    forgot_history,
     frozen,
     interrupt,
     ran,
@@ -22,8 +21,6 @@ from tests.support.logs import (
     refusing,
     rejected,
     reset,
-    seen,
-    socket_closed,
     started,
     submitted,
     taken,
@@ -202,55 +199,6 @@ def test_one_result_given_to_its_user_twice_was_delivered_twice() -> None:
 def test_several_files_of_one_attempt_are_one_delivery() -> None:
     parts = [delivered("j", at=4_000 + each, on="a", prompt_id="j@a", file=f"{each}.png") for each in range(4)]
     assert found(farm("a"), ran("j", on="a", at=0, until=3_000), parts) == []
-
-
-def test_what_nobody_fetched_is_orphaned_where_others_are_fetched() -> None:
-    runs = ran("j", on="a", at=0, until=3_000, file="j.png"), ran("k", on="a", at=0, until=4_000, file="k.png")
-    pieces = farm("a"), runs, seen("j", on="a", at=5_000), fetched("k.png", on="a", at=5_000)
-    finding = only(*pieces)
-    assert (finding.finding, finding.severity, finding.job, finding.instance) == ("orphaned", "warning", "j", "a")
-    assert finding.says == "j succeeded on a at 3 s, and nobody has taken its result so far."
-    assert verdict_of(*pieces).verdict == "pass"
-    assert found(*pieces, fetched("j.png", on="a", at=6_000)) == []
-
-
-def test_nothing_is_orphaned_where_nobody_ever_takes_anything() -> None:
-    assert found(farm("a"), ran("j", on="a", at=0, until=3_000, file="j.png"), seen("j", on="a", at=5_000)) == []
-
-
-def test_what_has_no_file_is_taken_by_being_seen() -> None:
-    runs = farm("a"), ran("j", on="a", at=0, until=3_000), ran("k", on="a", at=0, until=4_000)
-    assert found(*runs, seen("k", on="a", at=5_000)) == [("orphaned", "j", "a")]
-    assert found(*runs, seen("k", on="a", at=5_000), seen("j", on="a", at=5_000)) == []
-    assert found(*runs, asked("/history", on="a", at=5_000)) == []
-    assert found(*runs, asked("/history", on="a", at=3_500)) == [("orphaned", "k", "a")]
-
-
-def test_what_was_delivered_is_not_orphaned() -> None:
-    runs = farm("a"), ran("j", on="a", at=0, until=3_000, file="j.png"), ran("k", on="a", at=0, until=4_000, file="k")
-    assert found(*runs, delivered("k", at=5_000)) == [("orphaned", "j", "a")]
-    assert found(*runs, delivered("k", at=5_000), delivered("j", at=5_000)) == []
-
-
-def test_a_history_that_was_forgotten_shows_nobody_anything() -> None:
-    runs = farm("a"), ran("j", on="a", at=0, until=3_000), ran("k", on="a", at=0, until=3_000)
-    looks = seen("k", on="a", at=4_000), seen("j", on="a", at=6_000)
-    assert found(*runs, looks, forgot_history("j", on="a", at=5_000)) == [("orphaned", "j", "a")]
-    assert found(*runs, looks, crashed("a", at=5_000)) == [("orphaned", "j", "a")]
-    assert found(*runs, looks, crashed("a", at=5_000, kept=("history",))) == []
-
-
-def test_an_orphan_names_its_cause() -> None:
-    other = farm("a", "b"), ran("k", on="b", at=0, until=4_000, file="k.png"), fetched("k.png", on="b", at=5_000)
-    run = taken("j", on="a", at=1_000), finished("j", on="a", at=9_000)
-    sent = submitted("j", on="a", at=1_000)
-    known = ran("l", on="b", at=0, until=4_000), seen("l", on="b", at=5_000)
-    lost_reply = answered("j", on="a", at=8_000, status=0, began=1_000)
-    assert sentence(*other, known, sent, run, lost_reply).endswith(": the answer to its submission at 1 s never came.")
-    again = ran("j", on="b", at=8_500, until=8_600, ends="error")
-    assert sentence(*other, known, sent, run, again).endswith(": it was sent again, to b, at 8.5 s.")
-    gone = socket_closed("c", on="a", at=8_000)
-    assert sentence(*other, known, sent, run, gone).endswith(": its client's websocket was gone by then.")
 
 
 def test_a_second_run_is_told_once_and_not_as_an_orphan() -> None:

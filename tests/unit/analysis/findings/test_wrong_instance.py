@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
+from comfyfarm.analysis.findings import Finding
 from comfyfarm.events import Exchanged, FaultHealed, Submitted
-from tests.support.judging import found, only, sentence, verdict_of
+from tests.support import judging
 from tests.support.logs import (
     Piece,
     answered,
@@ -50,8 +53,27 @@ def not_found(file: str, *, on: str, at: int) -> Piece:
     return asked("/view", on=on, at=at, status=404, query=f"filename={file}&type=output&subfolder=")
 
 
+def findings(*pieces: Piece, **bounds: Any) -> list[Finding]:
+    """Return the findings without those that only say that a result was not taken."""
+    all_findings = judging.findings(*pieces, delivery=None, **bounds)
+    return [finding for finding in all_findings if finding.finding not in {"orphaned", "nothing_taken", "unfinished"}]
+
+
+def only(*pieces: Piece) -> Finding:
+    (finding,) = findings(*pieces)
+    return finding
+
+
+def sentence(*pieces: Piece) -> str:
+    return only(*pieces).says
+
+
+def found(*pieces: Piece, **bounds: Any) -> list[tuple[str, str, str]]:
+    return [(finding.finding, finding.job, finding.instance) for finding in findings(*pieces, **bounds)]
+
+
 def severity(*pieces: Piece) -> list[tuple[str, str]]:
-    return [(finding.finding, finding.severity) for finding in verdict_of(*pieces).findings]
+    return [(finding.finding, finding.severity) for finding in findings(*pieces)]
 
 
 # Requests.
@@ -64,7 +86,7 @@ def test_a_result_that_was_requested_from_another_instance_and_never_taken_fails
         "j was on a, but its history entry was requested from b, c 2 times, from 6 s to 7 s; "
         "nobody has taken its result so far."
     )
-    assert verdict_of(ABC, J, missed("b", 6_000), LATER).verdict == "fail"
+    assert judging.verdict_of(ABC, J, missed("b", 6_000), LATER, delivery=None).verdict == "fail"
 
 
 def test_a_result_that_was_requested_from_its_instance_is_taken() -> None:
@@ -84,9 +106,10 @@ def test_a_result_that_was_taken_later_is_a_warning() -> None:
 
 def test_a_job_that_was_submitted_again_for_it_says_so() -> None:
     again = ran("j", on="a", at=8_000, until=9_000, prompt_id="again")
-    findings = verdict_of(ABC, J, missed("b", 6_000), again, LATER).findings
-    assert [finding.finding for finding in findings] == ["asked_elsewhere", "ran_twice"]
-    assert findings[0].says.endswith("; it was submitted again, to a, at 8 s, and nobody has taken its result so far.")
+    asked_elsewhere, ran_twice = findings(ABC, J, missed("b", 6_000), again, LATER)
+    assert (asked_elsewhere.finding, ran_twice.finding) == ("asked_elsewhere", "ran_twice")
+    outcome = "; it was submitted again, to a, at 8 s, and nobody has taken its result so far."
+    assert asked_elsewhere.says.endswith(outcome)
 
 
 def test_a_job_that_was_sent_again_after_it_had_failed_is_not_called_submitted_again_for_it() -> None:
@@ -127,7 +150,7 @@ def test_a_file_that_an_instance_has_or_nobody_has_is_not_requested_elsewhere() 
 def test_a_file_of_an_instance_on_whose_jobs_a_fault_fired_may_be_late() -> None:
     late = submitted("k", on="b", at=2_000), taken("k", on="b", at=2_000), fired("f", on="b", at=2_500, job="k")
     missing = not_found("j.png", on="b", at=7_000), fetched("j.png", on="a", at=9_000)
-    assert [name for name, _, _ in found(ABC, PICTURE, late, missing, LATER)] == ["unfinished"]
+    assert found(ABC, PICTURE, late, missing, LATER) == []
 
 
 def test_a_client_may_look_for_a_file_where_it_has_sent_the_job() -> None:
@@ -232,11 +255,11 @@ def test_an_interrupt_that_reaches_its_job_or_names_it_or_comes_too_late_is_righ
 
 def test_a_flood_of_requests_is_one_finding() -> None:
     pieces = ABC, J, [missed("b", 6_000) for _ in range(300)], [missed("c", 7_000 + n) for n in range(300)], LATER
-    assert [finding.finding for finding in verdict_of(*pieces, polls=1_000).findings] == ["asked_elsewhere"]
+    assert [finding.finding for finding in findings(*pieces, polls=1_000)] == ["asked_elsewhere"]
 
 
 def test_an_incomplete_log_does_not_prove_that_a_result_was_never_taken() -> None:
-    verdict = verdict_of(ABC, J, missed("b", 6_000), LATER, defects=["a hole"])
+    verdict = judging.verdict_of(ABC, J, missed("b", 6_000), LATER, defects=["a hole"], delivery=None)
     assert verdict.verdict == "unknown"
 
 
@@ -320,14 +343,14 @@ OTHERS_ARE_READ = asked("/history", on="b", at=6_000)
 
 def orphan(*pieces: Piece) -> str:
     """Return what *orphaned* says of ``j``, in a log in which other results are read."""
-    findings = verdict_of(ABC, pieces, OTHERS_ARE_READ, LATER).findings
-    return next(finding.says for finding in findings if finding.finding == "orphaned" and finding.job == "j")
+    all_findings = judging.findings(ABC, pieces, OTHERS_ARE_READ, LATER, delivery=None)
+    return next(finding.says for finding in all_findings if finding.finding == "orphaned" and finding.job == "j")
 
 
 def test_an_orphan_has_its_cause() -> None:
     assert orphan(J) == f"{ORPHAN}."
-    assert orphan(J, missed("b", 7_000)) == f"{ORPHAN}: its history entry was requested from b at 7 s."
-    assert orphan(socket_opened(on="b", at=1), J) == f"{ORPHAN}: its client had its websocket at b only."
+    while_it_ran = missed("b", 3_000)
+    assert orphan(J, while_it_ran) == f"{ORPHAN}: its history entry was requested from b at 3 s."
     before = socket_opened(on="a", at=1), socket_closed(on="a", at=2)
     assert orphan(before, J) == f"{ORPHAN}: its client had no websocket there any more."
 

@@ -8,10 +8,10 @@ import pytest
 
 from comfyfarm.analysis.report.measures import NONE
 from comfyfarm.analysis.report.page import page
-from tests.support.logs import Piece, armed, crashed, delivered, farm, fired, healed, ran, ready
+from tests.support.logs import Piece, armed, crashed, delivered, farm, fired, healed, ran, ready, trial
 from tests.support.timelines import HOSTILE, LOST, analysis_of
 
-WELL: list[Piece] = [farm("gpu-1"), ran("red", on="gpu-1", at=0, until=500)]
+WELL: list[Piece] = [farm("gpu-1"), trial(delivery="none"), ran("red", on="gpu-1", at=0, until=500)]
 VOID = {"meta", "link", "br", "img", "input"}
 
 
@@ -64,7 +64,8 @@ def test_the_page_says_verdict_findings_and_faults() -> None:
     """It has the findings' sentences, and the faults that never fired."""
     reader = read(*LOST)
     assert "fail The log proves that something went wrong." in reader.text
-    assert "3 logical jobs in 3 attempts · 2 succeeded · 2 instances · 1:00 min of simulated" in reader.text
+    assert "3 orders by what was sent: 2 delivered; 3 attempts, 2 jobs succeeded" in reader.text
+    assert " · 2 instances · 1:00 min of simulated" in reader.text
     assert "seed 1" in reader.text
     (finding,) = [row for row in reader.rows if row[:2] == ["error", "lost"]]
     assert finding[2].startswith("green was taken on by gpu-1")
@@ -83,7 +84,7 @@ def test_a_finding_finds_its_job_in_the_picture() -> None:
 def test_a_run_without_anything_wrong_says_so() -> None:
     reader = read(*WELL)
     assert "pass Nothing was lost, done twice or mixed up." in reader.text
-    assert "1 logical job in 1 attempt · 1 succeeded · 1 instance ·" in reader.text
+    assert "1 order by what was sent: 1 delivered; 1 attempt, 1 job succeeded · 1 instance ·" in reader.text
     assert "FindingsNone." in reader.text
     assert "Faults" not in reader.text
 

@@ -1,0 +1,78 @@
+"""What counts as delivered, and which results the system under test has taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from comfyfarm.analysis.job_tracker import JobTracker
+from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob, is_hash
+from comfyfarm.events.orders import DeliveryMode
+
+
+@dataclass(frozen=True)
+class ResultTaking:
+    """How the results of a log are taken and delivered; a way that is never used proves nothing.
+
+    :ivar stated: what counts as delivered, as the test stated it; ``None`` if it did not.
+    :ivar fetches_files: somebody requested a job's file.
+    :ivar reads_results: somebody requested a history entry or the state of a job, or had a websocket.
+    :ivar reports: somebody reported a delivery.
+    """
+
+    stated: DeliveryMode | None
+    fetches_files: bool
+    reads_results: bool
+    reports: bool
+    reported_prompt_ids: frozenset[str]
+
+    @classmethod
+    def of(cls, tracker: JobTracker) -> ResultTaking:
+        delivered = [delivery for job in tracker.tested for delivery in job.delivered]
+        prompt_ids = frozenset(prompt_id for delivery in delivered for prompt_id in delivery.prompt_ids)
+        return cls(tracker.delivery, tracker.requests_files, tracker.requests_results, bool(delivered), prompt_ids)
+
+    @property
+    def mode(self) -> DeliveryMode | None:
+        """What counts as delivered, as stated; ``None``: what clients take, as the log shows it."""
+        return self.stated or ("told" if self.reports else None)
+
+    def has_taken(self, run: Attempt) -> bool:
+        """Return whether a client received the result of a run: its file, or without files its name."""
+        was_read = run.result_reads > 0 and not run.files
+        return run.file_fetches > 0 or was_read or run.prompt_id in self.reported_prompt_ids
+
+    def shows(self, run: Attempt) -> bool:
+        """Return whether the log would show that the result of a run was taken."""
+        would_request = self.fetches_files if run.files else self.reads_results
+        return self.stated is not None or self.reports or would_request
+
+    def has_delivered(self, job: LogicalJob) -> bool:
+        """Return whether a job has a result, and none is missing."""
+        return bool(job.delivered) or (bool(_runs_of(job)) and not self.missing(job))
+
+    def missing(self, job: LogicalJob) -> list[Attempt]:
+        """Return the successful runs of a job whose result its user still lacks.
+
+        A job without a name may be wanted several times: then each of its runs is wanted, except one that may be the
+        retry of a delivered one, or that such a one may be the retry of.
+        """
+        runs = _runs_of(job)
+        delivered = [run for run in runs if self._has_delivered(run)]
+        if job.delivered or (delivered and not is_hash(job.name)):
+            return []
+        doubtful = [run for run in delivered if run.is_doubtful]
+        return [run for run in runs if run not in delivered and not _is_same_wish(run, delivered, doubtful)]
+
+    def _has_delivered(self, run: Attempt) -> bool:
+        if self.mode in {"folder", "none"}:
+            return True
+        return run.prompt_id in self.reported_prompt_ids if self.mode == "told" else self.has_taken(run)
+
+
+def _runs_of(job: LogicalJob) -> list[Attempt]:
+    return [attempt for attempt in job.attempts if attempt.has_result]
+
+
+def _is_same_wish(run: Attempt, delivered: list[Attempt], doubtful: list[Attempt]) -> bool:
+    was_replaced = run.is_doubtful and any(other.may_be_retry_of(run) for other in delivered)
+    return was_replaced or any(run.may_be_retry_of(other) for other in doubtful)
