@@ -21,7 +21,7 @@ from comfyfarm.events.encoding import as_json
 _STATUS = {"pass": 0, "fail": 1, "unknown": 2}
 _UNREADABLE = 2
 _STYLES = {"pass": "green", "fail": "red", "unknown": "yellow", "error": "red", "warning": "yellow", "note": "dim"}
-_OWN_COLUMN = ("n", "is_small")
+_ELSEWHERE = ("n", "is_small", "says")      # not among the figures of a measure
 
 
 def judge(arguments: Namespace) -> int:
@@ -78,6 +78,7 @@ def _print(console: Console, verdict: Verdict, placement: Placement) -> None:
         console.print(_findings(verdict))
     if placement.dispatches:
         console.print(_measures(placement))
+        console.print(placement.arrivals.says, highlight=False)
         console.print("[dim]* too few to show much.  docs/placement.md defines each measure.[/]", highlight=False)
 
 
@@ -108,7 +109,7 @@ def _figures(measure: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{key.replace('_', ' ')} {_figure(value)}"
         for key, value in measure.items()
-        if key not in _OWN_COLUMN and not _is_long(value)
+        if key not in _ELSEWHERE and not _is_long(value)
     )
 
 

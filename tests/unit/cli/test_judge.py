@@ -51,6 +51,7 @@ def test_a_person_gets_the_findings_and_the_placement(path: Path, capsys: pytest
     assert "error ran_twice" in words
     assert "[red] ran 2 times" in words
     assert "fairness 2* jain 1" in words
+    assert "No order was reported (POST /api/orders): a queue in the system under test is invisible" in words
     assert "* too few to show much." in words
     assert "None" not in words
 

@@ -1,10 +1,11 @@
 """The steps of all dispatches in the order of the log, and the window of time that they span."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Literal, NamedTuple
 
+from comfyfarm.analysis.placement.arrival import JobArrival
 from comfyfarm.analysis.placement.dispatches import Dispatch
 
 
@@ -38,7 +39,7 @@ def _events_of(dispatch: Dispatch) -> Iterator[DispatchEvent]:
 class Window:
     """The time in which there was work.
 
-    :ivar from_ms: when the first accepted job was sent.
+    :ivar from_ms: the arrival of the first job that was accepted.
     :ivar to_ms: when the last of the accepted jobs ended; the latest event if some are open.
     """
 
@@ -50,10 +51,13 @@ class Window:
         return self.to_ms - self.from_ms
 
 
-def window_of(dispatches: Iterable[Dispatch], at_ms: int) -> Window | None:
-    """Return the window of these dispatches; ``None`` if none was accepted."""
+def window_of(dispatches: Iterable[Dispatch], arrivals: Mapping[str, JobArrival], at_ms: int) -> Window | None:
+    """Return the window of these dispatches; ``None`` if none was accepted.
+
+    :param arrivals: by logical job.
+    """
     accepted = [dispatch.attempt for dispatch in dispatches if dispatch.attempt.is_accepted]
     if not accepted:
         return None
     ends = [at_ms if attempt.ended_ms is None else attempt.ended_ms for attempt in accepted]
-    return Window(min(attempt.sent_ms for attempt in accepted), max(ends))
+    return Window(min(arrivals[attempt.job].at_ms for attempt in accepted), max(ends))

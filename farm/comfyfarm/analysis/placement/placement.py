@@ -8,12 +8,14 @@ from msgspec.structs import replace
 
 from comfyfarm.analysis.instances import FleetState
 from comfyfarm.analysis.job_tracker import JobTracker
+from comfyfarm.analysis.placement.arrival import arrival_of, unsent_of
 from comfyfarm.analysis.placement.availability import AvailabilityPeriods
 from comfyfarm.analysis.placement.choices import Choice, choices_of
 from comfyfarm.analysis.placement.dispatch_events import window_of
 from comfyfarm.analysis.placement.dispatches import Dispatches
 from comfyfarm.analysis.placement.measures import balance, depth, recovery, waiting
 from comfyfarm.analysis.placement.measures.affinity import Affinity, affinity
+from comfyfarm.analysis.placement.measures.arrivals import Arrivals, arrivals
 from comfyfarm.analysis.placement.replay.regret import Regret, regret_of
 from comfyfarm.analysis.placement.replay.workload import WorkloadRecorder
 from comfyfarm.events import Event, Finished, Work
@@ -43,8 +45,8 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     :ivar seq: of the latest event.
     :ivar jobs: logical jobs that were sent.
     :ivar dispatches: accepted and refused.
-    :ivar waits: from a logical job's first attempt to the beginning of its first successful run.
-    :ivar totals: from a logical job's first attempt to the end of that run.
+    :ivar waits: from a logical job's arrival to the beginning of its first successful run.
+    :ivar totals: from a logical job's arrival to the end of that run.
     :ivar failover: from a stop that lost jobs to the first of them that was sent to another instance.
     :ivar rejoin: from an instance's return to the first job that it accepted.
     :ivar regret: the comparison with reference policies, in a replay; ``None`` if there is nothing to compare.
@@ -54,6 +56,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     jobs: int
     dispatches: int
+    arrivals: Arrivals
     fairness: balance.Fairness
     utilisation: balance.Utilisation
     idle_while_waiting: balance.IdleWhileWaiting
@@ -125,7 +128,11 @@ class PlacementAnalyzer:
         at_ms, changes = self.attempts.at_ms, self._availability.changes
         choices = self.choices()
         sent = [choice.dispatch for choice in choices]
-        window, spans = window_of(sent, at_ms), waiting.job_spans(sent)
+        tracked = self.attempts.jobs
+        unsent = unsent_of(tracked.values())
+        arrived = {name: arrival_of(tracked[name]) for name in (*(dispatch.attempt.job for dispatch in sent), *unsent)}
+        window = window_of(sent, arrived, at_ms)
+        spans = waiting.job_spans(sent, arrived) + [waiting.JobSpan(name, arrived[name]) for name in unsent]
         choosable = depth.with_alternatives(choices)
         used = balance.utilisation(self._dispatches.all, self.fleet.members, self._availability, window, at_ms)
         jobs = [job.attempts for job in self.attempts.tested if job.attempts]
@@ -135,12 +142,13 @@ class PlacementAnalyzer:
             seq=self._seq,
             jobs=len(jobs),
             dispatches=len(sent),
+            arrivals=arrivals(sent, arrived, unsent, at_ms),
             fairness=balance.fairness(used),
             utilisation=used,
-            idle_while_waiting=balance.idle_while_waiting(choices, changes, window),
+            idle_while_waiting=balance.idle_while_waiting(choices, changes, arrived, window),
             starvation=waiting.starvation(spans, thresholds.overtakes, at_ms),
             waits=waiting.spread([span.waited_ms(at_ms) for span in done]),
-            totals=waiting.spread([(span.ended_ms or 0) - span.sent_ms for span in done]),
+            totals=waiting.spread([(span.ended_ms or 0) - span.arrival.at_ms for span in done]),
             makespan=waiting.makespan(sent, window),
             depth_error=depth.depth_error(choosable),
             work_error=depth.work_error(choosable),

@@ -16,6 +16,7 @@ NONE = "\N{EN DASH}"
 _MOST_CASES = 20
 _MOST_LETTERS = 1000    # of a sentence; its names may be of any length
 _MOST_UNFOLDED = 8      # values of one kind
+_ELSEWHERE = ("is_small", "says")       # not among the values of a measure
 
 
 def placement_cards(placement: Placement) -> Iterator[str]:
@@ -26,6 +27,8 @@ def placement_cards(placement: Placement) -> Iterator[str]:
         small = ' <i title="too few to show much">small sample</i>' if getattr(measure, "is_small", False) else ""
         yield f"<div><h3>{_words(name)}{small}</h3>"
         yield from _measure(measure)
+        if says := getattr(measure, "says", ""):
+            yield f"<p>{escaped(says)}</p>"
         yield "</div>"
     yield "</div>"
     for name, measure in measures.items():
@@ -35,7 +38,7 @@ def placement_cards(placement: Placement) -> Iterator[str]:
 
 def _measure(measure: msgspec.Struct) -> Iterator[str]:
     fields = asdict(measure).items()
-    values = {key: value for key, value in fields if key != "is_small" and not isinstance(value, tuple)}
+    values = {key: value for key, value in fields if key not in _ELSEWHERE and not isinstance(value, tuple)}
     yield "<dl>"
     for key, value in values.items():
         if not _is_table(value):

@@ -24,6 +24,7 @@ from tests.support.logs import (
     frozen,
     loaded,
     log,
+    order,
     ran,
     ready,
     refused,
@@ -63,7 +64,7 @@ def test_a_farm_without_jobs_has_measures_without_a_value() -> None:
     whole = json.loads(msgspec.json.encode(found))
     assert all(map(math.isfinite, numbers(whole)))
     measures = [value for value in whole.values() if isinstance(value, dict)]
-    assert len(measures) == 15
+    assert len(measures) == 16
     assert all(measure["n"] == 0 and measure["is_small"] for measure in measures)
     assert (found.makespan.ms, found.fairness.jain, found.waits.p50_ms, found.regret) == (None, None, None, None)
 
@@ -162,6 +163,7 @@ def anything(draw: st.DrawFn) -> Any:
                 frozen(on, at=at),
                 thawed(on, at=at),
                 draining(on, at=at, ends=not is_on),
+                order(job, at=at, state="asked" if is_on else "failed", when=draw(st.none() | st.integers(-9, 60))),
                 reset(on, at=at),
                 set_to(on, at=at, missing_nodes=["KSampler"]),
                 loaded(on, "x", at=at, job=job),

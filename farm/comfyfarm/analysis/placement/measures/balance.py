@@ -1,9 +1,12 @@
 """Balance: utilisation, fairness, and instances that were idle while work waited elsewhere."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import NamedTuple
 
+from comfyfarm.analysis.placement.arrival import JobArrival
 from comfyfarm.analysis.placement.availability import AvailabilityChange, AvailabilityPeriods
 from comfyfarm.analysis.placement.choices import Choice
 from comfyfarm.analysis.placement.dispatch_events import DispatchEvent, Window, dispatch_events
@@ -32,7 +35,7 @@ class Fairness(Measure, frozen=True, kw_only=True):
 
 
 class IdleWhileWaiting(Measure, frozen=True, kw_only=True):
-    """The time in which an instance was idle while a job that it could have run waited at another.
+    """The time in which an instance was idle while a job that it could have run waited elsewhere.
 
     :ivar n: jobs that were accepted.
     :ivar share: of the window; ``None`` if there was no work.
@@ -73,11 +76,17 @@ def fairness(used: Utilisation) -> Fairness:
 
 
 def idle_while_waiting(
-    choices: Sequence[Choice], changes: Iterable[AvailabilityChange], window: Window | None
+    choices: Sequence[Choice],
+    changes: Iterable[AvailabilityChange],
+    arrivals: Mapping[str, JobArrival],
+    window: Window | None,
 ) -> IdleWhileWaiting:
-    """Measure the time that idle instances wasted; time wasted by two at once counts once."""
+    """Measure the time that idle instances wasted; time wasted by two at once counts once.
+
+    :param arrivals: by logical job.
+    """
     accepted = [choice for choice in choices if choice.is_accepted]
-    wasted_ms = _wasted_ms(accepted, changes, window) if window else 0
+    wasted_ms = _wasted_ms(accepted, [*changes, *_held(accepted, arrivals)], window) if window else 0
     return IdleWhileWaiting(
         n=len(accepted),
         is_small=len(accepted) < ENOUGH,
@@ -86,13 +95,35 @@ def idle_while_waiting(
     )
 
 
-def _wasted_ms(accepted: Sequence[Choice], changes: Iterable[AvailabilityChange], window: Window) -> int:
+class _HeldChange(NamedTuple):
+    """A job begins (1) or ceases (-1) to wait in the system under test, before it is first accepted."""
+
+    seq: int
+    at_ms: int
+    eligible: frozenset[str]
+    change: int
+
+
+def _held(accepted: Iterable[Choice], arrivals: Mapping[str, JobArrival]) -> Iterator[_HeldChange]:
+    first = {choice.dispatch.attempt.job: choice for choice in reversed(list(accepted))}
+    for job, choice in first.items():
+        attempt, arrival = choice.dispatch.attempt, arrivals[job]
+        if arrival.at_ms < attempt.sent_ms:
+            eligible = _eligible(choice)
+            yield _HeldChange(arrival.seq, arrival.at_ms, eligible, 1)
+            yield _HeldChange(attempt.seq, attempt.sent_ms, eligible, -1)
+
+
+def _wasted_ms(
+    accepted: Sequence[Choice], changes: Iterable[AvailabilityChange | _HeldChange], window: Window
+) -> int:
     state = _FleetWork({choice.dispatch: _eligible(choice) for choice in accepted})
-    events: list[DispatchEvent | AvailabilityChange] = [
+    events: list[DispatchEvent | AvailabilityChange | _HeldChange] = [
         *changes,
         *dispatch_events(choice.dispatch for choice in accepted),
     ]
-    events.sort(key=lambda event: event.seq)
+    # An order may be reported later than it was made, so the order of the log is not enough.
+    events.sort(key=attrgetter("at_ms", "seq"))
     wasted_ms, since_ms = 0, window.from_ms
     for event in events:
         if event.at_ms > since_ms:
@@ -111,7 +142,8 @@ class _FleetWork:
     """The usable instances, the waiting jobs and the running jobs, updated by one event after another.
 
     :ivar eligible: by dispatch, the instances that could run the job.
-    :ivar _waiting: the number of waiting jobs, by their instance and the instances that could run them.
+    :ivar _waiting: the number of waiting jobs, by their instance (empty if it is none yet) and the instances that could
+        run them.
     """
 
     eligible: dict[Dispatch, frozenset[str]]
@@ -125,19 +157,26 @@ class _FleetWork:
         idle = [name for name in self._usable if not self._taken[name]]
         return any(name in eligible and name != instance for name in idle for instance, eligible in self._waiting)
 
-    def apply(self, event: DispatchEvent | AvailabilityChange) -> None:
+    def apply(self, event: DispatchEvent | AvailabilityChange | _HeldChange) -> None:
         if isinstance(event, AvailabilityChange):
             self._usable.pop(event.instance, None)
             if event.is_usable:
                 self._usable[event.instance] = None
-            return
+        elif isinstance(event, _HeldChange):
+            self._count("", event.eligible, event.change)
+        else:
+            self._apply_step(event)
+
+    def _apply_step(self, event: DispatchEvent) -> None:
         instance = event.dispatch.chosen.instance
         if event.step == "taken":
             self._taken[instance].add(event.dispatch)
         if event.step == "ended" and event.dispatch in self._taken[instance]:
             self._taken[instance].discard(event.dispatch)
-            return
-        kind = instance, self.eligible[event.dispatch]
-        self._waiting[kind] += 1 if event.step == "sent" else -1
-        if not self._waiting[kind]:
-            del self._waiting[kind]
+        else:
+            self._count(instance, self.eligible[event.dispatch], 1 if event.step == "sent" else -1)
+
+    def _count(self, instance: str, eligible: frozenset[str], change: int) -> None:
+        self._waiting[instance, eligible] += change
+        if not self._waiting[instance, eligible]:
+            del self._waiting[instance, eligible]

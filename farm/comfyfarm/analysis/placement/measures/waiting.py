@@ -1,11 +1,12 @@
 """Waiting: waits, totals, makespan, starvation and overtaking."""
 
 from bisect import bisect, insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 
+from comfyfarm.analysis.placement.arrival import JobArrival
 from comfyfarm.analysis.placement.dispatch_events import Window
 from comfyfarm.analysis.placement.dispatches import Dispatch
 from comfyfarm.analysis.placement.statistics import ENOUGH, ENOUGH_FOR_P99, Measure, percentile
@@ -26,7 +27,7 @@ class Spread(Measure, frozen=True, kw_only=True):
 class Starvation(Measure, frozen=True, kw_only=True):
     """Jobs that waited long or were overtaken.
 
-    :ivar n: logical jobs that ran or still wait.
+    :ivar n: logical jobs that ran or still wait, also to be sent.
     :ivar longest_wait_ms: of jobs that still wait the wait until now counts.
     :ivar longest_job: the job with that wait; empty if there is none.
     :ivar overtakes: how often a job may be overtaken.
@@ -42,7 +43,7 @@ class Starvation(Measure, frozen=True, kw_only=True):
 
 
 class Makespan(Measure, frozen=True, kw_only=True):
-    """The time from the first accepted job to the end of the last.
+    """The time from the arrival of the first accepted job to the end of the last.
 
     :ivar n: attempts that were accepted.
     :ivar open: attempts that still wait or run; if there are any, the makespan ends now.
@@ -54,35 +55,35 @@ class Makespan(Measure, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class JobSpan:
-    """The time that one logical job spent in the farm.
+    """The time from the arrival of one logical job to its end.
 
-    :ivar sent_ms: of its first attempt, even if that was refused.
     :ivar began_ms: when its decisive run began; ``None`` while it waits.
     :ivar ended_ms: when that run succeeded; ``None`` if it did not.
     """
 
     job: str
-    seq: int
-    sent_ms: int
-    began_ms: int | None
-    ended_ms: int | None
+    arrival: JobArrival
+    began_ms: int | None = None
+    ended_ms: int | None = None
 
     def waited_ms(self, now_ms: int) -> int:
-        return (now_ms if self.began_ms is None else self.began_ms) - self.sent_ms
+        return (now_ms if self.began_ms is None else self.began_ms) - self.arrival.at_ms
 
 
-def job_spans(dispatches: Iterable[Dispatch]) -> list[JobSpan]:
-    """Return the span of each logical job that ran or still waits, in the order in which they came.
+def job_spans(dispatches: Iterable[Dispatch], arrivals: Mapping[str, JobArrival]) -> list[JobSpan]:
+    """Return the span of each logical job that ran or still waits, in the order of their first attempts.
 
     The first successful attempt is decisive; without one the open attempt, else the last one that ran.
+
+    :param arrivals: by logical job.
     """
     by_job: dict[str, list[Dispatch]] = {}
     for dispatch in dispatches:
         by_job.setdefault(dispatch.attempt.job, []).append(dispatch)
-    return [span for sent in by_job.values() if (span := _job_span(sent)) is not None]
+    return [span for job, sent in by_job.items() if (span := _job_span(sent, arrivals[job])) is not None]
 
 
-def _job_span(sent: Sequence[Dispatch]) -> JobSpan | None:
+def _job_span(sent: Sequence[Dispatch], arrival: JobArrival) -> JobSpan | None:
     successes = [dispatch for dispatch in sent if dispatch.attempt.end == "success"]
     still_open = [dispatch for dispatch in sent if dispatch.attempt.is_open]
     have_run = [dispatch for dispatch in sent if dispatch.taken_ms is not None]
@@ -90,8 +91,7 @@ def _job_span(sent: Sequence[Dispatch]) -> JobSpan | None:
     if not decisive:
         return None
     ended_ms = decisive[0].attempt.ended_ms if successes else None
-    first = sent[0].attempt
-    return JobSpan(first.job, first.seq, first.sent_ms, decisive[0].taken_ms, ended_ms)
+    return JobSpan(sent[0].attempt.job, arrival, decisive[0].taken_ms, ended_ms)
 
 
 def spread(durations_ms: Sequence[int]) -> Spread:
@@ -132,12 +132,12 @@ def starvation(spans: Sequence[JobSpan], overtakes: int, at_ms: int) -> Starvati
 
 def _overtaken_counts(spans: Sequence[JobSpan]) -> list[int]:
     """Return for each job the number of jobs that came later and began earlier, anywhere in the farm."""
-    begun: list[tuple[int, int]] = []       # in order of arrival; insort takes two seconds for 100,000 jobs at worst
+    begun: list[JobArrival] = []        # in order of arrival; insort takes two seconds for 100,000 jobs at worst
     counts = []
     beginning = sorted((span for span in spans if span.began_ms is not None), key=attrgetter("began_ms"))
     for _, group in groupby(beginning, attrgetter("began_ms")):
-        arrivals = [(span.sent_ms, span.seq) for span in group]
+        arrivals = [span.arrival for span in group]
         counts += [len(begun) - bisect(begun, arrival) for arrival in arrivals]
         for arrival in arrivals:      # only now: jobs that begin at the same time do not overtake each other
             insort(begun, arrival)
-    return counts + [len(begun) - bisect(begun, (span.sent_ms, span.seq)) for span in spans if span.began_ms is None]
+    return counts + [len(begun) - bisect(begun, span.arrival) for span in spans if span.began_ms is None]

@@ -6,6 +6,7 @@ from typing import Any
 
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob
+from comfyfarm.analysis.placement.arrival import arrival_of
 from comfyfarm.analysis.placement.availability import AvailabilityChange, AvailabilityPeriods
 from comfyfarm.events import Configured, Finished, ModelLoaded, SettingsChanged, Work
 from comfyfarm.events.handler import EventHandler, on
@@ -18,7 +19,7 @@ Settings = dict[str, Any]
 class Arrival:
     """The arrival of a logical job.
 
-    :ivar at_ms: when it was first sent.
+    :ivar at_ms: of its user's order if that was reported, else of its first attempt.
     :ivar work: of its decisive run.
     :ivar ran_on: the instance of that run.
     :ivar refused_by: the instances that must not get it in the replay.
@@ -112,7 +113,7 @@ class WorkloadRecorder(EventHandler):
         """Return the workload of the events so far."""
         jobs = list(self.tracker.jobs.values())
         ran = [(job, last) for job in jobs if (last := self._decisive(job)) is not None]
-        ran.sort(key=lambda pair: (pair[0].attempts[0].sent_ms, pair[0].attempts[0].seq))
+        ran.sort(key=lambda pair: arrival_of(pair[0]))
         assignments = sorted(self._assignments(ran), key=lambda assignment: (assignment.at_ms, assignment.seq))
         changes: list[AvailabilityChange | SettingsChange] = [
             *self._up_from_start(assignments),
@@ -137,11 +138,11 @@ class WorkloadRecorder(EventHandler):
         return next((attempt for attempt in ran if attempt.end == "success"), ran[-1] if ran else None)
 
     def _arrival(self, job: LogicalJob, last: Attempt) -> Arrival:
-        first = job.attempts[0]
+        arrival = arrival_of(job)
         lacking = {attempt.instance for attempt in job.attempts if attempt.missing}
         others = self._settings.keys() - {last.instance} if job.is_load else set()      # a scenario's load stays put
         refused_by = frozenset(lacking | others)
-        return Arrival(job.name, first.sent_ms, first.seq, self._works[last.end_seq], last.instance, refused_by)
+        return Arrival(job.name, arrival.at_ms, arrival.seq, self._works[last.end_seq], last.instance, refused_by)
 
     def _assignments(self, ran: list[tuple[LogicalJob, Attempt]]) -> Iterator[Assignment]:
         """Yield each job's accepted attempts up to the decisive one; later ones were needless."""

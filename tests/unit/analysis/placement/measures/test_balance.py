@@ -13,6 +13,7 @@ from tests.support.logs import (
     farm,
     finished,
     frozen,
+    order,
     ran,
     ready,
     refused,
@@ -152,6 +153,21 @@ def test_what_happens_behind_the_last_job_wastes_nothing() -> None:
     """An instance that comes back long after."""
     late = [crashed("b", at=500), started("b", at=510), ready("b", at=520, epoch=2)]
     assert place(farm("a", "b"), two_on_a(), late).idle_while_waiting.ms == 80
+
+
+def test_a_job_that_is_kept_back_wastes_the_time_of_idle_instances() -> None:
+    """Asked at 0 and sent at 100, when j1 ends: b could have run it all that time. Without the order nothing shows."""
+    jobs = [ran("j1", on="a", at=0, until=100), ran("j2", on="a", at=100, until=150)]
+    found = place(farm("a", "b"), jobs, order("j2", at=30, when=0)).idle_while_waiting
+    assert (found.ms, found.share) == (100, 100 / 150)
+    assert place(farm("a", "b"), jobs).idle_while_waiting.ms == 0
+    assert place(farm("a"), jobs, order("j2", at=0)).idle_while_waiting.ms == 0
+
+
+def test_a_refused_job_waits_until_it_is_taken_on() -> None:
+    """A refuses it at 10, b gets it at 50, and did nothing until then."""
+    jobs = [ran("j1", on="a", at=0, until=60), refused("j2", on="a", at=10), ran("j2", on="b", at=50, until=60)]
+    assert place(farm("a", "b"), jobs).idle_while_waiting.ms == 40
 
 
 def test_without_jobs_there_is_no_share() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from comfyfarm.analysis.placement.placement import PlacementThresholds
-from tests.support.logs import crashed, farm, ran, refused, submitted, taken, taken_out
+from tests.support.logs import crashed, delivered, farm, order, ran, refused, submitted, taken, taken_out
 from tests.support.placing import place
 
 
@@ -38,6 +38,14 @@ def test_a_retry_waits_since_the_first_attempt() -> None:
     ]
     found = place(farm("a", "b"), pieces)
     assert (found.waits.worst_ms, found.totals.worst_ms) == (70, 100)
+
+
+def test_a_job_whose_order_is_known_waits_since_its_user_asked() -> None:
+    """Asked at 10, sent at 60 and begun at once: 50, and 90 until the end; the other was sent when it was asked."""
+    orders = [order("j1", at=10), order("j2", at=12)]
+    found = place(farm("a"), orders, ran("j1", on="a", at=60, until=100), ran("j2", on="a", at=12, until=50))
+    assert (found.waits.worst_ms, found.totals.worst_ms, found.totals.p50_ms) == (50, 90, 38)
+    assert (found.makespan.ms, found.starvation.longest_wait_ms, found.starvation.longest_job) == (90, 50, "j1")
 
 
 def test_failed_jobs_have_no_part_in_waits_and_totals() -> None:
@@ -79,6 +87,16 @@ def test_a_job_that_waits_still_has_waited_until_now() -> None:
     assert (found.longest_wait_ms, found.longest_job) == (75, "j1")
     without = place(farm("a", "b"), jobs, taken_out("j1", on="a", at=6)).starvation
     assert (without.longest_wait_ms, without.longest_job, without.n) == (70, "j2", 2)
+
+
+def test_an_order_that_is_never_sent_waits_until_now() -> None:
+    """Kept waits since 5; the others failed, were withdrawn, or were delivered from elsewhere."""
+    settled = [order("f", at=1, state="failed"), order("w", at=1), order("w", at=2, state="withdrawn")]
+    bought = [order("d", at=1), delivered("d", at=50)]
+    found = place(farm("a"), settled, bought, order("kept", at=5), ran("j", on="a", at=10, until=80))
+    assert (found.starvation.longest_wait_ms, found.starvation.longest_job, found.starvation.n) == (75, "kept", 2)
+    assert (found.arrivals.unsent, found.arrivals.n, found.jobs) == (1, 2, 1)
+    assert found.starvation.most_overtaken == 1
 
 
 def test_nobody_starves_without_jobs() -> None:

@@ -7,7 +7,7 @@ from comfyfarm.analysis.placement.replay.replay import replay
 from comfyfarm.analysis.placement.replay.workload import Workload
 from comfyfarm.analysis.placement.statistics import ENOUGH
 from comfyfarm.events import Event
-from tests.support.logs import farm, loaded, log, ran, rejected, submitted
+from tests.support.logs import farm, loaded, log, order, ran, rejected, submitted
 from tests.unit.analysis.placement.replay.test_replay import busy, instance, nodes, workload_of
 from tests.unit.sim.test_durations import GB
 
@@ -155,3 +155,14 @@ def test_what_a_client_waits_before_it_sends_a_job_again_is_its_own_wait() -> No
     assert regret is not None
     assert regret.tested == ReplayOutcome(makespan_ms=510, mean_wait_ms=500.0)
     assert regret.policies["round_robin"] == ReplayOutcome(makespan_ms=10, mean_wait_ms=0.0)
+
+
+def test_who_keeps_jobs_back_is_compared_with_those_who_send_them_at_once() -> None:
+    """Both are ordered at 0; the second is sent when the first has ended, although b is idle."""
+    fleet, orders = farm(instance("a"), instance("b")), [order("j1", at=0), order("j2", at=0)]
+    jobs = [ran(f"j{n + 1}", on="a", at=100 * n, until=100 * n + 100, work=nodes(10)) for n in range(2)]
+    hidden, seen = regret_of(workload_of(log(fleet, jobs))), regret_of(workload_of(log(fleet, orders, jobs)))
+    assert hidden is not None
+    assert seen is not None
+    assert (hidden.makespan_ratio, hidden.mean_wait_ratio) == (1.0, 1.0)
+    assert (seen.makespan_ratio, seen.tested.mean_wait_ms) == (2.0, 50.0)
