@@ -73,7 +73,7 @@ async def test_a_burst_is_spread_over_the_servers(stage: StartStage) -> None:
 
 @pytest_twisted.ensureDeferred
 async def test_unequal_servers_bear_unequal_loads(stage: StartStage) -> None:
-    """Jobs keep coming; they are done about as soon as the best of four ideal policies would have it."""
+    """Jobs keep coming; they are done about as soon as the best of five ideal policies would have it."""
     slow, fast = ({"name": name, "timing": {"step": step}} for name, step in (("slow", "4s"), ("fast", "500ms")))
     on = await stage(farm_of(slow, {"name": "usual"}, fast))
     await on.run(jobs(18), every_s=2)

@@ -94,9 +94,9 @@ def test_every_measure_of_the_placement_has_its_card() -> None:
     reader = read(*LOST)
     for name in ("fairness", "utilisation", "idle while waiting", "depth error", "herding", "affinity", "regret"):
         assert f"{name}small sample" in reader.text.replace(" small", "small")
-    policies = [row[0] for row in reader.rows if len(row) == 3 and row[1].endswith(" ms")]
+    policies = [row[0] for row in reader.rows if len(row) == 4 and row[1].endswith(" ms")]
     assert "No order was reported (POST /api/orders): a queue in the system under test is invisible" in reader.text
-    assert policies == ["round_robin", "shortest_queue", "least_work_left", "model_affine"]
+    assert policies == ["round_robin", "shortest_queue", "least_work_left", "finish_soonest", "model_affine"]
 
 
 def test_values_of_many_instances_are_folded_away() -> None:

@@ -74,6 +74,13 @@ class QueueModel:
         """Return how long it is still busy if no other job comes and no waiting job is slowed by others."""
         return self._queue_ms + (0 if self.ends_ms is None else self.ends_ms - now_ms)
 
+    def total_ms(self, work: Work, now_ms: int) -> int:
+        """Return how long a job that is added now takes to its end, as far as :meth:`work_left_ms` tells."""
+        moves = NO_MOVES
+        if work.models and self.absent_bytes(work):
+            moves = move_models(Memory(self._memory.capacity_bytes, self._memory.loaded.copy()), work)
+        return self.work_left_ms(now_ms) + self.costs.service_ms(work, moves)
+
     def absent_bytes(self, work: Work) -> int:
         """Return the size of the job's models that will not be in memory after the jobs in the queue."""
         files = [ModelFile(*model) for model in work.models]

@@ -28,6 +28,7 @@ class ReplayResult:
     :ivar ended_ms: by job.
     :ivar makespan_ms: from the first arrival to the last end; 0 if there is no job.
     :ivar waited_ms: the sum over all jobs, each from its arrival to the beginning of that run.
+    :ivar total_ms: the sum over all jobs, each from its arrival to the end of that run.
     """
 
     assignments: tuple[Assignment, ...]
@@ -35,6 +36,7 @@ class ReplayResult:
     ended_ms: tuple[int, ...]
     makespan_ms: int
     waited_ms: int
+    total_ms: int
 
 
 def replay(workload: Workload, by: Policy | tuple[Assignment, ...]) -> ReplayResult:
@@ -101,6 +103,7 @@ class _Replay:
             ended_ms=tuple(self._ended_ms[job] for job in jobs),
             makespan_ms=last_ms - arrivals[0].at_ms if arrivals else 0,
             waited_ms=sum(self._began_ms[job] - arrivals[job].at_ms for job in jobs),
+            total_ms=sum(self._ended_ms[job] - arrivals[job].at_ms for job in jobs),
         )
 
     def _inputs(self) -> Iterator[tuple[_Input, int]]:

@@ -367,6 +367,22 @@ def test_least_work_left_takes_what_is_done_into_account() -> None:
     assert by("least_work_left", workload) == ["a", "b", "a"]
 
 
+def test_finish_soonest_counts_how_long_the_job_itself_takes() -> None:
+    """A fast instance with a queue is sooner than a slow one without, until its queue is too long."""
+    tables = [instance("slow", node_ms=40), instance("fast")]
+    workload = arriving(*[nodes(10)] * 5, at=[0] * 5, tables=[*tables, instance("a", missing_nodes=["N"])])
+    # it takes 400 on slow, 100, 200, ... on fast; a has run them and can, as fast as fast
+    assert by("finish_soonest", workload) == ["fast", "a", "fast", "a", "fast"]
+
+
+def test_finish_soonest_counts_the_models_that_must_be_loaded() -> None:
+    """Loading takes 200: behind one job that loads it a second is sooner done than elsewhere, but not behind two."""
+    tables = [instance("a", load_per_gb_ms=100), instance("b", load_per_gb_ms=100)]
+    x = nodes(10, ("x", 2))
+    assert by("finish_soonest", arriving(x, x, x, at=[0, 0, 0], tables=tables)) == ["a", "b", "a"]
+    assert by("finish_soonest", arriving(x, x, x, at=[0, 101, 102], tables=tables)) == ["a", "a", "b"]
+
+
 def test_model_affine_goes_where_the_model_is() -> None:
     """Also where it only will be, behind the jobs that are there; without models it is the least work left."""
     x, y = nodes(10, ("x", 2)), nodes(10, ("y", 2))
