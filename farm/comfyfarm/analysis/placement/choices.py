@@ -1,7 +1,7 @@
 """The options of each dispatch: the snapshots of its instances, completed by facts that the log shows only later."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from comfyfarm.analysis.placement.dispatches import Dispatch, InstanceSnapshot
@@ -35,11 +35,13 @@ class Choice:
 
     :ivar options: every instance, in configuration order.
     :ivar chosen: the option to which the job was sent.
+    :ivar work: of the job; ``None`` if it never ran to an end.
     """
 
     dispatch: Dispatch
     options: tuple[Option, ...]
     chosen: Option
+    work: Work | None
 
     @property
     def is_accepted(self) -> bool:
@@ -53,6 +55,21 @@ class Choice:
             for option in self.options
             if (option.is_eligible and option.snapshot.health == "up") or option is self.chosen
         ]
+
+    def finishes_sooner(self, option: Option, work: Work) -> bool:
+        """Return whether an option would have ended a job of this work before the chosen one, by their settings.
+
+        In doubt it would not: the models that the jobs there would have loaded meanwhile do not count for the option.
+        """
+        there, here = option.snapshot, self.chosen.snapshot
+        there_ms = option.left.ms + there.equipment.service_ms(work, there.models)
+        return there_ms < self.chosen.left.ms + here.equipment.service_ms(work, self._loaded_here())
+
+    def _loaded_here(self) -> Collection[tuple[str, str]]:
+        """Return the models of the job that were in memory on the chosen instance when it began."""
+        if self.dispatch.loads or self.chosen.needs is None:
+            return self.chosen.snapshot.models
+        return self.chosen.needs.models
 
 
 def choices_of(dispatches: Sequence[Dispatch], at_ms: int) -> list[Choice]:
@@ -68,26 +85,27 @@ def choices_of(dispatches: Sequence[Dispatch], at_ms: int) -> list[Choice]:
 class _Evidence:
     """The evidence in a log that an instance can or cannot run a job.
 
-    :ivar needs: by logical job; jobs that never ran are not in it.
+    :ivar needs: by logical job; jobs that never ran to an end are not in it.
+    :ivar works: by logical job, the work of each of its runs.
     """
 
     def __init__(self, dispatches: Iterable[Dispatch]) -> None:
         self._accepted: set[tuple[str, InstanceEquipment]] = set()
         self._lacking: set[tuple[str, InstanceEquipment]] = set()
         self._fitting: dict[tuple[JobNeeds, InstanceEquipment], bool] = {}
-        works: dict[str, list[Work]] = defaultdict(list)
+        self.works: dict[str, list[Work]] = defaultdict(list)
         equipment: set[InstanceEquipment] = set()
         for dispatch in dispatches:
             attempt, key = dispatch.attempt, (dispatch.attempt.job, dispatch.chosen.equipment)
             equipment.update(snapshot.equipment for snapshot in dispatch.snapshots)
             if dispatch.work is not None:
-                works[attempt.job].append(dispatch.work)
+                self.works[attempt.job].append(dispatch.work)
             if attempt.is_accepted:
                 self._accepted.add(key)
             elif attempt.missing:
                 self._lacking.add(key)
         shared: dict[JobNeeds, JobNeeds] = {}     # one object for many jobs with equal needs
-        self.needs = {job: shared.setdefault(needs := needs_of(runs), needs) for job, runs in works.items()}
+        self.needs = {job: shared.setdefault(needs := needs_of(runs), needs) for job, runs in self.works.items()}
         self._declared = frozenset(node for own in equipment for node in own.own_nodes)
 
     def is_eligible(self, job: str, equipment: InstanceEquipment) -> bool:
@@ -112,4 +130,5 @@ def _choice(dispatch: Dispatch, lefts: tuple[WorkLeft, ...], evidence: _Evidence
         for snapshot, left in zip(dispatch.snapshots, lefts, strict=True)
     )
     chosen = next(option for option in options if option.snapshot is dispatch.chosen)
-    return Choice(dispatch, options, chosen)
+    work = evidence.works[job][0] if dispatch.work is None and needs is not None else dispatch.work
+    return Choice(dispatch, options, chosen, work)

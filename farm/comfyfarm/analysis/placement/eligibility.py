@@ -1,9 +1,10 @@
 """The needs of a job, the equipment of an instance by its settings, and the check that it can run the job."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from comfyfarm.analysis.placement.costs import Costs, Moves, table_of
 from comfyfarm.events import Work
 from comfyfarm.sim.catalogue.models import Model
 from comfyfarm.units import Size
@@ -35,7 +36,7 @@ def needs_of(works: Iterable[Work]) -> JobNeeds:
 
 @dataclass(frozen=True, eq=False)
 class InstanceEquipment:
-    """The nodes, models and memory of one instance by its settings.
+    """The nodes, models, memory and speed of one instance by its settings.
 
     :ivar is_strict: prompts that need something else are refused; otherwise any names pass.
     :ivar models: the exact files, by folder; a folder that is not in here takes any name if ``open_models``.
@@ -49,6 +50,7 @@ class InstanceEquipment:
     missing_nodes: frozenset[str]
     own_nodes: frozenset[str]
     vram_bytes: int | None
+    costs: Costs
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> Self:
@@ -62,6 +64,7 @@ class InstanceEquipment:
             missing_nodes=frozenset(_texts(settings.get("missing_nodes"))),
             own_nodes=frozenset(table_of(settings.get("node_types"))),
             vram_bytes=_size_bytes(settings.get("vram")),
+            costs=Costs.of(settings),
         )
 
     def has(self, needs: JobNeeds, declared: frozenset[str]) -> bool:
@@ -76,17 +79,20 @@ class InstanceEquipment:
         lacking = self.missing_nodes | (declared - self.own_nodes)
         return not (lacking & needs.nodes) and all(self._has_file(folder, name) for folder, name in needs.models)
 
+    def service_ms(self, work: Work, loaded: Collection[tuple[str, str]]) -> int:
+        """Return how long it runs this job, if no other waits.
+
+        :param loaded: the models that are in memory; the others have to be loaded, of which nothing is unloaded.
+        """
+        loads_bytes = tuple(size_bytes for folder, name, size_bytes in work.models if (folder, name) not in loaded)
+        return self.costs.service_ms(work, Moves(loads_bytes))
+
     def holds(self, needs: JobNeeds) -> bool:
         """Return whether each of the models alone fits into the memory."""
         return self.vram_bytes is None or needs.largest_bytes <= self.vram_bytes
 
     def _has_file(self, folder: str, name: str) -> bool:
         return name in self.models[folder] if folder in self.models else self.open_models
-
-
-def table_of(value: object) -> Mapping[str, Any]:
-    """Return a value of a log's settings if it is a table, else an empty one."""
-    return value if isinstance(value, Mapping) else {}
 
 
 def _texts(value: object) -> list[str]:

@@ -134,7 +134,8 @@ class PlacementAnalyzer:
         window = window_of(sent, arrived, at_ms)
         spans = waiting.job_spans(sent, arrived) + [waiting.JobSpan(name, arrived[name]) for name in unsent]
         choosable = depth.with_alternatives(choices)
-        used = balance.utilisation(self._dispatches.all, self.fleet.members, self._availability, window, at_ms)
+        settings = {name: member.settings for name, member in self.fleet.members.items()}
+        uses = balance.instance_uses(self._dispatches.all, settings, self._availability, window, at_ms)
         jobs = [job.attempts for job in self.attempts.tested if job.attempts]
         done = [span for span in spans if span.ended_ms is not None and span.began_ms is not None]
         return Placement(
@@ -143,8 +144,8 @@ class PlacementAnalyzer:
             jobs=len(jobs),
             dispatches=len(sent),
             arrivals=arrivals(sent, arrived, unsent, at_ms),
-            fairness=balance.fairness(used),
-            utilisation=used,
+            fairness=balance.fairness(uses),
+            utilisation=balance.utilisation(uses),
             idle_while_waiting=balance.idle_while_waiting(choices, changes, arrived, window),
             starvation=waiting.starvation(spans, thresholds.overtakes, at_ms),
             waits=waiting.spread([span.waited_ms(at_ms) for span in done]),

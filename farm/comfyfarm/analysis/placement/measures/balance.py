@@ -4,11 +4,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from comfyfarm.analysis.placement.arrival import JobArrival
 from comfyfarm.analysis.placement.availability import AvailabilityChange, AvailabilityPeriods
 from comfyfarm.analysis.placement.choices import Choice
+from comfyfarm.analysis.placement.costs import Costs
 from comfyfarm.analysis.placement.dispatch_events import DispatchEvent, Window, dispatch_events
 from comfyfarm.analysis.placement.dispatches import Dispatch
 from comfyfarm.analysis.placement.statistics import ENOUGH, ENOUGH_PER_INSTANCE, Measure
@@ -25,13 +26,19 @@ class Utilisation(Measure, frozen=True, kw_only=True):
 
 
 class Fairness(Measure, frozen=True, kw_only=True):
-    """The evenness of the utilisations of the instances.
+    """The evenness of what the instances did, each measured against what it could have done.
 
     :ivar n: runs.
     :ivar jain: from 1 / (number of instances) to 1, which is perfectly even; ``None`` if no instance worked.
+    :ivar jobs: by instance, its share of all runs.
+    :ivar work: by instance, its share of all work; empty if no instance worked.
+    :ivar capacity: by instance, its share of all work that could have been done: its speed times its time up.
     """
 
     jain: float | None
+    jobs: dict[str, float]
+    work: dict[str, float]
+    capacity: dict[str, float]
 
 
 class IdleWhileWaiting(Measure, frozen=True, kw_only=True):
@@ -45,34 +52,79 @@ class IdleWhileWaiting(Measure, frozen=True, kw_only=True):
     share: float | None
 
 
-def utilisation(
-    dispatches: Iterable[Dispatch],
-    names: Iterable[str],
+@dataclass(eq=False, slots=True)
+class InstanceUse:
+    """What one instance did.
+
+    :ivar speed: how many times as fast as the slowest instance it does the work of this log, by its settings.
+    """
+
+    speed: float
+    up_ms: int
+    busy_ms: int = 0
+    runs: int = 0
+
+
+def instance_uses(
+    dispatches: Sequence[Dispatch],
+    settings: Mapping[str, Mapping[str, Any]],
     availability: AvailabilityPeriods,
     window: Window | None,
     at_ms: int,
-) -> Utilisation:
-    """Measure the share of its time that each instance worked.
+) -> dict[str, InstanceUse]:
+    """Return what each instance did.
 
-    :param names: of all instances, in configuration order.
+    :param settings: of all instances, in configuration order.
     :param at_ms: the time of the latest event.
     """
-    busy_ms: Counter[str] = Counter()
-    runs = 0
+    uses = {
+        name: InstanceUse(speed, availability.up_ms(name, window.from_ms, window.to_ms) if window else 0)
+        for name, speed in _speeds(dispatches, settings).items()
+    }
     for dispatch in dispatches:
-        busy_ms[dispatch.chosen.instance] += dispatch.spent_ms + dispatch.served_ms(at_ms)
-        runs += dispatch.taken_ms is not None
-    up_ms = {name: availability.up_ms(name, window.from_ms, window.to_ms) if window else 0 for name in names}
-    shares = {name: busy_ms[name] / up if up else None for name, up in up_ms.items()}
+        use = uses[dispatch.chosen.instance]
+        use.busy_ms += dispatch.spent_ms + dispatch.served_ms(at_ms)
+        use.runs += dispatch.taken_ms is not None
+    return uses
+
+
+def _speeds(dispatches: Iterable[Dispatch], settings: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """Return the speed of each instance; loading models is not work."""
+    works = [dispatch.work for dispatch in dispatches if dispatch.work is not None]
+    counts, by_id = Counter(map(id, works)), {id(work): work for work in works}     # equal works share one object
+    needed_ms = {
+        name: sum(count * costs.service_ms(by_id[key]) for key, count in counts.items())
+        for name, costs in ((name, Costs.of(own)) for name, own in settings.items())
+    }
+    slowest_ms = max(needed_ms.values(), default=0)
+    return {name: slowest_ms / ms if ms else 1.0 for name, ms in needed_ms.items()}
+
+
+def utilisation(uses: Mapping[str, InstanceUse]) -> Utilisation:
+    shares = {name: use.busy_ms / use.up_ms if use.up_ms else None for name, use in uses.items()}
+    runs = sum(use.runs for use in uses.values())
     return Utilisation(n=runs, is_small=runs < ENOUGH_PER_INSTANCE * len(shares), by_instance=shares)
 
 
-def fairness(used: Utilisation) -> Fairness:
-    """Compute Jain's index of the utilisations."""
+def fairness(uses: Mapping[str, InstanceUse]) -> Fairness:
+    """Compute Jain's index of work / capacity of each instance, which is its utilisation, and the shares."""
+    used = utilisation(uses)
     shares = [share for share in used.by_instance.values() if share is not None]
     squares = sum(share * share for share in shares)
-    jain = sum(shares) ** 2 / (len(shares) * squares) if squares else None
-    return Fairness(n=used.n, is_small=used.is_small, jain=jain)
+    return Fairness(
+        n=used.n,
+        is_small=used.is_small,
+        jain=sum(shares) ** 2 / (len(shares) * squares) if squares else None,
+        jobs=_shares({name: use.runs for name, use in uses.items()}),
+        work=_shares({name: use.busy_ms * use.speed for name, use in uses.items()}),
+        capacity=_shares({name: use.up_ms * use.speed for name, use in uses.items()}),
+    )
+
+
+def _shares(amounts: Mapping[str, float]) -> dict[str, float]:
+    """Return what share of the whole each amount is; nothing if the whole is 0."""
+    whole = sum(amounts.values())
+    return {name: amount / whole for name, amount in amounts.items()} if whole else {}
 
 
 def idle_while_waiting(

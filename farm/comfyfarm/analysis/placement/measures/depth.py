@@ -101,7 +101,7 @@ def herding(choices: Sequence[Choice]) -> Herding:
 
 
 class Misplaced(msgspec.Struct, frozen=True, kw_only=True):
-    """A job that was sent to an instance although another had fewer jobs and less work left.
+    """A job that was sent to an instance although another had fewer jobs and would have ended it sooner.
 
     :ivar seq: of the event that accepted the job.
     :ivar depth: the true number of jobs at the chosen instance.
@@ -156,12 +156,17 @@ def misplacements(choices: Sequence[Choice], fresh_ms: int) -> Misplacements:
 
 
 def _best_better(choice: Choice) -> Option | None:
-    """Return the best candidate with fewer jobs and less work left; while no length is known, with fewer jobs."""
+    """Return the best candidate with fewer jobs, less work left and an earlier end of this job.
+
+    While no length is known, fewer jobs are enough.
+    """
     chosen = choice.chosen
     better = (
         option
         for option in choice.candidates
-        if option.snapshot.depth < chosen.snapshot.depth and (option.left.ms < chosen.left.ms or not chosen.left.ms)
+        if option.snapshot.depth < chosen.snapshot.depth
+        and (option.left.ms < chosen.left.ms or not chosen.left.ms)
+        and (choice.work is None or choice.finishes_sooner(option, choice.work))
     )
     return min(better, key=lambda option: (option.snapshot.depth, option.left.ms), default=None)
 

@@ -2,7 +2,7 @@
 
 This is a second simulator of an instance's queue, beside ``sim/``: it uses no random numbers, publishes no events, and
 computes the end of a run in one step. ``tests/unit/analysis/placement/replay/test_replay.py`` compares the two to the
-millisecond, so a change of timing or memory in ``sim/`` needs the same change here and in ``costs.py``.
+millisecond, so a change of timing or memory in ``sim/`` needs the same change here and in ``../costs.py``.
 """
 
 from collections import OrderedDict, deque
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from comfyfarm.analysis.placement.costs import NO_MOVES, Costs, Moves, move_models
 from comfyfarm.analysis.placement.eligibility import InstanceEquipment
-from comfyfarm.analysis.placement.replay.costs import NO_MOVES, Costs, Moves, move_models
 from comfyfarm.events import Work
 from comfyfarm.sim.memory import Memory, ModelFile
 
@@ -166,7 +166,8 @@ class QueueModel:
         self._waiting = waiting
 
     def _read_settings(self) -> None:
-        self.costs, self.equipment = Costs.of(self.settings), InstanceEquipment.of(self.settings)
+        self.equipment = InstanceEquipment.of(self.settings)
+        self.costs = self.equipment.costs
         self._memory.capacity_bytes = self.equipment.vram_bytes
 
     def _load_warm_models(self) -> None:

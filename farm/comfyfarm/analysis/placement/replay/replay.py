@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from comfyfarm.analysis.placement.availability import AvailabilityChange
+from comfyfarm.analysis.placement.costs import needed_together
 from comfyfarm.analysis.placement.eligibility import JobNeeds
-from comfyfarm.analysis.placement.replay.costs import needed_together
 from comfyfarm.analysis.placement.replay.queue_model import QueueModel
 from comfyfarm.analysis.placement.replay.workload import Arrival, Assignment, SettingsChange, Workload
 from comfyfarm.events import Work

@@ -42,12 +42,28 @@ def test_unequal_busy_times_are_less_fair() -> None:
     assert found.fairness.jain == pytest.approx(14400 / 27000)
 
 
+def test_an_instance_twice_as_fast_is_to_do_twice_the_work() -> None:
+    """Ten nodes take 100 on slow and 50 on fast: one job there and two here are even, one each are not."""
+    fleet = farm({"name": "slow", "timing": {"node": "10ms"}}, {"name": "fast", "timing": {"node": "5ms"}})
+    work = Work(nodes={"N": 10})
+    jobs = [ran("j1", on="slow", at=0, until=100, work=work), ran("j2", on="fast", at=0, until=50, work=work)]
+    uneven = place(fleet, jobs).fairness
+    even = place(fleet, jobs, ran("j3", on="fast", at=50, until=100, work=work)).fairness
+    third, half = pytest.approx(1 / 3), pytest.approx(1 / 2)
+    assert even.capacity == {"slow": third, "fast": pytest.approx(2 / 3)}
+    assert (even.jain, even.work, even.jobs) == (1.0, even.capacity, even.capacity)
+    assert uneven.jain == pytest.approx(0.9)
+    assert uneven.work == uneven.jobs == {"slow": half, "fast": half}
+    assert uneven.capacity == even.capacity
+
+
 def test_who_was_down_owes_no_work() -> None:
     """B was up for the first half only, and busy all of that; the whole is 100 long."""
     jobs = [ran("j1", on="a", at=0, until=100), ran("j2", on="b", at=0, until=50), crashed("b", at=50)]
     found = place(farm("a", "b"), jobs)
     assert found.utilisation.by_instance == {"a": 1.0, "b": 1.0}
     assert found.fairness.jain == 1.0
+    assert found.fairness.capacity == {"a": 100 / 150, "b": 50 / 150}
 
 
 def test_who_was_never_up_is_left_out_of_fairness() -> None:

@@ -10,7 +10,7 @@ from comfyfarm.analysis.placement.measures.depth import Misplaced
 from comfyfarm.analysis.placement.placement import PlacementThresholds
 from comfyfarm.events import Work
 from comfyfarm.units import Duration
-from tests.support.logs import asked, crashed, draining, farm, frozen, ran, refused, showed, submitted
+from tests.support.logs import asked, crashed, draining, farm, frozen, loaded, ran, refused, showed, submitted
 from tests.support.placing import place
 
 TWO = farm("a", "b")
@@ -171,6 +171,33 @@ def test_more_jobs_but_less_to_do_is_no_misplacement(on_b_ms: int, jobs: list[st
     found = place(TWO, pieces)
     assert [job.job for job in found.misplacements.each] == jobs
     assert found.depth_error.worst == 1
+
+
+def behind(fast_ms: int, slow_ms: int, work: Work, *pieces: Any) -> list[str]:
+    """The jobs that are misplaced: j2 is sent to fast behind a job that has 100 left, although slow is empty."""
+    timing = {name: {"node": f"{ms}ms", "load_per_gb": "100ms"} for name, ms in (("fast", fast_ms), ("slow", slow_ms))}
+    fleet = farm(*({"name": name, "timing": own} for name, own in timing.items()))
+    jobs = [ran("j1", on="fast", at=0, until=110), ran("j2", on="fast", at=10, begins=110, until=111, work=work)]
+    return [job.job for job in place(fleet, jobs, *pieces).misplacements.each]
+
+
+@pytest.mark.parametrize(("slow_ms", "jobs"), [(21, []), (19, ["j2"])])
+def test_whoever_goes_where_a_job_is_finished_soonest_has_not_misplaced_it(slow_ms: int, jobs: list[str]) -> None:
+    """Ten nodes take 100 on fast, 200 with the wait; on slow 210 or 190."""
+    assert behind(10, slow_ms, Work(nodes={"N": 10})) == jobs
+
+
+@pytest.mark.parametrize(("in_memory", "jobs"), [([], []), (["slow"], ["j2"]), (["fast", "slow"], ["j2"])])
+def test_loading_a_model_counts_for_the_end_of_a_job(in_memory: list[str], jobs: list[str]) -> None:
+    """Ten nodes take 100 on either; the model is loaded in 200, which is more than the wait of 100."""
+    work = Work(nodes={"N": 10}, models=(("checkpoints", "x", 2 * 1024**3),))
+    assert behind(10, 10, work, [loaded(name, "x", at=0) for name in in_memory]) == jobs
+
+
+def test_a_model_that_was_loaded_for_the_job_itself_counts_on_both() -> None:
+    """Both had to load it, so slow was sooner."""
+    work = Work(nodes={"N": 10}, models=(("checkpoints", "x", 2 * 1024**3),))
+    assert behind(10, 10, work, loaded("fast", "x", at=110, job="j2")) == ["j2"]
 
 
 def test_while_no_length_is_known_the_longer_queue_is_misplaced() -> None:

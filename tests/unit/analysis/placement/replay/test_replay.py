@@ -10,7 +10,7 @@ from msgspec import structs
 from comfyfarm.analysis.instances import FleetState
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.placement.availability import AvailabilityPeriods
-from comfyfarm.analysis.placement.replay.costs import Costs, move_models
+from comfyfarm.analysis.placement.costs import Costs, move_models
 from comfyfarm.analysis.placement.replay.regret import POLICIES
 from comfyfarm.analysis.placement.replay.replay import ReplayResult, replay
 from comfyfarm.analysis.placement.replay.workload import Assignment, Workload, WorkloadRecorder

@@ -6,7 +6,6 @@ from typing import Any, Self
 
 import msgspec
 
-from comfyfarm.analysis.placement.eligibility import table_of
 from comfyfarm.events import Work
 from comfyfarm.sim.distributions import Distribution
 from comfyfarm.sim.memory import Memory, ModelFile, TooLarge
@@ -89,6 +88,11 @@ class Costs:
         total += work.saves * round(self.save_ms * slowed)
         total += sum(round(self.load_per_gb_ms * (size / _GB * slowed)) for size in moves.loads_bytes)
         return total + moves.unloads * round(self.unload_ms * slowed)
+
+
+def table_of(value: object) -> Mapping[str, Any]:
+    """Return a value of a log's settings if it is a table, else an empty one."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def _mean_ms(value: object, default: Distribution) -> float:
