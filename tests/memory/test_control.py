@@ -164,7 +164,12 @@ def test_the_log_begins_with_the_effective_configuration(memory_farm: Start) -> 
     assert isinstance(first, Configured)
     assert (first.seq, first.at_ms, first.instance, first.epoch) == (1, 0, "", 0)
     assert first.config["farm"] == {
-        "clock": "virtual", "seed": 7, "speed": 1.0, "fault_headers": False, "delivery": None,
+        "clock": "virtual",
+        "seed": 7,
+        "speed": 1.0,
+        "fault_headers": False,
+        "job_name": "prompt",
+        "delivery": None,
     }
     assert [each["name"] for each in first.config["instance"]] == ["sta", "dyn"]
     assert first.config["instance"][0]["timing"]["step"] == "15ms"

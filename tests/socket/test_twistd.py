@@ -167,7 +167,8 @@ def test_a_farm_lives_and_ends_leaving_nothing_but_what_was_asked_for(tmp_path: 
     told = [msgspec.json.decode(line) for line in (tmp_path / "run.jsonl").read_bytes().splitlines()]
     assert told[0]["kind"] == "configured"
     assert told[0]["config"]["farm"] == {
-        "clock": "real", "seed": 7, "speed": 10.0, "fault_headers": False, "delivery": None,
+        "clock": "real", "seed": 7, "speed": 10.0, "fault_headers": False, "job_name": "prompt",
+        "delivery": None,
     }
     assert [event["seq"] for event in told] == list(range(1, len(told) + 1))
     kinds = {(event.get("instance"), event["kind"]) for event in told}

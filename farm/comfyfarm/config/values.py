@@ -9,6 +9,7 @@ from comfyfarm.events.orders import DeliveryMode
 from comfyfarm.faults.fault import Fault
 from comfyfarm.sim.catalogue.declared import DeclaredType
 from comfyfarm.sim.catalogue.models import Model, check_sizes
+from comfyfarm.sim.prompt.job_names import JobNames
 from comfyfarm.sim.settings import LIVE, Settings
 from comfyfarm.units import Size
 
@@ -26,6 +27,7 @@ class FarmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     :ivar data_dir: the folder of the instances' folders; ``None``: a new temporary folder.
     :ivar log: a file that gets every event as a line of JSON; ``None``: no file.
     :ivar fault_headers: whether a client may send a fault for its one request in ``X-Comfyfarm-Fault``.
+    :ivar job_name: where the name of a job is found in a submission that has none of the farm's own.
     :ivar delivery: what counts as delivered, unless a trial says otherwise; ``None``: what the log shows.
     """
 
@@ -37,7 +39,11 @@ class FarmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     data_dir: str | None = None
     log: str | None = None
     fault_headers: bool = False
+    job_name: str = "prompt"
     delivery: DeliveryMode | None = None
+
+    def __post_init__(self) -> None:
+        JobNames(self.job_name)     # raises if it has none of the known forms
 
 
 class InstanceConfig(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):

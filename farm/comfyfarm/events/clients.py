@@ -79,7 +79,8 @@ class InterruptAsked(Event, frozen=True, kw_only=True):
 
     :ivar prompt_id: the prompt id in the request; ``None`` for the job that is running, whichever it is.
     :ivar hit: the prompt id of the job that will stop; ``None`` if no job will.
-    :ivar job: the logical job in the request's header ``X-Comfyfarm-Job``; empty without one.
+    :ivar job: the logical job in the request's header ``X-Comfyfarm-Job``, or in the one that ``job_name`` names; empty
+        without one.
     """
 
     prompt_id: str | None

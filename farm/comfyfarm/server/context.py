@@ -14,6 +14,7 @@ from comfyfarm.faults.registry import FaultRegistry
 from comfyfarm.seeds import Seeds
 from comfyfarm.server.ports import Bind
 from comfyfarm.server.time.clock import SimulatedTime
+from comfyfarm.sim.prompt.job_names import JobNames
 
 
 @dataclass(frozen=True)
@@ -43,3 +44,4 @@ class FarmContext:
     fire_process: Callable[[Firing], None]
     on_traffic: Callable[[], None]
     fault_headers: bool
+    job_names: JobNames

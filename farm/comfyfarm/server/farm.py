@@ -33,6 +33,7 @@ from comfyfarm.server.ports import Bind, BoundPort
 from comfyfarm.server.scenario_runner import ScenarioRunner
 from comfyfarm.server.time.clock import EPOCH_UNIX_MS, SimulatedTime, VirtualClock
 from comfyfarm.server.time.clock_control import ClockControl
+from comfyfarm.sim.prompt.job_names import JobNames
 
 
 def make_farm(config: FarmConfig, *, reactor: Any, clock: IReactorTime, bind: Bind, unix_ms: int) -> Farm:
@@ -158,6 +159,7 @@ class Farm(MultiService):
             fire_process=self.fault_controller.fire,
             on_traffic=self.clock_control.on_traffic,
             fault_headers=self.config.farm.fault_headers,
+            job_names=JobNames(self.config.farm.job_name),
         )
         for config, port in zip(self.config.instance, ports, strict=True):
             backend = Backend.of(config, context, port, self.renderers[config.input])

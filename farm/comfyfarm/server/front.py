@@ -19,7 +19,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from comfyfarm.server.http.answer import Answer, aiohttp_answer
 from comfyfarm.server.http.faults import BadFault, HttpFaultInjector
 from comfyfarm.server.http.headers import allow_origin, is_foreign
-from comfyfarm.server.http.request import header, send
+from comfyfarm.server.http.request import header, prompt_source, send
 from comfyfarm.server.http.request_facts import without_prefix
 from comfyfarm.server.http.site import ComfyRequest
 
@@ -82,7 +82,8 @@ class FrontResource(Resource):
             allow_origin(request, self.allowed_origin)
         refusal = self._refuse(request)
         if refusal is not None and request.method == b"POST":   # no route will read the job from it
-            request.record.job = header(request, "x-comfyfarm-job") or ""
+            source = prompt_source(request, self.fault_injector.driver.instance.names)
+            request.record.job = source.job or source.header or ""
         try:
             faulty_exchange = self.fault_injector.exchange_for(request, is_refused=refusal is not None)
         except BadFault as error:

@@ -139,6 +139,7 @@ class InstanceProcess:
             ids=self.storage.ids,
             fire_process=self.context.fire_process,
             accepted=self.carried_state.accepted,
+            names=self.context.job_names,
         )
         self.driver = InstanceDriver(self.context.clock, self.context.time, self.instance)
 

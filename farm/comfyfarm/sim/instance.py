@@ -19,9 +19,9 @@ from comfyfarm.seeds import new_uuid
 from comfyfarm.sim.errors import PromptRejected, raising_as_comfyui
 from comfyfarm.sim.jobs import History, Job
 from comfyfarm.sim.memory import ModelFile
+from comfyfarm.sim.prompt.job_names import JobNames
 from comfyfarm.sim.prompt.submission import (
     PromptSource,
-    job_name,
     make_extra_data,
     missing_in,
     read_prompt,
@@ -85,10 +85,12 @@ class Instance(Worker):
 
     :ivar ids: the random stream of prompt ids.
     :ivar accepted: number of jobs accepted so far, in earlier epochs too.
+    :ivar names: those of the logical jobs, for the whole farm.
     """
 
     ids: Random
     accepted: int = 0
+    names: JobNames = field(default_factory=JobNames)
     _number: int = 0
 
     def submit(self, body: Any, sender: PromptSource, now_ms: int) -> PromptAccepted:
@@ -108,7 +110,7 @@ class Instance(Worker):
                     at_ms=now_ms,
                     error=error.body["error"]["type"],
                     missing=missing_in(error.body),
-                    job=job_name(fields, sender),
+                    job=self.names.of(fields, sender),
                     client_id=fields.get("client_id"),
                     is_load=sender.is_load,
                 )
@@ -126,10 +128,11 @@ class Instance(Worker):
             raise PromptRejected.because("no_prompt", "No prompt provided", "No prompt provided")
         prompt_id = read_prompt_id(body) or str(new_uuid(self.ids))
         prompt = read_prompt(body)
-        name = job_name(body, sender)
+        name = self.names.of(body, sender)
         result = validate(prompt, read_targets(body), self.machine.catalogue)
         extra_data = make_extra_data(body, sender, self.machine.now_unix_ms)
         job = Job(number, prompt_id, prompt, extra_data, list(result.outputs), name, self.accepted)
+        self.names.on_accepted(name, sender)
         self._put(job, is_load=sender.is_load)
         return PromptAccepted(prompt_id, number, result.node_errors, name)
 

@@ -38,6 +38,10 @@ WRONG = {
     "[farm]\nhost = 5": "farm.host: expected str, got int",
     "[farm]\nlog = 5": "farm.log: expected str, got int",
     "[farm]\ndata_dir = []": "farm.data_dir: expected str, got a list",
+    '[farm]\njob_name = "user"': (
+        'farm.job_name: expected "header:NAME", "extra_data.KEY", "input:NODE.INPUT", "client_id", "prompt" or "each", '
+        "got 'user'"
+    ),
     # An instance.
     "[[instance]]\nprot = 1": "instance[0].prot: unknown key",
     '[[instance]]\nvram = "24"': 'instance[0].vram: expected a size such as "512MB" or "6.9GB", got \'24\'',

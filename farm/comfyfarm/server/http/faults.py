@@ -165,7 +165,7 @@ class FaultyExchange:
         self._writer = ResponseWriter(self.request, self.request.channel)
         driver = self.injector.driver
         query = self.request.uri.partition(b"?")[2].decode("utf-8", "replace")
-        self._facts = self.request_facts.phase_facts(driver.instance.accepted)
+        self._facts = self.request_facts.phase_facts(driver.instance.accepted, driver.instance.names)
         # What is set before the answer is written belongs to every answer.
         default_headers = as_text(self.request.responseHeaders)
         self._exchange = Exchange(self._facts, self.injector.now_ms(), query, default_headers)

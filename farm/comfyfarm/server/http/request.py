@@ -12,6 +12,8 @@ from comfyfarm.server.http.answer import Answer, json_answer
 from comfyfarm.server.http.headers import cache_headers, forget_origin
 from comfyfarm.server.http.site import ComfyRequest
 from comfyfarm.sim.errors import ServerError
+from comfyfarm.sim.prompt.job_names import JobNames
+from comfyfarm.sim.prompt.submission import PromptSource
 
 _MAX_DEPTH = 500    # Python itself fails before 1,000, and an answer is nested deeper than the body that it repeats
 
@@ -62,6 +64,15 @@ def _charset(request: IRequest) -> str:
 def header(request: IRequest, name: str) -> str | None:
     value = request.getHeader(name.encode())
     return None if value is None else value.decode("utf-8", "replace")
+
+
+def prompt_source(request: IRequest, names: JobNames) -> PromptSource:
+    """Return what the headers of a ``POST /prompt`` say of it."""
+    return PromptSource(
+        usage_source=header(request, "comfy-usage-source"),
+        job=header(request, "x-comfyfarm-job"),
+        header=header(request, names.header) if names.header else None,
+    )
 
 
 def query(request: IRequest) -> dict[str, str]:

@@ -10,9 +10,9 @@ from twisted.web.server import Request
 from comfyfarm.faults.phases import Phase, PhaseFacts
 from comfyfarm.faults.targets import HttpReply
 from comfyfarm.server.files.uploads import SentFile, parse_form
-from comfyfarm.server.http.request import header, json_body, query, raw_body
+from comfyfarm.server.http.request import header, json_body, prompt_source, query, raw_body
 from comfyfarm.sim.errors import ServerError
-from comfyfarm.sim.prompt.submission import PromptSource, job_name
+from comfyfarm.sim.prompt.job_names import JobNames
 from comfyfarm.sim.prompt.workflow import class_types, input_texts
 
 _READING = ("GET", "HEAD")
@@ -66,7 +66,7 @@ class RequestFacts:
     def is_submit(self) -> bool:
         return self.method == "POST" and self.route == "/prompt"
 
-    def phase_facts(self, accepted: int) -> PhaseFacts:
+    def phase_facts(self, accepted: int, names: JobNames) -> PhaseFacts:
         """Return the facts for the phases before the work; never fails, whatever the client has sent.
 
         :param accepted: how many jobs the instance has accepted.
@@ -79,7 +79,7 @@ class RequestFacts:
             size_bytes=self._size_bytes(),
             file=parameters.get("filename", "") if self.route == "/view" else self._upload_name(),
         )
-        return self._with_prompt(facts, accepted) if self.is_submit else facts
+        return self._with_prompt(facts, accepted, names) if self.is_submit else facts
 
     def _size_bytes(self) -> int:
         """Return the size of the body in bytes.  If it was dropped as too large: its ``Content-Length``."""
@@ -96,7 +96,7 @@ class RequestFacts:
         sent = form.get("image") if form is not None else None
         return sent.filename if isinstance(sent, SentFile) else ""
 
-    def _with_prompt(self, facts: PhaseFacts, accepted: int) -> PhaseFacts:
+    def _with_prompt(self, facts: PhaseFacts, accepted: int, names: JobNames) -> PhaseFacts:
         body = self._prompt_body()
         prompt, prompt_id = body.get("prompt"), body.get("prompt_id")
         nodes = list(prompt.values()) if isinstance(prompt, dict) else []
@@ -104,7 +104,7 @@ class RequestFacts:
             facts,
             client=body.get("client_id", facts.client),
             job=accepted + 1,
-            job_name=job_name(body, PromptSource(job=header(self.request, "x-comfyfarm-job"))),
+            job_name=names.of(body, prompt_source(self.request, names)),
             prompt_id=prompt_id if isinstance(prompt_id, str) else None,
             node_types=class_types(nodes),
             models=input_texts(nodes),

@@ -5,9 +5,8 @@ from typing import Any
 from twisted.web.iweb import IRequest
 
 from comfyfarm.server.api import ComfyApi
-from comfyfarm.server.http.request import answer, header, json_body, note, nothing
+from comfyfarm.server.http.request import answer, json_body, note, nothing, prompt_source
 from comfyfarm.sim.errors import PromptRejected, ServerError, raising_as_comfyui
-from comfyfarm.sim.prompt.submission import PromptSource, job_name
 
 app = ComfyApi.app
 
@@ -23,12 +22,13 @@ def get_prompt(api: ComfyApi, request: IRequest) -> bytes:
 @app.route("/prompt", methods=["POST"])
 def post_prompt(api: ComfyApi, request: IRequest) -> bytes:
     body = json_body(request)
-    source = PromptSource(usage_source=header(request, "comfy-usage-source"), job=header(request, "x-comfyfarm-job"))
+    names = api.instance.names
+    source = prompt_source(request, names)
     with api.moment() as now_ms:
         try:
             accepted = api.instance.submit(body, source, now_ms)
         except (PromptRejected, ServerError) as error:
-            note(request, job=job_name(body, source) if isinstance(body, dict) else "")
+            note(request, job=names.of(body, source) if isinstance(body, dict) else "")
             _advise(api, error)
             raise
     note(request, prompt_id=accepted.prompt_id, job=accepted.job)
@@ -57,7 +57,8 @@ def post_interrupt(api: ComfyApi, request: IRequest) -> bytes:
         body = {}
     with raising_as_comfyui():
         prompt_id = body.get("prompt_id")
-    job = header(request, "x-comfyfarm-job") or ""
+    source = prompt_source(request, api.instance.names)
+    job = source.job or api.instance.names.known(source.header)
     note(request, job=job)
     with api.moment() as now_ms:
         api.instance.interrupt(prompt_id or None, now_ms, job)

@@ -3,8 +3,6 @@
 ComfyUI does not check the types in the body, so that a wrong one makes it raise; so do these functions.
 """
 
-import hashlib
-import json
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,11 +20,13 @@ class PromptSource:
 
     :ivar usage_source: the header ``Comfy-Usage-Source``.
     :ivar job: the header ``X-Comfyfarm-Job``: the logical job.
+    :ivar header: the header that the farm's ``job_name`` names; ``None`` if it names none, or there is none.
     :ivar is_load: the farm sends the request itself, as background load.
     """
 
     usage_source: str | None = None
     job: str | None = None
+    header: str | None = None
     is_load: bool = False
 
 
@@ -102,13 +102,3 @@ def missing_in(refusal: Mapping[str, Any]) -> tuple[str, ...]:
     problems = [entry for node in nodes for entry in node["errors"] if entry["type"] == "value_not_in_list"]
     values = [str(entry["extra_info"].get("received_value")) for entry in problems]
     return tuple(sorted({value for value in values if value.endswith(_MODELS)}))
-
-
-def job_name(body: Mapping[str, Any], sender: PromptSource) -> str:
-    """Return the logical job: the client's name for it, else a hash of the prompt."""
-    extra_data = body.get("extra_data")
-    name = extra_data.get("comfyfarm_job") if isinstance(extra_data, dict) else None
-    if name is not None or sender.job is not None:
-        return str(name if name is not None else sender.job)
-    canonical = json.dumps(body.get("prompt"), sort_keys=True)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]

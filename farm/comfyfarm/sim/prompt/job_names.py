@@ -1,0 +1,92 @@
+"""The logical job of each submission: the client's own name for it, else a hash (docs/job-names.md)."""
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from comfyfarm.sim.prompt.submission import PromptSource
+
+_HALF = 8       # of the digits of a hash
+_SETTING = re.compile(
+    r"header:(?P<header>[\w!#$%&'*+.^`|~-]+)"
+    r"|extra_data\.(?P<path>[^.]+(\.[^.]+)*)"
+    r"|input:(?P<node>[^.]+)\.(?P<input>.+)"
+    r"|client_id|prompt|each",
+    re.ASCII,
+)
+
+
+class JobNames:
+    """Names the logical jobs of a farm.
+
+    The farm's own names (``extra_data.comfyfarm_job``, ``X-Comfyfarm-Job``) come first, then what the setting
+    ``job_name`` says, then a hash of the prompt.  A hash has 16 hexadecimal digits; the analysis knows it by that.
+    With ``each`` the second half of them is the number of the accepted submission of that prompt.
+
+    :ivar header: the name of the header that the setting names; ``None``: it names none.
+    :raises ValueError: if the setting has none of the known forms.
+    """
+
+    def __init__(self, setting: str = "prompt") -> None:
+        form = _SETTING.fullmatch(setting)
+        if form is None:
+            raise ValueError(
+                'job_name: expected "header:NAME", "extra_data.KEY", "input:NODE.INPUT", "client_id", "prompt" or '
+                f'"each", got {setting!r}'
+            )
+        self.header: str | None = form["header"]
+        self._path = _path_in_body(form)
+        self._counts_each = setting == "each"
+        self._accepted: Counter[str] = Counter()    # by the first half of the hash of the prompt
+        self._from_header: set[str] = set()
+
+    def of(self, body: Mapping[str, Any], sender: PromptSource) -> str:
+        """Return the logical job of a submission."""
+        extra_data = body.get("extra_data")
+        own = extra_data.get("comfyfarm_job") if isinstance(extra_data, dict) else None
+        if own is not None or sender.job is not None:
+            return str(own if own is not None else sender.job)
+        found = sender.header if self.header else _text_at(body, self._path)
+        return found or self._hash_of(body)
+
+    def on_accepted(self, name: str, sender: PromptSource) -> None:
+        """Note that a submission was accepted as this job."""
+        if self._counts_each:
+            self._accepted[name[:_HALF]] += 1
+        elif self.header and sender.header:
+            self._from_header.add(sender.header)
+
+    def known(self, value: str | None) -> str:
+        """Return a value of the header if it named an accepted job; else an empty text.
+
+        A request id is often new with each request, so that the one of an interrupt may name no job at all.
+        """
+        return value if value in self._from_header else ""
+
+    def _hash_of(self, body: Mapping[str, Any]) -> str:
+        canonical = json.dumps(body.get("prompt"), sort_keys=True)
+        digits = hashlib.sha256(canonical.encode()).hexdigest()[: 2 * _HALF]
+        if not self._counts_each:
+            return digits
+        # A refused submission belongs to the same job as the next accepted one of the same prompt, its likely retry.
+        half = digits[:_HALF]
+        return f"{half}{self._accepted[half] + 1:0{_HALF}x}"
+
+
+def _path_in_body(form: re.Match[str]) -> tuple[str, ...]:
+    if form["path"]:
+        return ("extra_data", *form["path"].split("."))
+    if form["node"]:
+        return "prompt", form["node"], "inputs", form["input"]
+    return ("client_id",) if form[0] == "client_id" else ()
+
+
+def _text_at(body: Any, path: tuple[str, ...]) -> str:
+    """Return the text or number at a path, as a text; empty if there is none."""
+    for key in path:
+        body = body.get(key) if isinstance(body, dict) else None
+    is_name = isinstance(body, str | int | float) and not isinstance(body, bool)
+    return str(body) if is_name else ""
