@@ -114,9 +114,13 @@ class ArmedFault:
             firing.active = False
 
     def is_spent_on(self, name: str) -> bool:
-        progress = self.counts[name]
-        times = 1 if self.fault.rule.at.phase == "process" else self.fault.rule.times
-        return times is not None and progress.fired >= times and not progress.is_stuck
+        progress, rule = self.counts[name], self.fault.rule
+        if rule.at.phase == "process":
+            return progress.fired >= 1
+        if rule.times is None or progress.is_stuck:
+            return False
+        counted = self.counts.values() if rule.on is None else (progress,)
+        return sum(progress.fired for progress in counted) >= rule.times
 
     @property
     def is_spent(self) -> bool:

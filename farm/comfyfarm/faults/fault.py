@@ -127,11 +127,12 @@ _KEYS_OF_MATCHES = ("times", "skip", "every", "sticky")
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """The rule by which a fault fires.  Matches and firings are counted for each instance separately.
+    """The rule by which a fault fires.  Matches are counted for each instance separately.
 
-    :ivar on: an instance's name, or a glob, or several.
+    :ivar on: an instance's name, or a glob, or several; ``None``: every instance.
     :ivar id: the fault's name; ``None``: the registry makes one.
-    :ivar times: how often it fires; ``None``: at every match.
+    :ivar times: how often it fires, on each instance of ``on``, or on all together without ``on``; ``None``: at every
+        match.
     :ivar skip: the number of matches at which it does not fire yet.
     :ivar every: of the matches after these, it fires at the first and then at each n-th.
     :ivar chance: the share of the rest at which it fires, drawn from a random stream of its own; 0: never.
@@ -143,7 +144,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     :ivar cites: the issues that it reproduces.
     """
 
-    on: str | tuple[str, ...] = "*"
+    on: str | tuple[str, ...] | None = None
     at: At
     id: str | None = None
     times: Annotated[int, msgspec.Meta(ge=1)] | None = None
@@ -173,6 +174,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     @property
     def globs(self) -> tuple[str, ...]:
+        if self.on is None:
+            return ("*",)
         return (self.on,) if isinstance(self.on, str) else self.on
 
     def instances(self, names: Iterable[str]) -> tuple[str, ...]:

@@ -86,6 +86,40 @@ def test_each_instance_counts_for_itself() -> None:
     assert armed.fired == {"gpu-1": 2, "gpu-2": 2}
 
 
+def test_without_on_it_fires_so_often_on_the_whole_farm() -> None:
+    scene = Scene()
+    armed = scene.arm(times=3)
+    assert [scene.fire_faults(2, name) for name in ("gpu-1", "gpu-2", "cpu")] == ["xx", "x.", ".."]
+    assert armed.state == "expired"
+    assert len(scene.of(FaultExpired)) == 1
+
+
+def test_without_on_what_is_skipped_is_counted_on_each_instance() -> None:
+    scene = Scene()
+    scene.arm(times=1, skip=1)
+    assert [scene.fire_faults(1, name) for name in ("gpu-1", "gpu-2", "gpu-2", "gpu-1")] == [".", ".", "x", "."]
+
+
+def test_with_on_star_each_instance_of_the_farm_counts_for_itself() -> None:
+    scene = Scene()
+    scene.arm(times=1, on="*")
+    assert [scene.fire_faults(2, name) for name in NAMES] == ["x."] * len(NAMES)
+
+
+def test_a_sticky_fault_without_on_breaks_one_process_of_the_farm_until_it_ends() -> None:
+    scene = Scene()
+    armed = scene.arm("error", times=1, sticky=True)
+    assert [scene.fire_faults(2, name) for name in ("gpu-2", "gpu-1", "gpu-2")] == ["xx", "..", "xx"]
+    scene.registry.restarted("gpu-2", 9)
+    assert (scene.fire_faults(1, "gpu-2"), armed.state) == (".", "expired")
+
+
+def test_a_fault_of_the_process_without_on_fires_once_on_each() -> None:
+    scene = Scene()
+    scene.arm("crash", at="process")
+    assert [len(scene.fire(name, phase="process")) for name in (*NAMES, *NAMES)] == [1] * len(NAMES) + [0] * len(NAMES)
+
+
 def test_it_is_over_only_when_it_has_fired_on_all_its_instances() -> None:
     scene = Scene()
     armed = scene.arm(times=1, on=["gpu-1", "cpu"])

@@ -104,7 +104,8 @@ def _read(raw: object, where: str, names: Sequence[str], ids: _FaultIds) -> Scen
     on = _instances(head.on, incident, names, f"{where}.on")
     body = _body(table if incident is None else msgspec.structs.asdict(incident), where)
     cites = () if incident is None else incident.sources
-    reader = _StepReader(name, where, names, on, int(head.after), cites, ids)
+    is_everywhere = head.on is None and len(on) == len(names)
+    reader = _StepReader(name, where, on, is_everywhere, int(head.after), cites, ids)
     steps = tuple(sorted(reader.steps(body), key=lambda step: step.at_ms))
     if head.after and not steps:
         raise ConfigError(f"{where}.after: nothing in {name!r} happens at a time; settings hold from the start")
@@ -137,16 +138,16 @@ def _body(table: Mapping[str, Any], where: str) -> _Body:
 class _StepReader:
     """Reads the steps of one scenario.
 
-    :ivar names: of all instances.
     :ivar on: the instances of the scenario.
+    :ivar is_everywhere: it is on all instances without naming them.
     :ivar after_ms: added to all its times.
     :ivar cites: of its faults that have none.
     """
 
     name: str
     where: str
-    names: Sequence[str]
     on: tuple[str, ...]
+    is_everywhere: bool
     after_ms: int
     cites: tuple[str, ...]
     ids: _FaultIds
@@ -223,10 +224,10 @@ class _StepReader:
             fault.effect,
         )
 
-    def _globs(self, on: Globs, where: str) -> Globs:
+    def _globs(self, on: Globs | None, where: str) -> Globs | None:
         """Return the globs as written if the scenario is on all instances, else the names that they match."""
-        names = _matching(on, self.on, where)
-        return on if len(self.on) == len(self.names) else names
+        names = _matching("*" if on is None else on, self.on, where)
+        return on if self.is_everywhere else names
 
     def _later(self, time: Duration | None) -> Duration | None:
         return None if time is None else Duration(time + self.after_ms)

@@ -159,7 +159,20 @@ def test_names_mean_instances_that_the_scenario_is_on() -> None:
     config = farm({"name": "some", "on": ["gpu-2", "gpu-3"], "fault": [fault], "step": [{"at": "0s", "crash": "*"}]})
     assert faults(config)[0].rule.on == ("gpu-2", "gpu-3")
     assert steps(config)[1].action == ActionStep("crash", ("gpu-2", "gpu-3"))
-    assert faults(farm({"name": "all", "fault": [fault]}))[0].rule.on == "*"
+    assert faults(farm({"name": "all", "fault": [fault | {"on": "gpu-*"}]}))[0].rule.on == "gpu-*"
+
+
+def test_a_fault_may_fire_so_often_on_each_instance_only_if_it_or_its_scenario_names_them() -> None:
+    fault = {"at": "node", "do": "error", "times": 1}
+    assert faults(farm({"name": "s", "fault": [fault]}))[0].rule.on is None
+    assert faults(farm({"name": "s", "on": "*", "fault": [fault]}))[0].rule.on == ("gpu-1", "gpu-2", "gpu-3")
+    assert faults(farm({"name": "s", "fault": [fault | {"on": "*"}]}))[0].rule.on == "*"
+
+
+@pytest.mark.parametrize("incident", [incident for incident in incidents().values() if incident.befalls == "all"])
+def test_an_incident_on_all_instances_happens_to_each_of_them(incident: Incident) -> None:
+    limited = [fault for fault in faults(farm({"use": incident.id})) if fault.rule.times is not None]
+    assert all(fault.rule.on is not None for fault in limited)
 
 
 def test_the_same_incident_twice_gives_no_fault_the_same_name() -> None:
