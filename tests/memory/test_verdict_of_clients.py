@@ -17,7 +17,7 @@ from tests.memory.clients.stage import Stage, play
 from tests.memory.clients.staged import staged
 
 ABOUT_THE_FARM = {
-    *("fault_never_fired", "instance_never_used", "log_incomplete", "no_job", "nothing_taken"),
+    *("fault_never_fired", "instance_never_used", "internal", "log_incomplete", "no_job", "nothing_taken"),
     *("stuck", "unfinished", "unnamed"),
 }
 

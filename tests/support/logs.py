@@ -271,6 +271,14 @@ def ran(
     return job_events + finished(job, on=on, at=until, ends=ends, **more, **last)
 
 
+def broke(
+    job: str, *, on: str, at: int, error: str = "TypeError: no", raised_at: str = "sim/memory.py:47", request: str = ""
+) -> Event:
+    """An error of comfyfarm's own, in a job or at a request."""
+    facts: dict[str, Any] = {"error": error, "raised_at": raised_at, "request": request, "job": job}
+    return events.InternalError(at_ms=at, instance=on, epoch=1, prompt_id=f"{job}@{on}" if job else None, **facts)
+
+
 def taken_out(job: str, *, on: str, at: int) -> Event:
     return events.QueueDeleted(at_ms=at, instance=on, epoch=1, prompt_id=f"{job}@{on}", queue_remaining=0, last=True)
 

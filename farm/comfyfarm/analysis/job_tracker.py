@@ -16,6 +16,7 @@ from comfyfarm.events import (
     FrameSent,
     Frozen,
     HistoryDeleted,
+    InternalError,
     InterruptAsked,
     Interrupted,
     OrderReported,
@@ -266,6 +267,12 @@ class JobTracker(EventHandler):
         else:
             self._end(attempt, event, "interrupted" if attempt.is_interrupted else "error")
         self._instance(event.instance).add_to_history(attempt)
+
+    @on(InternalError)
+    def _on_internal_error(self, event: InternalError) -> None:
+        if (attempt := self._open_attempt(event.instance, event.prompt_id)) is not None:
+            self._end(attempt, event, "internal")
+            self._instance(event.instance).add_to_history(attempt)
 
     @on(QueueDeleted, QueueCleared)
     def _on_queue_deleted(self, event: QueueDeleted | QueueCleared) -> None:

@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-End = Literal["success", "error", "interrupted", "lost", "deleted", "forgotten", "refused"]
+End = Literal["success", "error", "interrupted", "lost", "deleted", "forgotten", "refused", "internal"]
 """How an attempt ended.  ``lost``: with its process; ``deleted``: a client deleted it from the queue; ``forgotten``: by
-a reset; ``refused``: it was never accepted."""
+a reset; ``refused``: it was never accepted; ``internal``: by an error of comfyfarm's own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,22 @@ class Interrupted(Event, frozen=True, kw_only=True):
     executed: tuple[str, ...]
 
 
+class InternalError(Event, frozen=True, kw_only=True):
+    """An error of comfyfarm's own, not one of ComfyUI's.  The job ends here, without :class:`Finished`.
+
+    :ivar prompt_id: of the job that was running; ``None`` if there was none.
+    :ivar request: method and path of the request that failed; empty if a job failed.
+    :ivar error: type and message of the exception.
+    :ivar raised_at: file and line in the package: ``sim/memory.py:47``.
+    """
+
+    prompt_id: str | None = None
+    job: str = ""
+    request: str = ""
+    error: str
+    raised_at: str
+
+
 class Finished(Event, frozen=True, kw_only=True):
     """The job's history entry exists and the worker is free.
 

@@ -13,7 +13,7 @@ from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException
 
 from comfyfarm.config import InstanceConfig
-from comfyfarm.events import Event
+from comfyfarm.events import Event, InternalError
 from comfyfarm.server.files.disk import Disk
 from comfyfarm.server.files.users import Users
 from comfyfarm.server.front import server_error, unserved
@@ -25,7 +25,7 @@ from comfyfarm.server.version import Version, version_of
 from comfyfarm.server.websocket.hub import Hub
 from comfyfarm.sim.catalogue.catalogue import Catalogue
 from comfyfarm.sim.durations import draw_ms
-from comfyfarm.sim.errors import PromptRejected, ServerError
+from comfyfarm.sim.errors import PromptRejected, ServerError, describe, origin_of
 from comfyfarm.sim.instance import Instance
 
 
@@ -121,4 +121,15 @@ class ComfyApi:
     def _on_bug(self, request: IRequest, failure: Failure) -> bytes:
         """Log an error of the farm itself; the client gets the same 500 as from ComfyUI."""
         self.log.failure("{name}: {request} failed", failure, name=self.config.name, request=request)
+        error = failure.value
+        assert error is not None
+        if error is not self.instance.last_error:   # a job that failed on the way is in the event log already
+            self.publish(
+                InternalError(
+                    at_ms=self.driver.time.now_ms(),
+                    request=f"{request.method.decode()} {request.path.decode('utf-8', 'replace')}",
+                    error=describe(error),
+                    raised_at=origin_of(error),
+                )
+            )
         return send(request, server_error(request))

@@ -14,7 +14,7 @@ from comfyfarm.analysis.placement.placement import Placement, PlacementThreshold
 from comfyfarm.analysis.thresholds import as_table
 from comfyfarm.analysis.verdict import Verdict
 from comfyfarm.config.decoding import decode_alone
-from comfyfarm.events import Delivered, Draining, Event, Finished, Judged, OrderReported, Reset
+from comfyfarm.events import Delivered, Draining, Event, Finished, InternalError, Judged, OrderReported, Reset
 from comfyfarm.events.log import Log
 from comfyfarm.events.stamp import Stamp
 from comfyfarm.server.media.stamps import read_stamp
@@ -46,7 +46,7 @@ class LiveAnalysis:
         self.log.listen(self._log_analysis.on_event)
 
     def _count(self, event: Event) -> None:
-        if isinstance(event, Finished):
+        if isinstance(event, Finished) or (isinstance(event, InternalError) and event.prompt_id is not None):
             self.finished[event.instance] += 1
         elif isinstance(event, Reset):
             self.finished[event.instance] = 0

@@ -1,8 +1,11 @@
-"""The two errors of an instance: ComfyUI rejects the prompt, or ComfyUI's own code raises."""
+"""The two errors of an instance: ComfyUI rejects the prompt, or ComfyUI's own code raises; any other is comfyfarm's."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from traceback import extract_tb
 from typing import Any, Self
+
+_IN_PACKAGE = "/comfyfarm/"
 
 
 class PromptRejected(Exception):
@@ -36,3 +39,16 @@ def raising_as_comfyui() -> Iterator[None]:
         yield
     except (TypeError, ValueError, LookupError, AttributeError, OverflowError, RecursionError) as error:
         raise ServerError(f"{type(error).__name__}: {error}") from error
+
+
+def describe(error: BaseException) -> str:
+    """Return type and message of an exception, without the path that an ``OSError`` names."""
+    message = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return f"{type(error).__name__}: {message}"
+
+
+def origin_of(error: BaseException) -> str:
+    """Return where in this package an exception was raised, or passed through last: ``sim/memory.py:47``."""
+    frames = [(frame.filename.replace("\\", "/"), frame.lineno) for frame in extract_tb(error.__traceback__)]
+    own = [f"{file.rpartition(_IN_PACKAGE)[2]}:{line}" for file, line in frames if _IN_PACKAGE in file]
+    return own[-1] if own else "unknown"

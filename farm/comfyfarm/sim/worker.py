@@ -16,11 +16,12 @@ import heapq
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
-from comfyfarm.events import Finished, Paused, Resumed, Taken
+from comfyfarm.events import Finished, InternalError, Paused, Resumed, Taken
 from comfyfarm.faults.fault import Firing
 from comfyfarm.faults.pauses import Hold, Pause, Sleep
+from comfyfarm.sim.errors import describe, origin_of
 from comfyfarm.sim.execution import Execution
-from comfyfarm.sim.jobs import History, HistoryEntry, Queue
+from comfyfarm.sim.jobs import History, HistoryEntry, Job, Queue
 from comfyfarm.sim.machine import Machine
 
 
@@ -32,6 +33,7 @@ class Worker:
 
     :ivar fire_process: called with each firing that concerns the process, at a phase of a job.
     :ivar execution: of the running job, or ``None``.
+    :ivar last_error: the last exception of comfyfarm's own, which is in the log already.
     """
 
     machine: Machine
@@ -40,6 +42,7 @@ class Worker:
     history: History = field(default_factory=History)
     execution: Execution | None = None
     is_paused: bool = False
+    last_error: Exception | None = None
     _step_ms: int | None = None
     _suspended_ms: int | None = None
     _remaining_ms: int = 0
@@ -75,8 +78,11 @@ class Worker:
                 self._begin()
             self.machine.waiting = len(self.queue.pending)
             self._continue()
-        except BaseException:
+        except BaseException as error:
+            running = self.queue.running
             self._abandon_job()
+            if isinstance(error, Exception):
+                self._report(error, running)
             raise
 
     def later(self, after_ms: int, act: Callable[[], None]) -> None:
@@ -173,6 +179,18 @@ class Worker:
             self.history.add(entry, self.machine.settings.history_limit)
         self._steps = self.execution = self.queue.running = None
         self._step_ms = self.machine.at_ms if self.queue.pending else None
+
+    def _report(self, error: Exception, job: Job | None) -> None:
+        self.last_error = error
+        self.machine.publish(
+            InternalError(
+                at_ms=self.machine.at_ms,
+                prompt_id=None if job is None else job.prompt_id,
+                job="" if job is None else job.name,
+                error=describe(error),
+                raised_at=origin_of(error),
+            )
+        )
 
     def _end(self, execution: Execution) -> None:
         # The history entry is there before clients learn of the end, as in ComfyUI.

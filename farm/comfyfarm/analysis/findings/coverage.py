@@ -1,10 +1,10 @@
-"""Findings about the test itself: faults that never fired, instances without jobs, no job at all, an incomplete log."""
+"""Findings about the test itself: unused faults and instances, no job at all, an incomplete log, comfyfarm's errors."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
-from comfyfarm.events import Event, Exchanged, FaultArmed, FaultFired
+from comfyfarm.events import Event, Exchanged, FaultArmed, FaultFired, InternalError
 
 
 @rule("fault_never_fired")
@@ -93,3 +93,31 @@ class NoJob(FindingRule):
             what = "no request came at all"
             look_at = "check the URL and port that the system under test uses; a refused connection is not in the log"
         yield self.found(f"No job came: {what} ({look_at}).")
+
+
+@rule("internal")
+@dataclass(eq=False)
+class Internal(FindingRule):
+    """An error of comfyfarm's own: the job that it ran, or the request that it answered, proves nothing.
+
+    One finding for each line of the package that raised.
+    """
+
+    severity = "unknown"
+    handles = (InternalError,)
+    _errors: dict[str, list[InternalError]] = field(default_factory=dict)
+
+    def on_event(self, event: Event, context: RuleContext) -> None:
+        if isinstance(event, InternalError):
+            self._errors.setdefault(event.raised_at, []).append(event)
+
+    def conclude(self, context: RuleContext) -> Iterator[Finding]:
+        for raised_at, errors in self._errors.items():
+            first = errors[0]
+            where = f"in job {first.job}" if first.job else f"at {first.request or 'the end of a job'}"
+            more = f", and {len(errors) - 1} more times in the same way" if len(errors) > 1 else ""
+            says = (
+                f"comfyfarm itself failed {where} on {first.instance} at {moment(first.at_ms)}{more}: {first.error} "
+                f"({raised_at}). This is not the fault of the software under test. Please report it, with the log."
+            )
+            yield self.found(says, job=first.job, instance=first.instance, events=[error.seq for error in errors])

@@ -167,6 +167,8 @@ class FalseCompletion(FindingRule):
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         for job in context.tracker.tested:
+            if job.ended("internal"):
+                continue
             done_seq = min((attempt.done_seq for attempt in job.attempts if attempt.done_seq), default=None)
             early = (delivery for delivery in job.delivered if done_seq is None or delivery.seq < done_seq)
             own = (delivery for delivery in early if owner_of(job.name, delivery, context.tracker) is None)

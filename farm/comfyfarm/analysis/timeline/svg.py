@@ -22,6 +22,7 @@ _ENDS = {
     "lost": "lost with its process",
     "deleted": "taken out of the queue",
     "forgotten": "forgotten in a reset",
+    "internal": "ended by an error of comfyfarm's own",
 }
 
 
@@ -152,7 +153,7 @@ class _Drawing:
     def _run(self, span: AttemptSpan, run: Interval, top: float) -> Iterator[str]:
         attempt = span.attempt
         is_last = run.from_ms == attempt.taken_ms
-        failed = is_last and attempt.end in ("error", "interrupted")
+        failed = is_last and attempt.end in ("error", "interrupted", "internal")
         if failed:
             self.signs.add("error")
         yield self._bar(span, run, (top, self.bar), "run error" if failed else "run")

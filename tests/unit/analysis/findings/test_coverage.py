@@ -7,9 +7,12 @@ from msgspec.structs import replace
 from tests.support.judging import found, only, verdict_of
 from tests.support.logs import (
     Piece,
+    answered,
     armed,
     asked,
+    broke,
     crashed,
+    delivered,
     farm,
     fired,
     ran,
@@ -17,6 +20,7 @@ from tests.support.logs import (
     rejected,
     socket_opened,
     submitted,
+    taken,
 )
 
 
@@ -94,3 +98,46 @@ def test_what_a_log_with_holes_does_not_say_proves_nothing() -> None:
 def test_what_a_log_with_holes_does_say_is_proven() -> None:
     pieces = farm("a"), ran("j", on="a", at=0, until=9), ran("j", on="a", at=20, until=29)
     assert verdict_of(*pieces, defects=["line 7 is torn"]).verdict == "fail"
+
+
+# Errors of comfyfarm's own.
+
+
+def began(job: str, *, on: str = "a", at: int = 0) -> list[Piece]:
+    return [submitted(job, on=on, at=at), answered(job, on=on, at=at), taken(job, on=on, at=at)]
+
+
+def test_an_error_of_comfyfarm_names_comfyfarm_and_nobody_else() -> None:
+    """However long ago it was: nobody had to send the job again."""
+    pieces = farm("a"), began("j"), broke("j", on="a", at=2_000), at_last(600_000)
+    finding = only(*pieces)
+    assert (finding.finding, finding.severity, finding.job, finding.instance) == ("internal", "unknown", "j", "a")
+    assert finding.says == (
+        "comfyfarm itself failed in job j on a at 2 s: TypeError: no (sim/memory.py:47). This is not the fault of the "
+        "software under test. Please report it, with the log."
+    )
+    assert verdict_of(*pieces).verdict == "unknown"
+
+
+def test_the_same_error_in_many_jobs_is_one_finding() -> None:
+    jobs: list[Piece] = [[began(f"j{n}", at=n * 10), broke(f"j{n}", on="a", at=n * 10 + 5)] for n in range(3)]
+    finding = only(farm("a"), jobs)
+    assert "in job j0 on a at 0.005 s, and 2 more times in the same way: TypeError" in finding.says
+    assert len(finding.events) == 3
+    other = began("j", at=40), broke("j", on="a", at=45, raised_at="sim/cache.py:3")
+    assert found(farm("a"), jobs, other) == [("internal", "j0", "a"), ("internal", "j", "a")]
+
+
+def test_an_error_of_comfyfarm_at_a_request_names_the_request() -> None:
+    finding = only(farm("a"), ran("j", on="a", at=0, until=9), broke("", on="a", at=20, request="GET /view"))
+    assert finding.says.startswith("comfyfarm itself failed at GET /view on a at 0.02 s: TypeError")
+
+
+def test_what_a_client_does_about_a_job_that_comfyfarm_failed_in_is_no_mistake() -> None:
+    """It gives the job up, sends it again until it succeeds, or takes what was there for the result."""
+    failed = farm("a", "b"), began("j"), broke("j", on="a", at=2_000)
+    again = ran("j", on="b", at=2_100, until=3_000), delivered("j", at=3_100, on="b")
+    reactions: list[Piece] = [[], again, delivered("j", at=2_100, on="a")]
+    for reaction in reactions:
+        findings = verdict_of(*failed, reaction, at_last(600_000)).findings
+        assert {finding.finding for finding in findings} <= {"internal", "instance_never_used"}
