@@ -362,7 +362,7 @@ class JobTracker(EventHandler):
         elif event.state == "failed":
             order.failed_seq, order.failed_ms, order.why = event.seq, when_ms, event.why
         else:
-            order.withdrawn_seq = event.seq
+            order.withdrawn_seq, order.withdrawn_ms = event.seq, when_ms
 
     @on(Delivered)
     def _on_delivered(self, event: Delivered) -> None:

@@ -186,6 +186,7 @@ class Order:
     :ivar is_asked: it was reported that the user asked.
     :ivar failed_seq: of the report that the user was told of a failure, at ``failed_ms``; 0 if there was none.
     :ivar withdrawn_seq: of the report that the user wants it no more; 0 if there was none.
+    :ivar withdrawn_ms: when the user withdrew it.
     :ivar why: what the user was told.
     """
 
@@ -195,6 +196,7 @@ class Order:
     failed_seq: int = 0
     failed_ms: int = 0
     withdrawn_seq: int = 0
+    withdrawn_ms: int = 0
     why: str = ""
 
 

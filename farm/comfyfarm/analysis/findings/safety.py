@@ -193,28 +193,62 @@ def _state(job: LogicalJob, seq: int) -> str:
 class WrongCancel(FindingRule):
     """An interrupt hit a job that it was not meant for.
 
-    This is proven if its client named another logical job.  If it named neither a job nor a prompt id, it counts as
-    proven if all of these hold: the job that was hit has a name, it was sent again afterwards, no fault had fired on
-    the attempt, and the instance had another job that the interrupt may have been meant for.
+    This is proven if its client named another logical job.  If it named neither a job nor a prompt id, no fault had
+    fired on the attempt, and the instance had another job that the interrupt may have been meant for, it counts as
+    proven in two cases: the job that was hit has a name, and was sent again afterwards; or its user still wanted it,
+    and the user of such another job had withdrawn that one shortly before.
     """
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
+        withdrawn = [job for job in context.tracker.tested if job.order is not None and job.order.withdrawn_seq]
         for job in context.tracker.jobs.values():
             for attempt in job.attempts:
                 stop = attempt.stop
-                if stop is not None and (proof := _proof(job, attempt, stop)) is not None:
+                if stop is None:
+                    continue
+                proof = _named_another(attempt, stop) or _unnamed_proof(job, attempt, stop, withdrawn, context)
+                if proof is not None:
                     events, why = proof
                     says = f"An interrupt on {attempt.instance} at {moment(stop.at_ms)} stopped {job.name}, {why}."
                     yield self.found(says, job=job.name, instance=attempt.instance, events=events)
 
 
-def _proof(job: LogicalJob, attempt: Attempt, stop: Stop) -> tuple[tuple[int, ...], str] | None:
-    if stop.job:
-        return ((stop.seq,), f"though it was meant for {stop.job}") if stop.job != attempt.job else None
-    if stop.names_prompt or attempt.end != "interrupted" or attempt.had_fault or not stop.had_other_jobs:
+_Proof = tuple[tuple[int, ...], str] | None
+"""The events that prove it, and why it is wrong: half a sentence."""
+
+
+def _named_another(attempt: Attempt, stop: Stop) -> _Proof:
+    return ((stop.seq,), f"though it was meant for {stop.job}") if stop.job not in {"", attempt.job} else None
+
+
+def _unnamed_proof(
+    job: LogicalJob, attempt: Attempt, stop: Stop, withdrawn: list[LogicalJob], context: RuleContext
+) -> _Proof:
+    if stop.job or stop.names_prompt or attempt.end != "interrupted" or attempt.had_fault or not stop.had_other_jobs:
         return None
+    named_nothing = "the interrupt named no prompt_id, so it stopped whatever was running"
     again = next((attempt for attempt in job.attempts if attempt.is_sent_after(stop.seq, stop.at_ms)), None)
-    if again is None or is_hash(job.name):
+    if again is not None and not is_hash(job.name):
+        why = f"which nobody wanted stopped: it was sent again at {moment(again.began_ms)}"
+        return (stop.seq, again.seq), f"{why}; {named_nothing}"
+    if job.order is None or job.order.withdrawn_seq:
         return None
-    why = f"which nobody wanted stopped: it was sent again at {moment(again.began_ms)}; the interrupt named no job"
-    return (stop.seq, again.seq), why
+    meant = next((other for other in withdrawn if _is_meant(other, attempt, stop, context.bounds.reaction)), None)
+    if meant is None or meant.order is None:
+        return None
+    why = f"which its user still wanted: it was {meant.name} that was withdrawn, at {moment(meant.order.withdrawn_ms)}"
+    return (meant.order.withdrawn_seq, stop.seq), f"{why}; {named_nothing}"
+
+
+def _is_meant(job: LogicalJob, hit: Attempt, stop: Stop, reaction_ms: int) -> bool:
+    """Return whether a nameless interrupt was probably meant for a job that was withdrawn before."""
+    order = job.order
+    if order is None or order.withdrawn_seq > stop.seq or stop.at_ms - order.withdrawn_ms > reaction_ms:
+        return False
+    return any(
+        attempt.instance == hit.instance
+        and attempt.seq < stop.seq
+        and attempt.stop is None
+        and (attempt.is_open or attempt.end_seq > min(hit.seq, order.withdrawn_seq))
+        for attempt in job.attempts
+    )

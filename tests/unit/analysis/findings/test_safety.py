@@ -16,6 +16,7 @@ from tests.support.logs import (
     fired,
     frozen,
     interrupt,
+    order,
     ran,
     ready,
     refusing,
@@ -289,3 +290,50 @@ def test_an_interrupt_without_a_name_proves_nothing_where_it_may_have_been_meant
     hang = armed("f", on=["a"]), fired("f", on="a", at=100, job="j", do="hang")
     assert stopped_without_a_name("j", *hang) == []                             # its client moved it away from a fault
     assert stopped_without_a_name(HASH) == []                                   # the same prompt, but the same wish?
+
+
+def withdrawn_beside(*more: Piece, withdrawn: int = 1_000, at: int = 1_500) -> list[Piece]:
+    """The order k is withdrawn while it waits behind j; an interrupt without names stops j."""
+    stopped = ran("j", on="a", at=0, until=2_000, ends="interrupted"), interrupt(on="a", at=at, hit="j")
+    waiting = ran("k", on="a", at=1, begins=2_000, until=3_000)
+    orders = order("j", at=0), order("k", at=0), order("k", at=withdrawn, state="withdrawn")
+    return [farm("a"), *orders, stopped, waiting, delivered("k", at=3_001), *more]
+
+
+def wrong_cancels(*pieces: Piece) -> list[str]:
+    return [finding.job for finding in verdict_of(*pieces).findings if finding.finding == "wrong_cancel"]
+
+
+def test_an_interrupt_without_a_name_is_wrong_if_the_order_that_was_withdrawn_is_another_one_there() -> None:
+    (finding,) = (each for each in verdict_of(*withdrawn_beside()).findings if each.finding == "wrong_cancel")
+    assert (finding.severity, finding.job, finding.instance) == ("error", "j", "a")
+    assert finding.says == (
+        "An interrupt on a at 1.5 s stopped j, which its user still wanted: it was k that was withdrawn, at 1 s; the "
+        "interrupt named no prompt_id, so it stopped whatever was running."
+    )
+
+
+def test_so_it_is_if_the_withdrawn_job_was_taken_out_of_the_queue_too_or_had_ended_just_before() -> None:
+    orders = order("j", at=0), order("k", at=0), order("k", at=1_000, state="withdrawn")
+    stopped = ran("j", on="a", at=500, until=2_000, ends="interrupted"), interrupt(on="a", at=1_500, hit="j")
+    removed = submitted("k", on="a", at=600), taken_out("k", on="a", at=1_001)
+    for other in (removed, ran("k", on="a", at=0, until=1_200)):
+        assert wrong_cancels(farm("a"), orders, stopped, other) == ["j"]
+
+
+def test_an_interrupt_without_a_name_proves_nothing_about_orders_if_it_may_have_been_meant() -> None:
+    assert wrong_cancels(*withdrawn_beside(order("j", at=1_400, state="withdrawn"))) == []
+    assert wrong_cancels(*withdrawn_beside(withdrawn=1_600)) == []      # after the interrupt
+    hang = armed("f", on=["a"]), fired("f", on="a", at=100, job="j", do="hang")
+    assert wrong_cancels(*withdrawn_beside(*hang)) == []
+    stopped = ran("j", on="a", at=0, until=50_000, ends="interrupted"), interrupt(on="a", at=45_000, hit="j")
+    waiting = ran("k", on="a", at=1, begins=50_000, until=51_000)
+    withdrawn = order("k", at=1_000, state="withdrawn")
+    assert wrong_cancels(farm("a"), order("j", at=0), stopped, waiting, withdrawn) == []        # long before
+    soon = ran("j", on="a", at=0, until=2_000, ends="interrupted"), interrupt(on="a", at=1_500, hit="j")
+    assert wrong_cancels(farm("a"), soon, waiting, withdrawn) == []                     # is j still wanted?
+    elsewhere = ran("k", on="b", at=1, until=3_000), ran("m", on="a", at=1, begins=2_000, until=3_000)
+    assert wrong_cancels(farm("a", "b"), order("j", at=0), soon, elsewhere, withdrawn) == []
+    own = ran("k", on="a", at=0, until=1_400, ends="interrupted"), interrupt(on="a", at=1_200, hit="k")
+    later = ran("j", on="a", at=0, begins=1_400, until=2_000, ends="interrupted"), interrupt(on="a", at=1_500, hit="j")
+    assert wrong_cancels(farm("a"), order("j", at=0), withdrawn, own, later) == []      # k was stopped already
