@@ -49,7 +49,7 @@ _NARROWED: Mapping[str, tuple[Any, ...]] = {
 
 
 def drawn_faults(number: int) -> list[Table]:
-    """The fault set of this number: one that strikes for sure, where its phase comes at all, and up to four others.
+    """The fault set of this number: one that fires for sure, where its phase comes at all, and up to four others.
 
     Number by number, the first is another effect; each time round, at another of its phases.
     """

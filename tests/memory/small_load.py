@@ -94,7 +94,7 @@ class SmallLoad:
         number, port = next(self._numbers), self.farm.farm.backends[name].port
         client = "me" if number < len(NAMES) else f"me-{number}"    # so that none displaces another
         if port.is_open:
-            # Where a fault strikes the handshake there is no socket, or none yet.
+            # Where a fault fires at the handshake there is no socket, or none yet.
             with suppress(Exception):
                 self.listeners[name].append(self.farm.wire.listen(port.number, client))
 

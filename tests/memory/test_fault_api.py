@@ -49,7 +49,7 @@ def test_a_fault_is_armed_as_it_would_be_written_in_a_configuration(memory_farm:
     assert again.status == 200, "what was told can be sent back"
 
 
-def test_the_list_says_how_often_each_has_struck_and_which_never_did(memory_farm: Start) -> None:
+def test_the_list_says_how_often_each_has_fired_and_which_never_did(memory_farm: Start) -> None:
     farm = memory_farm(TWO)
     arm(farm, do="error", at={"phase": "step", "step": 2}, on="gpu-1", id="bad", skip=1)
     arm(farm, do="crash", at={"phase": "node", "node_type": "Nothing"})

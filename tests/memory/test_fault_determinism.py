@@ -1,4 +1,4 @@
-"""The same seed, faults and questions are the same run; and what never strikes is no part of it."""
+"""The same seed, faults and questions are the same run; and what never fires is no part of it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def fired(farm: MemoryFarm) -> list[FaultFired]:
 
 
 def test_the_same_seed_and_faults_strike_the_same_twice() -> None:
-    """HTTP, websockets, jobs and a process; every phase is struck, and not always."""
+    """HTTP, websockets, jobs and a process; a fault fires at every phase, and not always."""
     runs = [run(4, EVERYWHERE) for _ in range(2)]
     assert fired(runs[0]) == fired(runs[1])
     fire_faults = Counter(event.phase for event in fired(runs[0]))

@@ -68,7 +68,7 @@ def submit(gpu: MemoryInstance, **body: Any) -> str:
 def test_an_answer_that_is_kept_back_goes_out_as_it_would_have(
     memory_farm: Start, request_line: str, header: str
 ) -> None:
-    """Line for line, and the connection is kept or closed alike; the fault never strikes."""
+    """Line for line, and the connection is kept or closed alike; the fault never fires."""
     farm = farm_of(memory_farm)
     sent = []
     for _ in range(2):
@@ -319,7 +319,7 @@ def test_noise_in_place_of_http(memory_farm: Start) -> None:
     assert not bytes_of(asking).startswith(b"HTTP")
     assert asking.transport.disconnecting
     assert exchanges(farm) == [("POST", "/prompt", 0, 0)]
-    assert len(list(farm.farm.log.of(Submitted))) == 1      # it was struck at its submission, and works on the answer
+    assert len(list(farm.farm.log.of(Submitted))) == 1      # the fault fired at its submission, and works on the answer
 
 
 def test_a_body_comes_in_drips(memory_farm: Start) -> None:
@@ -434,7 +434,7 @@ def test_old_news_are_looked_up_anew_at_times(memory_farm: Start) -> None:
     assert remaining() == 1
 
 
-# Which exchange is struck.
+# At which exchange it fires.
 
 
 def test_the_second_job_of_a_client_is_refused(memory_farm: Start) -> None:
@@ -587,7 +587,7 @@ def test_a_brought_fault_is_ignored_unless_it_is_allowed(memory_farm: Start) -> 
 
 
 def test_nobody_is_answered_by_a_process_that_the_request_has_killed(memory_farm: Start) -> None:
-    """Struck before the work: nothing is taken on."""
+    """Fired before the work: nothing is taken on."""
     farm = farm_of(memory_farm, {"at": "submit", "do": "crash"})
     asking = begin(farm, "POST", "/prompt", PROMPT)
     farm.advance(10)

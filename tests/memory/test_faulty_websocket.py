@@ -69,7 +69,7 @@ def fired(farm: MemoryFarm) -> list[FaultFired]:
 
 
 def test_a_mute_socket_stays_open_and_hears_nothing_more(memory_farm: Start) -> None:
-    """From the message on that was struck; the other client and the other instance hear all."""
+    """From the message on at which it fired; the other client and the other instance hear all."""
     farm, gpu = start(memory_farm, {"do": "mute", "at": {"type": "executing", "client": "me"}})
     other, well = gpu.listen("other"), farm["well"].listen("me")
     me, prompt_id = run(farm, gpu)
@@ -378,7 +378,7 @@ def test_the_sockets_are_asked_in_the_order_in_which_they_opened(memory_farm: St
     assert [each == {} for each in told_of(two, "status")] == [False, True, False, False]
 
 
-def test_what_a_client_is_told_beside_jobs_can_be_struck_too(memory_farm: Start) -> None:
+def test_a_fault_may_fire_at_what_a_client_is_told_beside_jobs(memory_farm: Start) -> None:
     """The answer to its flags, the server's log, and the node that runs when it comes back."""
     farm, gpu = start(
         memory_farm,
@@ -399,7 +399,7 @@ def test_what_a_client_is_told_beside_jobs_can_be_struck_too(memory_farm: Start)
 
 
 def test_status_is_a_phase_of_its_own(memory_farm: Start) -> None:
-    """A fault at ``status`` strikes these messages where it can, and leaves what only HTTP can suffer alone."""
+    """A fault at ``status`` fires at these messages where it can, and leaves what only HTTP can suffer alone."""
     farm, gpu = start(memory_farm)
     for table in (
         {"do": "delay", "at": {"phase": "status", "route": "/ws"}, "duration": "5s"},
@@ -438,7 +438,7 @@ def events(farm: MemoryFarm, but: set[str]) -> list[dict[str, Any]]:
 
 
 def test_a_fault_that_never_strikes_changes_nothing(memory_farm: Start) -> None:
-    """``chance = 0``: every message and every event is the same; so is the other instance's of a fault that strikes."""
+    """``chance = 0``: every message and every event is the same; so is the other instance's of a fault that fires."""
     logs = []
     for faults in ([], [{"do": "mute", "chance": 0.0}], [{"do": "mute"}]):
         farm, gpu = start(memory_farm, *faults, **SLOW)
@@ -474,7 +474,7 @@ def test_what_comes_due_in_a_frozen_process_goes_out_when_it_thaws(memory_farm: 
     assert sent(farm, "execution_start")[-1] == ((15_000 if frozen else 12_000), ("me",))
 
 
-def test_pictures_and_steps_can_be_struck(memory_farm: Start) -> None:
+def test_a_fault_may_fire_at_pictures_and_steps(memory_farm: Start) -> None:
     """A message in bytes by its number, a step by its node."""
     farm, gpu = start(
         memory_farm,

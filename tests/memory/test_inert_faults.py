@@ -1,4 +1,4 @@
-"""Faults and chance: what never strikes changes nothing, and what strikes strikes the same again."""
+"""Faults and chance: what never fires changes nothing, and what fires fires the same again."""
 
 from __future__ import annotations
 

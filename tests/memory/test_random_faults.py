@@ -29,7 +29,7 @@ def phase_of(fault: dict[str, Any]) -> str:
 
 
 def survive(number: int) -> set[str]:
-    """Live through the faults of this number, be healed, and work again; the answer is which effects struck."""
+    """Live through the faults of this number, be healed, and work again; the answer is which effects fired."""
     farm = MemoryFarm.start(two(number, drawn_faults(number)))
     load = SmallLoad(farm, Random(number))
     load.begin()

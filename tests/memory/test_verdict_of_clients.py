@@ -49,7 +49,7 @@ def test_a_perfect_client_passes_whatever_goes_wrong(seed: int) -> None:
 
 
 def test_a_perfect_client_meets_almost_every_fault() -> None:
-    """The stages by chance are no idle ones: together they have faults of many kinds, and many strike."""
+    """The stages by chance are no idle ones: together they have faults of many kinds, and many fire."""
     kinds = {fault["do"] for seed in range(80) for fault in drawn_stage(seed).faults}
     assert len(kinds) > 20
     fire_faults = [play(drawn_stage(seed), PerfectClient)[1] for seed in range(10)]

@@ -49,7 +49,7 @@ def farm() -> Iterator[RunningFarm]:
 
 
 def test_a_clean_close_bears_code_and_reason(farm: RunningFarm) -> None:
-    """As aiohttp reports it, behind the message that was struck."""
+    """As aiohttp reports it, behind the message at which it fired."""
     url, body = farm["closing"].url, {"prompt": text_to_image(), "client_id": "me"}
 
     async def listen() -> tuple[list[str], int | None, str | None]:
@@ -69,7 +69,7 @@ def test_a_clean_close_bears_code_and_reason(farm: RunningFarm) -> None:
 
 
 def test_a_reset_is_a_reset_and_loses_nothing_that_was_said_before(farm: RunningFarm) -> None:
-    """``ECONNRESET``; the status that went out in the same turn is there, the struck message is not."""
+    """``ECONNRESET``; the status that went out in the same turn is there, the message at which it fired is not."""
     address = urlsplit(farm["resetting"].url)
     with create_connection((address.hostname, address.port), timeout=30) as connection:
         connection.sendall(HANDSHAKE)

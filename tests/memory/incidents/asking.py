@@ -109,5 +109,5 @@ def _in_short(kind: str, data: dict[str, Any]) -> str:
 
 
 def fired(farm: MemoryFarm) -> list[tuple[int, str, str]]:
-    """When which fault struck which instance."""
+    """When which fault fired on which instance."""
     return [(each.at_ms, each.instance, each.id) for each in farm.farm.log.of(FaultFired)]

@@ -27,7 +27,7 @@ class FaultNeverFired(FindingRule):
         for fault_id, armed in self._armed.items():
             says = (
                 f"The fault {fault_id} ({armed.fault.get('do', '?')}), armed at {moment(armed.at_ms)} on "
-                f"{', '.join(armed.on)}, never struck."
+                f"{', '.join(armed.on)}, never fired."
             )
             yield self.found(says, instance=armed.on[0] if len(armed.on) == 1 else "", events=[armed.seq])
 

@@ -79,7 +79,7 @@ def _identity(finding: Finding) -> tuple[object, ...]:
 def _fault_lines(view: FarmView) -> Iterator[str]:
     fired_faults = [fault for fault in view.faults() if fault.on]
     if fired_faults:
-        yield "faults that struck:"
+        yield "faults that fired:"
     for fault in fired_faults:
         counts = ", ".join(f"{count} x {name}" for name, count in fault.on.items())
         yield f"    {fault.id} ({fault.do} at {fault.phase}): {counts}"

@@ -29,11 +29,11 @@ def at_last(ms: int) -> Piece:
     return asked("/object_info", on="a", at=ms)
 
 
-def test_a_fault_that_never_struck_is_told() -> None:
+def test_a_fault_that_never_fired_is_told() -> None:
     pieces = farm("a", "b"), ran("j", on="a", at=0, until=9), ran("k", on="b", at=0, until=9)
     finding = only(*pieces, armed("f", on=["a", "b"], at=1_000, do="hang"))
     assert (finding.finding, finding.severity) == ("fault_never_fired", "note")
-    assert finding.says == "The fault f (hang), armed at 1 s on a, b, never struck."
+    assert finding.says == "The fault f (hang), armed at 1 s on a, b, never fired."
     assert verdict_of(*pieces, armed("f", on=["a"])).verdict == "pass"
     assert found(*pieces, armed("f", on=["a", "b"]), fired("f", on="b", at=5)) == []
 
