@@ -113,7 +113,7 @@ def test_a_click_shows_a_job_wherever_it_was(look: Look) -> None:
         assert here.page.evaluate(FAINT) == 3
         here.page.get_by_role("heading", name="Placement", exact=True).click()
         assert (here.lit(), here.page.evaluate(FAINT)) == ([], 0)
-        here.page.get_by_text("lost was taken on by gpu-3").click()
+        here.page.get_by_text("lost was accepted by gpu-3").click()
         assert here.lit() == ["lost on gpu-3: ran 1 s from 6 s; lost with its process"]
 
     look(RETRIED, work)

@@ -93,7 +93,7 @@ def test_a_job_that_goes_down_is_lost_until_it_is_sent_again(farm: MemoryFarm) -
     """At once, without the time that the verdict gives a client."""
     send(farm, "barn", steps=100)
     crash(farm, "gpu-1")
-    with pytest.raises(ExpectationFailed, match="lost: barn was taken on by gpu-1"):
+    with pytest.raises(ExpectationFailed, match="lost: barn was accepted by gpu-1"):
         farm.assert_no_lost_jobs()
     assert farm.verdict().verdict == "unknown"
     send(farm, "barn", "gpu-2")

@@ -22,8 +22,8 @@ BUGS = {
         "r sent again",
     ),
     "test_a_job_is_not_done_because_its_server_was_started_anew": (
-        "error false_completion: job-1 was said to be delivered at ",
-        "when its last attempt, on gpu-1, had ended otherwise (lost)",
+        "error false_completion: job-1 was reported as delivered at ",
+        "when its last attempt, on gpu-1, had been lost with its process",
         "crash-1 (crash at step): 1 x gpu-1",
         "x down",
     ),

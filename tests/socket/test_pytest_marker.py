@@ -456,7 +456,7 @@ def test_of_twelve_faults_the_two_that_matter_are_left(run: Run, pytester: pytes
     text = "\n".join(lines[1:])
     assert re.findall(r'^do = "(.*)"$', text, re.MULTILINE) == ["status", "crash"]
     assert text.count("[[fault]]") == 2
-    result.stdout.fnmatch_lines(["    error lost: barn was taken on by gpu-2*"])
+    result.stdout.fnmatch_lines(["    error lost: barn was accepted by gpu-2*"])
     runs = int(re.findall(r"\((\d+) runs", lines[0])[0])
     assert (pytester.path / "counted").read_text().split() == ["up", "down"] * (runs + 1)
     assert (pytester.path / "shared").read_text().split() == ["up", "down"]

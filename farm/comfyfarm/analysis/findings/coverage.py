@@ -26,10 +26,17 @@ class FaultNeverFired(FindingRule):
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         for fault_id, armed in self._armed.items():
             says = (
-                f"The fault {fault_id} ({armed.fault.get('do', '?')}), armed at {moment(armed.at_ms)} on "
-                f"{', '.join(armed.on)}, never fired."
+                f"The fault {fault_id} ({_effect_of(armed)}), armed at {moment(armed.at_ms)} on {', '.join(armed.on)}, "
+                "never fired, so this run says nothing about it; check its filters and times."
             )
             yield self.found(says, instance=armed.on[0] if len(armed.on) == 1 else "", events=[armed.seq])
+
+
+def _effect_of(armed: FaultArmed) -> str:
+    at = armed.fault.get("at")
+    phase = at.get("phase") if isinstance(at, dict) else at
+    do = armed.fault.get("do", "?")
+    return f"{do} at {phase}" if phase else str(do)
 
 
 @rule("instance_never_used")
@@ -44,7 +51,9 @@ class InstanceNeverUsed(FindingRule):
         if used:
             for name in context.fleet.members:
                 if name not in used:
-                    yield self.found(f"No job was ever sent to {name}.", instance=name)
+                    yield self.found(
+                        f"No job was ever sent to {name}; check that the software under test knows it.", instance=name
+                    )
 
 
 @rule("log_incomplete")

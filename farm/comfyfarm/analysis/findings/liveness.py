@@ -28,10 +28,11 @@ class Stuck(FindingRule):
             attempt = next((attempt for attempt in job.attempts if is_stuck(attempt, context)), None)
             if attempt is None or status_of(job, context.bounds) != "open":
                 continue
-            does = "waits" if attempt.taken_ms is None else "runs"
+            does, look_at = ("waits", "; look at the jobs before it") if attempt.taken_ms is None else ("runs", "")
             says = (
                 f"{job.name} still {does} on {attempt.instance}, {moment(context.at_ms - attempt.sent_ms)} after it "
-                f"was taken on and {moment(context.at_ms - heal_ms)} after the farm was healed."
+                f"was accepted and {moment(context.at_ms - heal_ms)} after the farm was healed, undisturbed since"
+                f"{look_at}."
             )
             yield self.found(says, job=job.name, instance=attempt.instance, events=sorted((attempt.seq, heal_seq)))
 
@@ -70,16 +71,17 @@ class Unfinished(FindingRule):
 
 def _open(attempt: Attempt) -> str:
     if attempt.taken_ms is None:
-        return f"still waits on {attempt.instance}, since {moment(attempt.sent_ms)}"
-    return f"still runs on {attempt.instance}, since {moment(attempt.taken_ms)}"
+        return f"still waits on {attempt.instance}, since {moment(attempt.sent_ms)}; the run was judged before its end"
+    return f"still runs on {attempt.instance}, since {moment(attempt.taken_ms)}; the run was judged before its end"
 
 
 def _pending(last: Attempt, context: RuleContext) -> str:
-    what = f"was lost with {last.instance}" if last.end == "lost" else f"failed at {last.instance} ({last.status})"
+    answered = f"was answered {last.status} by" if last.status else "got no answer from"
+    what = "was lost with" if last.end == "lost" else answered
     reported_ms = last.reported_ms or 0
     available_ms = available_since_ms(last, context)
     if available_ms is not None:
         then = f"its client has had only {moment(context.at_ms - max(reported_ms, available_ms))} to send it again"
     else:
-        then = "there has been no instance to send it to again"
-    return f"{what} at {moment(reported_ms)}, and {then}"
+        then = "no instance has been available since to send it to again"
+    return f"{what} {last.instance} at {moment(reported_ms)}, and {then}"

@@ -77,8 +77,9 @@ def _first_bans(job: LogicalJob) -> dict[_Scope, list[Ban]]:
 
 def _bans_of(attempt: Attempt) -> Iterator[tuple[_Scope, Ban]]:
     if attempt.end == "refused" and attempt.status in {400, 413} and attempt.answered_ms is not None:
-        lacks = f", for it lacks {', '.join(attempt.missing)}" if attempt.missing else ""
-        why = f"{attempt.instance} answered {attempt.status} at {moment(attempt.answered_ms)}{lacks}"
+        lacks = f" because it lacks {', '.join(attempt.missing)}" if attempt.missing else ""
+        refused = f"{attempt.instance} had refused it with {attempt.status} at {moment(attempt.answered_ms)}{lacks}"
+        why = f"{refused}, and nothing was corrected since"
         scope = (attempt.instance, attempt.epoch) if attempt.missing else None
         yield scope, Ban(attempt.answer_seq, attempt.answered_ms, why, attempt)
     stop = attempt.stop
@@ -87,7 +88,7 @@ def _bans_of(attempt: Attempt) -> Iterator[tuple[_Scope, Ban]]:
     # Clients also stop an attempt by its prompt id alone to move the job, or because a fault fired on it.
     is_final_here = stop.names_prompt and not stop.job and not attempt.had_fault
     if stop.job == attempt.job or is_final_here:
-        why = f"its user stopped it on {attempt.instance} at {moment(stop.at_ms)}"
+        why = f"its user had stopped it on {attempt.instance} at {moment(stop.at_ms)}"
         yield None if stop.job else attempt.instance, Ban(stop.seq, stop.at_ms, why)
 
 
@@ -205,7 +206,7 @@ class RetryStorm(FindingRule):
             if is_hash(job.name):   # It may have been wanted several times: only retries count.
                 many = max(_rows(many, _follows_failure), key=len)
             if len(many) > bounds.retries:
-                yield self._storm(job, many, f"sent {len(many)} times", "")
+                yield self._storm(job, many, f"sent {len(many)} times", f"; at most {bounds.retries} are allowed")
             elif len(quick) > bounds.quick_retries + 1:
                 why = f", each time less than {moment(bounds.backoff)} after it had failed"
                 yield self._storm(job, quick, f"sent again {len(quick) - 1} times in a row", why)
@@ -226,7 +227,8 @@ class RetryStorm(FindingRule):
 
     def _storm(self, job: LogicalJob, attempts: list[Attempt], what: str, why: str) -> Finding:
         first, last = attempts[0], attempts[-1]
-        says = f"{job.name} was {what}, from {moment(first.began_ms)} to {moment(last.began_ms)}{why}."
+        where = " and ".join(dict.fromkeys(attempt.instance for attempt in attempts))
+        says = f"{job.name} was {what}, to {where}, from {moment(first.began_ms)} to {moment(last.began_ms)}{why}."
         return self.found(says, job=job.name, events=(first.seq, last.seq))
 
 
@@ -272,8 +274,8 @@ class RetryAfterIgnored(FindingRule):
             more = f", and {len(cases) - 1} more times" if len(cases) > 1 else ""
             says = (
                 f"{job} was sent to {name} at {moment(first.began_ms)}{more}, though {name} had answered "
-                f"{before.status} at {moment(before.reported_ms or 0)} and asked for "
-                f"{moment(before.retry_after_ms or 0)}."
+                f"{before.status} at {moment(before.reported_ms or 0)} and asked to wait "
+                f"{moment(before.retry_after_ms or 0)} (Retry-After)."
             )
             yield self.found(says, job=job, instance=name, events=(before.reported_seq, first.seq))
 
@@ -290,5 +292,8 @@ class PoisonCarried(FindingRule):
             killed = excess_kills(job, context.bounds)
             if killed:
                 where = ", ".join(f"{attempt.instance} (sent at {moment(attempt.began_ms)})" for attempt in killed)
-                says = f"{len(killed)} processes crashed while {job.name} ran on them: {where}."
+                says = (
+                    f"{len(killed)} processes crashed while {job.name} ran on them: {where}; after "
+                    f"{context.bounds.kills} its client should have given it up."
+                )
                 yield self.found(says, job=job.name, events=[attempt.kill_seq for attempt in killed])

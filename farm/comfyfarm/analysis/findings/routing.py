@@ -57,9 +57,10 @@ class SentToDown(FindingRule):
             row = max((_in_a_row(failures, context) for failures in rows), key=len)
             if len(row) > context.bounds.failures:
                 first, last = row[0], row[-1]
+                other = available(last.others, last.seq, context)[0]
                 says = (
-                    f"{len(row)} submissions one after another failed at {name}, from {moment(first.began_ms)} to "
-                    f"{moment(last.at_ms)}, while {available(last.others, last.seq, context)[0]} was available."
+                    f"{len(row)} submissions one after another failed at {name} (5xx or no answer), from "
+                    f"{moment(first.began_ms)} to {moment(last.at_ms)}, while {other} was available."
                 )
                 found.append(self.found(says, job=first.job, instance=name, events=(first.seq, last.seq)))
         yield from sorted(found, key=lambda finding: finding.events)
@@ -119,10 +120,10 @@ class SentToDraining(FindingRule):
             attempts = context.tracker.by_instance.get(drain.instance, [])
             sent = [attempt for attempt in attempts if drain.covers(attempt, context.bounds.wire)]
             if sent:
-                more = f" and {len(sent) - 1} more" if len(sent) > 1 else ""
+                more = f", and {len(sent) - 1} more after it" if len(sent) > 1 else ""
                 says = (
-                    f"{sent[0].job}{more} went to {drain.instance}, from {moment(sent[0].began_ms)} on, though it "
-                    f"was to be drained from {moment(drain.at_ms)} on."
+                    f"{sent[0].job} was sent to {drain.instance} at {moment(sent[0].began_ms)}{more}, though "
+                    f"{drain.instance} was draining from {moment(drain.at_ms)} on, and was to get no new jobs."
                 )
                 yield self.found(says, job=sent[0].job, instance=drain.instance, events=(drain.seq, sent[0].seq))
 
@@ -153,10 +154,10 @@ class Ineligible(FindingRule):
         for name in context.tracker.by_instance:
             for lack in self._lacks(name, context):
                 first, discovery = lack.first, lack.discovery
-                more = f", and {lack.count - 1} more such submissions" if lack.count > 1 else ""
+                more = f", and {lack.count - 1} more like it" if lack.count > 1 else ""
                 says = (
                     f"{first.job} was sent to {name} at {moment(first.began_ms)}{more}, though {name} had refused "
-                    f"{discovery.job} at {moment(discovery.reported_ms or 0)} for lack of {lack.thing}."
+                    f"{discovery.job} at {moment(discovery.reported_ms or 0)} because it lacks {lack.thing}."
                 )
                 yield self.found(says, job=first.job, instance=name, events=(discovery.reported_seq, first.seq))
 
@@ -238,9 +239,10 @@ class CostlyPolls(FindingRule):
         jobs = sum(any(attempt.is_accepted for attempt in job.attempts) for job in context.tracker.tested)
         polls, size_bytes, bounds = self._polls.total(), self._size_bytes, context.bounds
         if jobs and (polls > bounds.polls * jobs or size_bytes > bounds.poll_size_bytes * jobs):
+            accepted = "1 accepted job" if jobs == 1 else f"{jobs} accepted jobs"
             routes = ", ".join(f"{self._polls[route]} of {route}" for route in _STATE_ROUTES if self._polls[route])
             yield self.found(
-                f"For {jobs} jobs taken on, state was asked for {polls} times ({routes}), and the answers had "
-                f"{size_bytes} bytes: {polls / jobs:.1f} questions and {size_bytes / jobs:.0f} bytes for each, where "
+                f"For {accepted}, the state was requested {polls} times ({routes}), and the answers had "
+                f"{size_bytes} bytes: {polls / jobs:.1f} requests and {size_bytes / jobs:.0f} bytes for each job; "
                 f"{bounds.polls} and {bounds.poll_size_bytes} are allowed."
             )

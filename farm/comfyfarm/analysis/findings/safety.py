@@ -29,7 +29,7 @@ class Lost(FindingRule):
             last = last_of(job)
             ended_ms, where = last.ended_ms or 0, last.instance
             says = (
-                f"{job.name} was taken on by {where} at {moment(last.sent_ms)}, {where} went down with it at "
+                f"{job.name} was accepted by {where} at {moment(last.sent_ms)}, {where} went down with it at "
                 f"{moment(ended_ms)}, and nobody sent it again in the {moment(context.at_ms - ended_ms)} since."
             )
             yield self.found(says, job=job.name, instance=where, events=(last.seq, last.end_seq))
@@ -174,7 +174,7 @@ class FalseCompletion(FindingRule):
             own = (delivery for delivery in early if owner_of(job.name, delivery, context.tracker) is None)
             false = next(own, None)
             if false is not None:
-                says = f"{job.name} was said to be delivered at {moment(false.at_ms)}, when {_state(job, false.seq)}."
+                says = f"{job.name} was reported as delivered at {moment(false.at_ms)}, when {_state(job, false.seq)}."
                 yield self.found(says, job=job.name, instance=false.instance, events=[false.seq])
 
 
@@ -185,8 +185,11 @@ def _state(job: LogicalJob, seq: int) -> str:
         return "it had been sent to no instance"
     last = sent[-1]
     if last.end is None or last.end_seq > seq:
-        return f"its attempt on {last.instance} was still open"
-    return f"its last attempt, on {last.instance}, had ended otherwise ({last.error or last.end})"
+        return f"its attempt on {last.instance} had not ended yet"
+    how = {"lost": "lost with its process", "deleted": "deleted from the queue", "forgotten": "dropped by a reset"}
+    why = f" ({last.error})" if last.error else f" ({last.status})" if last.end == "refused" and last.status else ""
+    ended = "ended in an error" if last.end == "error" else f"been {how.get(last.end, last.end)}"
+    return f"its last attempt, on {last.instance}, had {ended}{why}"
 
 
 @rule("wrong_cancel")

@@ -26,15 +26,16 @@ class Unnamed(FindingRule):
             if is_hash(job.name) and len(runs) > 1 and not runs_of_one_wish(job):
                 says = (
                     f"The prompt {job.name} ran {len(runs)} times to its end; it has no name but its hash, so it is "
-                    "not known if one of them was a retry."
+                    "not known if one of them was a retry. Name the jobs to know (job_name)."
                 )
                 yield self.found(says, job=job.name, events=[run.end_seq for run in runs])
             elif (retry := retries.get(job.name)) is not None:
                 last = last_of(job)
-                what = f"was lost with {last.instance}" if last.end == "lost" else f"failed at {last.instance}"
+                what = "was lost with" if last.end == "lost" else "was not accepted by"
                 says = (
-                    f"The prompt {job.name} {what} at {moment(last.reported_ms or 0)}, and {retry.job}, sent to "
-                    f"{retry.instance} at {moment(retry.began_ms)}, may be its retry: neither has a name but its hash."
+                    f"The prompt {job.name} {what} {last.instance} at {moment(last.reported_ms or 0)}, and "
+                    f"{retry.job}, sent to {retry.instance} at {moment(retry.began_ms)}, may be its retry: neither has "
+                    "a name but its hash. Name the jobs to know (job_name)."
                 )
                 events = last.reported_seq, retry.seq
                 # A pass would mean that the work was done: without the number of orders it is not known if it was.

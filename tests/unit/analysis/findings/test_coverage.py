@@ -33,7 +33,10 @@ def test_a_fault_that_never_fired_is_told() -> None:
     pieces = farm("a", "b"), ran("j", on="a", at=0, until=9), ran("k", on="b", at=0, until=9)
     finding = only(*pieces, armed("f", on=["a", "b"], at=1_000, do="hang"))
     assert (finding.finding, finding.severity) == ("fault_never_fired", "note")
-    assert finding.says == "The fault f (hang), armed at 1 s on a, b, never fired."
+    assert finding.says == (
+        "The fault f (hang), armed at 1 s on a, b, never fired, so this run says nothing about it; check its filters "
+        "and times."
+    )
     assert verdict_of(*pieces, armed("f", on=["a"])).verdict == "pass"
     assert found(*pieces, armed("f", on=["a", "b"]), fired("f", on="b", at=5)) == []
 
@@ -41,7 +44,7 @@ def test_a_fault_that_never_fired_is_told() -> None:
 def test_an_instance_that_never_got_a_job_is_told() -> None:
     finding = only(farm("a", "b"), ran("j", on="a", at=0, until=9))
     assert (finding.finding, finding.severity, finding.instance) == ("instance_never_used", "note", "b")
-    assert finding.says == "No job was ever sent to b."
+    assert finding.says == "No job was ever sent to b; check that the software under test knows it."
     assert found(farm("a", "b"), ran("j", on="a", at=0, until=9), rejected("k", on="b", at=0, status=404)) == []
     assert found(farm("a", "b")) == [("no_job", "", "")]
 

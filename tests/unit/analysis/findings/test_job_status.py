@@ -31,7 +31,7 @@ def test_a_lost_job_may_wait_while_nobody_is_left_that_has_what_it_needs() -> No
     pieces = farm("a", "b"), used("a", "b"), refusal, *loss
     later = asked("/object_info", on="b", at=90_000)
     assert sentence(*pieces, later) == (
-        "j was lost with a at 2 s, and there has been no instance to send it to again."
+        "j was lost with a at 2 s, and no instance has been available since to send it to again."
     )
     back = started("a", at=40_000), ready("a", at=40_000, epoch=2)
     assert found(*pieces, back, later) == [("lost", "j", "a")]

@@ -32,9 +32,9 @@ def at_last(ms: int) -> Piece:
 def test_a_job_that_waits_or_runs_is_unfinished() -> None:
     waiting = only(farm("a"), submitted("j", on="a", at=1_500))
     assert (waiting.finding, waiting.severity, waiting.job, waiting.instance) == ("unfinished", "unknown", "j", "a")
-    assert waiting.says == "j still waits on a, since 1.5 s."
+    assert waiting.says == "j still waits on a, since 1.5 s; the run was judged before its end."
     assert sentence(farm("a"), submitted("j", on="a", at=1_500), taken("j", on="a", at=2_000)) == (
-        "j still runs on a, since 2 s."
+        "j still runs on a, since 2 s; the run was judged before its end."
     )
     assert verdict_of(farm("a"), submitted("j", on="a", at=1_500)).verdict == "unknown"
 
@@ -53,7 +53,8 @@ def test_what_is_open_too_long_after_a_heal_is_stuck() -> None:
     finding = only(*pieces, at_last(5_001 + LIVENESS_MS))
     assert (finding.finding, finding.severity, finding.job, finding.instance) == ("stuck", "error", "j", "a")
     assert finding.says == (
-        "j still waits on a, 605.001 s after it was taken on and 600.001 s after the farm was healed."
+        "j still waits on a, 605.001 s after it was accepted and 600.001 s after the farm was healed, undisturbed "
+        "since; look at the jobs before it."
     )
     assert found(*pieces, at_last(6_000), liveness=999) == [("stuck", "j", "a")]
 

@@ -32,7 +32,9 @@ def test_sending_again_what_was_refused_as_invalid_is_resubmitting() -> None:
         again = refused("j", on=on, at=2_000)
         finding = only(farm("a", "b"), used("a", "b"), refused("j", on="a", at=1_000), again)
         assert (finding.finding, finding.severity, finding.job, finding.instance) == ("resubmitted", "error", "j", on)
-        assert finding.says == f"j was sent to {on} at 2 s, although a answered 400 at 1 s."
+        assert finding.says == (
+            f"j was sent to {on} at 2 s, although a had refused it with 400 at 1 s, and nothing was corrected since."
+        )
 
 
 def test_sending_what_was_refused_as_invalid_to_two_at_once_is_not() -> None:
@@ -130,7 +132,7 @@ def test_sending_again_what_its_user_stopped_is_resubmitting() -> None:
     by_name = interrupt(on="a", at=1_000, hit="j", job="j")
     assert found(farm("a", "b"), stopped, again, by_name) == [("resubmitted", "j", "b")]
     assert sentence(farm("a", "b"), stopped, again, by_name) == (
-        "j was sent to b at 3 s, although its user stopped it on a at 1 s."
+        "j was sent to b at 3 s, although its user had stopped it on a at 1 s."
     )
     assert found(farm("a", "b"), used("b"), stopped, by_name) == []
 
@@ -157,7 +159,7 @@ def test_a_client_is_given_time_to_try_again() -> None:
     pieces = farm("a"), rejected("j", on="a", at=1_000, status=503, retry_after_ms=120_000)
     assert found(*pieces, asked("/queue", on="a", at=120_999)) == [("unfinished", "j", "a")]
     assert found(*pieces, asked("/queue", on="a", at=121_000)) == [("no_retry", "j", "a")]
-    assert sentence(*pieces) == "j failed at a (503) at 1 s, and its client has had only 0 s to send it again."
+    assert sentence(*pieces) == "j was answered 503 by a at 1 s, and its client has had only 0 s to send it again."
 
 
 def test_a_client_that_has_tried_often_enough_may_give_up() -> None:
@@ -188,7 +190,7 @@ def test_retrying_at_once_again_and_again_is_a_storm() -> None:
     finding = only(farm("a"), tries[:4], ran("j", on="a", at=9_000, until=9_001))
     assert (finding.finding, finding.severity, finding.job) == ("retry_storm", "error", "j")
     assert finding.says == (
-        "j was sent again 3 times in a row, from 1 s to 1.297 s, each time less than 0.1 s after it had failed."
+        "j was sent again 3 times in a row, to a, from 1 s to 1.297 s, each time less than 0.1 s after it had failed."
     )
     assert found(farm("a"), tries[:3], ran("j", on="a", at=9_000, until=9_001)) == []
 
@@ -203,7 +205,8 @@ def test_retrying_without_end_is_a_storm_however_slow() -> None:
     end = ran("j", on="a", at=600_000, until=600_001)
     other = farm("a", "b"), used("b")
     assert found(*other, tries, end, failures=10) == [("retry_storm", "j", "")]
-    assert sentence(*other, tries, end, failures=10) == "j was sent 11 times, from 0 s to 600 s."
+    says = "j was sent 11 times, to a, from 0 s to 600 s; at most 10 are allowed."
+    assert sentence(*other, tries, end, failures=10) == says
     assert found(*other, tries[1:], end, failures=10) == []
 
 
@@ -263,7 +266,9 @@ def test_coming_back_before_the_time_asked_for_is_told() -> None:
     assert (finding.finding, finding.severity, finding.job, finding.instance) == (
         "retry_after_ignored", "error", "j", "a",
     )
-    assert finding.says == "j was sent to a at 5.999 s, though a had answered 429 at 1 s and asked for 5 s."
+    assert finding.says == (
+        "j was sent to a at 5.999 s, though a had answered 429 at 1 s and asked to wait 5 s (Retry-After)."
+    )
     assert found(*pieces, ran("j", on="a", at=6_000, until=6_500)) == []
 
 
@@ -333,7 +338,8 @@ def test_a_job_that_takes_one_process_after_another_with_it_is_poison() -> None:
     finding = only(*pieces, A_MINUTE_LATER)
     assert (finding.finding, finding.severity, finding.job) == ("poison_carried", "error", "j")
     assert finding.says == (
-        "3 processes crashed while j ran on them: gpu-0 (sent at 1 s), gpu-1 (sent at 2 s), gpu-2 (sent at 3 s)."
+        "3 processes crashed while j ran on them: gpu-0 (sent at 1 s), gpu-1 (sent at 2 s), gpu-2 (sent at 3 s); "
+        "after 2 its client should have given it up."
     )
 
 

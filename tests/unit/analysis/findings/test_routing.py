@@ -33,8 +33,8 @@ def test_asking_too_often_is_told() -> None:
     finding = only(farm("a"), ran("j", on="a", at=0, until=1), polls)
     assert (finding.finding, finding.severity) == ("costly_polls", "warning")
     assert finding.says == (
-        "For 1 jobs taken on, state was asked for 203 times (2 of /history, 201 of /queue), and the answers had 20300 "
-        "bytes: 203.0 questions and 20300 bytes for each, where 200 and 4194304 are allowed."
+        "For 1 accepted job, the state was requested 203 times (2 of /history, 201 of /queue), and the answers had "
+        "20300 bytes: 203.0 requests and 20300 bytes for each job; 200 and 4194304 are allowed."
     )
     assert found(farm("a"), ran("j", on="a", at=0, until=1), polls[7:]) == []
     assert found(farm("a"), polls) == [("no_job", "", "")]
@@ -79,7 +79,7 @@ def test_sending_more_work_where_the_model_is_known_to_be_missing_is_told() -> N
     finding = only(*pieces, refused("l", on="a", at=3_000, missing=["flux"]))
     assert (finding.finding, finding.severity, finding.job, finding.instance) == ("ineligible", "error", "k", "a")
     assert finding.says == (
-        "k was sent to a at 2 s, and 1 more such submissions, though a had refused j at 1 s for lack of flux."
+        "k was sent to a at 2 s, and 1 more like it, though a had refused j at 1 s because it lacks flux."
     )
 
 
@@ -129,7 +129,9 @@ def test_new_work_for_an_instance_that_is_drained_is_told() -> None:
     pieces = farm("a"), ran("i", on="a", at=500, until=2_000), draining("a", at=1_000)
     finding = only(*pieces, ran("j", on="a", at=1_500, until=3_000), ran("k", on="a", at=1_600, until=4_000))
     assert (finding.finding, finding.severity, finding.job, finding.instance) == ("sent_to_draining", "error", "j", "a")
-    assert finding.says == "j and 1 more went to a, from 1.5 s on, though it was to be drained from 1 s on."
+    assert finding.says == (
+        "j was sent to a at 1.5 s, and 1 more after it, though a was draining from 1 s on, and was to get no new jobs."
+    )
 
 
 def test_the_load_of_a_scenario_may_go_to_an_instance_that_is_drained() -> None:
@@ -162,7 +164,9 @@ def sent_in_vain(status: int, *, times: int, gap: int = 1_000) -> list[Piece]:
 def test_sending_on_and_on_to_an_instance_that_fails_is_told() -> None:
     finding = only(farm("a", "b"), sent_in_vain(0, times=6))
     assert (finding.finding, finding.severity, finding.instance) == ("sent_to_down", "error", "b")
-    assert finding.says == "6 submissions one after another failed at b, from 1 s to 6 s, while a was available."
+    assert finding.says == (
+        "6 submissions one after another failed at b (5xx or no answer), from 1 s to 6 s, while a was available."
+    )
     assert found(farm("a", "b"), sent_in_vain(0, times=5)) == []
     assert found(farm("a", "b"), sent_in_vain(502, times=6)) == [("sent_to_down", "j0", "b")]
     assert found(farm("a", "b"), sent_in_vain(429, times=6)) == []

@@ -38,7 +38,7 @@ def test_a_job_that_went_down_with_its_process_and_was_not_sent_again_is_lost() 
     finding = only(*pieces, A_MINUTE_LATER)
     assert (finding.finding, finding.severity, finding.job, finding.instance) == ("lost", "error", "j", "a")
     assert finding.says == (
-        "j was taken on by a at 3.2 s, a went down with it at 4 s, and nobody sent it again in the 56 s since."
+        "j was accepted by a at 3.2 s, a went down with it at 4 s, and nobody sent it again in the 56 s since."
     )
     assert finding.events == (8 + 2, 8 + 3)
 
@@ -63,7 +63,7 @@ def test_a_client_is_given_time_before_a_job_is_called_lost() -> None:
 def test_a_job_is_not_called_lost_while_there_is_no_instance_to_send_it_to() -> None:
     pieces = farm("a"), submitted("j", on="a", at=1_000), crashed("a", at=4_000, lost=["j"])
     assert sentence(*pieces, armed("f", on=["a"], at=90_000), fired("f", on="a", at=90_000)) == (
-        "j was lost with a at 4 s, and there has been no instance to send it to again."
+        "j was lost with a at 4 s, and no instance has been available since to send it to again."
     )
     back = [started("a", at=100_000), ready("a", at=101_000, epoch=2)]
     assert found(*pieces, back, asked("/queue", on="a", at=130_999)) == [("unfinished", "j", "a")]
@@ -234,7 +234,7 @@ def test_done_is_false_before_a_run_has_come_to_its_end() -> None:
     pieces = farm("a"), ran("j", on="a", at=0, until=5_000)
     finding = only(*pieces, delivered("j", at=4_000))
     assert (finding.finding, finding.severity) == ("false_completion", "error")
-    assert finding.says == "j was said to be delivered at 4 s, when its attempt on a was still open."
+    assert finding.says == "j was reported as delivered at 4 s, when its attempt on a had not ended yet."
     assert found(*pieces, delivered("j", at=5_000)) == []
 
 

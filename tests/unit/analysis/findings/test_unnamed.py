@@ -19,7 +19,7 @@ def test_a_lost_job_that_may_have_been_sent_again_with_another_seed_is_neither_l
     assert (finding.finding, finding.severity, finding.job, finding.instance) == ("unnamed", "unknown", H1, "a")
     assert finding.says == (
         f"The prompt {H1} was lost with a at 4 s, and {H2}, sent to b at 5 s, may be its retry: neither has a name but "
-        "its hash."
+        "its hash. Name the jobs to know (job_name)."
     )
     assert verdict_of(*pieces).verdict == verdict_of(*pieces, A_MINUTE_LATER).verdict == "unknown"
 

@@ -68,7 +68,7 @@ def test_the_page_says_verdict_findings_and_faults() -> None:
     assert " · 2 instances · 1:00 min of simulated" in reader.text
     assert "seed 1" in reader.text
     (finding,) = [row for row in reader.rows if row[:2] == ["error", "lost"]]
-    assert finding[2].startswith("green was taken on by gpu-1")
+    assert finding[2].startswith("green was accepted by gpu-1")
     assert ["crash-1", "crash", "", "gpu-1", "1", "700 ms", "armed"] in reader.rows
     assert ["idle-1", "delay", "", "gpu-2", "never", NONE, "armed"] in reader.rows
 
