@@ -15,7 +15,7 @@ HEAD = """
 import pytest
 from comfyfarm.workflows import text_to_image
 
-TWO = {"farm": {"clock": "virtual"}, "instance": [{"name": "gpu-1"}, {"name": "gpu-2"}]}
+TWO = {"farm": {"clock": "virtual", "delivery": "none"}, "instance": [{"name": "gpu-1"}, {"name": "gpu-2"}]}
 
 def send(farm, job, on="gpu-1"):
     body = {"prompt": text_to_image(), "extra_data": {"comfyfarm_job": job}}
@@ -95,7 +95,7 @@ def test_its_own_failure_comes_first(memory_farm):
     assert 1 == 2
 """
 EXPECTED = HEAD + """
-pytestmark = pytest.mark.comfy_farm(config=TWO, no=["orphaned"])
+pytestmark = pytest.mark.comfy_farm(config=TWO, no=["contradicted"])
 
 def run(farm, *jobs):
     for job in jobs:
@@ -113,10 +113,9 @@ def test_one_is_missing(memory_farm):
 @pytest.mark.comfy_farm(jobs=1, verdict="pass")
 def test_all_three_are_wrong(memory_farm):
     farm = memory_farm()
-    prompt_id = send(farm, "barn").json()["prompt_id"]
-    send(farm, "boat"), send(farm, "barn", "gpu-2")
+    send(farm, "barn"), send(farm, "boat"), send(farm, "barn", "gpu-2")
     farm.run_until_idle()
-    farm.delivered("barn", prompt_id=prompt_id)
+    farm.order("boat").failed()
 
 @pytest.mark.comfy_farm(no=[], jobs=0)
 def test_none_shall_come(memory_farm):
@@ -128,10 +127,12 @@ def test_a_wrong_url_is_no_pass(memory_farm):
 """
 WARNED = HEAD + """
 def run(farm, *jobs):
-    "Deliver the first one only."
-    ids = [send(farm, job).json()["prompt_id"] for job in jobs]
+    "Tell the users of all but the first that it failed."
+    for job in jobs:
+        send(farm, job)
     farm.run_until_idle()
-    farm.delivered(jobs[0], prompt_id=ids[0])
+    for job in jobs[1:]:
+        farm.order(job).failed()
 
 def test_good(memory_farm):
     run(memory_farm(TWO), "barn")
@@ -308,7 +309,7 @@ def is_alive(pid: int) -> bool:
 
 def warnings(result: pytest.RunResult) -> list[str]:
     """The lines of the terminal summary about warnings."""
-    return [line for line in result.outlines if re.match("test_suite.py::[^ ]+: orphaned: ", line)]
+    return [line for line in result.outlines if re.match("test_suite.py::[^ ]+: contradicted: ", line)]
 
 
 def section(result: pytest.RunResult, title: str) -> list[str]:
@@ -341,11 +342,11 @@ def test_the_number_of_jobs_and_the_absence_of_findings_can_be_expected(run: Run
     result = run(EXPECTED)
     result.assert_outcomes(passed=2, failed=3)
     result.stdout.fnmatch_lines([
-        "*: not so: 2 jobs came, and there is no orphaned (at *; 1 job came; the verdict is pass)",
-        "*: not so: 1 job came, and the verdict is pass, and there is no orphaned (at *; 2 jobs came; *is fail)",
+        "*: not so: 2 jobs came, and there is no contradicted (at *; 1 job came; the verdict is pass)",
+        "*: not so: 1 job came, and the verdict is pass, and there is no contradicted (at *; 2 jobs came; *is fail)",
         "    error ran_twice: *",
-        "    warning orphaned: boat *",
-        "*: not so: the verdict is pass, and there is no orphaned (at *; the verdict is unknown)",
+        "    warning contradicted: The user of boat *",
+        "*: not so: the verdict is pass, and there is no contradicted (at *; the verdict is unknown)",
         "    unknown no_job: No job came: no request came at all *",
     ])
 
@@ -382,8 +383,8 @@ def test_warnings_are_shown_although_all_tests_pass(run: Run) -> None:
     result.assert_outcomes(passed=4, failed=1)
     result.stdout.fnmatch_lines([
         "=* comfyfarm: warnings of tests that passed =*",
-        "test_suite.py::test_warned: orphaned: boat *(and 2 more)",
-        "test_suite.py::test_warned_too: orphaned: boat *",
+        "test_suite.py::test_warned: contradicted: The user of boat *(and 2 more)",
+        "test_suite.py::test_warned_too: contradicted: The user of boat *",
     ])
     assert len(warnings(result)) == 2
 

@@ -13,7 +13,7 @@ a reset; ``refused``: it was never accepted; ``internal``: by an error of comfyf
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """An interrupt that hit an attempt.
+    """An interrupt that hit an attempt, or its deletion from the queue.
 
     :ivar job: the logical job that the client meant, by its own statement; empty if it named none.
     :ivar names_prompt: the client named the prompt id.
@@ -50,7 +50,7 @@ class Attempt:
     :ivar end: ``None`` while it waits or runs.
     :ivar file_fetches: how often a client fetched one of them.
     :ivar result_reads: how often a client received its result, by websocket or (after its end) from history or jobs.
-    :ivar stop: the first interrupt that hit it.
+    :ivar stop: the first interrupt that hit it, or its deletion from the queue.
     :ivar kill_seq: of the first crash of the process while it ran; 0 if there was none.
     :ivar disturbance: the ``seq`` and the time of the first fault on it, or of the first time that its instance stopped
         working or answering, while it was open; ``None`` if there was none.

@@ -11,10 +11,10 @@ Outcome = Literal[
     "delivered", "withdrawn", "told", "unsent", "open", "failed", "untaken", "undelivered", "unknown"
 ]
 """``delivered``: its user has the result.  ``withdrawn``: its user wants it no more.  ``told``: its user was told of a
-failure.  ``unsent``: nothing was sent for it.  ``open``: it may still be done (or is lost, or needs a retry).
-``failed``: it failed for good, and that its user was told is not reported.  ``untaken``: it succeeded, and nobody has
-taken its result.  ``undelivered``: its result was taken, and no delivery was reported although others were.
-``unknown``: it succeeded, and the log would not show if its result was taken."""
+failure.  ``unsent``: nothing was sent for it.  ``open``: it may still be done, or is lost, or needs a retry, or met an
+error of comfyfarm's own.  ``failed``: it failed for good, and it is not reported that its user was told.  ``untaken``:
+it succeeded, and nobody has taken its result.  ``undelivered``: its result was taken, and no delivery was reported
+although others were.  ``unknown``: it succeeded, and the log would not show if its result was taken."""
 
 SETTLED: tuple[Outcome, ...] = ("delivered", "told", "withdrawn")
 """The outcomes after which a user waits for nothing more."""
@@ -37,6 +37,8 @@ def outcome_of(job: LogicalJob, context: RuleContext) -> Outcome:
     if not job.attempts:
         return "unsent"
     status = status_of(job, context.bounds)
+    if status == "reported" and last_of(job).end == "internal":
+        return "open"
     if status == "reported":
         return "withdrawn" if _is_withdrawn(job, context) else "failed"
     if status != "done":

@@ -251,7 +251,7 @@ def _is_meant(job: LogicalJob, hit: Attempt, stop: Stop, reaction_ms: int) -> bo
     return any(
         attempt.instance == hit.instance
         and attempt.seq < stop.seq
-        and attempt.stop is None
+        and (attempt.stop is None or attempt.end == "deleted")
         and (attempt.is_open or attempt.end_seq > min(hit.seq, order.withdrawn_seq))
         for attempt in job.attempts
     )

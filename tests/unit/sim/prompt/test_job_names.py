@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from comfyfarm.analysis.findings.finding import is_hash
+from comfyfarm.analysis.logical_jobs import is_hash
 from comfyfarm.sim.prompt.job_names import JobNames
 from comfyfarm.sim.prompt.submission import PromptSource
 from tests.support.instance_story import picture
