@@ -59,8 +59,13 @@ class JobTracker(EventHandler):
     :ivar delivery: what counts as delivered, as the test stated it; ``None`` if it did not.
     :ivar requests_files: somebody requested a job's file from an instance.
     :ivar requests_results: somebody requested a history entry or the state of a job, or opened a websocket.
+    :ivar trial_ms: the beginning of the trial; 0 for the first one.
     :ivar first_ms: the time of the first event; ``None`` if there is none.
     :ivar at_ms: the time of the latest event.
+    :ivar trial: the name of the trial; empty if it has none.
+    :ivar others: the names of jobs that are not the trial's own; they count as the farm's load.
+    :ivar is_scoped: only the jobs of some clients are the trial's own; whose a request without a client id is, is not
+        known.
     """
 
     jobs: dict[str, LogicalJob] = field(default_factory=dict)
@@ -71,8 +76,12 @@ class JobTracker(EventHandler):
     delivery: DeliveryMode | None = None
     requests_files: bool = False
     requests_results: bool = False
+    trial_ms: int = 0
     first_ms: int | None = None
     at_ms: int = 0
+    trial: str = ""
+    others: set[str] = field(default_factory=set)
+    is_scoped: bool = False
     _instances: dict[str, InstanceJobs] = field(default_factory=dict)
 
     def job(self, name: str) -> LogicalJob:
@@ -118,6 +127,7 @@ class JobTracker(EventHandler):
     @on(TrialBegan)
     def _on_trial_began(self, event: TrialBegan) -> None:
         self.expected_jobs, self.delivery = event.jobs, event.delivery or self.delivery
+        self.trial = event.name
 
     # The start of an attempt.
 
@@ -150,7 +160,8 @@ class JobTracker(EventHandler):
             client_id and intern(client_id),
         )
         attempt.began_ms = event.at_ms
-        attempt.is_load = not isinstance(event, Exchanged) and event.is_load     # load is not sent by HTTP
+        is_own_load = not isinstance(event, Exchanged) and event.is_load     # load is not sent by HTTP
+        attempt.is_load = is_own_load or event.job in self.others
         instance = self._instance(event.instance)
         attempt.upload_seq, attempt.equipped_seq = instance.upload_seq, instance.equipped_seq
         attempts.append(attempt)
@@ -192,7 +203,7 @@ class JobTracker(EventHandler):
         attempt = instance.pop_answered(event)
         if attempt is not None:
             attempt.status = event.status
-        elif event.job and event.prompt_id is None:
+        elif event.job and event.prompt_id is None and event.began_ms >= self.trial_ms:
             # It failed before validation, and has no other event.
             attempt = self._begin(event, None)
             self._refuse(attempt, event, event.status)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, cast
 
 from comfyfarm.analysis.event_query import EventQuery, frame, request
@@ -31,19 +32,23 @@ class Order:
 
 @dataclass(frozen=True)
 class Journal:
-    """The events of a farm, oldest first; of a long run those that its log still has (the latest 100,000).
+    """The events of a trial, oldest first; of a long run those that its log still has (the latest 100,000).
 
     For a farm in the test's own process it always shows the present log; for any other, the log at the time of the
     request.
     """
 
     _events: Iterable[Event] = field(repr=False)
+    _first_seq: int = field(default=0, repr=False)
+    _last_seq: int | None = field(default=None, repr=False)
 
     def __iter__(self) -> Iterator[Event]:
-        return iter(tuple(self._events))    # A copy: the log may grow during the iteration.
+        events = tuple(self._events)    # A copy: the log may grow during the iteration.
+        last_seq = inf if self._last_seq is None else self._last_seq
+        return (event for event in events if self._first_seq <= event.seq <= last_seq)
 
     def __len__(self) -> int:
-        return len(tuple(self._events))
+        return sum(1 for _ in self)
 
     def all(self, query: EventQuery) -> list[Event]:
         """Return the events that match a query."""

@@ -1,51 +1,115 @@
-"""The whole analysis of a log in one pass: verdict, placement, timeline and faults."""
+"""The whole analysis of a log in one pass, trial by trial: verdict, placement, timeline and faults."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Self
+from __future__ import annotations
 
-from comfyfarm.analysis.findings import Thresholds
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import InitVar, dataclass, field
+
+from comfyfarm.analysis.findings import Defects, Thresholds
+from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.placement.placement import Placement, PlacementAnalyzer, PlacementThresholds
+from comfyfarm.analysis.prologue import Prologue
 from comfyfarm.analysis.timeline.faults import FaultRow, FaultRows
 from comfyfarm.analysis.timeline.timeline import Timeline
+from comfyfarm.analysis.trial_scope import SCOPED, TrialScope
 from comfyfarm.analysis.verdict import Verdict, VerdictBuilder
-from comfyfarm.events import Event, LogEnded
+from comfyfarm.events import (
+    Delivered,
+    Event,
+    Exchanged,
+    LogEnded,
+    OrderReported,
+    PromptRefused,
+    SocketOpened,
+    Submitted,
+    TrialBegan,
+)
 from comfyfarm.events.handler import by_type
+from comfyfarm.events.log import KEPT
 from comfyfarm.events.saved_log import read_events
 
 _MOST_PENDING = 1000
+_CHECKPOINT = 10_000        # events between two copies of the prologue
+_MOST_FORMER = 10_000       # names of jobs of earlier trials
+_MOST_KEPT = 100            # trials
+_MOST_SIDE_BY_SIDE = 32
+_MOST_NAMED = 20            # trials in an error
+_BY_CLIENTS = Submitted, PromptRefused, Exchanged, SocketOpened, Delivered, OrderReported
+
+
+class UnknownTrial(ValueError):
+    """There is no such trial, or it is no longer kept; the message says which, and what to do."""
 
 
 @dataclass(eq=False)
 class LogAnalysis:
-    """Follows a log from its first event, and returns its results at any time."""
+    """Follows a log from its first event, or from the beginning of a trial, and returns its results at any time.
 
+    :ivar began: the beginning of the trial; ``None`` for the first event of the log.
+    :param before: the events that determine the state of the farm at that time.
+    :ivar former: the names of logical jobs of earlier trials; shared, and may grow when the trial has ended.
+    :ivar defects: those of the log so far.
+    :ivar end_seq: of the last event of the trial; ``None`` if it has not ended.
+    """
+
+    began: TrialBegan | None = None
+    before: InitVar[Iterable[Event]] = ()
+    former: Collection[str] = ()
+    defects: Defects = field(default_factory=Defects)
+    end_seq: int | None = None
     # Events are processed when a result is requested, or 1,000 at a time.  A short run without such requests costs
     # nothing; in a long run the farm pauses for a few milliseconds now and then.
     _pending: list[Event] = field(default_factory=list)
-    _verdict: VerdictBuilder = field(default_factory=VerdictBuilder)
     _faults: FaultRows = field(default_factory=FaultRows)
+    _scope: TrialScope | None = None
 
-    def __post_init__(self) -> None:
-        self._placement = PlacementAnalyzer(attempts=self._verdict.tracker, fleet=self._verdict.fleet)
-        self._timeline = Timeline(self._verdict.tracker)
+    def __post_init__(self, before: Iterable[Event]) -> None:
+        tracker = JobTracker()
+        self._verdict = VerdictBuilder(tracker=tracker, _defects=self.defects)
+        self._placement = PlacementAnalyzer(attempts=tracker, fleet=self._verdict.fleet)
+        self._timeline = Timeline(tracker)
         self._methods = by_type(self._timeline, self._faults)
+        if self.began is not None:
+            tracker.trial_ms, tracker.is_scoped = self.began.at_ms, self.began.client != ""
+            self._scope = scope = TrialScope(self.began.client, self.former, tracker.others)
+            for event in before:
+                self._process(scope.other(event) if isinstance(event, Submitted) else event)
 
-    @classmethod
-    def of_saved(cls, lines: Iterable[bytes], *, needs_end: bool = False) -> Self:
-        """Analyse a saved log as far as it can be read; its defects become part of the verdict.
+    @staticmethod
+    def of_saved(lines: Iterable[bytes], *, needs_end: bool = False, trial: str | None = None) -> LogAnalysis:
+        """Analyse a trial of a saved log as far as it can be read; the log's defects become part of the verdict.
 
-        The arguments are those of :func:`~comfyfarm.events.saved_log.read_events`.
+        The other arguments are those of :func:`~comfyfarm.events.saved_log.read_events`.
+
+        :param trial: ``None`` for the last one.
+        :raises UnknownTrial: if there is none of that name.
         """
-        analysis = cls()
-        for event in read_events(lines, analysis._verdict.note_defect, needs_end=needs_end):
-            analysis._process(event)
-        return analysis
+        trials = Trials(wanted=trial)
+        for event in read_events(lines, trials.note_defect, needs_end=needs_end):
+            trials.on_event(event)
+        return trials.find(trial)
 
     def on_event(self, event: Event) -> None:
         self._pending.append(event)
         if len(self._pending) >= _MOST_PENDING:
             self._process_pending()
+
+    def note_defect(self, text: str, seq: int) -> None:
+        """Note a defect of the log and its place (0 if not known)."""
+        self._process_pending()
+        self._verdict.note_defect(text, seq)
+
+    @property
+    def first_seq(self) -> int:
+        """The ``seq`` of the first event of the trial."""
+        return 1 if self.began is None else self.began.seq
+
+    def job_names(self) -> list[str]:
+        """Return the names of the logical jobs that belong to the trial."""
+        self._process_pending()
+        tracker = self._verdict.tracker
+        return [name for name in tracker.jobs if name not in tracker.others]
 
     def verdict(self, bounds: Thresholds | None = None) -> Verdict:
         """Return the verdict on the log so far; ``None``: with the default bounds."""
@@ -76,7 +140,11 @@ class LogAnalysis:
     def _process_pending(self) -> None:
         pending, self._pending = self._pending, []
         for event in pending:
-            self._process(event)
+            if self._scope is None or type(event) not in SCOPED:
+                self._process(event)
+            else:
+                for own in self._scope.events(event):
+                    self._process(own)
 
     def _process(self, event: Event) -> None:
         if type(event) is LogEnded:
@@ -89,3 +157,150 @@ class LogAnalysis:
         except Exception as error:  # noqa: BLE001 (a saved log may hold anything, and a live farm must go on)
             text = f"seq {event.seq} could not be taken into account ({type(error).__name__}: {error})"
             self._verdict.note_defect(text, event.seq)
+
+
+@dataclass(eq=False)
+class Trials:
+    """Follows a log from its first event, and has an analysis of each of its latest trials.
+
+    A trial ends when the next one begins, except those side by side: each ends when another one with the same glob of
+    client ids begins.  What came before the first trial has the empty name; if no client had done anything by then,
+    it is part of the first trial.  A trial that has ended is kept if it is one of the latest 100, and began in the
+    latest 100,000 events.
+
+    :ivar wanted: the name of a trial that is kept in any case.
+    :ivar names: of all trials so far, in their order.
+    """
+
+    wanted: str | None = None
+    names: dict[str, None] = field(default_factory=dict)
+    _current: LogAnalysis = field(default_factory=LogAnalysis)
+    _latest: TrialBegan | None = None       # not of those side by side
+    _side_by_side: dict[str, LogAnalysis] = field(default_factory=dict)     # by glob, in the order of their beginning
+    _kept: dict[str, LogAnalysis] = field(default_factory=dict)
+    _prologue: Prologue = field(default_factory=Prologue)
+    _checkpoints: deque[tuple[int, Prologue]] = field(default_factory=lambda: deque(maxlen=KEPT // _CHECKPOINT + 1))
+    _former: dict[str, None] = field(default_factory=dict)
+    _has_clients: bool = False
+
+    def __post_init__(self) -> None:
+        self._kept[""] = self._current
+        self._checkpoints.append((0, Prologue()))
+
+    def on_event(self, event: Event) -> None:
+        if isinstance(event, TrialBegan):
+            self._begin(event).on_event(event)
+        else:
+            for analysis in self._following():
+                analysis.on_event(event)
+        if not self._has_clients and isinstance(event, _BY_CLIENTS):
+            self._has_clients = not (isinstance(event, Submitted | PromptRefused) and event.is_load)
+        try:
+            self._prologue.on_event(event)
+        except Exception as error:  # noqa: BLE001 (as in LogAnalysis)
+            self.note_defect(f"seq {event.seq} says no state of a farm ({type(error).__name__}: {error})", event.seq)
+        if event.seq % _CHECKPOINT == 0:
+            self._checkpoints.append((event.seq, self._prologue.copy()))
+
+    def note_defect(self, text: str, seq: int) -> None:
+        """Note a defect of the log and its place (0 if not known), for the trials that have not ended."""
+        for analysis in self._following():
+            analysis.note_defect(text, seq)
+
+    @property
+    def current_name(self) -> str:
+        """The name of the current trial; empty before the first."""
+        return "" if self._latest is None else self._latest.name
+
+    def _following(self) -> Iterator[LogAnalysis]:
+        yield self._current
+        yield from self._side_by_side.values()
+
+    def find(self, name: str | None = None) -> LogAnalysis:
+        """Return the analysis of a trial; ``None`` for the current one.
+
+        :raises UnknownTrial: if there is none of that name, or it is no longer kept.
+        """
+        if name is None:
+            return self._current
+        if name in self._kept:
+            return self._kept[name]
+        if name in self.names:
+            raise UnknownTrial(
+                f"trial: {name!r} is over and no longer kept; judge the farm's log file: "
+                f"comfyfarm judge FILE --trial {name}"
+            )
+        others = list(self.names)
+        listed = ", ".join([*(["..."] if len(others) > _MOST_NAMED else []), *others[-_MOST_NAMED:]])
+        raise UnknownTrial(f"trial: there is no {name!r} (there are: {listed or 'none'})")
+
+    def since(self, seq: int | None, events: Sequence[Event], client: str = "") -> LogAnalysis:
+        """Analyse what came after an event, as if a trial had begun there.
+
+        :param seq: of the event; ``None``: the beginning of the current trial.
+        :param events: the latest events of the log.
+        :param client: if not empty, only the jobs of clients whose id matches this glob count.
+        :raises UnknownTrial: if the log no longer has what is needed.
+        """
+        if seq is None:
+            seq = 0 if self._current.began is None else self._current.began.seq
+        first_seq = events[0].seq if events else 1
+        usable = [checkpoint for checkpoint in self._checkpoints if first_seq - 1 <= checkpoint[0] <= seq]
+        if not usable:
+            raise UnknownTrial(
+                f"since: what came after seq {seq} is no longer in memory, which has the latest {KEPT:,} events; "
+                "the farm's log file has all of them"
+            )
+        prologue, earlier = usable[-1][1].copy(), [event for event in events if event.seq <= seq]
+        for event in earlier:
+            if event.seq > usable[-1][0]:
+                prologue.on_event(event)
+        at_ms = earlier[-1].at_ms if earlier else 0
+        former = self._former.keys() | {event.job for event in earlier if isinstance(event, Submitted)}
+        delivery = None if self._latest is None else self._latest.delivery
+        began = TrialBegan(seq=seq, at_ms=at_ms, name="", delivery=delivery, client=client)
+        analysis = LogAnalysis(began, prologue.events(at_ms), former)
+        analysis.on_event(began)
+        for event in events:
+            if event.seq > seq and type(event) is not TrialBegan:
+                analysis.on_event(event)
+        return analysis
+
+    def _begin(self, event: TrialBegan) -> LogAnalysis:
+        """Return the analysis of the trial that begins with this event."""
+        if self.names or self._has_clients or event.client:
+            analysis = self._new(event)
+        else:
+            analysis = self._current
+            self._kept.clear()
+        if not event.client:
+            self._latest = event
+        self.names[event.name] = None
+        self._kept[event.name] = analysis
+        self._forget_old(event.seq)
+        return analysis
+
+    def _new(self, event: TrialBegan) -> LogAnalysis:
+        if not event.client:
+            self._former |= dict.fromkeys(self._current.job_names())
+            for name in list(self._former)[:-_MOST_FORMER]:
+                del self._former[name]
+        defects = Defects(list(self._current.defects.examples), self._current.defects.count)
+        analysis = LogAnalysis(event, self._prologue.events(event.at_ms), self._former, defects)
+        if event.client:
+            ended = self._side_by_side.pop(event.client, None)
+            self._side_by_side[event.client] = analysis
+            if len(self._side_by_side) > _MOST_SIDE_BY_SIDE:
+                ended = self._side_by_side.pop(next(iter(self._side_by_side)))
+        else:
+            ended, self._current = self._current, analysis
+        if ended is not None:
+            ended.end_seq = event.seq - 1
+        return analysis
+
+    def _forget_old(self, seq: int) -> None:
+        recent = set(list(self._kept)[-_MOST_KEPT:])
+        for name, analysis in list(self._kept.items()):
+            is_recent = name in recent and analysis.first_seq > seq - KEPT
+            if analysis.end_seq is not None and name != self.wanted and not is_recent:
+                del self._kept[name]

@@ -21,6 +21,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """A verdict on the log up to its latest event.
 
     :ivar verdict: ``fail`` if a finding is an error; else ``unknown`` if one is unknown; else ``pass``.
+    :ivar trial: the name of the trial that it is about; empty before the first.
     :ivar at_ms: of the latest event, in simulated milliseconds.
     :ivar seq: of the latest event.
     :ivar basis: what orders are known from: ``names`` of reported orders, their ``count``, or only the ``prompts``.
@@ -36,6 +37,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     verdict: Literal["pass", "fail", "unknown"]
+    trial: str
     at_ms: int
     seq: int
     basis: Basis
@@ -105,6 +107,7 @@ class VerdictBuilder:
         jobs, outcomes = self.tracker.tested, count_outcomes(context)
         return Verdict(
             verdict="fail" if "error" in severities else "unknown" if "unknown" in severities else "pass",
+            trial=self.tracker.trial,
             at_ms=self.tracker.at_ms,
             seq=self._seq,
             basis=basis_of(context),

@@ -34,8 +34,11 @@ class TrialBegan(Event, frozen=True, kw_only=True):
     :ivar name: unique in the log.
     :ivar jobs: the number of orders that it will have; ``None`` if it was not said.
     :ivar delivery: ``None`` if it was not said.
+    :ivar client: if not empty, the trial runs side by side with others: its jobs are those of the clients whose id
+        matches this glob, and no other trial ends.
     """
 
     name: str
     jobs: int | None = None
     delivery: DeliveryMode | None = None
+    client: str = ""

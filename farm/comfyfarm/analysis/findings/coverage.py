@@ -90,7 +90,7 @@ class NoJob(FindingRule):
     _requests: int = 0
 
     def on_event(self, event: Event, context: RuleContext) -> None:
-        self._requests += 1
+        self._requests += isinstance(event, Exchanged) and event.method != ""   # one of before the trial has none
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         if any(job.attempts for job in context.tracker.tested):

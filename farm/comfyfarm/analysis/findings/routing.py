@@ -42,7 +42,7 @@ class SentToDown(FindingRule):
     _rows: dict[str, list[list[_Failure]]] = field(default_factory=dict)
 
     def on_event(self, event: Event, context: RuleContext) -> None:
-        if not isinstance(event, Exchanged) or not is_submission(event):
+        if not isinstance(event, Exchanged) or not is_submission(event) or event.job in context.tracker.others:
             return
         rows = self._rows.setdefault(event.instance, [[]])
         if not (event.status == 0 or event.status >= 500):
@@ -205,8 +205,9 @@ class CostlyPolls(FindingRule):
     """For each accepted job, state was polled too often, or the answers were too long, on average.
 
     A poll is a ``GET`` of ``/history``, ``/jobs`` (or one entry of them), ``/prompt``, ``/queue`` or
-    ``/system_stats``.  Nothing is found if no job was accepted.  The health checks of balancers are no polls.  The log
-    does not name the software that sent a request, so these are recognised by route, size and rate.
+    ``/system_stats``.  Nothing is found if no job was accepted, or if polls may be those of clients out of scope.  The
+    health checks of balancers are no polls.  The log does not name the software that sent a request, so these are
+    recognised by route, size and rate.
 
     :ivar _checks_due_ms: by instance and route, when the next health check is due at their rate.
     """
@@ -236,6 +237,8 @@ class CostlyPolls(FindingRule):
         return True
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
+        if context.tracker.is_scoped:
+            return
         jobs = sum(any(attempt.is_accepted for attempt in job.attempts) for job in context.tracker.tested)
         polls, size_bytes, bounds = self._polls.total(), self._size_bytes, context.bounds
         if jobs and (polls > bounds.polls * jobs or size_bytes > bounds.poll_size_bytes * jobs):

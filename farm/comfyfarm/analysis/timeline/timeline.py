@@ -41,8 +41,8 @@ class Timeline(EventHandler):
 
     @property
     def from_ms(self) -> int:
-        """The time of the first event: 0, unless the beginning of the log is missing."""
-        return self.tracker.first_ms or 0
+        """The beginning of the trial; of the first one 0, unless the beginning of the log is missing."""
+        return self.tracker.trial_ms or self.tracker.first_ms or 0
 
     @property
     def end_ms(self) -> int:
@@ -50,7 +50,8 @@ class Timeline(EventHandler):
         now_ms = max(self.from_ms, self.tracker.at_ms)
         if not self._spans or self._is_under_way(now_ms):
             return now_ms
-        return min(now_ms, self._last_visible_ms + (self._last_visible_ms - self.from_ms) // 50)
+        last_ms = max(self._last_visible_ms, self.from_ms)
+        return min(now_ms, last_ms + (last_ms - self.from_ms) // 50)
 
     def _is_under_way(self, now_ms: int) -> bool:
         ongoing = (since_ms for lane in self.lanes.values() for since_ms in lane.ongoing.values())
@@ -63,7 +64,7 @@ class Timeline(EventHandler):
     @on(events.Configured)
     def _on_configured(self, event: events.Configured) -> None:
         for settings in event.config.get("instance", []):
-            self.lane(settings.get("name", "")).begin("down", event.at_ms)
+            self.lane(settings.get("name", "")).begin("down", max(event.at_ms, self.from_ms))
 
     # Jobs.
 
@@ -154,9 +155,9 @@ class Timeline(EventHandler):
         self._set_outage(event, "refusing" if isinstance(event, events.Refusing) else "draining", on=event.on)
 
     def _set_outage(self, event: events.Event, kind: OutageKind, *, on: bool) -> None:
-        self._last_visible_ms = event.at_ms
+        at_ms = self._last_visible_ms = max(event.at_ms, self.from_ms)    # It may have begun before the trial.
         lane = self.lane(event.instance)
-        (lane.begin if on else lane.end)(kind, event.at_ms)
+        (lane.begin if on else lane.end)(kind, at_ms)
 
     # Faults.
 
@@ -174,6 +175,8 @@ class Timeline(EventHandler):
         self._mark(event, "heal", "healed")
 
     def _mark(self, event: events.Event, kind: MarkKind, says: str, job: str = "", instance: str = "") -> None:
+        if event.at_ms < self.from_ms:
+            return
         self._last_visible_ms = event.at_ms
         name = instance or event.instance
         marks = self.lane(name).marks if name else self.marks

@@ -1,0 +1,73 @@
+"""The scope of a trial: which submissions are its own, and what becomes of events about other jobs."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from msgspec.structs import replace
+
+from comfyfarm.analysis.instance_jobs import is_submission
+from comfyfarm.events import Delivered, Event, Exchanged, InterruptAsked, OrderReported, PromptRefused, Submitted
+
+_SUBMISSIONS = Submitted, PromptRefused, Exchanged
+_REPORTS = Delivered, OrderReported
+SCOPED = frozenset({*_SUBMISSIONS, *_REPORTS, InterruptAsked})
+"""The types of events that a scope may change; all others pass as they are."""
+
+
+@dataclass(eq=False)
+class TrialScope:
+    """Turns the events of a log into those that a trial's analysis processes.
+
+    Jobs that are not the trial's own (of earlier trials, or of clients out of scope) occupy the instances all the
+    same.  They get a name of their own, because a job of the trial may have the same, and count as the farm's load.
+
+    :ivar client: a glob: the jobs of clients with such an id are the trial's own; empty: those of all clients.
+    :ivar former: the names of logical jobs of earlier trials.
+    :ivar others: the names of all jobs that are not the trial's own, as they are here.
+    """
+
+    client: str
+    former: Collection[str]
+    others: set[str]
+    _own: set[str] = field(default_factory=set)
+    _other_ids: set[tuple[str, str]] = field(default_factory=set)      # instance and prompt id
+    _held: dict[str, list[Event]] = field(default_factory=dict)
+
+    def events(self, event: Event) -> Iterable[Event]:
+        """Return the events to process in place of one."""
+        if isinstance(event, _SUBMISSIONS):
+            return self._submission(event)
+        if isinstance(event, _REPORTS):
+            return self._report(event)
+        if isinstance(event, InterruptAsked) and (event.instance, event.hit) in self._other_ids:
+            return (replace(event, hit=None),)
+        return (event,)
+
+    def other(self, event: Submitted | PromptRefused | Exchanged) -> Event:
+        """Return a submission as that of a job that is not the trial's own."""
+        name = f"{event.job} (not of this trial)"
+        self.others.add(name)
+        if isinstance(event, Submitted):
+            self._other_ids.add((event.instance, event.prompt_id))
+        return replace(event, job=name)
+
+    def _submission(self, event: Submitted | PromptRefused | Exchanged) -> Iterable[Event]:
+        if isinstance(event, Exchanged) and not (event.job and is_submission(event)):
+            return (event,)
+        client_id = event.client_id if isinstance(event.client_id, str) else ""
+        if self.client and not fnmatchcase(client_id, self.client):
+            return (self.other(event),)
+        self._own.add(event.job)
+        return (*self._held.pop(event.job, ()), event)
+
+    def _report(self, event: Delivered | OrderReported) -> Iterable[Event]:
+        if event.job in self._own:
+            return (event,)
+        if self.client:     # Whose it is will be known when it is submitted.
+            self._held.setdefault(event.job, []).append(event)
+            return ()
+        if isinstance(event, OrderReported) and event.state == "asked":
+            self._own.add(event.job)
+            return (event,)
+        return () if event.job in self.former else (event,)
