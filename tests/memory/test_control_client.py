@@ -47,6 +47,7 @@ ARGUMENTS: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "verdict": ((), {"reaction": 5}),
     "placement": ((), {"fresh": "2s"}),
     "timeline_as": (("svg",), {}),
+    "trial": (("t1",), {"jobs": 3}),
     "delivered": (("j1",), {"picture": b"png", "instance": "gpu-1"}),
 }
 METHODS = [name for name, _ in inspect.getmembers(ControlMethods, inspect.isfunction) if not name.startswith("_")]

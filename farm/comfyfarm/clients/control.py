@@ -44,6 +44,8 @@ from comfyfarm.control.schema.analysis import (
     OrderReport,
     OrdersState,
     TimelineFormat,
+    TrialFacts,
+    TrialState,
 )
 from comfyfarm.control.schema.farm import ClockState, FarmState, InstanceDetail, InstanceState, WaitState
 from comfyfarm.control.schema.faults import FaultList, FaultState, GateList, GateState
@@ -123,7 +125,10 @@ class ControlMethods:
 
     @method
     def reset(self, name: str | None = None, *, files: bool = False) -> Call[None]:
-        """Empty queue, history, cache and uploads of one instance, or of all; ``files``: delete output files, too."""
+        """Empty queue, history, cache and uploads of one instance, or of all; ``files``: delete output files, too.
+
+        A reset of all begins a new trial.
+        """
         if name is None:
             return _without_result(call(endpoints.RESET, {"files": files}))
         return _without_result(call(endpoints.RESET_INSTANCE, {"files": files}, name=name))
@@ -228,7 +233,10 @@ class ControlMethods:
 
     @method
     def log(self, /, **filters: Any) -> Call[list[dict[str, Any]]]:
-        """Return the events of the log, filtered by ``instance``, ``kind``, ``prompt_id``, ``since``, ``limit``."""
+        """Return the events of the log, of all trials.
+
+        Filters: ``trial``, ``instance``, ``kind``, ``prompt_id``, ``since``, ``limit``.
+        """
         return call(endpoints.GET_LOG, query=filters, timeout_s=LONG_S).decoded_by(decode_objects)
 
     @method
@@ -240,35 +248,52 @@ class ControlMethods:
     def journal(self, /, **filters: Any) -> Call[JournalState]:
         """Return the requests received and the frames sent: ``journal(route="/history*", instance="gpu-1")``.
 
-        Filters: ``instance``, ``prompt_id``, ``client``, ``route``, ``method``, ``status``, ``job``, ``type``,
-        ``since``, ``limit``.
+        Filters: ``trial``, ``instance``, ``prompt_id``, ``client``, ``route``, ``method``, ``status``, ``job``,
+        ``type``, ``since``, ``limit``.
         """
         return call(endpoints.GET_JOURNAL, query=filters, timeout_s=LONG_S)
 
     @method
-    def verdict(self, /, **bounds: Any) -> Call[Verdict]:
-        """Return what the log proves about the system under test; ``verdict(reaction="5s")`` sets a bound."""
-        return call(endpoints.GET_VERDICT, query=as_table(Thresholds, bounds), timeout_s=LONG_S)
+    def trial(self, name: str | None = None, /, **facts: Unpack[TrialFacts]) -> Call[TrialState]:
+        """Begin a new trial: what the methods below return is about what comes from here on.
+
+        :param name: none of an earlier trial; ``None`` for ``trial-N``.
+        :param facts: ``jobs``, ``delivery`` and ``client``, as for :meth:`comfyfarm.testing.RunningFarm.trial`.
+        """
+        return call(endpoints.START_TRIAL, {"name": name, **facts})
 
     @method
-    def placement(self, /, **terms: Any) -> Call[Placement]:
-        """Return how well the work was placed; ``placement(fresh="2s")`` sets a threshold."""
-        return call(endpoints.GET_PLACEMENT, query=as_table(PlacementThresholds, terms), timeout_s=LONG_S)
+    def verdict(self, /, **settings: Any) -> Call[Verdict]:
+        """Return what the current trial proves about the system under test; ``verdict(reaction="5s")`` sets a bound.
+
+        ``trial="NAME"``: of another trial; ``since=SEQ``: of what came after an event; ``client="GLOB"``: only the
+        jobs of these clients count.
+        """
+        return call(endpoints.GET_VERDICT, query=as_table(Thresholds, settings), timeout_s=LONG_S)
 
     @method
-    def timeline(self) -> Call[RunTimeline]:
+    def placement(self, /, **settings: Any) -> Call[Placement]:
+        """Return how well the work was placed; ``placement(fresh="2s")`` sets a threshold.
+
+        ``trial``, ``since`` and ``client`` as for :meth:`verdict`; so for the methods below.
+        """
+        return call(endpoints.GET_PLACEMENT, query=as_table(PlacementThresholds, settings), timeout_s=LONG_S)
+
+    @method
+    def timeline(self, /, **which: Any) -> Call[RunTimeline]:
         """Return what each instance did when, as values."""
-        return call(endpoints.GET_TIMELINE, timeout_s=LONG_S)
+        return call(endpoints.GET_TIMELINE, query=which, timeout_s=LONG_S)
 
     @method
-    def timeline_as(self, form: TimelineFormat) -> Call[str]:
+    def timeline_as(self, form: TimelineFormat, /, **which: Any) -> Call[str]:
         """Return the timeline as a drawing (``svg``), for Perfetto (``trace``) or for a terminal (``text``)."""
-        return call(endpoints.GET_TIMELINE, query={"format": form}, timeout_s=LONG_S).decoded_by(bytes.decode)
+        query = {"format": form, **which}
+        return call(endpoints.GET_TIMELINE, query=query, timeout_s=LONG_S).decoded_by(bytes.decode)
 
     @method
-    def report(self) -> Call[str]:
+    def report(self, /, **which: Any) -> Call[str]:
         """Return verdict, timeline, placement and faults as one page of HTML."""
-        return call(endpoints.GET_REPORT, timeout_s=LONG_S).decoded_by(bytes.decode)
+        return call(endpoints.GET_REPORT, query=which, timeout_s=LONG_S).decoded_by(bytes.decode)
 
     @method
     def report_orders(self, *reports: OrderReport) -> Call[OrdersState]:

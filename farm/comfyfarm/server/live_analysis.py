@@ -3,19 +3,31 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from msgspec.structs import replace
 
 from comfyfarm.analysis.findings import Thresholds
 from comfyfarm.analysis.journal import Journal
-from comfyfarm.analysis.log_analysis import LogAnalysis
+from comfyfarm.analysis.log_analysis import LogAnalysis, Trials
 from comfyfarm.analysis.placement.placement import Placement, PlacementThresholds
 from comfyfarm.analysis.thresholds import as_table
 from comfyfarm.analysis.verdict import Verdict
 from comfyfarm.config.decoding import decode_alone
-from comfyfarm.events import Delivered, Draining, Event, Finished, InternalError, Judged, OrderReported, Reset
+from comfyfarm.events import (
+    Delivered,
+    Draining,
+    Event,
+    Finished,
+    InternalError,
+    Judged,
+    OrderReported,
+    Reset,
+    TrialBegan,
+)
 from comfyfarm.events.log import Log
+from comfyfarm.events.orders import DeliveryMode
 from comfyfarm.events.stamp import Stamp
 from comfyfarm.server.media.stamps import read_stamp
 
@@ -24,9 +36,13 @@ class UnknownInstance(ValueError):
     """The farm has no instance of this name; the message names those that there are."""
 
 
+class TrialExists(ValueError):
+    """The log has a trial of this name already."""
+
+
 @dataclass(eq=False)
 class LiveAnalysis:
-    """Analyses a farm's log from its first event on; the log itself keeps only the latest events.
+    """Analyses a farm's log from its first event on, trial by trial; the log itself keeps only the latest events.
 
     :ivar now_ms: runs everything that is due, and returns the simulated time.
     :ivar epochs: returns the epoch of each instance, by name.
@@ -39,11 +55,11 @@ class LiveAnalysis:
     epochs: Callable[[], Mapping[str, int]]
     drained: set[str] = field(default_factory=set)
     finished: Counter[str] = field(default_factory=Counter)
-    _log_analysis: LogAnalysis = field(default_factory=LogAnalysis)
+    _trials: Trials = field(default_factory=Trials)
 
     def __post_init__(self) -> None:
         self.log.listen(self._count)
-        self.log.listen(self._log_analysis.on_event)
+        self.log.listen(self._trials.on_event)
 
     def _count(self, event: Event) -> None:
         if isinstance(event, Finished) or (isinstance(event, InternalError) and event.prompt_id is not None):
@@ -52,25 +68,75 @@ class LiveAnalysis:
             self.finished[event.instance] = 0
 
     def verdict(self, thresholds: Thresholds | None = None) -> Verdict:
-        """Return the verdict on everything until now; None for the default thresholds."""
+        """Return the verdict on the current trial until now; None for the default thresholds."""
         return self.log_analysis().verdict(thresholds)
 
     def placement(self, thresholds: PlacementThresholds | None = None) -> Placement:
-        """Return the placement measures of everything until now; None for the default thresholds."""
+        """Return the placement measures of the current trial until now; None for the default thresholds."""
         return self.log_analysis().placement(thresholds)
 
-    def log_analysis(self) -> LogAnalysis:
-        """Return the analysis of everything until now."""
+    def log_analysis(
+        self, *, trial: str | None = None, since: int | None = None, client: str | None = None
+    ) -> LogAnalysis:
+        """Return the analysis of the current trial until now, or of another part of the log.
+
+        :param trial: the name of a trial.
+        :param since: the ``seq`` of an event: what came after it is analysed as if a trial had begun there.
+        :param client: only the jobs of clients whose id matches this glob count; others are the farm's load.
+        :raises UnknownTrial: if there is no such trial, or the log no longer has what is needed.
+        :raises ValueError: if ``trial`` is given together with another.
+        """
+        if trial is not None and (since is not None or client is not None):
+            raise ValueError("trial: stands alone, without since and client")
         # The time of the last event counts as now; an event is needed if time has passed since.
         now_ms = self.now_ms()
         if not self.log.events or self.log.events[-1].at_ms < now_ms:
             self.log.publish(Judged(at_ms=now_ms))
-        return self._log_analysis
+        if since is None and client is None:
+            return self._trials.find(trial)
+        return self._trials.since(since, self.log.events, client or "")
+
+    def journal(self, trial: str | None = None) -> Journal:
+        """Return the events of a trial, as far as the log has them; that of the current one follows the log.
+
+        :raises UnknownTrial: if there is none of that name, or it is no longer kept.
+        """
+        analysis = self._trials.find(trial)
+        return Journal(self.log.events, analysis.first_seq, analysis.end_seq)
 
     @property
-    def journal(self) -> Journal:
-        """The requests and frames in the log; it follows the log."""
-        return Journal(self.log.events)
+    def trial(self) -> str:
+        """The name of the current trial; empty before the first."""
+        return self._trials.current_name
+
+    def begin_trial(
+        self,
+        name: str | None = None,
+        *,
+        jobs: int | None = None,
+        delivery: DeliveryMode | None = None,
+        client: str = "",
+    ) -> TrialBegan:
+        """Begin a trial.
+
+        :param name: ``None`` for ``trial-N``.
+        :param jobs: the number of orders that it will have.
+        :param client: if not empty, it runs side by side with others; see :class:`TrialBegan`.
+        :raises TrialExists: if there is one of that name.
+        """
+        names = self._trials.names
+        if name is None:
+            numbers = count(len(names) + 1)
+            name = next(free for number in numbers if (free := f"trial-{number}") not in names)
+        if name in names:
+            raise TrialExists(f"name: there is a trial {name!r} already")
+        self.log_analysis()     # so that the trial that ends here is judged at the present time
+        now_ms = self.now_ms()
+        began = TrialBegan(
+            seq=self.log.seq + 1, at_ms=now_ms, name=name, jobs=jobs, delivery=delivery, client=client
+        )
+        self.log.publish(began)
+        return began
 
     def delivered(
         self,

@@ -12,7 +12,7 @@ from comfyfarm.analysis.findings.finding import moment
 from comfyfarm.analysis.journal import Journal
 from comfyfarm.analysis.placement.placement import Placement
 from comfyfarm.analysis.verdict import Verdict
-from comfyfarm.control.schema.analysis import DeliveryFacts, OrderReport
+from comfyfarm.control.schema.analysis import DeliveryFacts, OrderReport, TrialFacts
 from comfyfarm.control.schema.farm import ClockState
 from comfyfarm.events.stamp import Stamp
 from comfyfarm.testing.expectations import (
@@ -29,6 +29,9 @@ R = TypeVar("R")
 
 Within = str | float | None
 """The time in which something may become true: a duration (``"5s"``) or seconds; ``None``: it must be true now."""
+
+WHICH = frozenset({"trial", "since", "client"})
+"""The arguments of ``verdict`` and ``placement`` that say which part of the log these are about."""
 
 _BREATH_S = 0.005           # for software on sockets, to react to what it received in a step of a virtual clock
 _POLL_S = 0.02
@@ -59,9 +62,11 @@ class FaultFirings(msgspec.Struct, frozen=True, kw_only=True):
 class FarmView(Protocol):
     """What a farm in this process or in another one knows about its run."""
 
-    def verdict(self, **bounds: Any) -> Verdict: ...
+    def verdict(self, **settings: Any) -> Verdict: ...
 
-    def placement(self, **terms: Any) -> Placement: ...
+    def placement(self, **settings: Any) -> Placement: ...
+
+    def trial(self, name: str | None, **facts: Unpack[TrialFacts]) -> str: ...
 
     def report_orders(self, *reports: OrderReport) -> None: ...
 
@@ -125,24 +130,40 @@ class JudgedFarm(Generic[R]):
     another one.
     """
 
+    _own_trial: str | None = None       # side by side with others; None for the current trial
+
     @property
     def evidence(self) -> FarmView:
         """What the farm knows about its run."""
         raise NotImplementedError
 
-    def verdict(self, **bounds: Any) -> Verdict:
-        """Return what the log so far proves about the system under test: ``farm.verdict(reaction="5s").findings``.
+    def verdict(self, **settings: Any) -> Verdict:
+        """Return what the trial so far proves about the system under test: ``farm.verdict(reaction="5s").findings``.
 
-        :param bounds: those that differ from the defaults (docs/verdict.md); a number for a duration is seconds.
+        :param settings: the bounds that differ from the defaults (docs/verdict.md); a number for a duration is seconds.
+            ``trial="NAME"``: of another trial; ``since=SEQ``: of what came after an event; ``client="GLOB"``: only the
+            jobs of these clients count.
         """
-        return self._view().verdict(**bounds)
+        return self._view().verdict(**settings)
 
-    def placement(self, **terms: Any) -> Placement:
+    def placement(self, **settings: Any) -> Placement:
         """Return how well the system under test has placed its work: ``farm.placement().herding.longest``.
 
-        :param terms: those that differ from the defaults (docs/placement.md); a number for a duration is seconds.
+        :param settings: the terms that differ from the defaults (docs/placement.md), and those of :meth:`verdict`.
         """
-        return self._view().placement(**terms)
+        return self._view().placement(**settings)
+
+    def trial(self, name: str | None = None, **facts: Unpack[TrialFacts]) -> str:
+        """Begin a new trial and return its name: verdict, assertions and all else are about what comes from here on.
+
+        :param name: none of an earlier trial; ``None`` for ``trial-N``.
+        :param facts: ``jobs``: the number of orders that it will have; ``delivery``: what counts as delivered;
+            ``client``: a glob of client ids, for a trial side by side with others (docs/testing.md).
+        :raises ValueError: if there is a trial of that name; for a farm in another process ``HttpStatusError``.
+        """
+        name = self._view().trial(name, **facts)
+        self._own_trial = name if facts.get("client") else None
+        return name
 
     def delivered(self, job: str, **facts: Unpack[DeliveryFacts]) -> Stamp | None:
         """Report that the system under test has delivered a result to its user, and return the picture's stamp.
@@ -169,7 +190,7 @@ class JudgedFarm(Generic[R]):
 
     @property
     def log(self) -> Journal:
-        """The journal of the requests, frames and other events so far: ``farm.log.requests(route="/prompt")``."""
+        """The journal of the requests, frames and other events of the trial: ``farm.log.requests(route="/prompt")``."""
         return self._view().journal()
 
     def _view(self) -> FarmView:

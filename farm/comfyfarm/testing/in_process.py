@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Self, TypeVar, Unpack
 
 from comfyfarm.analysis.journal import Journal
+from comfyfarm.analysis.log_analysis import LogAnalysis
 from comfyfarm.analysis.placement.placement import Placement
 from comfyfarm.analysis.report.page import page
 from comfyfarm.analysis.timeline.text import as_text
@@ -18,7 +19,7 @@ from comfyfarm.config.fault_tables import read_fault
 from comfyfarm.config.sources import ConfigSource, config_file
 from comfyfarm.control.app import FarmApp
 from comfyfarm.control.routes.clock import get_clock
-from comfyfarm.control.schema.analysis import DeliveryFacts, OrderReport
+from comfyfarm.control.schema.analysis import DeliveryFacts, OrderReport, TrialFacts
 from comfyfarm.control.schema.farm import ClockState
 from comfyfarm.events.stamp import Stamp
 from comfyfarm.faults.armed_fault import ArmedFault
@@ -26,7 +27,7 @@ from comfyfarm.faults.fault import Firing
 from comfyfarm.server.farm import Farm
 from comfyfarm.server.fault_controller import FaultController
 from comfyfarm.server.live_analysis import read_bounds, read_terms
-from comfyfarm.testing.assertions import FaultFirings, JudgedFarm
+from comfyfarm.testing.assertions import WHICH, FaultFirings, JudgedFarm
 from comfyfarm.units import Duration
 
 R = TypeVar("R")
@@ -56,7 +57,7 @@ class InProcessFarm(JudgedFarm[R]):
 
     @property
     def evidence(self) -> InProcessView:
-        return InProcessView(self.farm)
+        return InProcessView(self.farm, self._own_trial)
 
     def _idle_at(self, *, is_idle: bool) -> int:
         """Return the simulated time in milliseconds.
@@ -71,15 +72,27 @@ class InProcessFarm(JudgedFarm[R]):
 
 @dataclass(frozen=True)
 class InProcessView:
-    """The view of a farm in this process."""
+    """The view of a farm in this process.
+
+    :ivar own_trial: the name of a trial side by side with others; ``None`` for the current trial.
+    """
 
     farm: Farm
+    own_trial: str | None = None
 
-    def verdict(self, **bounds: Any) -> Verdict:
-        return self.farm.analysis.verdict(read_bounds(bounds))
+    def verdict(self, **settings: Any) -> Verdict:
+        return self._analysis(settings).verdict(read_bounds(settings))
 
-    def placement(self, **terms: Any) -> Placement:
-        return self.farm.analysis.placement(read_terms(terms))
+    def placement(self, **settings: Any) -> Placement:
+        return self._analysis(settings).placement(read_terms(settings))
+
+    def _analysis(self, settings: dict[str, Any]) -> LogAnalysis:
+        """Return the analysis of what ``trial``, ``since`` and ``client`` of the settings say; they are removed."""
+        which = {key: settings.pop(key) for key in WHICH & settings.keys()}
+        return self.farm.analysis.log_analysis(**(which or {"trial": self.own_trial}))
+
+    def trial(self, name: str | None, **facts: Unpack[TrialFacts]) -> str:
+        return self.farm.analysis.begin_trial(name, **facts).name
 
     def report_orders(self, *reports: OrderReport) -> None:
         self.farm.analysis.report_orders([report.as_event() for report in reports])
@@ -88,7 +101,7 @@ class InProcessView:
         return self.farm.analysis.delivered(job, **facts)
 
     def journal(self) -> Journal:
-        return self.farm.analysis.journal
+        return self.farm.analysis.journal(self.own_trial)
 
     def clock(self) -> ClockState:
         return get_clock(self.farm)
@@ -102,10 +115,10 @@ class InProcessView:
         return [FaultFirings.of(armed.fault.id, armed.fault.as_written(), armed.fired) for armed in public]
 
     def timeline(self) -> str:
-        return as_text(self.farm.analysis.log_analysis().timeline())
+        return as_text(self._analysis({}).timeline())
 
     def page(self) -> str:
-        return page(self.farm.analysis.log_analysis())
+        return page(self._analysis({}))
 
 
 @dataclass(eq=False)

@@ -12,11 +12,11 @@ from comfyfarm.analysis.journal import Journal
 from comfyfarm.analysis.placement.placement import Placement
 from comfyfarm.analysis.verdict import Verdict
 from comfyfarm.clients.control import SyncFarmControl
-from comfyfarm.control.schema.analysis import DeliveryFacts, OrderReport
+from comfyfarm.control.schema.analysis import DeliveryFacts, OrderReport, TrialFacts
 from comfyfarm.control.schema.farm import ClockState
 from comfyfarm.control.schema.faults import Held
 from comfyfarm.events.stamp import Stamp
-from comfyfarm.testing.assertions import FaultFirings, JudgedFarm, Within
+from comfyfarm.testing.assertions import WHICH, FaultFirings, JudgedFarm, Within
 from comfyfarm.testing.expectations import Expectation
 
 
@@ -32,7 +32,7 @@ class RemoteFarm(JudgedFarm[None]):
     _stopped = False
 
     def reset(self, name: str | None = None, *, files: bool = False) -> None:
-        """Empty queue, history, cache and uploads of one instance, or of all.
+        """Empty queue, history, cache and uploads of one instance, or of all; the latter begins a new trial.
 
         Output files stay, and the numbers in their names continue, unless ``files`` is true.
         """
@@ -96,10 +96,10 @@ class RemoteFarm(JudgedFarm[None]):
 
     @property
     def evidence(self) -> RemoteView:
-        return RemoteView(self.control)
+        return RemoteView(self.control, self._own_trial)
 
     def _view(self) -> RemoteView:
-        return RemoteView(self._control)
+        return RemoteView(self._control, self._own_trial)
 
     def _expect(self, expectation: Expectation, within: Within) -> None:
         __tracebackhide__ = True
@@ -111,15 +111,25 @@ class RemoteFarm(JudgedFarm[None]):
 
 @dataclass(frozen=True)
 class RemoteView:
-    """The view of a farm in another process."""
+    """The view of a farm in another process.
+
+    :ivar own_trial: the name of a trial side by side with others; ``None`` for the current trial.
+    """
 
     control: SyncFarmControl
+    own_trial: str | None = None
 
-    def verdict(self, **bounds: Any) -> Verdict:
-        return self.control.verdict(**bounds)
+    def verdict(self, **settings: Any) -> Verdict:
+        return self.control.verdict(**self._which(settings))
 
-    def placement(self, **terms: Any) -> Placement:
-        return self.control.placement(**terms)
+    def placement(self, **settings: Any) -> Placement:
+        return self.control.placement(**self._which(settings))
+
+    def _which(self, settings: dict[str, Any]) -> dict[str, Any]:
+        return settings if settings.keys() & WHICH else {"trial": self.own_trial, **settings}
+
+    def trial(self, name: str | None, **facts: Unpack[TrialFacts]) -> str:
+        return self.control.trial(name, **facts).name
 
     def report_orders(self, *reports: OrderReport) -> None:
         self.control.report_orders(*reports)
@@ -128,7 +138,7 @@ class RemoteView:
         return self.control.delivered(job, **facts).stamp
 
     def journal(self) -> Journal:
-        return Journal(self.control.events())
+        return Journal(self.control.events(trial=self.own_trial or self.control.state().trial))
 
     def clock(self) -> ClockState:
         return self.control.clock()
@@ -140,10 +150,10 @@ class RemoteView:
         return [FaultFirings.of(fault.id, fault.fault, fault.fired) for fault in self.control.faults().faults]
 
     def timeline(self) -> str:
-        return self.control.timeline_as("text")
+        return self.control.timeline_as("text", trial=self.own_trial)
 
     def page(self) -> str:
-        return self.control.report()
+        return self.control.report(trial=self.own_trial)
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,8 @@ from typing import TypeVar
 
 import msgspec
 
-from comfyfarm.analysis.findings import Thresholds
 from comfyfarm.analysis.journal import by_route, by_type
-from comfyfarm.analysis.placement.placement import PlacementThresholds
+from comfyfarm.analysis.log_analysis import LogAnalysis, UnknownTrial
 from comfyfarm.analysis.report.page import page
 from comfyfarm.analysis.timeline.perfetto import as_trace
 from comfyfarm.analysis.timeline.svg import draw
@@ -23,6 +22,7 @@ from comfyfarm.control.schema.farm import InstanceState
 from comfyfarm.events import Event
 from comfyfarm.events.encoding import as_json
 from comfyfarm.server.farm import Farm
+from comfyfarm.server.live_analysis import TrialExists
 
 E = TypeVar("E", bound=Event)
 
@@ -35,22 +35,52 @@ _TIMELINE: dict[analysis.TimelineFormat, Callable[[Timeline], Raw]] = {
 }
 
 
+@route(endpoints.START_TRIAL)
+def post_trial(farm: Farm, body: analysis.TrialBody) -> analysis.TrialState:
+    """Begin a new trial: from here on, verdict, placement, journal, timeline and report are about what comes now.
+
+    The state of the instances stays as it is; ``POST /api/reset`` changes it and begins a trial, too.
+    """
+    try:
+        began = farm.analysis.begin_trial(**msgspec.structs.asdict(body))
+    except TrialExists as error:
+        raise ApiError(409, str(error)) from error
+    return analysis.TrialState(
+        name=began.name, seq=began.seq, jobs=began.jobs, delivery=began.delivery, client=began.client
+    )
+
+
 @route(endpoints.GET_VERDICT)
-def get_verdict(farm: Farm, query: Thresholds) -> Raw:
+def get_verdict(farm: Farm, query: analysis.VerdictQuery) -> Raw:
     """Return the verdict on the system under test until now.
 
     ``comfyfarm judge --json`` gives the same bytes for the saved log.  The query sets other thresholds.
     """
-    return _json(farm.analysis.verdict(query))
+    return _json(_analysis_of(farm, query).verdict(query))
 
 
 @route(endpoints.GET_PLACEMENT)
-def get_placement(farm: Farm, query: PlacementThresholds) -> Raw:
+def get_placement(farm: Farm, query: analysis.PlacementQuery) -> Raw:
     """Return how well the work was placed until now.
 
     ``comfyfarm judge --placement-json`` gives the same bytes for the saved log.
     """
-    return _json(farm.analysis.placement(query))
+    return _json(_analysis_of(farm, query).placement(query))
+
+
+def _analysis_of(
+    farm: Farm, query: analysis.VerdictQuery | analysis.PlacementQuery | analysis.TrialQuery
+) -> LogAnalysis:
+    """Return the analysis of what a query asks for.
+
+    :raises ApiError: if there is no such trial, or the query contradicts itself.
+    """
+    try:
+        return farm.analysis.log_analysis(trial=query.trial, since=query.since, client=query.client)
+    except UnknownTrial as error:
+        raise ApiError(404, str(error)) from error
+    except ValueError as error:
+        raise ApiError(422, str(error)) from error
 
 
 def _json(result: msgspec.Struct) -> Raw:
@@ -64,13 +94,13 @@ def get_timeline(farm: Farm, query: analysis.TimelineQuery) -> Raw:
     As values, as a drawing (``format=svg``), for Perfetto and chrome://tracing (``trace``), or for a terminal
     (``text``).
     """
-    return _TIMELINE[query.format](farm.analysis.log_analysis().timeline())
+    return _TIMELINE[query.format](_analysis_of(farm, query).timeline())
 
 
 @route(endpoints.GET_REPORT)
-def get_report(farm: Farm) -> Raw:
+def get_report(farm: Farm, query: analysis.TrialQuery) -> Raw:
     """Return the verdict, the timeline, the placement and the faults as one page without external resources."""
-    return Raw(page(farm.analysis.log_analysis()).encode(), HTML)
+    return Raw(page(_analysis_of(farm, query)).encode(), HTML)
 
 
 @route(endpoints.REPORT_ORDERS)
@@ -116,7 +146,10 @@ def get_journal(farm: Farm, query: analysis.JournalQuery) -> Raw:
     if query.type is not None and request_filters:
         raise ApiError(422, f"type: is a frame's, and {' and '.join(request_filters)} a request's")
     both = {"instance": query.instance, "prompt_id": query.prompt_id, "client": query.client}
-    journal = farm.analysis.journal
+    try:
+        journal = farm.analysis.journal(query.trial)
+    except UnknownTrial as error:
+        raise ApiError(404, str(error)) from error
     requests = [] if query.type is not None else _since(journal.requests(**both, **filters), query.since)
     frames = [] if request_filters else _since(journal.frames(**both, type=query.type), query.since)
     state = analysis.JournalState(

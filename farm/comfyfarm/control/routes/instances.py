@@ -32,6 +32,7 @@ def get_farm(farm: Farm) -> FarmState:
         clock=settings.clock,
         speed=farm.time.speed,
         at_ms=farm.time.now_ms(),
+        trial=farm.analysis.trial,
         instances=get_instances(farm),
     )
 
@@ -40,10 +41,11 @@ def get_farm(farm: Farm) -> FarmState:
 def reset(farm: Farm, body: ResetBody) -> None:
     """Make all instances forget queue, running job, history, cache and uploads, and resume those that are paused.
 
-    Settings stay as they are, and a stopped instance stays stopped.
+    Settings stay as they are, and a stopped instance stays stopped.  A new trial begins.
     """
     for backend in farm.backends.values():
         backend.reset(files=body.files)
+    farm.analysis.begin_trial()
 
 
 # An instance.

@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 from twisted.web.websocket import WebSocketResource
 
+from comfyfarm.analysis.log_analysis import UnknownTrial
 from comfyfarm.control.routing import ApiError, Raw, route
 from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.endpoints import LINES
@@ -28,7 +29,11 @@ def get_log(farm: Farm, query: LogQuery) -> Raw:
     The latest 100,000 are kept; ``[farm] log`` writes all of them to a file.
     """
     event_filter = _filter(farm, query)
-    events = islice((event for event in farm.log.events if event_filter.takes(event)), query.limit)
+    try:
+        kept = farm.log.events if query.trial is None else farm.analysis.journal(query.trial)
+    except UnknownTrial as error:
+        raise ApiError(404, str(error)) from error
+    events = islice((event for event in kept if event_filter.takes(event)), query.limit)
     return Raw(b"".join(as_line(event) + b"\n" for event in events), LINES)
 
 

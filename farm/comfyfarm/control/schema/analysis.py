@@ -4,11 +4,14 @@ from typing import Annotated, Literal, TypedDict
 
 import msgspec
 
+from comfyfarm.analysis.findings import Thresholds
+from comfyfarm.analysis.placement.placement import PlacementThresholds
 from comfyfarm.control.schema.farm import Body
 from comfyfarm.events import Exchanged, FrameSent, OrderReported
-from comfyfarm.events.orders import OrderState
+from comfyfarm.events.orders import DeliveryMode, OrderState
 from comfyfarm.events.stamp import Stamp
 
+Seq = Annotated[int, msgspec.Meta(ge=0)]
 TimelineFormat = Literal["json", "svg", "trace", "text"]
 
 
@@ -103,9 +106,75 @@ class DrainBody(Body, frozen=True, kw_only=True):
     on: bool = True
 
 
+class TrialFacts(TypedDict, total=False):
+    """The facts of a trial except its name; :class:`TrialBody` describes them."""
+
+    jobs: int | None
+    delivery: DeliveryMode | None
+    client: str
+
+
+class TrialBody(Body, frozen=True, kw_only=True):
+    """A new trial.
+
+    :ivar name: none of an earlier trial; without it ``trial-N``.
+    :ivar jobs: the number of orders that it will have, if known.
+    :ivar delivery: what counts as delivered; without it as ``[farm] delivery`` says.
+    :ivar client: a glob: the trial runs side by side with others, and its jobs are those of clients with such an id.
+    """
+
+    name: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    jobs: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    delivery: DeliveryMode | None = None
+    client: str = ""
+
+
+class TrialState(msgspec.Struct, frozen=True, kw_only=True):
+    """A trial that has begun.
+
+    :ivar seq: the ``seq`` of its first event, ``trial_began``.
+    """
+
+    name: str
+    seq: int
+    jobs: int | None
+    delivery: DeliveryMode | None
+    client: str
+
+
+class TrialQuery(Body, frozen=True, kw_only=True):
+    """The part of the log that a request is about; without any key the current trial.
+
+    :ivar trial: the trial of this name.
+    :ivar since: what came after the event with this ``seq``, as if a trial had begun there.
+    :ivar client: a glob: only the jobs of clients with such an id count; others are the farm's load.
+    """
+
+    trial: str | None = None
+    since: Seq | None = None
+    client: str | None = None
+
+
+class VerdictQuery(Thresholds, frozen=True, kw_only=True):
+    """The part of the log to judge, as in :class:`TrialQuery`, and the thresholds."""
+
+    trial: str | None = None
+    since: Seq | None = None
+    client: str | None = None
+
+
+class PlacementQuery(PlacementThresholds, frozen=True, kw_only=True):
+    """The part of the log to measure, as in :class:`TrialQuery`, and the thresholds."""
+
+    trial: str | None = None
+    since: Seq | None = None
+    client: str | None = None
+
+
 class JournalQuery(Body, frozen=True, kw_only=True):
     """Filters of requests and frames; a key that is not given filters nothing.  Texts may be globs (``/history*``).
 
+    :ivar trial: the trial of this name; without it the current one.
     :ivar route: a request's path without ``/api``.
     :ivar status: the status of a request's answer; 0 if there was none.
     :ivar job: the logical job of a ``POST /prompt`` or ``POST /interrupt``.
@@ -115,6 +184,7 @@ class JournalQuery(Body, frozen=True, kw_only=True):
     :ivar limit: the maximum number of each.
     """
 
+    trial: str | None = None
     instance: str | None = None
     prompt_id: str | None = None
     client: str | None = None
@@ -143,8 +213,8 @@ class JournalState(msgspec.Struct, frozen=True, kw_only=True):
     frames: tuple[FrameSent, ...]
 
 
-class TimelineQuery(Body, frozen=True, kw_only=True):
-    """The format of a timeline.
+class TimelineQuery(TrialQuery, frozen=True, kw_only=True):
+    """The part of the log that a timeline shows, and its format.
 
     :ivar format: ``json``: values; ``svg``: a drawing; ``trace``: for Perfetto; ``text``: for a terminal.
     """

@@ -9,8 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from comfyfarm.analysis.findings import Thresholds
-from comfyfarm.analysis.placement.placement import Placement, PlacementThresholds
+from comfyfarm.analysis.placement.placement import Placement
 from comfyfarm.analysis.timeline.values import RunTimeline
 from comfyfarm.analysis.verdict import Verdict
 from comfyfarm.control.schema import analysis, farm, faults
@@ -82,9 +81,12 @@ GET_LOG = Endpoint("GET", "/api/log", bytes, query=farm.LogQuery, media_type=LIN
 STREAM_LOG = Endpoint("GET", "/api/log/stream", bytes, query=farm.LogFilter, media_type="text/plain")
 GET_JOURNAL = Endpoint("GET", "/api/journal", analysis.JournalState, query=analysis.JournalQuery)
 GET_TIMELINE = Endpoint("GET", "/api/timeline", RunTimeline, query=analysis.TimelineQuery, also=(SVG, TEXT))
-GET_REPORT = Endpoint("GET", "/api/report", bytes, media_type=HTML)
-GET_VERDICT = Endpoint("GET", "/api/verdict", Verdict, query=Thresholds)
-GET_PLACEMENT = Endpoint("GET", "/api/placement", Placement, query=PlacementThresholds)
+GET_REPORT = Endpoint("GET", "/api/report", bytes, query=analysis.TrialQuery, media_type=HTML)
+GET_VERDICT = Endpoint("GET", "/api/verdict", Verdict, query=analysis.VerdictQuery)
+GET_PLACEMENT = Endpoint("GET", "/api/placement", Placement, query=analysis.PlacementQuery)
+START_TRIAL = Endpoint(
+    "POST", "/api/trial", analysis.TrialState, analysis.TrialBody, others=((409, farm.Problem),)
+)
 REPORT_ORDERS = Endpoint("POST", "/api/orders", analysis.OrdersState, analysis.OrdersBody)
 TELL_DELIVERED = Endpoint("POST", "/api/delivered", analysis.DeliveredState, analysis.DeliveredBody)
 

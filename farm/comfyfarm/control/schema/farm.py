@@ -193,6 +193,7 @@ class FarmState(msgspec.Struct, frozen=True, kw_only=True):
 
     :ivar control: the URL of the control server.
     :ivar at_ms: the simulated time.
+    :ivar trial: the name of the current trial; empty before the first.
     """
 
     control: str
@@ -200,6 +201,7 @@ class FarmState(msgspec.Struct, frozen=True, kw_only=True):
     clock: Literal["real", "virtual"]
     speed: float
     at_ms: int
+    trial: str
     instances: dict[str, InstanceState]
 
 
@@ -221,7 +223,9 @@ class LogFilter(Body, frozen=True, kw_only=True):
 class LogQuery(LogFilter, frozen=True, kw_only=True):
     """Filters of events, and a limit.
 
+    :ivar trial: only events of the trial of this name; without it those of all trials.
     :ivar limit: the maximum number of events.
     """
 
+    trial: str | None = None
     limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
