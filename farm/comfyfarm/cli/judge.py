@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from comfyfarm.analysis.findings import Thresholds
-from comfyfarm.analysis.log_analysis import LogAnalysis
+from comfyfarm.analysis.log_analysis import LogAnalysis, UnknownTrial
 from comfyfarm.analysis.placement.placement import Placement, PlacementThresholds
 from comfyfarm.analysis.verdict import Verdict
 from comfyfarm.config.decoding import ConfigError, decode_text
@@ -29,9 +29,9 @@ def judge(arguments: Namespace) -> int:
     try:
         thresholds, placement_thresholds = _read_thresholds(arguments.set)
         with _opened(arguments.log) as file:
-            analysis = LogAnalysis.of_saved(file, needs_end=arguments.log != "-")
+            analysis = LogAnalysis.of_saved(file, needs_end=arguments.log != "-", trial=arguments.trial)
         verdict = analysis.verdict(thresholds)
-    except (ConfigError, OSError) as error:
+    except (ConfigError, OSError, UnknownTrial) as error:
         text = f"{arguments.log}: {error.strerror or error}" if isinstance(error, OSError) else str(error)
         Console(stderr=True).print(f"comfyfarm judge: {text}", markup=False, highlight=False, soft_wrap=True)
         return _UNREADABLE
@@ -70,6 +70,8 @@ def _read_thresholds(settings: Sequence[str]) -> tuple[Thresholds, PlacementThre
 
 def _print(console: Console, verdict: Verdict, placement: Placement) -> None:
     console.print(Text(verdict.verdict, style=f"bold {_STYLES[verdict.verdict]}"), end="")
+    if verdict.trial:
+        console.print(Text(f" (trial {verdict.trial})"), end="")
     console.print(
         f": {verdict.summary()}; {verdict.seq} events, {verdict.at_ms / 1000:g} s",
         highlight=False,

@@ -107,6 +107,11 @@ def _add_scenarios(add: _Add) -> None:
     show.add_argument("incident", metavar="ID", help="such as F08")
 
 
+def _add_log(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("log", metavar="FILE", help="a saved log, a line of JSON for each event; - reads what comes in")
+    parser.add_argument("--trial", metavar="NAME", help="the trial that it is about; default: the last one")
+
+
 def _add_judge(add: _Add) -> None:
     parser = add(
         "judge",
@@ -115,7 +120,7 @@ def _add_judge(add: _Add) -> None:
         "A farm writes its log where [farm] log says.  The exit status is 0 for pass, 1 for fail, 2 for unknown or "
         "where nothing could be judged.  docs/verdict.md and docs/placement.md define all of it.",
     )
-    parser.add_argument("log", metavar="FILE", help="a saved log, a line of JSON for each event; - reads what comes in")
+    _add_log(parser)
     parser.add_argument(
         "--set",
         metavar="BOUND=VALUE",
@@ -138,7 +143,7 @@ def _add_report(add: _Add) -> None:
         "A farm writes its log where [farm] log says.  The exit status is 1 where something could not be read or "
         "written, else 0, whatever the verdict.  docs/timeline.md tells what there is to see.",
     )
-    parser.add_argument("log", metavar="FILE", help="a saved log, a line of JSON for each event; - reads what comes in")
+    _add_log(parser)
     parser.add_argument(
         "-o", "--output", metavar="FILE", type=Path, help="the page; default, where nothing else is asked for: LOG.html"
     )

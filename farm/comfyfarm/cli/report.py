@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from comfyfarm.analysis.log_analysis import LogAnalysis
+from comfyfarm.analysis.log_analysis import LogAnalysis, UnknownTrial
 from comfyfarm.analysis.report.page import page
 from comfyfarm.analysis.timeline.perfetto import as_trace
 from comfyfarm.analysis.timeline.svg import draw
@@ -22,7 +22,7 @@ def report(arguments: Namespace) -> int:
     """Write the requested files and return the exit status: 0 if all were written, else 1."""
     try:
         with _opened(arguments.log) as lines:
-            analysis = LogAnalysis.of_saved(lines, needs_end=arguments.log != "-")
+            analysis = LogAnalysis.of_saved(lines, needs_end=arguments.log != "-", trial=arguments.trial)
         if not analysis.verdict().seq:
             return _fail(f"{arguments.log}: there is no event in it")
         if arguments.text:
@@ -35,6 +35,8 @@ def report(arguments: Namespace) -> int:
                 _print(str(path))
     except OSError as error:
         return _fail(f"{error.filename or arguments.log}: {error.strerror or error}")
+    except UnknownTrial as error:
+        return _fail(str(error))
     return _DONE
 
 

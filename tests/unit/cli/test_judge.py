@@ -68,6 +68,27 @@ def test_a_machine_gets_the_bytes_and_nothing_else(
     assert capsysbinary.readouterr().out == as_json(analysis.verdict() if form == "--json" else analysis.placement())
 
 
+TRIALS = log(
+    *(farm("gpu-1", "gpu-2"), ran("j1", on="gpu-1", at=0, until=5)),
+    *(trial("first", at=6), ran("j1", on="gpu-1", at=7, until=8), ran("j1", on="gpu-2", at=9, until=10)),
+    *(trial("[last]", at=11), ran("j1", on="gpu-2", at=12, until=15)),
+)
+
+
+def test_the_last_trial_is_judged_or_the_one_that_is_named(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["judge", save(path, TRIALS)])
+    assert " (trial [last]): 1 jobs, 1 attempts, 1 succeeded" in capsys.readouterr().out
+    assert main(["judge", str(path), "--trial", "first"]) == 1
+    output = capsys.readouterr().out
+    assert "fail (trial first): 1 jobs, 2 attempts" in output
+    assert "ran_twice" in output
+    main(["judge", str(path), "--trial", "", "--json"])
+    assert json.loads(capsys.readouterr().out)["attempts"] == 1
+    assert main(["judge", str(path), "--trial", "second"]) == 2
+    expected = "comfyfarm judge: trial: there is no 'second' (there are: first, [last])\n"
+    assert capsys.readouterr().err == expected
+
+
 def test_bounds_are_set_on_the_command_line(path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     """And the placement's terms, too."""
     retried = log(farm("gpu-1"), *(ran("j1", on="gpu-1", at=at, until=at + 5, ends="error") for at in (0, 500)))

@@ -14,7 +14,7 @@ from comfyfarm.analysis.report.page import page
 from comfyfarm.cli.main import main
 from comfyfarm.events import Event
 from comfyfarm.events.encoding import as_line
-from tests.support.logs import Piece, farm, log, ran
+from tests.support.logs import Piece, farm, log, ran, trial
 from tests.support.timelines import LOST, analysis_of
 
 
@@ -47,6 +47,17 @@ def test_each_form_is_written_where_it_is_wanted(path: Path, capsys: pytest.Capt
     assert capsys.readouterr().out.splitlines() == [str(out / name) for name in ("a.html", "a.json", "a.svg")]
     assert main(["report", str(path), "--trace", str(out / "b.json")]) == 0
     assert not (out / "run.html").exists()
+
+
+def test_a_trial_can_be_named(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Else it is the last one."""
+    save(path, *LOST, trial("last", at=90_000), ran("j7", on="gpu-1", at=90_001, until=90_010))
+    assert main(["report", str(path), "--text"]) == 0
+    assert "j7" in capsys.readouterr().out
+    assert main(["report", str(path), "--text", "--trial", ""]) == 0
+    assert "j7" not in capsys.readouterr().out
+    assert main(["report", str(path), "--text", "--trial", "none"]) == 1
+    assert capsys.readouterr().err == "comfyfarm report: trial: there is no 'none' (there are: last)\n"
 
 
 def test_the_text_is_printed(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
