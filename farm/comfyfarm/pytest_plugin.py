@@ -12,6 +12,7 @@ See docs/testing.md for the marker and the options.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -40,6 +41,24 @@ def _mock_comfyui_farm(pytestconfig: pytest.Config) -> Iterator[testing.RunningF
 
 
 @pytest.fixture(scope="session")
+def _mock_comfyui_runs() -> Counter[str]:
+    """How often each test has been run."""
+    return Counter()
+
+
+@pytest.fixture
+def _mock_comfyui_trial(
+    request: pytest.FixtureRequest, _mock_comfyui_farm: testing.RunningFarm, _mock_comfyui_runs: Counter[str]
+) -> testing.RunningFarm:
+    """The same child process, in a new trial with the test's name."""
+    name = request.node.nodeid
+    _mock_comfyui_runs[name] += 1
+    run = _mock_comfyui_runs[name]      # A test that is run again needs another name.
+    _mock_comfyui_farm.trial(name if run == 1 else f"{name} (run {run})")
+    return _mock_comfyui_farm
+
+
+@pytest.fixture(scope="session")
 def mock_comfyui_server(_mock_comfyui_farm: testing.RunningFarm) -> str:
     """The base URL of a **static** mock ComfyUI that runs for the whole session.
 
@@ -62,22 +81,22 @@ def mock_comfyui_server_dynamic(_mock_comfyui_farm: testing.RunningFarm) -> str:
 
 
 @pytest.fixture
-def mock_comfyui_url(_mock_comfyui_farm: testing.RunningFarm) -> str:
+def mock_comfyui_url(_mock_comfyui_trial: testing.RunningFarm) -> str:
     """The **static** server's base URL, with queue, history, cache and uploads emptied before the test.
 
     The fixture to begin with, for tests of jobs, not of files.
     """
-    return _emptied(_mock_comfyui_farm, "static").url
+    return _emptied(_mock_comfyui_trial, "static").url
 
 
 @pytest.fixture
-def mock_comfyui_url_dynamic(_mock_comfyui_farm: testing.RunningFarm) -> str:
+def mock_comfyui_url_dynamic(_mock_comfyui_trial: testing.RunningFarm) -> str:
     """The **dynamic** server's base URL, with queue, history, cache and uploads emptied before the test.
 
     For tests of files.  Files of earlier tests stay until the session ends, and the numbers in their names
     continue, so that no name is used twice.
     """
-    return _emptied(_mock_comfyui_farm, "dynamic").url
+    return _emptied(_mock_comfyui_trial, "dynamic").url
 
 
 @pytest.fixture
@@ -99,21 +118,21 @@ def mock_comfyui_client_dynamic(mock_comfyui_url_dynamic: str) -> clients.SyncCo
 
 
 @pytest.fixture
-def mock_comfyui_config(_mock_comfyui_farm: testing.RunningFarm) -> testing.ServedInstance:
+def mock_comfyui_config(_mock_comfyui_trial: testing.RunningFarm) -> testing.ServedInstance:
     """``url``, ``mode``, ``input_dir`` and ``output_dir`` of the **static** server, emptied before the test.
 
     For software that is configured with the folders of its ComfyUI and expects no files there.
     """
-    return _emptied(_mock_comfyui_farm, "static")
+    return _emptied(_mock_comfyui_trial, "static")
 
 
 @pytest.fixture
-def mock_comfyui_config_dynamic(_mock_comfyui_farm: testing.RunningFarm) -> testing.ServedInstance:
+def mock_comfyui_config_dynamic(_mock_comfyui_trial: testing.RunningFarm) -> testing.ServedInstance:
     """``url``, ``mode``, ``input_dir`` and ``output_dir`` of the **dynamic** server, emptied before the test.
 
     For software that reads ComfyUI's output folder.
     """
-    return _emptied(_mock_comfyui_farm, "dynamic")
+    return _emptied(_mock_comfyui_trial, "dynamic")
 
 
 @pytest.fixture

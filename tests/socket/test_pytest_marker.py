@@ -285,6 +285,44 @@ def test_it(comfy_farm):
     SyncComfyClient(farm.url).submit_workflow(text_to_image())
 """
 
+TRIALS = HEAD + """
+CONFIG = {"farm": {"clock": "virtual"}, "instance": [{"name": "gpu-1"}, {"name": "gpu-2"}]}
+
+@pytest.mark.comfy_farm(config=CONFIG, jobs=1, delivery="none", verdict="pass")
+def test_the_marker(memory_farm, request):
+    from comfyfarm.events import TrialBegan
+
+    farm = memory_farm()
+    send(farm, "barn")
+    farm.run_until_idle()
+    assert farm.verdict().trial == request.node.nodeid
+    (began,) = farm.farm.log.of(TrialBegan)
+    assert (began.jobs, began.delivery) == (1, "none")
+
+@pytest.mark.comfy_farm(delivery="mail")
+def test_another_way(memory_farm):
+    pass
+
+@pytest.mark.comfy_farm(config=CONFIG, jobs=1)
+def test_a_child(comfy_farm, request):
+    from comfyfarm.clients import SyncComfyClient
+
+    farm = comfy_farm()
+    client = SyncComfyClient(farm["gpu-1"].url)
+    client.submit_workflow(text_to_image())
+    farm.trial("next")
+    client.submit_workflow(text_to_image())
+    farm.run_until_idle()
+    assert farm.verdict(trial=request.node.nodeid).jobs == farm.verdict().jobs == 1
+    assert [len(journal.requests(route="/prompt")) for journal in [farm.log]] == [1]
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_one_server_for_all(mock_comfyui_client, mock_comfyui_config, _mock_comfyui_farm, request, number):
+    mock_comfyui_client.submit_workflow(text_to_image())
+    verdict = _mock_comfyui_farm.verdict()
+    assert (verdict.trial, verdict.jobs) == (request.node.nodeid, 1)
+"""
+
 
 @pytest.fixture
 def run(pytester: pytest.Pytester, request: pytest.FixtureRequest) -> Run:
@@ -323,6 +361,13 @@ def section(result: pytest.RunResult, title: str) -> list[str]:
 def test_farms_are_made_of_what_the_marker_says(run: Run) -> None:
     """A test's own over its module's, key by key, over whatever configuration is given."""
     run(MADE_OF).assert_outcomes(passed=4)
+
+
+def test_each_test_begins_a_trial_of_its_own(run: Run) -> None:
+    """With what its marker says of the jobs and of how they are delivered; also on the server of the session."""
+    result = run(TRIALS)
+    result.assert_outcomes(passed=4, errors=1)
+    result.stdout.fnmatch_lines(["*delivery: expected one of 'http', 'told', 'folder', 'none', got 'mail'"])
 
 
 def test_each_farm_must_be_what_the_marker_says(run: Run) -> None:

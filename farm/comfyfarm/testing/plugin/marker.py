@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import and_
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -13,6 +13,7 @@ from comfyfarm.config import FarmConfig
 from comfyfarm.config.decoding import ConfigError
 from comfyfarm.config.overlay import Overlay, Table, check_scenarios, check_tables, named
 from comfyfarm.config.sources import ConfigSource
+from comfyfarm.events.orders import DeliveryMode
 from comfyfarm.testing.expectations import Expectation, expect_jobs, expect_none_of, expect_verdict
 from comfyfarm.testing.plugin.stash import MARKER
 
@@ -31,6 +32,7 @@ class MarkerArgs:
     :ivar seed: the seed of every farm; ``None``: as configured.
     :ivar faults: added to each configuration; each has an id.
     :ivar scenario: the scenarios added to each configuration.
+    :ivar delivery: what counts as delivered; ``None``: as configured.
     :ivar verdict: the verdict that each farm must have at the end of the test; ``None``: any.
     :ivar jobs: the number of logical jobs that each farm must have got by then; ``None``: any.
     :ivar no: the names of findings that no farm may have then.
@@ -40,6 +42,7 @@ class MarkerArgs:
     seed: int | None = None
     faults: Sequence[Table] = ()
     scenario: Sequence[Table] = ()
+    delivery: DeliveryMode | None = None
     verdict: str | None = None
     jobs: int | None = None
     no: Sequence[str] = ()
@@ -127,6 +130,12 @@ def _read_jobs(value: object) -> int | None:
     return expect_jobs(value).jobs
 
 
+def _read_delivery(value: object) -> object:
+    if value in (modes := get_args(DeliveryMode)):
+        return value
+    raise BadMarker(f"delivery: expected one of {', '.join(map(repr, modes))}, got {value!r}")
+
+
 def _read_no(value: object) -> Sequence[str]:
     if not isinstance(value, list | tuple):
         raise BadMarker(f"no: expected a list of names of findings, got {type(value).__name__}")
@@ -143,6 +152,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "seed": _read_seed,
     "faults": _read_faults,
     "scenario": _read_scenarios,
+    "delivery": _read_delivery,
     "verdict": _read_verdict,
     "jobs": _read_jobs,
     "no": _read_no,

@@ -33,12 +33,14 @@ class Rerun:
 class TestSession:
     """The farms of one run of one test.
 
+    :ivar trial: the name of the trial that begins with each farm; ``None`` without a marker.
     :ivar args: the arguments of its markers.
     :ivar seed: of every farm, from the command line or a marker; ``None``: as configured.
     :ivar rerun: ``None`` in the first run.
     :ivar failures: for each farm that is not what the marker expects, the error that says so.
     """
 
+    trial: str | None
     args: MarkerArgs
     seed: int | None
     rerun: Rerun | None = None
@@ -72,8 +74,10 @@ class TestSession:
         return replace(overlay, seed=seed, faults=self.rerun.faults)
 
     def add(self, farm: F) -> F:
-        """Add a farm that the test has started, and return it."""
+        """Add a farm that the test has started, and return it; with a marker, a trial begins."""
         self.farms.append(farm)
+        if self.trial is not None:
+            farm.trial(self.trial, jobs=self.args.jobs, delivery=self.args.delivery)
         return farm
 
     def check_verdicts(self) -> None:
@@ -116,7 +120,8 @@ def begin_session(item: pytest.Item) -> TestSession:
     except BadMarker as error:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
     option: Any = item.config.getoption("comfy_seed")
-    session = TestSession(args, args.seed if option is None else option, item.stash.get(RERUN, None))
+    trial = None if item.get_closest_marker(MARKER) is None else item.nodeid
+    session = TestSession(trial, args, args.seed if option is None else option, item.stash.get(RERUN, None))
     item.stash[SESSION] = session
     return session
 

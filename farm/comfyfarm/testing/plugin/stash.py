@@ -6,9 +6,9 @@ import pytest
 
 MARKER = "comfy_farm"
 MARKER_HELP = (
-    "comfy_farm(config=None, seed=None, faults=[], scenario=None, verdict=None, jobs=None, no=[]): what the farms of "
-    "memory_farm, twisted_farm and comfy_farm are made of, what goes wrong in them, and what they are judged to be in "
-    "the end"
+    "comfy_farm(config=None, seed=None, faults=[], scenario=None, delivery=None, verdict=None, jobs=None, no=[]): what "
+    "the farms of memory_farm, twisted_farm and comfy_farm are made of, what goes wrong in them, and what they are "
+    "judged to be in the end"
 )
 
 SESSION: pytest.StashKey[Any] = pytest.StashKey()
