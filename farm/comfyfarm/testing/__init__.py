@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from comfyfarm.testing.memory_farm import MemoryFarm as MemoryFarm
     from comfyfarm.testing.memory_farm import MemoryInstance as MemoryInstance
     from comfyfarm.testing.memory_farm import check_config as check_config
+    from comfyfarm.testing.remote import RemoteFarm as RemoteFarm
+    from comfyfarm.testing.remote import attach_farm as attach_farm
     from comfyfarm.testing.twisted_farm import TwistedFarm as TwistedFarm
     from comfyfarm.testing.twisted_farm import TwistedInstance as TwistedInstance
 else:
@@ -41,6 +43,7 @@ else:
             "testing.in_process": ["as_config"],
             "testing.memory_client": ["Listener", "Reply"],
             "testing.memory_farm": ["MemoryFarm", "MemoryInstance", "check_config"],
+            "testing.remote": ["RemoteFarm", "attach_farm"],
             "testing.twisted_farm": ["TwistedFarm", "TwistedInstance"],
         },
     )

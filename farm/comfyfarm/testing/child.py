@@ -104,7 +104,7 @@ class RunningFarm(RemoteFarm):
             self._end()
             raise
         self.control_url = str(ready["control"])
-        self.control = SyncFarmControl(self.control_url)
+        super().__init__(self.control_url)
         self._control = _ChildControl(self.control_url, self._reporting_death)
         self.instances: Mapping[str, ServedInstance] = MappingProxyType({
             name: ServedInstance(name, entry["url"], entry["mode"], Path(entry["input_dir"]), Path(entry["output_dir"]))

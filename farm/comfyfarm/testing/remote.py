@@ -31,6 +31,9 @@ class RemoteFarm(JudgedFarm[None]):
     _control: SyncFarmControl
     _stopped = False
 
+    def __init__(self, control_url: str) -> None:
+        self.control = self._control = SyncFarmControl(control_url)
+
     def reset(self, name: str | None = None, *, files: bool = False) -> None:
         """Empty queue, history, cache and uploads of one instance, or of all; the latter begins a new trial.
 
@@ -107,6 +110,14 @@ class RemoteFarm(JudgedFarm[None]):
             if step.advance_ms:
                 self._control.advance(step.advance_ms / 1000)
             time.sleep(step.pause_s)
+
+
+def attach_farm(control_url: str) -> RemoteFarm:
+    """Return a farm that runs already, such as that of a compose file or of another test process.
+
+    :param control_url: the URL of its control server.
+    """
+    return RemoteFarm(control_url)
 
 
 @dataclass(frozen=True)
