@@ -30,6 +30,7 @@ from comfyfarm.events.log import KEPT
 from comfyfarm.events.saved_log import read_events
 
 _MOST_PENDING = 1000
+_JUST_BEGUN_MS = 1000
 _CHECKPOINT = 10_000        # events between two copies of the prologue
 _MOST_FORMER = 10_000       # names of jobs of earlier trials
 _MOST_KEPT = 100            # trials
@@ -164,9 +165,9 @@ class Trials:
     """Follows a log from its first event, and has an analysis of each of its latest trials.
 
     A trial ends when the next one begins, except those side by side: each ends when another one with the same glob of
-    client ids begins.  What came before the first trial has the empty name; if no client had done anything by then,
-    it is part of the first trial.  A trial that has ended is kept if it is one of the latest 100, and began in the
-    latest 100,000 events.
+    client ids begins.  What came before the first trial has the empty name; if that was only the first second of the
+    farm, and no client did anything, it is part of the first trial.  A trial that has ended is kept if it is one of
+    the latest 100, and began in the latest 100,000 events.
 
     :ivar wanted: the name of a trial that is kept in any case.
     :ivar names: of all trials so far, in their order.
@@ -268,7 +269,7 @@ class Trials:
 
     def _begin(self, event: TrialBegan) -> LogAnalysis:
         """Return the analysis of the trial that begins with this event."""
-        if self.names or self._has_clients or event.client:
+        if self.names or self._has_clients or event.client or event.at_ms > _JUST_BEGUN_MS:
             analysis = self._new(event)
         else:
             analysis = self._current

@@ -45,7 +45,9 @@ class TrialScope:
         return (event,)
 
     def other(self, event: Submitted | PromptRefused | Exchanged) -> Event:
-        """Return a submission as that of a job that is not the trial's own."""
+        """Return a submission as that of a job that is not the trial's own; the farm's own load stays as it is."""
+        if not isinstance(event, Exchanged) and event.is_load:
+            return event
         name = f"{event.job} (not of this trial)"
         self.others.add(name)
         if isinstance(event, Submitted):

@@ -200,7 +200,7 @@ def test_the_timeline_begins_with_the_trial() -> None:
     assert line.marks == []
 
 
-def test_what_the_farm_did_by_itself_is_part_of_the_first_trial() -> None:
+def test_what_the_farm_did_in_its_first_second_is_part_of_the_first_trial() -> None:
     """It has begun before anybody could begin a trial."""
     load = replace(submitted("load", on="a", at=0), is_load=True)
     trials = trials_of(farm("a"), load, logs.fired("f", on="a", at=0), trial("first", at=1), well(at=10))
@@ -208,6 +208,10 @@ def test_what_the_farm_did_by_itself_is_part_of_the_first_trial() -> None:
     assert trials.find() is trials.find("first")
     with pytest.raises(UnknownTrial, match=r"there is no '' \(there are: first\)"):
         trials.find("")
+    later = trials_of(farm("a"), load, trial("first", at=1001), well(at=1010)).find()
+    assert later.timeline().from_ms == 1001
+    assert runs(later.timeline(), "a") == [("j", 1010, 1015)]
+    assert later.placement().jobs == 1
 
 
 # Earlier trials.

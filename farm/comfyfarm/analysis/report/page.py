@@ -47,7 +47,8 @@ def _summary(verdict: Verdict, timeline: Timeline, seed: int | None) -> str:
         _count(len(timeline.lanes), "instance"),
         f"{as_duration(verdict.at_ms)} of simulated time",
     ]
-    return " · ".join([*parts, *([] if seed is None else [f"seed {seed}"])])
+    trial = [f"trial {clipped(verdict.trial)}"] if verdict.trial else []
+    return " · ".join([*trial, *parts, *([] if seed is None else [f"seed {seed}"])])
 
 
 def _count(count: int, what: str) -> str:
