@@ -10,11 +10,14 @@ import pytest
 
 from comfyfarm.analysis.event_query import request
 from comfyfarm.analysis.log_analysis import LogAnalysis
-from comfyfarm.events import TrialBegan
+from comfyfarm.events import Exchanged, PromptRefused, Submitted, TrialBegan
 from comfyfarm.events.encoding import as_json
 from comfyfarm.server.live_analysis import TrialExists
 from comfyfarm.testing import MemoryFarm
 from comfyfarm.workflows import text_to_image
+from tests.memory.clients.drawn import drawn_stage
+from tests.memory.clients.perfect import PerfectClient
+from tests.memory.clients.stage import Stage, play
 
 Start = Callable[[Any], MemoryFarm]
 TWO = {"farm": {"delivery": "none"}, "instance": [{"name": "gpu-{n}", "count": 2}]}
@@ -184,6 +187,29 @@ def test_a_saved_log_gives_the_bytes_of_the_live_farm_for_each_trial(memory_farm
             assert [as_json(saved.verdict()), as_json(saved.placement())] == live[2 * index : 2 * index + 2]
         assert as_json(saved.verdict()) == as_json(farm.verdict(**({} if name is None else {"trial": name})))
         assert as_json(saved.placement()) == as_json(farm.placement(**({} if name is None else {"trial": name})))
+
+
+@pytest.mark.parametrize("seed", [2, 3, 4, 28])
+def test_whenever_a_trial_begins_nothing_false_is_found_about_its_jobs(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client does everything right, whatever goes wrong; a job that began before is judged as far as it is seen."""
+    farms: list[MemoryFarm] = []
+    start = Stage.start
+
+    def keep(stage: Stage) -> MemoryFarm:
+        farms.append(start(stage))
+        return farms[0]
+
+    monkeypatch.setattr(Stage, "start", keep)
+    play(drawn_stage(seed), PerfectClient)
+    log = tuple(farms[0].farm.log.events)
+    for seq in range(3, len(log), len(log) // 20):
+        verdict = farms[0].verdict(since=seq)
+        before = {event.job for event in log[:seq] if isinstance(event, Submitted | PromptRefused | Exchanged)}
+        wrong = [finding for finding in verdict.findings if finding.severity in {"error", "warning"}]
+        assert [finding.says for finding in wrong if finding.job not in before] == [], seq
+        assert "log_incomplete" not in [finding.finding for finding in verdict.findings]
 
 
 def test_two_tests_side_by_side_on_one_farm_do_not_see_each_other(memory_farm: Start) -> None:

@@ -73,7 +73,7 @@ class LogAnalysis:
         self._methods = by_type(self._timeline, self._faults)
         if self.began is not None:
             tracker.trial_ms, tracker.is_scoped = self.began.at_ms, self.began.client != ""
-            self._scope = scope = TrialScope(self.began.client, self.former, tracker.others)
+            self._scope = scope = TrialScope(self.began.at_ms, self.began.client, self.former, tracker.others)
             for event in before:
                 self._process(scope.other(event) if isinstance(event, Submitted) else event)
 

@@ -22,16 +22,18 @@ class TrialScope:
     Jobs that are not the trial's own (of earlier trials, or of clients out of scope) occupy the instances all the
     same.  They get a name of their own, because a job of the trial may have the same, and count as the farm's load.
 
+    :ivar began_ms: the beginning of the trial.
     :ivar client: a glob: the jobs of clients with such an id are the trial's own; empty: those of all clients.
     :ivar former: the names of logical jobs of earlier trials.
     :ivar others: the names of all jobs that are not the trial's own, as they are here.
     """
 
+    began_ms: int
     client: str
     former: Collection[str]
     others: set[str]
     _own: set[str] = field(default_factory=set)
-    _other_ids: set[tuple[str, str]] = field(default_factory=set)      # instance and prompt id
+    _other_ids: dict[str, str] = field(default_factory=dict)    # by prompt id, the name that the log has for the job
     _held: dict[str, list[Event]] = field(default_factory=dict)
 
     def events(self, event: Event) -> Iterable[Event]:
@@ -40,7 +42,7 @@ class TrialScope:
             return self._submission(event)
         if isinstance(event, _REPORTS):
             return self._report(event)
-        if isinstance(event, InterruptAsked) and (event.instance, event.hit) in self._other_ids:
+        if isinstance(event, InterruptAsked) and event.hit in self._other_ids:
             return (replace(event, hit=None),)
         return (event,)
 
@@ -51,7 +53,7 @@ class TrialScope:
         name = f"{event.job} (not of this trial)"
         self.others.add(name)
         if isinstance(event, Submitted):
-            self._other_ids.add((event.instance, event.prompt_id))
+            self._other_ids[event.prompt_id] = event.job
         return replace(event, job=name)
 
     def _submission(self, event: Submitted | PromptRefused | Exchanged) -> Iterable[Event]:
@@ -60,10 +62,18 @@ class TrialScope:
         client_id = event.client_id if isinstance(event.client_id, str) else ""
         if self.client and not fnmatchcase(client_id, self.client):
             return (self.other(event),)
+        if isinstance(event, Exchanged) and (event.prompt_id is not None or event.began_ms < self.began_ms):
+            return (event,)     # the answer to a submission that the log has already, or that began before the trial
         self._own.add(event.job)
+        if isinstance(event, Submitted):    # A client may choose an id that has been used.
+            self._other_ids.pop(event.prompt_id, None)
         return (*self._held.pop(event.job, ()), event)
 
     def _report(self, event: Delivered | OrderReported) -> Iterable[Event]:
+        if isinstance(event, Delivered) and event.job in map(
+            self._other_ids.get, (event.prompt_id or "", event.stamp_prompt_id or "")
+        ):
+            return ()   # It is what another job of this name has made.
         if event.job in self._own:
             return (event,)
         if self.client:     # Whose it is will be known when it is submitted.

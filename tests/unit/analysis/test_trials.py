@@ -88,6 +88,7 @@ def test_a_job_of_an_earlier_trial_may_end_in_a_later_one(end: str) -> None:
     ends = answered("j", on="a", at=110, prompt_id="p"), finished("j", on="a", at=120, prompt_id="p", ends=end)
     assert found(USED, old, trial(at=100), ends, well("k", at=130)) == []
     assert found(USED, old, trial(at=100), well("j", at=105, on="b"), ends, delivered("j", at=140)) == []
+    assert found(USED, old, trial(at=100), ends, delivered("j", at=130), well("k", at=140)) == []
 
 
 def test_a_job_of_an_earlier_trial_may_be_lost_or_stopped_in_a_later_one() -> None:
@@ -212,6 +213,15 @@ def test_what_the_farm_did_in_its_first_second_is_part_of_the_first_trial() -> N
     assert later.timeline().from_ms == 1001
     assert runs(later.timeline(), "a") == [("j", 1010, 1015)]
     assert later.placement().jobs == 1
+
+
+def test_a_delivery_of_what_another_job_of_the_name_has_made_is_none_of_the_trials() -> None:
+    old = submitted("j", on="a", at=50, prompt_id="p"), taken("j", on="a", at=51, prompt_id="p")
+    made = finished("j", on="a", at=120, prompt_id="p"), delivered("j", at=130, prompt_id="p")
+    stamped = delivered("j", at=131, stamp_job="j", stamp_prompt_id="p")
+    assert found(USED, old, trial(at=100), well("j", at=105, on="b"), made, stamped, delivered("j", at=140)) == []
+    stolen = delivered("k", at=150, prompt_id="p")
+    assert found(USED, old, trial(at=100), well("k", at=105, on="b"), made, stolen) == ["misattributed"]
 
 
 # Earlier trials.
