@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from comfyfarm.events import WorkerDied
 from comfyfarm.testing import MemoryFarm
 from comfyfarm.workflows import text_to_image
 
@@ -43,6 +44,22 @@ def test_the_log_tells_of_refused_and_failed_jobs(memory_farm: Start) -> None:
     run(farm, text_to_image(prefix="../out"))
     assert any(line.startswith("!!! Exception during processing !!! ") for line in lines(farm))
     assert any(line.startswith("Traceback (most recent call last):\n") for line in lines(farm))
+
+
+def test_the_log_tells_of_a_worker_that_died(memory_farm: Start) -> None:
+    """The job shows as running for ever, and the server answers."""
+    farm = memory_farm(ONE)
+    prompt = text_to_image()
+    (saver,) = (node for node in prompt.values() if node["class_type"] == "SaveImage")
+    saver["inputs"]["caption"] = ["404", 0]
+    listener = farm["gpu"].listen("me")
+    farm["gpu"].ask("POST", "/prompt", json={"prompt": prompt, "client_id": "me"})
+    farm.advance(60)
+    assert lines(farm)[-1] == "comfy_execution.graph.NodeNotFoundError: Node 404 not found\n"
+    assert [event.node for event in farm.farm.log.of(WorkerDied)] == ["404"]
+    assert [kind for kind in listener.types() if kind != "status"] == ["execution_start", "execution_cached"]
+    queue = farm["gpu"].ask("GET", "/queue").json()
+    assert (len(queue["queue_running"]), queue["queue_pending"]) == (1, [])
 
 
 def test_the_log_tells_of_an_interrupt(memory_farm: Start) -> None:

@@ -79,7 +79,7 @@ class CapturedServer:
             file_choices=tuple(_file_choices(base)),
             kinds=shipped.folders.kinds,
         )
-        return RecordedServer(self.object_info, folders, base=base)
+        return RecordedServer(self.object_info, folders, base=base, load_uses=shipped.load_uses)
 
     def model_names(self, shipped: RecordedServer) -> dict[str, tuple[str, ...]]:
         """Return the files of each folder; if folders were not captured, those that the known loaders offer."""

@@ -50,6 +50,7 @@ from comfyfarm.events.jobs import (
     Succeeded,
     Taken,
     Work,
+    WorkerDied,
 )
 from comfyfarm.events.nodes import (
     FileAppeared,
@@ -125,6 +126,7 @@ __all__ = [
     "Unsubmitted",
     "Uploaded",
     "Work",
+    "WorkerDied",
     "Written",
     "snake_case",
 ]

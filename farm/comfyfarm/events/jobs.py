@@ -125,6 +125,16 @@ class InternalError(Event, frozen=True, kw_only=True):
     raised_at: str
 
 
+class WorkerDied(Event, frozen=True, kw_only=True):
+    """The worker's thread ended while it ran this job: no job of this process runs any more.
+
+    :ivar node: the node that a link leads to, although the prompt has none of this id.
+    """
+
+    prompt_id: str
+    node: str
+
+
 class Finished(Event, frozen=True, kw_only=True):
     """The job's history entry exists and the worker is free.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from comfyfarm.config import InstanceConfig
 from comfyfarm.config.recorded import server_facts
-from comfyfarm.events import Event, Failed, Finished, Interrupted, PromptRefused, Submitted, Taken
+from comfyfarm.events import Event, Failed, Finished, Interrupted, PromptRefused, Submitted, Taken, WorkerDied
 from comfyfarm.events.handler import EventHandler, on
 from comfyfarm.server.websocket.hub import Hub
 
@@ -80,6 +80,11 @@ class ServerLog(EventHandler):
     @on(Interrupted)
     def _on_interrupted(self, event: Interrupted) -> None:
         self._print("Processing interrupted", event)
+
+    @on(WorkerDied)
+    def _on_worker_died(self, event: WorkerDied) -> None:
+        self._print("Exception in thread Thread-1 (prompt_worker):", event)
+        self._print(f"comfy_execution.graph.NodeNotFoundError: Node {event.node} not found", event)
 
     @on(Finished)
     def _on_finished(self, event: Finished) -> None:

@@ -4,7 +4,7 @@
 effect there.  What happens is published as events.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -23,9 +23,10 @@ from comfyfarm.events import (
     Started,
     Succeeded,
     TextSent,
+    WorkerDied,
 )
 from comfyfarm.faults.fault import firing_in_order
-from comfyfarm.faults.pauses import Hold, Steps
+from comfyfarm.faults.pauses import WAIT, Hold, Steps
 from comfyfarm.faults.phases import Phase, PhaseFacts
 from comfyfarm.faults.targets import WrittenFile
 from comfyfarm.sim.cache import Result, result_keys
@@ -34,6 +35,7 @@ from comfyfarm.sim.jobs import HistoryEntry, Job
 from comfyfarm.sim.machine import Machine
 from comfyfarm.sim.memory import ModelRequirements, TooLarge
 from comfyfarm.sim.nodes import NodeCall, NodeError, NodeOutcome, run
+from comfyfarm.sim.nodes.constants import check_call, undeclared_links
 from comfyfarm.sim.prompt.workflow import ExecutionOrder, class_types, consumed, input_texts, is_link
 from comfyfarm.sim.saving import Saver
 from comfyfarm.sim.values import Latent
@@ -97,6 +99,7 @@ class Execution:
         self._publish(Cached, nodes=tuple(cached))
         shown = {node for node in self._cached if self._results[node].ui is not None}
         order = ExecutionOrder(self.job.prompt, self.job.outputs, self._showing, self._cached, shown)
+        yield from self._die_of_dead_link(order.nodes)
         try:
             while (node := order.next()) is not None:
                 if node in self._cached:
@@ -124,6 +127,7 @@ class Execution:
             self.machine.cache.keep_only(self._keys.values())
         self._has_run = True
         yield from self._load_models(node)
+        self._check_call(node, class_type)
         outcome = run(self._call(node))
         yield self.durations.node_ms(class_type)
         yield from self._work(node, outcome)
@@ -142,6 +146,22 @@ class Execution:
         self.machine.cache.add(self._keys.get(node), result)
         self._executed.append(node)
         self._show(node, result, cached=False)
+
+    def _die_of_dead_link(self, nodes: Iterable[str]) -> Steps:
+        """Wait for ever if ComfyUI's worker ends here: validation does not look at links of undeclared inputs."""
+        catalogue, prompt = self.machine.catalogue, self.job.prompt
+        for node in nodes if catalogue.validation != "off" else ():
+            node_type, inputs = catalogue.node_type(self._class_type(node)), prompt[node].get("inputs", {})
+            for name in undeclared_links(node_type, inputs) if node_type is not None else ():
+                if (missing := inputs[name][0]) not in prompt:
+                    self._publish(WorkerDied, node=missing)
+                    while True:
+                        yield WAIT
+
+    def _check_call(self, node: str, class_type: str) -> None:
+        facts, node_type = self.machine.catalogue.socket_uses(class_type), self.machine.catalogue.node_type(class_type)
+        if facts is not None and node_type is not None:
+            check_call(facts, node_type, self.job.prompt[node].get("inputs", {}))
 
     def _load_models(self, node: str) -> Steps:
         needed = self._requirements.of(node)

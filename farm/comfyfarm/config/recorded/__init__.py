@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from comfyfarm.sim.catalogue.recorded import Folders, RecordedServer
+from comfyfarm.sim.catalogue.socket_uses import SocketUses
 
 DEFAULT_PICTURE = "kernie_512x768.jpg"      # our own drawing
 
@@ -20,7 +21,13 @@ def recorded() -> RecordedServer:
     return RecordedServer(
         object_info={name: _complete(entry) for name, entry in _table("object_info.json").items()},
         folders=msgspec.json.decode(_data("folders.json"), type=Folders),
+        load_uses=_socket_uses,
     )
+
+
+@cache
+def _socket_uses() -> dict[str, SocketUses]:
+    return msgspec.json.decode(_data("socket_uses.json"), type=dict[str, SocketUses])
 
 
 def _data(name: str) -> bytes:

@@ -9,8 +9,11 @@ from comfyfarm.events.base import Folder
 from comfyfarm.sim.catalogue.models import customary_size
 from comfyfarm.sim.catalogue.node_types import Input, NodeType
 from comfyfarm.sim.catalogue.recorded import FileChoice, RecordedServer
+from comfyfarm.sim.catalogue.socket_uses import SocketUses
 from comfyfarm.sim.files import Files, Place
 from comfyfarm.sim.settings import Validation
+
+_SHIPPED_CUSTOM_NODE = "custom_nodes.websocket_image_save"      # the only one in ComfyUI's own folder
 
 
 @dataclass(eq=False)
@@ -37,6 +40,16 @@ class Catalogue:
 
     def node_type(self, class_type: Any) -> NodeType | None:
         return self.recorded.node_types.get(class_type)
+
+    def socket_uses(self, class_type: str) -> SocketUses | None:
+        """Return what is recorded of the calls of a node type.
+
+        ``None`` for one that does not come with ComfyUI, and for all if ``validation`` is ``off``.
+        """
+        module = str(self.recorded.object_info.get(class_type, {}).get("python_module", "custom_nodes"))
+        if self.validation == "off" or (module.startswith("custom_nodes") and module != _SHIPPED_CUSTOM_NODE):
+            return None
+        return self.recorded.load_uses().get(class_type, SocketUses())
 
     def folder_names(self) -> list[str]:
         """Return the model folders in ComfyUI's order; those that only the configuration names come last."""

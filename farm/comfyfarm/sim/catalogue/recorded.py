@@ -1,7 +1,7 @@
 """The recorded facts of a real server, on which an instance's catalogue is based."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, Self
@@ -10,6 +10,7 @@ import msgspec
 
 from comfyfarm.events.base import Folder
 from comfyfarm.sim.catalogue.node_types import NodeType, read_node_type
+from comfyfarm.sim.catalogue.socket_uses import SocketUses
 
 # Outputs of some loaders that are no models.
 _NO_MODELS = frozenset(("BOOLEAN", "CONDITIONING", "FLOAT", "IMAGE", "INT", "LATENT", "MASK", "STRING"))
@@ -73,12 +74,14 @@ class RecordedServer:
     :ivar object_info: by node type, its entry in ``/object_info``.
     :ivar missing: the node types that were removed; lenient validation rejects them too.
     :ivar base: the server that this one was derived from; entries that are the same are not read again.
+    :ivar load_uses: reads what ComfyUI's own node types do with their inputs.
     """
 
     object_info: Mapping[str, Mapping[str, Any]]
     folders: Folders
     missing: frozenset[str] = frozenset()
     base: Self | None = None
+    load_uses: Callable[[], Mapping[str, SocketUses]] = dict
 
     def changed(
         self,
@@ -94,7 +97,7 @@ class RecordedServer:
         models = [choice for choice in self.folders.model_choices if choice.class_type in kept]
         files = tuple(choice for choice in self.folders.file_choices if choice.class_type in kept)
         folders = msgspec.structs.replace(self.folders, model_choices=(*models, *model_choices), file_choices=files)
-        return RecordedServer(info, folders, frozenset(without), self)
+        return RecordedServer(info, folders, frozenset(without), self, self.load_uses)
 
     @cached_property
     def node_types(self) -> Mapping[str, NodeType]:

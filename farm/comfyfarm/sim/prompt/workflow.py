@@ -78,6 +78,11 @@ class ExecutionOrder:
                 self._feeds.setdefault(source, set()).add(node)
             ahead.extend(sources)
 
+    @property
+    def nodes(self) -> Iterable[str]:
+        """The nodes that will be returned."""
+        return self._waits
+
     def next(self) -> str | None:
         """Return the node to run now, or ``None`` when all are done (or wait for each other)."""
         return heapq.heappop(self._ready)[-1] if self._ready else None

@@ -1,0 +1,144 @@
+"""Constants in sockets: the errors that real nodes raise when they use one as a picture, a model and so on.
+
+What the nodes of a real server do first with their inputs was recorded (``scripts/make_socket_uses``).  Here the same
+is done with the constant, whatever it is.  The texts are those of Python 3.11, which other versions of Python change.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from comfyfarm.sim.catalogue.node_types import NodeType
+from comfyfarm.sim.catalogue.socket_uses import Errors, SocketUses
+from comfyfarm.sim.nodes.call import NodeError
+from comfyfarm.sim.prompt.workflow import is_link
+
+_STEP = re.compile(r"\.(?P<attribute>\w+)|\[(?P<key>.*?)\]|(?P<word>\*|len|in|call|json)")
+_KINDS = {type(None): "null", bool: "number", int: "number", float: "number", str: "text", dict: "object"}
+
+
+def check_call(facts: SocketUses, node_type: NodeType, inputs: Mapping[str, Any]) -> None:
+    """Call a node's function as far as these facts go.
+
+    :param inputs: as in the prompt: links and constants.
+    :raises NodeError: if the call fails.
+    """
+    constants = {name: value for name, value in inputs.items() if not is_link(value)}
+    _check_arguments(facts, node_type, inputs)
+    for use in facts.uses:
+        if isinstance(use.steps, str) and use.steps.startswith("+"):
+            _add(constants.get(use.input, []), constants.get(use.steps[1:], []))
+        elif use.input not in constants or (use.unless_null and constants[use.input] is None):
+            continue
+        elif not use.given or any(inputs.get(name) is not None for name in use.given):
+            _apply(use.steps, constants[use.input])
+
+
+def _check_arguments(facts: SocketUses, node_type: NodeType, inputs: Mapping[str, Any]) -> None:
+    function = facts.function or f"{node_type.name}.execute()"
+    for name in undeclared_links(node_type, inputs):
+        raise NodeError("TypeError", f"{function} got an unexpected keyword argument '{name}'")
+    if missing := [f"'{name}'" for name in facts.needs if name in node_type.inputs and name not in inputs]:
+        plural = "s" if len(missing) > 1 else ""
+        text = missing[0] if len(missing) == 1 else f"{', '.join(missing[:-1])} and {missing[-1]}"
+        message = f"{function} missing {len(missing)} required positional argument{plural}: {text}"
+        raise NodeError("TypeError", message)
+
+
+def undeclared_links(node_type: NodeType, inputs: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the linked inputs that the node type does not declare; ComfyUI passes them to its function all the same."""
+    for name, value in inputs.items():
+        head = node_type.inputs.get(name.partition(".")[0])     # images.image0 is a part of images
+        is_declared = name in node_type.inputs or (head is not None and head.type.startswith("COMFY_"))
+        if is_link(value) and not is_declared and name not in node_type.hidden:
+            yield name
+
+
+def _apply(steps: str | Errors, value: Any) -> None:
+    if isinstance(steps, str):
+        _walk(list(_STEP.finditer(steps)), value)
+    elif recorded := steps.get(_KINDS.get(type(value), "list"), steps.get("any")):
+        message = recorded[1].replace("{kind}", type(value).__name__).replace("{value}", repr(value))
+        raise NodeError(recorded[0], message)
+
+
+def _walk(steps: list[re.Match[str]], value: Any) -> None:
+    if not steps:
+        return
+    step, rest = steps[0], steps[1:]
+    if step["attribute"]:
+        if not hasattr(value, step["attribute"]):
+            raise NodeError("AttributeError", f"'{_kind(value)}' object has no attribute '{step['attribute']}'")
+        return      # Python goes on with a value that is not known here
+    if step["word"] == "*":
+        for item in _container(value, "'{}' object is not iterable"):
+            _walk(rest, item)
+    elif step["word"]:
+        _WORDS[step["word"]](value)
+        _walk(rest, value)
+    else:
+        _walk(rest, _item(value, step["key"]))
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__
+
+
+def _container(value: Any, message: str) -> Any:
+    if not isinstance(value, str | dict | list):
+        raise NodeError("TypeError", message.format(_kind(value)))
+    return value
+
+
+def _item(value: Any, key: str) -> Any:
+    """Return an item of a constant, as square brackets do."""
+    _container(value, "'{}' object is not subscriptable")
+    if isinstance(value, dict):
+        return _item_of_object(value, key)
+    if key == ":":
+        return value
+    if not key.isdigit():
+        kind = "tuple" if key == "," else "str"
+        if isinstance(value, str):
+            raise NodeError("TypeError", f"string indices must be integers, not '{kind}'")
+        raise NodeError("TypeError", f"list indices must be integers or slices, not {kind}")
+    if int(key) >= len(value):
+        raise NodeError("IndexError", f"{'string' if isinstance(value, str) else 'list'} index out of range")
+    return value[int(key)]
+
+
+def _item_of_object(value: dict[str, Any], key: str) -> Any:
+    if key in (":", ","):
+        raise NodeError("TypeError", "unhashable type: 'slice'")
+    if key.isdigit() or key not in value:
+        raise NodeError("KeyError", key if key.isdigit() else repr(key))
+    return value[key]
+
+
+def _add(left: Any, right: Any) -> None:
+    if isinstance(left, str | list) and type(left) is not type(right):
+        kind = _kind(left)
+        raise NodeError("TypeError", f'can only concatenate {kind} (not "{_kind(right)}") to {kind}')
+    if not isinstance(left, str | list | int | float) or not isinstance(right, type(left) | int | float):
+        kinds = f"'{_kind(left)}' and '{_kind(right)}'"
+        raise NodeError("TypeError", f"unsupported operand type(s) for +: {kinds}")
+
+
+def _call(value: Any) -> None:
+    raise NodeError("TypeError", f"'{_kind(value)}' object is not callable")
+
+
+def _parse(value: Any) -> None:
+    try:
+        json.loads(value or "null")
+    except ValueError as error:
+        raise NodeError("json.decoder.JSONDecodeError", str(error)) from error
+
+
+_WORDS: dict[str, Callable[[Any], Any]] = {
+    "call": _call,
+    "in": lambda value: _container(value, "argument of type '{}' is not iterable"),
+    "json": _parse,
+    "len": lambda value: _container(value, "object of type '{}' has no len()"),
+}
