@@ -1,5 +1,6 @@
 """The phases at which a fault can fire, the facts that are known at each, and the filter of a fault over them."""
 
+import json
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
@@ -82,6 +83,7 @@ class At(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, 
 
     :ivar route: the path, without ``/api`` in front.
     :ivar job: the n-th job that the instance accepts, over all its processes; or the name of a logical job.
+    :ivar client: one that is a list or an object is compared as JSON, if the filter begins with ``[`` or ``{``.
     :ivar node_type: the node's ``class_type``; at a phase of a whole job, that of any of its nodes.
     :ivar model: a model that the node or the job names.
     :ivar step: the n-th step of a sampler.
@@ -132,7 +134,9 @@ class At(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, 
             case "method":
                 return fnmatchcase(facts.method, expected.upper())
             case "client":
-                return isinstance(facts.client, str) and fnmatchcase(facts.client, expected)
+                is_json = isinstance(facts.client, list | dict) and expected.startswith(("[", "{"))
+                text = json.dumps(facts.client) if is_json else facts.client
+                return isinstance(text, str) and fnmatchcase(text, expected)
             case "step":
                 return bool(facts.step == expected)
             case _:

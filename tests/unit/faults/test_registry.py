@@ -431,6 +431,8 @@ def test_a_process_fault_fires_once_on_each_instance() -> None:
         (At(phase="request", size=Size(10)), PhaseFacts(size_bytes=10), PhaseFacts(size_bytes=9)),
         (At(phase="request", client="me"), PhaseFacts(client="me"), PhaseFacts(client="you")),
         (At(phase="request", client="*"), PhaseFacts(client=""), PhaseFacts(client=["hostile"])),
+        (At(phase="start", client="[*"), PhaseFacts(client=["hostile"]), PhaseFacts(client={"hostile": 1})),
+        (At(phase="start", client="{*"), PhaseFacts(client={"hostile": 1}), PhaseFacts(client="me")),
         (At(phase="node", job=3), PhaseFacts(job=3), PhaseFacts(job=2)),
         (At(phase="node", job="cat*"), PhaseFacts(job=1, job_name="cat-7"), PhaseFacts(job=1, job_name="dog")),
         (At(phase="node", node="3"), PhaseFacts(node="3"), PhaseFacts(node="33")),
