@@ -6,7 +6,7 @@ numbers and dictionaries are themselves.  ``str()`` of a shape is what Python pr
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Any
 
@@ -32,6 +32,7 @@ class Picture:
     :ivar source: the digest of the uploaded file whose pixels these are, or ``None``.
     :ivar mixed: what the pictures show, in their order, if they do not all show the same; then ``colour`` and
         ``source`` are ``None``.
+    :ivar channels: 4 if the pictures have an alpha channel.
     """
 
     width: int
@@ -40,9 +41,10 @@ class Picture:
     colour: int | None = None
     source: str | None = None
     mixed: tuple[Appearance, ...] = ()
+    channels: int = 3
 
     def __str__(self) -> str:
-        return _tensor(self.count, self.height, self.width, 3)
+        return _tensor(self.count, self.height, self.width, self.channels)
 
     @property
     def looks(self) -> tuple[Appearance, ...]:
@@ -51,26 +53,28 @@ class Picture:
 
     def each(self) -> Iterator["Picture"]:
         for look in self.looks:
-            yield from repeat(Picture(self.width, self.height, 1, look.colour, look.source), look.count)
+            yield from repeat(replace(self, count=1, colour=look.colour, source=look.source, mixed=()), look.count)
 
     def first(self) -> "Picture":
         """Return a batch of the same count in which all pictures look like the first."""
         look = self.looks[0]
-        return Picture(self.width, self.height, self.count, look.colour, look.source)
+        return replace(self, colour=look.colour, source=look.source, mixed=())
 
     def showing(self, looks: Iterable[Appearance]) -> "Picture":
         """Return a batch of the same width and height with these appearances."""
         mixed = tuple(looks)
         count = sum(look.count for look in mixed)
         if len({(look.colour, look.source) for look in mixed}) == 1:
-            return Picture(self.width, self.height, count, mixed[0].colour, mixed[0].source)
-        return Picture(self.width, self.height, count, mixed=mixed if len(mixed) <= _MOST_LOOKS else ())
+            return replace(self, count=count, colour=mixed[0].colour, source=mixed[0].source, mixed=())
+        kept = mixed if len(mixed) <= _MOST_LOOKS else ()
+        return replace(self, count=count, colour=None, source=None, mixed=kept)
 
 
 @dataclass(frozen=True)
 class Mask:
     """A batch of masks.
 
+    :ivar width: in pixels, as is ``height``; 0 if a mask was cropped outside.
     :ivar value: the value of every pixel, from 0.0 to 1.0, or ``None`` if it is not known.
     """
 

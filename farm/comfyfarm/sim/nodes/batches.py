@@ -4,7 +4,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from comfyfarm.sim.nodes.call import NodeCall, NodeOutcome, outcome
+from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, outcome
 from comfyfarm.sim.nodes.limits import list_value
 from comfyfarm.sim.nodes.shapes import joined, mask_of, part, repeated
 from comfyfarm.sim.nodes.table import rule
@@ -19,6 +19,13 @@ def _batch(call: NodeCall) -> NodeOutcome:
 @rule("BatchImagesNode")
 def _batch_group(call: NodeCall) -> NodeOutcome:
     return outcome(joined(call, call.group("images").values()))
+
+
+@rule("Hunyuan3Dv2ConditioningMultiView")
+def _views(call: NodeCall) -> NodeOutcome:
+    if not call.inputs:
+        raise NodeError("ValueError", "torch.cat(): expected a non-empty list of Tensors")
+    return outcome(None, None)
 
 
 @rule("RepeatImageBatch")

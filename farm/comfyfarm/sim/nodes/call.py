@@ -124,9 +124,18 @@ class NodeCall:
         value = self.inputs.get(name)
         return value if isinstance(value, Picture) else Picture(*self.size)
 
-    def mask(self, name: str) -> Mask:
+    def mask(self, name: str, *, as_picture: bool = False) -> Mask:
+        """Return an input as a mask; ``as_picture``: the node gives it a dimension for the channel.
+
+        :raises NodeError: if it is empty.
+        """
         value = self.inputs.get(name)
-        return value if isinstance(value, Mask) else Mask(*self.size)
+        mask = value if isinstance(value, Mask) else Mask(*self.size)
+        if not (mask.width and mask.height):
+            shape = [-1, 1, mask.height, mask.width] if as_picture else [-1, mask.height, mask.width]
+            reason = "because the unspecified dimension size -1 can be any value and is ambiguous"
+            raise NodeError("RuntimeError", f"cannot reshape tensor of 0 elements into shape {shape} {reason}")
+        return mask
 
     def latent(self, name: str) -> Latent:
         value = self.inputs.get(name)

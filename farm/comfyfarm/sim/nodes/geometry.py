@@ -3,34 +3,51 @@
 from dataclasses import replace
 from typing import Any
 
-from comfyfarm.sim.nodes.call import NodeCall, NodeOutcome, Save, outcome
+from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, Save, outcome
 from comfyfarm.sim.nodes.limits import allocate, list_value
-from comfyfarm.sim.nodes.shapes import Shape, fitted, mask_of, resized, window
+from comfyfarm.sim.nodes.shapes import Shape, fitted, mask_of, resized, sliced, window
 from comfyfarm.sim.nodes.table import rule
 from comfyfarm.sim.values import Appearance, Mask, Picture
 
-_REGION = {"x": 0, "y": 0, "width": 512, "height": 512}
+REGION = {"x": 0, "y": 0, "width": 512, "height": 512}
 
 
 @rule("ImageCrop")
 def _crop(call: NodeCall) -> NodeOutcome:
-    box = {name: call.integer(name, default) for name, default in _REGION.items()}
+    box = {name: call.integer(name, default) for name, default in REGION.items()}
     return outcome(cropped(call.picture("image"), **box))
 
 
 @rule("ImageCropV2")
 def _crop_region(call: NodeCall) -> NodeOutcome:
-    cut = cropped(call.picture("image"), **_region(call, "crop_region"))
+    picture, region = call.picture("image"), _region(call, "crop_region")
+    x, y = min(region["x"], picture.width - 1), min(region["y"], picture.height - 1)
+    if not (sliced(picture.width, x, region["width"]) and sliced(picture.height, y, region["height"])):
+        raise NodeError("ValueError", "cannot write empty image")      # Pillow, with the node's preview
+    cut = replace(picture, width=sliced(picture.width, x, region["width"]),
+                  height=sliced(picture.height, y, region["height"]))
     return NodeOutcome((cut,), saves=(Save(cut, "temp", None),))
 
 
 def _region(call: NodeCall, name: str) -> dict[str, int]:
-    """Return a bounding box, or the first of a list of boxes."""
+    """Return a bounding box, or the first of a list of boxes.
+
+    :raises NodeError: if one of its sides is no whole number.
+    """
     value: Any = call.inputs.get(name)
     box = value[0] if isinstance(value, list) and value else value
-    sides = box if isinstance(box, dict) else {}
-    return {name: int(side) if isinstance(side := sides.get(name), int | float) else default
-            for name, default in _REGION.items()}
+    region = REGION | {key: side for key, side in box.items() if key in REGION} if isinstance(box, dict) else REGION
+    for key, side in region.items():
+        kind = type(side).__name__
+        if isinstance(side, float):
+            raise NodeError("TypeError", "slice indices must be integers or None or have an __index__ method")
+        if not isinstance(side, int) and key in ("x", "y"):
+            raise NodeError("TypeError", f"'<' not supported between instances of 'int' and '{kind}'")
+        if isinstance(side, str):
+            raise NodeError("TypeError", 'can only concatenate str (not "int") to str')
+        if not isinstance(side, int):
+            raise NodeError("TypeError", f"unsupported operand type(s) for +: '{kind}' and 'int'")
+    return region
 
 
 def cropped(shape: Shape, x: int, y: int, width: int, height: int) -> Shape:

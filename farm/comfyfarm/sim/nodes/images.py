@@ -4,7 +4,7 @@ import math
 import re
 from dataclasses import replace
 
-from comfyfarm.sim.nodes.call import NodeCall, NodeOutcome, Save, first, outcome
+from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, Save, first, outcome
 from comfyfarm.sim.nodes.colours import Blend, blended, recoloured
 from comfyfarm.sim.nodes.limits import allocate
 from comfyfarm.sim.nodes.shapes import mask_of
@@ -74,7 +74,21 @@ _BLENDS: dict[str, Blend] = {
 }
 
 
-@rule("ImageBlur", "ImageSharpen", "ImageQuantize", "ImageAddNoise", "ColorTransfer", "DrawBBoxes")
+@rule("ImageBlur", "ImageSharpen")
+def _kernel(call: NodeCall) -> NodeOutcome:
+    """The picture is padded by reflection, which needs a picture larger than the radius."""
+    picture = call.picture("image")
+    radius = call.integer("blur_radius" if call.class_type == "ImageBlur" else "sharpen_radius", 1)
+    size = [picture.count, picture.channels, picture.height, picture.width]
+    for argument, dimension in ((4, 3), (6, 2)):
+        if radius >= size[dimension]:
+            reason = "Padding size should be less than the corresponding input dimension, but got: padding"
+            where = f"({radius}, {radius}) at dimension {dimension} of input {size}"
+            raise NodeError("RuntimeError", f"Argument #{argument}: {reason} {where}")
+    return outcome(picture)
+
+
+@rule("ImageQuantize", "ImageAddNoise", "ColorTransfer", "DrawBBoxes")
 def _filter(call: NodeCall) -> NodeOutcome:
     # A filter does not change a picture of one colour, and its effect on other pictures is unknown.
     return outcome(first(call, Picture) or Picture(*call.size))

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from comfyfarm.sim.nodes.call import NodeCall, NodeOutcome, by_type, first, outcome
+from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, by_type, first, outcome
 from comfyfarm.sim.nodes.geometry import turned
 from comfyfarm.sim.nodes.shapes import window
 from comfyfarm.sim.nodes.table import rule
@@ -107,6 +107,14 @@ def _slice_length(size: int, index: int, amount: int) -> int:
 def _concat(call: NodeCall) -> NodeOutcome:
     one, two = call.latent("samples1"), call.latent("samples2")
     dimension = _dimension(call)
+    pair = (two, one) if call.word("dim").startswith("-") else (one, two)
+    for side in ("rows", "columns"):
+        expected, size = (getattr(latent, side) for latent in pair)
+        if side != dimension and expected != size:
+            dimensions = 4 if one.frames == 1 else 5
+            along = dimensions + {"columns": -1, "rows": -2, "steps": -3}[dimension]
+            reason = f"Sizes of tensors must match except in dimension {along}. Expected size {expected} but got size"
+            raise NodeError("RuntimeError", f"{reason} {size} for tensor number 1 in the list.")
     return outcome(_resized(one, **{dimension: getattr(one, dimension) + getattr(two, dimension)}))
 
 
@@ -160,6 +168,8 @@ def _join_sound(call: NodeCall) -> NodeOutcome:
 @rule("LTXVSeparateAVLatent")
 def _split_sound(call: NodeCall) -> NodeOutcome:
     value = call.inputs.get("av_latent")
+    if isinstance(value, Latent) and value.count == 1:
+        raise NodeError("IndexError", "tuple index out of range")       # the batch is taken for video and sound
     both = value if isinstance(value, AVLatent) else AVLatent(call.latent("av_latent"), BlindLatent())
     return outcome(both.video, both.sound)
 

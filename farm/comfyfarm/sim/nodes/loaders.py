@@ -1,5 +1,6 @@
 """Nodes that load pictures, other files and models."""
 
+import hashlib
 import re
 from pathlib import PurePosixPath
 
@@ -12,7 +13,9 @@ from comfyfarm.sim.nodes.table import rule
 from comfyfarm.sim.values import Audio, Latent, Loaded, Mask, Model3D, Picture, Video
 
 _NEVER_ALPHA = (".jpg", ".jpeg", ".bmp")
-_COMFYUI_PATH = "/comfyui"      # in error messages
+_PICTURES = (".bmp", ".dds", ".exr", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tga", ".tif", ".tiff", ".webp")
+_EMPTY_DIGEST = hashlib.sha256().hexdigest()
+_COMFYUI_PATH = "/srv/comfyui"      # in error messages
 _UNKNOWN_SECONDS = 10.0         # of sounds and videos, which are not decoded
 _UNKNOWN_RATE = 24.0
 
@@ -54,15 +57,19 @@ def _picture(call: NodeCall) -> Picture:
 
 
 def _open_error(call: NodeCall, name: str, place: Place | None) -> NodeError:
-    """Return the error that Pillow raises for a directory, a missing file or a file that is not a picture."""
+    """Return the error that PyAV raises for a directory, a missing file or a file that is not a picture."""
     annotated = re.fullmatch(r"(.*) \[(input|output|temp)\]", name, re.DOTALL)
     plain, folder = annotated.groups() if annotated else (name, "input")
-    path = f"{_COMFYUI_PATH}/{folder}/{plain}".rstrip("/")
+    path = f"{_COMFYUI_PATH}/{folder}/{plain}"
     if not plain.strip("/."):
-        return NodeError("IsADirectoryError", f"[Errno 21] Is a directory: {path!r}")
+        return NodeError("av.error.IsADirectoryError", f"[Errno 21] Is a directory: {path!r}")
     if place is None or not call.files.exists(place):
-        return NodeError("FileNotFoundError", f"[Errno 2] No such file or directory: {path!r}")
-    return NodeError("PIL.UnidentifiedImageError", f"cannot identify image file {path!r}")
+        return NodeError("av.error.FileNotFoundError", f"[Errno 2] No such file or directory: {path!r}")
+    # A file that is called a picture is opened, and its decoder fails; any other is not even opened.
+    is_opened = plain.lower().endswith(_PICTURES) and call.files.digest(place) != _EMPTY_DIGEST
+    where = "avcodec_send_packet()" if is_opened else path
+    message = f"[Errno 1094995529] Invalid data found when processing input: {where!r}"
+    return NodeError("av.error.InvalidDataError", message)
 
 
 @rule("LoadImageDataSetFromFolder", "LoadImageTextDataSetFromFolder")
@@ -86,11 +93,15 @@ def _load_video(call: NodeCall) -> NodeOutcome:
 
 @rule("LoadAudio", "RecordAudio")
 def _load_audio(call: NodeCall) -> NodeOutcome:
+    if call.inputs.get("audio") == "":
+        raise _open_error(call, "", None)
     return NodeOutcome(by_type(call, AUDIO=Audio(_UNKNOWN_SECONDS)))
 
 
 @rule("LoadLatent")
 def _load_latent(call: NodeCall) -> NodeOutcome:
+    if call.inputs.get("latent") == "":
+        raise NodeError("OSError", "No such device (os error 19)")      # the folder itself
     return outcome(Latent(*call.size))
 
 

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from comfyfarm.sim.nodes.call import NodeCall, NodeOutcome, first, outcome
+from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, first, outcome
 from comfyfarm.sim.nodes.colours import Blend, channel, grey
-from comfyfarm.sim.nodes.geometry import cropped
+from comfyfarm.sim.nodes.geometry import REGION
 from comfyfarm.sim.nodes.limits import allocate
-from comfyfarm.sim.nodes.shapes import joined_masks, mask_of
+from comfyfarm.sim.nodes.shapes import joined_masks, mask_of, sliced
 from comfyfarm.sim.nodes.table import rule
 from comfyfarm.sim.values import Mask, Picture
 
@@ -28,8 +28,10 @@ def _invert(call: NodeCall) -> NodeOutcome:
 
 @rule("CropMask")
 def _crop(call: NodeCall) -> NodeOutcome:
-    x, y, width, height = (call.integer(name, 0) for name in ("x", "y", "width", "height"))
-    return outcome(cropped(call.mask("mask"), x, y, width, height))
+    x, y, width, height = (call.integer(name, default) for name, default in REGION.items())
+    mask = call.mask("mask")
+    # Unlike a picture, a mask that is cropped outside is empty; the next node fails.
+    return outcome(replace(mask, width=sliced(mask.width, x, width), height=sliced(mask.height, y, height)))
 
 
 @rule("ThresholdMask")
@@ -78,13 +80,15 @@ def _batch(call: NodeCall) -> NodeOutcome:
 
 @rule("MaskToImage")
 def _to_image(call: NodeCall) -> NodeOutcome:
-    mask = call.mask("mask")
+    mask = call.mask("mask", as_picture=True)
     return outcome(Picture(mask.width, mask.height, mask.count, colour=grey(mask)))
 
 
 @rule("ImageToMask")
 def _from_image(call: NodeCall) -> NodeOutcome:
     picture, name = call.picture("image"), call.word("channel", "red")
+    if name == "alpha" and isinstance(call.inputs.get("image"), Picture) and picture.channels == 3:
+        raise NodeError("IndexError", "index 3 is out of bounds for dimension 3 with size 3")
     value = channel(picture, _CHANNELS.index(name)) if name in _CHANNELS else None
     return outcome(mask_of(picture, value))
 
@@ -99,14 +103,16 @@ def _from_colour(call: NodeCall) -> NodeOutcome:
 @rule("SplitImageWithAlpha")
 def _split_alpha(call: NodeCall) -> NodeOutcome:
     picture = call.picture("image")
-    return outcome(picture, mask_of(picture, 0.0))
+    alpha = mask_of(picture, 0.0 if picture.channels == 3 else None)
+    return outcome(replace(picture, channels=3), alpha)
 
 
 @rule("JoinImageWithAlpha")
 def _join_alpha(call: NodeCall) -> NodeOutcome:
     picture, alpha = call.picture("image"), call.mask("alpha")
     count = max(picture.count, alpha.count)
-    return outcome(picture if count == picture.count else replace(picture.first(), count=count))
+    joined = picture if count == picture.count else replace(picture.first(), count=count)
+    return outcome(replace(joined, channels=4))
 
 
 @rule("RemoveBackground", "SAM3_Detect", "SAM3_TrackToMask", "MediaPipeFaceMask")

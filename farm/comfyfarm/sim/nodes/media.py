@@ -25,6 +25,8 @@ def _empty(call: NodeCall) -> NodeOutcome:
 @rule("TrimAudioDuration")
 def _trim(call: NodeCall) -> NodeOutcome:
     """A negative start counts from the end."""
+    if call.inputs.get("audio") is None:
+        return outcome(None)
     audio = _audio(call)
     start, length = call.number("start_index", 0.0), call.number("duration", 60.0)
     begin = max(0.0, min(audio.seconds, start + audio.seconds if start < 0 else start))
@@ -43,6 +45,9 @@ def _split_channels(call: NodeCall) -> NodeOutcome:
 
 @rule("JoinAudioChannels")
 def _join_channels(call: NodeCall) -> NodeOutcome:
+    sounds = [sound for name in ("audio_left", "audio_right") if isinstance(sound := call.inputs.get(name), Audio)]
+    if len(sounds) == 2 and any(sound.channels != 1 for sound in sounds):
+        raise NodeError("ValueError", "AudioJoin: Both input audios must be mono.")
     left, right = _audio(call, "audio_left"), _audio(call, "audio_right")
     return outcome(replace(left, channels=2, seconds=min(left.seconds, right.seconds)))
 

@@ -31,7 +31,7 @@ def _preview_image(call: NodeCall) -> NodeOutcome:
 
 @rule("MaskPreview")
 def _mask_preview(call: NodeCall) -> NodeOutcome:
-    mask = call.mask("mask")
+    mask = call.mask("mask", as_picture=True)
     return NodeOutcome(saves=(Save(Picture(mask.width, mask.height, mask.count, grey(mask)), "temp", None),))
 
 

@@ -40,6 +40,11 @@ def window(side: int, start: int, length: int) -> int:
     return max(1, min(length, side - max(0, min(start, side - 1))))
 
 
+def sliced(side: int, start: int, length: int) -> int:
+    """Return the length of Python's ``[start:start + length]`` of a side, which may be 0."""
+    return len(range(*slice(start, start + length).indices(side)))
+
+
 def part(picture: Picture, start: int, length: int) -> Picture:
     """Return part of a batch, at least one picture; a negative ``start`` counts from the end."""
     start = max(0, min(picture.count - 1, start + picture.count if start < 0 else start))

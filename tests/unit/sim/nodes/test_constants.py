@@ -156,10 +156,10 @@ def test_other_constants_fail_as_python_does_with_them(class_type: str, inputs: 
 
 
 def test_a_link_to_an_input_that_the_node_does_not_have_is_an_unexpected_argument() -> None:
-    unexpected = "got an unexpected keyword argument 'caption'"
-    assert error_of("SaveImage", {"images": LINK, "caption": LINK}) == f"TypeError: SaveImage.save_images() {unexpected}"
-    assert error_of("ImageBlend", {"caption": LINK}) == f"TypeError: ImageBlend.execute() {unexpected}"
-    assert error_of("SaveImage", {"images": LINK, "caption": "a barn"}) is None
+    error = "TypeError: {} got an unexpected keyword argument 'caption'"
+    for name, function in (("SaveImage", "SaveImage.save_images()"), ("ImageBlend", "ImageBlend.execute()")):
+        assert error_of(name, {"caption": LINK}) == error.format(function)
+        assert error_of(name, {"caption": "a barn"}) is None
 
 
 def test_the_parts_of_a_growing_input_are_declared() -> None:

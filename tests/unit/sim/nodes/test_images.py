@@ -6,7 +6,7 @@ import pytest
 
 from comfyfarm.sim.files import MemoryFiles, Place
 from comfyfarm.sim.nodes import NodeError
-from comfyfarm.sim.values import Appearance, ListValue, Loaded, Mask, Picture
+from comfyfarm.sim.values import Appearance, Audio, Latent, ListValue, Loaded, Mask, Picture
 from tests.support.node_bench import PICTURE_SIZE, Nodes
 
 CAT = Picture(640, 480, 2, source="cat")
@@ -17,6 +17,10 @@ TOO_MUCH = (
     "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to "
     "allocate 13194139533312 bytes. Error code 12 (Cannot allocate memory)"
 )
+
+PADDING = "Padding size should be less than the corresponding input dimension, but got: padding"
+AMBIGUOUS = "because the unspecified dimension size -1 can be any value and is ambiguous"
+UNEQUAL = "Sizes of tensors must match except in"
 
 SIZES: list[tuple[str, dict[str, Any], tuple[int, int, int]]] = [
     ("EmptyImage", {"width": 1024, "height": 768, "batch_size": 3, "color": 0}, (1024, 768, 3)),
@@ -269,16 +273,21 @@ def test_a_picture_that_can_have_no_alpha_comes_with_comfyuis_small_empty_mask()
 @pytest.mark.parametrize(
     ("name", "exception_type", "message"),
     [
-        ("", "IsADirectoryError", "[Errno 21] Is a directory: '/comfyui/input'"),
-        ("gone.png", "FileNotFoundError", "[Errno 2] No such file or directory: '/comfyui/input/gone.png'"),
-        ("a/b.png [output]", "FileNotFoundError", "[Errno 2] No such file or directory: '/comfyui/output/a/b.png'"),
-        ("cat.png", "PIL.UnidentifiedImageError", "cannot identify image file '/comfyui/input/cat.png'"),
+        ("", "av.error.IsADirectoryError", "[Errno 21] Is a directory: '/srv/comfyui/input/'"),
+        ("gone.png", "av.error.FileNotFoundError",
+         "[Errno 2] No such file or directory: '/srv/comfyui/input/gone.png'"),
+        ("a/b.png [output]", "av.error.FileNotFoundError",
+         "[Errno 2] No such file or directory: '/srv/comfyui/output/a/b.png'"),
+        ("cat.png", "av.error.InvalidDataError",
+         "[Errno 1094995529] Invalid data found when processing input: 'avcodec_send_packet()'"),
+        ("cat.txt", "av.error.InvalidDataError",
+         "[Errno 1094995529] Invalid data found when processing input: '/srv/comfyui/input/cat.txt'"),
         (5, "AttributeError", "'int' object has no attribute 'endswith'"),
     ],
 )
-def test_what_cannot_be_opened_fails_as_in_pillow(name: object, exception_type: str, message: str) -> None:
+def test_what_cannot_be_opened_fails_as_in_pyav(name: object, exception_type: str, message: str) -> None:
     """An empty name refers to the folder."""
-    nodes = Nodes(NoPictures({Place("input", "", "cat.png"): (1, 1)}))
+    nodes = Nodes(NoPictures({Place("input", "", name): (1, 1) for name in ("cat.png", "cat.txt")}))
     with pytest.raises(NodeError) as raised:
         nodes.run("LoadImage", image=name)
     assert (raised.value.exception_type, raised.value.message) == (exception_type, message)
@@ -294,15 +303,64 @@ def test_what_cannot_be_opened_fails_as_in_pillow(name: object, exception_type: 
          "Input and output sizes should be greater than 0, but got input (H: 32, W: 64) output (H: 8, W: -5)"),
         ("EmptyImage", {"width": 16384, "height": 16384, "batch_size": 4096}, "RuntimeError",
          TOO_MUCH),
+        ("ImageToMask", {"image": RED, "channel": "alpha"}, "IndexError",
+         "index 3 is out of bounds for dimension 3 with size 3"),
+        ("ImageBlur", {"image": Picture(16, 8), "blur_radius": 31}, "RuntimeError",
+         f"Argument #4: {PADDING} (31, 31) at dimension 3 of input [1, 3, 8, 16]"),
+        ("ImageSharpen", {"image": Picture(16, 8, 2), "sharpen_radius": 8}, "RuntimeError",
+         f"Argument #6: {PADDING} (8, 8) at dimension 2 of input [2, 3, 8, 16]"),
+        ("MaskToImage", {"mask": Mask(0, 8)}, "RuntimeError",
+         f"cannot reshape tensor of 0 elements into shape [-1, 1, 8, 0] {AMBIGUOUS}"),
+        ("GrowMask", {"mask": Mask(8, 0)}, "RuntimeError",
+         f"cannot reshape tensor of 0 elements into shape [-1, 0, 8] {AMBIGUOUS}"),
+        ("ImageCropV2", {"image": RED, "crop_region": {"width": 0}}, "ValueError", "cannot write empty image"),
+        ("ImageCropV2", {"image": RED, "crop_region": {"y": 20, "height": -5}}, "ValueError",
+         "cannot write empty image"),
+        ("ImageCropV2", {"image": RED, "crop_region": {"x": "3"}}, "TypeError",
+         "'<' not supported between instances of 'int' and 'str'"),
+        ("ImageCropV2", {"image": RED, "crop_region": {"width": "3"}}, "TypeError",
+         'can only concatenate str (not "int") to str'),
+        ("ImageCropV2", {"image": RED, "crop_region": {"width": None}}, "TypeError",
+         "unsupported operand type(s) for +: 'NoneType' and 'int'"),
+        ("ImageCropV2", {"image": RED, "crop_region": {"width": 8.5}}, "TypeError",
+         "slice indices must be integers or None or have an __index__ method"),
+        ("LatentConcat", {"samples1": Latent(64, 64), "samples2": Latent(64, 32), "dim": "x"}, "RuntimeError",
+         f"{UNEQUAL} dimension 3. Expected size 8 but got size 4 for tensor number 1 in the list."),
+        ("LTXVSeparateAVLatent", {"av_latent": Latent(64, 64)}, "IndexError", "tuple index out of range"),
+        ("JoinAudioChannels", {"audio_left": Audio(1.0), "audio_right": Audio(1.0)}, "ValueError",
+         "AudioJoin: Both input audios must be mono."),
+        ("LoadAudio", {"audio": ""}, "av.error.IsADirectoryError",
+         "[Errno 21] Is a directory: '/srv/comfyui/input/'"),
+        ("LoadLatent", {"latent": ""}, "OSError", "No such device (os error 19)"),
+        ("Hunyuan3Dv2ConditioningMultiView", {}, "ValueError", "torch.cat(): expected a non-empty list of Tensors"),
     ],
 )  # fmt: skip
-def test_a_size_that_cannot_be_fails_as_in_pytorch(
+def test_what_cannot_be_fails_as_in_pytorch_and_the_other_packages(
     class_type: str, inputs: dict[str, Any], exception_type: str, message: str
 ) -> None:
-    """Such sizes come from linked numbers, which are not validated."""
+    """Such sizes come from linked numbers, which are not validated, or do not fit to the other inputs."""
     with pytest.raises(NodeError) as raised:
         Nodes().run(class_type, **inputs)
     assert (raised.value.exception_type, raised.value.message) == (exception_type, message)
+
+
+def test_a_mask_that_is_cropped_outside_is_empty() -> None:
+    nodes = Nodes()
+    assert nodes.value("CropMask", mask=Mask(16, 8), x=16, y=0, width=4, height=4) == Mask(0, 4)
+    assert nodes.value("CropMask", mask=Mask(16, 8), x=15, y=9, width=4, height=4) == Mask(1, 0)
+
+
+def test_a_picture_with_alpha_has_an_alpha_mask() -> None:
+    nodes = Nodes()
+    joined = nodes.value("JoinImageWithAlpha", image=RED, alpha=Mask(64, 32))
+    scaled = nodes.value("ImageScale", image=joined, width=32, height=16)
+    assert str(scaled) == "tensor(..., size=(1, 16, 32, 4))"
+    assert nodes.value("ImageToMask", image=scaled, channel="alpha") == Mask(32, 16)
+    assert nodes.run("SplitImageWithAlpha", image=scaled).values == (Picture(32, 16, colour=0xFF0000), Mask(32, 16))
+
+
+def test_a_radius_smaller_than_the_picture_changes_nothing() -> None:
+    assert Nodes().value("ImageBlur", image=RED, blur_radius=31) == RED
 
 
 def test_a_node_of_a_custom_pack_passes_its_first_picture_through() -> None:

@@ -160,7 +160,7 @@ def test_text_to_video_ends_in_a_film_of_the_right_length() -> None:
         ("TrimAudioDuration", {"audio": Audio(10.0), "start_index": -2.0, "duration": 1.0}, 1.0),
         ("AudioConcat", {"audio1": Audio(10.0), "audio2": Audio(5.0)}, 15.0),
         ("AudioMerge", {"audio1": Audio(10.0), "audio2": Audio(5.0)}, 10.0),
-        ("JoinAudioChannels", {"audio_left": Audio(10.0), "audio_right": Audio(5.0)}, 5.0),
+        ("JoinAudioChannels", {"audio_left": Audio(10.0, channels=1), "audio_right": Audio(5.0, channels=1)}, 5.0),
         ("SplitAudioChannels", {"audio": Audio(10.0)}, 10.0),
     ],
 )
