@@ -224,17 +224,20 @@ NO_PICTURES: dict[str, Any] = {
     "1": {"class_type": "EmptyAudio", "inputs": {"duration": 1.0, "sample_rate": 44100, "channels": 2}},
     "2": {"class_type": "EmptyImage", "inputs": {"width": 96, "height": 64, "batch_size": 3, "color": 0}},
     "3": {"class_type": "EmptyLatentImage", "inputs": {"width": 64, "height": 64, "batch_size": 1}},
-    "4": {"class_type": "VoxelToMeshBasic", "inputs": {"voxel": "any", "threshold": 0.6}},
+    "4": {"class_type": "MakeMesh", "inputs": {}},
     "5": {"class_type": "CreateVideo", "inputs": {"images": ["2", 0], "fps": 24.0}},
+    "6": {"class_type": "MakeSVG", "inputs": {}},
     "10": saved("SaveAudio", ["1", 0], "audio"),
     "11": saved("SaveAudioMP3", ["1", 0], "audio", quality="V0"),
     "12": saved("SaveAudioOpus", ["1", 0], "audio", quality="128k"),
     "13": saved("SaveLatent", ["3", 0], "samples"),
-    "14": saved("SaveSVGNode", "any", "svg"),
+    "14": saved("SaveSVGNode", ["6", 0], "svg"),
     "15": saved("SaveGLB", ["4", 0], "mesh"),
     "16": saved("SaveVideo", ["5", 0], "video", format="auto", codec="auto"),
     "17": saved("SaveWEBM", ["2", 0], "images", codec="vp9", fps=24.0, crf=32.0),
 }
+
+MAKERS = {"MakeMesh": {"outputs": ["MESH"]}, "MakeSVG": {"outputs": ["SVG"]}}
 
 # The node's key for its files, their suffix, what they begin with, and from which byte on.
 BEGINNINGS = {
@@ -251,7 +254,7 @@ BEGINNINGS = {
 
 def test_what_is_no_picture_is_written_in_the_format_of_its_name(memory_farm: Start) -> None:
     """And served as it was written, with the proof of its origin in it."""
-    _, gpu = start(memory_farm, mode="dynamic")
+    _, gpu = start(memory_farm, mode="dynamic", node_types=MAKERS)
     entry = job(gpu, NO_PICTURES)
     assert entry["status"]["completed"]
     assert set(entry["outputs"]) == set(BEGINNINGS)
@@ -266,7 +269,7 @@ def test_what_is_no_picture_is_written_in_the_format_of_its_name(memory_farm: St
 
 def test_static_mode_writes_no_such_file(memory_farm: Start) -> None:
     """The one picture stands for everything."""
-    _, gpu = start(memory_farm)
+    _, gpu = start(memory_farm, node_types=MAKERS)
     before = everything(gpu)
     entry = job(gpu, NO_PICTURES)
     assert entry["status"]["completed"]
