@@ -20,6 +20,7 @@ from comfyfarm.config.decoding import ConfigError
 from comfyfarm.events import Delivered, Draining
 from comfyfarm.events.encoding import as_json, as_line
 from comfyfarm.events.stamp import Stamp
+from comfyfarm.server.media.contents import short_digest
 from comfyfarm.server.media.stamps import read_stamp
 from comfyfarm.testing import MemoryFarm
 from comfyfarm.workflows import text_to_image
@@ -206,8 +207,11 @@ def test_a_user_who_got_his_own_picture_is_well_served(memory_farm: Start) -> No
         stamp_job="j1",
         stamp_prompt_id=prompt_id,
         file="a.png",
+        content="picture",
+        size_bytes=len(picture),
+        digest=short_digest(picture),
     )
-    assert (second.file, second.stamp_job) == ("b.png", "j1")
+    assert (second.file, second.stamp_job, second.content) == ("b.png", "j1", "")
 
 
 def test_a_picture_without_a_stamp_is_delivered_too(memory_farm: Start) -> None:

@@ -1,6 +1,16 @@
 """Events of exchanges and websockets, of client requests other than submissions, and of delivered results."""
 
+from typing import Literal
+
 from comfyfarm.events.base import Event, Folder
+
+Damage = Literal["", "cut", "changed"]
+"""What became of the body of an answer.  ``cut``: only its first bytes were sent; ``changed``: a fault sent another
+body or a wrong length; empty: the client was sent all of it."""
+
+Content = Literal["", "picture", "cut", "damaged", "empty", "HTML", "JSON", "text", "data"]
+"""What the bytes of a delivery are.  ``picture``: a whole one; ``cut``: the beginning of one; ``damaged``: one that
+cannot be decoded; ``HTML``, ``JSON``, ``text``, ``data``: no picture but that; empty: no bytes were passed."""
 
 
 class Exchanged(Event, frozen=True, kw_only=True):
@@ -14,6 +24,8 @@ class Exchanged(Event, frozen=True, kw_only=True):
     :ivar client_id: from the request's query or body.
     :ivar retry_after_ms: the response's ``Retry-After``; ``None`` without one.
     :ivar shown: the ``queue_remaining`` in the response, which a fault may have changed; ``None`` without one.
+    :ivar damage: of the response's body, if its status is 2xx.
+    :ivar first_byte: position of the body's first byte in the file, if only a part was requested (206).
     """
 
     method: str
@@ -27,6 +39,8 @@ class Exchanged(Event, frozen=True, kw_only=True):
     client_id: str | None = None
     retry_after_ms: int | None = None
     shown: int | None = None
+    damage: Damage = ""
+    first_byte: int = 0
 
 
 class SocketOpened(Event, frozen=True, kw_only=True):
@@ -48,12 +62,16 @@ class FrameSent(Event, frozen=True, kw_only=True):
     :ivar type: ComfyUI's message type, or ``binary-1``, ``binary-3``, ``binary-4``.
     :ivar to: the client ids of the receivers; never empty.
     :ivar shown: the ``queue_remaining`` in the message, which a fault may have changed; ``None`` without one.
+    :ivar is_result: it holds a picture that a node made as its result (``SaveImageWebsocket``), not a preview.
+    :ivar is_changed: its content is a fault's.
     """
 
     type: str
     prompt_id: str | None = None
     to: tuple[str, ...]
     shown: int | None = None
+    is_result: bool = False
+    is_changed: bool = False
 
 
 class QueueCleared(Event, frozen=True, kw_only=True):
@@ -111,6 +129,9 @@ class Delivered(Event, frozen=True, kw_only=True):
     :ivar stamp_job: the logical job in the picture's stamp; empty if no stamp was passed.
     :ivar stamp_prompt_id: the prompt id in the picture's stamp.
     :ivar file: the name of the picture; empty if it was not reported.
+    :ivar content: what the picture's bytes are.
+    :ivar size_bytes: their number.
+    :ivar digest: of the bytes: BLAKE2b of 8 bytes, in hex; empty if none were passed.
     """
 
     job: str
@@ -118,6 +139,9 @@ class Delivered(Event, frozen=True, kw_only=True):
     stamp_job: str = ""
     stamp_prompt_id: str | None = None
     file: str = ""
+    content: Content = ""
+    size_bytes: int = 0
+    digest: str = ""
 
 
 class Uploaded(Event, frozen=True, kw_only=True):

@@ -92,7 +92,14 @@ class ServerStarted(Event, frozen=True, kw_only=True):
 
 
 class ServerReady(Event, frozen=True, kw_only=True):
-    """A process finished booting and accepts connections; published once per process."""
+    """A process finished booting and accepts connections; published once per process.
+
+    :ivar picture: of a static instance, the digest of its one picture, as in :class:`Delivered`.
+    :ivar picture_bytes: the size of that picture.
+    """
+
+    picture: str = ""
+    picture_bytes: int = 0
 
 
 class ModelLoaded(Event, frozen=True, kw_only=True):

@@ -46,6 +46,11 @@ class PictureSent(Event, frozen=True, kw_only=True):
     max: int
     preview: Preview
 
+    @property
+    def is_result(self) -> bool:
+        """True for a picture of ``SaveImageWebsocket``; the previews of samplers are JPEGs."""
+        return self.preview.image_type == "image/png"
+
 
 class TextSent(Event, frozen=True, kw_only=True):
     """A node sent a text to all websockets, not only to that of the job's client."""
@@ -56,13 +61,17 @@ class TextSent(Event, frozen=True, kw_only=True):
 
 
 class Written(Event, frozen=True, kw_only=True):
-    """A picture was written."""
+    """A picture was written.
+
+    :ivar size_bytes: 0 in logs of early versions.
+    """
 
     prompt_id: str
     node: str
     folder: Folder
     subfolder: str
     name: str
+    size_bytes: int = 0
 
 
 class FileRemoved(Event, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from klein.resource import KleinResource
+from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
@@ -21,6 +22,7 @@ from comfyfarm.server.http.faults import BadFault, HttpFaultInjector
 from comfyfarm.server.http.headers import allow_origin, is_foreign
 from comfyfarm.server.http.request import header, prompt_source, send
 from comfyfarm.server.http.request_facts import without_prefix
+from comfyfarm.server.http.response_writer import is_success
 from comfyfarm.server.http.site import ComfyRequest
 
 _ONLY_WITH_PREFIX = ("/jobs", "/assets", "/tags")
@@ -100,8 +102,14 @@ class FrontResource(Resource):
 
     def _serve(self, request: ComfyRequest, refusal: Answer | None) -> None:
         """Handle a request without faults, and report its end."""
-        request.notifyFinish().addBoth(lambda _: self.on_end(request, _sent_status(request), request.sentLength))
+        request.notifyFinish().addBoth(partial(self._on_served, request))
         self._write_answer(request, refusal)
+
+    def _on_served(self, request: ComfyRequest, failure: Failure | None) -> None:
+        status = _sent_status(request)
+        if failure is not None and is_success(status):
+            request.record.damage = "cut"
+        self.on_end(request, status, request.sentLength)
 
     def _write_answer(self, request: Request, refusal: Answer | None) -> None:
         """Write the refusal, or the answer of the route (which may come later)."""

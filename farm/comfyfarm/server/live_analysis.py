@@ -29,6 +29,7 @@ from comfyfarm.events import (
 from comfyfarm.events.log import Log
 from comfyfarm.events.orders import DeliveryMode
 from comfyfarm.events.stamp import Stamp
+from comfyfarm.server.media.contents import kind_of, short_digest
 from comfyfarm.server.media.stamps import read_stamp
 
 
@@ -161,6 +162,9 @@ class LiveAnalysis:
         event = Delivered(at_ms=self.now_ms(), job=job, prompt_id=prompt_id, file=file)
         if found is not None:
             event = replace(event, stamp_job=found.job, stamp_prompt_id=found.prompt_id)
+        if picture is not None:
+            facts = {"content": kind_of(picture), "size_bytes": len(picture), "digest": short_digest(picture)}
+            event = replace(event, **facts)
         self.log.publish(event, instance)
         return found
 

@@ -226,7 +226,11 @@ class InstanceProcess:
         """End the boot."""
         if not self.is_refusing:
             self.port.open(self.site)
-        self.publish(ServerReady(at_ms=self.context.time.now_ms()))
+        picture: dict[str, Any] = {}
+        if self.config.mode == "static":
+            renderer = self.storage.renderer
+            picture = {"picture": renderer.digest, "picture_bytes": len(renderer.input_picture)}
+        self.publish(ServerReady(at_ms=self.context.time.now_ms(), **picture))
         self._take_over()
 
     def _take_over(self) -> None:

@@ -103,7 +103,7 @@ class Saver:
         shown = {"filename": name, "subfolder": subfolder, "type": folder}
         file = SavedFile(self.machine, self.job.prompt_id, self.node, place, shown)
         if place is not None:
-            file.publish(Written, place)
+            file.publish(Written, place, size_bytes=self.machine.catalogue.files.length(place) or 0)
         for change in changes:
             change(file)
         return shown

@@ -65,7 +65,7 @@ def test_a_small_job_from_its_submission_to_its_end() -> None:
         NodeStarted(at_ms=0, node="1", class_type="EmptyImage", **about),
         NodeFinished(at_ms=3, node="1", shown_as="1", **about),
         NodeStarted(at_ms=3, node="2", class_type="SaveImage", **about),
-        Written(at_ms=16, node="2", folder="output", subfolder="", name="barn_00001_.png", **about),
+        Written(at_ms=16, node="2", folder="output", subfolder="", name="barn_00001_.png", size_bytes=4096, **about),
         NodeFinished(at_ms=16, node="2", shown_as="2", output=shown, **about),
         Succeeded(at_ms=16, **about),
         Finished(at_ms=16, status="success", queue_remaining=0, work=work, **about),

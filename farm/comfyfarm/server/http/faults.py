@@ -202,6 +202,7 @@ class FaultyExchange:
             record.job, record.client_id = self._facts.job_name, client if isinstance(client, str) else None
         if self._exchange.reply is not None:
             record.update_from(self._exchange.reply)
+        record.damage = self._writer.damage(self._exchange)
 
     def _fire_process(self, firing: Firing) -> None:
         self.injector.fire_process(firing)

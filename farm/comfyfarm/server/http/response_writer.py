@@ -12,6 +12,7 @@ from twisted.web.http import NO_BODY_CODES, RESPONSES, HTTPChannel
 from twisted.web.http_headers import Headers
 from twisted.web.server import Request
 
+from comfyfarm.events.clients import Damage
 from comfyfarm.faults.pauses import Steps
 from comfyfarm.faults.targets import Exchange, HttpReply
 
@@ -60,6 +61,10 @@ class BufferedChannel:
         self.on_done()
 
 
+def is_success(status: int) -> bool:
+    return 200 <= status <= 299
+
+
 def as_text(headers: Headers) -> tuple[tuple[str, str], ...]:
     """Return the headers of an answer, except those of the connection."""
     return tuple(
@@ -93,6 +98,15 @@ class ResponseWriter:
             assert exchange.reply is not None, "there is something to send"
             yield from self._send(exchange, exchange.reply)
         self._end(exchange)
+
+    def damage(self, exchange: Exchange) -> Damage:
+        """Return what became of the body of an answer of status 2xx; empty for any other."""
+        work, reply = self.buffered and self.buffered.reply, exchange.reply
+        if reply is None or not is_success(self.status):
+            return ""
+        if work is None or reply.body != work.body or exchange.declared_bytes is not None:
+            return "changed"
+        return "cut" if self.request.method != b"HEAD" and self.size_bytes < len(reply.body) else ""
 
     def _send(self, exchange: Exchange, reply: HttpReply) -> Steps:
         pieces = list(self._pieces(exchange, reply))

@@ -20,6 +20,7 @@ from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
+from comfyfarm.events.clients import Damage
 from comfyfarm.faults.targets import HttpReply
 
 _MAX_BODY_BYTES = 100 * 1024 * 1024
@@ -35,6 +36,8 @@ class ExchangeRecord:
     client_id: str | None = None
     retry_after_ms: int | None = None
     shown: int | None = None
+    damage: Damage = ""
+    first_byte: int = 0
 
     def update_from(self, reply: HttpReply) -> None:
         """Read from the answer what it shows to the client, because a fault may have changed it."""

@@ -14,6 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from comfyfarm.server import media
 from comfyfarm.server.media import STAMP_KEYWORD, png, webp
+from comfyfarm.server.media.contents import short_digest
 from comfyfarm.sim.files import FileContent
 from comfyfarm.sim.values import Picture
 
@@ -118,6 +119,11 @@ class ImageRenderer:
 
     input_picture: bytes = field(repr=False)
     _cache: ByteCache = field(default_factory=ByteCache, init=False, repr=False)
+
+    @cached_property
+    def digest(self) -> str:
+        """The digest of the input picture, as events have it."""
+        return short_digest(self.input_picture)
 
     @property
     def size(self) -> tuple[int, int]:

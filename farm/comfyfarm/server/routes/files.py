@@ -11,7 +11,7 @@ from comfyfarm.server.files.disk import Disk
 from comfyfarm.server.files.uploads import Form, parse_form, store_image, store_mask
 from comfyfarm.server.files.views import view
 from comfyfarm.server.http.answer import Answer
-from comfyfarm.server.http.request import header, nothing, query, raw_body, send
+from comfyfarm.server.http.request import header, note, nothing, query, raw_body, send
 
 app = ComfyApi.app
 
@@ -20,6 +20,9 @@ app = ComfyApi.app
 def get_view(api: ComfyApi, request: IRequest) -> bytes:
     shielded = api.version.shields_files
     reply = view(api.disk, query(request), lambda name: header(request, name), api.static_name, shielded=shielded)
+    if reply.status == 206:
+        content_range = dict(reply.headers)["Content-Range"]
+        note(request, first_byte=int(content_range.removeprefix("bytes ").partition("-")[0]))
     return send(request, reply)
 
 

@@ -20,6 +20,8 @@ class OutgoingMessage:
     :ivar queue_remaining: the ``queue_remaining`` in it, or None.
     :ivar taken: the ``taken`` event of the running job, if it is about that.
     :ivar node: the node that it is about, or empty.
+    :ivar is_result: it holds a picture that a node made as its result.
+    :ivar is_changed: its content is a fault's.
     :ivar is_logged: whether it has an event in the log; the greeting and the answer to feature flags have none.
     """
 
@@ -30,6 +32,8 @@ class OutgoingMessage:
     queue_remaining: int | None = None
     taken: Taken | None = None
     node: str = ""
+    is_result: bool = False
+    is_changed: bool = False
     is_logged: bool = True
 
     @cached_property
@@ -51,7 +55,15 @@ class OutgoingMessage:
 
     def as_event(self, to: tuple[str, ...]) -> FrameSent:
         """Return the event that says that these clients were sent it."""
-        return FrameSent(at_ms=self.at_ms, type=self.type, prompt_id=self.prompt_id, to=to, shown=self.queue_remaining)
+        return FrameSent(
+            at_ms=self.at_ms,
+            type=self.type,
+            prompt_id=self.prompt_id,
+            to=to,
+            shown=self.queue_remaining,
+            is_result=self.is_result,
+            is_changed=self.is_changed,
+        )
 
     def at(self, at_ms: int) -> Self:
         """Return the same message, sent at another time."""
@@ -67,4 +79,6 @@ class OutgoingMessage:
             type=type_of(content),
             prompt_id=prompt_id_in(content),
             queue_remaining=remaining_in(content),
+            is_result=False,
+            is_changed=True,
         )

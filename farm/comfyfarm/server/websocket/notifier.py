@@ -244,7 +244,11 @@ class WebSocketNotifier(EventHandler):
             return
         prompt_id, node = getattr(event, "prompt_id", None), getattr(event, "node", "")
         taken = self.taken if self.taken is not None and self.taken.prompt_id == prompt_id else None
-        self.outbox.send(to, OutgoingMessage(event.at_ms, kind, make(), prompt_id, taken=taken, node=node))
+        is_result = kind.startswith("binary-") and isinstance(event, PictureSent) and event.is_result
+        message = OutgoingMessage(
+            event.at_ms, kind, make(), prompt_id, taken=taken, node=node, is_result=is_result
+        )
+        self.outbox.send(to, message)
 
 
 def _state(prompt_id: str, node: str) -> dict[str, Any]:

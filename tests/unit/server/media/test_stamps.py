@@ -12,6 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from comfyfarm.config.recorded import default_picture
 from comfyfarm.events.stamp import Stamp
+from comfyfarm.server.media import SUFFIXES
 from comfyfarm.server.media.pictures import ImageRenderer
 from comfyfarm.server.media.stamps import read_stamp
 from comfyfarm.sim.files import FileContent
@@ -45,6 +46,11 @@ def with_text(text: str) -> bytes:
 def test_a_picture_says_whose_it_is(name: str, count: int) -> None:
     """Not what its prompt says."""
     assert read_stamp(picture(name, count=count)) == Stamp(**ORIGIN)
+
+
+@pytest.mark.parametrize("suffix", [*sorted(SUFFIXES), ".txt", ".wav"])
+def test_a_file_that_is_no_picture_says_whose_it_is_too(suffix: str) -> None:
+    assert read_stamp(picture(f"a{suffix}")) == Stamp(**ORIGIN)
 
 
 def test_a_picture_that_was_cut_short_says_so_too() -> None:
