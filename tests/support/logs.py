@@ -52,8 +52,12 @@ def farm(*instances: str | dict[str, Any]) -> list[Event]:
     return [configured(*instances), *(ready(name, at=0) for name in names)]
 
 
-def ready(on: str, *, at: int, epoch: int = 1) -> Event:
-    return events.ServerReady(at_ms=at, instance=on, epoch=epoch)
+def ready(on: str, *, at: int, epoch: int = 1, **more: Any) -> Event:
+    """A process accepts connections.
+
+    :param more: for :class:`ServerReady`.
+    """
+    return events.ServerReady(at_ms=at, instance=on, epoch=epoch, **more)
 
 
 def started(on: str, *, at: int, epoch: int = 2) -> Event:
@@ -214,9 +218,32 @@ def taken(job: str, *, on: str, at: int, prompt_id: str | None = None, epoch: in
     return [events.Taken(**common, client_id="c", queue_remaining=1), events.Started(**common)]
 
 
-def written(job: str, *, on: str, at: int, name: str, prompt_id: str | None = None) -> Event:
+def written(job: str, *, on: str, at: int, name: str, prompt_id: str | None = None, size_bytes: int = 0) -> Event:
     common: dict[str, Any] = {"at_ms": at, "instance": on, "epoch": 1, "prompt_id": _id(job, on, prompt_id)}
-    return events.Written(**common, node="9", folder="output", subfolder="", name=name)
+    return events.Written(**common, node="9", folder="output", subfolder="", name=name, size_bytes=size_bytes)
+
+
+def file_cut(job: str, *, on: str, at: int, name: str, size_bytes: int) -> Event:
+    """A fault cut a job's file on the disk."""
+    common: dict[str, Any] = {"at_ms": at, "instance": on, "epoch": 1, "prompt_id": _id(job, on, None)}
+    return events.FileCut(**common, node="9", folder="output", subfolder="", name=name, size_bytes=size_bytes)
+
+
+def picture_sent(job: str, *, on: str, at: int, image_type: str = "image/png") -> Event:
+    """A node sent a picture over the websocket; :func:`frame_sent` follows if a client is there."""
+    preview = events.Preview(64, 64, image_type)
+    return events.PictureSent(
+        at_ms=at, instance=on, epoch=1, prompt_id=_id(job, on, None), node="9", value=0, max=1, preview=preview
+    )
+
+
+def frame_sent(kind: str, job: str, *, on: str, at: int, to: Iterable[str] = ("c",), **more: Any) -> Event:
+    """A websocket message about a job was sent.
+
+    :param more: for :class:`FrameSent`.
+    """
+    common: dict[str, Any] = {"at_ms": at, "instance": on, "epoch": 1, "prompt_id": _id(job, on, None)}
+    return events.FrameSent(**common, type=kind, to=tuple(to), **more)
 
 
 def finished(
@@ -253,6 +280,7 @@ def ran(
     begins: int | None = None,
     ends: str = "success",
     file: str = "",
+    file_bytes: int = 0,
     client: str | None = "c",
     **more: Any,
 ) -> list[Event]:
@@ -267,7 +295,8 @@ def ran(
     job_events = [submitted(job, **begin), answered(job, **begin)]
     job_events += taken(job, on=on, at=at if begins is None else begins, **more)
     if file:
-        job_events.append(written(job, on=on, at=until, name=file, prompt_id=more.get("prompt_id")))
+        facts = {"prompt_id": more.get("prompt_id"), "size_bytes": file_bytes}
+        job_events.append(written(job, on=on, at=until, name=file, **facts))
     return job_events + finished(job, on=on, at=until, ends=ends, **more, **last)
 
 
@@ -311,8 +340,12 @@ def seen(job: str, *, on: str, at: int, prompt_id: str | None = None) -> Event:
     return asked(f"/history/{_id(job, on, prompt_id)}", on=on, at=at)
 
 
-def fetched(name: str, *, on: str, at: int) -> Event:
-    return asked("/view", on=on, at=at, query=f"filename={name}&type=output&subfolder=")
+def fetched(name: str, *, on: str, at: int, **more: Any) -> Event:
+    """A client requested a file.
+
+    :param more: for :func:`asked`.
+    """
+    return asked("/view", on=on, at=at, query=f"filename={name}&type=output&subfolder=", **more)
 
 
 def forgot_history(job: str, *, on: str, at: int) -> Event:

@@ -4,8 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote
 
-from comfyfarm.analysis.logical_jobs import Attempt
+from comfyfarm.analysis.logical_jobs import Attempt, BrokenFetch, SavedFile
 from comfyfarm.events import Exchanged
+
+FileKey = tuple[str, str, str]
+"""Folder, subfolder and name of a file."""
+
+_IS_OTHER_PICTURE = ("preview", "channel")     # parameters of a view that answers with another picture than the file
 
 
 @dataclass(eq=False)
@@ -16,7 +21,7 @@ class InstanceJobs:
     :ivar history: by prompt id, the latest attempt in the instance's history.
     :ivar unlisted: those of the history that no client has received in a full list yet.
     :ivar unanswered: by prompt id (empty for refusals), the attempts whose ``POST /prompt`` has no answer yet.
-    :ivar files: by folder, subfolder and name: the attempt that wrote the file last.
+    :ivar files: by folder, subfolder and name: the file as it was written last.
     :ivar garbled: logical jobs whose next answer to ``POST /prompt`` is corrupted by a fault.
     :ivar last: the attempt that ended last.
     :ivar upload_seq: of the latest upload; 0 if there was none.
@@ -27,7 +32,7 @@ class InstanceJobs:
     history: dict[str, Attempt] = field(default_factory=dict)
     unlisted: list[Attempt] = field(default_factory=list)
     unanswered: dict[str, list[Attempt]] = field(default_factory=dict)
-    files: dict[tuple[str, str, str], Attempt] = field(default_factory=dict)
+    files: dict[FileKey, SavedFile] = field(default_factory=dict)
     garbled: set[str] = field(default_factory=set)
     last: Attempt | None = None
     upload_seq: int = 0
@@ -64,11 +69,10 @@ class InstanceJobs:
         self.unlisted.append(attempt)
 
     def on_get(self, event: Exchanged, route: str) -> None:
-        """Count a successful GET of a file, of history or of jobs for the attempts concerned."""
-        if route == "/view":
-            if (attempt := self.files.get(file_of(event))) is not None:
-                attempt.file_fetches += 1
-        elif route in {"/history", "/jobs"}:
+        """Count a successful GET of history or of jobs for the attempts concerned."""
+        if event.damage:
+            return
+        if route in {"/history", "/jobs"}:
             for attempt in self.unlisted:
                 attempt.result_reads += 1
             self.unlisted.clear()
@@ -100,7 +104,33 @@ def is_turned_away(event: Exchanged) -> bool:
     return event.status in {0, 429} or event.status >= 500
 
 
-def file_of(event: Exchanged) -> tuple[str, str, str]:
+def count_fetch(file: SavedFile, event: Exchanged) -> None:
+    """Count a ``GET /view`` of a file for the attempt that wrote it, if its client has all of the file now."""
+    attempt = file.attempt
+    if not file.is_cut and _is_whole(file, event):
+        attempt.file_fetches, attempt.broken_fetch = attempt.file_fetches + 1, None
+    else:
+        attempt.broken_fetch = BrokenFetch(event.seq, event.at_ms, file.name, _what_broke(file, event))
+
+
+def _is_whole(file: SavedFile, event: Exchanged) -> bool:
+    if event.status == 200 and not event.damage:
+        return True
+    is_part = event.status in {200, 206} and event.damage != "changed"
+    if not is_part or any(name in _IS_OTHER_PICTURE for name, _ in parse_qsl(event.query, keep_blank_values=True)):
+        return False
+    return file.receive(event.first_byte, event.size_bytes)
+
+
+def _what_broke(file: SavedFile, event: Exchanged) -> str:
+    if event.status not in {200, 206}:
+        return f"was {event.status}" if event.status else "never came"
+    if event.damage == "changed":
+        return "was not that file"
+    return "was the file as a fault had cut it on the disk" if file.is_cut else "was only a part of it"
+
+
+def file_of(event: Exchanged) -> FileKey:
     """Return folder, subfolder and name of the file that a ``GET /view`` requests."""
     query = dict(reversed(parse_qsl(event.query, keep_blank_values=True)))
     return query.get("type", "output"), query.get("subfolder", ""), query.get("filename", "")

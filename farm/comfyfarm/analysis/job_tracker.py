@@ -3,8 +3,15 @@
 from dataclasses import dataclass, field
 from sys import intern
 
-from comfyfarm.analysis.instance_jobs import InstanceJobs, file_of, is_submission, route_of
-from comfyfarm.analysis.logical_jobs import Attempt, Delivery, End, LogicalJob, Order, Stop
+from comfyfarm.analysis.instance_jobs import (
+    FileKey,
+    InstanceJobs,
+    count_fetch,
+    file_of,
+    is_submission,
+    route_of,
+)
+from comfyfarm.analysis.logical_jobs import Attempt, Delivery, End, LogicalJob, Order, SavedFile, Stop
 from comfyfarm.events import (
     Configured,
     Delivered,
@@ -12,6 +19,7 @@ from comfyfarm.events import (
     Exchanged,
     Failed,
     FaultFired,
+    FileCut,
     Finished,
     FrameSent,
     Frozen,
@@ -21,11 +29,13 @@ from comfyfarm.events import (
     Interrupted,
     OrderReported,
     Paused,
+    PictureSent,
     PromptRefused,
     QueueCleared,
     QueueDeleted,
     Refusing,
     Reset,
+    ServerReady,
     ServerStopped,
     SettingsChanged,
     SocketClosed,
@@ -41,6 +51,7 @@ from comfyfarm.events.handler import EventHandler, on
 from comfyfarm.events.orders import DeliveryMode
 
 _GARBLING_EFFECTS = frozenset({"garbage", "truncate"})
+_RESULT_TYPES = frozenset({"executed", "binary-1", "binary-4"})
 _EQUIPMENT = frozenset({"missing_nodes", "mode", "models", "open_models", "output_node", "validation"})
 """The settings that decide which prompts an instance refuses."""
 
@@ -60,6 +71,7 @@ class JobTracker(EventHandler):
     :ivar requests_files: somebody requested a job's file from an instance.
     :ivar requests_results: somebody requested a history entry or the state of a job, or opened a websocket.
     :ivar trial_ms: the beginning of the trial; 0 for the first one.
+    :ivar pictures: by static instance, digest and size in bytes of its one picture.
     :ivar first_ms: the time of the first event; ``None`` if there is none.
     :ivar at_ms: the time of the latest event.
     :ivar trial: the name of the trial; empty if it has none.
@@ -77,12 +89,14 @@ class JobTracker(EventHandler):
     requests_files: bool = False
     requests_results: bool = False
     trial_ms: int = 0
+    pictures: dict[str, tuple[str, int]] = field(default_factory=dict)
     first_ms: int | None = None
     at_ms: int = 0
     trial: str = ""
     others: set[str] = field(default_factory=set)
     is_scoped: bool = False
     _instances: dict[str, InstanceJobs] = field(default_factory=dict)
+    _marks_results: bool = False
 
     def job(self, name: str) -> LogicalJob:
         """Return a logical job; create it if the name is new."""
@@ -103,9 +117,9 @@ class JobTracker(EventHandler):
     def is_in_history(self, attempt: Attempt) -> bool:
         return self._instance(attempt.instance).history.get(attempt.prompt_id or "") is attempt
 
-    def writers_of(self, file: tuple[str, str, str]) -> dict[str, Attempt]:
+    def writers_of(self, file: FileKey) -> dict[str, Attempt]:
         """Return, by instance, the attempt that wrote a file (its folder, subfolder and name)."""
-        return {name: jobs.files[file] for name, jobs in self._instances.items() if file in jobs.files}
+        return {name: jobs.files[file].attempt for name, jobs in self._instances.items() if file in jobs.files}
 
     def _instance(self, name: str) -> InstanceJobs:
         if name not in self._instances:
@@ -123,11 +137,17 @@ class JobTracker(EventHandler):
     @on(Configured)
     def _on_configured(self, event: Configured) -> None:
         self.delivery = event.config.get("farm", {}).get("delivery")
+        self._marks_results = bool(event.version)
 
     @on(TrialBegan)
     def _on_trial_began(self, event: TrialBegan) -> None:
         self.expected_jobs, self.delivery = event.jobs, event.delivery or self.delivery
         self.trial = event.name
+
+    @on(ServerReady)
+    def _on_server_ready(self, event: ServerReady) -> None:
+        if event.picture:
+            self.pictures[event.instance] = event.picture, event.picture_bytes
 
     # The start of an attempt.
 
@@ -192,11 +212,23 @@ class JobTracker(EventHandler):
 
     def _on_get(self, event: Exchanged, route: str) -> None:
         if route == "/view":
-            self.requests_files = self.requests_files or file_of(event)[0] != "input"
-        elif route.startswith(("/history", "/jobs")):
+            self._on_view(event)
+            return
+        if route.startswith(("/history", "/jobs")):
             self.requests_results = True
         if event.status == 200:
             self._instance(event.instance).on_get(event, route)
+
+    def _on_view(self, event: Exchanged) -> None:
+        key = file_of(event)
+        self.requests_files = self.requests_files or key[0] != "input"
+        file = self._instance(event.instance).files.get(key)
+        if file is None and event.status in {200, 206} and key[0] == "output":
+            # It is in a folder that instances share: another one wrote it.
+            writers = (jobs.files[key] for jobs in self._instances.values() if key in jobs.files)
+            file = max(writers, key=lambda file: file.attempt.seq, default=None)
+        if file is not None:
+            count_fetch(file, event)
 
     def _on_prompt_answered(self, event: Exchanged) -> None:
         instance = self._instance(event.instance)
@@ -216,8 +248,20 @@ class JobTracker(EventHandler):
 
     @on(FrameSent)
     def _on_frame_sent(self, event: FrameSent) -> None:
-        if event.type == "executed" and (attempt := self._open_attempt(event.instance, event.prompt_id)) is not None:
+        if event.type not in _RESULT_TYPES or event.is_changed:
+            return
+        attempt = self._attempt_at(event.instance, event.prompt_id)
+        if attempt is None or not (attempt.client_id is None or attempt.client_id in event.to):
+            return
+        if event.type == "executed":
             attempt.result_reads += 1
+        elif event.is_result or (attempt.pictures and not self._marks_results):
+            attempt.pictures_sent += 1
+
+    @on(PictureSent)
+    def _on_picture_sent(self, event: PictureSent) -> None:
+        if event.is_result and (attempt := self._open_attempt(event.instance, event.prompt_id)) is not None:
+            attempt.pictures += 1
 
     @on(SocketOpened, SocketClosed)
     def _on_socket_opened(self, event: SocketOpened | SocketClosed) -> None:
@@ -239,8 +283,15 @@ class JobTracker(EventHandler):
     @on(Written)
     def _on_written(self, event: Written) -> None:
         if (attempt := self._open_attempt(event.instance, event.prompt_id)) is not None:
-            attempt.files += 1
-            self._instance(event.instance).files[intern(event.folder), intern(event.subfolder), event.name] = attempt
+            file = SavedFile(attempt, event.name, event.size_bytes)
+            attempt.saved += (file,)
+            self._instance(event.instance).files[intern(event.folder), intern(event.subfolder), event.name] = file
+
+    @on(FileCut)
+    def _on_file_cut(self, event: FileCut) -> None:
+        file = self._instance(event.instance).files.get((event.folder, event.subfolder, event.name))
+        if file is not None:
+            file.is_cut = file.is_cut or not file.size_bytes or event.size_bytes < file.size_bytes
 
     @on(FaultFired)
     def _on_fault_fired(self, event: FaultFired) -> None:
@@ -333,6 +384,13 @@ class JobTracker(EventHandler):
             return running
         return next(iter(self._instance(instance).open.get(prompt_id, [])), None)
 
+    def _attempt_at(self, instance: str, prompt_id: str | None) -> Attempt | None:
+        """Return the open attempt under a prompt id, else the latest that ended under it: a message may be late."""
+        if (attempt := self._open_attempt(instance, prompt_id)) is not None:
+            return attempt
+        attempts = self.by_prompt_id.get(prompt_id or "", ())
+        return next((attempt for attempt in reversed(attempts) if attempt.instance == instance), None)
+
     def _end(self, attempt: Attempt, event: Event, end: End) -> None:
         self._instance(attempt.instance).close(attempt)
         if attempt is self.running.get(attempt.instance):
@@ -377,14 +435,42 @@ class JobTracker(EventHandler):
 
     @on(Delivered)
     def _on_delivered(self, event: Delivered) -> None:
-        self.job(event.job).delivered.append(
-            Delivery(
-                event.seq,
-                event.at_ms,
-                intern(event.instance),
-                event.prompt_id and intern(event.prompt_id),
-                intern(event.stamp_job),
-                event.stamp_prompt_id and intern(event.stamp_prompt_id),
-                event.file,
-            )
+        delivery = Delivery(
+            event.seq,
+            event.at_ms,
+            intern(event.instance),
+            event.prompt_id and intern(event.prompt_id),
+            intern(event.stamp_job),
+            event.stamp_prompt_id and intern(event.stamp_prompt_id),
+            event.file,
+            event.content,
+            event.size_bytes,
+            event.digest,
         )
+        job = self.job(event.job)
+        job.delivered.append(delivery)
+        claimed = self.claimed_by(delivery)
+        if claimed is not None and claimed.job != job.name and not job.attempts:
+            claimed.delivered_as = claimed.delivered_as or job.name
+
+    def maker_of(self, delivery: Delivery) -> Attempt | None:
+        """Return the attempt that made what was delivered, by the stamp in it, else by its prompt id."""
+        return self._attempt_under(delivery.stamp_prompt_id, delivery) or self._attempt_under(
+            delivery.prompt_id, delivery
+        )
+
+    def claimed_by(self, delivery: Delivery) -> Attempt | None:
+        """Return the attempt that made it as the system under test sees it; the stamp counts if it says nothing else.
+
+        ``None`` if that is not known: also if the stamp is of another instance than the one that was reported.
+        """
+        stated = self._attempt_under(delivery.prompt_id, delivery)
+        if stated is not None:
+            return stated
+        stamped = self._attempt_under(delivery.stamp_prompt_id, delivery)
+        return stamped if stamped is not None and delivery.instance in {"", stamped.instance} else None
+
+    def _attempt_under(self, prompt_id: str | None, delivery: Delivery) -> Attempt | None:
+        attempts = self.by_prompt_id.get(prompt_id or "", [])
+        here = (attempt for attempt in attempts if attempt.instance == delivery.instance)
+        return next(here, attempts[0] if attempts else None)

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from comfyfarm.events.clients import Content
+
 End = Literal["success", "error", "interrupted", "lost", "deleted", "forgotten", "refused", "internal"]
 """How an attempt ended.  ``lost``: with its process; ``deleted``: a client deleted it from the queue; ``forgotten``: by
 a reset; ``refused``: it was never accepted; ``internal``: by an error of comfyfarm's own."""
@@ -29,6 +31,47 @@ class Stop:
 
 
 @dataclass(eq=False, slots=True)
+class SavedFile:
+    """A file that an attempt wrote.
+
+    :ivar size_bytes: 0 if the log does not say.
+    :ivar is_cut: a fault has cut it on the instance's disk.
+    :ivar parts: the parts of it that clients received, as first and last byte (exclusive), in order.
+    """
+
+    attempt: Attempt
+    name: str
+    size_bytes: int
+    is_cut: bool = False
+    parts: tuple[tuple[int, int], ...] = ()
+
+    def receive(self, first: int, size_bytes: int) -> bool:
+        """Add a part that a client received; return whether the parts are the whole file now, and forget them then."""
+        merged: list[tuple[int, int]] = []
+        for start, end in sorted((*self.parts, (first, first + size_bytes))):
+            if merged and start <= merged[-1][1]:
+                merged[-1] = merged[-1][0], max(end, merged[-1][1])
+            else:
+                merged.append((start, end))
+        is_whole = bool(self.size_bytes) and merged[0] == (0, self.size_bytes)
+        self.parts = () if is_whole else tuple(merged)
+        return is_whole
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenFetch:
+    """A request for a file that was not answered with the whole file.
+
+    :ivar what: the half of a sentence: ``was cut``.
+    """
+
+    seq: int
+    at_ms: int
+    name: str
+    what: str
+
+
+@dataclass(eq=False, slots=True)
 class Attempt:
     """One submission of a logical job that reached an instance.
 
@@ -48,8 +91,13 @@ class Attempt:
     :ivar equipped_seq: of the latest change of the instance's models or node types before that; 0 if there was none.
     :ivar done_seq: of the event after the last node; 0 if there is none yet.
     :ivar end: ``None`` while it waits or runs.
-    :ivar file_fetches: how often a client fetched one of them.
+    :ivar saved: the files that it wrote.
+    :ivar file_fetches: how often a client received one of them, or a preview of it, whole.
+    :ivar broken_fetch: the latest request for one of them that was answered otherwise; ``None`` once one is received.
     :ivar result_reads: how often a client received its result, by websocket or (after its end) from history or jobs.
+    :ivar pictures: how many pictures it sent over the websocket as results (``SaveImageWebsocket``).
+    :ivar pictures_sent: how many of these its client received whole.
+    :ivar delivered_as: the first name, other than its own, under which a result of it was delivered.
     :ivar stop: the first interrupt that hit it, or its deletion from the queue.
     :ivar kill_seq: of the first crash of the process while it ran; 0 if there was none.
     :ivar disturbance: the ``seq`` and the time of the first fault on it, or of the first time that its instance stopped
@@ -81,16 +129,25 @@ class Attempt:
     end: End | None = None
     ended_ms: int | None = None
     end_seq: int = 0
-    files: int = 0
+    saved: tuple[SavedFile, ...] = ()
     file_fetches: int = 0
+    broken_fetch: BrokenFetch | None = None
     is_load: bool = False
     result_reads: int = 0
+    pictures: int = 0
+    pictures_sent: int = 0
+    delivered_as: str = ""
     stop: Stop | None = None
     is_interrupted: bool = False
     kill_seq: int = 0
     had_fault: bool = False
     disturbance: tuple[int, int] | None = None
     is_socket_closed: bool = False
+
+    @property
+    def files(self) -> int:
+        """The number of files that it wrote."""
+        return len(self.saved)
 
     @property
     def is_accepted(self) -> bool:
@@ -162,7 +219,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A delivery, as stated by the system under test; ``stamp_...``: as found in the picture."""
+    """A delivery, as stated by the system under test; ``stamp_...``: as found in the picture.
+
+    :ivar content: what its bytes are, like ``size_bytes`` and ``digest``; empty if none were passed.
+    """
 
     seq: int
     at_ms: int
@@ -171,6 +231,9 @@ class Delivery:
     stamp_job: str
     stamp_prompt_id: str | None
     file: str
+    content: Content
+    size_bytes: int
+    digest: str
 
     @property
     def prompt_ids(self) -> tuple[str, ...]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from http.client import OK
 from typing import Any, ClassVar
 
 from comfyfarm.testing.memory_client import Reply
 
+from .answers import stamp_in
 from .lines import Line
 from .perfect import PerfectClient
 from .sending import AGAIN_MS
@@ -104,6 +107,22 @@ class DeliversWhatCameLast(BrokenClient):
             self.wronged.add(order.name)
         super().deliver(order, self.before or stamp)
         self.before = stamp
+
+
+class DeliversWithoutLooking(BrokenClient):
+    """Takes every 200 for a picture."""
+
+    earns = "broken_delivery"
+
+    def fetched(self, order: Order, is_told: bool, reply: Reply | None) -> None:
+        """Deliver whatever has come."""
+        if reply is None or reply.status != OK or stamp_in(reply):
+            super().fetched(order, is_told, reply)
+            return
+        self.wronged.add(order.name)
+        order.is_asking, order.state = False, "done"
+        facts = {"job": order.name, "prompt_id": order.prompt_id, "instance": order.where, "file": order.file}
+        self.farm.control("POST", "/api/delivered", json={**facts, "picture": b64encode(reply.body).decode()})
 
 
 class InsistsOnRefused(BrokenClient):

@@ -69,6 +69,12 @@ def _one_dies(chance: Random) -> dict[str, Any]:
             "wishes": [Wish("first"), Wish("second"), Wish("third", 500), Wish("fourth", 500)]}
 
 
+def _a_file_does_not_arrive_whole(chance: Random) -> dict[str, Any]:
+    page = {"do": "status", "status": 200, "body": "<html>Sign in"}
+    do = chance.choice(({"do": "truncate"}, {"do": "garbage"}, page))
+    return {"faults": [{**do, "at": "view", "times": 1}], "wishes": [Wish("first"), Wish("second")]}
+
+
 def _one_is_not_valid(chance: Random) -> dict[str, Any]:
     return {"wishes": [Wish("wrong", 500 * chance.randrange(40), is_valid=False)]}
 
@@ -134,6 +140,7 @@ _SETTINGS: dict[type[BrokenClient], Setting] = {
     broken.BelievesTheQueue: _one_dies,
     broken.DeliversTwice: _calm,
     broken.DeliversWhatCameLast: _calm,
+    broken.DeliversWithoutLooking: _a_file_does_not_arrive_whole,
     broken.InsistsOnRefused: _one_is_not_valid,
     broken.RevivesStopped: _one_is_stopped,
     broken.FailsWithoutAWord: _one_is_not_valid,

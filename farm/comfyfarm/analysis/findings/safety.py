@@ -1,12 +1,11 @@
-"""Findings about results: work lost, done twice, delivered wrongly, or stopped by mistake."""
+"""Findings about work: lost, done twice, left behind, or stopped by mistake."""
 
 from collections.abc import Iterator
 
 from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
 from comfyfarm.analysis.findings.job_status import has_had_time, last_of, status_of
 from comfyfarm.analysis.findings.unnamed_retries import possible_retries
-from comfyfarm.analysis.job_tracker import JobTracker
-from comfyfarm.analysis.logical_jobs import Attempt, Delivery, LogicalJob, Stop, is_hash
+from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob, Stop, is_hash
 
 
 @rule("lost")
@@ -82,114 +81,6 @@ def _why_twice(runs: list[Attempt]) -> str:
     return f"; the second was sent at {moment(second.began_ms)}, {when}"
 
 
-@rule("delivered_twice")
-class DeliveredTwice(FindingRule):
-    """A job was delivered from more than one attempt, or the same file of it more than once.
-
-    Several files of one attempt are one delivery; misattributed deliveries do not count.
-    """
-
-    def conclude(self, context: RuleContext) -> Iterator[Finding]:
-        for job in context.tracker.tested:
-            pair = _repeated_delivery(job, context.tracker)
-            if pair is not None:
-                first, second = pair
-                says = (
-                    f"{job.name} was delivered at {moment(first.at_ms)}{_source(first)} and again at "
-                    f"{moment(second.at_ms)}{_source(second)}."
-                )
-                yield self.found(says, job=job.name, events=(first.seq, second.seq))
-
-
-def _repeated_delivery(job: LogicalJob, tracker: JobTracker) -> tuple[Delivery, Delivery] | None:
-    """Return the first delivery that repeats an earlier one, after that one."""
-    if len(job.delivered) < 2:
-        return None
-    by_file: dict[str, Delivery] = {}
-    by_prompt_id: dict[str, Delivery] = {}
-    by_instance: dict[str, Delivery] = {}
-    for delivery in job.delivered:
-        if owner_of(job.name, delivery, tracker) is not None:
-            continue
-        prompt_id, instance = next(iter(delivery.prompt_ids), ""), delivery.instance
-        earlier = by_file.get(delivery.file), _differing(by_prompt_id, prompt_id), _differing(by_instance, instance)
-        first = next((other for other in earlier if other is not None), None)
-        if first is not None:
-            return first, delivery
-        by_file.setdefault(delivery.file, delivery)
-        by_prompt_id.setdefault(prompt_id, delivery)
-        by_instance.setdefault(instance, delivery)
-    return None
-
-
-def _differing(deliveries: dict[str, Delivery], key: str) -> Delivery | None:
-    """Return a delivery under another key; an empty key differs from none."""
-    return next((delivery for other, delivery in deliveries.items() if key and other and other != key), None)
-
-
-def _source(delivery: Delivery) -> str:
-    return f" (from {delivery.instance})" if delivery.instance else ""
-
-
-@rule("misattributed")
-class Misattributed(FindingRule):
-    """A delivery belongs to another job, by the stamp in the picture or by its prompt id."""
-
-    def conclude(self, context: RuleContext) -> Iterator[Finding]:
-        for job in context.tracker.tested:
-            for delivery in job.delivered:
-                owner = owner_of(job.name, delivery, context.tracker)
-                if owner is not None:
-                    how = "the picture's stamp" if delivery.stamp_job == owner else "its prompt id"
-                    says = f"What was delivered as {job.name} at {moment(delivery.at_ms)} is {owner}'s, as {how} says."
-                    yield self.found(says, job=job.name, instance=delivery.instance, events=[delivery.seq])
-
-
-def owner_of(job: str, delivery: Delivery, tracker: JobTracker) -> str | None:
-    """Return the logical job that a delivery really belongs to; ``None`` if it is rightly the job's.
-
-    A prompt id that the log lacks proves nothing; nor does one that two logical jobs share.
-    """
-    if delivery.stamp_job and delivery.stamp_job != job:
-        return delivery.stamp_job
-    for prompt_id in delivery.prompt_ids:
-        owners = [attempt.job for attempt in tracker.by_prompt_id.get(prompt_id, [])]
-        if owners and job not in owners:
-            return owners[0]
-    return None
-
-
-@rule("false_completion")
-class FalseCompletion(FindingRule):
-    """A job was delivered before any attempt of it had finished its last node; not if that is *misattributed*."""
-
-    by_absence = True
-
-    def conclude(self, context: RuleContext) -> Iterator[Finding]:
-        for job in context.tracker.tested:
-            if job.ended("internal"):
-                continue
-            done_seq = min((attempt.done_seq for attempt in job.attempts if attempt.done_seq), default=None)
-            early = (delivery for delivery in job.delivered if done_seq is None or delivery.seq < done_seq)
-            own = (delivery for delivery in early if owner_of(job.name, delivery, context.tracker) is None)
-            false = next(own, None)
-            if false is not None:
-                says = f"{job.name} was reported as delivered at {moment(false.at_ms)}, when {_state(job, false.seq)}."
-                yield self.found(says, job=job.name, instance=false.instance, events=[false.seq])
-
-
-def _state(job: LogicalJob, seq: int) -> str:
-    """Describe the state of a job at an event."""
-    sent = [attempt for attempt in job.attempts if attempt.seq < seq]
-    if not sent:
-        return "it had been sent to no instance"
-    last = sent[-1]
-    if last.end is None or last.end_seq > seq:
-        return f"its attempt on {last.instance} had not ended yet"
-    how = {"lost": "lost with its process", "deleted": "deleted from the queue", "forgotten": "dropped by a reset"}
-    why = f" ({last.error})" if last.error else f" ({last.status})" if last.end == "refused" and last.status else ""
-    ended = "ended in an error" if last.end == "error" else f"been {how.get(last.end, last.end)}"
-    return f"its last attempt, on {last.instance}, had {ended}{why}"
 
 
 @rule("wrong_cancel")

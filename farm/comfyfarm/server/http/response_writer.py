@@ -101,7 +101,7 @@ class ResponseWriter:
 
     def damage(self, exchange: Exchange) -> Damage:
         """Return what became of the body of an answer of status 2xx; empty for any other."""
-        work, reply = self.buffered and self.buffered.reply, exchange.reply
+        work, reply = self.buffered.reply if self.buffered is not None else None, exchange.reply
         if reply is None or not is_success(self.status):
             return ""
         if work is None or reply.body != work.body or exchange.declared_bytes is not None:

@@ -74,7 +74,7 @@ def _kind_of_picture(content: bytes) -> Content:
 
 
 def _lacks_end(content: bytes) -> bool:
-    if content.startswith(b"RIFF"):
+    if content.startswith(b"RIFF") and content[8:12] == b"WEBP"[: len(content) - 8]:
         return len(content) < 8 + int.from_bytes(content[4:8], "little")
     end = b";" if content.startswith(b"GIF8") else b"\xff\xd9"
     return content.startswith((b"GIF8", b"\xff\xd8")) and not content.rstrip(b"\0").endswith(end)
