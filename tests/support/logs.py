@@ -295,8 +295,8 @@ def ran(
     job_events = [submitted(job, **begin), answered(job, **begin)]
     job_events += taken(job, on=on, at=at if begins is None else begins, **more)
     if file:
-        facts = {"prompt_id": more.get("prompt_id"), "size_bytes": file_bytes}
-        job_events.append(written(job, on=on, at=until, name=file, **facts))
+        prompt_id = more.get("prompt_id")
+        job_events.append(written(job, on=on, at=until, name=file, prompt_id=prompt_id, size_bytes=file_bytes))
     return job_events + finished(job, on=on, at=until, ends=ends, **more, **last)
 
 

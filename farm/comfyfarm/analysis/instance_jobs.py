@@ -110,7 +110,7 @@ def count_fetch(file: SavedFile, event: Exchanged) -> None:
     if not file.is_cut and _is_whole(file, event):
         attempt.file_fetches, attempt.broken_fetch = attempt.file_fetches + 1, None
     else:
-        attempt.broken_fetch = BrokenFetch(event.seq, event.at_ms, file.name, _what_broke(file, event))
+        attempt.broken_fetch = BrokenFetch(event.seq, event.at_ms, event.instance, file.name, _what_broke(file, event))
 
 
 def _is_whole(file: SavedFile, event: Exchanged) -> bool:

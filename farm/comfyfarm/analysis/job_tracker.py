@@ -1,6 +1,6 @@
 """All logical jobs of a farm with their attempts, followed through the log: the basis of every analysis."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from sys import intern
 
 from comfyfarm.analysis.instance_jobs import (
@@ -12,6 +12,7 @@ from comfyfarm.analysis.instance_jobs import (
     route_of,
 )
 from comfyfarm.analysis.logical_jobs import Attempt, Delivery, End, LogicalJob, Order, SavedFile, Stop
+from comfyfarm.analysis.makers import Makers
 from comfyfarm.events import (
     Configured,
     Delivered,
@@ -71,6 +72,7 @@ class JobTracker(EventHandler):
     :ivar requests_files: somebody requested a job's file from an instance.
     :ivar requests_results: somebody requested a history entry or the state of a job, or opened a websocket.
     :ivar trial_ms: the beginning of the trial; 0 for the first one.
+    :ivar makers: finds the attempt that made what was delivered.
     :ivar pictures: by static instance, digest and size in bytes of its one picture.
     :ivar first_ms: the time of the first event; ``None`` if there is none.
     :ivar at_ms: the time of the latest event.
@@ -89,6 +91,7 @@ class JobTracker(EventHandler):
     requests_files: bool = False
     requests_results: bool = False
     trial_ms: int = 0
+    makers: Makers = field(init=False)
     pictures: dict[str, tuple[str, int]] = field(default_factory=dict)
     first_ms: int | None = None
     at_ms: int = 0
@@ -97,6 +100,9 @@ class JobTracker(EventHandler):
     is_scoped: bool = False
     _instances: dict[str, InstanceJobs] = field(default_factory=dict)
     _marks_results: bool = False
+
+    def __post_init__(self) -> None:
+        self.makers = Makers(self.by_prompt_id)
 
     def job(self, name: str) -> LogicalJob:
         """Return a logical job; create it if the name is new."""
@@ -435,6 +441,7 @@ class JobTracker(EventHandler):
 
     @on(Delivered)
     def _on_delivered(self, event: Delivered) -> None:
+        job = self.job(event.job)
         delivery = Delivery(
             event.seq,
             event.at_ms,
@@ -447,30 +454,11 @@ class JobTracker(EventHandler):
             event.size_bytes,
             event.digest,
         )
-        job = self.job(event.job)
+        if delivery.content not in {"", "picture"}:
+            fetches = (attempt.broken_fetch for attempt in self.makers.possible(job, delivery))
+            latest = max(filter(None, fetches), key=lambda fetch: fetch.seq, default=None)
+            delivery = replace(delivery, broken_fetch=latest)
         job.delivered.append(delivery)
-        claimed = self.claimed_by(delivery)
+        claimed = self.makers.claimed(delivery)
         if claimed is not None and claimed.job != job.name and not job.attempts:
             claimed.delivered_as = claimed.delivered_as or job.name
-
-    def maker_of(self, delivery: Delivery) -> Attempt | None:
-        """Return the attempt that made what was delivered, by the stamp in it, else by its prompt id."""
-        return self._attempt_under(delivery.stamp_prompt_id, delivery) or self._attempt_under(
-            delivery.prompt_id, delivery
-        )
-
-    def claimed_by(self, delivery: Delivery) -> Attempt | None:
-        """Return the attempt that made it as the system under test sees it; the stamp counts if it says nothing else.
-
-        ``None`` if that is not known: also if the stamp is of another instance than the one that was reported.
-        """
-        stated = self._attempt_under(delivery.prompt_id, delivery)
-        if stated is not None:
-            return stated
-        stamped = self._attempt_under(delivery.stamp_prompt_id, delivery)
-        return stamped if stamped is not None and delivery.instance in {"", stamped.instance} else None
-
-    def _attempt_under(self, prompt_id: str | None, delivery: Delivery) -> Attempt | None:
-        attempts = self.by_prompt_id.get(prompt_id or "", [])
-        here = (attempt for attempt in attempts if attempt.instance == delivery.instance)
-        return next(here, attempts[0] if attempts else None)

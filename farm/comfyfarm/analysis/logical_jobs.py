@@ -62,11 +62,13 @@ class SavedFile:
 class BrokenFetch:
     """A request for a file that was not answered with the whole file.
 
-    :ivar what: the half of a sentence: ``was cut``.
+    :ivar name: of the file.
+    :ivar what: what the answer was: ``was only a part of it``.
     """
 
     seq: int
     at_ms: int
+    instance: str
     name: str
     what: str
 
@@ -222,6 +224,7 @@ class Delivery:
     """A delivery, as stated by the system under test; ``stamp_...``: as found in the picture.
 
     :ivar content: what its bytes are, like ``size_bytes`` and ``digest``; empty if none were passed.
+    :ivar broken_fetch: if they are no whole picture, the latest request for the file that explains it.
     """
 
     seq: int
@@ -234,6 +237,7 @@ class Delivery:
     content: Content
     size_bytes: int
     digest: str
+    broken_fetch: BrokenFetch | None = None
 
     @property
     def prompt_ids(self) -> tuple[str, ...]:

@@ -1,22 +1,12 @@
 """What is wrong with the bytes of a delivery, and what the log shows of the cause."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from comfyfarm.analysis.findings.finding import moment
 from comfyfarm.analysis.job_tracker import JobTracker
-from comfyfarm.analysis.logical_jobs import Attempt, Delivery, LogicalJob, SavedFile
+from comfyfarm.analysis.logical_jobs import Delivery, LogicalJob, SavedFile
 
 _PICTURES = frozenset({".apng", ".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-
-
-@dataclass(frozen=True)
-class Cause:
-    """An event before a broken delivery that explains it; ``says``: half a sentence."""
-
-    seq: int
-    says: str
 
 
 def what_is_wrong(job: LogicalJob, delivery: Delivery, tracker: JobTracker) -> str:
@@ -31,7 +21,7 @@ def what_is_wrong(job: LogicalJob, delivery: Delivery, tracker: JobTracker) -> s
         return "is empty"
     if content == "damaged":
         return f"is damaged: a picture of {delivery.size_bytes:,} bytes that cannot be decoded"
-    files = [file for attempt in _makers(job, delivery, tracker) for file in attempt.saved]
+    files = [file for attempt in tracker.makers.possible(job, delivery) for file in attempt.saved]
     if content == "cut":
         return f"is cut: {_share(job, delivery, files, tracker)}"
     others = [file for file in files if PurePosixPath(file.name).suffix.lower() not in _PICTURES]
@@ -44,15 +34,6 @@ def what_is_wrong(job: LogicalJob, delivery: Delivery, tracker: JobTracker) -> s
     return f"is no picture but {content} of {delivery.size_bytes:,} bytes"
 
 
-def _makers(job: LogicalJob, delivery: Delivery, tracker: JobTracker) -> list[Attempt]:
-    """Return the attempts that a delivery may come from."""
-    maker = tracker.maker_of(delivery)
-    if maker is not None:
-        return [maker]
-    accepted = [attempt for attempt in job.attempts if attempt.is_accepted]
-    return [attempt for attempt in accepted if attempt.instance == delivery.instance] or accepted
-
-
 def _share(job: LogicalJob, delivery: Delivery, files: list[SavedFile], tracker: JobTracker) -> str:
     size_bytes = delivery.size_bytes
     larger = [file for file in files if file.size_bytes > size_bytes]
@@ -60,21 +41,16 @@ def _share(job: LogicalJob, delivery: Delivery, files: list[SavedFile], tracker:
     if len(larger) == 1:
         file = larger[0]
         return f"{size_bytes:,} of the {file.size_bytes:,} bytes of {file.name} from {file.attempt.instance}"
-    for attempt in _makers(job, delivery, tracker) if not files else ():
+    for attempt in tracker.makers.possible(job, delivery) if not files else ():
         _, whole_bytes = tracker.pictures.get(attempt.instance, ("", 0))
         if whole_bytes > size_bytes:
             return f"{size_bytes:,} of the {whole_bytes:,} bytes of the picture of {attempt.instance}"
     return f"the first {size_bytes:,} bytes of a picture"
 
 
-def cause_of(job: LogicalJob, delivery: Delivery, tracker: JobTracker) -> Cause | None:
-    """Return the latest request before a broken delivery that was not answered with the whole file."""
-    return max(_broken_fetches(job, delivery, tracker), key=lambda cause: cause.seq, default=None)
-
-
-def _broken_fetches(job: LogicalJob, delivery: Delivery, tracker: JobTracker) -> Iterator[Cause]:
-    for attempt in _makers(job, delivery, tracker):
-        fetch = attempt.broken_fetch
-        if fetch is not None and fetch.seq < delivery.seq:
-            request = f"the answer of {attempt.instance} to GET /view for {fetch.name} at {moment(fetch.at_ms)}"
-            yield Cause(fetch.seq, f"{request} {fetch.what}")
+def cause_of(delivery: Delivery) -> str:
+    """Return the request that explains a broken delivery: half a sentence; empty if the log does not show it."""
+    fetch = delivery.broken_fetch
+    if fetch is None:
+        return ""
+    return f"; the answer of {fetch.instance} to GET /view for {fetch.name} at {moment(fetch.at_ms)} {fetch.what}"

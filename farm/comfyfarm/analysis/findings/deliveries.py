@@ -28,15 +28,13 @@ class BrokenDelivery(FindingRule):
                     continue
                 later = (other for other in job.delivered if other.seq > delivery.seq)
                 whole = next((other for other in later if is_good(job, other, tracker)), None)
-                cause = cause_of(job, delivery, tracker)
-                says = f"What was delivered as {job.name} at {moment(delivery.at_ms)} {wrong}"
-                says += f"; {cause.says}" if cause is not None else ""
+                says = f"What was delivered as {job.name} at {moment(delivery.at_ms)} {wrong}{cause_of(delivery)}"
                 says += f"; a whole picture of it was delivered at {moment(whole.at_ms)}" if whole is not None else ""
                 yield self.found(
                     f"{says}.",
                     job=job.name,
                     instance=delivery.instance,
-                    events=[cause.seq, delivery.seq] if cause is not None else [delivery.seq],
+                    events=[*((fetch.seq,) if (fetch := delivery.broken_fetch) else ()), delivery.seq],
                     severity="error" if whole is None else "warning",
                 )
 
@@ -142,7 +140,7 @@ def _excused(false: dict[LogicalJob, Delivery], tracker: JobTracker) -> set[Logi
     attempts = (attempt for job in unnamed for attempt in job.attempts)
     done_seqs = sorted(attempt.done_seq for attempt in attempts if attempt.done_seq and not attempt.delivered_as)
     excused: set[LogicalJob] = set()
-    nameless = (job for job in false if not job.attempts and tracker.maker_of(false[job]) is None)
+    nameless = (job for job in false if not job.attempts and tracker.makers.of(false[job]) is None)
     for job in sorted(nameless, key=lambda job: false[job].seq):
         if len(excused) < bisect_left(done_seqs, false[job].seq):
             excused.add(job)
@@ -151,7 +149,7 @@ def _excused(false: dict[LogicalJob, Delivery], tracker: JobTracker) -> set[Logi
 
 def _attempts_of(job: LogicalJob, delivery: Delivery, tracker: JobTracker) -> list[Attempt]:
     """Return the attempts of a job; of one whose name was in no prompt, the attempt that made what was delivered."""
-    maker = None if job.attempts else tracker.maker_of(delivery)
+    maker = None if job.attempts else tracker.makers.of(delivery)
     return job.attempts if maker is None else [maker]
 
 

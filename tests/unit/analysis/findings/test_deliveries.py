@@ -23,9 +23,9 @@ from tests.support.logs import (
 HASH, OTHER_HASH = "0123456789abcdef", "fedcba9876543210"
 
 
-def run(job: str = "j", on: str = "a", **more: Any) -> list[Piece]:
-    """A run with one picture of 5,000 bytes."""
-    return [ran(job, on=on, at=0, until=2_000, **{"file": "x.png", "file_bytes": 5_000, **more})]
+def run(job: str = "j", on: str = "a", *, file: str = "x.png", **more: Any) -> list[Piece]:
+    """A run with one file of 5,000 bytes."""
+    return [ran(job, on=on, at=0, until=2_000, file=file, file_bytes=5_000, **more)]
 
 
 def picture(job: str = "j", of: str = "j@a", *, at: int = 4_000, content: str = "picture", **more: Any) -> Piece:
