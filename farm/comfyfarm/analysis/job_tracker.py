@@ -441,7 +441,7 @@ class JobTracker(EventHandler):
 
     @on(Delivered)
     def _on_delivered(self, event: Delivered) -> None:
-        job = self.job(event.job)
+        job, is_whole = self.job(event.job), event.content in {"", "picture"}
         delivery = Delivery(
             event.seq,
             event.at_ms,
@@ -451,10 +451,10 @@ class JobTracker(EventHandler):
             event.stamp_prompt_id and intern(event.stamp_prompt_id),
             event.file,
             event.content,
-            event.size_bytes,
-            event.digest,
+            0 if is_whole else event.size_bytes,
+            "" if event.file and not self.pictures else event.digest,
         )
-        if delivery.content not in {"", "picture"}:
+        if not is_whole:
             fetches = (attempt.broken_fetch for attempt in self.makers.possible(job, delivery))
             latest = max(filter(None, fetches), key=lambda fetch: fetch.seq, default=None)
             delivery = replace(delivery, broken_fetch=latest)

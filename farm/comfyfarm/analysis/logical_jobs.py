@@ -223,7 +223,9 @@ class Attempt:
 class Delivery:
     """A delivery, as stated by the system under test; ``stamp_...``: as found in the picture.
 
-    :ivar content: what its bytes are, like ``size_bytes`` and ``digest``; empty if none were passed.
+    :ivar content: what its bytes are; empty if none were passed.
+    :ivar size_bytes: of what is no whole picture; else 0.
+    :ivar digest: of the bytes; empty if nothing but its name is needed to know the file.
     :ivar broken_fetch: if they are no whole picture, the latest request for the file that explains it.
     """
 
