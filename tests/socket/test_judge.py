@@ -86,7 +86,7 @@ async def test_a_farm_in_this_reactor_is_judged_directly_and_by_its_control_serv
     client = farm["gpu-1"].client
     assert (await farm.control.drain("gpu-1")).draining
     await farm.advance(0.051)
-    prompt_id = await client.submit(text_to_image())
+    prompt_id = await client.submit(text_to_image(), extra_data={"comfyfarm_job": "j2"})
     await farm.run_until_idle()
     (picture,) = (await client.history(prompt_id))[prompt_id]["outputs"]["9"]["images"]
     said = await farm.control.delivered("j1", instance="gpu-1", picture=await client.download(**picture))
