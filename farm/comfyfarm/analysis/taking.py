@@ -17,19 +17,28 @@ class ResultTaking:
     :ivar fetches_files: somebody requested a job's file.
     :ivar reads_results: somebody requested a history entry or the state of a job, or had a websocket.
     :ivar reports: somebody reported a delivery.
+    :ivar reports_unbound: somebody reported a delivery of which it is not known which attempt made it, under a name
+        that was in no prompt.
     """
 
     stated: DeliveryMode | None
     fetches_files: bool
     reads_results: bool
     reports: bool
+    reports_unbound: bool
     reported_prompt_ids: frozenset[str]
 
     @classmethod
     def of(cls, tracker: JobTracker) -> ResultTaking:
-        delivered = [delivery for job in tracker.tested for delivery in job.delivered]
-        prompt_ids = frozenset(prompt_id for delivery in delivered for prompt_id in delivery.prompt_ids)
-        return cls(tracker.delivery, tracker.requests_files, tracker.requests_results, bool(delivered), prompt_ids)
+        delivered = [(job, delivery) for job in tracker.tested for delivery in job.delivered]
+        return cls(
+            tracker.delivery,
+            tracker.requests_files,
+            tracker.requests_results,
+            reports=bool(delivered),
+            reports_unbound=any(not job.attempts and not delivery.prompt_ids for job, delivery in delivered),
+            reported_prompt_ids=frozenset(prompt_id for _, delivery in delivered for prompt_id in delivery.prompt_ids),
+        )
 
     @property
     def mode(self) -> DeliveryMode | None:
@@ -37,13 +46,17 @@ class ResultTaking:
         return self.stated or ("told" if self.reports else None)
 
     def has_taken(self, run: Attempt) -> bool:
-        """Return whether a client received the result of a run: its file, or without files its name."""
-        was_read = run.result_reads > 0 and not run.files
-        return run.file_fetches > 0 or was_read or run.prompt_id in self.reported_prompt_ids
+        """Return whether a client received the result of a run.
+
+        That is a file of it, else a picture over the websocket, else (if it has neither) its name.
+        """
+        if run.prompt_id in self.reported_prompt_ids or run.file_fetches or run.pictures_sent:
+            return True
+        return run.result_reads > 0 and not (run.files or run.pictures)
 
     def shows(self, run: Attempt) -> bool:
         """Return whether the log would show that the result of a run was taken."""
-        would_request = self.fetches_files if run.files else self.reads_results
+        would_request = self.fetches_files if run.files and not run.pictures else self.reads_results
         return self.stated is not None or self.reports or would_request
 
     def has_delivered(self, job: LogicalJob) -> bool:
@@ -66,7 +79,9 @@ class ResultTaking:
     def _has_delivered(self, run: Attempt) -> bool:
         if self.mode in {"folder", "none"}:
             return True
-        return run.prompt_id in self.reported_prompt_ids if self.mode == "told" else self.has_taken(run)
+        if self.mode != "told" or (self.reports_unbound and is_hash(run.job)):
+            return self.has_taken(run)
+        return run.prompt_id in self.reported_prompt_ids
 
 
 def _runs_of(job: LogicalJob) -> list[Attempt]:

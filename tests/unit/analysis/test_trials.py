@@ -155,10 +155,11 @@ def test_an_open_websocket_is_still_open() -> None:
     """Else a job would seem to run without one at its instance."""
     elsewhere = logs.socket_opened(on="b", at=50)
     own = logs.socket_opened(on="a", at=51)
+    begun = trial(at=100, delivery="none")
     run: list[Piece] = [submitted("j", on="a", at=110), answered("j", on="a", at=110), taken("j", on="a", at=110)]
     end = finished("j", on="a", at=120)
-    assert found(USED, elsewhere, trial(at=100), run, end) == ["listened_elsewhere"]
-    assert found(USED, own, trial(at=100), run, end) == []
+    assert found(USED, elsewhere, begun, run, end) == ["listened_elsewhere"]
+    assert found(USED, own, begun, run, end) == []
 
 
 def test_a_model_in_memory_is_a_reason_to_choose_an_instance() -> None:

@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Literal
 
+from comfyfarm.analysis.findings.deliveries import is_good
 from comfyfarm.analysis.findings.finding import RuleContext, moment
 from comfyfarm.analysis.findings.job_status import has_had_time, last_of, status_of
 from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob, is_hash
@@ -11,8 +12,8 @@ Outcome = Literal[
     "delivered", "withdrawn", "told", "unsent", "open", "failed", "untaken", "undelivered", "unknown"
 ]
 """``delivered``: its user has the result.  ``withdrawn``: its user wants it no more.  ``told``: its user was told of a
-failure.  ``unsent``: nothing was sent for it.  ``open``: it may still be done, or is lost, or needs a retry, or met an
-error of comfyfarm's own.  ``failed``: it failed for good, and it is not reported that its user was told.  ``untaken``:
+failure.  ``unsent``: nothing was sent for it.  ``open``: it may still be done, or another finding says
+what went wrong.  ``failed``: it failed for good, and it is not reported that its user was told.  ``untaken``:
 it succeeded, and nobody has taken its result.  ``undelivered``: its result was taken, and no delivery was reported
 although others were.  ``unknown``: it succeeded, and the log would not show if its result was taken."""
 
@@ -29,7 +30,8 @@ sent only."""
 def outcome_of(job: LogicalJob, context: RuleContext) -> Outcome:
     order, taking = job.order, context.taking
     if taking.has_delivered(job):
-        return "delivered"
+        is_bad = job.delivered and not any(is_good(job, delivery, context.tracker) for delivery in job.delivered)
+        return "open" if is_bad else "delivered"
     if order is not None and order.withdrawn_seq:
         return "withdrawn"
     if order is not None and order.failed_seq:

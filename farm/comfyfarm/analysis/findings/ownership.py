@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from comfyfarm.analysis.findings.finding import is_hash, moment
+from comfyfarm.analysis.findings.finding import moment
 from comfyfarm.analysis.job_tracker import JobTracker
-from comfyfarm.analysis.logical_jobs import Attempt, Delivery, LogicalJob
+from comfyfarm.analysis.logical_jobs import Attempt, Delivery, LogicalJob, is_hash
 
 _BY_STAMP, _BY_ID = "as the picture's stamp says", "as its prompt id says"
 

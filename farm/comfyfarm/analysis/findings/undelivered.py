@@ -46,6 +46,8 @@ class Orphaned(FindingRule):
 
 
 def _why_orphaned(job: LogicalJob, run: Attempt, context: RuleContext) -> str:
+    if (fetch := run.broken_fetch) is not None:
+        return f": the answer of {fetch.instance} to GET /view for {fetch.name} at {moment(fetch.at_ms)} {fetch.what}"
     if run.status == 0:
         return f": the answer to its submission at {moment(run.began_ms)} never came"
     if run.status is not None and run.status >= 400:

@@ -209,7 +209,7 @@ def test_a_picture_that_is_not_made_yet_cannot_be_delivered_under_any_name() -> 
     late = ran(HASH, on="a", at=0, until=9_000)
     early = delivered("order-1", at=4_000, prompt_id=f"{HASH}@a")
     assert sentence(farm("a"), late, early) == (
-        "order-1 was said to be delivered at 4 s, when its attempt on a was still open."
+        "order-1 was reported as delivered at 4 s, when its attempt on a had not ended yet."
     )
 
 

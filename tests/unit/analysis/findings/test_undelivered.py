@@ -27,6 +27,7 @@ from tests.support.logs import (
     refused,
     seen,
     socket_closed,
+    socket_opened,
     submitted,
     taken,
     trial,
@@ -101,6 +102,10 @@ def test_an_orphan_names_its_cause() -> None:
     known = ran("l", on="b", at=0, until=4_000), seen("l", on="b", at=5_000)
     lost_reply = answered("j", on="a", at=8_000, status=0, began=1_000)
     assert sentence(*other, known, sent, run, lost_reply).endswith(": the answer to its submission at 1 s never came.")
+    cut = fetched("j.png", on="a", at=9_500, damage="cut", size_bytes=7)
+    assert sentence(*other, picture("j", until=9_000), cut).endswith(
+        ": the answer of a to GET /view for j.png at 9.5 s was only a part of it."
+    )
     again = ran("j", on="b", at=8_500, until=8_600, ends="error")
     assert sentence(*other, known, sent, run, again).endswith(": it was sent again, to b, at 8.5 s.")
     gone = socket_closed("c", on="a", at=8_000)
@@ -240,6 +245,31 @@ def test_more_runs_without_a_name_than_orders_ran_twice() -> None:
     finding = only(farm("a"), trial(jobs=1), runs, LATER)
     assert (finding.finding, finding.severity) == ("ran_twice", "error")
     assert finding.says == "2 jobs ran to their end for 1 orders; 2 of them had no name."
+
+
+def test_pictures_over_the_websocket_are_taken_by_receiving_them() -> None:
+    job: dict[str, Any] = {"instance": "a", "epoch": 1, "prompt_id": "j@a"}
+    preview = events.Preview(64, 64, "image/png")
+    sent = events.PictureSent(at_ms=2_000, node="9", value=1, max=1, preview=preview, **job)
+    pieces = farm("a"), socket_opened(on="a", at=0), ran("j", on="a", at=0, until=3_000), sent, LATER
+    frame = events.FrameSent(at_ms=2_000, type="binary-1", to=("c",), is_result=True, **job)
+    assert found(*pieces, seen("j", on="a", at=5_000)) == [("orphaned", "j", "a")]
+    assert found(*pieces, frame) == []
+
+
+def test_a_broken_delivery_is_none() -> None:
+    broken = delivered("j", at=5_000, content="empty")
+    verdict = verdict_of(farm("a"), order("j", at=0), picture("j", at=1), got("j", at=4_000), broken, LATER)
+    assert [finding.finding for finding in verdict.findings] == ["broken_delivery"]
+    assert ends(verdict) == ("fail", 1, 0, 0, 0)
+
+
+def test_deliveries_under_names_that_no_prompt_had_stand_for_the_fetched_pictures() -> None:
+    runs = [ran(H1, on="a", at=0, until=3_000, file="1.png"), ran(H2, on="a", at=0, until=3_000, file="2.png")]
+    fetches = [fetched(f"{n}.png", on="a", at=4_000) for n in (1, 2)]
+    reports = [delivered("order-1", at=5_000), delivered("order-2", at=5_000)]
+    assert found(farm("a"), runs, fetches, reports, LATER) == []
+    assert found(farm("a"), runs, fetches[1:], reports, LATER) == [("orphaned", H1, "a")]
 
 
 # Contradicted.
