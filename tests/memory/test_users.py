@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from comfyfarm.testing import MemoryFarm, MemoryInstance, as_config
 
 Start = Callable[[Any], MemoryFarm]
@@ -64,8 +66,17 @@ def test_several_users_are_kept_apart(memory_farm: Start) -> None:
     gpu.ask("POST", "/settings/a", json=1, headers={"comfy-user": ann})
     assert gpu.ask("GET", "/settings", headers={"comfy-user": ann}).json() == {"a": 1}
     assert gpu.ask("GET", "/settings", headers={"comfy-user": bob}).json() == {}
-    assert gpu.ask("GET", "/settings", headers={"comfy-user": "../" + bob}).status == 500
-    assert gpu.ask("GET", "/settings").status == 500
+
+
+@pytest.mark.parametrize("headers", [{}, {"comfy-user": "nobody"}, {"comfy-user": "../default"}])
+def test_an_unknown_user_has_no_settings(memory_farm: Start, headers: dict[str, str]) -> None:
+    """And may be told so: 401 where all settings are read, a 500 elsewhere."""
+    gpu = memory_farm(SEVERAL)["gpu"]
+    reply = gpu.ask("GET", "/settings", headers=headers)
+    assert (reply.status, reply.body) == (401, b"")
+    assert gpu.ask("GET", "/settings/a", headers=headers).status == 500
+    assert gpu.ask("POST", "/settings", json={}, headers=headers).status == 500
+    assert gpu.ask("GET", "/userdata?dir=x", headers=headers).status == 500
 
 
 def test_a_single_user_needs_no_header(memory_farm: Start) -> None:

@@ -15,8 +15,10 @@ from werkzeug.exceptions import HTTPException
 from comfyfarm.config import InstanceConfig
 from comfyfarm.events import Event, InternalError
 from comfyfarm.server.files.disk import Disk
+from comfyfarm.server.files.uploads import MAX_FIELDS, TooManyFields
 from comfyfarm.server.files.users import Users
 from comfyfarm.server.front import server_error, unserved
+from comfyfarm.server.http.answer import aiohttp_answer
 from comfyfarm.server.http.request import answer, send
 from comfyfarm.server.server_log import ServerLog
 from comfyfarm.server.time.clock import pass_ms
@@ -101,6 +103,10 @@ class ComfyApi:
     def _on_rejected_prompt(self, request: IRequest, failure: Failure) -> bytes:
         assert isinstance(failure.value, PromptRejected)
         return answer(request, failure.value.body, 400)
+
+    @app.handle_errors(TooManyFields)
+    def _on_too_many_fields(self, request: IRequest, failure: Failure) -> bytes:
+        return send(request, aiohttp_answer(413, f"Maximum number of form fields {MAX_FIELDS} exceeded."))
 
     @app.handle_errors(ServerError)
     def _on_server_error(self, request: IRequest, failure: Failure) -> bytes:

@@ -17,7 +17,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from comfyfarm.server.http.answer import Answer, aiohttp_answer
+from comfyfarm.server.http.answer import CLOSES, SERVER, Answer, aiohttp_answer
 from comfyfarm.server.http.faults import BadFault, HttpFaultInjector
 from comfyfarm.server.http.headers import allow_origin, is_foreign
 from comfyfarm.server.http.request import header, prompt_source, send
@@ -27,7 +27,6 @@ from comfyfarm.server.http.site import ComfyRequest
 
 _ONLY_WITH_PREFIX = ("/jobs", "/assets", "/tags")
 _ONLY_WITHOUT_PREFIX = ("/internal",)
-_SERVER = b"Python/3.11 aiohttp/3.14.5"
 _ERROR_PAGE = b"""<html><head><title>500 Internal Server Error</title></head><body>
 <h1>500 Internal Server Error</h1>
 Server got itself in trouble
@@ -38,8 +37,9 @@ Server got itself in trouble
 def server_error(request: IRequest) -> Answer:
     """Return the answer of aiohttp if a handler of ComfyUI raises."""
     if "text/html" in (header(request, "accept") or ""):
-        return Answer(500, (("Content-Type", "text/html; charset=utf-8"),), _ERROR_PAGE, is_raised=True)
-    return aiohttp_answer(500, "500 Internal Server Error\n\nServer got itself in trouble")
+        headers = (("Content-Type", "text/html; charset=utf-8"), CLOSES)
+        return Answer(500, headers, _ERROR_PAGE, is_raised=True)
+    return aiohttp_answer(500, "500 Internal Server Error\n\nServer got itself in trouble", CLOSES)
 
 
 def unserved(method: str, error: HTTPException) -> Answer:
@@ -51,6 +51,13 @@ def unserved(method: str, error: HTTPException) -> Answer:
     valid = error.valid_methods if isinstance(error, MethodNotAllowed) else None
     allowed = ({*(valid or ())} | {"GET", "HEAD"}) - {"OPTIONS"}
     return aiohttp_answer(405, "405: Method Not Allowed", ("Allow", ",".join(sorted(allowed))))
+
+
+def _without_a_folder(method: bytes) -> Answer:
+    """Return the answer to a path that leads to no folder of the page: one that begins with ``//``, or an empty one."""
+    if method in (b"GET", b"HEAD", b"CONNECT"):
+        return aiohttp_answer(404, "404: Not Found")
+    return aiohttp_answer(405, "405: Method Not Allowed", ("Allow", "GET,HEAD"))
 
 
 @dataclass(eq=False)
@@ -78,7 +85,7 @@ class FrontResource(Resource):
         """Handle a request: refuse it, pass it to its route, or run it as a faulty exchange."""
         received_ms = request.connection.received_ms
         request.record.began_ms = self.fault_injector.now_ms() if received_ms is None else received_ms
-        request.setHeader(b"server", _SERVER)
+        request.setHeader(b"server", SERVER)
         request.setHeader(b"x-comfyfarm-instance", self.name.encode())
         if self.allowed_origin is not None:
             allow_origin(request, self.allowed_origin)
@@ -125,6 +132,9 @@ class FrontResource(Resource):
 
     def _refuse(self, request: ComfyRequest) -> Answer | None:
         """Return the answer to a request that never reaches a route, or ``None``."""
+        expect = request.requestHeaders.getRawHeaders(b"expect", [b""])[0]
+        if expect and expect.lower() != b"100-continue" and request.clientproto == b"HTTP/1.1":
+            return aiohttp_answer(417, f"Unknown Expect: {expect.decode('utf-8', 'replace')}")
         if request.too_large:
             return aiohttp_answer(413, f"Maximum request body size {self.max_body_bytes} exceeded.")
         if self.allowed_origin is None:
@@ -135,8 +145,8 @@ class FrontResource(Resource):
                 return server_error(request)
         if request.method == b"OPTIONS":
             return Answer(200)
-        if request.path.startswith(b"//"):
-            return aiohttp_answer(404, "404: Not Found")
+        if request.path.startswith(b"//") or not request.path.startswith(b"/"):
+            return _without_a_folder(request.method)
         return None
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from itertools import count, starmap
+from itertools import count, islice, starmap
 from pathlib import PurePosixPath
 from typing import TypeAlias
 from urllib.parse import parse_qsl, unquote
@@ -42,6 +42,13 @@ class SentFile:
     content: bytes
 
 
+MAX_FIELDS = 1000
+
+
+class TooManyFields(ServerError):
+    """A form has more fields than aiohttp accepts; it answers 413."""
+
+
 Form: TypeAlias = dict[str, str | bytes | SentFile]
 """A form as aiohttp parses it; of several values of one name the first.  ``bytes``: neither text nor a file."""
 
@@ -50,6 +57,7 @@ def parse_form(content_type: str, body: bytes) -> Form | None:
     """Parse a form; ``None`` if the content type is not one of forms (ComfyUI then sees a form without fields).
 
     :raises ServerError: if the form is broken.
+    :raises TooManyFields: if it has more than ``MAX_FIELDS``.
     """
     kind, options = parse_options_header(content_type)
     try:
@@ -170,7 +178,10 @@ def _text(form: Form, key: str, default: str | None = None) -> str:
 
 
 def _form(pairs: Iterable[tuple[str, str | bytes | SentFile]]) -> Form:
-    return dict(reversed(list(pairs)))      # so that the first value of a name stays
+    fields = list(islice(pairs, MAX_FIELDS + 1))
+    if len(fields) > MAX_FIELDS:
+        raise TooManyFields
+    return dict(reversed(fields))      # so that the first value of a name stays
 
 
 def _parts(boundary: str, body: bytes) -> Iterator[tuple[MultipartSegment, bytes]]:

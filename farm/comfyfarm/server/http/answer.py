@@ -3,6 +3,12 @@
 import json
 from dataclasses import dataclass
 
+SERVER = b"Python/3.11 aiohttp/3.14.5"
+"""The header ``Server`` of a real server."""
+
+CLOSES = ("Connection", "close")
+"""The header of an answer after which the server closes the connection."""
+
 
 @dataclass(frozen=True)
 class Answer:

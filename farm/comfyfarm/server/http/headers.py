@@ -60,7 +60,7 @@ def is_foreign(host: str | None, origin: str | None, site: str | None) -> bool:
     """Return whether ComfyUI answers 403, because a web page of another site sends this request.
 
     :param site: the header ``Sec-Fetch-Site``.
-    :raises ValueError: if Python's ``urlsplit`` cannot parse a name; ComfyUI raises, too.
+    :raises ValueError: if Python's ``urlsplit`` cannot parse a name or a port; ComfyUI raises, too.
     """
     if site == "cross-site":
         return True
@@ -68,10 +68,11 @@ def is_foreign(host: str | None, origin: str | None, site: str | None) -> bool:
         return False
     here = urlsplit("//" + host.lower())
     there = urlsplit(origin.lower())
+    # If one side has no port, only the names are compared.  To read a port that is no number raises.
+    has_no_port = None in (here.port, there.port)
     if not here.netloc or not there.netloc or not _is_loopback(here.hostname or ""):
         return False
-    # If one side has no port, only the names are compared.
-    if _port(here.netloc) is None or _port(there.netloc) is None:
+    if has_no_port:
         return here.hostname != there.hostname
     return here.netloc != there.netloc
 
@@ -81,11 +82,6 @@ def _is_loopback(name: str) -> bool:
         return ip_address(name).is_loopback
     except ValueError:
         return name == "localhost"
-
-
-def _port(netloc: str) -> str | None:
-    _, found, port = netloc.rpartition("]")[2].partition(":")
-    return port if found else None
 
 
 _BINARY = "application/octet-stream"

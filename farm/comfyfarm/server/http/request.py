@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, unquote
 from twisted.web.iweb import IRequest
 
 from comfyfarm.events import Exchanged
-from comfyfarm.server.http.answer import Answer, json_answer
+from comfyfarm.server.http.answer import CLOSES, Answer, json_answer
 from comfyfarm.server.http.headers import cache_headers, forget_origin
 from comfyfarm.server.http.site import ComfyRequest
 from comfyfarm.sim.errors import ServerError
@@ -19,7 +19,12 @@ _MAX_DEPTH = 500    # Python itself fails before 1,000, and an answer is nested 
 
 
 def raw_body(request: IRequest) -> bytes:
-    """Return the body, also if a fault has read it before."""
+    """Return the decoded body, also if a fault has read it before.
+
+    :raises ServerError: if its encoding is broken.
+    """
+    if cast(ComfyRequest, request).is_undecodable:
+        raise ServerError("the body is not in its content encoding")
     request.content.seek(0)
     return bytes(request.content.read())
 
@@ -62,8 +67,9 @@ def _charset(request: IRequest) -> str:
 
 
 def header(request: IRequest, name: str) -> str | None:
-    value = request.getHeader(name.encode())
-    return None if value is None else value.decode("utf-8", "replace")
+    """Return a header; if it was sent several times, the first one."""
+    values = request.requestHeaders.getRawHeaders(name.encode())
+    return values[0].decode("utf-8", "replace") if values else None
 
 
 def prompt_source(request: IRequest, names: JobNames) -> PromptSource:
@@ -93,6 +99,8 @@ def send(request: IRequest, reply: Answer) -> bytes:
         forget_origin(request)
     for name, value in (*cache_headers(request.path, reply), *reply.headers):
         request.setHeader(name.encode(), value.encode("utf-8", "surrogateescape"))
+    if CLOSES in reply.headers:
+        cast(ComfyRequest, request).connection.persistent = False
     if reply.status != 304:     # a 304 has no body, and no length
         request.setHeader(b"content-length", str(len(reply.body)).encode())
     return reply.body

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
+from os import SEEK_END
 from typing import Any, Self
 from urllib.parse import unquote
 
@@ -83,8 +84,9 @@ class RequestFacts:
 
     def _size_bytes(self) -> int:
         """Return the size of the body in bytes.  If it was dropped as too large: its ``Content-Length``."""
-        declared = header(self.request, "content-length") or ""
-        return int(declared) if declared.isdecimal() else len(raw_body(self.request))
+        declared, content = header(self.request, "content-length") or "", self.request.content
+        assert content is not None, "the whole request was received"
+        return int(declared) if declared.isdecimal() else content.seek(0, SEEK_END)
 
     def _upload_name(self) -> str:
         if "upload" not in self.phases_before:

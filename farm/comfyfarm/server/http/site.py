@@ -22,8 +22,20 @@ from twisted.web.server import Request, Site
 
 from comfyfarm.events.clients import Damage
 from comfyfarm.faults.targets import HttpReply
+from comfyfarm.server.http.answer import SERVER
+from comfyfarm.server.http.body_decoder import BodyDecoder
+from comfyfarm.server.http.request_head import (
+    MAX_FIELDS,
+    MAX_LINE_BYTES,
+    NO_LINE_FEED,
+    NO_TLS,
+    TLS_START,
+    RequestHead,
+    origin_form,
+)
 
 _MAX_BODY_BYTES = 100 * 1024 * 1024
+_KEEP_ALIVE_S = 3630    # of aiohttp
 
 
 @dataclass(eq=False)
@@ -91,9 +103,9 @@ class FreezeQueue:
 
 
 class ComfyRequest(Request):
-    """A request that drops a body that is too large, and keeps a record for the event log.
+    """A request that decodes its body, drops one that is too large, and keeps a record for the event log.
 
-    :ivar too_large: whether the body had more bytes than the site accepts.
+    :ivar too_large: whether the body, decoded, had more bytes than the site accepts.
     :ivar connection: the channel of the request, also after the request has ended.
     :ivar on_lost: called if the connection is lost before the answer is complete.
     """
@@ -102,6 +114,7 @@ class ComfyRequest(Request):
 
     defaultContentType = None   # ComfyUI sends none with an answer that is a status only
     too_large = False
+    _decoder: BodyDecoder | None = None
     on_lost: Callable[[], None] | None = None
 
     def __init__(self, channel: _Channel, *args: Any, **kwargs: Any) -> None:
@@ -110,16 +123,29 @@ class ComfyRequest(Request):
 
     def gotLength(self, length: int | None) -> None:
         """Take the length of the body; ``None`` if it comes in chunks."""
+        encoding = self.requestHeaders.getRawHeaders(b"content-encoding", [b""])[-1].decode("latin-1").lower()
+        if encoding in ("gzip", "deflate"):
+            self._decoder = BodyDecoder(encoding)
         self.too_large = length is not None and length > self.channel.site.max_body_bytes
         super().gotLength(0 if self.too_large else length)
 
     def handleContentChunk(self, data: bytes) -> None:
         assert self.content is not None, "gotLength made it"
-        if not self.too_large and self.content.tell() + len(data) > self.channel.site.max_body_bytes:
-            self.too_large = True
-            self.content.truncate(0)
-        if not self.too_large:
-            super().handleContentChunk(data)
+        for piece in (data,) if self._decoder is None else self._decoder.decode(data):
+            if not self.too_large and self.content.tell() + len(piece) > self.channel.site.max_body_bytes:
+                self.too_large = True
+                self.content.truncate(0)
+            if self.too_large:
+                return
+            super().handleContentChunk(piece)
+
+    @property
+    def is_undecodable(self) -> bool:
+        """True if the body is not in the encoding that the request declares."""
+        return self._decoder is not None and self._decoder.is_broken
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        super().requestReceived(command, origin_form(path), version)
 
     def connectionLost(self, reason: Failure) -> None:
         super().connectionLost(reason)
@@ -134,11 +160,16 @@ class _Channel(HTTPChannel):
     :ivar is_deserted: whether the client disconnected while the process was frozen.
     """
 
+    totalHeadersSize = 2 * MAX_FIELDS * MAX_LINE_BYTES      # Twisted's own limits are narrower than aiohttp's
     site: FarmSite
     _host: IAddress
     _peer: IAddress
     received_ms: int | None = None
     is_deserted = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._head = RequestHead()
 
     def connectionMade(self) -> None:
         self.site.channels[self] = None
@@ -158,14 +189,54 @@ class _Channel(HTTPChannel):
         if self.site.freezer.is_frozen:
             self.site.freezer.run_or_defer(partial(self._receive_late, data, self.site.now_ms()))
         else:       # at once, even if other data is still deferred: a channel passes pipelined requests to itself
-            super().dataReceived(data)
+            self._receive(data)
 
     def _receive_late(self, data: bytes, received_ms: int) -> None:
         self.received_ms = received_ms
         try:
-            super().dataReceived(data)
+            self._receive(data)
         finally:
             self.received_ms = None
+
+    def _receive(self, data: bytes) -> None:
+        if self.line_mode and not self._head.is_begun and (self._buffer + data).startswith(TLS_START):
+            self._refuse(NO_TLS)
+            return
+        super().dataReceived(data)
+        if self.line_mode and b"\n" in self._buffer:
+            self._refuse(NO_LINE_FEED)      # else this would wait for a carriage return for ever
+
+    def lineReceived(self, line: bytes) -> None:
+        if not line and not self._head.is_begun:
+            return      # empty lines between requests
+        problem = self._head.problem(line)
+        if problem is not None:
+            self._refuse(problem)
+            return
+        if not line:
+            self._head = RequestHead()
+        super().lineReceived(line)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        self._refuse(self._head.problem(line) or "Bad Request")
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        self._refuse("Bad Request")
+
+    def _refuse(self, text: str) -> None:
+        """Answer as aiohttp does to what it cannot parse, and close the connection."""
+        self.dataReceived = _ignore   # type: ignore[method-assign, assignment]
+        self._buffer = b""
+        body = text.encode()
+        lines = (
+            b"HTTP/1.0 400 Bad Request",
+            b"Content-Type: text/plain; charset=utf-8",
+            b"Content-Length: %d" % len(body),
+            b"Date: " + http.datetimeToString(),
+            b"Server: " + SERVER,
+        )
+        self.write(b"\r\n".join((*lines, b"", body)))
+        self.loseConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Unregister the connection.  (For a websocket Twisted calls its own protocol instead.)"""
@@ -226,7 +297,13 @@ class FarmSite(Site):
         :param freezer: of the process that serves here; ``None`` if it never freezes.
         :param now_ms: returns the simulated time; used only while the process is frozen.
         """
-        super().__init__(resource, requestFactory=ComfyRequest, reactor=reactor, parsePOSTFormSubmission=False)
+        super().__init__(
+            resource,
+            requestFactory=ComfyRequest,
+            reactor=reactor,
+            timeout=_KEEP_ALIVE_S,
+            parsePOSTFormSubmission=False,
+        )
         self.noisy = False
         self.max_body_bytes = max_body_bytes
         self.on_traffic = on_traffic

@@ -5,7 +5,7 @@ from typing import Any
 from twisted.web.iweb import IRequest
 
 from comfyfarm.server.api import ComfyApi
-from comfyfarm.server.http.request import answer, json_body, note, nothing, prompt_source
+from comfyfarm.server.http.request import answer, json_body, note, nothing, prompt_source, raw_body
 from comfyfarm.sim.errors import PromptRejected, ServerError, raising_as_comfyui
 
 app = ComfyApi.app
@@ -51,6 +51,7 @@ def _advise(api: ComfyApi, error: PromptRejected | ServerError) -> None:
 @app.route("/interrupt", methods=["POST"])
 def post_interrupt(api: ComfyApi, request: IRequest) -> bytes:
     """Interrupt the running job; with an id, only if it is that job."""
+    raw_body(request)       # a body that cannot be decoded is an error here, too
     try:
         body = json_body(request)
     except ServerError:

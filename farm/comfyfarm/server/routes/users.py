@@ -46,7 +46,12 @@ def post_user(api: ComfyApi, request: IRequest) -> bytes:
 
 @app.route("/settings", methods=["GET"])
 def get_settings(api: ComfyApi, request: IRequest) -> bytes:
-    return answer(request, _folder_of(api, request).settings())
+    """Answer with all settings; 401 to an unknown user, who gets a 500 from every other route."""
+    try:
+        folder = _folder_of(api, request)
+    except ServerError:
+        return nothing(request, 401)
+    return answer(request, folder.settings())
 
 
 @app.route("/settings/<key>", methods=["GET"])

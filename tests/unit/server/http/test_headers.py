@@ -56,8 +56,20 @@ def test_a_browser_says_itself_where_a_request_comes_from(site: str, foreign: bo
     assert is_foreign("example.com", "http://example.com", site) is foreign
 
 
-@pytest.mark.parametrize(("host", "origin"), [(HERE, "http://["), ("[", "http://127.0.0.1"), (HERE, "http://[x]")])
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        (HERE, "http://["),
+        ("[", "http://127.0.0.1"),
+        (HERE, "http://[x]"),
+        (HERE, "http://127.0.0.1:abc"),
+        (HERE, "http://evil.example:99999"),
+        ("localhost:abc", "http://localhost"),
+        ("::1", "http://[::1]:8188"),           # IPv6 without brackets: what follows the first colon is no port
+        ("fe80::1:8188", "http://localhost"),
+    ],
+)
 def test_a_name_that_is_none_makes_comfyui_raise(host: str, origin: str) -> None:
     """The gate answers 500 then."""
-    with pytest.raises(ValueError, match=r"IPv6|address"):
+    with pytest.raises(ValueError, match=r"IPv6|address|[Pp]ort"):
         is_foreign(host, origin, None)
