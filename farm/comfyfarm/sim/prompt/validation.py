@@ -15,7 +15,10 @@ from comfyfarm.sim.prompt.workflow import consumed
 
 Prompt = dict[str, Any]
 Walk = Generator[str, None, None]
-_LONGEST_CYCLE = 500    # ComfyUI reports a longer one as a RecursionError
+# Beyond these ComfyUI reports Python's RecursionError.  It takes a chain of 600 nodes and refuses one of 1,000.
+_LONGEST_CHAIN = 950
+_LONGEST_CYCLE = 500
+_TOO_DEEP = "maximum recursion depth exceeded"
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,8 @@ class _Result:
 class _Check:
     """The check of one prompt.
 
-    A node's check needs the checks of the nodes that feed it.  This recursion has its own stack, so that a long chain
-    of nodes does not reach Python's limit.
+    A node's check needs the checks of the nodes that feed it.  This recursion has its own stack, so that the limit to
+    its depth does not depend on who calls it.
 
     :ivar _looks_at: by node under check, the input that is checked.
     """
@@ -147,6 +150,8 @@ class _Check:
                 elif source not in self.results:
                     path.append(source)
                     walks.append(self._node(source))
+                    if len(path) > _LONGEST_CHAIN:
+                        self._fail(path, walks, RecursionError(_TOO_DEEP))
 
     def _fail(self, path: list[str], walks: list[Walk], error: Exception) -> None:
         """End the check of a node that raised; ComfyUI's error names the input that led to the node."""
@@ -172,7 +177,7 @@ class _Check:
         """Mark the nodes of a cycle that ends at ``source``."""
         cycle = path[path.index(source) :]
         if len(cycle) > _LONGEST_CYCLE:
-            self._fail(path, walks, RecursionError("maximum recursion depth exceeded"))
+            self._fail(path, walks, RecursionError(_TOO_DEEP))
             return
         details = " -> ".join(f"{node_id} ({self.prompt[node_id]['class_type']})" for node_id in (*cycle, cycle[0]))
         for node_id in cycle:

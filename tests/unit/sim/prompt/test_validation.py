@@ -368,15 +368,31 @@ def test_a_circle_is_described_at_each_of_its_nodes(links: dict[str, str], named
     }
 
 
-@pytest.mark.parametrize("settings", [Settings(), LENIENT, OFF], ids=lambda settings: settings.validation)
-def test_five_thousand_nodes_in_a_row_pass(settings: Settings) -> None:
-    """No limit of Python's ends the check, whatever the mode."""
-    assert validate(chain(5000), None, catalogue(settings=settings)) == ValidationResult(("2",), {})
+@pytest.mark.parametrize("settings", [Settings(), LENIENT], ids=lambda settings: settings.validation)
+def test_a_chain_of_a_thousand_nodes_is_too_long(settings: Settings) -> None:
+    """Python's limit ends ComfyUI's check at a node near the other end; 600 nodes are no problem."""
+    assert validate(chain(600), None, catalogue(settings=settings)) == ValidationResult(("2",), {})
+    body = refusal(chain(1000), settings)
+    assert (body["error"]["type"], body["error"]["details"]) == ("prompt_outputs_failed_validation", "")
+    ((node_id, found),) = body["node_errors"].items()
+    (reported,) = found["errors"]
+    assert reported["type"] == "exception_during_inner_validation"
+    assert reported["details"] == "maximum recursion depth exceeded"
+    assert reported["extra_info"]["exception_type"] == "RecursionError"
+    assert reported["extra_info"]["linked_node"] == [node_id, 0]
+    assert found["dependent_outputs"] == ["2"]
 
 
-def test_a_fault_at_the_far_end_of_five_thousand_nodes_is_found() -> None:
+def test_a_long_chain_is_as_good_as_its_parts_if_an_output_in_the_middle_is_checked_first() -> None:
+    """What has been checked is not checked again; and without a check there is no limit."""
+    prompt = {"m": node("PreviewImage", images=["500", 0]), **chain(1000)}
+    assert validate(prompt, None, catalogue()).outputs == ("m", "2")
+    assert validate(chain(5000), None, catalogue(settings=OFF)).outputs == ("2",)
+
+
+def test_a_fault_at_the_far_end_of_a_long_chain_is_found() -> None:
     """It is reported once."""
-    prompt = chain(5000)
+    prompt = chain(900)
     prompt["1"]["inputs"]["width"] = 0
     assert list(refusal(prompt)["node_errors"]) == ["1"]
 
