@@ -2,12 +2,14 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from importlib import invalidate_caches
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from comfyfarm.server.http.frontend import frontend
+from comfyfarm.config.equipment import own_stats
+from comfyfarm.server.http.frontend import frontend, help_pages, templates
 from comfyfarm.testing import MemoryFarm, MemoryInstance
 
 Start = Callable[[Any], MemoryFarm]
@@ -57,6 +59,33 @@ def no_page(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     frontend.cache_clear()
     yield
     frontend.cache_clear()
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., None]]:
+    """Install packages: ``install(name, {path: content})``."""
+    caches: tuple[Any, ...] = (frontend, help_pages, templates, own_stats)
+    modules: list[str] = []
+
+    def install(name: str, contents: dict[str, bytes], version: str = "9.8.7") -> None:
+        module = name.replace("-", "_")
+        modules.append(module)
+        described = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n".encode()
+        files = {f"{module}/{path}": content for path, content in contents.items()}
+        for path, content in (*files.items(), (f"{module}-{version}.dist-info/METADATA", described)):
+            file = tmp_path / "site" / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        invalidate_caches()
+        for cache in caches:
+            cache.cache_clear()
+
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    yield install
+    for cache in caches:
+        cache.cache_clear()
+    for module in modules:
+        sys.modules.pop(module, None)
 
 
 @pytest.fixture
@@ -254,3 +283,59 @@ def test_the_page_finds_no_example_workflows(beta: MemoryInstance) -> None:
         assert (reply.status, reply.headers["content-type"]) == (200, "application/json")
         assert reply.json() == content
     assert beta.ask("GET", "/templates/default.json").status == 404
+
+
+# Beside it.
+
+
+WORKFLOWS = {"templates/index.json": b'[{"title": "All"}]', "templates/one.json": b"{}"}
+PICTURES = {"templates/one-1.webp": b"RIFF", "templates/song.wav": b"WAVE"}
+
+
+@pytest.mark.usefixtures("page")
+def test_installed_example_workflows_are_served(beta: MemoryInstance, install: Callable[..., None]) -> None:
+    """They are spread over several packages; of what none of them has, the page says that it is not there."""
+    install("comfyui-workflow-templates", {"__init__.py": b""})
+    install("comfyui-workflow-templates-json", WORKFLOWS)
+    install("comfyui-workflow-templates-media-api", {"__init__.py": b"", **PICTURES})
+    assert beta.ask("GET", "/templates/index.json").json() == [{"title": "All"}]
+    assert beta.ask("GET", "/templates/index.json").headers["cache-control"] == "no-store"
+    picture = beta.ask("GET", "/templates/one-1.webp")
+    assert (picture.body, picture.headers["cache-control"]) == (b"RIFF", "public, max-age=86400")
+    sound = beta.ask("HEAD", "/templates/song.wav")
+    assert (sound.status, sound.headers["content-type"], sound.headers["content-length"]) == (200, "audio/x-wav", "4")
+    assert beta.ask("GET", "/templates/song.wav", headers={"Range": "bytes=1-2"}).body == b"AV"
+    assert beta.ask("GET", "/templates/index_logo.json").json() == {}
+    for name in ("nope.json", "", "../__init__.py", "a" * 300):
+        assert beta.ask("GET", f"/templates/{name}").status == 404
+
+
+@pytest.mark.usefixtures("no_page")
+def test_installed_help_pages_are_served_without_the_page_too(
+    beta: MemoryInstance, install: Callable[..., None]
+) -> None:
+    """Each package by itself, as a folder: with tags, ranges and a 404 of its own."""
+    assert beta.ask("GET", "/docs/KSampler/en.md").status == 404
+    install("comfyui-embedded-docs", {"docs/KSampler/en.md": b"# KSampler", "docs/KSampler/a.png": b"\x89PNG"})
+    page = beta.ask("GET", "/docs/KSampler/en.md")
+    assert (page.status, page.body, page.headers["content-type"]) == (200, b"# KSampler", "application/octet-stream")
+    assert beta.ask("GET", "/docs/KSampler/en.md", headers={"If-None-Match": page.headers["etag"]}).status == 304
+    assert beta.ask("GET", "/docs/KSampler/a.png").headers["cache-control"] == "public, max-age=86400"
+    assert [beta.ask("GET", f"/docs/{path}").status for path in ("KSampler", "", "Nope/en.md")] == [403, 403, 404]
+    assert beta.ask("GET", "/docs/../__init__.py").body == b"404: Not Found"
+    assert beta.ask("POST", "/docs/KSampler/en.md").status == 405
+
+
+def test_the_stats_tell_the_versions_of_the_packages_that_are_served(
+    memory_farm: Start, install: Callable[..., None]
+) -> None:
+    """As a real server with newer packages than it asks for."""
+    for name in ("comfyui-frontend-package", "comfyui-workflow-templates", "comfyui-embedded-docs"):
+        install(name, {"__init__.py": b""})
+    system = memory_farm(CONFIG)["beta"].ask("GET", "/system_stats").json()["system"]
+    versions = {package["name"]: package["installed"] for package in system["comfy_package_versions"]}
+    assert [versions[f"comfyui-{name}"] for name in ("frontend-package", "workflow-templates", "embedded-docs")] == [
+        "9.8.7"
+    ] * 3
+    assert system["installed_templates_version"] == "9.8.7"
+    assert system["required_frontend_version"] != "9.8.7"

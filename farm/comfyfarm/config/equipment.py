@@ -4,6 +4,8 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +69,7 @@ class EquipmentCache:
             recorded=self._change(base, config),
             models={**models, **own},
             sizes={**sizes, **sizes_of(config.models)},
-            system_stats=_with_version(stats or server_facts()["system_stats"], config.comfyui_version),
+            system_stats=_with_version(stats or own_stats(), config.comfyui_version),
             features=None if captured is None else captured.features,
         )
 
@@ -184,6 +186,28 @@ def _read_captured(directory: str | None, object_info: str | None) -> CapturedSe
     except NotCaptured as error:
         raise ConfigError(f"{key}: {error}") from error
     return CapturedServer(node_types) if found is None else replace(found, object_info=node_types)
+
+
+@cache
+def own_stats() -> Mapping[str, Any]:
+    """Return the recorded ``system_stats`` with the versions of the packages that are installed here and served."""
+    stats: Mapping[str, Any] = server_facts()["system_stats"]
+    system = stats["system"]
+    packages = [
+        {**package, "installed": _installed_version(package["name"]) or package["installed"]}
+        for package in system["comfy_package_versions"]
+    ]
+    installed = {package["name"]: package["installed"] for package in packages}
+    templates = installed["comfyui-workflow-templates"]
+    versions = {"comfy_package_versions": packages, "installed_templates_version": templates}
+    return {**stats, "system": {**system, **versions}}
+
+
+def _installed_version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _with_version(stats: Mapping[str, Any], version: str) -> Mapping[str, Any]:

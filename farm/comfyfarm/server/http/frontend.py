@@ -1,13 +1,15 @@
 """The web page of an instance: ComfyUI's own page, served as aiohttp serves a folder, or a small page instead of it.
 
 ComfyUI's own page is PyPI's ``comfyui-frontend-package``, which the extra ``comfyfarm[frontend]`` installs.  It is
-served from there, never copied.
+served from there, never copied; so are the example workflows of ``comfyui-workflow-templates`` and the help pages of
+``comfyui-embedded-docs``, if they are installed.
 """
 
 import re
 from dataclasses import dataclass, replace
 from functools import cache
 from html import escape
+from importlib.metadata import distributions
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from string import Template
@@ -16,16 +18,19 @@ from urllib.parse import quote
 from comfyfarm.config import InstanceConfig
 from comfyfarm.server.http.answer import Answer, aiohttp_answer
 from comfyfarm.server.http.static_file import Ask, ByteRange, choose
+from comfyfarm.server.stat_cache import regular_file
 from comfyfarm.sim.errors import ServerError
 
 NO_CACHING = (("Cache-Control", "no-store, must-revalidate"), ("Pragma", "no-cache"), ("Expires", "0"))
 """The headers of ``GET /``: a newer page loads other scripts."""
 
 _BINARY = "application/octet-stream"
+_TEMPLATE_PACKAGES = "comfyui_workflow_templates"      # and what begins so
 
 # The types of aiohttp on Python 3.11; a later Python has also the fonts and .webp, and text/javascript.
 _TYPES = {
     ".css": "text/css",
+    ".gif": "image/gif",
     ".html": "text/html",
     ".ico": "image/vnd.microsoft.icon",
     ".jpeg": "image/jpeg",
@@ -40,6 +45,7 @@ _TYPES = {
     ".svg": "image/svg+xml",
     ".txt": "text/plain",
     ".wasm": "application/wasm",
+    ".wav": "audio/x-wav",
     ".webm": "video/webm",
     ".xml": "text/xml",
 }
@@ -47,7 +53,7 @@ _TYPES = {
 # The top folders of ComfyUI's page: a folder is answered with a 403.
 _FOLDERS = frozenset({"assets", "cursor", "extensions", "fonts", "scripts"})
 
-# A real server has these files from a package of example workflows; here they are empty.
+# What the page reads of the example workflows, if none are installed.
 _EMPTY_TEMPLATES = {
     "/templates/index.json": b"[]",
     "/templates/index_logo.json": b"{}",
@@ -73,17 +79,51 @@ class Found:
 @cache
 def frontend() -> Path | None:
     """Return the folder of ComfyUI's own page; ``None`` if the extra is not installed."""
+    return _folder_in("comfyui_frontend_package", "static")
+
+
+@cache
+def help_pages() -> Path | None:
+    """Return the folder of the help pages of nodes; ``None`` if they are not installed."""
+    return _folder_in("comfyui_embedded_docs", "docs")
+
+
+@cache
+def templates() -> tuple[Path, ...]:
+    """Return the folders with example workflows; they are spread over several packages."""
+    names = {(distribution.name or "").lower().replace("-", "_") for distribution in distributions()}
+    folders = (_folder_in(name, "templates") for name in sorted(names) if name.startswith(_TEMPLATE_PACKAGES))
+    return tuple(folder for folder in folders if folder is not None and folder.is_dir())
+
+
+def _folder_in(package: str, name: str) -> Path | None:
+    """Return a folder of a package; ``None`` if the package is not installed."""
     try:
-        package = files("comfyui_frontend_package")     # imported here, because few need it
+        return Path(str(files(package).joinpath(name))).resolve()     # imported here, because few need it
     except ModuleNotFoundError:
         return None
-    return Path(str(package.joinpath("static"))).resolve()
+
+
+def locate(path: str) -> tuple[Path | None, str]:
+    """Return the folder that a path is served from, and the path in it.
+
+    :param path: unquoted, with its leading slash.
+    :returns: the folder is ``None`` if the page is not installed.
+    """
+    if (docs := help_pages()) is not None and path.startswith("/docs/"):
+        return docs, path.removeprefix("/docs")
+    if path.startswith("/templates/"):
+        inside = path.removeprefix("/templates")
+        for folder in templates():
+            if regular_file(folder / inside.removeprefix("/")) is not None:
+                return folder, inside
+    return frontend(), path
 
 
 def look_up(root: Path | None, path: str, method: str, ask: Ask) -> Found | Answer:
-    """Return the file at a path of the page, or a whole answer if there is none to send.
+    """Return the file at a path of a folder, or a whole answer if there is none to send.
 
-    :param root: the folder of the page; ``None`` if the page is not installed.
+    :param root: the folder; ``None`` if the page is not installed.
     :param path: unquoted, with its leading slash.
     :param ask: returns a header of the request.
     :raises ServerError: if aiohttp would fail.

@@ -9,7 +9,7 @@ from twisted.web.resource import IResource
 from comfyfarm.config.recorded import server_facts
 from comfyfarm.server.api import ComfyApi
 from comfyfarm.server.http.answer import Answer
-from comfyfarm.server.http.frontend import NO_CACHING, Found, extension_scripts, frontend, look_up, welcome_page
+from comfyfarm.server.http.frontend import NO_CACHING, Found, extension_scripts, frontend, locate, look_up, welcome_page
 from comfyfarm.server.http.request import answer, header, nothing, send
 from comfyfarm.server.http.static_file import Stream
 
@@ -27,7 +27,7 @@ def get_page(api: ComfyApi, request: IRequest) -> bytes | IResource:
 
 @app.route("/<path:_>", methods=["GET"])
 def get_file(api: ComfyApi, request: IRequest, _: str) -> bytes | IResource:
-    """Answer with a file of the page, by the whole path of the request: the page's files have no ``/api`` twin."""
+    """Answer with a file of the page, its templates or its help, by the whole path: they have no ``/api`` twin."""
     return _look_up(api, request, unquote(request.path.decode("utf-8", "replace")))
 
 
@@ -39,10 +39,10 @@ def get_extensions(_: ComfyApi, request: IRequest) -> bytes:
 
 
 def _look_up(api: ComfyApi, request: IRequest, path: str) -> bytes | IResource:
-    root = frontend()
+    root, inside = locate(path)
     if root is None and path == "/index.html":
         return send(request, welcome_page(api.config, PurePosixPath(api.instance.machine.static_name).name))
-    found = look_up(root, path, request.method.decode(), lambda name: header(request, name))
+    found = look_up(root, inside, request.method.decode(), lambda name: header(request, name))
     return send(request, found) if isinstance(found, Answer) else _send_file(request, found)
 
 
