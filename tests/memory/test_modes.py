@@ -355,3 +355,76 @@ def test_a_full_disk_is_an_error_of_its_node(memory_farm: Start, tmp_path: Path)
     assert entry["status"]["messages"][-1][0] == "execution_error"
     (tmp_path / "out").unlink()
     assert job(gpu)["status"]["completed"]
+
+
+# Pictures that are named by a path.
+
+
+def showing(name: str) -> dict[str, Any]:
+    return {
+        "1": {"class_type": "LoadImage", "inputs": {"image": name}},
+        "9": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "again"}},
+    }
+
+
+def refused(gpu: MemoryInstance, name: str) -> bool:
+    reply = gpu.ask("POST", "/prompt", json={"prompt": showing(name)})
+    if reply.status == 200:
+        return False
+    (error,) = reply.json()["node_errors"]["1"]["errors"]
+    assert (error["type"], error["details"]) == ("custom_validation_failed", f"image - Invalid image file: {name}")
+    return True
+
+
+@pytest.mark.parametrize("version", ["0.25.0", "0.27.0", "0.28.0"])
+def test_a_picture_may_be_named_by_its_path(memory_farm: Start, version: str) -> None:
+    """Absolute or with dots; from 0.28 on only inside the folder that it is looked up in."""
+    _, gpu = start(memory_farm, mode="dynamic", comfyui_version=version)
+    disk = gpu.backend.disk
+    (made,) = images(job(gpu, text_to_image(width=64, height=32)))
+    result, example = disk.output_dir / made["filename"], disk.input_dir / "example.png"
+    for name in (str(example), "../input/example.png", f"{result} [output]", f"../output/{result.name} [output]"):
+        entry = job(gpu, showing(name))
+        assert entry["status"]["status_str"] == "success"
+        with Image.open(example if "example" in name else result) as wanted, Image.open(
+            BytesIO(view(gpu, images(entry)[0]))
+        ) as shown:
+            assert shown.size == wanted.size
+    for name in (str(result), f"../output/{result.name}", f"{example} [output]"):
+        if version == "0.28.0":
+            assert refused(gpu, name)
+        else:
+            assert job(gpu, showing(name))["status"]["status_str"] == "success"
+
+
+@pytest.mark.parametrize("version", ["0.25.0", "0.28.0"])
+def test_a_picture_outside_the_instance_is_refused(memory_farm: Start, tmp_path: Path, version: str) -> None:
+    """In every version: the files of other instances and of the machine are nobody's business."""
+    settings = {"mode": "dynamic", "comfyui_version": version}
+    farm = memory_farm({"instance": [{"name": "gpu", **settings}, {"name": "other", **settings}]})
+    gpu, other = farm["gpu"], farm["other"]
+    (tmp_path / "mine.png").write_bytes(default_picture())
+    outside = (tmp_path / "mine.png", other.backend.disk.input_dir / "example.png", gpu.backend.disk.input_dir.parent)
+    for name in (*map(str, outside), "../../other/input/example.png", "..", "/"):
+        assert refused(gpu, name)
+
+
+@pytest.mark.parametrize("name", ["", ".", "sub", "sub/", "sub [output]"])
+def test_a_folder_is_taken_and_fails_when_it_is_opened(memory_farm: Start, name: str) -> None:
+    """ComfyUI looks only whether something is there."""
+    _, gpu = start(memory_farm, mode="dynamic")
+    for folder in ("input", "output"):
+        gpu.backend.disk.make_directory(folder, "sub")
+    entry = job(gpu, showing(name))
+    (kind, error) = entry["status"]["messages"][-1]
+    assert (kind, error["node_id"], error["exception_type"]) == ("execution_error", "1", "av.error.IsADirectoryError")
+
+
+@pytest.mark.parametrize("version", ["0.25.0", "0.28.0"])
+def test_the_result_of_a_static_instance_can_be_the_next_jobs_input(memory_farm: Start, version: str) -> None:
+    """As clients chain jobs: the name that history gives, and where it is."""
+    _, gpu = start(memory_farm, comfyui_version=version)
+    (image,) = images(job(gpu))
+    entry = job(gpu, showing(f"{image['filename']} [{image['type']}]"))
+    assert (entry["status"]["status_str"], images(entry)) == ("success", [KERNIE])
+    assert refused(gpu, f"../input/../../{KERNIE['filename']} [output]")

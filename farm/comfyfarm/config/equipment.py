@@ -38,13 +38,29 @@ class Equipment:
     system_stats: Mapping[str, Any]
     features: Mapping[str, Any] | None
 
-    def catalogue(self, config: InstanceConfig, files: Files, brought: Iterable[str] = ()) -> Catalogue:
+    def catalogue(
+        self,
+        config: InstanceConfig,
+        files: Files,
+        brought: Iterable[str] = (),
+        *,
+        confines_files: bool = False,
+        result_name: str | None = None,
+    ) -> Catalogue:
         """Return the catalogue for ``/object_info`` and validation.
 
         :param brought: the pictures that the farm itself puts into ``input``.
         """
         return Catalogue(
-            self.recorded, files, self.models, config.open_models, config.validation, self.sizes, frozenset(brought)
+            self.recorded,
+            files,
+            self.models,
+            config.open_models,
+            config.validation,
+            self.sizes,
+            frozenset(brought),
+            confines_files,
+            result_name,
         )
 
 

@@ -56,7 +56,7 @@ from comfyfarm.server.server_log import ServerLog
 from comfyfarm.server.storage import InstanceStorage
 from comfyfarm.server.time.clock import Alarm
 from comfyfarm.server.time.driver import InstanceDriver
-from comfyfarm.server.version import server_flags
+from comfyfarm.server.version import server_flags, version_of
 from comfyfarm.server.websocket.faults import WebSocketFaultInjector
 from comfyfarm.server.websocket.hub import Hub, Socket
 from comfyfarm.server.websocket.message import OutgoingMessage
@@ -145,7 +145,13 @@ class InstanceProcess:
 
     def _make_catalogue(self) -> Catalogue:
         equipment = self.context.equipment_cache.equip(self.config)
-        return equipment.catalogue(self.config, self.storage.disk, brought=(self.storage.picture_name, EXAMPLE))
+        return equipment.catalogue(
+            self.config,
+            self.storage.disk,
+            brought=(self.storage.picture_name, EXAMPLE),
+            confines_files=version_of(self.config.comfyui_version).confines_files,
+            result_name=self._served_static_name,
+        )
 
     def _make_websockets(self, flags: dict[str, Any]) -> None:
         self.hub = Hub(self.storage.sids, flags, self._on_open, self._on_close, self._send)

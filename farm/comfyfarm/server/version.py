@@ -19,12 +19,14 @@ class Version:
     :ivar number: as ``/system_stats`` gives it.
     :ivar cancels_jobs: ``POST /api/jobs/{id}/cancel`` and ``POST /api/jobs/cancel`` exist.
     :ivar shields_files: ``/view`` and ``/userdata`` send headers that keep a browser from running a file.
+    :ivar confines_files: a node may name only files of the folder that they are looked up in.
     :ivar tags_model_types: the feature flag ``supports_model_type_tags`` is announced.
     """
 
     number: str
     cancels_jobs: bool = False
     shields_files: bool = False
+    confines_files: bool = False
     tags_model_types: bool = False
     output_rules: OutputRules = field(default_factory=OutputRules)
 
@@ -35,6 +37,7 @@ _0_28 = Version(
     "0.28.0",
     cancels_jobs=True,
     shields_files=True,
+    confines_files=True,
     tags_model_types=True,
     output_rules=OutputRules(counts_texts=False, previews_documents=True),
 )

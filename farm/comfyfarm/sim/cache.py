@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from comfyfarm.sim.catalogue.catalogue import Catalogue, annotated_place
+from comfyfarm.sim.catalogue.catalogue import Catalogue, annotated
 from comfyfarm.sim.prompt.workflow import is_link, links
 
 Key = str
@@ -107,5 +107,5 @@ def _key(prompt: Mapping[str, Any], node: str, keys: Mapping[str, Key | None], c
 def _digest(class_type: Any, name: str, value: Any, catalogue: Catalogue) -> str | None:
     if catalogue.file_kind(class_type, name) is None or not isinstance(value, str):
         return None
-    place = annotated_place(value)
+    place = catalogue.files.find(*annotated(value))
     return catalogue.files.digest(place) if place else None

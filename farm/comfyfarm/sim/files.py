@@ -4,12 +4,17 @@ The running farm keeps them on disk (``comfyfarm.server.files.disk``); core test
 only describes what a picture shows; the server makes its pixels and bytes.
 """
 
+import posixpath
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from pathlib import PurePosixPath
+from typing import Protocol, get_args
 
 from comfyfarm.events.base import Folder
 from comfyfarm.sim.values import Picture
+
+ROOT = "/srv/comfyui"
+"""The folder of the server in error texts, so that the logs of equal runs are equal."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,27 @@ class Place:
     folder: Folder
     subfolder: str
     name: str
+
+    @property
+    def path(self) -> str:
+        """The path in the folder; empty for the folder itself."""
+        return posixpath.join(self.subfolder, self.name)
+
+
+def find_place(folders: Mapping[Folder, str], folder: Folder, name: str) -> Place | None:
+    """Return the place that a name leads to; ``None`` if it leads out of all folders.
+
+    The name may be absolute, contain ``..``, or lead to a folder.  The texts of the paths are compared.
+
+    :param folders: the absolute path of each folder.
+    :param folder: the name is relative to this one.
+    """
+    path = PurePosixPath(posixpath.normpath(posixpath.join(folders[folder], name)))
+    for home in (folder, *folders):
+        if path.is_relative_to(folders[home]):
+            subfolder, last = posixpath.split(path.relative_to(folders[home]).as_posix())
+            return Place(home, subfolder, "" if last == "." else last)
+    return None
 
 
 @dataclass(frozen=True)
@@ -44,8 +70,17 @@ class Files(Protocol):
     def names(self, folder: Folder, subfolder: str) -> Collection[str]:
         """Return the names in a directory, also those of hidden files; empty if there is no such directory."""
 
+    def find(self, folder: Folder, name: str, *, confined: bool = False) -> Place | None:
+        """Return the place of the file or folder that a name leads to (see :func:`find_place`), or ``None``.
+
+        :param confined: ``None`` also for a name that leads out of this one folder, by its text or by a symlink.
+        """
+
     def exists(self, place: Place) -> bool:
         """Return whether there is such a file."""
+
+    def is_folder(self, place: Place) -> bool:
+        """Return whether there is such a folder."""
 
     def digest(self, place: Place) -> str | None:
         """Return the SHA-256 of a file in hex, or ``None`` if there is no such file."""
@@ -103,8 +138,20 @@ class MemoryFiles:
             if (place.folder, place.subfolder) == (folder, subfolder)
         }
 
+    def find(self, folder: Folder, name: str, *, confined: bool = False) -> Place | None:
+        place = find_place({home: f"{ROOT}/{home}" for home in get_args(Folder)}, folder, name)
+        if place is None or (confined and place.folder != folder):
+            return None
+        is_there = self.is_folder(place) or (self.exists(place) and not name.endswith("/"))
+        return place if is_there else None
+
     def exists(self, place: Place) -> bool:
         return place in self.pictures or place in self.written
+
+    def is_folder(self, place: Place) -> bool:
+        inside = f"{place.path}/"
+        files = (*self.pictures, *self.written)
+        return not place.path or any(file.path.startswith(inside) for file in files if file.folder == place.folder)
 
     def digest(self, place: Place) -> str | None:
         """Return a text that differs with the content."""

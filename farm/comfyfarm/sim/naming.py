@@ -11,12 +11,11 @@ from itertools import count
 from random import Random
 
 from comfyfarm.events.base import Folder
-from comfyfarm.sim.files import FileContent, Files, Place
+from comfyfarm.sim.files import ROOT, FileContent, Files, Place
 from comfyfarm.sim.nodes import NodeError, Save
 from comfyfarm.sim.settings import Naming
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
-_ROOT = "/srv/comfyui"
 
 
 @dataclass(frozen=True)
@@ -174,13 +173,13 @@ def _error_text(series: _Series, error: OSError | ValueError) -> str:
     """Return Python's text, with the path of a server that is installed at ``/srv/comfyui``."""
     if not isinstance(error, OSError) or error.errno is None:
         return str(error) if isinstance(error, ValueError) else type(error).__name__
-    path = posixpath.join(_ROOT, series.folder, series.subfolder, series.name)
+    path = posixpath.join(ROOT, series.folder, series.subfolder, series.name)
     return f"[Errno {error.errno}] {error.strerror}: {path!r}"
 
 
 def _outside_text(folder: Folder, subfolder: str) -> str:
     """Return ComfyUI's text, with the paths of a server that is installed at ``/srv/comfyui``."""
-    inside = f"{_ROOT}/{folder}"
+    inside = f"{ROOT}/{folder}"
     full = posixpath.normpath(posixpath.join(inside, subfolder))
     return (
         "**** ERROR: Saving image outside the output folder is not allowed.\n"

@@ -18,7 +18,7 @@ from comfyfarm.events.base import Folder
 from comfyfarm.server.files.atomic import system_error, write_new, write_over
 from comfyfarm.server.media.pictures import ImageRenderer, picture_size
 from comfyfarm.server.stat_cache import FileFactCache, digest_of, is_draft, regular_file
-from comfyfarm.sim.files import FileContent, Place
+from comfyfarm.sim.files import FileContent, Place, find_place
 from comfyfarm.sim.values import Picture
 
 EXAMPLE = "example.png"
@@ -80,9 +80,22 @@ class Disk:
             names = []
         return names + [path.name for path in self._hidden if path.parent == directory]
 
+    def find(self, folder: Folder, name: str, *, confined: bool = False) -> Place | None:
+        base = self._folders[folder]
+        path = os.path.join(base, name)     # noqa: PTH118 (with its dots, which the system follows)
+        if not os.path.exists(path):    # noqa: PTH110 (Path.exists raises at too long a name)
+            return None
+        if confined and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(base)):
+            return None
+        return find_place({home: str(path) for home, path in self._folders.items()}, folder, name)
+
     def exists(self, place: Place) -> bool:
         path = self._path_of(place)
         return path is not None and regular_file(path) is not None
+
+    def is_folder(self, place: Place) -> bool:
+        path = self._path_of(place)
+        return path is not None and os.path.isdir(path)     # noqa: PTH112 (Path.is_dir raises at too long a name)
 
     def digest(self, place: Place) -> str | None:
         path = self._path_of(place)

@@ -10,7 +10,7 @@ from comfyfarm.sim.catalogue.models import customary_size
 from comfyfarm.sim.catalogue.node_types import Input, NodeType
 from comfyfarm.sim.catalogue.recorded import FileChoice, RecordedServer
 from comfyfarm.sim.catalogue.socket_uses import SocketUses
-from comfyfarm.sim.files import Files, Place
+from comfyfarm.sim.files import Files
 from comfyfarm.sim.settings import Validation
 
 _SHIPPED_CUSTOM_NODE = "custom_nodes.websocket_image_save"      # the only one in ComfyUI's own folder
@@ -24,6 +24,9 @@ class Catalogue:
     :ivar open_models: the other folders accept any name; else they are empty.
     :ivar sizes: by folder and name, the size of a model in bytes; others have their customary size.
     :ivar brought: pictures that the farm itself put into ``input``; a captured list does not show them.
+    :ivar confines_files: a file that a node names has to be in the folder that it is looked up in; else it may be in
+        another folder of the instance, too.
+    :ivar result_name: the name of a static instance's results, which leads out of ``output``, but may be named always.
     """
 
     recorded: RecordedServer
@@ -33,6 +36,8 @@ class Catalogue:
     validation: Validation = "strict"
     sizes: Mapping[tuple[str, str], int] = field(default_factory=dict)
     brought: frozenset[str] = frozenset()
+    confines_files: bool = False
+    result_name: str | None = None
     _object_info: tuple[object, bytes] = (None, b"")
 
     def knows(self, class_type: str) -> bool:
@@ -93,8 +98,11 @@ class Catalogue:
         return file.kind if file is not None and file.kind not in ("3d", "folder") else None
 
     def has_file(self, value: str) -> bool:
-        place = annotated_place(value)
-        return place is not None and self.files.exists(place)
+        """Return whether a node's own check accepts the name of a file; a folder passes, too."""
+        folder, name = annotated(value)
+        confined = self.confines_files and (folder, name) != ("output", self.result_name)
+        place = self.files.find(folder, name, confined=confined)
+        return place is not None and (self.files.is_folder(place) or self.files.exists(place))
 
     def entry(self, class_type: str) -> Mapping[str, Any] | None:
         """Return the present ``/object_info`` entry of a node type, or ``None`` if there is no such type."""
@@ -149,13 +157,9 @@ class Catalogue:
 _FOLDERS: dict[str, Folder] = {" [input]": "input", " [output]": "output", " [temp]": "temp"}
 
 
-def annotated_place(value: str, default: Folder = "input") -> Place | None:
-    """Return the place of ``"sub/cat.png [output]"``, or ``None`` if it leads out of its folder."""
-    folder = default
-    for ending, annotated in _FOLDERS.items():
+def annotated(value: str, default: Folder = "input") -> tuple[Folder, str]:
+    """Return folder and name of ``"sub/cat.png [output]"``."""
+    for ending, folder in _FOLDERS.items():
         if value.endswith(ending):
-            value, folder = value.removesuffix(ending), annotated
-    parts = [part for part in value.split("/") if part not in ("", ".")]
-    if value.startswith("/") or ".." in parts or not parts:
-        return None
-    return Place(folder, "/".join(parts[:-1]), parts[-1])
+            return folder, value.removesuffix(ending)
+    return default, value

@@ -1,11 +1,11 @@
 """Nodes that load pictures, other files and models."""
 
 import hashlib
-import re
+import posixpath
 from pathlib import PurePosixPath
 
-from comfyfarm.sim.catalogue.catalogue import annotated_place
-from comfyfarm.sim.files import Place
+from comfyfarm.sim.catalogue.catalogue import annotated
+from comfyfarm.sim.files import ROOT, Place
 from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, by_type, outcome
 from comfyfarm.sim.nodes.limits import list_value
 from comfyfarm.sim.nodes.shapes import mask_of
@@ -15,7 +15,6 @@ from comfyfarm.sim.values import Audio, Latent, Loaded, Mask, Model3D, Picture, 
 _NEVER_ALPHA = (".jpg", ".jpeg", ".bmp")
 _PICTURES = (".bmp", ".dds", ".exr", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tga", ".tif", ".tiff", ".webp")
 _EMPTY_DIGEST = hashlib.sha256().hexdigest()
-_COMFYUI_PATH = "/srv/comfyui"      # in error messages
 _UNKNOWN_SECONDS = 10.0         # of sounds and videos, which are not decoded
 _UNKNOWN_RATE = 24.0
 
@@ -49,27 +48,32 @@ def _picture(call: NodeCall) -> Picture:
     if not isinstance(value, str):
         kind = type(value).__name__
         raise NodeError("AttributeError", f"'{kind}' object has no attribute 'endswith'")
-    place = annotated_place(value)
-    size = call.files.size(place) if place else None
-    if place is None or size is None:
-        raise _open_error(call, value, place)
+    place = _opened(call, value)
+    size = call.files.size(place)
+    if size is None:
+        # A file that is called a picture is opened, and its decoder fails; any other is not even opened.
+        is_opened = place.name.lower().endswith(_PICTURES) and call.files.digest(place) != _EMPTY_DIGEST
+        where = "avcodec_send_packet()" if is_opened else _path(value)
+        message = f"[Errno 1094995529] Invalid data found when processing input: {where!r}"
+        raise NodeError("av.error.InvalidDataError", message)
     return Picture(*size, source=call.files.digest(place))
 
 
-def _open_error(call: NodeCall, name: str, place: Place | None) -> NodeError:
-    """Return the error that PyAV raises for a directory, a missing file or a file that is not a picture."""
-    annotated = re.fullmatch(r"(.*) \[(input|output|temp)\]", name, re.DOTALL)
-    plain, folder = annotated.groups() if annotated else (name, "input")
-    path = f"{_COMFYUI_PATH}/{folder}/{plain}"
-    if not plain.strip("/."):
-        return NodeError("av.error.IsADirectoryError", f"[Errno 21] Is a directory: {path!r}")
-    if place is None or not call.files.exists(place):
-        return NodeError("av.error.FileNotFoundError", f"[Errno 2] No such file or directory: {path!r}")
-    # A file that is called a picture is opened, and its decoder fails; any other is not even opened.
-    is_opened = plain.lower().endswith(_PICTURES) and call.files.digest(place) != _EMPTY_DIGEST
-    where = "avcodec_send_packet()" if is_opened else path
-    message = f"[Errno 1094995529] Invalid data found when processing input: {where!r}"
-    return NodeError("av.error.InvalidDataError", message)
+def _opened(call: NodeCall, name: str) -> Place:
+    """Return the place of a file.
+
+    :raises NodeError: if it is a folder, or is missing; the error is that of ComfyUI's media library.
+    """
+    place = call.files.find(*annotated(name))
+    if place is not None and call.files.is_folder(place):
+        raise NodeError("av.error.IsADirectoryError", f"[Errno 21] Is a directory: {_path(name)!r}")
+    if place is None:
+        raise NodeError("av.error.FileNotFoundError", f"[Errno 2] No such file or directory: {_path(name)!r}")
+    return place
+
+
+def _path(name: str) -> str:
+    return posixpath.join(ROOT, *annotated(name))
 
 
 @rule("LoadImageDataSetFromFolder", "LoadImageTextDataSetFromFolder")
@@ -93,15 +97,17 @@ def _load_video(call: NodeCall) -> NodeOutcome:
 
 @rule("LoadAudio", "RecordAudio")
 def _load_audio(call: NodeCall) -> NodeOutcome:
-    if call.inputs.get("audio") == "":
-        raise _open_error(call, "", None)
+    name = call.inputs.get("audio")
+    if isinstance(name, str) and (call.class_type == "LoadAudio" or not name):
+        _opened(call, name)
     return NodeOutcome(by_type(call, AUDIO=Audio(_UNKNOWN_SECONDS)))
 
 
 @rule("LoadLatent")
 def _load_latent(call: NodeCall) -> NodeOutcome:
-    if call.inputs.get("latent") == "":
-        raise NodeError("OSError", "No such device (os error 19)")      # the folder itself
+    place = call.files.find(*annotated(call.word("latent")))
+    if place is not None and call.files.is_folder(place):
+        raise NodeError("OSError", "No such device (os error 19)")
     return outcome(Latent(*call.size))
 
 

@@ -103,8 +103,7 @@ def check_files(class_type: str, inputs: dict[str, Any], catalogue: Catalogue, p
         kind = catalogue.file_kind(class_type, name)
         if kind is None or isinstance(value, list):
             continue
-        # An empty name passes: it is the folder itself, which exists (the job then fails when it runs).
         # A value that is no string has no ``endswith``; ComfyUI sends this error to the client.
-        if not value.endswith("/") and value != "" and not catalogue.has_file(value):
+        if not catalogue.has_file(value):
             details = f"{name} - Invalid {kind} file: {value}"
             problems.append(problem("custom_validation_failed", details, input_name=name))

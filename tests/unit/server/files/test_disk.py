@@ -386,3 +386,48 @@ def test_what_another_instance_wrote_into_a_shared_folder_is_overwritten(disk: D
     disk.remove_all()
     other.remove_all()
     assert everything(root.parent) == []
+
+
+# Names that lead to files.
+
+
+def test_a_name_leads_to_what_the_system_finds_there(disk: Disk, root: Path) -> None:
+    """Absolute or with dots, into any folder of the instance, and nowhere else."""
+    for folder, name in (("input", "cat.png"), ("output", "sub/dog.png")):
+        (root / folder / name).parent.mkdir(exist_ok=True)
+        (root / folder / name).write_bytes(png())
+    (root / "secret.png").write_bytes(png())
+    cat, dog = Place("input", "", "cat.png"), Place("output", "sub", "dog.png")
+    for name in ("cat.png", "./cat.png", f"{root}/input/cat.png", "../temp/../input/cat.png"):
+        assert disk.find("input", name) == disk.find("input", name, confined=True) == cat
+    assert disk.find("input", "../../alpha/input/cat.png", confined=True) == cat
+    for name in ("../output/sub/dog.png", f"{root}/output/sub//dog.png", "../output/sub/./dog.png"):
+        assert disk.find("input", name) == dog
+        assert disk.find("input", name, confined=True) is None
+        assert disk.find("output", name, confined=True) == dog
+    for name in ("no.png", "cat.png/", "cat.png/.", "no/../cat.png", "cat.png/../cat.png", "../secret.png", "..", "/"):
+        assert disk.find("input", name) is None
+    for name in (f"{root}/secret.png", "/etc/hostname", "a\0b", "\ud800", "a" * 300, "a/" * 5000):
+        assert disk.find("input", name) is disk.find("input", name, confined=True) is None
+
+
+def test_a_name_may_lead_to_a_folder(disk: Disk, root: Path) -> None:
+    (root / "input" / "sub").mkdir()
+    for name, path in (("", ""), (".", ""), ("sub", "sub"), ("sub/", "sub"), (f"{root}/input/sub", "sub")):
+        place = disk.find("input", name, confined=True)
+        assert place is not None
+        assert (place.folder, place.path, disk.is_folder(place), disk.exists(place)) == ("input", path, True, False)
+    hidden = Place("input", "", ".hidden.png")
+    (root / "input" / ".hidden.png").write_bytes(png())
+    assert disk.find("input", ".hidden.png") == hidden
+    assert not disk.is_folder(hidden)
+
+
+def test_a_link_out_of_the_folder_is_followed_unless_names_are_confined(disk: Disk, root: Path, tmp_path: Path) -> None:
+    """The user of the farm has made it."""
+    (tmp_path / "mine.png").write_bytes(png())
+    (root / "input" / "link.png").symlink_to(tmp_path / "mine.png")
+    (root / "input" / "round.png").symlink_to(root / "input" / "round.png")
+    assert disk.find("input", "link.png") == Place("input", "", "link.png")
+    assert disk.find("input", "link.png", confined=True) is None
+    assert disk.find("input", "round.png") is None

@@ -274,20 +274,32 @@ def test_a_picture_that_can_have_no_alpha_comes_with_comfyuis_small_empty_mask()
     ("name", "exception_type", "message"),
     [
         ("", "av.error.IsADirectoryError", "[Errno 21] Is a directory: '/srv/comfyui/input/'"),
-        ("gone.png", "av.error.FileNotFoundError",
-         "[Errno 2] No such file or directory: '/srv/comfyui/input/gone.png'"),
-        ("a/b.png [output]", "av.error.FileNotFoundError",
-         "[Errno 2] No such file or directory: '/srv/comfyui/output/a/b.png'"),
-        ("cat.png", "av.error.InvalidDataError",
-         "[Errno 1094995529] Invalid data found when processing input: 'avcodec_send_packet()'"),
-        ("cat.txt", "av.error.InvalidDataError",
-         "[Errno 1094995529] Invalid data found when processing input: '/srv/comfyui/input/cat.txt'"),
+        ("a", "av.error.IsADirectoryError", "[Errno 21] Is a directory: '/srv/comfyui/input/a'"),
+        ("../temp", "av.error.IsADirectoryError", "[Errno 21] Is a directory: '/srv/comfyui/input/../temp'"),
+        ("no.png", "av.error.FileNotFoundError", "[Errno 2] No such file or directory: '/srv/comfyui/input/no.png'"),
+        (
+            "a/b.png [output]",
+            "av.error.FileNotFoundError",
+            "[Errno 2] No such file or directory: '/srv/comfyui/output/a/b.png'",
+        ),
+        ("/etc/passwd", "av.error.FileNotFoundError", "[Errno 2] No such file or directory: '/etc/passwd'"),
+        (
+            "cat.png",
+            "av.error.InvalidDataError",
+            "[Errno 1094995529] Invalid data found when processing input: 'avcodec_send_packet()'",
+        ),
+        (
+            "cat.txt",
+            "av.error.InvalidDataError",
+            "[Errno 1094995529] Invalid data found when processing input: '/srv/comfyui/input/cat.txt'",
+        ),
         (5, "AttributeError", "'int' object has no attribute 'endswith'"),
     ],
 )
-def test_what_cannot_be_opened_fails_as_in_pyav(name: object, exception_type: str, message: str) -> None:
+def test_what_cannot_be_opened_fails_as_in_comfyui(name: object, exception_type: str, message: str) -> None:
     """An empty name refers to the folder."""
-    nodes = Nodes(NoPictures({Place("input", "", name): (1, 1) for name in ("cat.png", "cat.txt")}))
+    places = Place("input", "", "cat.png"), Place("input", "", "cat.txt"), Place("input", "a", "b.png")
+    nodes = Nodes(NoPictures(dict.fromkeys(places, (1, 1))))
     with pytest.raises(NodeError) as raised:
         nodes.run("LoadImage", image=name)
     assert (raised.value.exception_type, raised.value.message) == (exception_type, message)

@@ -437,13 +437,41 @@ def test_choices_of_new_nodes_are_checked_like_those_of_old_ones() -> None:
     assert (kind, config["options"]) == ("COMBO", ["right", "down", "left", "up"])
 
 
-def test_a_file_is_looked_for_in_the_folder_that_its_name_says() -> None:
-    """``cat.png`` is an upload, ``cat.png [output]`` a result."""
-    files = MemoryFiles({Place("input", "", "cat.png"): (8, 8), Place("output", "sub", "dog.png"): (8, 8)})
-    for name in ("cat.png", "cat.png [input]", "sub/dog.png [output]", "./cat.png", "sub/", ""):
-        assert validate(with_source(node("LoadImage", image=name)), None, catalogue(files)).outputs == ("2",)
-    for name in ("dog.png", "cat.png [output]", "cat.png[input]", "/cat.png", "../input/cat.png"):
-        assert "1" in refusal(with_source(node("LoadImage", image=name)), files=files)["node_errors"]
+FILES = MemoryFiles({Place("input", "", "cat.png"): (8, 8), Place("output", "sub", "dog.png"): (8, 8)})
+IN_ITS_FOLDER = [
+    *("cat.png", "cat.png [input]", "./cat.png", "../input/cat.png", "/srv/comfyui/input/cat.png"),
+    *("sub/dog.png [output]", "../output/sub/dog.png [output]", "/srv/comfyui/output/sub//dog.png [output]"),
+    *("", ".", "./", " [temp]", "sub [output]", "sub/ [output]"),      # folders: the job fails when it runs
+]
+IN_ANOTHER = ["../output/sub/dog.png", "/srv/comfyui/output/sub/dog.png", "../input/cat.png [output]", "../output/sub"]
+NOWHERE = [
+    *("dog.png", "cat.png [output]", "cat.png[input]", "/cat.png", "sub/", "sub", "cat.png/"),
+    *("..", "../..", "/", "../cat.png", "../../etc/passwd", "/etc/passwd", "/srv/comfyui/x", "cat.png\0"),
+]
+
+
+@pytest.mark.parametrize("confined", [False, True])
+@pytest.mark.parametrize("name", IN_ITS_FOLDER + IN_ANOTHER + NOWHERE)
+def test_a_file_may_be_named_by_any_path_that_leads_to_it(name: str, confined: bool) -> None:
+    """Relative or absolute; newer versions want it in the folder that the name says; what is outside is refused."""
+    prompt, has = with_source(node("LoadImage", image=name)), catalogue(FILES)
+    has.confines_files = confined
+    if name in IN_ITS_FOLDER or (name in IN_ANOTHER and not confined):
+        assert validate(prompt, None, has).outputs == ("2",)
+        return
+    with pytest.raises(PromptRejected) as caught:
+        validate(prompt, None, has)
+    (found,) = caught.value.body["node_errors"]["1"]["errors"]
+    assert (found["type"], found["details"]) == ("custom_validation_failed", f"image - Invalid image file: {name}")
+
+
+def test_the_result_of_a_static_instance_may_be_named_always() -> None:
+    """Though it leads out of its folder; its name means nothing elsewhere."""
+    has = catalogue(FILES)
+    has.confines_files, has.result_name = True, "../input/cat.png"
+    assert has.has_file("../input/cat.png [output]")
+    assert not has.has_file("../input/cat.png [temp]")
+    assert not has.has_file("../output/sub/dog.png")
 
 
 def checkpoint(name: Any) -> Prompt:
