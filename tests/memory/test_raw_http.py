@@ -18,6 +18,7 @@ Start = Callable[[Any], MemoryFarm]
 
 ADDRESS = IPv4Address("TCP", "127.0.0.1", 80)
 TROUBLE = b"500 Internal Server Error\n\nServer got itself in trouble"
+FAULT = {"do": "status", "status": 503, "at": {"phase": "reply"}}
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
 
@@ -53,6 +54,17 @@ def test_an_idle_connection_stays_open_for_an_hour(memory_farm: Start) -> None:
     farm.wire.reactor.advance(2)
     assert transport.disconnecting
     channel.connectionLost(Failure(ConnectionDone()))
+
+
+@pytest.mark.parametrize("faulty", [False, True])
+def test_a_connection_of_http_1_0_is_kept_on_request(memory_farm: Start, faulty: bool) -> None:
+    """As benchmarks and older proxies want it; also if a fault watches the exchange."""
+    farm = memory_farm({"instance": [{"name": "gpu"}], "fault": [FAULT] if faulty else []})
+    kept, plain = head("GET /queue HTTP/1.0", "Connection: keep-alive"), head("GET /queue HTTP/1.0")
+    line, rest, closed = send(farm["gpu"], kept, kept, plain)
+    status = b"HTTP/1.0 503 Service Unavailable" if faulty else b"HTTP/1.0 200 OK"
+    assert (line, rest.count(status), closed) == (status, 2, True)
+    assert rest.count(b"Connection: keep-alive\r\n") == 2
 
 
 @pytest.mark.parametrize("pieces", [(b"\x16\x03\x01\x02\x00\x01\x00" + b"Z" * 500,), (b"\x16", b"\x03\x01\x02\x00")])

@@ -110,11 +110,17 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     loop.close()
 
 
+CONNECTIONS = [
+    ("1.1",), ("1.1", "close"), ("1.1", "Close, TE"), ("1.1", "TE, close"), ("1.1", "keep-alive"),
+    ("1.1", "x", "close"), ("1.0",), ("1.0", "keep-alive"), ("1.0", "Keep-Alive, TE"), ("1.0", "close"),
+]  # fmt: skip
+
+
 def theirs(port: int, request: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall(request)
         answer: bytes = connection.recv(65536)
-    return answer.partition(b"\r\n")[0]
+    return answer.partition(b"\r\n\r\n")[0].lower()
 
 
 def ours(farm: MemoryFarm, request: bytes) -> bytes:
@@ -124,11 +130,25 @@ def ours(farm: MemoryFarm, request: bytes) -> bytes:
     channel.dataReceived(request)
     channel.connectionLost(Failure(ConnectionDone()))
     answer: bytes = transport.value()
-    return answer.partition(b"\r\n")[0]
+    return answer.partition(b"\r\n\r\n")[0].lower()
 
 
 @pytest.mark.parametrize("name", REQUESTS)
 def test_a_request_gets_the_same_status(memory_farm: Start, port: int, name: str) -> None:
     """And the same version of HTTP, which tells a refusal of the parser from others."""
     farm = memory_farm({"instance": [{"name": "gpu"}]})
-    assert ours(farm, REQUESTS[name]) == theirs(port, REQUESTS[name])
+    here, there = ours(farm, REQUESTS[name]), theirs(port, REQUESTS[name])
+    assert here.partition(b"\r\n")[0] == there.partition(b"\r\n")[0]
+
+
+@pytest.mark.parametrize("case", CONNECTIONS, ids=str)
+def test_a_connection_is_kept_or_closed_alike(memory_farm: Start, port: int, case: tuple[str, ...]) -> None:
+    """And the answer says so in the same words."""
+    version, *wishes = case
+    request = head(f"GET /queue HTTP/{version}", *(f"Connection: {wish}" for wish in wishes))
+    farm = memory_farm({"instance": [{"name": "gpu"}]})
+    said = [
+        [line for line in answer.split(b"\r\n") if line.startswith(b"connection:")]
+        for answer in (ours(farm, request), theirs(port, request))
+    ]
+    assert said[0] == said[1]

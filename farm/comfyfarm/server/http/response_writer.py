@@ -133,8 +133,8 @@ class ResponseWriter:
         headers = Headers()
         for name, value in reply.headers:
             headers.addRawHeader(name.encode("ascii"), value.encode("utf-8", "surrogateescape"))
-        if self.request.responseHeaders.hasHeader(b"connection"):   # the client asked for it
-            headers.setRawHeaders(b"connection", [b"close"])
+        if wishes := self.request.responseHeaders.getRawHeaders(b"connection"):
+            headers.setRawHeaders(b"connection", wishes)
         length = self._content_length(exchange, reply)
         if length is not None:
             headers.setRawHeaders(b"content-length", [length])

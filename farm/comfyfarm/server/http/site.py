@@ -217,6 +217,19 @@ class _Channel(HTTPChannel):
             self._head = RequestHead()
         super().lineReceived(line)
 
+    def checkPersistence(self, request: http.Request, version: bytes) -> bool:
+        """Return whether the connection stays open, and set the header that says so.
+
+        Twisted's own method closes each connection of HTTP/1.0, and overlooks ``close, TE``.
+        """
+        values = b",".join(request.requestHeaders.getRawHeaders(b"connection", []))
+        wishes = [wish.strip().lower() for wish in values.split(b",")]
+        is_newer = version == b"HTTP/1.1"
+        stays_open = b"close" not in wishes and (is_newer or b"keep-alive" in wishes)
+        if stays_open != is_newer:
+            request.responseHeaders.setRawHeaders(b"connection", [b"keep-alive" if stays_open else b"close"])
+        return stays_open
+
     def lineLengthExceeded(self, line: bytes) -> None:
         self._refuse(self._head.problem(line) or "Bad Request")
 
