@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote
 
-from comfyfarm.analysis.logical_jobs import Attempt, BrokenFetch, SavedFile
+from comfyfarm.analysis.logical_jobs import Attempt, BrokenFetch, WrittenFile
 from comfyfarm.events import Exchanged
 
 FileKey = tuple[str, str, str]
@@ -32,7 +32,7 @@ class InstanceJobs:
     history: dict[str, Attempt] = field(default_factory=dict)
     unlisted: list[Attempt] = field(default_factory=list)
     unanswered: dict[str, list[Attempt]] = field(default_factory=dict)
-    files: dict[FileKey, SavedFile] = field(default_factory=dict)
+    files: dict[FileKey, WrittenFile] = field(default_factory=dict)
     garbled: set[str] = field(default_factory=set)
     last: Attempt | None = None
     upload_seq: int = 0
@@ -104,7 +104,7 @@ def is_turned_away(event: Exchanged) -> bool:
     return event.status in {0, 429} or event.status >= 500
 
 
-def count_fetch(file: SavedFile, event: Exchanged) -> None:
+def count_fetch(file: WrittenFile, event: Exchanged) -> None:
     """Count a ``GET /view`` of a file for the attempt that wrote it, if its client has all of the file now."""
     attempt = file.attempt
     if not file.is_cut and _is_whole(file, event):
@@ -113,7 +113,7 @@ def count_fetch(file: SavedFile, event: Exchanged) -> None:
         attempt.broken_fetch = BrokenFetch(event.seq, event.at_ms, event.instance, file.name, _what_broke(file, event))
 
 
-def _is_whole(file: SavedFile, event: Exchanged) -> bool:
+def _is_whole(file: WrittenFile, event: Exchanged) -> bool:
     if event.status == 200 and not event.damage:
         return True
     is_part = event.status in {200, 206} and event.damage != "changed"
@@ -122,7 +122,7 @@ def _is_whole(file: SavedFile, event: Exchanged) -> bool:
     return file.receive(event.first_byte, event.size_bytes)
 
 
-def _what_broke(file: SavedFile, event: Exchanged) -> str:
+def _what_broke(file: WrittenFile, event: Exchanged) -> str:
     if event.status not in {200, 206}:
         return f"was {event.status}" if event.status else "never came"
     if event.damage == "changed":

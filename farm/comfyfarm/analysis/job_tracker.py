@@ -11,7 +11,7 @@ from comfyfarm.analysis.instance_jobs import (
     is_submission,
     route_of,
 )
-from comfyfarm.analysis.logical_jobs import Attempt, Delivery, End, LogicalJob, Order, SavedFile, Stop
+from comfyfarm.analysis.logical_jobs import Attempt, Delivery, End, LogicalJob, Stop, UserOrder, WrittenFile
 from comfyfarm.analysis.makers import Makers
 from comfyfarm.events import (
     Configured,
@@ -289,7 +289,7 @@ class JobTracker(EventHandler):
     @on(Written)
     def _on_written(self, event: Written) -> None:
         if (attempt := self._open_attempt(event.instance, event.prompt_id)) is not None:
-            file = SavedFile(attempt, event.name, event.size_bytes)
+            file = WrittenFile(attempt, event.name, event.size_bytes)
             attempt.saved += (file,)
             self._instance(event.instance).files[intern(event.folder), intern(event.subfolder), event.name] = file
 
@@ -431,7 +431,7 @@ class JobTracker(EventHandler):
     @on(OrderReported)
     def _on_order_reported(self, event: OrderReported) -> None:
         job, when_ms = self.job(event.job), event.at_ms if event.when_ms is None else event.when_ms
-        order = job.order = job.order or Order(when_ms, event.seq)
+        order = job.order = job.order or UserOrder(when_ms, event.seq)
         if event.state == "asked":
             order.asked_ms, order.is_asked = min(order.asked_ms, when_ms), True
         elif event.state == "failed":

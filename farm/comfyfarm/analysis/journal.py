@@ -15,7 +15,7 @@ _PREFIXES_OF_NAMES = ("/history/", "/jobs/", "/models/", "/object_info/", "/user
 
 
 @dataclass(frozen=True)
-class Order:
+class EventOrder:
     """The result of :meth:`Journal.in_order`; true if all events came in the given order.
 
     :ivar says: one sentence in plain words.
@@ -66,7 +66,7 @@ class Journal:
         """Count the events that match a query: ``count(request(route="/history*"))``."""
         return len(self.all(query))
 
-    def in_order(self, *queries: EventQuery) -> Order:
+    def in_order(self, *queries: EventQuery) -> EventOrder:
         """Check that events matching these queries came in this order; others may lie between them."""
         found: list[Event] = []
         rest = iter(self)
@@ -74,9 +74,9 @@ class Journal:
             event = next((event for event in rest if query.matches(event)), None)
             if event is None:
                 after_seq = found[-1].seq if found else 0
-                return Order(self._explain_miss(query, after_seq), is_met=False, events=tuple(found))
+                return EventOrder(self._explain_miss(query, after_seq), is_met=False, events=tuple(found))
             found.append(event)
-        return Order(f"all {len(queries)} came in this order", is_met=True, events=tuple(found))
+        return EventOrder(f"all {len(queries)} came in this order", is_met=True, events=tuple(found))
 
     def nearest(self, query: EventQuery) -> str:
         """Describe the first match of a query or, if there is none, the event nearest to it."""

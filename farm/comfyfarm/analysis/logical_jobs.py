@@ -31,7 +31,7 @@ class Stop:
 
 
 @dataclass(eq=False, slots=True)
-class SavedFile:
+class WrittenFile:
     """A file that an attempt wrote.
 
     :ivar size_bytes: 0 if the log does not say.
@@ -131,7 +131,7 @@ class Attempt:
     end: End | None = None
     ended_ms: int | None = None
     end_seq: int = 0
-    saved: tuple[SavedFile, ...] = ()
+    saved: tuple[WrittenFile, ...] = ()
     file_fetches: int = 0
     broken_fetch: BrokenFetch | None = None
     is_load: bool = False
@@ -247,7 +247,7 @@ class Delivery:
 
 
 @dataclass(eq=False, slots=True)
-class Order:
+class UserOrder:
     """A user's order, as reported by the test or by the software under test.
 
     :ivar asked_ms: the time at which the user asked; if that was not reported, of the first report.
@@ -281,7 +281,7 @@ class LogicalJob:
     name: str
     attempts: list[Attempt] = field(default_factory=list)
     delivered: list[Delivery] = field(default_factory=list)
-    order: Order | None = None
+    order: UserOrder | None = None
     given_up_seq: int = 0
 
     @property

@@ -1,4 +1,4 @@
-"""What counts as delivered, and which results the system under test has taken."""
+"""The results that the system under test has taken, and those that count as delivered."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""What is wrong with the bytes of a delivery, and what the log shows of the cause."""
+"""Defects in the bytes of a delivery, and their cause as far as the log shows it."""
 
 from pathlib import PurePosixPath
 
 from comfyfarm.analysis.findings.finding import moment
 from comfyfarm.analysis.job_tracker import JobTracker
-from comfyfarm.analysis.logical_jobs import Delivery, LogicalJob, SavedFile
+from comfyfarm.analysis.logical_jobs import Delivery, LogicalJob, WrittenFile
 
 _PICTURES = frozenset({".apng", ".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
@@ -34,7 +34,7 @@ def what_is_wrong(job: LogicalJob, delivery: Delivery, tracker: JobTracker) -> s
     return f"is no picture but {content} of {delivery.size_bytes:,} bytes"
 
 
-def _share(job: LogicalJob, delivery: Delivery, files: list[SavedFile], tracker: JobTracker) -> str:
+def _share(job: LogicalJob, delivery: Delivery, files: list[WrittenFile], tracker: JobTracker) -> str:
     size_bytes = delivery.size_bytes
     larger = [file for file in files if file.size_bytes > size_bytes]
     larger = [file for file in larger if file.name == delivery.file] or larger

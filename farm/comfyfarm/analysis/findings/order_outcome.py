@@ -1,4 +1,4 @@
-"""What became of each order."""
+"""The outcome of each order."""
 
 from collections import Counter
 from typing import Literal

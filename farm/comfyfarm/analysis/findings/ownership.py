@@ -1,4 +1,4 @@
-"""Whose a delivered picture is: by the stamp in it, by its prompt id, or by its bytes."""
+"""The owner of a delivered picture: by the stamp in it, by its prompt id, or by its bytes."""
 
 from dataclasses import dataclass
 

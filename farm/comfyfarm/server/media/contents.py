@@ -1,4 +1,4 @@
-"""What the bytes are that were delivered as a picture: a whole picture, half of one, or none at all."""
+"""The kind of content that was delivered as a picture: a whole picture, part of one, or something else."""
 
 import codecs
 import hashlib
