@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob, is_hash
 from comfyfarm.events.orders import DeliveryMode
+
+Outcome = Literal[
+    "delivered", "withdrawn", "told", "unsent", "open", "failed", "untaken", "undelivered", "unknown"
+]
+"""``delivered``: its user has the result.  ``withdrawn``: its user wants it no more.  ``told``: its user was told of a
+failure.  ``unsent``: nothing was sent for it.  ``open``: it may still be done, or another finding says
+what went wrong.  ``failed``: it failed for good, and it is not reported that its user was told.  ``untaken``:
+it succeeded, and nobody has taken its result.  ``undelivered``: its result was taken, and no delivery was reported
+although others were.  ``unknown``: it succeeded, and the log would not show if its result was taken."""
 
 
 @dataclass(frozen=True)

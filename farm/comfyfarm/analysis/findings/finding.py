@@ -10,7 +10,7 @@ import msgspec
 from comfyfarm.analysis.elsewhere import Elsewhere
 from comfyfarm.analysis.instances import FleetState
 from comfyfarm.analysis.job_tracker import JobTracker
-from comfyfarm.analysis.taking import ResultTaking
+from comfyfarm.analysis.taking import Outcome, ResultTaking
 from comfyfarm.analysis.thresholds import Thresholds
 from comfyfarm.events import Event
 
@@ -73,6 +73,16 @@ class RuleContext:
     def taking(self) -> ResultTaking:
         """How results are taken."""
         return ResultTaking.of(self.tracker)
+
+    @cached_property
+    def outcomes(self) -> dict[str, Outcome]:
+        """The outcomes of orders that are known so far, by logical job."""
+        return {}
+
+    @cached_property
+    def withdrawals_are_reported(self) -> bool:
+        """True if it was reported of any order that its user wants it no more."""
+        return any(job.order is not None and job.order.withdrawn_seq > 0 for job in self.tracker.tested)
 
 
 class FindingRule:

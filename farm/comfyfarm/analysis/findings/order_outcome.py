@@ -7,15 +7,7 @@ from comfyfarm.analysis.findings.deliveries import is_good
 from comfyfarm.analysis.findings.finding import RuleContext, moment
 from comfyfarm.analysis.findings.job_status import has_had_time, last_of, status_of
 from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob, is_hash
-
-Outcome = Literal[
-    "delivered", "withdrawn", "told", "unsent", "open", "failed", "untaken", "undelivered", "unknown"
-]
-"""``delivered``: its user has the result.  ``withdrawn``: its user wants it no more.  ``told``: its user was told of a
-failure.  ``unsent``: nothing was sent for it.  ``open``: it may still be done, or another finding says
-what went wrong.  ``failed``: it failed for good, and it is not reported that its user was told.  ``untaken``:
-it succeeded, and nobody has taken its result.  ``undelivered``: its result was taken, and no delivery was reported
-although others were.  ``unknown``: it succeeded, and the log would not show if its result was taken."""
+from comfyfarm.analysis.taking import Outcome
 
 SETTLED: tuple[Outcome, ...] = ("delivered", "told", "withdrawn")
 """The outcomes after which a user waits for nothing more."""
@@ -28,6 +20,12 @@ sent only."""
 
 
 def outcome_of(job: LogicalJob, context: RuleContext) -> Outcome:
+    if (outcome := context.outcomes.get(job.name)) is None:
+        outcome = context.outcomes[job.name] = _outcome_of(job, context)
+    return outcome
+
+
+def _outcome_of(job: LogicalJob, context: RuleContext) -> Outcome:
     order, taking = job.order, context.taking
     if taking.has_delivered(job):
         is_bad = job.delivered and not any(is_good(job, delivery, context.tracker) for delivery in job.delivered)
@@ -64,7 +62,7 @@ def _is_withdrawn(job: LogicalJob, context: RuleContext) -> bool:
 
     It does not if the test reports withdrawals, and not of this job.
     """
-    if job.order is not None and any(other.order and other.order.withdrawn_seq for other in context.tracker.tested):
+    if job.order is not None and context.withdrawals_are_reported:
         return False
     last = last_of(job)
     was_stopped_by_name = last.stop is not None and last.stop.names_prompt and last.end in {"interrupted", "deleted"}

@@ -33,9 +33,9 @@ class Orphaned(FindingRule):
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         for job in context.tracker.tested:
-            if missed_elsewhere(job, context):
+            if outcome_of(job, context) != "untaken" or missed_elsewhere(job, context):
                 continue
-            if outcome_of(job, context) == "untaken" and is_late(job, "untaken", context):
+            if is_late(job, "untaken", context):
                 runs = context.taking.missing(job)
                 run = runs[0]
                 says = (
