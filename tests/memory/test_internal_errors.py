@@ -15,7 +15,7 @@ from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], MemoryFarm]
 
-ONE = {"instance": [{"name": "gpu-1", "mode": "dynamic"}]}
+ONE = {"farm": {"delivery": "none"}, "instance": [{"name": "gpu-1", "mode": "dynamic"}]}
 
 
 def fail(*_: object) -> None:

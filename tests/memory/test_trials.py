@@ -68,7 +68,7 @@ def test_the_control_api_has_trials_in_every_view(memory_farm: Start) -> None:
             farm.control("GET", f"/api/placement{which}").json()["dispatches"],
             farm.control("GET", f"/api/journal{which}").json()["request_count"],
             farm.control("GET", f"/api/timeline{which}").json()["from_ms"] > 0,
-            f"in {farm.control('GET', f'/api/verdict{which}').json()['attempts']} attempt".encode()
+            f"; {farm.control('GET', f'/api/verdict{which}').json()['attempts']} attempt".encode()
             in farm.control("GET", f"/api/report{which}").body,
         )
         for which in ("", "?trial=a", "?trial=")

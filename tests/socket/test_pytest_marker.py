@@ -387,7 +387,7 @@ def test_the_number_of_jobs_and_the_absence_of_findings_can_be_expected(run: Run
     result = run(EXPECTED)
     result.assert_outcomes(passed=2, failed=3)
     result.stdout.fnmatch_lines([
-        "*: not so: 2 jobs came, and there is no contradicted (at *; 1 job came; the verdict is pass)",
+        "*: not so: 2 jobs came, and there is no contradicted (at *; 1 job came; the verdict is unknown)",
         "*: not so: 1 job came, and the verdict is pass, and there is no contradicted (at *; 2 jobs came; *is fail)",
         "    error ran_twice: *",
         "    warning contradicted: The user of boat *",

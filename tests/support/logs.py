@@ -40,16 +40,19 @@ def _id(job: str, on: str, prompt_id: str | None) -> str:
 # The farm and its instances.
 
 
-def configured(*instances: str | dict[str, Any], seed: int = 1, at: int = 0) -> Event:
+def configured(
+    *instances: str | dict[str, Any], seed: int = 1, at: int = 0, delivery: DeliveryMode | None = None
+) -> Event:
     """Return the first event of a log; instances are names or tables of a configuration."""
     tables = [{"name": instance} if isinstance(instance, str) else instance for instance in instances]
-    return events.Configured(at_ms=at, config={"farm": {"seed": seed}, "instance": tables})
+    settings = {"seed": seed} if delivery is None else {"seed": seed, "delivery": delivery}
+    return events.Configured(at_ms=at, config={"farm": settings, "instance": tables})
 
 
-def farm(*instances: str | dict[str, Any]) -> list[Event]:
+def farm(*instances: str | dict[str, Any], delivery: DeliveryMode | None = None) -> list[Event]:
     """Return the beginning of most logs: the configuration, and all instances ready at time 0."""
     names = [instance if isinstance(instance, str) else instance["name"] for instance in instances]
-    return [configured(*instances), *(ready(name, at=0) for name in names)]
+    return [configured(*instances, delivery=delivery), *(ready(name, at=0) for name in names)]
 
 
 def ready(on: str, *, at: int, epoch: int = 1, **more: Any) -> Event:

@@ -8,7 +8,7 @@ from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.log_analysis import LogAnalysis
 from comfyfarm.analysis.timeline.lane import Outage
 from comfyfarm.analysis.timeline.timeline import Timeline
-from tests.support.logs import Piece, armed, crashed, farm, fired, healed, log, ran, ready, trial
+from tests.support.logs import Piece, armed, crashed, farm, fired, healed, log, ran, ready
 
 HOSTILE = (
     "</title><script>document.title='hacked'</script>",
@@ -27,7 +27,7 @@ HOSTILE = (
 """Names that break careless escaping."""
 
 LOST: list[Piece] = [
-    *(farm("gpu-1", "gpu-2"), trial(delivery="none")),
+    farm("gpu-1", "gpu-2", delivery="none"),
     *(armed("crash-1", on=["gpu-1"]), armed("idle-1", on=["gpu-2"], do="delay")),
     *(ran("red", on="gpu-1", at=0, until=500), ran("blue", on="gpu-2", at=0, until=800)),
     *(ran("green", on="gpu-1", at=100, begins=500, until=900)[:3], fired("crash-1", on="gpu-1", at=700, job="green")),

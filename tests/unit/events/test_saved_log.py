@@ -14,7 +14,7 @@ from comfyfarm.analysis.log_analysis import LogAnalysis
 from comfyfarm.events import Configured, Event, Healed, LogEnded
 from comfyfarm.events.encoding import as_json, as_line
 from comfyfarm.events.saved_log import read_events
-from tests.support.logs import farm, log, ran, trial
+from tests.support.logs import farm, log, ran
 
 
 def line(**fields: Any) -> bytes:
@@ -107,7 +107,7 @@ def verdict_of(content: Iterable[bytes]) -> Any:
 
 
 def test_a_log_with_a_torn_end_is_no_pass() -> None:
-    whole = lines(log(farm("a"), trial(delivery="none"), ran("j1", on="a", at=0, until=5)))
+    whole = lines(log(farm("a", delivery="none"), ran("j1", on="a", at=0, until=5)))
     assert verdict_of(whole).verdict == "pass"
     assert verdict_of([*whole, b'{"kind":"fini']).verdict == "unknown"
 

@@ -8,10 +8,10 @@ import pytest
 
 from comfyfarm.analysis.report.measures import NONE
 from comfyfarm.analysis.report.page import page
-from tests.support.logs import Piece, armed, crashed, delivered, farm, fired, healed, ran, ready, trial
+from tests.support.logs import Piece, armed, crashed, delivered, farm, fired, healed, ran, ready
 from tests.support.timelines import HOSTILE, LOST, analysis_of
 
-WELL: list[Piece] = [farm("gpu-1"), trial(delivery="none"), ran("red", on="gpu-1", at=0, until=500)]
+WELL: list[Piece] = [farm("gpu-1", delivery="none"), ran("red", on="gpu-1", at=0, until=500)]
 VOID = {"meta", "link", "br", "img", "input"}
 
 
