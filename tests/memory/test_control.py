@@ -1,13 +1,15 @@
 """The farm's own API, on a port of its own."""
 
 from collections.abc import Callable
+from gc import collect
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import pytest
 
 from comfyfarm.events import Configured, Reset
-from comfyfarm.testing import MemoryFarm
+from comfyfarm.testing import MemoryFarm, as_config
 from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], MemoryFarm]
@@ -179,3 +181,13 @@ def test_the_log_begins_with_the_effective_configuration(memory_farm: Start) -> 
 def test_a_farm_without_a_seed_tells_the_one_that_it_drew(memory_farm: Start) -> None:
     """In memory it is 0, so that a test is repeated."""
     assert memory_farm({}).control("GET", "/api/farm").json()["seed"] == 0
+
+
+def test_a_farm_that_has_stopped_is_not_kept_in_memory() -> None:
+    farm = MemoryFarm.start(as_config(TWO))
+    run(farm, "dyn")
+    gone = ref(farm.farm)
+    farm.stop()
+    del farm
+    collect()
+    assert gone() is None

@@ -13,6 +13,8 @@ from comfyfarm.control.server import ControlServer
 from comfyfarm.server.farm import Farm
 from comfyfarm.server.ports import BoundPort, PortTaken
 
+_logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
+
 
 class CannotStart(Exception):
     """A port cannot be bound or a file cannot be written; the message says which and why, in one line."""
@@ -29,7 +31,6 @@ class FarmApp(MultiService):
     farm: Farm
     ready_file: Path | None = None
     server: ControlServer = field(init=False)
-    logger = Logger()
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -84,8 +85,8 @@ class FarmApp(MultiService):
 
     def _announce(self) -> None:
         for name, backend in self.farm.backends.items():
-            self.logger.info("{name}: {url} ({mode})", name=name, url=backend.url, mode=backend.config.mode)
-        self.logger.info("control: {url}", url=self.server.url)
+            _logger.info("{name}: {url} ({mode})", name=name, url=backend.url, mode=backend.config.mode)
+        _logger.info("control: {url}", url=self.server.url)
         if self.ready_file is not None:
             _write_atomically(self.ready_file, json.dumps(self.described(), indent=1))
 

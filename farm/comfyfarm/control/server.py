@@ -22,6 +22,8 @@ from comfyfarm.server.farm import Farm
 from comfyfarm.server.http.site import FarmSite
 from comfyfarm.server.ports import BoundPort, url
 
+_logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
+
 # Imported so that every route is registered.
 assert all((analysis, clock, faults, instances, log, openapi, wait))
 
@@ -34,7 +36,6 @@ class ControlApi:
 
     farm: Farm
     app = Klein()
-    logger = Logger()
 
     @app.handle_errors(ApiError)
     def _on_api_error(self, request: IRequest, failure: Failure) -> bytes:
@@ -56,7 +57,7 @@ class ControlApi:
 
     @app.handle_errors(Exception)
     def _on_bug(self, request: IRequest, failure: Failure) -> bytes:
-        self.logger.failure("control: {request} failed", failure, request=request)
+        _logger.failure("control: {request} failed", failure, request=request)
         return answer(request, Problem("the farm failed; its log says how"), 500)
 
 

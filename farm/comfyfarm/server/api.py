@@ -30,6 +30,8 @@ from comfyfarm.sim.durations import draw_ms
 from comfyfarm.sim.errors import PromptRejected, ServerError, describe, origin_of
 from comfyfarm.sim.instance import Instance
 
+_logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
+
 
 @dataclass(eq=False)
 class ComfyApi:
@@ -54,7 +56,6 @@ class ComfyApi:
     run_or_defer: Callable[[Callable[[], None]], None]
     has_advised: bool = False
     app = Klein()
-    log = Logger()
 
     @property
     def instance(self) -> Instance:
@@ -126,7 +127,7 @@ class ComfyApi:
     @app.handle_errors(Exception)
     def _on_bug(self, request: IRequest, failure: Failure) -> bytes:
         """Log an error of the farm itself; the client gets the same 500 as from ComfyUI."""
-        self.log.failure("{name}: {request} failed", failure, name=self.config.name, request=request)
+        _logger.failure("{name}: {request} failed", failure, name=self.config.name, request=request)
         error = failure.value
         assert error is not None
         if error is not self.instance.last_error:   # a job that failed on the way is in the event log already

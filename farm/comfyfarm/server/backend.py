@@ -23,6 +23,8 @@ from comfyfarm.server.time.driver import InstanceDriver
 from comfyfarm.server.version import advice
 from comfyfarm.sim.instance import CarriedState, Instance
 
+_logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
+
 
 @dataclass(eq=False)
 class Backend(Service):
@@ -35,7 +37,6 @@ class Backend(Service):
     storage: InstanceStorage
     port: ReopenablePort
     process: InstanceProcess
-    logger = Logger()
     _carried_state: CarriedState = field(default_factory=CarriedState, init=False)
     _has_served: bool = field(default=False, init=False)
 
@@ -99,7 +100,7 @@ class Backend(Service):
         self._has_served = True
         self.storage.prepare()
         if (text := advice(self.config.comfyui_version)) is not None:
-            self.logger.warn("{name}: {text}", name=self.config.name, text=text)
+            _logger.warn("{name}: {text}", name=self.config.name, text=text)
         self.process.open()
 
     def start(self) -> None:

@@ -35,6 +35,8 @@ from comfyfarm.server.time.clock import EPOCH_UNIX_MS, SimulatedTime, VirtualClo
 from comfyfarm.server.time.clock_control import ClockControl
 from comfyfarm.sim.prompt.job_names import JobNames
 
+_logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
+
 
 def make_farm(config: FarmConfig, *, reactor: Any, clock: IReactorTime, bind: Bind, unix_ms: int) -> Farm:
     """Build a farm; no port is bound and no file is written before it is opened.
@@ -99,7 +101,6 @@ class Farm(MultiService):
     scenario_runner: ScenarioRunner = field(init=False)
     _temporary_dir: str | None = field(default=None, init=False)
     _log_file: LogFile | None = field(default=None, init=False)
-    logger = Logger()
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -171,7 +172,7 @@ class Farm(MultiService):
         self.clock_control.stop()
         self.fault_controller.stop()
         if self.registry.never_fired:
-            self.logger.info("faults that never fired: {ids}", ids=", ".join(self.registry.never_fired))
+            _logger.info("faults that never fired: {ids}", ids=", ".join(self.registry.never_fired))
         await super().stopService()
         try:
             self.log.publish(LogEnded(at_ms=self.log.events[-1].at_ms))
@@ -190,7 +191,7 @@ class Farm(MultiService):
         configs = [backend.config for backend in self.backends.values()]
         kept = [config.name for config in configs if config.keep_outputs and config.output_dir is None]
         if self._temporary_dir is not None and kept:
-            self.logger.info("the files of {names} stay in {path}", names=", ".join(kept), path=self._temporary_dir)
+            _logger.info("the files of {names} stay in {path}", names=", ".join(kept), path=self._temporary_dir)
         elif self._temporary_dir is not None:
             shutil.rmtree(self._temporary_dir, ignore_errors=True)
 

@@ -14,6 +14,8 @@ from comfyfarm.events import Event
 from comfyfarm.events.encoding import as_line
 from comfyfarm.events.log import Log
 
+_logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
+
 FLUSH_S = 0.05
 
 
@@ -28,7 +30,6 @@ class LogFile:
     _clock: IReactorTime
     _unsubscribe: Callable[[], None] | None = None
     _next_flush: IDelayedCall | None = None     # None if nothing is left to flush
-    logger = Logger()
 
     @classmethod
     def open(cls, path: Path, log: Log, clock: IReactorTime) -> LogFile:
@@ -81,4 +82,4 @@ class LogFile:
         except OSError as close_error:
             error = close_error
         if error is not None:
-            self.logger.error("the log file is not whole: {why}", why=error)
+            _logger.error("the log file is not whole: {why}", why=error)

@@ -13,6 +13,8 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import Logger
 
+_logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
+
 
 class PortTaken(Exception):
     """A port cannot be bound.
@@ -118,7 +120,6 @@ class ReopenablePort:
     host: str
     port: BoundPort
     bind: Bind
-    logger = Logger()
     _listening: IListeningPort | None = field(default=None, init=False)
     _factory: IProtocolFactory | None = field(default=None, init=False)     # None while it shall be closed
     _is_closing: bool = field(default=False, init=False)
@@ -155,7 +156,7 @@ class ReopenablePort:
             if self._is_unbound:
                 self.port, self._is_unbound = self.bind(self.host, self.number), False
         except PortTaken as error:
-            self.logger.warn("port {port} cannot be had again: {reason}", port=self.number, reason=error.reason)
+            _logger.warn("port {port} cannot be had again: {reason}", port=self.number, reason=error.reason)
         return not self._is_unbound
 
     def close(self) -> None:

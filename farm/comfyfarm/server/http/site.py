@@ -34,6 +34,7 @@ from comfyfarm.server.http.request_head import (
     origin_form,
 )
 
+_logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
 _MAX_BODY_BYTES = 100 * 1024 * 1024
 _KEEP_ALIVE_S = 3630    # of aiohttp
 
@@ -76,7 +77,6 @@ class FreezeQueue:
     """The state of freezing of one process, and the calls that wait until it thaws."""
 
     is_frozen: bool = False
-    logger = Logger()
     _waiting: deque[Callable[[], None]] = field(default_factory=deque)
 
     def run_or_defer(self, act: Callable[[], None]) -> None:
@@ -94,7 +94,7 @@ class FreezeQueue:
             try:
                 act()
             except Exception:  # noqa: BLE001 (whatever it is)
-                self.logger.failure("what waited for a thaw failed")    # the rest must not wait for ever
+                _logger.failure("what waited for a thaw failed")    # the rest must not wait for ever
 
     def forget(self) -> None:
         """Drop all functions that wait: the process has ended."""

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from twisted.logger import Logger
 from twisted.web.iweb import IRequest
 
 from comfyfarm.server.api import ComfyApi
 from comfyfarm.server.http.request import answer, json_body, note, nothing, prompt_source, raw_body
 from comfyfarm.sim.errors import PromptRejected, ServerError, raising_as_comfyui
 
+_logger = Logger()
 app = ComfyApi.app
 
 
@@ -40,7 +42,7 @@ def _advise(api: ComfyApi, error: PromptRejected | ServerError) -> None:
     details = error.body["error"] if isinstance(error, PromptRejected) else {}
     if details.get("type") == "missing_node_type" and not api.has_advised:
         api.has_advised = True
-        api.log.warn(
+        _logger.warn(
             '{name}: refused a prompt with the unknown node type {class_type!r}; validation = "lenient" lets unknown '
             'types pass, validation = "off" lets everything pass (docs/config.md)',
             name=api.config.name,
