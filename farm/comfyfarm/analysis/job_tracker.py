@@ -413,7 +413,8 @@ class JobTracker(EventHandler):
         hit = self._open_attempt(event.instance, event.hit)
         if hit is not None and hit.stop is None:
             names_prompt = event.prompt_id is not None
-            hit.stop = Stop(event.seq, event.at_ms, event.job, names_prompt, self._has_other_jobs(hit))
+            others = self._has_other_jobs(hit)
+            hit.stop = Stop(event.seq, event.at_ms, event.job, names_prompt, others, event.is_load)
 
     def _job_named_by(self, event: InterruptAsked) -> LogicalJob | None:
         """Return the logical job that an interrupt names, else the one whose attempt it names."""

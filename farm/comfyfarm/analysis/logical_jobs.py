@@ -21,6 +21,7 @@ class Stop:
     :ivar names_prompt: the client named the prompt id.
     :ivar had_other_jobs: another logical job was open on the instance at that time, or had ended there after this
         attempt was accepted.
+    :ivar is_load: a scenario sent it; the system under test is not responsible for it.
     """
 
     seq: int
@@ -28,6 +29,7 @@ class Stop:
     job: str
     names_prompt: bool
     had_other_jobs: bool
+    is_load: bool = False
 
 
 @dataclass(eq=False, slots=True)

@@ -99,11 +99,13 @@ class InterruptAsked(Event, frozen=True, kw_only=True):
     :ivar hit: the prompt id of the job that will stop; ``None`` if no job will.
     :ivar job: the logical job in the request's header ``X-Comfyfarm-Job``, or in the one that ``job_name`` names; empty
         without one.
+    :ivar is_load: it was sent by a scenario, not by the system under test.
     """
 
     prompt_id: str | None
     hit: str | None
     job: str = ""
+    is_load: bool = False
 
 
 class HistoryDeleted(Event, frozen=True, kw_only=True):

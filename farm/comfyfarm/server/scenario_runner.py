@@ -192,7 +192,7 @@ def _restart(backend: Backend) -> None:
 
 # What a client may request of an instance, by the simulated time.
 _REQUESTS: dict[InstanceAction, Callable[[Instance, int], object]] = {
-    "interrupt": lambda instance, now_ms: instance.interrupt(None, now_ms),
+    "interrupt": lambda instance, now_ms: instance.interrupt(None, now_ms, is_load=True),
     "clear_history": Instance.clear_history,
     "clear_queue": Instance.clear_queue,
 }

@@ -172,17 +172,19 @@ class Instance(Worker):
                 )
             )
 
-    def interrupt(self, prompt_id: str | None, now_ms: int, job: str = "") -> None:
+    def interrupt(self, prompt_id: str | None, now_ms: int, job: str = "", *, is_load: bool = False) -> None:
         """Stop the running job at its next check; with an id, only if it is that job.
 
         :param job: the logical job that the client means, if it names one; ComfyUI has no such field.
+        :param is_load: a scenario sends it.
         """
         running = self.queue.running
         hit = running if prompt_id is None or (running and running.prompt_id == prompt_id) else None
         if prompt_id is None or hit is not None:
             self.machine.interrupt = True
         hit_id = hit.prompt_id if hit else None
-        self.machine.publish(InterruptAsked(at_ms=now_ms, prompt_id=prompt_id, hit=hit_id, job=job))
+        event = InterruptAsked(at_ms=now_ms, prompt_id=prompt_id, hit=hit_id, job=job, is_load=is_load)
+        self.machine.publish(event)
 
     def free(self, *, unload_models: bool, free_memory: bool, now_ms: int) -> None:
         """Free memory now, or at the end of the running job."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from tests.support.judging import found, only, sentence, used, verdict_of
 from tests.support.logs import (
     Piece,
@@ -337,3 +339,11 @@ def test_an_interrupt_without_a_name_proves_nothing_about_orders_if_it_may_have_
     own = ran("k", on="a", at=0, until=1_400, ends="interrupted"), interrupt(on="a", at=1_200, hit="k")
     later = ran("j", on="a", at=0, begins=1_400, until=2_000, ends="interrupted"), interrupt(on="a", at=1_500, hit="j")
     assert wrong_cancels(farm("a"), order("j", at=0), withdrawn, own, later) == []      # k was stopped already
+
+
+def test_an_interrupt_of_a_scenario_is_no_mistake_of_the_system_under_test() -> None:
+    stopped = ran("j", on="a", at=0, until=2_000, ends="interrupted", prompt_id="1@a")
+    stop = replace(interrupt(on="a", at=1_500, hit="1@a"), is_load=True)
+    others = ran("k", on="a", at=1, begins=2_000, until=3_000), ran("j", on="a", at=3_000, until=4_000)
+    assert wrong_cancels(farm("a"), stopped, stop, *others) == []
+    assert wrong_cancels(farm("a"), stopped, replace(stop, is_load=False), *others) == ["j"]
