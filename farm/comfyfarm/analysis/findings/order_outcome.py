@@ -42,11 +42,18 @@ def _outcome_of(job: LogicalJob, context: RuleContext) -> Outcome:
     if status == "reported":
         return "withdrawn" if _is_withdrawn(job, context) else "failed"
     if status != "done":
-        return "open"
+        return "failed" if status == "failed" and _has_tried_enough(job, context) else "open"
     missing = taking.missing(job)
     if any(taking.has_taken(run) for run in missing):
         return "undelivered"
     return "untaken" if any(taking.shows(run) for run in missing) else "unknown"
+
+
+def _has_tried_enough(job: LogicalJob, context: RuleContext) -> bool:
+    """Return whether a job was refused so often that its client may give it up, and was not sent again in time."""
+    if is_hash(job.name) or len(job.attempts) < context.bounds.tries:
+        return False
+    return has_had_time(last_of(job), context)
 
 
 def is_untaken(job: LogicalJob, context: RuleContext) -> bool:

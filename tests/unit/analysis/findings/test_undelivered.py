@@ -25,6 +25,7 @@ from tests.support.logs import (
     order,
     ran,
     refused,
+    rejected,
     seen,
     socket_closed,
     socket_opened,
@@ -287,3 +288,28 @@ def test_a_failure_that_was_none_is_a_warning() -> None:
     finding = only(*pieces)
     assert (finding.finding, finding.severity) == ("contradicted", "warning")
     assert finding.says == "The user of j was told at 6 s that it had failed, but it succeeded on a at 3 s."
+
+
+def refused_three_times(job: str = "j") -> list[Piece]:
+    return [farm("a", "b"), *(rejected(job, on="a", at=at, status=503) for at in (0, 5_000, 15_000))]
+
+
+def test_who_tries_often_enough_and_gives_up_must_tell_the_user() -> None:
+    orders = order("j", at=0), order("j", at=20_000, state="failed", why="no server")
+    assert sentence_of_undelivered(*refused_three_times(), orders[0], LATER) == (
+        "j was refused by a at 15 s (503), and its user has not been told so far."
+    )
+    assert "undelivered" not in names_of(*refused_three_times(), *orders, LATER)
+    assert verdict_of(*refused_three_times(), LATER).verdict == "unknown"     # nobody said what its user was told
+    soon = events.Judged(at_ms=40_000)
+    assert names_of(*refused_three_times(), orders[0], soon) == {"unfinished"}
+
+
+def names_of(*pieces: Piece) -> set[str]:
+    return {finding.finding for finding in verdict_of(*pieces).findings} - {"instance_never_used"}
+
+
+def sentence_of_undelivered(*pieces: Piece) -> str:
+    (finding,) = (finding for finding in verdict_of(*pieces).findings if finding.finding == "undelivered")
+    assert finding.severity == "error"
+    return finding.says
