@@ -127,6 +127,16 @@ def excess_kills(job: LogicalJob, bounds: Thresholds) -> list[Attempt]:
     return killed if len(killed) > bounds.kills else []
 
 
+def _unwanted(job: LogicalJob, wire_ms: int) -> list[tuple[Attempt, Ban]]:
+    """Return the attempts that were sent after the user had withdrawn the order."""
+    order = job.order
+    if order is None or not order.withdrawn_seq:
+        return []
+    ban = Ban(order.withdrawn_seq, order.withdrawn_ms, f"its user had withdrawn it at {moment(order.withdrawn_ms)}")
+    late = [attempt for attempt in job.attempts if attempt.began_ms > order.withdrawn_ms + wire_ms]
+    return [(attempt, ban) for attempt in late if ban.covers(attempt)]
+
+
 @rule("resubmitted")
 class Resubmitted(FindingRule):
     """A job was refused with 400 or 413 again, with nothing corrected, or was sent after its user had stopped it.
@@ -138,7 +148,7 @@ class Resubmitted(FindingRule):
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         for job in context.tracker.tested:
-            found = needless(job)
+            found = needless(job) or _unwanted(job, context.bounds.wire)
             if found:
                 first, ban = found[0]
                 where, more = first.instance, f", and {len(found) - 1} more times" if len(found) > 1 else ""

@@ -13,6 +13,7 @@ from tests.support.logs import (
     farm,
     fired,
     interrupt,
+    order,
     ran,
     ready,
     refused,
@@ -361,3 +362,12 @@ def test_a_process_that_takes_its_job_up_again_by_itself_is_not_its_clients_doin
         lives += [taken("j", on="a", at=at, epoch=life), crashed("a", at=at + 1, kept=("queue",), epoch=life)]
         lives += [started("a", at=at + 2, epoch=life + 1), ready("a", at=at + 3, epoch=life + 1)]
     assert [each.finding for each in verdict_of(farm("a"), lives).findings] == ["unfinished"]
+
+
+def test_sending_what_its_user_has_withdrawn_is_resubmitting() -> None:
+    orders = order("j", at=0), order("j", at=1_000, state="withdrawn")
+    assert sentence(farm("a"), orders, ran("j", on="a", at=2_000, until=3_000)) == (
+        "j was sent to a at 2 s, although its user had withdrawn it at 1 s."
+    )
+    assert found(farm("a"), orders, ran("j", on="a", at=900, until=3_000)) == []
+    assert found(farm("a"), orders, ran("j", on="a", at=1_050, until=3_000)) == []      # it was under way
