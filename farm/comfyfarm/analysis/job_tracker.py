@@ -360,6 +360,7 @@ class JobTracker(EventHandler):
             running.kill_seq = running.kill_seq or event.seq
         for prompt_id in event.lost:
             if (attempt := self._open_attempt(event.instance, prompt_id)) is not None:
+                attempt.has_left_files = self.delivery == "folder" and attempt.files > 0
                 self._end(attempt, event, "lost")
         for attempt in self.open_on(event.instance):
             attempt.disturbance = attempt.disturbance or (event.seq, event.at_ms)

@@ -107,6 +107,7 @@ class Attempt:
     :ivar disturbance: the ``seq`` and the time of the first fault on it, or of the first time that its instance stopped
         working or answering, while it was open; ``None`` if there was none.
     :ivar is_socket_closed: its client's websocket is closed.
+    :ivar has_left_files: it was lost with its process after it had written files to a folder that users read.
     :ivar is_load: the farm sent it itself, as load; the system under test is not responsible for it.
     """
 
@@ -147,6 +148,7 @@ class Attempt:
     had_fault: bool = False
     disturbance: tuple[int, int] | None = None
     is_socket_closed: bool = False
+    has_left_files: bool = False
 
     @property
     def files(self) -> int:
@@ -182,7 +184,7 @@ class Attempt:
     def has_result(self) -> bool:
         """True if its result could be taken."""
         # A client may fetch a file after the last node although the process then dies before the history entry exists.
-        return self.end == "success" or (self.done_seq > 0 and self.file_fetches > 0)
+        return self.end == "success" or (self.done_seq > 0 and self.file_fetches > 0) or self.has_left_files
 
     @property
     def is_doubtful(self) -> bool:

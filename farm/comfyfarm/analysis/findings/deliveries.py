@@ -129,9 +129,15 @@ def _first_false(job: LogicalJob, tracker: JobTracker) -> Delivery | None:
     for delivery in job.delivered:
         done_seqs = (attempt.done_seq for attempt in _attempts_of(job, delivery, tracker) if attempt.done_seq)
         is_early = min(done_seqs, default=delivery.seq) >= delivery.seq
-        if is_early and owner_of(job.name, delivery, tracker) is None:
+        if is_early and not _is_made(job, delivery) and owner_of(job.name, delivery, tracker) is None:
             return delivery
     return None
+
+
+def _is_made(job: LogicalJob, delivery: Delivery) -> bool:
+    """Return whether the delivered bytes are a picture that an attempt had saved, although it ended otherwise then."""
+    saved = (attempt.prompt_id for attempt in job.attempts if attempt.files and attempt.seq < delivery.seq)
+    return bool(delivery.digest) and delivery.stamp_prompt_id in saved
 
 
 def _excused(false: dict[LogicalJob, Delivery], tracker: JobTracker) -> set[LogicalJob]:

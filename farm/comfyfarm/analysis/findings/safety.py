@@ -118,7 +118,9 @@ def _named_another(attempt: Attempt, stop: Stop) -> _Proof:
 def _unnamed_proof(
     job: LogicalJob, attempt: Attempt, stop: Stop, withdrawn: list[LogicalJob], context: RuleContext
 ) -> _Proof:
-    if stop.is_load or stop.job or stop.names_prompt or attempt.end != "interrupted" or attempt.had_fault or not stop.had_other_jobs:
+    if stop.is_load or stop.job or stop.names_prompt or not stop.had_other_jobs:
+        return None
+    if attempt.end != "interrupted" or attempt.had_fault:
         return None
     named_nothing = "the interrupt named no prompt_id, so it stopped whatever was running"
     again = next((attempt for attempt in job.attempts if attempt.is_sent_after(stop.seq, stop.at_ms)), None)

@@ -10,6 +10,7 @@ from comfyfarm.analysis.findings import Finding
 from tests.support.judging import found, only, sentence, verdict_of
 from tests.support.logs import (
     Piece,
+    crashed,
     delivered,
     farm,
     fetched,
@@ -18,6 +19,8 @@ from tests.support.logs import (
     ready,
     rejected,
     submitted,
+    taken,
+    written,
 )
 
 HASH, OTHER_HASH = "0123456789abcdef", "fedcba9876543210"
@@ -231,3 +234,10 @@ def test_a_refused_prompt_has_no_picture_that_could_be_delivered() -> None:
         ("broken_delivery", "j", ""),
         ("false_completion", "j", ""),
     ]
+
+
+def test_a_saved_picture_is_no_false_completion_if_its_process_died_before_the_end() -> None:
+    saved = submitted("j", on="a", at=0), taken("j", on="a", at=1), written("j", on="a", at=900, name="x.png")
+    pieces = [farm("a"), *saved, crashed("a", at=1_000, lost=["j"])]
+    assert found(*pieces, picture(digest="d")) == []
+    assert found(*pieces, delivered("j", at=4_000)) == [("false_completion", "j", "")]
