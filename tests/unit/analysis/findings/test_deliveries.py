@@ -238,6 +238,6 @@ def test_a_refused_prompt_has_no_picture_that_could_be_delivered() -> None:
 
 def test_a_saved_picture_is_no_false_completion_if_its_process_died_before_the_end() -> None:
     saved = submitted("j", on="a", at=0), taken("j", on="a", at=1), written("j", on="a", at=900, name="x.png")
-    pieces = [farm("a"), *saved, crashed("a", at=1_000, lost=["j"])]
+    pieces: list[Piece] = [farm("a"), *saved, crashed("a", at=1_000, lost=["j"])]
     assert found(*pieces, picture(digest="d")) == []
     assert found(*pieces, delivered("j", at=4_000)) == [("false_completion", "j", "")]

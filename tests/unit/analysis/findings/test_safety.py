@@ -353,7 +353,7 @@ def test_an_interrupt_of_a_scenario_is_no_mistake_of_the_system_under_test() -> 
 
 def test_what_was_saved_in_a_folder_that_users_read_is_not_lost_with_its_process() -> None:
     saved = submitted("j", on="a", at=0), taken("j", on="a", at=1), written("j", on="a", at=900, name="x.png")
-    pieces = [farm("a"), *saved, crashed("a", at=1_000, lost=["j"]), ready("a", at=2_000, epoch=2)]
+    pieces: list[Piece] = [farm("a"), *saved, crashed("a", at=1_000, lost=["j"]), ready("a", at=2_000, epoch=2)]
     later = asked("/object_info", on="a", at=90_000)
     assert found(*pieces, trial(delivery="folder"), later) == []
     assert found(*pieces, later) == [("lost", "j", "a")]
