@@ -6,13 +6,9 @@ import pytest
 
 from tests.memory.dispatchers.base import Dispatcher
 from tests.memory.dispatchers.bugs import BUGS
-from tests.memory.dispatchers.bugs_pictures import DeliversThePreview
 from tests.memory.dispatchers.reports import LEVELS
 from tests.memory.dispatchers.scenes import Scene, play
 from tests.memory.dispatchers.table import outcome, table, table_on_page
-
-NEVER_FOUND = {DeliversThePreview}
-"""A picture without the farm's stamp may be the farm's own, converted; so this one passes."""
 
 SCENES = list({id(scene): scene for scene in BUGS.values()}.values())
 
@@ -26,14 +22,13 @@ def test_there_are_at_least_forty() -> None:
 def test_each_bug_harms_somebody_and_is_found_with_names(kind: type[Dispatcher]) -> None:
     """It bites at each level, so that a pass is wrong.
 
-    With names, an error names somebody who was harmed, or a server, or the verdict is unknown.
+    With names, an error names somebody who was harmed, or a server.
     """
     assert all(outcome(kind, level).harms for level in LEVELS)
     result = outcome(kind, "names")
-    assert (result.verdict.verdict == "pass") == (kind in NEVER_FOUND), result.says
     errors = [found for found in result.verdict.findings if found.severity == "error"]
     harmed = {harm.order for harm in result.harms}
-    assert not errors or any(not found.job or found.job in harmed for found in errors), result.says
+    assert any(not found.job or found.job in harmed for found in errors), result.says
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: next(kind for kind in BUGS if BUGS[kind] is scene).__name__)

@@ -8,9 +8,10 @@ Damage = Literal["", "cut", "changed"]
 """What became of the body of an answer.  ``cut``: only its first bytes were sent; ``changed``: a fault sent another
 body or a wrong length; empty: the client was sent all of it."""
 
-Content = Literal["", "picture", "cut", "damaged", "empty", "HTML", "JSON", "text", "data"]
-"""What the bytes of a delivery are.  ``picture``: a whole one; ``cut``: the beginning of one; ``damaged``: one that
-cannot be decoded; ``HTML``, ``JSON``, ``text``, ``data``: no picture but that; empty: no bytes were passed."""
+Content = Literal["", "picture", "preview", "cut", "damaged", "empty", "HTML", "JSON", "text", "data"]
+"""What the bytes of a delivery are.  ``picture``: a whole one; ``preview``: one that a sampler sent while it worked;
+``cut``: the beginning of one; ``damaged``: one that cannot be decoded; ``HTML``, ``JSON``, ``text``, ``data``: no
+picture but that; empty: no bytes were passed."""
 
 
 class Exchanged(Event, frozen=True, kw_only=True):

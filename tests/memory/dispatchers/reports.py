@@ -33,6 +33,8 @@ class Reports:
     def begin(self, jobs: int) -> None:
         if self.level == "count":
             self.farm.trial(jobs=jobs)
+        elif self.has_names and self.delivers:
+            self.farm.trial(delivery="told")
 
     def report(self, job: str, state: OrderState, why: str = "") -> None:
         if self.has_names:

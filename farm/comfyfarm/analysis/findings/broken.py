@@ -17,6 +17,8 @@ def what_is_wrong(job: LogicalJob, delivery: Delivery, tracker: JobTracker) -> s
     content = delivery.content
     if content in {"", "picture"}:
         return ""
+    if content == "preview":
+        return f"is only a preview, of {delivery.size_bytes:,} bytes"
     if content == "empty":
         return "is empty"
     if content == "damaged":

@@ -9,6 +9,7 @@ from io import BytesIO
 from PIL import Image, UnidentifiedImageError
 
 from comfyfarm.events.clients import Content
+from comfyfarm.server.media.metadata import PREVIEW_COMMENT
 
 # With a signature of their own each: Pillow takes some other bytes for formats that have none.
 _FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "TIFF", "WEBP")
@@ -69,6 +70,8 @@ def _kind_of_picture(content: bytes) -> Content:
             return "picture"
         except Exception:  # noqa: BLE001 (Pillow's decoders raise nearly anything at bad bytes)
             return "cut" if _lacks_end(content) else "damaged"
+    if content[:_HEAD_BYTES].find(PREVIEW_COMMENT) > 0:
+        return "preview"
     # Pillow has decoded the first of several frames only.
     return "cut" if image_format in ("GIF", "WEBP") and _lacks_end(content) else "picture"
 

@@ -15,6 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from comfyfarm.server import media
 from comfyfarm.server.media import STAMP_KEYWORD, png, webp
 from comfyfarm.server.media.contents import short_digest
+from comfyfarm.server.media.metadata import PREVIEW_COMMENT
 from comfyfarm.sim.files import FileContent
 from comfyfarm.sim.values import Picture
 
@@ -146,7 +147,8 @@ class ImageRenderer:
         """Return the preview that a sampler sends: the input picture, its longer side at most 512 pixels."""
         scale = min(1.0, _PREVIEW_SIDE / max(width, height, 1))
         small = Picture(max(1, round(width * scale)), max(1, round(height * scale)))
-        return self._cache.get(("jpeg", small), lambda: _jpeg(self._full(small, find_nothing)))
+        plain = self._cache.get(("jpeg", small), lambda: _jpeg(self._full(small, find_nothing)))
+        return _with_segment(plain, b"\xfe", PREVIEW_COMMENT)
 
     def preview_png(self, picture: Picture, find: Find = find_nothing) -> bytes:
         """Return what ``SaveImageWebsocket`` sends for one picture of a batch: full size, without texts."""
@@ -180,7 +182,7 @@ class ImageRenderer:
         exif = _exif(content)
         if len(exif) > _LONGEST_SEGMENT_BYTES:
             exif = _exif(FileContent(content.picture, {}, content.stamp))
-        return b"".join((plain[:2], b"\xff\xe1", (len(exif) + 2).to_bytes(2, "big"), exif, plain[2:]))
+        return _with_segment(plain, b"\xe1", exif)
 
     def _full(self, picture: Picture, find: Find) -> Image.Image:
         return self._lines(picture, find).resize((picture.width, picture.height), Image.Resampling.NEAREST)
@@ -241,6 +243,10 @@ def _jpeg(image: Image.Image) -> bytes:
     file = BytesIO()
     image.save(file, "JPEG", quality=80)
     return file.getvalue()
+
+
+def _with_segment(jpeg: bytes, marker: bytes, data: bytes) -> bytes:
+    return b"".join((jpeg[:2], b"\xff", marker, (len(data) + 2).to_bytes(2, "big"), data, jpeg[2:]))
 
 
 def _exif(content: FileContent) -> bytes:

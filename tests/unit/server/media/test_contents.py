@@ -47,6 +47,13 @@ def test_half_of_a_picture_that_was_encoded_again_is_cut(kind: str) -> None:
     assert kind_of(whole[: len(whole) // 2]) == "cut"
 
 
+def test_the_preview_of_a_sampler_is_not_the_picture() -> None:
+    preview = ImageRenderer(default_picture()).preview_jpeg(1024, 768)
+    assert Image.open(BytesIO(preview)).size == (512, 384)
+    assert kind_of(preview) == "preview"
+    assert kind_of(preview[: len(preview) // 2]) == "cut"
+
+
 def test_a_picture_larger_than_pillow_decodes_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
     assert kind_of(encoded("JPEG")) == "picture"
