@@ -1,8 +1,10 @@
 """Findings about retries: sent needlessly, too early, too often, or not at all."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 
 from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
 from comfyfarm.analysis.findings.job_status import available, has_had_time, last_of, other_instances, status_of
@@ -55,23 +57,55 @@ def needless(job: LogicalJob) -> list[tuple[Attempt, Ban]]:
     found = []
     for attempt in job.attempts:
         scopes: tuple[_Scope, ...] = (None, attempt.instance, (attempt.instance, attempt.epoch))
-        ban = next((ban for scope in scopes for ban in bans.get(scope, []) if ban.covers(attempt)), None)
+        in_scope = (bans[scope].first_for(attempt) for scope in scopes if scope in bans)
+        ban = next((ban for ban in in_scope if ban is not None), None)
         if ban is not None:
             found.append((attempt, ban))
     return found
 
 
-def _first_bans(job: LogicalJob) -> dict[_Scope, list[Ban]]:
-    """Return the first ban for each reason, in the order of the log."""
+@dataclass(eq=False)
+class _Bans:
+    """The first ban of one scope for each reason, in the order of the log.
+
+    :ivar stop: the one that is no refusal.
+    """
+
+    refusals: list[Ban] = field(default_factory=list)
+    stop: Ban | None = None
+
+    def first_for(self, attempt: Attempt) -> Ban | None:
+        """Return the first that covers an attempt."""
+        refusal = next((ban for ban in self._uncorrected(attempt) if ban.covers(attempt)), None)
+        stop = self.stop if self.stop is not None and self.stop.covers(attempt) else None
+        return min((ban for ban in (refusal, stop) if ban is not None), key=_BY_SEQ, default=None)
+
+    def _uncorrected(self, attempt: Attempt) -> list[Ban]:
+        """Return the refusals since the latest repair: of a job that is corrected many times, few of many."""
+        if not self.refusals or attempt.end != "refused":
+            return []
+        is_lack = all(ban.refusal is not None and ban.refusal.missing for ban in self.refusals[:1])
+        repaired_seq = attempt.equipped_seq if is_lack else max(attempt.upload_seq, attempt.equipped_seq)
+        begin = bisect_left(self.refusals, repaired_seq, key=_BY_SEQ)
+        return self.refusals[begin : bisect_left(self.refusals, attempt.seq, key=_BY_SEQ)]
+
+
+_BY_SEQ = attrgetter("seq")
+
+
+def _first_bans(job: LogicalJob) -> dict[_Scope, _Bans]:
     pairs = sorted((pair for attempt in job.attempts for pair in _bans_of(attempt)), key=lambda pair: pair[1].seq)
-    first: dict[object, Ban] = {}
-    bans: dict[_Scope, list[Ban]] = {}
+    reasons: set[object] = set()
+    bans: dict[_Scope, _Bans] = {}
     for scope, ban in pairs:
-        refusal = ban.refusal
-        reason = refusal and (refusal.status, refusal.error, refusal.missing, refusal.upload_seq, refusal.equipped_seq)
-        if (scope, reason) not in first:
-            first[scope, reason] = ban
-            bans.setdefault(scope, []).append(ban)
+        in_scope, refusal = bans.setdefault(scope, _Bans()), ban.refusal
+        if refusal is None:
+            in_scope.stop = in_scope.stop or ban
+            continue
+        reason = scope, refusal.status, refusal.error, refusal.missing, refusal.upload_seq, refusal.equipped_seq
+        if reason not in reasons:
+            reasons.add(reason)
+            in_scope.refusals.append(ban)
     return bans
 
 
@@ -101,8 +135,11 @@ def early(tracker: JobTracker, instance: str, wire_ms: int) -> Iterator[tuple[At
 
     A ``Retry-After`` holds for the client id that received it, and for the logical job.
     """
+    attempts = tracker.by_instance.get(instance, [])
+    if all(attempt.retry_after_ms is None for attempt in attempts):
+        return
     waits: dict[tuple[str, str], list[Attempt]] = {}
-    for attempt in tracker.by_instance.get(instance, []):
+    for attempt in attempts:
         keys = [("job", attempt.job)] + ([("client", attempt.client_id)] if attempt.client_id is not None else [])
         for key in keys:
             if key in waits:    # The latest may not be known to its client yet, so earlier ones matter, too.

@@ -1,13 +1,14 @@
 """Findings about where clients send: to instances that are down, draining or lack something; and too many polls."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
 from comfyfarm.analysis.findings.job_status import available, other_instances
 from comfyfarm.analysis.findings.retries import needless
 from comfyfarm.analysis.instance_jobs import is_submission, route_of
+from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.logical_jobs import Attempt
 from comfyfarm.events import Draining, Event, Exchanged
 
@@ -151,8 +152,9 @@ class Ineligible(FindingRule):
     """
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
+        is_needless = _needless_of(context.tracker)
         for name in context.tracker.by_instance:
-            for lack in self._lacks(name, context):
+            for lack in self._lacks(name, context, is_needless):
                 first, discovery = lack.first, lack.discovery
                 more = f", and {lack.count - 1} more like it" if lack.count > 1 else ""
                 says = (
@@ -161,7 +163,9 @@ class Ineligible(FindingRule):
                 )
                 yield self.found(says, job=first.job, instance=name, events=(discovery.reported_seq, first.seq))
 
-    def _lacks(self, instance: str, context: RuleContext) -> Iterator[_Lack]:
+    def _lacks(
+        self, instance: str, context: RuleContext, is_needless: Callable[[Attempt], bool]
+    ) -> Iterator[_Lack]:
         discoveries: dict[tuple[int, str], Attempt] = {}     # by epoch and thing
         lacks: dict[str, _Lack] = {}
         for attempt in context.tracker.by_instance[instance]:
@@ -169,7 +173,7 @@ class Ineligible(FindingRule):
             found = ((thing, discoveries[epoch, thing]) for thing in attempt.missing if (epoch, thing) in discoveries)
             wire_ms = context.bounds.wire
             known = next((pair for pair in found if _is_known_to(attempt, pair[1], wire_ms)), None)
-            if known is not None and not _is_needless(attempt, context):
+            if known is not None and not is_needless(attempt):
                 thing, discovery = known
                 if thing in lacks:
                     lacks[thing].count += 1
@@ -187,8 +191,16 @@ def _is_known_to(attempt: Attempt, discovery: Attempt, wire_ms: int) -> bool:
     return attempt.is_sent_after_failure_of(discovery, wire_ms) and not attempt.is_repaired_since(discovery)
 
 
-def _is_needless(attempt: Attempt, context: RuleContext) -> bool:
-    return any(other is attempt for other, _ in needless(context.tracker.jobs[attempt.job]))
+def _needless_of(tracker: JobTracker) -> Callable[[Attempt], bool]:
+    """Return a function that tells whether an attempt was needless; it looks at each job once."""
+    by_job: dict[str, set[Attempt]] = {}
+
+    def is_needless(attempt: Attempt) -> bool:
+        if attempt.job not in by_job:
+            by_job[attempt.job] = {other for other, _ in needless(tracker.jobs[attempt.job])}
+        return attempt in by_job[attempt.job]
+
+    return is_needless
 
 
 _STATE_ROUTES = ("/history", "/jobs", "/prompt", "/queue", "/system_stats")

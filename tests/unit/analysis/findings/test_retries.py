@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+import pytest
+
+from comfyfarm.analysis.findings.retries import Ban
+from comfyfarm.analysis.logical_jobs import Attempt
 from tests.support.judging import found, only, sentence, used, verdict_of
 from tests.support.logs import (
     Piece,
@@ -371,3 +377,34 @@ def test_sending_what_its_user_has_withdrawn_is_resubmitting() -> None:
     )
     assert found(farm("a"), orders, ran("j", on="a", at=900, until=3_000)) == []
     assert found(farm("a"), orders, ran("j", on="a", at=1_050, until=3_000)) == []      # it was under way
+
+
+def test_a_job_that_is_corrected_a_hundred_times_is_compared_with_few_of_its_refusals(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared = Counter[str]()
+    covers = Ban.covers
+
+    def counted(ban: Ban, attempt: Attempt) -> bool:
+        compared["bans"] += 1
+        return covers(ban, attempt)
+
+    monkeypatch.setattr(Ban, "covers", counted)
+    corrections: list[Piece] = []
+    for at in range(10, 1_010, 10):
+        corrections += [uploaded("a", at=at), refused("j", on="a", at=at + 5)]
+    assert found(farm("a", "b"), used("b"), corrections) == []
+    assert compared.total() <= 400
+    again = refused("j", on="a", at=2_000)
+    assert ("resubmitted", "j", "a") in found(farm("a", "b"), used("b"), corrections, again)
+
+
+def test_the_reason_given_is_the_first_one_in_the_log() -> None:
+    stopped = [submitted("j", on="a", at=3_000), interrupt(on="a", at=3_100, hit="j", job="j")]
+    refusals = refused("j", on="a", at=1_000), refused("j", on="a", at=4_000)
+    findings = verdict_of(farm("a", "b"), used("b"), refusals[0], stopped, refusals[1]).findings
+    says = next(finding.says for finding in findings if finding.finding == "resubmitted")
+    assert says == "j was sent to a at 4 s, although a had refused it with 400 at 1 s, and nothing was corrected since."
+    findings = verdict_of(farm("a", "b"), used("b"), stopped, refusals[1]).findings
+    says = next(finding.says for finding in findings if finding.finding == "resubmitted")
+    assert says == "j was sent to a at 4 s, although its user had stopped it on a at 3.1 s."
