@@ -1,6 +1,5 @@
 """Waiting: waits, totals, makespan, starvation and overtaking."""
 
-from bisect import bisect, insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -132,12 +131,36 @@ def starvation(spans: Sequence[JobSpan], overtakes: int, at_ms: int) -> Starvati
 
 def _overtaken_counts(spans: Sequence[JobSpan]) -> list[int]:
     """Return for each job the number of jobs that came later and began earlier, anywhere in the farm."""
-    begun: list[JobArrival] = []        # in order of arrival; insort takes two seconds for 100,000 jobs at worst
+    in_order = sorted(spans, key=attrgetter("arrival"))
+    places = {span.arrival: place for place, span in enumerate(in_order)}
+    begun = _Tally(len(spans))
     counts = []
     beginning = sorted((span for span in spans if span.began_ms is not None), key=attrgetter("began_ms"))
     for _, group in groupby(beginning, attrgetter("began_ms")):
-        arrivals = [span.arrival for span in group]
-        counts += [len(begun) - bisect(begun, arrival) for arrival in arrivals]
-        for arrival in arrivals:      # only now: jobs that begin at the same time do not overtake each other
-            insort(begun, arrival)
-    return counts + [len(begun) - bisect(begun, span.arrival) for span in spans if span.began_ms is None]
+        together = [places[span.arrival] for span in group]
+        counts += [begun.count_above(place) for place in together]
+        for place in together:      # only now: jobs that begin at the same time do not overtake each other
+            begun.add(place)
+    return counts + [begun.count_above(places[span.arrival]) for span in spans if span.began_ms is None]
+
+
+class _Tally:
+    """A set of places from 0 to ``size`` - 1 that counts quickly, in any order (a Fenwick tree)."""
+
+    def __init__(self, size: int) -> None:
+        self._sums = [0] * (size + 1)
+        self._total = 0
+
+    def add(self, place: int) -> None:
+        self._total += 1
+        node = place + 1
+        while node < len(self._sums):
+            self._sums[node] += 1
+            node += node & -node
+
+    def count_above(self, place: int) -> int:
+        up_to, node = 0, place + 1
+        while node:
+            up_to += self._sums[node]
+            node -= node & -node
+        return self._total - up_to
