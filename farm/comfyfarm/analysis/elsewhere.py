@@ -11,7 +11,6 @@ from comfyfarm.analysis.instances import FleetState
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.logical_jobs import Attempt
 from comfyfarm.events import (
-    Event,
     Exchanged,
     FaultFired,
     FaultHealed,
@@ -27,6 +26,7 @@ _SILENCING_EFFECTS = {"mute": "its client's websocket was mute", "displace": "it
 _NO_SOCKET = "its client had no websocket there any more"
 _REFUSED_SOCKET = "its client was refused a websocket there"
 _MOST_PENDING = 100     # of one thing within SEARCH_MS; a client that floods an instance needs no exact count
+_MOST_RECENT = 10_000   # things requested from the right instance: only what was requested just now matters
 SEARCH_MS = 250
 """The most time between requests for one thing to several instances, if these are one search for it."""
 
@@ -118,7 +118,7 @@ class Elsewhere(EventHandler):
     _listeners: dict[Attempt, ListenerElsewhere] = field(default_factory=dict)
     _last_right_ms: dict[_Key, int] = field(default_factory=dict)
     _settled: dict[str, RequestsElsewhere] = field(default_factory=dict)
-    _result: dict[str, RequestsElsewhere] | None = None
+    _result: tuple[int, dict[str, RequestsElsewhere]] | None = None     # with the time for which it holds
     _pending: dict[_Key, list[RequestElsewhere]] = field(default_factory=dict)
     _sockets: dict[str, dict[str, _Sockets]] = field(default_factory=dict)
     _refused: set[tuple[str, str]] = field(default_factory=set)
@@ -126,22 +126,19 @@ class Elsewhere(EventHandler):
     _silent: dict[tuple[str, str], FaultFired] = field(default_factory=dict)
     _aware: set[str] = field(default_factory=set)
 
-    def on_event(self, event: Event) -> None:
-        self._result = None
-        super().on_event(event)
-
     def requests(self) -> dict[str, RequestsElsewhere]:
         """Return the requests by logical job, without the farm's load and without searches.
 
         A search is a request for the same thing to a wrong and to the right instance within ``SEARCH_MS``.
         """
-        if self._result is None:
-            self._result = {job: requests.copy() for job, requests in self._settled.items()}
-            now_ms = self.tracker.at_ms
+        now_ms = self.tracker.at_ms
+        if self._result is None or self._result[0] != now_ms:
+            result = {job: requests.copy() for job, requests in self._settled.items()}
             for request in (request for requests in self._pending.values() for request in requests):
                 if now_ms - request.at_ms > SEARCH_MS:
-                    _add(request, self._result)
-        return self._result
+                    _add(request, result)
+            self._result = now_ms, result
+        return self._result[1]
 
     def _settle(self, key: _Key, now_ms: int) -> None:
         """Count the requests that can no longer be part of a search."""
@@ -211,7 +208,11 @@ class Elsewhere(EventHandler):
         return any(attempt.had_fault for attempt in self.tracker.by_instance.get(instance, ()))
 
     def _on_right(self, key: _Key, began_ms: int) -> None:
+        self._result = None
+        self._last_right_ms.pop(key, None)
         self._last_right_ms[key] = began_ms
+        if len(self._last_right_ms) > _MOST_RECENT:
+            del self._last_right_ms[next(iter(self._last_right_ms))]
         self._settle(key, began_ms)
         self._pending.pop(key, None)
 
@@ -229,6 +230,7 @@ class Elsewhere(EventHandler):
         ]
         if not holders:
             return
+        self._result = None
         attempt, right_ms = holders[-1], self._last_right_ms.get(key)
         self._settle(key, began_ms)
         pending = self._pending.setdefault(key, [])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import parse_qsl, unquote
 
 from comfyfarm.analysis.logical_jobs import Attempt, BrokenFetch, WrittenFile
@@ -96,7 +97,7 @@ def route_of(path: str) -> str:
 
 
 def is_submission(event: Exchanged) -> bool:
-    return event.method == "POST" and route_of(event.path) == "/prompt"
+    return event.method == "POST" and event.path in {"/prompt", "/api/prompt"}
 
 
 def is_turned_away(event: Exchanged) -> bool:
@@ -132,5 +133,10 @@ def _what_broke(file: WrittenFile, event: Exchanged) -> str:
 
 def file_of(event: Exchanged) -> FileKey:
     """Return folder, subfolder and name of the file that a ``GET /view`` requests."""
-    query = dict(reversed(parse_qsl(event.query, keep_blank_values=True)))
+    return _file_in(event.query)
+
+
+@lru_cache(maxsize=16)      # several parts of the analysis ask for the file of the same event
+def _file_in(text: str) -> tuple[str, str, str]:
+    query = dict(reversed(parse_qsl(text, keep_blank_values=True)))
     return query.get("type", "output"), query.get("subfolder", ""), query.get("filename", "")

@@ -100,6 +100,7 @@ class JobTracker(EventHandler):
     is_scoped: bool = False
     _instances: dict[str, InstanceJobs] = field(default_factory=dict)
     _marks_results: bool = False
+    _tested: list[LogicalJob] | None = None     # None if it is out of date
 
     def __post_init__(self) -> None:
         self.makers = Makers(self.by_prompt_id)
@@ -109,12 +110,15 @@ class JobTracker(EventHandler):
         if name not in self.jobs:
             name = intern(name)
             self.jobs[name] = LogicalJob(name)
+            self._tested = None
         return self.jobs[name]
 
     @property
     def tested(self) -> list[LogicalJob]:
         """The jobs of the system under test, without the farm's own load."""
-        return [job for job in self.jobs.values() if not job.is_load]
+        if self._tested is None:
+            self._tested = [job for job in self.jobs.values() if not job.is_load]
+        return self._tested
 
     def open_on(self, instance: str) -> list[Attempt]:
         """Return what waits or runs on an instance, grouped by prompt id."""
@@ -133,12 +137,15 @@ class JobTracker(EventHandler):
         return self._instances[name]
 
     def on_event(self, event: Event) -> None:
+        self.note_time(event)
+        super().on_event(event)
+
+    def note_time(self, event: Event) -> None:
+        """Process what any event says; events without a handler need no more."""
         if event.at_ms != self.at_ms:
             self.at_ms = max(self.at_ms, event.at_ms)
         if self.first_ms is None:
             self.first_ms = event.at_ms
-        if (handler := self.handlers.get(type(event))) is not None:     # super().on_event() takes twice the time
-            handler(self, event)
 
     @on(Configured)
     def _on_configured(self, event: Configured) -> None:
@@ -191,6 +198,7 @@ class JobTracker(EventHandler):
         instance = self._instance(event.instance)
         attempt.upload_seq, attempt.equipped_seq = instance.upload_seq, instance.equipped_seq
         attempts.append(attempt)
+        self._tested = None if number == 1 else self._tested
         if not attempt.is_load:
             self.by_instance.setdefault(event.instance, []).append(attempt)
         return attempt
@@ -247,7 +255,7 @@ class JobTracker(EventHandler):
             self._refuse(attempt, event, event.status)
         else:
             return
-        attempt.began_ms = min(event.began_ms, attempt.sent_ms)
+        attempt.began_ms = min(attempt.sent_ms, event.began_ms)     # if they are equal, one object for both
         attempt.answered_ms, attempt.answer_seq, attempt.retry_after_ms = event.at_ms, event.seq, event.retry_after_ms
         attempt.is_unreadable = attempt.job in instance.garbled
         instance.garbled.discard(attempt.job)

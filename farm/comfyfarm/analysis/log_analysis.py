@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import InitVar, dataclass, field
+from typing import Literal
 
 from comfyfarm.analysis.findings import Defects, Thresholds
 from comfyfarm.analysis.job_tracker import JobTracker
@@ -42,6 +43,9 @@ _BY_CLIENTS = Submitted, PromptRefused, Exchanged, SocketOpened, Delivered, Orde
 class UnknownTrial(ValueError):
     """There is no such trial, or it is no longer kept; the message says which, and what to do."""
 
+Part = Literal["placement", "timeline"]
+PARTS: tuple[Part, ...] = ("placement", "timeline")
+
 
 @dataclass(eq=False)
 class LogAnalysis:
@@ -52,6 +56,7 @@ class LogAnalysis:
     :ivar former: the names of logical jobs of earlier trials; shared, and may grow when the trial has ended.
     :ivar defects: those of the log so far.
     :ivar end_seq: of the last event of the trial; ``None`` if it has not ended.
+    :ivar parts: what may be requested apart from the verdict; each needs time and memory.
     """
 
     began: TrialBegan | None = None
@@ -59,6 +64,7 @@ class LogAnalysis:
     former: Collection[str] = ()
     defects: Defects = field(default_factory=Defects)
     end_seq: int | None = None
+    parts: Collection[Part] = PARTS
     # Events are processed when a result is requested, or 1,000 at a time.  A short run without such requests costs
     # nothing; in a long run the farm pauses for a few milliseconds now and then.
     _pending: list[Event] = field(default_factory=list)
@@ -69,8 +75,9 @@ class LogAnalysis:
         tracker = JobTracker()
         self._verdict = VerdictBuilder(tracker=tracker, _defects=self.defects)
         self._placement = PlacementAnalyzer(attempts=tracker, fleet=self._verdict.fleet)
+        self._has_placement = "placement" in self.parts
         self._timeline = Timeline(tracker)
-        self._methods = by_type(self._timeline, self._faults)
+        self._methods = by_type(self._timeline, self._faults) if "timeline" in self.parts else {}
         if self.began is not None:
             tracker.trial_ms, tracker.is_scoped = self.began.at_ms, self.began.client != ""
             self._scope = scope = TrialScope(self.began.at_ms, self.began.client, self.former, tracker.others)
@@ -78,7 +85,9 @@ class LogAnalysis:
                 self._process(scope.other(event) if isinstance(event, Submitted) else event)
 
     @staticmethod
-    def of_saved(lines: Iterable[bytes], *, needs_end: bool = False, trial: str | None = None) -> LogAnalysis:
+    def of_saved(
+        lines: Iterable[bytes], *, needs_end: bool = False, trial: str | None = None, parts: Collection[Part] = PARTS
+    ) -> LogAnalysis:
         """Analyse a trial of a saved log as far as it can be read; the log's defects become part of the verdict.
 
         The other arguments are those of :func:`~comfyfarm.events.saved_log.read_events`.
@@ -86,7 +95,7 @@ class LogAnalysis:
         :param trial: ``None`` for the last one.
         :raises UnknownTrial: if there is none of that name.
         """
-        trials = Trials(wanted=trial)
+        trials = Trials(wanted=trial, parts=parts)
         for event in read_events(lines, trials.note_defect, needs_end=needs_end):
             trials.on_event(event)
         return trials.find(trial)
@@ -119,16 +128,19 @@ class LogAnalysis:
 
     def placement(self, terms: PlacementThresholds | None = None) -> Placement:
         """Return the placement measures of the log so far; ``None``: with the default terms."""
+        assert "placement" in self.parts
         self._process_pending()
         return self._placement.placement(terms)
 
     def timeline(self) -> Timeline:
         """Return the timeline of the log so far; it is updated by later events."""
+        assert "timeline" in self.parts
         self._process_pending()
         return self._timeline
 
     def faults(self) -> list[FaultRow]:
-        """Return the faults of the log so far, in the order in which they were armed."""
+        """Return the faults of the log so far, in the order in which they were armed; part of ``timeline``."""
+        assert "timeline" in self.parts
         self._process_pending()
         return list(self._faults.rows.values())
 
@@ -152,7 +164,8 @@ class LogAnalysis:
             return
         try:
             self._verdict.on_event(event)
-            self._placement.follow(event)
+            if self._has_placement:
+                self._placement.follow(event)
             for method in self._methods.get(type(event), ()):
                 method(event)
         except Exception as error:  # noqa: BLE001 (a saved log may hold anything, and a live farm must go on)
@@ -170,12 +183,14 @@ class Trials:
     the latest 100, and began in the latest 100,000 events.
 
     :ivar wanted: the name of a trial that is kept in any case.
+    :ivar parts: those of each analysis.
     :ivar names: of all trials so far, in their order.
     """
 
     wanted: str | None = None
+    parts: Collection[Part] = PARTS
     names: dict[str, None] = field(default_factory=dict)
-    _current: LogAnalysis = field(default_factory=LogAnalysis)
+    _current: LogAnalysis = field(init=False)
     _latest: TrialBegan | None = None       # not of those side by side
     _side_by_side: dict[str, LogAnalysis] = field(default_factory=dict)     # by glob, in the order of their beginning
     _kept: dict[str, LogAnalysis] = field(default_factory=dict)
@@ -185,7 +200,7 @@ class Trials:
     _has_clients: bool = False
 
     def __post_init__(self) -> None:
-        self._kept[""] = self._current
+        self._current = self._kept[""] = LogAnalysis(parts=self.parts)
         self._checkpoints.append((0, Prologue()))
 
     def on_event(self, event: Event) -> None:
@@ -260,7 +275,7 @@ class Trials:
         former = self._former.keys() | {event.job for event in earlier if isinstance(event, Submitted)}
         delivery = None if self._latest is None else self._latest.delivery
         began = TrialBegan(seq=seq, at_ms=at_ms, name="", delivery=delivery, client=client)
-        analysis = LogAnalysis(began, prologue.events(at_ms), former)
+        analysis = LogAnalysis(began, prologue.events(at_ms), former, parts=self.parts)
         analysis.on_event(began)
         for event in events:
             if event.seq > seq and type(event) is not TrialBegan:
@@ -287,7 +302,8 @@ class Trials:
             for name in list(self._former)[:-_MOST_FORMER]:
                 del self._former[name]
         defects = Defects(list(self._current.defects.examples), self._current.defects.count)
-        analysis = LogAnalysis(event, self._prologue.events(event.at_ms), self._former, defects)
+        before = self._prologue.events(event.at_ms)
+        analysis = LogAnalysis(event, before, self._former, defects, parts=self.parts)
         if event.client:
             ended = self._side_by_side.pop(event.client, None)
             self._side_by_side[event.client] = analysis

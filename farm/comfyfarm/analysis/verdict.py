@@ -1,7 +1,8 @@
 """The verdict on the system under test, as far as the log proves it: pass, fail or unknown (docs/verdict.md)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from comfyfarm.analysis.elsewhere import Elsewhere
 from comfyfarm.analysis.findings import RULES, Defects, Finding, FindingRule, RuleContext, Severity, Thresholds
 from comfyfarm.analysis.findings.order_outcome import Basis, basis_of, count_outcomes
-from comfyfarm.analysis.instances import FleetState
+from comfyfarm.analysis.instances import CHANGING_EVENTS, FleetState
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.events import Event
 
@@ -79,20 +80,37 @@ class VerdictBuilder:
 
     def __post_init__(self) -> None:
         self._elsewhere = Elsewhere(self.tracker, self.fleet)
-        self._rules_by_event: dict[type[Event], list[FindingRule]] = {}
-        for rule in self.rules:
-            for kind in rule.handles:
-                self._rules_by_event.setdefault(kind, []).append(rule)
+        self._context = self._context_with(self.bounds)
+        self._methods = self._methods_by_type()
+
+    def _methods_by_type(self) -> dict[type[Event], list[Callable[[Event], None]]]:
+        # One look-up for each event: most are of kinds that nothing here handles.
+        methods: dict[type[Event], list[Callable[[Event], None]]] = {}
+        for kind, method in self.tracker.handlers.items():
+            methods.setdefault(kind, []).append(partial(method, self.tracker))
+        for kind, method in self.fleet.handlers.items():
+            methods.setdefault(kind, []).append(partial(method, self.fleet))
+        for kind in CHANGING_EVENTS:
+            methods.setdefault(kind, []).append(self.fleet.on_change)
+        for kind, method in self._elsewhere.handlers.items():
+            methods.setdefault(kind, []).append(partial(method, self._elsewhere))
+        for kind in {kind for rule in self.rules for kind in rule.handles}:
+            rules = [rule for rule in self.rules if kind in rule.handles]
+            methods.setdefault(kind, []).append(partial(self._pass, rules))
+        return methods
 
     def on_event(self, event: Event) -> None:
         self._seq = event.seq
-        self.tracker.on_event(event)
-        self.fleet.on_event(event)
-        self._elsewhere.on_event(event)
-        if (rules := self._rules_by_event.get(type(event))) is not None:
-            context = self._context(self.bounds)
-            for rule in rules:
-                rule.on_event(event, context)
+        self.tracker.note_time(event)
+        self.fleet.note_process(event)
+        for method in self._methods.get(type(event), ()):
+            method(event)
+
+    def _pass(self, rules: list[FindingRule], event: Event) -> None:
+        if self._context.at_ms != self.tracker.at_ms:
+            self._context = self._context_with(self.bounds)
+        for rule in rules:
+            rule.on_event(event, self._context)
 
     def note_defect(self, text: str, seq: int = 0) -> None:
         """Note a defect of the log and its place (0 if not known); from now on, findings by absence prove nothing."""
@@ -100,7 +118,7 @@ class VerdictBuilder:
 
     def verdict(self, bounds: Thresholds | None = None) -> Verdict:
         """Return the verdict on the log so far; ``None``: with the builder's own bounds."""
-        context = self._context(bounds or self.bounds)
+        context = self._context_with(bounds or self.bounds)
         findings = [finding for rule in self.rules for finding in self._conclude(rule, context)]
         findings.sort(key=lambda finding: _ORDER.index(finding.severity))
         severities = {finding.severity for finding in findings}
@@ -131,5 +149,5 @@ class VerdictBuilder:
             else:
                 yield finding
 
-    def _context(self, bounds: Thresholds) -> RuleContext:
+    def _context_with(self, bounds: Thresholds) -> RuleContext:
         return RuleContext(self.tracker, self.fleet, self._elsewhere, bounds, self.tracker.at_ms, self._defects)

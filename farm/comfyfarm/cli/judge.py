@@ -1,9 +1,10 @@
 """``comfyfarm judge``: print the verdict and the placement of a saved log."""
 
+import gc
 import sys
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, BinaryIO
 
 import msgspec
@@ -12,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from comfyfarm.analysis.findings import Thresholds
-from comfyfarm.analysis.log_analysis import LogAnalysis, UnknownTrial
+from comfyfarm.analysis.log_analysis import LogAnalysis, Part, UnknownTrial
 from comfyfarm.analysis.placement.placement import Placement, PlacementThresholds
 from comfyfarm.analysis.verdict import Verdict
 from comfyfarm.config.decoding import ConfigError, decode_text
@@ -24,12 +25,28 @@ _STYLES = {"pass": "green", "fail": "red", "unknown": "yellow", "error": "red", 
 _ELSEWHERE = ("n", "is_small", "says")      # not among the figures of a measure
 
 
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Keep Python from looking for cyclic garbage: an analysis makes none, and its objects are many."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@_without_collections()
 def judge(arguments: Namespace) -> int:
     """Judge a saved log and return the exit status: 0 for pass, 1 for fail, 2 for unknown or an unreadable log."""
     try:
         thresholds, placement_thresholds = _read_thresholds(arguments.set)
+        parts: tuple[Part, ...] = () if arguments.json else ("placement",)
         with _opened(arguments.log) as file:
-            analysis = LogAnalysis.of_saved(file, needs_end=arguments.log != "-", trial=arguments.trial)
+            analysis = LogAnalysis.of_saved(
+                file, needs_end=arguments.log != "-", trial=arguments.trial, parts=parts
+            )
         verdict = analysis.verdict(thresholds)
     except (ConfigError, OSError, UnknownTrial) as error:
         text = f"{arguments.log}: {error.strerror or error}" if isinstance(error, OSError) else str(error)

@@ -172,6 +172,11 @@ def test_a_live_farm_and_its_saved_log_give_the_same_bytes() -> None:
     assert as_json(live.placement()) == as_json(saved.placement())
 
 
+def test_a_verdict_alone_is_the_same_as_one_with_everything_else() -> None:
+    alone = LogAnalysis.of_saved(lines(TWICE), parts=())
+    assert as_json(alone.verdict()) == as_json(verdict_of(lines(TWICE)))
+
+
 def test_an_analysis_handles_events_in_batches_of_a_thousand_without_losing_any() -> None:
     analysis = LogAnalysis()
     for seq in range(1, 3501):

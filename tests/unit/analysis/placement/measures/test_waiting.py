@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from comfyfarm.analysis.placement.arrival import JobArrival
 from comfyfarm.analysis.placement.measures.waiting import JobSpan, starvation
 from comfyfarm.analysis.placement.placement import PlacementThresholds
 from tests.support.logs import crashed, delivered, farm, order, ran, refused, submitted, taken, taken_out
@@ -145,11 +146,15 @@ def test_last_come_first_served_overtakes_most() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.one_of(st.none(), st.integers(0, 9))), max_size=12))
 def test_overtaken_counts_are_those_of_comparing_all_pairs(times: list[tuple[int, int | None]]) -> None:
-    spans = [JobSpan(f"j{seq}", seq, sent_ms, began_ms, None) for seq, (sent_ms, began_ms) in enumerate(times)]
+    spans = [
+        JobSpan(f"j{seq}", JobArrival(at_ms, seq, is_order=False), began_ms)
+        for seq, (at_ms, began_ms) in enumerate(times)
+    ]
 
     def overtakes(other: JobSpan, span: JobSpan) -> bool:
-        came_later = (other.sent_ms, other.seq) > (span.sent_ms, span.seq)
-        return came_later and other.began_ms is not None and (span.began_ms is None or other.began_ms < span.began_ms)
+        if other.arrival < span.arrival or other.began_ms is None:
+            return False
+        return span.began_ms is None or other.began_ms < span.began_ms
 
     expected = [sum(overtakes(other, span) for other in spans) for span in spans]
     found = starvation(spans, overtakes=1, at_ms=10)
