@@ -92,6 +92,7 @@ class _Evidence:
     def __init__(self, dispatches: Iterable[Dispatch]) -> None:
         self._accepted: set[tuple[str, InstanceEquipment]] = set()
         self._lacking: set[tuple[str, InstanceEquipment]] = set()
+        self._latest: dict[str, Option] = {}
         self._fitting: dict[tuple[JobNeeds, InstanceEquipment], bool] = {}
         self.works: dict[str, list[Work]] = defaultdict(list)
         equipment: set[InstanceEquipment] = set()
@@ -107,6 +108,19 @@ class _Evidence:
         shared: dict[JobNeeds, JobNeeds] = {}     # one object for many jobs with equal needs
         self.needs = {job: shared.setdefault(needs := needs_of(runs), needs) for job, runs in self.works.items()}
         self._declared = frozenset(node for own in equipment for node in own.own_nodes)
+
+    def shared(self, option: Option) -> Option:
+        """Return the instance's latest option if it is equal: many are."""
+        latest = self._latest.get(option.snapshot.instance)
+        if (
+            latest is None
+            or latest.snapshot is not option.snapshot
+            or latest.left is not option.left
+            or latest.needs is not option.needs
+            or latest.is_eligible != option.is_eligible
+        ):
+            latest = self._latest[option.snapshot.instance] = option
+        return latest
 
     def is_eligible(self, job: str, equipment: InstanceEquipment) -> bool:
         """Decide by what the instance accepted or refused, else by its settings, else assume that it is."""
@@ -126,7 +140,7 @@ def _choice(dispatch: Dispatch, lefts: tuple[WorkLeft, ...], evidence: _Evidence
     job = dispatch.attempt.job
     needs = evidence.needs.get(job)
     options = tuple(
-        Option(snapshot, evidence.is_eligible(job, snapshot.equipment), needs, left)
+        evidence.shared(Option(snapshot, evidence.is_eligible(job, snapshot.equipment), needs, left))
         for snapshot, left in zip(dispatch.snapshots, lefts, strict=True)
     )
     chosen = next(option for option in options if option.snapshot is dispatch.chosen)

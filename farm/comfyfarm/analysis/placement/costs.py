@@ -1,6 +1,6 @@
 """The time that an instance takes for a job, by its settings alone, and the models that the job moves in memory."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -32,16 +32,21 @@ NO_MOVES = Moves()
 
 def move_models(memory: Memory, work: Work) -> Moves:
     """Load the models of a job into a memory, node after node, and return what moved."""
+    return move_together(memory, needed_together(work))
+
+
+def move_together(memory: Memory, by_node: Iterable[Sequence[ModelFile]]) -> Moves:
+    """Do the same with the models that each node needs."""
     loads: list[int] = []
     unloads = 0
     try:
-        for needed in needed_together(work):
+        for needed in by_node:
             for move in memory.moves_for(needed):
                 loads += [move.file.size_bytes] if move.is_load else []
                 unloads += not move.is_load
     except TooLarge:
         memory.unload_all()     # as on an instance, whose job then fails
-    return Moves(tuple(loads), unloads)
+    return Moves(tuple(loads), unloads) if loads or unloads else NO_MOVES
 
 
 def needed_together(work: Work) -> Iterator[Sequence[ModelFile]]:

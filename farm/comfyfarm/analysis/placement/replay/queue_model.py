@@ -10,7 +10,14 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from comfyfarm.analysis.placement.costs import NO_MOVES, Costs, Moves, move_models
+from comfyfarm.analysis.placement.costs import (
+    NO_MOVES,
+    Costs,
+    Moves,
+    move_models,
+    move_together,
+    needed_together,
+)
 from comfyfarm.analysis.placement.eligibility import InstanceEquipment
 from comfyfarm.events import Work
 from comfyfarm.sim.memory import Memory, ModelFile
@@ -60,6 +67,8 @@ class QueueModel:
     _running: _Entry | None = None
     _running_costs: Costs = field(init=False)
     _waiting: int = 0
+    _needed: dict[int, list[list[ModelFile]]] = field(default_factory=dict)     # by the work's id: few are distinct
+    _service_ms: dict[tuple[int, tuple[int, ...], int, int], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._read_settings()
@@ -98,7 +107,7 @@ class QueueModel:
         entry = self._running = self._queue.popleft()
         self._queue_ms -= entry.alone_ms
         self._running_costs, self._waiting = self.costs, len(self._queue)
-        self.ends_ms = now_ms + self.costs.service_ms(entry.work, entry.moves, self._waiting)
+        self.ends_ms = now_ms + self._service_of(entry, self._waiting)
         return entry.job
 
     def end(self) -> int:
@@ -136,10 +145,26 @@ class QueueModel:
 
     def _append(self, entry: _Entry) -> None:
         entry.memory_before = tuple(self._memory.loaded) if entry.work.models else ()
-        entry.moves = move_models(self._memory, entry.work) if entry.work.models else NO_MOVES
-        entry.alone_ms = self.costs.service_ms(entry.work, entry.moves)
+        entry.moves = self._move_models(entry.work) if entry.work.models else NO_MOVES
+        entry.alone_ms = self._service_of(entry, 0)
         self._queue_ms += entry.alone_ms
         self._queue.append(entry)
+
+    def _move_models(self, work: Work) -> Moves:
+        if id(work) not in self._needed:
+            self._needed[id(work)] = [list(files) for files in needed_together(work)]
+        needed, loaded = self._needed[id(work)], self._memory.loaded
+        if loaded and len(needed) == 1 and needed[0] == [next(reversed(loaded))]:
+            return NO_MOVES     # the usual case: the model of the job before
+        return move_together(self._memory, needed)
+
+    def _service_of(self, entry: _Entry, waiting: int) -> int:
+        """Return how long a job runs at the present costs; equal ones are computed once."""
+        moves, waiting = entry.moves, waiting if self.costs.under_load else 0
+        key = id(entry.work), moves.loads_bytes, moves.unloads, waiting
+        if key not in self._service_ms:
+            self._service_ms[key] = self.costs.service_ms(entry.work, entry.moves, waiting)
+        return self._service_ms[key]
 
     def _plan_from(self, index: int, *, drop: int) -> None:
         """Remove ``drop`` jobs at this position, and compute moves and lengths of the later ones again."""
@@ -168,6 +193,7 @@ class QueueModel:
     def _read_settings(self) -> None:
         self.equipment = InstanceEquipment.of(self.settings)
         self.costs = self.equipment.costs
+        self._service_ms.clear()
         self._memory.capacity_bytes = self.equipment.vram_bytes
 
     def _load_warm_models(self) -> None:

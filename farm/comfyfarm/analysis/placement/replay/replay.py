@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from comfyfarm.analysis.placement.availability import AvailabilityChange
 from comfyfarm.analysis.placement.costs import needed_together
-from comfyfarm.analysis.placement.eligibility import JobNeeds
+from comfyfarm.analysis.placement.eligibility import InstanceEquipment, JobNeeds
 from comfyfarm.analysis.placement.replay.queue_model import QueueModel
 from comfyfarm.analysis.placement.replay.workload import Arrival, Assignment, SettingsChange, Workload
 from comfyfarm.events import Work
@@ -79,7 +79,8 @@ class _Replay:
         self._by_name = {queue.name: queue for queue in self._queues}
         self._declared = frozenset(node for queue in self._queues for node in queue.equipment.own_nodes)
         self._recorded_left = Counter(assignment.job for assignment in self.recorded)
-        self._needs = [_needs(arrival) for arrival in self.workload.arrivals] if self.policy is not None else []
+        self._needs = _needs_of_all(self.workload.arrivals) if self.policy is not None else []
+        self._fits: dict[tuple[int, InstanceEquipment], bool] = {}
 
     def run(self) -> None:
         """Apply all inputs; after the last one every instance is up until all jobs are done."""
@@ -184,7 +185,12 @@ class _Replay:
             return False
         if queue.name == arrival.ran_on:
             return True     # the log proves it
-        return queue.name not in arrival.refused_by and queue.equipment.has(self._needs[job], self._declared)
+        if queue.name in arrival.refused_by:
+            return False
+        key = id(self._needs[job]), queue.equipment
+        if key not in self._fits:
+            self._fits[key] = queue.equipment.has(self._needs[job], self._declared)
+        return self._fits[key]
 
     def _place_waiting(self, at_ms: int) -> None:
         waiting, self._unplaced = self._unplaced, []
@@ -206,8 +212,16 @@ class _Replay:
             heapq.heappush(self._ends, (queue.ends_ms, queue.order))
 
 
-def _needs(arrival: Arrival) -> JobNeeds:
-    """Return the job's needs; here the models that one of its nodes needs together must fit into memory."""
-    work = arrival.work
+def _needs_of_all(arrivals: Sequence[Arrival]) -> list[JobNeeds]:
+    """Return the needs of each job; jobs with the same work share one object, and most do."""
+    by_work: dict[int, JobNeeds] = {}
+    for arrival in arrivals:
+        if id(arrival.work) not in by_work:
+            by_work[id(arrival.work)] = _needs(arrival.work)
+    return [by_work[id(arrival.work)] for arrival in arrivals]
+
+
+def _needs(work: Work) -> JobNeeds:
+    """Return a job's needs; here the models that one of its nodes needs together must fit into memory."""
     largest = max((sum(file.size_bytes for file in files) for files in needed_together(work)), default=0)
     return JobNeeds(frozenset((folder, name) for folder, name, _ in work.models), largest, frozenset(work.nodes))
