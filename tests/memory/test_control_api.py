@@ -27,7 +27,7 @@ def do(farm: MemoryFarm, what: str, name: str = "gpu-1") -> Reply:
     return farm.control("POST", f"/api/instances/{name}/{what}")
 
 
-def log(farm: MemoryFarm, query: str = "") -> list[dict[str, Any]]:
+def log(farm: MemoryFarm, query: str = "?since=0") -> list[dict[str, Any]]:
     return [json.loads(line) for line in farm.control("GET", f"/api/log{query}").body.splitlines()]
 
 

@@ -49,7 +49,7 @@ def colour_of(reply: Reply) -> Any:
 
 
 def log(farm: MemoryFarm, *kinds: str) -> list[dict[str, Any]]:
-    events = [json.loads(line) for line in farm.control("GET", "/api/log").body.splitlines()]
+    events = [json.loads(line) for line in farm.control("GET", "/api/log?since=0").body.splitlines()]
     return [event for event in events if event["kind"] in kinds]
 
 

@@ -36,7 +36,7 @@ def live(memory_farm: Start, *faults: dict[str, Any]) -> Events:
     farm.run_until_idle()
     for name in ("gpu-1", "gpu-2"):
         farm[name].ask("GET", "/view?filename=ComfyUI_00001_.png")
-    events = [json.loads(line) for line in farm.control("GET", "/api/log").body.splitlines()]
+    events = [json.loads(line) for line in farm.control("GET", "/api/log?since=0").body.splitlines()]
     farm.stop()
     for event in events:
         del event["seq"]

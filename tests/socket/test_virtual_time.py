@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ import pytest_twisted
 
 from comfyfarm.clients import HttpStatusError
 from comfyfarm.clients.comfy_sync import SyncComfyClient, ask
+from comfyfarm.events.encoding import as_object
+from comfyfarm.events.saved_log import read_events
 from comfyfarm.testing import MemoryFarm, TwistedFarm, as_config
 from comfyfarm.testing.child import RunningFarm, run_farm
 from comfyfarm.workflows import text_to_image
@@ -56,7 +57,8 @@ def in_a_child(log: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         farm.run_until_idle()
         histories = {name: SyncComfyClient(farm[name].url).get_history() for name in NAMES}
         files = {name: sorted(path.name for path in farm[name].output_dir.iterdir()) for name in NAMES}
-    events = [json.loads(line) for line in log.read_text().splitlines()]
+    saved = read_events(log.read_bytes().splitlines(), lambda text, _seq: pytest.fail(text))
+    events = [as_object(event) for event in saved]
     return of_the_simulation(events), {"histories": histories, "files": files}
 
 
@@ -66,7 +68,8 @@ def in_memory() -> tuple[dict[str, Any], dict[str, Any]]:
     try:
         load(lambda name, said: farm[name].ask("POST", "/prompt", json=said), farm.advance)
         farm.run_until_idle()
-        events = [json.loads(line) for line in farm.control("GET", "/api/log").body.splitlines()]
+        whole = farm.control("GET", "/api/log?since=0").body.splitlines()
+        events = [as_object(event) for event in read_events(whole, lambda text, _seq: pytest.fail(text))]
         histories = {name: farm[name].ask("GET", "/history").json() for name in NAMES}
         disks = {name: farm.farm.backends[name].disk.output_dir for name in NAMES}
         files = {name: sorted(path.name for path in disk.iterdir()) for name, disk in disks.items()}

@@ -96,9 +96,14 @@ class LogAnalysis:
         :raises UnknownTrial: if there is none of that name.
         """
         trials = Trials(wanted=trial, parts=parts)
-        for event in read_events(lines, trials.note_defect, needs_end=needs_end):
+        for event in read_events(lines, trials.note_defect, needs_end=needs_end, kinds=trials.kinds()):
             trials.on_event(event)
         return trials.find(trial)
+
+    def kinds(self) -> set[type[Event]]:
+        """Return the types of events that are handled."""
+        placement = self._placement.kinds if self._has_placement else set()
+        return {*self._verdict.kinds, *placement, *self._methods}
 
     def on_event(self, event: Event) -> None:
         self._pending.append(event)
@@ -217,6 +222,10 @@ class Trials:
             self.note_defect(f"seq {event.seq} says no state of a farm ({type(error).__name__}: {error})", event.seq)
         if event.seq % _CHECKPOINT == 0:
             self._checkpoints.append((event.seq, self._prologue.copy()))
+
+    def kinds(self) -> set[type[Event]]:
+        """Return the types of events that are handled."""
+        return {*self._current.kinds(), *self._prologue.handlers, *_BY_CLIENTS, TrialBegan}
 
     def note_defect(self, text: str, seq: int) -> None:
         """Note a defect of the log and its place (0 if not known), for the trials that have not ended."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Literal
 
 from comfyfarm.events.clients import Content
+
+_HASH_LENGTH = 16
 
 End = Literal["success", "error", "interrupted", "lost", "deleted", "forgotten", "refused", "internal"]
 """How an attempt ended.  ``lost``: with its process; ``deleted``: a client deleted it from the queue; ``forgotten``: by
@@ -304,4 +305,4 @@ class LogicalJob:
 
 def is_hash(job: str) -> bool:
     """Return whether a logical job has no name of its own and is identified by the hash of its prompt."""
-    return re.fullmatch("[0-9a-f]{16}", job) is not None
+    return len(job) == _HASH_LENGTH and not job.strip("0123456789abcdef")

@@ -99,6 +99,11 @@ class VerdictBuilder:
             methods.setdefault(kind, []).append(partial(self._pass, rules))
         return methods
 
+    @property
+    def kinds(self) -> set[type[Event]]:
+        """The events that are handled; of others only the number, time, instance and epoch count."""
+        return set(self._methods)
+
     def on_event(self, event: Event) -> None:
         self._seq = event.seq
         self.tracker.note_time(event)

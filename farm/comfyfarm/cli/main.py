@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    for add_command in (_add_conform, _add_capture, _add_scenarios, _add_judge, _add_report):
+    for add_command in (_add_conform, _add_capture, _add_scenarios, _add_judge, _add_report, _add_events):
         add_command(add)
     return parser
 
@@ -108,7 +108,7 @@ def _add_scenarios(add: _Add) -> None:
 
 
 def _add_log(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("log", metavar="FILE", help="a saved log, a line of JSON for each event; - reads what comes in")
+    parser.add_argument("log", metavar="FILE", help="a saved log; - reads what comes in")
     parser.add_argument("--trial", metavar="NAME", help="the trial that it is about; default: the last one")
 
 
@@ -150,6 +150,16 @@ def _add_report(add: _Add) -> None:
     parser.add_argument("--trace", metavar="FILE", type=Path, help="the timeline for Perfetto and chrome://tracing")
     parser.add_argument("--svg", metavar="FILE", type=Path, help="the timeline as a picture")
     parser.add_argument("--text", action="store_true", help="print the timeline as text")
+
+
+def _add_events(add: _Add) -> None:
+    parser = add(
+        "events",
+        "Prints a saved log with each event as a line that has all its fields.",
+        "comfyfarm.cli.events:events",
+        "The exit status is 1 if something could not be read.  docs/log-lines.md explains the lines of a saved log.",
+    )
+    parser.add_argument("log", metavar="FILE", help="a saved log; - reads what comes in")
 
 
 if __name__ == "__main__":

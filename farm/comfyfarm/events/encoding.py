@@ -10,7 +10,7 @@ from comfyfarm.events import Event
 _encoder = msgspec.json.Encoder()
 
 
-def as_json(value: msgspec.Struct) -> bytes:
+def as_json(value: msgspec.Struct | dict[str, Any]) -> bytes:
     """Encode an event or a result as JSON, with equal bytes for equal values."""
     try:
         return _encoder.encode(value)
@@ -21,7 +21,7 @@ def as_json(value: msgspec.Struct) -> bytes:
 
 
 def as_line(event: Event) -> bytes:
-    """Encode an event as a line of a saved log, without the line end."""
+    """Encode an event as one line of JSON that has all its fields, without the line end."""
     return as_json(event)
 
 

@@ -12,7 +12,7 @@ An event's way through the log::
                          _pending                     holds more than one only while listeners publish
                             |
                             v
-           1. listeners to all events                 job counter, analysis, log file;
+           1. listeners to all events                 job counter, analysis;
                             |                         then streams and waits of the control API
                             v
            2. listeners to the event's instance       its process: server log, websocket notifier
@@ -23,6 +23,9 @@ that a listener publishes: the websocket notifier, for example, publishes ``Fram
 returns; the outermost ``publish`` calls the listeners until ``_pending`` is empty.  So handlers are never nested, and
 each listener handles every event once, in the order of ``seq``, whether or not listeners publish.
 
+The listeners to batches (3) are called when ``_pending`` is empty, with all events that were published since the
+outermost ``publish`` began: an event together with what it caused at once.
+
 If a listener raises, the others still get the event and those that are pending; then the outermost ``publish`` raises
 the error, or an ``ExceptionGroup`` if there were several.
 
@@ -31,7 +34,7 @@ until it thaws (``FreezeQueue`` in ``server/http/site.py``); the listeners to al
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -39,8 +42,10 @@ import msgspec
 
 from comfyfarm.events import Event
 
+A = TypeVar("A")
 E = TypeVar("E", bound=Event)
 Listener = Callable[[Event], None]
+BatchListener = Callable[[Sequence[Event]], None]
 
 KEPT = 100_000
 
@@ -57,6 +62,7 @@ class Log:
     seq: int = 0
     _listeners: list[Listener] = field(default_factory=list)
     _listeners_by_instance: dict[str, list[Listener]] = field(default_factory=dict)
+    _batch_listeners: list[BatchListener] = field(default_factory=list)
     _pending: deque[Event] = field(default_factory=deque)
     _publishing: bool = False
 
@@ -75,22 +81,43 @@ class Log:
         listeners.append(listener)
         return lambda: listeners.remove(listener)
 
+    def listen_to_batches(self, listener: BatchListener) -> Callable[[], None]:
+        """Add a listener to batches; the returned function removes it."""
+        self._batch_listeners.append(listener)
+        return lambda: self._batch_listeners.remove(listener)
+
+    @property
+    def is_publishing(self) -> bool:
+        """Listeners are being called: the batch is not complete."""
+        return self._publishing
+
     def of(self, kind: type[E]) -> Iterator[E]:
         """Return the kept events of one type."""
         return (event for event in self.events if isinstance(event, kind))
 
     def _call_listeners(self) -> None:
         errors: list[Exception] = []
+        batch: list[Event] = []
         self._publishing = True
         try:
             while self._pending:
                 event = self._pending.popleft()
-                for listener in (*self._listeners, *self._listeners_by_instance.get(event.instance, ())):
-                    try:
-                        listener(event)
-                    except Exception as error:  # noqa: BLE001 (raised below, after the other listeners)
-                        errors.append(error)
+                batch.append(event)
+                listeners = (*self._listeners, *self._listeners_by_instance.get(event.instance, ()))
+                errors += _call_each(listeners, event)
         finally:
             self._publishing = False
+        errors += _call_each(tuple(self._batch_listeners), batch)
         if errors:
             raise errors[0] if len(errors) == 1 else ExceptionGroup("listeners to the log failed", errors)
+
+
+def _call_each(listeners: Iterable[Callable[[A], None]], argument: A) -> list[Exception]:
+    """Call the listeners, and return the errors that they raised."""
+    errors: list[Exception] = []
+    for listener in listeners:
+        try:
+            listener(argument)
+        except Exception as error:  # noqa: BLE001 (raised by the caller, after the other listeners)
+            errors.append(error)
+    return errors

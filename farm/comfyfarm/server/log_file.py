@@ -1,9 +1,9 @@
-"""The log file: every event as a line of JSON."""
+"""The log file: every event, as lines of JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from comfyfarm.events import Event
-from comfyfarm.events.encoding import as_line
+from comfyfarm.events.lines import LineWriter
 from comfyfarm.events.log import Log
 
 _logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
@@ -28,8 +28,11 @@ class LogFile:
 
     _file: BinaryIO
     _clock: IReactorTime
+    _log: Log
+    _writer: LineWriter = field(default_factory=LineWriter)
     _unsubscribe: Callable[[], None] | None = None
     _next_flush: IDelayedCall | None = None     # None if nothing is left to flush
+    _flushes_next: bool = False                 # what is written next
 
     @classmethod
     def open(cls, path: Path, log: Log, clock: IReactorTime) -> LogFile:
@@ -38,12 +41,16 @@ class LogFile:
         :param clock: real time.
         :raises OSError: if the file cannot be written.
         """
-        log_file = cls(path.open("wb"), clock)
-        log_file._unsubscribe = log.listen(log_file._write)
+        log_file = cls(path.open("wb"), clock, log)
+        log_file._unsubscribe = log.listen_to_batches(log_file._write)
         return log_file
 
     def flush(self) -> None:
-        """Pass every event to the operating system, which keeps it if the process is killed."""
+        """Pass every event to the operating system, which keeps it if the process is killed.
+
+        If events are being published, they follow as soon as that is done: before anything else can leave the process.
+        """
+        self._flushes_next = self._log.is_publishing
         if not self._cancel_flush():
             return
         try:
@@ -55,14 +62,16 @@ class LogFile:
         """Close the file; a second call does nothing."""
         self._end(None)
 
-    def _write(self, event: Event) -> None:
+    def _write(self, batch: Sequence[Event]) -> None:
         try:
-            self._file.write(as_line(event) + b"\n")
+            self._file.write(self._writer.lines(batch))
         except OSError as error:
             self._end(error)
             return
         if self._next_flush is None:
             self._next_flush = self._clock.callLater(FLUSH_S, self.flush)
+        if self._flushes_next:
+            self.flush()
 
     def _cancel_flush(self) -> bool:
         """Return whether a flush was due, which is cancelled."""

@@ -189,6 +189,46 @@ def test_a_log_file_has_an_event_after_50_ms_or_when_it_is_flushed(tmp_path: Pat
     assert clock.getDelayedCalls() == []
 
 
+def test_a_flush_while_events_are_published_is_made_when_they_all_are(tmp_path: Path) -> None:
+    """So that an event and the messages that it causes are one line, and both are there before anybody is told."""
+    log, clock, path = Log(), Clock(), tmp_path / "run.jsonl"
+    file = LogFile.open(path, log, clock)
+
+    def send(event: Event) -> None:
+        file.flush()
+        if isinstance(event, Submitted):
+            log.publish(FrameSent(at_ms=event.at_ms, type="status", to=("me",), shown=event.queue_remaining), "gpu", 1)
+
+    log.listen(send, "gpu")
+    for number in range(2):
+        log.publish(
+            Submitted(at_ms=5, prompt_id=f"p{number}", number=1, job="j", outputs=(), queue_remaining=1), "gpu", 1
+        )
+        lines = path.read_bytes().splitlines()
+    assert [json.loads(line)["kind"] for line in lines] == ["submitted", "frame_sent", "submitted"]
+    assert json.loads(lines[2])["frames"] == 1
+    file.close()
+
+
+def test_listeners_to_batches_get_an_event_with_all_that_it_caused_also_if_a_listener_fails() -> None:
+    log = Log()
+    batches: list[list[Event]] = []
+    stop = log.listen_to_batches(lambda batch: batches.append(list(batch)))
+
+    def fail(event: Event) -> None:
+        if isinstance(event, Started):
+            log.publish(Succeeded(at_ms=event.at_ms, prompt_id=event.prompt_id))
+            raise TypeError
+
+    log.listen(fail)
+    with pytest.raises(TypeError):
+        log.publish(started(7))
+    log.publish(Event(at_ms=8))
+    stop()
+    log.publish(Event(at_ms=9))
+    assert [[type(event) for event in batch] for batch in batches] == [[Started, Succeeded], [Event]]
+
+
 def test_a_disk_that_is_full_when_the_log_file_is_flushed_ends_it() -> None:
     log, clock = Log(), Clock()
     with capturedLogs() as logged:
@@ -253,5 +293,5 @@ def test_a_full_disk_ends_the_log_file_and_nothing_else() -> None:
             log.publish(started(number), "x" * 100)
         file.close()
     assert len(received) == 2000
-    (line,) = [event["log_format"] for event in logged if event["log_namespace"] == "comfyfarm.server.log_file.LogFile"]
+    (line,) = [event["log_format"] for event in logged if event["log_namespace"] == "comfyfarm.server.log_file"]
     assert line == "the log file is not whole: {why}"

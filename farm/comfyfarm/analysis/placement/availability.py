@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from comfyfarm import events
 from comfyfarm.analysis.instances import FleetState
 
-_CHANGING = frozenset({
-    *(events.Draining, events.Frozen, events.Thawed, events.Paused, events.Resumed),
+AVAILABILITY_EVENTS: frozenset[type[events.Event]] = frozenset({
+    *(events.Configured, events.Draining, events.Frozen, events.Thawed, events.Paused, events.Resumed),
     *(events.Refusing, events.ServerReady, events.ServerStopped),
 })
 
@@ -40,7 +40,7 @@ class AvailabilityPeriods:
         """Process an event that the fleet has processed already."""
         if type(event) is events.Configured:
             self._latest.update(dict.fromkeys(fleet.members, (False, False)))
-        elif event.instance and (type(event) in _CHANGING or event.instance not in self._latest):
+        elif event.instance and (type(event) in AVAILABILITY_EVENTS or event.instance not in self._latest):
             member = fleet.member(event.instance)
             is_usable = member.is_available and not (member.is_draining or member.is_paused)
             now = member.is_up, is_usable

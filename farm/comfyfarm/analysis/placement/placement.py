@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from comfyfarm.analysis.instances import FleetState
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.placement.arrival import arrival_of, unsent_of
-from comfyfarm.analysis.placement.availability import AvailabilityPeriods
+from comfyfarm.analysis.placement.availability import AVAILABILITY_EVENTS, AvailabilityPeriods
 from comfyfarm.analysis.placement.choices import Choice, choices_of
 from comfyfarm.analysis.placement.dispatch_events import window_of
 from comfyfarm.analysis.placement.dispatches import Dispatches
@@ -93,6 +93,11 @@ class PlacementAnalyzer:
         self._dispatches = Dispatches(self.attempts, self.fleet)
         self._recorder = WorkloadRecorder(self.attempts, self._availability)
         self._methods = by_type(self._dispatches, self._recorder)
+
+    @property
+    def kinds(self) -> set[type[Event]]:
+        """The events that :meth:`follow` needs."""
+        return {*self._methods, *AVAILABILITY_EVENTS}
 
     def on_event(self, event: Event) -> None:
         self.attempts.on_event(event)

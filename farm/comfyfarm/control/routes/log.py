@@ -18,16 +18,20 @@ from comfyfarm.control.schema.farm import LogFilter, LogQuery
 from comfyfarm.events import Event
 from comfyfarm.events.encoding import as_line
 from comfyfarm.events.filters import EventFilter, all_kinds
+from comfyfarm.events.lines import LineWriter
 from comfyfarm.server.farm import Farm
 from comfyfarm.server.websocket.connection import ServerProtocol, frame
 
 
 @route(endpoints.GET_LOG)
 def get_log(farm: Farm, query: LogQuery) -> Raw:
-    """Return the events of the log, one line of JSON each, oldest first.
+    """Return the events of the log, as lines of JSON, oldest first.
 
-    The latest 100,000 are kept; ``[farm] log`` writes all of them to a file.
+    The latest 100,000 are kept; ``[farm] log`` writes all of them to a file.  Without any filter the lines are those
+    of the file (docs/log-lines.md); with one, even ``since=0``, each event is a line that has all its fields.
     """
+    if query == LogQuery():
+        return Raw(LineWriter().lines(tuple(farm.log.events)), LINES)
     event_filter = _filter(farm, query)
     try:
         kept = farm.log.events if query.trial is None else farm.analysis.journal(query.trial)
