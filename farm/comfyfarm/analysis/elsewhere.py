@@ -26,7 +26,7 @@ _SILENCING_EFFECTS = {"mute": "its client's websocket was mute", "displace": "it
 _NO_SOCKET = "its client had no websocket there any more"
 _REFUSED_SOCKET = "its client was refused a websocket there"
 _MOST_PENDING = 100     # of one thing within SEARCH_MS; a client that floods an instance needs no exact count
-_MOST_RECENT = 10_000   # things requested from the right instance: only what was requested just now matters
+_MOST_RECENT = 5000     # things requested from the right instance: only what was requested just now matters
 SEARCH_MS = 250
 """The most time between requests for one thing to several instances, if these are one search for it."""
 
@@ -117,6 +117,7 @@ class Elsewhere(EventHandler):
     silenced: dict[Attempt, str] = field(default_factory=dict)
     _listeners: dict[Attempt, ListenerElsewhere] = field(default_factory=dict)
     _last_right_ms: dict[_Key, int] = field(default_factory=dict)
+    _earlier_right_ms: dict[_Key, int] = field(default_factory=dict)
     _settled: dict[str, RequestsElsewhere] = field(default_factory=dict)
     _result: tuple[int, dict[str, RequestsElsewhere]] | None = None     # with the time for which it holds
     _pending: dict[_Key, list[RequestElsewhere]] = field(default_factory=dict)
@@ -209,10 +210,9 @@ class Elsewhere(EventHandler):
 
     def _on_right(self, key: _Key, began_ms: int) -> None:
         self._result = None
-        self._last_right_ms.pop(key, None)
+        if len(self._last_right_ms) >= _MOST_RECENT:
+            self._earlier_right_ms, self._last_right_ms = self._last_right_ms, {}
         self._last_right_ms[key] = began_ms
-        if len(self._last_right_ms) > _MOST_RECENT:
-            del self._last_right_ms[next(iter(self._last_right_ms))]
         self._settle(key, began_ms)
         self._pending.pop(key, None)
 
@@ -231,7 +231,7 @@ class Elsewhere(EventHandler):
         if not holders:
             return
         self._result = None
-        attempt, right_ms = holders[-1], self._last_right_ms.get(key)
+        attempt, right_ms = holders[-1], self._last_right_ms.get(key, self._earlier_right_ms.get(key))
         self._settle(key, began_ms)
         pending = self._pending.setdefault(key, [])
         is_search = right_ms is not None and began_ms - right_ms <= SEARCH_MS

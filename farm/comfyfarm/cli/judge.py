@@ -1,10 +1,9 @@
 """``comfyfarm judge``: print the verdict and the placement of a saved log."""
 
-import gc
 import sys
 from argparse import Namespace
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, BinaryIO
 
 import msgspec
@@ -25,19 +24,6 @@ _STYLES = {"pass": "green", "fail": "red", "unknown": "yellow", "error": "red", 
 _ELSEWHERE = ("n", "is_small", "says")      # not among the figures of a measure
 
 
-@contextmanager
-def _without_collections() -> Iterator[None]:
-    """Keep Python from looking for cyclic garbage: an analysis makes none, and its objects are many."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-@_without_collections()
 def judge(arguments: Namespace) -> int:
     """Judge a saved log and return the exit status: 0 for pass, 1 for fail, 2 for unknown or an unreadable log."""
     try:

@@ -5,6 +5,7 @@ a name, so that each command loads only what it needs.
 """
 
 import argparse
+import gc
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +17,9 @@ from comfyfarm import __version__
 _Add = Callable[..., argparse.ArgumentParser]
 """Adds a command by its name, what it is about, the name of its function and its epilog, and returns its parser."""
 
+_ANALYSES = frozenset({"comfyfarm.cli.judge:judge", "comfyfarm.cli.report:report", "comfyfarm.cli.events:events"})
+"""Commands that end soon, and make many objects that all stay: to look for garbage among them would be in vain."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status.
@@ -23,7 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     :raises SystemExit: with status 2 if the command line is wrong.
     """
     options = _parser().parse_args(arguments)
+    is_analysis = arguments is None and options.run in _ANALYSES
+    if is_analysis:
+        gc.disable()
     status: int = resolve_name(options.run)(options)
+    if is_analysis:
+        gc.freeze()     # nor need it be taken apart when the process ends
     return status
 
 

@@ -10,7 +10,7 @@ Every line is one event, as JSON, and the messages that were sent because of it.
 :class:`LineWriter` and :class:`LineExpander` follow the same events, so that both know what a line may lack.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, reduce
 from itertools import takewhile
@@ -45,7 +45,7 @@ from comfyfarm.events.encoding import as_json
 _MOST_JOBS = 1000
 """As many jobs, submitted last, can be referred to."""
 
-_OF, _STEP, _FRAMES = b'{"of":', b'{"step":', b'{"frames":'
+_KIND, _OF, _STEP, _FRAMES = b'{"kind', b'{"of":', b'{"step":', b'{"frames":'
 
 _OF_JOB = {
     "instance": "instance",
@@ -129,7 +129,9 @@ class _Context:
     def job_of(self, event: Event) -> Submitted | None:
         """Return the job that a line of this event may refer to."""
         prompt_id = getattr(event, "prompt_id", None)
-        return self.jobs.get(self._seqs.get((event.instance, prompt_id), 0)) if prompt_id is not None else None
+        if not isinstance(prompt_id, str):      # a client may have sent anything
+            return None
+        return self.jobs.get(self._seqs.get((event.instance, prompt_id), 0))
 
     def implied(self, job: Submitted, name: str) -> Any:
         """Return the value of a field that a short line lacks; ``UNSET`` if it cannot lack this field."""
@@ -164,17 +166,11 @@ class _Context:
                 )
         return messages
 
-    def note(self, event: Any) -> None:
+    def note(self, event: Event) -> None:
         """Take into account what an event says, after its line."""
         self.seq, self.at_ms = event.seq, event.at_ms
-        kind = type(event)
-        if kind is FrameSent:
-            if event.type == "status":
-                self._receivers[event.instance] = event.to
-        elif kind is Submitted:
-            self._note_job(event)
-        elif (names := _REPEATED.get(kind)) and event.prompt_id is not None:
-            self.note_latest(names, event, event.instance)
+        if (note := _NOTES.get(type(event))) is not None:
+            note(self, event)
 
     def note_latest(self, names: Iterable[str], event: Any, instance: str) -> None:
         """Note those fields that an event or a short line has."""
@@ -182,13 +178,29 @@ class _Context:
             if (value := getattr(event, name)) is not UNSET:
                 self.latest[instance, name] = value
 
-    def _note_job(self, event: Submitted) -> None:
+    def note_fields(self, event: Any) -> None:
+        if event.prompt_id is not None:
+            self.note_latest(_REPEATED[type(event)], event, event.instance)
+
+    def note_message(self, event: FrameSent) -> None:
+        if event.type == "status":
+            self._receivers[event.instance] = event.to
+
+    def note_job(self, event: Submitted) -> None:
         self.jobs[event.seq] = event
         self._seqs[event.instance, event.prompt_id] = event.seq
         if len(self.jobs) > _MOST_JOBS:
             oldest = self.jobs.pop(next(iter(self.jobs)))
             if self._seqs.get((oldest.instance, oldest.prompt_id)) == oldest.seq:
                 del self._seqs[oldest.instance, oldest.prompt_id]
+
+
+_NOTES: dict[type[Event], Callable[[_Context, Any], None]] = {
+    **dict.fromkeys(_REPEATED, _Context.note_fields),
+    FrameSent: _Context.note_message,
+    Submitted: _Context.note_job,
+}
+"""What is done with an event, by its kind."""
 
 
 @dataclass(eq=False)
@@ -269,6 +281,7 @@ class _Step(msgspec.Struct, frozen=True, kw_only=True):
     """The line of a :class:`Progressed` of the node that the line before it names."""
 
     value: int = msgspec.field(name="step")
+    epoch: UnsetType = UNSET
     node: UnsetType = UNSET
     max: UnsetType = UNSET
     of: int
@@ -294,6 +307,10 @@ _PLANS = {kind: [(name, _OF_EVENT.get(name)) for name in _repeating(kind)] for k
 """By kind, the fields that a short line may lack, each with the field of the same event that it repeats, if any."""
 
 
+_KEPT = frozenset({Submitted, FrameSent})
+"""Events that later lines refer to as a whole."""
+
+
 def _missing() -> msgspec.ValidationError:
     return msgspec.ValidationError("a line that it refers to is missing")
 
@@ -313,7 +330,10 @@ class LineExpander:
 
         :raises msgspec.MsgspecError: if it cannot be read.
         """
-        if line.startswith(_OF):
+        head = line[:6]
+        if head == _KIND:
+            return _decoder.decode(line), None
+        if head == _OF:
             short: Any = _short_decoder.decode(line)
             return self._event(_KINDS[type(short)], short), short
         if line.startswith(_STEP):
@@ -331,7 +351,7 @@ class LineExpander:
                 raise _missing()
             at_ms = context.at_ms
         # A process that kept its queue has another epoch than the job.
-        if self.kinds is not None and kind not in self.kinds and getattr(short, "epoch", UNSET) is UNSET:
+        if self.kinds is not None and kind not in self.kinds and kind not in _KEPT and short.epoch is UNSET:
             return Event(seq=short.seq, at_ms=at_ms)
         values = msgspec.structs.asdict(short)
         values["at_ms"] = at_ms
@@ -344,19 +364,23 @@ class LineExpander:
                 values[name] = value
         return kind(**values)
 
-    def note(self, event: Event, short: Any) -> list[FrameSent]:
-        """Take an event into account, and return its messages: fewer, if the lines that they depend on are missing."""
+    def note(self, event: Event, short: Any) -> list[FrameSent] | None:
+        """Take an event into account, and return its messages; ``None`` if its line counts none.
+
+        They are fewer than it counts if lines that they depend on are missing.
+        """
         context = self._context
         context.note(event)
         if short is None:
-            return []
+            return None
         kind: type[Event] = type(event)
         place: Any = event
         if kind is Event:
-            kind, place = _KINDS.get(type(short), Progressed), context.jobs.get(short.of)
-            context.note_latest(_REPEATED.get(kind, ()), short, place.instance)
+            kind, place = _KINDS.get(type(short), Progressed), context.jobs[short.of]
+            if type(short) is not _Step and (names := _REPEATED.get(kind)) is not None:
+                context.note_latest(names, short, place.instance)
         if short.frames <= 0:
-            return []
+            return None
         about = short if type(short) in _KINDS else event
         messages = context.messages(kind, about, place, event.seq, event.at_ms)[: short.frames]
         for message in messages:

@@ -17,6 +17,7 @@ OnDefect = Callable[[str, int], None]
 
 _LINE_END = b"\n"
 _MAX_NUMBER = 1 << 53       # any JSON reader can represent integers up to this
+_MIN_NUMBER = -_MAX_NUMBER
 _MAX_CHARACTERS = 60
 _KINDS = frozenset(all_kinds())
 _DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -35,8 +36,8 @@ def read_events(
 
     :param lines: lines of JSON, with or without line ends, such as an open binary file.
     :param needs_end: a log without an end is defective, if it is of a version that writes one.
-    :param kinds: the events that are needed; ``None``: all.  In place of others that follow each other there is one
-        plain :class:`Event`, with the number of the last of them and the latest of their times.
+    :param kinds: the events that are needed; ``None``: all.  Of others there is a plain :class:`Event` if they are the
+        last ones, or later than the next: with the number of the last of them and the latest of their times.
     """
     needed: frozenset[type[Event]] | None = None if kinds is None else frozenset([*kinds, Configured, LogEnded])
     reader = _Reader(on_defect, LineExpander(needed))
@@ -46,7 +47,8 @@ def read_events(
             skipped = event if skipped is None or event.at_ms >= skipped.at_ms else replace(skipped, seq=event.seq)
             continue
         if skipped is not None:
-            yield Event(seq=skipped.seq, at_ms=skipped.at_ms)
+            if skipped.at_ms > event.at_ms or type(event) is LogEnded:
+                yield Event(seq=skipped.seq, at_ms=skipped.at_ms)
             skipped = None
         first = first or event
         last = event
@@ -83,15 +85,16 @@ class _Reader:
             if line.strip():
                 self._report(line, error)
             return ()
-        if event.seq > _MAX_NUMBER or not -_MAX_NUMBER <= event.at_ms <= _MAX_NUMBER:
+        seq = event.seq
+        if seq > _MAX_NUMBER or not _MIN_NUMBER <= event.at_ms <= _MAX_NUMBER:
             self.on_defect(f"line {self.line} has a seq or a moment that cannot be", 0)
             return ()
-        if event.seq == self.seq + 1:
-            self.seq = event.seq
-        elif not self._is_next(event.seq):
+        if seq == self.seq + 1:
+            self.seq = seq
+        elif not self._is_next(seq):
             return ()
         messages = self.lines.note(event, short)
-        if short is None or short.frames <= 0:
+        if messages is None:
             return (event,)
         if len(messages) < short.frames:
             self.on_defect(f"seq {self.seq + 1 + len(messages)} to {self.seq + short.frames} cannot be read", event.seq)

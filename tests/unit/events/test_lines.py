@@ -31,6 +31,10 @@ def read(lines: Sequence[bytes]) -> tuple[list[Event], list[str]]:
     return list(read_events(lines, lambda text, _seq: defects.append(text))), defects
 
 
+def fail(text: str, _seq: int) -> None:
+    pytest.fail(text)
+
+
 def whole(expected: Sequence[Event]) -> list[Event]:
     """Return the events as a log gives them of which each line has all fields."""
     return read([as_line(event) for event in expected])[0]
@@ -87,6 +91,12 @@ def test_messages_belong_to_the_event_only_if_they_were_published_with_it() -> N
     assert len(written([JOB])) == 7
     assert len(written([[event] for event in JOB])) == len(JOB)
     assert read(written([[event] for event in JOB])) == (whole(JOB), [])
+
+
+@pytest.mark.parametrize("prompt_id", [7, ["p"], {"p": 1}])
+def test_what_a_client_sent_as_a_prompt_id_is_written_whatever_it_is(prompt_id: Any) -> None:
+    asked = events.InterruptAsked(seq=13, at_ms=40, instance="a", epoch=1, prompt_id=prompt_id, hit=None)
+    assert json.loads(written([[*JOB, asked]])[-1])["prompt_id"] == prompt_id
 
 
 def test_more_jobs_than_can_be_referred_to_are_written_all_the_same() -> None:
@@ -150,6 +160,30 @@ def _values(kind: type[Event], own: msgspec.structs.FieldInfo) -> Sequence[Any]:
 def test_any_events_are_read_as_they_were_written(batches: list[list[Event]]) -> None:
     expected = whole([event for batch in batches for event in batch])
     assert read(written(batches)) == (expected, [])
+
+
+def test_only_needed_events_are_built_and_the_end_is_known_all_the_same() -> None:
+    end = events.LogEnded(seq=13, at_ms=30)
+    found = list(read_events(written([[*JOB, end]]), fail, needs_end=True, kinds={events.Submitted}))
+    assert [(type(event), event.seq, event.at_ms) for event in found] == [
+        (events.Submitted, 2, 10),
+        (Event, 12, 30),
+        (events.LogEnded, 13, 30),
+    ]
+    earlier = replace(JOB[1], seq=13, at_ms=20, prompt_id="q")
+    found = list(read_events(written([[*JOB, earlier]]), fail, kinds={events.Submitted}))
+    assert [(event.seq, event.at_ms) for event in found] == [(2, 10), (12, 30), (13, 20)]
+
+
+@given(any_events(), st.sets(st.sampled_from(EVERY_KIND)))
+def test_needed_events_are_the_same_whether_others_are_built_or_not(
+    batches: list[list[Event]], kinds: set[type[Event]]
+) -> None:
+    needed = {*kinds, events.Configured, events.LogEnded}
+    found = list(read_events(written(batches), fail, kinds=kinds))
+    assert [event for event in found if type(event) in needed] == [
+        event for event in whole([event for batch in batches for event in batch]) if type(event) in needed
+    ]
 
 
 # Damage.
