@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 import pytest
@@ -153,7 +153,8 @@ def any_events(draw: st.DrawFn) -> list[list[Event]]:
 def _values(kind: type[Event], own: msgspec.structs.FieldInfo) -> Sequence[Any]:
     if own.name == "error" and own.type is str:
         return ("e",)
-    return VALUES.get(own.name) or BY_TYPE.get(own.type) or ("a", "b")
+    choices = get_args(own.type) if get_origin(own.type) is Literal else ()
+    return VALUES.get(own.name) or BY_TYPE.get(own.type) or choices or ("a", "b")
 
 
 @given(any_events())
