@@ -34,7 +34,7 @@ from comfyfarm.sim.durations import JobDurations
 from comfyfarm.sim.jobs import HistoryEntry, Job
 from comfyfarm.sim.machine import Machine
 from comfyfarm.sim.memory import ModelRequirements, TooLarge
-from comfyfarm.sim.nodes import NodeCall, NodeError, NodeOutcome, run
+from comfyfarm.sim.nodes import NodeCall, NodeError, NodeOutcome, lazy_choice, run
 from comfyfarm.sim.nodes.constants import check_call, undeclared_links
 from comfyfarm.sim.prompt.workflow import ExecutionOrder, class_types, consumed, input_texts, is_link
 from comfyfarm.sim.saving import Saver
@@ -78,6 +78,7 @@ class Execution:
         self.entry = HistoryEntry(self.job)
         used = consumed(self.job.prompt)
         self._showing = {node for node in self.job.prompt if self._shows(node, used)}
+        self._lazy = {node: names for node in self.job.prompt if (names := self._lazy_inputs(node))}
         cache = self.machine.cache
         self._keys = result_keys(self.job.prompt, self.machine.catalogue) if cache.is_on else {}
         if cache.policy == "classic":
@@ -98,14 +99,18 @@ class Execution:
         self._add_message("execution_cached", nodes=cached)
         self._publish(Cached, nodes=tuple(cached))
         shown = {node for node in self._cached if self._results[node].ui is not None}
-        order = ExecutionOrder(self.job.prompt, self.job.outputs, self._showing, self._cached, shown)
+        order = ExecutionOrder(self.job.prompt, self.job.outputs, self._showing, self._cached, shown, self._lazy)
         yield from self._die_of_dead_link(order.nodes)
         try:
             while (node := order.next()) is not None:
-                if node in self._cached:
+                if self._is_cached(node):
                     self._executed.append(node)
                     self._show(node, self._results[node], cached=True)
                 else:
+                    yield from self._begin_node(node)
+                    if (source := self._missing_source(node)) is not None:
+                        order.wait_for(node, source)
+                        continue
                     yield from self._run_node(node)
                 order.finish(node)
         except _Stop:
@@ -117,12 +122,36 @@ class Execution:
             self._add_message("execution_success")
             self._publish(Succeeded)
 
-    def _run_node(self, node: str) -> Steps:
+    def _is_cached(self, node: str) -> bool:
+        """Return whether a node has a result: of an earlier job, or of a node of this job that is equal to it."""
+        if node not in self._cached and (kept := self.machine.cache.find(self._keys.get(node))) is not None:
+            self._results[node] = kept
+        return node in self._results
+
+    def _begin_node(self, node: str) -> Steps:
         self.node = node
-        class_type = self._class_type(node)
-        self._publish(NodeStarted, node=node, class_type=class_type)
+        self._publish(NodeStarted, node=node, class_type=self._class_type(node))
         yield from self.fire_faults("node")
         self._check_interrupt()
+
+    def _lazy_inputs(self, node: str) -> frozenset[str]:
+        class_type = self._class_type(node)
+        node_type = self.machine.catalogue.node_type(class_type)
+        if node_type is None or lazy_choice(class_type) is None:
+            return frozenset()
+        return frozenset(name for name, declared in node_type.inputs.items() if declared.options.get("lazy"))
+
+    def _missing_source(self, node: str) -> str | None:
+        """Return the node that has to run before this one can, because it feeds the lazy input that is needed."""
+        choose = lazy_choice(self._class_type(node)) if node in self._lazy else None
+        if choose is None:
+            return None
+        value = self.job.prompt[node].get("inputs", {}).get(choose(self._call(node)))
+        is_missing = is_link(value) and value[0] in self.job.prompt and value[0] not in self._results
+        return value[0] if is_missing else None
+
+    def _run_node(self, node: str) -> Steps:
+        class_type = self._class_type(node)
         if not self._has_run and self.machine.cache.policy == "ram":    # later results are those of this job
             self.machine.cache.keep_only(self._keys.values())
         self._has_run = True

@@ -66,6 +66,20 @@ def test_only_what_follows_a_change_runs_again(policy: str) -> None:
     assert (cached(story), ran(story)) == (("1",), ["2"])
 
 
+@pytest.mark.parametrize(
+    ("policy", "files", "runs"), [("none", 2, "123"), *((policy, 1, "12") for policy in POLICIES[1:])]
+)
+def test_two_equal_nodes_of_one_job_run_once_if_results_are_kept(policy: str, files: int, runs: str) -> None:
+    """Both show the same file; the second one is reported as a cached one."""
+    story = story_with(policy)
+    prompt = picture()
+    prompt["3"] = prompt["2"]
+    entry = story.entry(run(story, prompt))
+    assert (len(story.names()), "".join(ran(story)), cached(story)) == (files, runs, ())
+    assert (entry["outputs"]["2"] == entry["outputs"]["3"], entry["meta"]["3"]["node_id"] == "2") == (files == 1,) * 2
+    assert [event.cached for event in story.of(NodeFinished)] == [False, False, files == 1]
+
+
 def test_ids_titles_and_extra_data_do_not_matter() -> None:
     """The same graph under other ids is cached in full; its meta keeps the ids of the run that made it."""
     story = story_with("ram")

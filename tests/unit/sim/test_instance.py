@@ -626,6 +626,30 @@ def test_two_thousand_nodes_in_a_row_run() -> None:
     assert len(story.of(NodeStarted)) == 2000
 
 
+@pytest.mark.parametrize(
+    ("switch", "reported", "width"),
+    [(False, "14245", 64), (True, "142345", 128)],
+)
+def test_a_switch_runs_only_the_branch_that_it_takes(switch: bool, reported: str, width: int) -> None:
+    """It is reported once when it finds out which one, and again when that is done."""
+    story = tell()
+    branches = {"on_false": ["2", 0], "on_true": ["3", 0]}
+    prompt = {
+        "1": {"class_type": "PrimitiveBoolean", "inputs": {"value": switch}},
+        "2": picture()["1"],
+        "3": {"class_type": "ImageScaleBy", "inputs": {"image": ["2", 0], "upscale_method": "area", "scale_by": 2.0}},
+        "4": {"class_type": "ComfySwitchNode", "inputs": {"switch": ["1", 0], **branches}},
+        "5": {"class_type": "SaveImage", "inputs": {"images": ["4", 0], "filename_prefix": "barn"}},
+    }
+    story.post(prompt)
+    story.run()
+    assert "".join(event.node for event in story.of(NodeStarted)) == reported
+    (place,) = story.files.written
+    size = story.files.size(place)
+    assert size is not None
+    assert size[0] == width
+
+
 def test_an_unknown_node_passes_its_picture_on() -> None:
     """In lenient mode: an unknown node that feeds no other saves its input."""
     prompt = {

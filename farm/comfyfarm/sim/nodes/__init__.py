@@ -8,9 +8,9 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, Save
-from comfyfarm.sim.nodes.table import known_types, run
+from comfyfarm.sim.nodes.table import known_types, lazy_choice, run
 
-__all__ = ["NodeCall", "NodeError", "NodeOutcome", "Save", "known_types", "run"]
+__all__ = ["NodeCall", "NodeError", "NodeOutcome", "Save", "known_types", "lazy_choice", "run"]
 
 for _module in iter_modules(__path__):      # importing a family registers its rules
     import_module(f"{__name__}.{_module.name}")

@@ -74,10 +74,13 @@ def _generate_tracks(call: NodeCall) -> NodeOutcome:
     return outcome(None, call.integer("num_frames", 81))
 
 
-@rule("ComfySwitchNode")
+def _chosen(call: NodeCall) -> str:
+    return "on_true" if call.flag("switch", default=False) else "on_false"
+
+
+@rule("ComfySwitchNode", lazy=_chosen)
 def _switch(call: NodeCall) -> NodeOutcome:
-    chosen = "on_true" if call.flag("switch", default=False) else "on_false"
-    return outcome(call.inputs.get(chosen))
+    return outcome(call.inputs.get(_chosen(call)))
 
 
 @rule("ComfyNotNode")

@@ -21,19 +21,23 @@ _BAD_VALUE = (ArithmeticError, MemoryError, RecursionError, SyntaxError, SystemE
 class _Entry:
     rule: Rule
     takes_lists: bool = False
+    lazy: Callable[[NodeCall], str] | None = None
 
 
 _table: dict[str, _Entry] = {}
 
 
-def rule(*class_types: str, takes_lists: bool = False) -> Callable[[Rule], Rule]:
+def rule(
+    *class_types: str, takes_lists: bool = False, lazy: Callable[[NodeCall], str] | None = None
+) -> Callable[[Rule], Rule]:
     """Register a function as the rule of these node types.
 
     :param takes_lists: call the rule once with whole lists, instead of once per item.
+    :param lazy: returns the only lazy input that the node needs.
     """
 
     def add(function: Rule) -> Rule:
-        _table.update(dict.fromkeys(class_types, _Entry(function, takes_lists)))
+        _table.update(dict.fromkeys(class_types, _Entry(function, takes_lists, lazy)))
         return function
 
     return add
@@ -41,6 +45,12 @@ def rule(*class_types: str, takes_lists: bool = False) -> Callable[[Rule], Rule]
 
 def known_types() -> frozenset[str]:
     return frozenset(_table)
+
+
+def lazy_choice(class_type: str) -> Callable[[NodeCall], str] | None:
+    """Return the function that names the only lazy input that a node needs; ``None`` if it needs all its inputs."""
+    entry = _table.get(class_type)
+    return entry.lazy if entry is not None else None
 
 
 def run(call: NodeCall) -> NodeOutcome:

@@ -7,17 +7,22 @@ from typing import Any
 
 Prompt = Mapping[str, Any]
 
+_NONE: Mapping[str, AbstractSet[str]] = {}
+
 
 def is_link(value: object) -> bool:
     """Return whether an input's value refers to another node's output: ``[node_id, slot]``."""
     return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], int)
 
 
-def links(node: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the ids of the nodes that feed this one, in the order of its inputs."""
+def links(node: Mapping[str, Any], without: AbstractSet[str] = frozenset()) -> Iterator[str]:
+    """Yield the ids of the nodes that feed this one, in the order of its inputs.
+
+    :param without: the inputs that are left out.
+    """
     inputs = node.get("inputs")
     if isinstance(inputs, dict):
-        yield from (value[0] for value in inputs.values() if is_link(value))
+        yield from (value[0] for name, value in inputs.items() if is_link(value) and name not in without)
 
 
 def consumed(prompt: Prompt) -> set[str]:
@@ -46,6 +51,7 @@ class ExecutionOrder:
     :param showing: the nodes of the prompt that are outputs by their type.
     :param cached: the nodes that need not run; nor do the nodes that only they use.
     :param shown: those of ``cached`` that are returned all the same, because they have something to show.
+    :param lazy: by node, the inputs that it does not wait for; see :meth:`wait_for`.
     """
 
     def __init__(
@@ -55,28 +61,42 @@ class ExecutionOrder:
         showing: AbstractSet[str],
         cached: AbstractSet[str] = frozenset(),
         shown: AbstractSet[str] = frozenset(),
+        lazy: Mapping[str, AbstractSet[str]] = _NONE,
     ) -> None:
+        self._prompt, self._showing, self._cached, self._shown, self._lazy = prompt, showing, cached, shown, lazy
         self._waits: dict[str, set[str]] = {}
         self._feeds: dict[str, set[str]] = {}
-        self._showing = showing
-        for output in outputs:
-            self._add(prompt, output, cached, shown)
-        self._place = {node: place for place, node in enumerate(self._waits)}
-        self._ready = [self._priority(node) for node, sources in self._waits.items() if not sources]
-        heapq.heapify(self._ready)
+        self._place: dict[str, int] = {}
+        self._ready: list[tuple[int, int, str]] = []
+        self._finished: set[str] = set()
+        self._extend(outputs)
 
-    def _add(self, prompt: Prompt, output: str, cached: AbstractSet[str], shown: AbstractSet[str]) -> None:
+    def _extend(self, outputs: Iterable[str]) -> None:
+        """Add these nodes, and those that they need."""
+        for output in outputs:
+            self._add(output)
+        added = [node for node in self._waits if node not in self._place]
+        self._place |= {node: place for place, node in enumerate(added, len(self._place))}
+        for node in added:
+            if not self._waits[node]:
+                heapq.heappush(self._ready, self._priority(node))
+
+    def _add(self, output: str) -> None:
         ahead = [output]
         while ahead:
             node = ahead.pop()
-            if node in self._waits or (node in cached and node not in shown):
+            if node in self._waits or self._is_left_out(node):
                 continue
-            linked = () if node in cached else dict.fromkeys(links(prompt[node]))
-            sources = [source for source in linked if source in prompt]
-            self._waits[node] = {source for source in sources if source not in cached or source in shown}
+            without = self._lazy.get(node, frozenset())
+            linked = () if node in self._cached else dict.fromkeys(links(self._prompt[node], without))
+            sources = [source for source in linked if source in self._prompt]
+            self._waits[node] = {source for source in sources if not self._is_left_out(source)}
             for source in sources:
                 self._feeds.setdefault(source, set()).add(node)
             ahead.extend(sources)
+
+    def _is_left_out(self, node: str) -> bool:
+        return node in self._finished or (node in self._cached and node not in self._shown)
 
     @property
     def nodes(self) -> Iterable[str]:
@@ -87,8 +107,15 @@ class ExecutionOrder:
         """Return the node to run now, or ``None`` when all are done (or wait for each other)."""
         return heapq.heappop(self._ready)[-1] if self._ready else None
 
+    def wait_for(self, node: str, source: str) -> None:
+        """Let a node that was returned wait for the source of a lazy input; it is returned again afterwards."""
+        self._waits[node] = {source}
+        self._feeds.setdefault(source, set()).add(node)
+        self._extend([source])
+
     def finish(self, node: str) -> None:
         """Mark a node as done; those that waited only for it are ready."""
+        self._finished.add(node)
         for consumer in self._feeds.get(node, ()):
             sources = self._waits.get(consumer, set())
             if node in sources:

@@ -53,6 +53,20 @@ def test_only_the_ancestors_of_the_chosen_outputs_run() -> None:
     assert order({"a": "", "s": "a", "b": "", "t": "b"}, "s", "st") == "as"
 
 
+def test_the_source_of_a_lazy_input_runs_only_if_its_node_waits_for_it() -> None:
+    """With what that needs in turn; the node is returned again afterwards."""
+    graph = {"a": "", "b": "a", "c": "", "w": "abc", "s": "w"}
+    order = ExecutionOrder(prompt(graph), "s", {"s"}, lazy={"w": {"1", "2"}})
+    returned = ""
+    while (node := order.next()) is not None:
+        returned += node
+        if returned == "aw":
+            order.wait_for("w", "b")
+        else:
+            order.finish(node)
+    assert returned == "awbws"
+
+
 def test_an_output_type_that_was_not_chosen_is_still_preferred_on_the_way() -> None:
     """The real server checks the type, not the choice."""
     assert order({"a": "", "b": "a", "p": "a", "s": "bp"}, "s", "ps") == "apbs"
