@@ -1,25 +1,30 @@
 """The bytes of output files.  This module: those that are no pictures, such as sounds, videos, latents and meshes.
 
 Such a file holds the least that a reader needs to open it, and its stamp, so that no two files of a farm are equal.
-The formats here are those that workflows usually save; a file of any other format (``.wav``, ``.exr``, ``.ply``, ...)
-holds its stamp as text.
+The formats here are those that ComfyUI's own nodes save, but for some packed splats; a file of any other format
+(``.wav``, ``.spz``, ...) holds its stamp as text.
 """
 
 from collections.abc import Callable, Mapping
 
-from comfyfarm.server.media import audio, misc, video
+from comfyfarm.server.media import audio, exr, misc, video
 from comfyfarm.server.media.metadata import STAMP_KEYWORD, utf8
 from comfyfarm.sim.files import FileContent
 
 __all__ = ["STAMP_KEYWORD", "SUFFIXES", "encode"]
 
 _ENCODERS: Mapping[str, Callable[[FileContent], bytes]] = {
+    ".exr": exr.exr,
     ".flac": audio.flac,
     ".glb": misc.glb,
+    ".gltf": misc.gltf,
     ".latent": misc.latent,
     ".mp3": audio.mp3,
     ".mp4": video.mp4,
+    ".obj": misc.obj,
     ".opus": audio.opus,
+    ".ply": misc.ply,
+    ".stl": misc.stl,
     ".svg": misc.svg,
     ".webm": video.webm,
 }

@@ -1,7 +1,8 @@
-"""Latents (safetensors), drawings (SVG) and meshes (GLB)."""
+"""Latents (safetensors), drawings (SVG) and meshes (GLB, glTF, OBJ, PLY, STL)."""
 
 import json
 import struct
+from base64 import b64encode
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -10,6 +11,7 @@ from comfyfarm.sim.files import FileContent
 
 _LATENT_BYTES = 16
 _CORNERS = ((0, 0, 0), (1, 0, 0), (0, 1, 0))
+_CORNER_TEXTS = tuple(" ".join(map(str, corner)) for corner in _CORNERS)
 _POINTS = b"".join(struct.pack("<3f", *corner) for corner in _CORNERS)
 _FLOAT, _VERTICES = 5126, 34962
 
@@ -44,6 +46,40 @@ def glb(content: FileContent) -> bytes:
     text = json.dumps(_scene(content)).encode()
     chunks = _chunk(b"JSON", text + b" " * (-len(text) % 4)) + _chunk(b"BIN\0", _POINTS)
     return b"glTF" + struct.pack("<II", 2, 12 + len(chunks)) + chunks
+
+
+def gltf(content: FileContent) -> bytes:
+    """Encode the scene of :func:`glb` as a glTF file with its data inside."""
+    scene = _scene(content)
+    scene["buffers"][0]["uri"] = f"data:application/octet-stream;base64,{b64encode(_POINTS).decode()}"
+    return json.dumps(scene).encode()
+
+
+def obj(content: FileContent) -> bytes:
+    """Encode a triangle with the texts as a comment; so do the next two functions."""
+    return _lines(f"# {_on_one_line(content)}", *(f"v {corner}" for corner in _CORNER_TEXTS), "f 1 2 3")
+
+
+def ply(content: FileContent) -> bytes:
+    return _lines(
+        "ply", "format ascii 1.0", f"comment {_on_one_line(content)}",
+        f"element vertex {len(_CORNERS)}", "property float x", "property float y", "property float z",
+        "element face 1", "property list uchar int vertex_indices", "end_header", *_CORNER_TEXTS, "3 0 1 2",
+    )  # fmt: skip
+
+
+def stl(content: FileContent) -> bytes:
+    corners = (f"vertex {corner}" for corner in _CORNER_TEXTS)
+    head = f"solid {_on_one_line(content)}"
+    return _lines(head, "facet normal 0 0 1", "outer loop", *corners, "endloop", "endfacet", "endsolid")
+
+
+def _on_one_line(content: FileContent) -> str:
+    return json.dumps(labels(content))
+
+
+def _lines(*lines: str) -> bytes:
+    return "\n".join((*lines, "")).encode()
 
 
 def _scene(content: FileContent) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 import json
 import struct
+import zlib
+from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
@@ -25,16 +27,21 @@ STAMP = json.dumps({"instance": "alpha", "node": "9", "index": 0})
 TEXTS = {"prompt": PROMPT, "workflow": WORKFLOW, "comfyfarm": STAMP}
 
 MAGIC = {
+    ".exr": b"v/1\1\2\0\0\0",
     ".flac": b"fLaC",
     ".glb": b"glTF\2\0\0\0",
+    ".gltf": b'{"asset": ',
     ".latent": b"",
     ".mp3": b"ID3\4",
     ".mp4": b"\0\0\0\x20ftypisom",
+    ".obj": b"# {",
     ".opus": b"OggS",
+    ".ply": b"ply\nformat ascii 1.0\n",
+    ".stl": b"solid {",
     ".svg": b"<?xml ",
     ".webm": b"\x1a\x45\xdf\xa3",
 }
-AS_TEXT = (".exr", ".gltf", ".ksplat", ".obj", ".ply", ".splat", ".spz", ".stl", ".wav", ".txt", ".fbx", ".usdz", "")
+AS_TEXT = (".ksplat", ".splat", ".spz", ".wav", ".txt", ".fbx", ".usdz", "")
 
 # The rest is unknown to Python, or known to its newer releases only.
 TYPES = {
@@ -306,7 +313,56 @@ def test_a_glb_is_gltf_2_with_one_triangle() -> None:
     assert scene["buffers"] == [{"byteLength": points}]
 
 
+def test_a_gltf_holds_the_scene_of_the_glb_and_its_points() -> None:
+    scene = json.loads(made(".gltf"))
+    (buffer,) = scene["buffers"]
+    points = b64decode(buffer.pop("uri").removeprefix("data:application/octet-stream;base64,"))
+    assert struct.unpack("<9f", points) == (0, 0, 0, 1, 0, 0, 0, 1, 0)
+    assert scene["asset"]["extras"] == TEXTS
+    assert buffer == {"byteLength": len(points)}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "texts", "corners", "faces"),
+    [
+        (".obj", "# ", "v {}", ["f 1 2 3"]),
+        (".ply", "comment ", "{}", ["3 0 1 2"]),
+        (".stl", "solid ", "vertex {}", ["facet normal 0 0 1"]),
+    ],
+)
+def test_a_mesh_in_text_is_one_triangle_with_its_texts(suffix: str, texts: str, corners: str, faces: list[str]) -> None:
+    """As a comment, or as the name of the body."""
+    lines = made(suffix).decode().splitlines()
+    (said,) = [line.removeprefix(texts) for line in lines if line.startswith(f"{texts}{{")]
+    assert json.loads(said) == TEXTS
+    assert [line for line in lines if line in faces] == faces
+    assert {corners.format(corner) for corner in ("0 0 0", "1 0 0", "0 1 0")} <= set(lines)
+
+
 # And the rest.
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (96, 64), (7, 17), (640, 33)])
+def test_an_exr_has_every_line_of_the_picture(width: int, height: int) -> None:
+    """In blocks of 16 lines, each where the table of offsets says; all black."""
+    file = made(".exr", picture=Picture(width, height))
+    attributes, start = {}, 8
+    while file[start]:
+        name, kind, rest = file[start:].split(b"\0", 2)
+        (size,) = struct.unpack_from("<i", rest)
+        attributes[name.decode()] = rest[4 : 4 + size]
+        start += len(name) + len(kind) + 2 + 4 + size
+    assert struct.unpack("<4i", attributes["dataWindow"]) == (0, 0, width - 1, height - 1)
+    assert json.loads(attributes["comfyfarm"]) == TEXTS
+    end = start + 1
+    for index, top in enumerate(range(0, height, 16)):
+        (offset,) = struct.unpack_from("<Q", file, start + 1 + 8 * index)
+        line, size = struct.unpack_from("<ii", file, offset)
+        raw_size, data = width * min(16, height - top) * 12, file[offset + 8 : offset + 8 + size]
+        differences = data if size == raw_size else zlib.decompress(data)
+        assert (line, len(differences), set(differences) <= {0, 128}) == (top, raw_size, True)
+        end = offset + 8 + size
+    assert end == len(file)
 
 
 def test_a_latent_is_a_safetensors_file_with_the_prompt() -> None:
