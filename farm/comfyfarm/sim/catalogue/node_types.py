@@ -1,6 +1,6 @@
 """Node types, read from their ``/object_info`` entries."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,12 +9,15 @@ from typing import Any
 class Input:
     """One declared input.
 
+    :ivar name: as in a prompt: ``format.bit_depth`` for a part of a dynamic input.
+    :ivar label: the name without that of the dynamic input: ``bit_depth``.
     :ivar type: ComfyUI's type name; ``COMBO`` for a choice, old style or new.
     :ivar config: the pair ``[type, options]`` as ComfyUI repeats it in its errors.
     :ivar choices: what a ``COMBO`` offers as recorded, else ``None``.
     """
 
     name: str
+    label: str
     type: str
     options: Mapping[str, Any]
     required: bool
@@ -46,16 +49,19 @@ def read_node_type(name: str, entry: Mapping[str, Any]) -> NodeType:
     hidden = {key: _hidden_type(spec) for key, spec in _group(groups, "hidden").items()}
     return NodeType(
         name=name,
-        inputs={
-            key: _read_input(key, spec, required=group == "required")
-            for group in ("required", "optional")
-            for key, spec in _group(groups, group).items()
-        },
+        inputs={declared.name: declared for declared in read_inputs(groups)},
         outputs=tuple("COMBO" if isinstance(kind, list) else str(kind) for kind in entry.get("output", ())),
         output_node=bool(entry.get("output_node")),
         hidden=hidden,
         id_matters="UNIQUE_ID" in hidden.values() and "api_node" not in entry,
     )
+
+
+def read_inputs(groups: Mapping[str, Any]) -> Iterator[Input]:
+    """Read the inputs of an ``/object_info`` entry or of a part of it, the required ones first."""
+    for group in ("required", "optional"):
+        for name, spec in _group(groups, group).items():
+            yield _read_input(name, spec, required=group == "required")
 
 
 def _group(groups: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -74,6 +80,7 @@ def _read_input(name: str, entry: object, *, required: bool) -> Input:
     choices = declared if isinstance(declared, list) else options.get("options") if declared == "COMBO" else None
     return Input(
         name=name,
+        label=name,
         type="COMBO" if isinstance(declared, list) else str(declared),
         options=options,
         required=required,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from comfyfarm.sim.catalogue.catalogue import Catalogue
+from comfyfarm.sim.catalogue.dynamic_inputs import declared_inputs
 from comfyfarm.sim.catalogue.node_types import Input, accepts
 from comfyfarm.sim.errors import PromptRejected
 from comfyfarm.sim.prompt.input_checks import Problem, check_files, check_value, problem
@@ -194,11 +195,11 @@ class _Check:
             yield from self._unknown(node_id, inputs)
             return
         sound = True
-        for declared in node_type.inputs.values():
+        for declared in declared_inputs(node_type, inputs):
             self._looks_at[node_id] = declared
             if declared.name not in inputs:
-                if declared.required and not declared.type.startswith("COMFY_"):
-                    missing = problem("required_input_missing", declared.name, input_name=declared.name)
+                if declared.required:
+                    missing = problem("required_input_missing", declared.label, input_name=declared.name)
                     result.problems.append(missing)
             elif isinstance(inputs[declared.name], list):
                 sound = (yield from self._link(inputs[declared.name], declared, result)) and sound
@@ -216,7 +217,7 @@ class _Check:
         sound = True
         for name, value in inputs.items():
             if isinstance(value, list) and value and value[0] in self.prompt:
-                self._looks_at[node_id] = Input(name, "*", {}, required=False, config=["*", {}], choices=None)
+                self._looks_at[node_id] = Input(name, name, "*", {}, required=False, config=["*", {}], choices=None)
                 yield value[0]
                 sound = self.results[value[0]].valid is not False and sound
         if self.results[node_id].valid is None:

@@ -409,20 +409,6 @@ def test_a_circle_of_five_thousand_nodes_is_told_in_few_words() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("class_type", "inputs"),
-    [
-        ("BatchImagesNode", {"images.image0": ["1", 0], "images.image1": ["1", 0]}),
-        ("BatchImagesNode", {}),
-        ("ResizeImageMaskNode", {"input": ["1", 0], "resize_type": "scale by multiplier", "scale_method": "area"}),
-    ],
-)
-def test_inputs_that_grow_on_the_page_are_left_alone(class_type: str, inputs: dict[str, Any]) -> None:
-    """A node whose inputs depend on what the user chose is taken with any of them."""
-    prompt = {"1": picture()["1"], "3": node(class_type, **inputs), "4": node("PreviewImage", images=["3", 0])}
-    assert validate(prompt, None, catalogue()).outputs == ("4",)
-
-
 def test_choices_of_new_nodes_are_checked_like_those_of_old_ones() -> None:
     """``["COMBO", {"options": [...]}]``: the error repeats the pair as it is declared."""
     prompt = {
