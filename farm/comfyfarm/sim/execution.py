@@ -256,6 +256,7 @@ class Execution:
             shows=node in self._showing,
             size=self.machine.size,
             files=self.machine.catalogue.files,
+            lenient=self.machine.catalogue.validation == "lenient",
         )
 
     def _resolve(self, value: Any) -> Any:

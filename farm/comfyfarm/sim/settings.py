@@ -53,8 +53,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     :ivar mode: ``static``: every output names the input picture and nothing is written; ``dynamic``: a new file
         for every picture.
     :ivar naming: the part that makes a dynamic file's name unique.
-    :ivar validation: ``strict`` refuses what ComfyUI refuses; ``lenient`` lets unknown node types and names pass;
-        ``off`` lets any object of nodes pass.
+    :ivar validation: ``strict`` refuses what ComfyUI refuses; ``lenient`` lets unknown node types, unknown
+        names and missing input files pass; ``off`` lets any object of nodes pass.
     :ivar output_node: the one node id under which all outputs of a job are reported, instead of their own;
         ``None`` for ComfyUI's behaviour.
     :ivar preview_method: the server's default for pictures while sampling.

@@ -220,7 +220,8 @@ def test_a_model_has_the_size_that_is_written_else_its_customary_one() -> None:
     ("listed", "expected"),
     [
         (["a:1GB", "b", "a:2GB"], "[2]: 'a' has 2GB here and 1GB at models.checkpoints[0]"),
-        (["a:1GB", "b:big"], "[1]: expected a size such as"),
+        (["a:1GB", "b:2gb"], "[1]: expected a size such as"),
+        (["a:1GB", "b.ckpt:big"], "[1]: expected a size such as"),
         (["b", ":1GB"], "[1]: expected a file name before the size"),
         ([3], "[0]: expected a file name such as"),
         ("a", ": expected a list, got str"),
@@ -229,6 +230,12 @@ def test_a_model_has_the_size_that_is_written_else_its_customary_one() -> None:
 def test_a_mistake_in_a_model_is_refused_with_its_place(listed: Any, expected: str) -> None:
     error = complaint({}, {"models": {"loras": ["l"], "checkpoints": listed}})
     assert error.startswith(f"instance[1].models.checkpoints{expected}")
+
+
+def test_the_name_of_a_model_may_hold_a_colon() -> None:
+    has = catalogue(models={"LLM": ["qwen2.5:7b", "gemma3:12b:8.1GB", "team:style.safetensors"]})
+    assert has.model_names("LLM") == ["gemma3:12b", "qwen2.5:7b", "team:style.safetensors"]
+    assert has.size_bytes("LLM", "gemma3:12b") == round(8.1 * 1024**3)
 
 
 def test_the_same_model_may_be_listed_twice_with_one_size() -> None:

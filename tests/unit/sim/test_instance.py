@@ -664,6 +664,19 @@ def test_an_unknown_node_passes_its_picture_on() -> None:
     assert {(content.picture.width, content.picture.height) for content in story.files.written.values()} == {(80, 40)}
 
 
+def test_lenient_shows_the_input_picture_for_one_that_is_missing() -> None:
+    story = tell(Settings(mode="dynamic", validation="lenient"), pictures=["there.png"])
+    for name in ("gone.png", "../gone.png", "there.png"):
+        story.post({
+            "1": {"class_type": "LoadImage", "inputs": {"image": name}},
+            "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}},
+        })
+    story.run()
+    size = story.instance.machine.size
+    written = [(content.picture.width, content.picture.height) for content in story.files.written.values()]
+    assert written == [size, size, (32, 16)]
+
+
 def test_a_job_without_checks_runs_whatever_it_is() -> None:
     """``validation = "off"``: nodes without type or inputs, links to nothing, circles."""
     nodes: dict[str, Any] = {

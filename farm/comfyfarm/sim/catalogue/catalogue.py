@@ -14,6 +14,12 @@ from comfyfarm.sim.files import Files
 from comfyfarm.sim.settings import Validation
 
 _SHIPPED_CUSTOM_NODE = "custom_nodes.websocket_image_save"      # the only one in ComfyUI's own folder
+# Their nodes check them with validators of their own, which accept more than the list: these take anything,
+_UNCHECKED = {
+    ("CustomCombo", "choice"), ("SelectCLIPDevice", "device"), ("SelectModelDevice", "device"),
+    ("SelectVAEDevice", "device"),
+}
+_EMPTY_TOO = {("Load3D", "model_file")}     # and this one an empty name.
 
 
 @dataclass(eq=False)
@@ -87,10 +93,15 @@ class Catalogue:
         return declared.choices
 
     def takes_any_choice(self, class_type: str, name: str) -> bool:
-        """Return whether an input accepts any name, because of ``validation`` or of an open folder."""
-        model = self.recorded.model_choices.get((class_type, name))
+        """Return whether an input accepts any name: by ``validation``, an open folder or its node's own validator."""
+        key = class_type, name
+        model = self.recorded.model_choices.get(key)
         is_open = model is not None and self.open_models and model.folder not in self.models
-        return self.validation != "strict" or is_open
+        return self.validation != "strict" or is_open or key in _UNCHECKED
+
+    def takes_choice(self, class_type: str, name: str, value: Any) -> bool:
+        """Return whether an input accepts this value, whether or not it is in its list."""
+        return self.takes_any_choice(class_type, name) or (value == "" and (class_type, name) in _EMPTY_TOO)
 
     def file_kind(self, class_type: str, name: str) -> str | None:
         """Return the kind of file that this input names, if its node checks that itself, else ``None``."""

@@ -1,5 +1,6 @@
 """Model files as a configuration names them, and the sizes of those it names without one."""
 
+import re
 from collections.abc import Iterable, Mapping
 from statistics import median_low
 from typing import Self
@@ -7,11 +8,15 @@ from typing import Self
 from comfyfarm.sim.catalogue.recorded import ModelFolder
 from comfyfarm.units import Size
 
+MODEL_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl", ".sft", ".gguf", ".onnx")
+_LIKE_A_SIZE = re.compile(r"\s*\d[\d.,]*\s*([kKmMgGtT][iI]?[bB]?|B)\s*")
 _UNKNOWN = Size(1024**3)    # for a folder without any known file
 
 
 class Model:
     """A model file; written ``"sdxl.safetensors:6.9GB"``, or without its size.
+
+    A name may hold a colon: ``"qwen2.5:7b"``, ``"qwen2.5:7b:4.7GB"``.
 
     :ivar size_bytes: ``None`` if the configuration does not give it.
     """
@@ -36,7 +41,7 @@ class Model:
         if not isinstance(text, str) or not text.strip():
             raise ValueError(f'expected a file name such as "sdxl.safetensors:6.9GB", got {text!r}')
         name, colon, size = text.rpartition(":")
-        if not colon:
+        if not colon or not (name.lower().endswith(MODEL_SUFFIXES) or _LIKE_A_SIZE.fullmatch(size)):
             return cls(text)
         if not name:
             raise ValueError(f"expected a file name before the size, got {text!r}")

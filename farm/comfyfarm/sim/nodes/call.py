@@ -111,6 +111,7 @@ class NodeCall:
     :ivar outputs: the declared output types, by slot.
     :ivar shows: the node type is declared as an output node, or it is unknown and no other node uses it.
     :ivar size: width and height of the instance's input picture.
+    :ivar lenient: that picture stands for input files that are missing.
     """
 
     class_type: str
@@ -119,6 +120,7 @@ class NodeCall:
     shows: bool
     size: tuple[int, int]
     files: Files
+    lenient: bool = False
 
     def picture(self, name: str) -> Picture:
         value = self.inputs.get(name)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from comfyfarm.sim.catalogue.models import MODEL_SUFFIXES
 from comfyfarm.sim.errors import PromptRejected
 
-_MODELS = (".safetensors", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl", ".sft", ".gguf", ".onnx")
 _SECRETS = ("auth_token_comfy_org", "api_key_comfy_org")
 
 
@@ -101,4 +101,4 @@ def missing_in(refusal: Mapping[str, Any]) -> tuple[str, ...]:
     nodes = refusal["node_errors"].values() if isinstance(refusal["node_errors"], dict) else ()
     problems = [entry for node in nodes for entry in node["errors"] if entry["type"] == "value_not_in_list"]
     values = [str(entry["extra_info"].get("received_value")) for entry in problems]
-    return tuple(sorted({value for value in values if value.endswith(_MODELS)}))
+    return tuple(sorted({value for value in values if value.endswith(MODEL_SUFFIXES)}))

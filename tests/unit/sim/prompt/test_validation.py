@@ -423,6 +423,30 @@ def test_choices_of_new_nodes_are_checked_like_those_of_old_ones() -> None:
     assert (kind, config["options"]) == ("COMBO", ["right", "down", "left", "up"])
 
 
+@pytest.mark.parametrize(
+    ("class_type", "inputs"),
+    [
+        ("CustomCombo", {"choice": "Music", "option0": "Music", "index": 0}),
+        ("SelectModelDevice", {"model": None, "device": "gpu:7"}),
+        ("SelectCLIPDevice", {"clip": None, "device": "gpu:7"}),
+        ("SelectVAEDevice", {"vae": None, "device": "cpu"}),
+        ("Load3D", {"model_file": "", "image": {}, "width": 8, "height": 8}),
+    ],
+)
+def test_nodes_with_a_validator_of_their_own_take_what_their_lists_do_not_have(
+    class_type: str, inputs: dict[str, Any]
+) -> None:
+    prompt = {"1": node(class_type, **inputs), "2": node("PreviewAny", source=["1", 0])}
+    assert validate(prompt, None, catalogue()).outputs == ("2",)
+
+
+def test_a_3d_file_that_is_not_there_is_refused() -> None:
+    prompt = {"1": node("Load3D", model_file="3d/cat.glb", image={}, width=8, height=8)}
+    prompt["2"] = node("PreviewAny", source=["1", 0])
+    (found,) = refusal(prompt)["node_errors"]["1"]["errors"]
+    assert found["details"] == "model_file: '3d/cat.glb' not in ['none']"
+
+
 FILES = MemoryFiles({Place("input", "", "cat.png"): (8, 8), Place("output", "sub", "dog.png"): (8, 8)})
 IN_ITS_FOLDER = [
     *("cat.png", "cat.png [input]", "./cat.png", "../input/cat.png", "/srv/comfyui/input/cat.png"),
