@@ -4,6 +4,7 @@ The rules of the counter, of subfolders and of tokens are those of docs/fidelity
 """
 
 import posixpath
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,24 +17,34 @@ from comfyfarm.sim.nodes import NodeError, Save
 from comfyfarm.sim.settings import Naming
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
+Key = tuple[Folder, str, str, str]
 
 
 @dataclass(frozen=True)
 class _Series:
     """Files that share a prefix.
 
+    :ivar end: what follows the counter in their names: ``_`` or nothing.
     :ivar unique: the part that makes their names unique if there is no counter.
     """
 
     folder: Folder
     subfolder: str
     name: str
+    end: str
     suffix: str
     unique: str
 
     @property
-    def key(self) -> tuple[Folder, str, str]:
-        return self.folder, self.subfolder, self.name
+    def key(self) -> Key:
+        return self.folder, self.subfolder, self.name, self.end
+
+    def number(self, file: str) -> int:
+        """Return the counter in a file's name, or 0 if the name is of no such file."""
+        if not file.startswith(self.name + "_"):
+            return 0
+        digits = re.split("_" if self.end else "[_.]", file[len(self.name) + 1 :], maxsplit=1)[0]
+        return int(digits) if digits.isdecimal() else 0
 
 
 @dataclass(eq=False)
@@ -46,9 +57,9 @@ class Namer:
     files: Files
     naming: Naming
     letters: Random
-    _highest: dict[tuple[Folder, str, str], int] = field(default_factory=dict)
-    _last: dict[tuple[Folder, str, str], Place] = field(default_factory=dict)
-    _temp_prefixes: dict[tuple[str, str], str] = field(default_factory=dict)
+    _highest: dict[Key, int] = field(default_factory=dict)
+    _last: dict[Key, Place] = field(default_factory=dict)
+    _temp_prefixes: dict[tuple[str, str, str], str] = field(default_factory=dict)
 
     def forget(self) -> None:
         """Restart the counters, because the files are gone."""
@@ -57,14 +68,15 @@ class Namer:
 
     def keep_temp_prefixes(self, class_types: Mapping[str, str]) -> None:
         """Drop the temporary prefixes of all but these nodes (id -> type)."""
-        self._temp_prefixes = {key: value for key, value in self._temp_prefixes.items() if key in class_types.items()}
+        kept = class_types.items()
+        self._temp_prefixes = {key: prefix for key, prefix in self._temp_prefixes.items() if key[:2] in kept}
 
-    def temp_prefix(self, node: str, class_type: str) -> str:
-        """Return the prefix of a node's previews, with five random letters that belong to the node."""
-        key = node, class_type
+    def temp_prefix(self, node: str, class_type: str, first: str) -> str:
+        """Return the prefix of a node's previews: the first part, and five random letters that belong to the node."""
+        key = node, class_type, first
         if key not in self._temp_prefixes:
             drawn = "".join(self.letters.choice(_LETTERS) for _ in range(5))
-            self._temp_prefixes[key] = f"ComfyUI_temp_{drawn}"
+            self._temp_prefixes[key] = f"{first}_temp_{drawn}"
         return self._temp_prefixes[key]
 
     def write(
@@ -77,7 +89,7 @@ class Namer:
         """
         subfolder, name = split_prefix(prefix, save, unix_ms)
         unique = prompt_id if self.naming == "prompt_id" else str(unix_ms)
-        series = _Series(save.folder, subfolder, name, save.suffix, unique)
+        series = _Series(save.folder, subfolder, name, "_" * save.underscore, save.suffix, unique)
         try:
             return [
                 (self._overwrite(series, content) if again and not index else None) or self._put(series, index, content)
@@ -91,7 +103,7 @@ class Namer:
         for attempt in count():
             unique = f"{series.unique}_{attempt + 1}" if attempt else series.unique
             if self.naming == "counter":
-                unique = f"{self._next_number(series):05}_"
+                unique = f"{self._next_number(series):05}{series.end}"
             place = Place(series.folder, series.subfolder, f"{base}_{unique}{series.suffix}")
             try:
                 self.files.put(place, content)
@@ -107,9 +119,9 @@ class Namer:
         last = self._last.get(series.key)
         if self.naming == "counter":
             names = self.files.names(series.folder, series.subfolder)
-            found = {_number(name, series.name): name for name in names if name.endswith(series.suffix)}
+            found = {series.number(name): name for name in names if name.endswith(series.suffix)}
             number = max(found, default=0)
-            if number > (_number(last.name, series.name) if last else 0):
+            if number > (series.number(last.name) if last else 0):
                 last = Place(series.folder, series.subfolder, found[number])
                 self._highest[series.key] = max(number, self._highest.get(series.key, 0))
         if last is None:
@@ -125,17 +137,9 @@ class Namer:
         """Return one more than the highest number so far, or than the highest in the folder at the first call."""
         if series.key not in self._highest:
             names = self.files.names(series.folder, series.subfolder)
-            self._highest[series.key] = max((_number(name, series.name) for name in names), default=0)
+            self._highest[series.key] = max(map(series.number, names), default=0)
         self._highest[series.key] += 1
         return self._highest[series.key]
-
-
-def _number(file: str, name: str) -> int:
-    """Return the counter in a file's name, or 0 if the name has not this prefix."""
-    if not file.startswith(name + "_"):
-        return 0
-    digits = file[len(name) + 1 :].split("_", maxsplit=1)[0]
-    return int(digits) if digits.isdecimal() else 0
 
 
 def split_prefix(prefix: str, save: Save, unix_ms: int) -> tuple[str, str]:
@@ -147,7 +151,7 @@ def split_prefix(prefix: str, save: Save, unix_ms: int) -> tuple[str, str]:
         raise NodeError("ValueError", "embedded null byte")
     path = posixpath.normpath(_replace_tokens(prefix, save, unix_ms))
     subfolder, name = posixpath.split(path)
-    if path.startswith("/") or subfolder.split("/")[0] == ".." or name == "..":
+    if path.startswith("/") or subfolder.split("/")[0] == "..":
         raise NodeError("Exception", _outside_text(save.folder, subfolder))
     return subfolder, name
 

@@ -93,7 +93,9 @@ class Saver:
             if save.prefix is not None:
                 split_prefix(save.prefix, save, now_ms)     # raises an error for a bad prefix
             return [self._shown(None, self.machine.static_name, changes)]
-        prefix = self.machine.namer.temp_prefix(self.node, self.class_type) if save.prefix is None else save.prefix
+        prefix = save.prefix
+        if prefix is None:
+            prefix = self.machine.namer.temp_prefix(self.node, self.class_type, save.temp)
         contents = self._contents(save)
         places = self.machine.namer.write(save, prefix, contents, self.job.prompt_id, now_ms, again=again)
         return [self._shown(place, place.name, changes) for place in places]

@@ -28,10 +28,16 @@ def _place(path: str) -> Place:
 
 
 def write(
-    namer: Namer, prefix: str = "barn", count: int = 1, *, suffix: str = ".png", prompt_id: str = PROMPT_ID
+    namer: Namer,
+    prefix: str = "barn",
+    count: int = 1,
+    *,
+    suffix: str = ".png",
+    prompt_id: str = PROMPT_ID,
+    underscore: bool = True,
 ) -> list[str]:
     """The paths of new files in the output folder."""
-    save = Save(Picture(640, 480, count), "output", prefix, suffix=suffix)
+    save = Save(Picture(640, 480, count), "output", prefix, suffix=suffix, underscore=underscore)
     parts = [FileContent(Picture(640, 480), {}, "")] * count
     places = namer.write(save, prefix, parts, prompt_id, STARTED_UNIX_MS)
     assert all(place.folder == "output" for place in places)
@@ -52,6 +58,19 @@ def test_a_counter_begins_after_the_highest_that_is_there() -> None:
     assert write(make_namer("counter", "barn_00041.webp")) == ["barn_00001_.png"]
     assert write(make_namer("counter", "barn_00041_.webp")) == ["barn_00042_.png"]
     assert write(make_namer("counter", "sub/barn_00041_.png")) == ["barn_00001_.png"]
+
+
+def test_sounds_have_no_underscore_after_their_counter() -> None:
+    namer = make_namer("counter", "barn_00004.flac", "barn_00002_.png")
+    assert write(namer, suffix=".flac", underscore=False, count=2) == ["barn_00005.flac", "barn_00006.flac"]
+    assert write(namer) == ["barn_00003_.png"]
+
+
+def test_a_prefix_may_be_empty_or_two_dots() -> None:
+    namer = make_namer()
+    assert write(namer, "", 2) == ["._00001_.png", "._00002_.png"]
+    assert write(namer, "..") == [".._00001_.png"]
+    assert write(namer, "a/..") == ["._00003_.png"]
 
 
 def test_a_counter_beyond_five_digits_goes_on() -> None:
@@ -167,13 +186,13 @@ def test_after_files_are_removed_the_counter_goes_on_unless_it_is_told_to_forget
 def test_temporary_prefixes_are_kept_for_the_nodes_that_stay() -> None:
     """By id and type."""
     namer = make_namer()
-    one, two = namer.temp_prefix("1", "PreviewImage"), namer.temp_prefix("2", "PreviewImage")
+    one, two = namer.temp_prefix("1", "PreviewImage", "ComfyUI"), namer.temp_prefix("2", "PreviewImage", "ComfyUI")
     assert one != two
     assert one.startswith("ComfyUI_temp_")
     assert len(one.removeprefix("ComfyUI_temp_")) == 5
     namer.keep_temp_prefixes({"1": "PreviewImage", "2": "MaskPreview"})
-    assert namer.temp_prefix("1", "PreviewImage") == one
-    assert namer.temp_prefix("2", "PreviewImage") != two
+    assert namer.temp_prefix("1", "PreviewImage", "ComfyUI") == one
+    assert namer.temp_prefix("2", "PreviewImage", "ComfyUI") != two
 
 
 prefixes = st.text(st.sampled_from("ab./%_1é "), max_size=12) | st.text(max_size=8)

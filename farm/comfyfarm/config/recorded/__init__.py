@@ -15,11 +15,19 @@ from comfyfarm.sim.catalogue.socket_uses import SocketUses
 DEFAULT_PICTURE = "kernie_512x768.jpg"      # our own drawing
 
 
+# The older node types that describe their outputs, and how many they describe; those that only load the model of a
+# LoRA have what their common base has.
+_OUTPUT_TOOLTIPS = {
+    "CLIPTextEncode": 1, "CheckpointLoaderSimple": 3, "EmptyLatentImage": 1, "KSampler": 1, "LoraLoader": 2,
+    "LoraLoaderBypass": 2, "LoraLoaderBypassModelOnly": 2, "LoraLoaderModelOnly": 2, "VAEDecode": 1,
+}
+
+
 @cache
 def recorded() -> RecordedServer:
     """Return what a ComfyUI server without custom nodes declares."""
     return RecordedServer(
-        object_info={name: _complete(entry) for name, entry in _table("object_info.json").items()},
+        object_info={name: _complete(name, entry) for name, entry in _table("object_info.json").items()},
         folders=msgspec.json.decode(_data("folders.json"), type=Folders),
         load_uses=_socket_uses,
     )
@@ -39,9 +47,11 @@ def _table(name: str) -> dict[str, Any]:
     return msgspec.json.decode(_data(name), type=dict[str, Any])
 
 
-def _complete(entry: Mapping[str, Any]) -> dict[str, Any]:
+def _complete(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     """Add the keys that were not recorded: texts for people, here empty."""
     filled = dict(entry) | {"description": "", "search_aliases": []}
+    if name in _OUTPUT_TOOLTIPS:
+        filled["output_tooltips"] = [""] * _OUTPUT_TOOLTIPS[name]
     if "api_node" in entry:     # a node of ComfyUI's newer kind
         filled |= {"output_tooltips": [None] * len(entry["output"]), "price_badge": None}
     return filled

@@ -92,6 +92,14 @@ class Catalogue:
             return self._file_list(file)
         return declared.choices
 
+    def config(self, class_type: str, declared: Input) -> list[Any]:
+        """Return the pair ``[type, options]`` as ComfyUI repeats it in its errors, with the present choices."""
+        kind, options = declared.config
+        choices = self.choices(class_type, declared) if declared.type == "COMBO" else None
+        if choices is None:
+            return declared.config
+        return [choices, options] if isinstance(kind, list) else [kind, {**options, "options": choices}]
+
     def takes_any_choice(self, class_type: str, name: str) -> bool:
         """Return whether an input accepts any name: by ``validation``, an open folder or its node's own validator."""
         key = class_type, name

@@ -1,6 +1,6 @@
 """Node types, read from their ``/object_info`` entries."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,14 +30,14 @@ class NodeType:
     """The declaration of a node type.
 
     :ivar inputs: in the declared order, the required ones first.
-    :ivar outputs: their types, by slot.
+    :ivar outputs: their types, by slot; a list for nodes of ComfyUI's newer kind, which shows in its errors.
     :ivar hidden: by name, the values that the server adds: ``PROMPT``, ``EXTRA_PNGINFO``, ``UNIQUE_ID`` ...
     :ivar id_matters: its result depends on its node id (an old-style node with the hidden input ``UNIQUE_ID``).
     """
 
     name: str
     inputs: Mapping[str, Input]
-    outputs: tuple[str, ...]
+    outputs: Sequence[str]
     output_node: bool
     hidden: Mapping[str, str]
     id_matters: bool
@@ -46,11 +46,12 @@ class NodeType:
 def read_node_type(name: str, entry: Mapping[str, Any]) -> NodeType:
     """Read an ``/object_info`` entry; wrong declarations of custom nodes are treated as in ComfyUI."""
     groups = entry.get("input", {})
+    outputs = ["COMBO" if isinstance(kind, list) else str(kind) for kind in entry.get("output", ())]
     hidden = {key: _hidden_type(spec) for key, spec in _group(groups, "hidden").items()}
     return NodeType(
         name=name,
         inputs={declared.name: declared for declared in read_inputs(groups)},
-        outputs=tuple("COMBO" if isinstance(kind, list) else str(kind) for kind in entry.get("output", ())),
+        outputs=outputs if "api_node" in entry else tuple(outputs),
         output_node=bool(entry.get("output_node")),
         hidden=hidden,
         id_matters="UNIQUE_ID" in hidden.values() and "api_node" not in entry,

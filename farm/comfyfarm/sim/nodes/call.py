@@ -1,6 +1,6 @@
 """The interface of node rules: the call of a node, and its outcome or error."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -60,6 +60,8 @@ class Save:
 
     :ivar picture: the content, one file per picture; for sounds, latents and 3D models only its ``count`` matters.
     :ivar prefix: ComfyUI's ``filename_prefix``; ``None`` for a preview with a temporary name.
+    :ivar temp: the first part of a temporary name.
+    :ivar underscore: whether the number in the name ends with one, as in ``PREFIX_00001_.png``.
     :ivar suffix: of the file name; it determines the file format.
     :ivar animated: all pictures go into one file.
     :ivar key: of the list in the node's ``ui`` output that names the files.
@@ -71,6 +73,8 @@ class Save:
     suffix: str = ".png"
     animated: bool = False
     key: str = "images"
+    temp: str = "ComfyUI"
+    underscore: bool = True
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,11 @@ class NodeOutcome:
     text: str | None = None
 
 
+def previewed(picture: Picture, *values: Any) -> NodeOutcome:
+    """Return the outcome of a node of ComfyUI's newer kind that shows a preview, and makes values."""
+    return NodeOutcome(values, saves=(Save(picture, "temp", None),), ui={"animated": [False]})
+
+
 def outcome(*values: Any) -> NodeOutcome:
     """Return the outcome of a node that only makes values."""
     return NodeOutcome(values)
@@ -116,7 +125,7 @@ class NodeCall:
 
     class_type: str
     inputs: Mapping[str, Any]
-    outputs: tuple[str, ...]
+    outputs: Sequence[str]
     shows: bool
     size: tuple[int, int]
     files: Files

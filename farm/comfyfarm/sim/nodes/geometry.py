@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, Save, outcome
+from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, outcome, previewed
 from comfyfarm.sim.nodes.limits import allocate, list_value
 from comfyfarm.sim.nodes.shapes import Shape, fitted, mask_of, resized, sliced, window
 from comfyfarm.sim.nodes.table import rule
@@ -26,7 +26,7 @@ def _crop_region(call: NodeCall) -> NodeOutcome:
         raise NodeError("ValueError", "cannot write empty image")      # Pillow, with the node's preview
     cut = replace(picture, width=sliced(picture.width, x, region["width"]),
                   height=sliced(picture.height, y, region["height"]))
-    return NodeOutcome((cut,), saves=(Save(cut, "temp", None),))
+    return previewed(cut, cut)
 
 
 def _region(call: NodeCall, name: str) -> dict[str, int]:

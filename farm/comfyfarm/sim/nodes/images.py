@@ -4,7 +4,7 @@ import math
 import re
 from dataclasses import replace
 
-from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, Save, first, outcome
+from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, first, outcome, previewed
 from comfyfarm.sim.nodes.colours import Blend, blended, recoloured
 from comfyfarm.sim.nodes.limits import allocate
 from comfyfarm.sim.nodes.shapes import mask_of
@@ -158,7 +158,7 @@ def _shader(call: NodeCall) -> NodeOutcome:
         width, height = call.amount("size_mode.width", 512), call.amount("size_mode.height", 512)
         drawn = replace(drawn, width=width, height=height)
     drawn = _without_colour(drawn)
-    return NodeOutcome((drawn,) * 4, saves=(Save(drawn, "temp", None),))
+    return previewed(drawn, *(drawn,) * 4)
 
 
 @rule("Painter")
@@ -169,4 +169,4 @@ def _painter(call: NodeCall) -> NodeOutcome:
     colour = int(background[1:], 16) if is_plain else None
     blank = Picture(call.amount("width", 512), call.amount("height", 512), colour=colour)
     painted = picture if isinstance(picture, Picture) else blank
-    return NodeOutcome((painted, mask_of(painted)), saves=(Save(painted, "temp", None),))
+    return previewed(painted, painted, mask_of(painted))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from comfyfarm.events.base import Folder
-from comfyfarm.sim.nodes.call import NodeCall, NodeOutcome, Save, first
+from comfyfarm.sim.nodes.call import NodeCall, NodeOutcome, Save, first, previewed
 from comfyfarm.sim.nodes.colours import grey
 from comfyfarm.sim.nodes.table import rule
 from comfyfarm.sim.values import Audio, Model3D, Picture, Video
@@ -21,7 +21,7 @@ def _save_image(call: NodeCall) -> NodeOutcome:
 @rule("SaveImageAdvanced")
 def _save_image_advanced(call: NodeCall) -> NodeOutcome:
     suffix = ".exr" if call.word("format", "png") == "exr" else ".png"
-    return NodeOutcome(saves=(Save(call.picture("images"), "output", _prefix(call), suffix),))
+    return NodeOutcome(saves=(Save(call.picture("images"), "output", _prefix(call), suffix, underscore=False),))
 
 
 @rule("PreviewImage")
@@ -32,17 +32,20 @@ def _preview_image(call: NodeCall) -> NodeOutcome:
 @rule("MaskPreview")
 def _mask_preview(call: NodeCall) -> NodeOutcome:
     mask = call.mask("mask", as_picture=True)
-    return NodeOutcome(saves=(Save(Picture(mask.width, mask.height, mask.count, grey(mask)), "temp", None),))
+    return previewed(Picture(mask.width, mask.height, mask.count, grey(mask)))
 
 
 @rule("ImageCompare")
 def _compare(call: NodeCall) -> NodeOutcome:
     """A side that is not connected is an empty list."""
-    sides = {"a_images": call.inputs.get("image_a"), "b_images": call.inputs.get("image_b")}
-    pictures = {key: value for key, value in sides.items() if isinstance(value, Picture)}
+    sides = {side: call.inputs.get(f"image_{side}") for side in ("a", "b")}
+    pictures = {side: value for side, value in sides.items() if isinstance(value, Picture)}
     return NodeOutcome(
-        saves=tuple(Save(picture, "temp", None, key=key) for key, picture in pictures.items()),
-        ui={key: [] for key in sides if key not in pictures},
+        saves=tuple(
+            Save(picture, "temp", None, key=f"{side}_images", temp=f"comfy.compare.{side}")
+            for side, picture in pictures.items()
+        ),
+        ui={f"{side}_images": [] for side in sides if side not in pictures},
     )
 
 
@@ -84,7 +87,7 @@ def _save_image_websocket(call: NodeCall) -> NodeOutcome:
 
 @rule("LossGraphNode")
 def _loss_graph(_call: NodeCall) -> NodeOutcome:
-    return NodeOutcome(saves=(Save(Picture(840, 520), "temp", None),))
+    return previewed(Picture(840, 520))
 
 
 class _FileType(NamedTuple):
@@ -123,7 +126,9 @@ def _save_file(call: NodeCall) -> NodeOutcome:
     if call.class_type == "SaveAudioAdvanced" and (kind := call.word("format")) in ("mp3", "opus"):
         suffix = f".{kind}"
     prefix = _prefix(call, file_type.prefix) if file_type.prefix else None
-    save = Save(Picture(1, 1, count), "output" if file_type.prefix else "temp", prefix, suffix, key=file_type.key)
+    folder: Folder = "output" if file_type.prefix else "temp"
+    is_sound = file_type.input == "audio"
+    save = Save(Picture(1, 1, count), folder, prefix, suffix, key=file_type.key, underscore=not is_sound)
     return NodeOutcome(saves=(save,))
 
 
@@ -168,4 +173,5 @@ def _as_json(value: object) -> str:
 
 
 def _prefix(call: NodeCall, default: str = "ComfyUI") -> str:
-    return call.text("filename_prefix", default) or default
+    text = call.text("filename_prefix", default)
+    return default if text is None else text

@@ -85,13 +85,12 @@ def _check_choice(class_type: str, declared: Input, value: Any, catalogue: Catal
         return
     long = len(choices) > _LONG_LIST
     offered = f"(list of length {len(choices)})" if long else f"{choices}"
-    config = [choices, declared.options] if isinstance(declared.config[0], list) else declared.config
     problems.append(
         problem(
             "value_not_in_list",
             f"{declared.name}: {value!r} not in {offered}",
             input_name=declared.name,
-            input_config=None if long else config,
+            input_config=None if long else catalogue.config(class_type, declared),
             received_value=value,
         )
     )

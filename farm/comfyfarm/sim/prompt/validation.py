@@ -53,7 +53,8 @@ def validate(prompt: Prompt, targets: Container[str] | None, catalogue: Catalogu
 
 
 def _check_class(node_id: str, node: dict[str, Any], catalogue: Catalogue) -> None:
-    title = node.get("_meta", {}).get("title")
+    meta = node.get("_meta", {})
+    title = meta.get("title")
     class_type: Any = node.get("class_type")
     removed = catalogue.recorded.missing
     if "class_type" not in node:
@@ -63,7 +64,7 @@ def _check_class(node_id: str, node: dict[str, Any], catalogue: Catalogue) -> No
     elif catalogue.knows(class_type) or (catalogue.validation == "lenient" and class_type not in removed):
         return
     else:
-        name = title or class_type
+        name = meta.get("title", class_type)      # which may be null or empty
         message = f"Node '{name}' not found. The custom node may not be installed."
         extra = {"node_id": node_id, "class_type": class_type, "node_title": name}
     raise PromptRejected.because("missing_node_type", message, f"Node ID '#{node_id}'", **extra)
@@ -165,14 +166,17 @@ class _Check:
             found = problem(
                 "exception_during_inner_validation",
                 str(error),
-                input_name=consumer.name,
-                input_config=consumer.config,
+                **self._facts(self.prompt[path[-2]], consumer),
                 exception_message=str(error),
                 **facts,
                 linked_node=self.prompt[path[-2]]["inputs"][consumer.name],
             )
         walks.pop()
         self.results[path.pop()] = _Result(valid=False, problems=[found])
+
+    def _facts(self, node: dict[str, Any], declared: Input) -> dict[str, Any]:
+        config = self.catalogue.config(node["class_type"], declared)
+        return {"input_name": declared.name, "input_config": config}
 
     def _close_cycle(self, path: list[str], walks: list[Walk], source: str) -> None:
         """Mark the nodes of a cycle that ends at ``source``."""
@@ -202,7 +206,7 @@ class _Check:
                     missing = problem("required_input_missing", declared.label, input_name=declared.name)
                     result.problems.append(missing)
             elif isinstance(inputs[declared.name], list):
-                sound = (yield from self._link(inputs[declared.name], declared, result)) and sound
+                sound = (yield from self._link(node_id, declared, result)) and sound
             else:
                 inputs[declared.name] = check_value(
                     node_type.name, declared, inputs[declared.name], self.catalogue, result.problems
@@ -223,17 +227,21 @@ class _Check:
         if self.results[node_id].valid is None:
             self.results[node_id].valid = sound
 
-    def _link(self, value: list[Any], declared: Input, result: _Result) -> Generator[str, None, bool]:
+    def _link(self, node_id: str, declared: Input, result: _Result) -> Generator[str, None, bool]:
         """Check a link; the generator returns whether the node that feeds it is valid."""
-        facts: dict[str, Any] = {"input_name": declared.name, "input_config": declared.config}
+        node = self.prompt[node_id]
+        value = node["inputs"][declared.name]
         if len(value) != 2:
+            facts = self._facts(node, declared)
             result.problems.append(problem("bad_linked_input", declared.name, **facts, received_value=value))
             return True
         source, slot = value
         source_type = self.catalogue.node_type(self.prompt[source]["class_type"])
         received = source_type.outputs[slot] if source_type is not None else "*"
         if not accepts(declared.type, received):
-            details = f"{declared.name}, received_type({received}) mismatch input_type({declared.type})"
+            facts = self._facts(node, declared)
+            wanted = facts["input_config"][0]
+            details = f"{declared.name}, received_type({received}) mismatch input_type({wanted})"
             result.problems.append(
                 problem("return_type_mismatch", details, **facts, received_type=received, linked_node=value)
             )

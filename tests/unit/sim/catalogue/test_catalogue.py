@@ -132,3 +132,12 @@ def test_a_link_may_carry_what_the_input_takes() -> None:
     assert accepts("COMFY_MATCHTYPE_V3", "MASK")
     assert not accepts("IMAGE", "MASK")
     assert not accepts("IMAGE", "IMAGE,MASK")
+
+
+def test_node_types_that_describe_their_outputs_have_the_key() -> None:
+    """All of the newer kind, and a few of the older one."""
+    info = recorded().object_info
+    assert info["KSampler"]["output_tooltips"] == [""]
+    assert len(info["CheckpointLoaderSimple"]["output_tooltips"]) == 3
+    assert info["SolidMask"]["output_tooltips"] == [None]
+    assert "output_tooltips" not in info["SaveImage"]

@@ -10,7 +10,7 @@ from tests.support.node_bench import PICTURE_SIZE, Nodes
 
 CATS = Picture(640, 480, 3)
 NOTHING_TO_SEE = Picture(1, 1)
-MOVES = {"animated": [True]}
+MOVES, STILL = {"animated": [True]}, {"animated": [False]}
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ MOVES = {"animated": [True]}
         ("SaveImage", {"images": CATS, "filename_prefix": "barn"}, Save(CATS, "output", "barn"), None),
         ("SaveImage", {"filename_prefix": "barn"}, Save(Picture(*PICTURE_SIZE), "output", "barn"), None),
         ("PreviewImage", {"images": CATS}, Save(CATS, "temp", None), None),
-        ("MaskPreview", {"mask": Mask(16, 8, 2, 1.0)}, Save(Picture(16, 8, 2, 0xFFFFFF), "temp", None), None),
+        ("MaskPreview", {"mask": Mask(16, 8, 2, 1.0)}, Save(Picture(16, 8, 2, 0xFFFFFF), "temp", None), STILL),
         ("SaveAnimatedWEBP", {"images": CATS, "filename_prefix": "a"},
          Save(CATS, "output", "a", ".webp", animated=True), MOVES),
         ("SaveAnimatedWEBP", {"images": Picture(8, 8), "filename_prefix": "a"},
@@ -27,18 +27,21 @@ MOVES = {"animated": [True]}
         ("SaveAnimatedPNG", {"images": CATS, "filename_prefix": "a"},
          Save(CATS, "output", "a", ".png", animated=True), MOVES),
         ("SaveImageAdvanced", {"images": CATS, "filename_prefix": "a", "format": "exr"},
-         Save(CATS, "output", "a", ".exr"), None),
+         Save(CATS, "output", "a", ".exr", underscore=False), None),
         ("SaveWEBM", {"images": CATS, "filename_prefix": "a"},
          Save(CATS, "output", "a", ".webm", animated=True), MOVES),
         ("SaveVideo", {"video": Video(CATS, 24.0), "filename_prefix": "video/a"},
          Save(CATS, "output", "video/a", ".mp4", animated=True), MOVES),
         ("SaveAudio", {"audio": Audio(5.0, count=2), "filename_prefix": "audio/a"},
-         Save(Picture(1, 1, 2), "output", "audio/a", ".flac", key="audio"), None),
-        ("SaveAudioMP3", {"filename_prefix": "a"}, Save(NOTHING_TO_SEE, "output", "a", ".mp3", key="audio"), None),
-        ("SaveAudioOpus", {"filename_prefix": "a"}, Save(NOTHING_TO_SEE, "output", "a", ".opus", key="audio"), None),
+         Save(Picture(1, 1, 2), "output", "audio/a", ".flac", key="audio", underscore=False), None),
+        ("SaveAudioMP3", {"filename_prefix": "a"},
+         Save(NOTHING_TO_SEE, "output", "a", ".mp3", key="audio", underscore=False), None),
+        ("SaveAudioOpus", {"filename_prefix": "a"},
+         Save(NOTHING_TO_SEE, "output", "a", ".opus", key="audio", underscore=False), None),
         ("SaveAudioAdvanced", {"filename_prefix": "a", "format": "mp3", "format__quality": "V0"},
-         Save(NOTHING_TO_SEE, "output", "a", ".mp3", key="audio"), None),
-        ("PreviewAudio", {"audio": Audio(5.0)}, Save(NOTHING_TO_SEE, "temp", None, ".flac", key="audio"), None),
+         Save(NOTHING_TO_SEE, "output", "a", ".mp3", key="audio", underscore=False), None),
+        ("PreviewAudio", {"audio": Audio(5.0)},
+         Save(NOTHING_TO_SEE, "temp", None, ".flac", key="audio", underscore=False), None),
         ("SaveLatent", {"samples": Latent(8, 8, 5), "filename_prefix": "latents/a"},
          Save(NOTHING_TO_SEE, "output", "latents/a", ".latent", key="latents"), None),
         ("SaveSVGNode", {"filename_prefix": "svg/a"}, Save(NOTHING_TO_SEE, "output", "svg/a", ".svg"), None),
@@ -59,12 +62,17 @@ def test_an_output_node_writes_these_files_and_shows_them(
 
 def test_a_comparison_shows_both_sides_or_an_empty_one() -> None:
     both = Nodes().run("ImageCompare", image_a=CATS, image_b=Picture(8, 8))
-    assert [(save.key, save.folder, save.picture.count) for save in both.saves] == [
-        ("a_images", "temp", 3),
-        ("b_images", "temp", 1),
+    assert [(save.key, save.folder, save.temp, save.picture.count) for save in both.saves] == [
+        ("a_images", "temp", "comfy.compare.a", 3),
+        ("b_images", "temp", "comfy.compare.b", 1),
     ]
     one = Nodes().run("ImageCompare", image_a=CATS)
     assert ([save.key for save in one.saves], one.ui) == (["a_images"], {"b_images": []})
+
+
+def test_an_empty_prefix_is_not_the_default_one() -> None:
+    for prefix in ("", ".."):
+        assert Nodes().run("SaveImage", images=CATS, filename_prefix=prefix).saves[0].prefix == prefix
 
 
 def test_pictures_for_the_websocket_are_no_files() -> None:

@@ -256,6 +256,16 @@ def test_an_answer_has_its_keys_in_comfyuis_order() -> None:
             {"node_id": "3", "class_type": "NoSuchNode", "node_title": "My Node"},
         ),
         (
+            {"3": node("NoSuchNode") | {"_meta": {"title": None}}},
+            "Node 'None' not found. The custom node may not be installed.",
+            {"node_id": "3", "class_type": "NoSuchNode", "node_title": None},
+        ),
+        (
+            {"7": {"inputs": {}, "_meta": {"title": None}}},
+            "Node 'ID #7' has no class_type. The workflow may be corrupted or a custom node is missing.",
+            {"node_id": "7", "class_type": None, "node_title": None},
+        ),
+        (
             {"1": {"class_type": None, "inputs": {}}},
             "Node 'None' not found. The custom node may not be installed.",
             {"node_id": "1", "class_type": None, "node_title": None},
@@ -324,6 +334,12 @@ def test_a_negative_slot_counts_from_the_end() -> None:
     """As Python's indexing does."""
     assert validate(with_images(["1", -1]), None, catalogue()).outputs == ("2",)
     assert refusal(with_images(["1", -2]))["node_errors"]["2"]["errors"][0]["details"] == "tuple index out of range"
+
+
+def test_the_outputs_of_a_newer_node_are_a_list() -> None:
+    prompt = with_source(node("SolidMask", value=1.0, width=8, height=8))
+    prompt["2"] = node("MaskPreview", mask=["1", 1])
+    assert refusal(prompt)["node_errors"]["2"]["errors"][0]["details"] == "list index out of range"
 
 
 def test_good_outputs_run_where_others_are_refused() -> None:
@@ -498,6 +514,31 @@ def test_an_exact_folder_takes_only_its_files() -> None:
     (found,) = refusal(checkpoint("c.safetensors"), **has)["node_errors"]["1"]["errors"]
     assert found["details"] == "ckpt_name: 'c.safetensors' not in ['a.safetensors', 'b.safetensors']"
     assert found["extra_info"]["input_config"][0] == ["a.safetensors", "b.safetensors"]
+
+
+def test_errors_at_a_choice_repeat_what_there_is_to_choose_now() -> None:
+    """As a list in the older nodes, among the options in the newer ones."""
+    files = MemoryFiles({Place("input", "", "cat.png"): (8, 8)})
+    here = catalogue(files, models={"checkpoints": ["a.ckpt"], "upscale_models": ["b.pth"]})
+    newer = ["COMBO", {"multiselect": False, "options": ["b.pth"]}]
+    for class_type, name, config in (
+        ("CheckpointLoaderSimple", "ckpt_name", [["a.ckpt"], {}]),
+        ("LoadImage", "image", [["cat.png"], {"image_upload": True}]),
+        ("UpscaleModelLoader", "model_name", newer),
+    ):
+        for link in (["2", 0], ["2"]):
+            source = node("SolidMask", value=1.0, width=8, height=8)
+            prompt = {"1": node(class_type, **{name: link}), "2": source, "3": node("PreviewAny", source=["1", 0])}
+            with pytest.raises(PromptRejected) as caught:
+                validate(prompt, None, here)
+            (found,) = caught.value.body["node_errors"]["1"]["errors"]
+            assert found["extra_info"]["input_config"] == config
+            if len(link) == 2:
+                assert found["details"] == f"{name}, received_type(MASK) mismatch input_type({config[0]})"
+    prompt = {"1": node("UpscaleModelLoader", model_name="no.pth"), "3": node("PreviewAny", source=["1", 0])}
+    with pytest.raises(PromptRejected) as caught:
+        validate(prompt, None, here)
+    assert caught.value.body["node_errors"]["1"]["errors"][0]["extra_info"]["input_config"] == newer
 
 
 def test_a_long_list_is_not_repeated() -> None:
