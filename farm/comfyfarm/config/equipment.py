@@ -9,6 +9,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from comfyfarm.config import ConfigError, FarmConfig, InstanceConfig
 from comfyfarm.config.captured import CapturedServer, NotCaptured
 from comfyfarm.config.live_changes import changed
@@ -104,9 +106,13 @@ class EquipmentCache:
             return base
         entries = {name: node_type.entry(name) for name, node_type in declared.items()}
         choices = tuple(choice for name, node_type in declared.items() for choice in node_type.model_choices(name))
-        key = config.captured, config.object_info, missing, json.dumps(entries), choices
+        staged = {name: node_type.staging for name, node_type in declared.items()}
+        texts = json.dumps(entries), msgspec.json.encode(staged)
+        key = config.captured, config.object_info, missing, texts, choices
         if key not in self._changed:
-            self._changed[key] = base.changed(without=missing, entries=entries, model_choices=choices)
+            self._changed[key] = base.changed(
+                without=missing, entries=entries, model_choices=choices, staged=staged
+            )
         return self._changed[key]
 
 

@@ -8,11 +8,15 @@ from comfyfarm.events.base import Event, Folder
 
 
 class NodeStarted(Event, frozen=True, kw_only=True):
-    """A node began to run."""
+    """A node began to run.
+
+    :ivar parent: the node that has put it into the job while it ran; empty for a node of the prompt.
+    """
 
     prompt_id: str
     node: str
     class_type: str
+    parent: str = ""
 
 
 class Preview(msgspec.Struct, frozen=True):

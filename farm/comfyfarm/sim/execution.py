@@ -4,7 +4,7 @@
 effect there.  What happens is published as events.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -73,9 +73,11 @@ class Execution:
     _name_again: bool = False
     _executed: list[str] = field(default_factory=list)
     _results: dict[str, Result] = field(default_factory=dict)
+    _parents: dict[str, str] = field(default_factory=dict)      # of nodes that others have put into the job
 
     def __post_init__(self) -> None:
         self.entry = HistoryEntry(self.job)
+        self._nodes = dict(self.job.prompt)
         used = consumed(self.job.prompt)
         self._showing = {node for node in self.job.prompt if self._shows(node, used)}
         self._lazy = {node: names for node in self.job.prompt if (names := self._lazy_inputs(node))}
@@ -88,7 +90,7 @@ class Execution:
                 self._results[node] = kept
         self._cached = frozenset(self._results)
         self.durations = JobDurations.of_job(self.machine, self.job.prompt_id)
-        self._requirements = ModelRequirements(self.job.prompt, self.machine.catalogue)
+        self._requirements = ModelRequirements(self._nodes, self.machine.catalogue)
 
     def run(self) -> Steps:
         """Run all nodes that the outputs need, in order."""
@@ -130,7 +132,8 @@ class Execution:
 
     def _begin_node(self, node: str) -> Steps:
         self.node = node
-        self._publish(NodeStarted, node=node, class_type=self._class_type(node))
+        class_type = self._class_type(node)
+        self._publish(NodeStarted, node=node, class_type=class_type, parent=self._parents.get(node, ""))
         yield from self.fire_faults("node")
         self._check_interrupt()
 
@@ -160,6 +163,7 @@ class Execution:
         outcome = run(self._call(node))
         yield self.durations.node_ms(class_type)
         yield from self._work(node, outcome)
+        yield from self._expand(node)
         ui = dict(outcome.ui) if outcome.ui is not None else None
         saver = Saver(self.machine, self.job, node, class_type)
         for save in outcome.saves:
@@ -170,7 +174,8 @@ class Execution:
             before = (ui or {}).pop(save.key, [])
             # In static mode there is one entry, however many files dynamic mode would write.
             ui = {save.key: before or shown if saver.is_static else [*before, *shown], **(ui or {})}
-        meta = {"node_id": node, "display_node": node, "parent_node": None, "real_node_id": node}
+        real, parent = self._real(node), self._parents.get(node)
+        meta = {"node_id": node, "display_node": real, "parent_node": parent, "real_node_id": real}
         result = self._results[node] = Result(outcome.values, ui, meta)
         self.machine.cache.add(self._keys.get(node), result)
         self._executed.append(node)
@@ -190,7 +195,32 @@ class Execution:
     def _check_call(self, node: str, class_type: str) -> None:
         facts, node_type = self.machine.catalogue.socket_uses(class_type), self.machine.catalogue.node_type(class_type)
         if facts is not None and node_type is not None:
-            check_call(facts, node_type, self.job.prompt[node].get("inputs", {}))
+            check_call(facts, node_type, self._nodes[node].get("inputs", {}))
+
+    def _expand(self, node: str) -> Steps:
+        """Run the nodes that a declared node type puts in its place."""
+        if self._class_type(node) in map(self._class_type, self._ancestors(node)):
+            return      # else it would go on for ever
+        inputs = self._nodes[node].get("inputs", {})
+        parts = self.machine.catalogue.staging(self._class_type(node)).expanded(node, inputs)
+        self._nodes |= parts
+        used = consumed(parts)
+        for part in parts:
+            self._parents[part] = node
+            if self._shows(part, used):
+                self._showing.add(part)
+            yield from self._begin_node(part)
+            yield from self._run_node(part)
+            self.node = node
+
+    def _ancestors(self, node: str) -> Iterator[str]:
+        while node in self._parents:
+            node = self._parents[node]
+            yield node
+
+    def _real(self, node: str) -> str:
+        """Return the node of the prompt that this node is an expansion of, else the node itself."""
+        return next(reversed([node, *self._ancestors(node)]))
 
     def _load_models(self, node: str) -> Steps:
         needed = self._requirements.of(node)
@@ -248,7 +278,7 @@ class Execution:
     def _call(self, node: str) -> NodeCall:
         class_type = self._class_type(node)
         node_type = self.machine.catalogue.node_type(class_type)
-        inputs = self.job.prompt[node].get("inputs", {})
+        inputs = self._nodes[node].get("inputs", {})
         return NodeCall(
             class_type=class_type,
             inputs={name: self._resolve(value) for name, value in inputs.items()},
@@ -256,6 +286,7 @@ class Execution:
             shows=node in self._showing,
             size=self.machine.size,
             files=self.machine.catalogue.files,
+            shown=self.machine.catalogue.staging(class_type).shows or None,
             lenient=self.machine.catalogue.validation == "lenient",
         )
 
@@ -271,7 +302,7 @@ class Execution:
         return node not in used if node_type is None else node_type.output_node
 
     def _class_type(self, node: str) -> str:
-        return str(self.job.prompt[node].get("class_type"))
+        return str(self._nodes[node].get("class_type"))
 
     # ---- faults; the public methods are those of comfyfarm.faults.targets.RunningJob
 
@@ -289,7 +320,7 @@ class Execution:
 
     def _facts(self, phase: Phase, step: int) -> PhaseFacts:
         node = self.node if phase in ("node", "step", "save") else None     # the other phases concern the whole job
-        nodes = self.job.prompt.values() if node is None else [self.job.prompt[node]]
+        nodes = self.job.prompt.values() if node is None else [self._nodes[node]]
         return PhaseFacts(
             client=self.job.client_id,
             job=self.job.order + 1,
@@ -339,7 +370,7 @@ class Execution:
             raise _Stop
 
     def _interrupted(self) -> None:
-        node, executed = self.node or "", list(self._executed)
+        node, executed = self._real(self.node or ""), list(self._executed)
         class_type = self._class_type(node)
         self.entry.status_str = "error"
         self._add_message("execution_interrupted", node_id=node, node_type=class_type, executed=executed)
@@ -347,9 +378,10 @@ class Execution:
 
     def _failed(self, error: NodeError) -> None:
         node = self.node or ""
+        real = self._real(node)
         facts = {
-            "node_id": node,
-            "node_type": self._class_type(node),
+            "node_id": real,
+            "node_type": self._class_type(real),
             "executed": list(self._executed),
             "exception_message": f"{error.message}\n{error.tips}",
             "exception_type": error.exception_type,

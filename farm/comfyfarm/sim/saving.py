@@ -3,13 +3,15 @@
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from comfyfarm.events import Event, FileAppeared, FileCut, FileRemoved, Written
+from comfyfarm.sim.catalogue.staging import filled
 from comfyfarm.sim.files import FileContent, Place
 from comfyfarm.sim.jobs import Job
 from comfyfarm.sim.machine import Machine
-from comfyfarm.sim.naming import split_prefix
+from comfyfarm.sim.naming import ROOT, split_prefix
 from comfyfarm.sim.nodes import Save
 
 
@@ -92,17 +94,21 @@ class Saver:
         if self.is_static:
             if save.prefix is not None:
                 split_prefix(save.prefix, save, now_ms)     # raises an error for a bad prefix
-            return [self._shown(None, self.machine.static_name, changes)]
+            return [self._shown(save, None, self.machine.static_name, changes)]
         prefix = save.prefix
         if prefix is None:
             prefix = self.machine.namer.temp_prefix(self.node, self.class_type, save.temp)
         contents = self._contents(save)
         places = self.machine.namer.write(save, prefix, contents, self.job.prompt_id, now_ms, again=again)
-        return [self._shown(place, place.name, changes) for place in places]
+        return [self._shown(save, place, place.name, changes) for place in places]
 
-    def _shown(self, place: Place | None, name: str, changes: Iterable[Callable[[SavedFile], None]]) -> dict[str, Any]:
+    def _shown(
+        self, save: Save, place: Place | None, name: str, changes: Iterable[Callable[[SavedFile], None]]
+    ) -> dict[str, Any]:
         subfolder, folder = (place.subfolder, place.folder) if place else ("", "output")
-        shown = {"filename": name, "subfolder": subfolder, "type": folder}
+        shown: dict[str, Any] = {"filename": name, "subfolder": subfolder, "type": folder}
+        path = PurePosixPath(ROOT, folder, subfolder, name)
+        shown |= filled(dict(save.fields), {**shown, "stem": path.stem, "path": str(path)})
         file = SavedFile(self.machine, self.job.prompt_id, self.node, place, shown)
         if place is not None:
             file.publish(Written, place, size_bytes=self.machine.catalogue.files.length(place) or 0)

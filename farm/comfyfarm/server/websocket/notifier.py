@@ -2,7 +2,7 @@
 
 import json
 import struct
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -116,9 +116,10 @@ class WebSocketNotifier(EventHandler):
 
     @on(NodeStarted)
     def _on_node_started(self, event: NodeStarted) -> None:
-        self._nodes[event.node] = _state(event.prompt_id, event.node)
+        parent = self._nodes.get(event.parent)
+        state = self._nodes[event.node] = _state(event.prompt_id, event.node, parent)
         self._progress_state(event)
-        data = {"node": event.node, "display_node": event.node, "prompt_id": event.prompt_id}
+        data = {"node": event.node, "display_node": state["display_node_id"], "prompt_id": event.prompt_id}
         self._to_client(event, "executing", data)
 
     @on(Progressed)
@@ -150,11 +151,12 @@ class WebSocketNotifier(EventHandler):
 
     @on(NodeFinished)
     def _on_node_finished(self, event: NodeFinished) -> None:
+        state = self._nodes.setdefault(event.node, _state(event.prompt_id, event.node))
         if event.output is not None:
-            names = {"node": event.shown_as, "display_node": event.shown_as}
+            display_node = state["display_node_id"] if event.shown_as == event.node else event.shown_as
+            names = {"node": event.shown_as, "display_node": display_node}
             data = {**names, "output": event.output, "prompt_id": event.prompt_id}
             self._to_client(event, "executed", data)
-        state = self._nodes.setdefault(event.node, _state(event.prompt_id, event.node))
         if event.cached:
             state["max"] = 1    # an int, whereas a node that runs begins with 1.0
         state |= {"value": state["max"], "state": "finished"}
@@ -204,7 +206,7 @@ class WebSocketNotifier(EventHandler):
             self._send(self._client, event, "binary-1", lambda: head + self._pixels(event))
 
     def _with_metadata(self, event: PictureSent) -> bytes:
-        facts = {key: value for key, value in _state(event.prompt_id, event.node).items() if key.endswith("_id")}
+        facts = {key: value for key, value in self._nodes[event.node].items() if key.endswith("_id")}
         metadata = json.dumps({**facts, "image_type": event.preview.image_type}).encode()
         return struct.pack(">II", _PREVIEW_WITH_METADATA, len(metadata)) + metadata + self._pixels(event)
 
@@ -251,15 +253,18 @@ class WebSocketNotifier(EventHandler):
         self.outbox.send(to, message)
 
 
-def _state(prompt_id: str, node: str) -> dict[str, Any]:
-    """Return the ``progress_state`` entry of a node that was just begun."""
+def _state(prompt_id: str, node: str, parent: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the ``progress_state`` entry of a node that was just begun.
+
+    :param parent: the entry of the node that it is an expansion of.
+    """
     return {
         "value": 0.0,
         "max": 1.0,
         "state": "running",
         "node_id": node,
         "prompt_id": prompt_id,
-        "display_node_id": node,
-        "parent_node_id": None,
-        "real_node_id": node,
+        "display_node_id": parent["display_node_id"] if parent else node,
+        "parent_node_id": parent["node_id"] if parent else None,
+        "real_node_id": parent["real_node_id"] if parent else node,
     }

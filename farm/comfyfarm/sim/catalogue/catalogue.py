@@ -10,6 +10,7 @@ from comfyfarm.sim.catalogue.models import customary_size
 from comfyfarm.sim.catalogue.node_types import Input, NodeType
 from comfyfarm.sim.catalogue.recorded import FileChoice, RecordedServer
 from comfyfarm.sim.catalogue.socket_uses import SocketUses
+from comfyfarm.sim.catalogue.staging import Staging
 from comfyfarm.sim.files import Files
 from comfyfarm.sim.settings import Validation
 
@@ -20,6 +21,8 @@ _UNCHECKED = {
     ("SelectVAEDevice", "device"),
 }
 _EMPTY_TOO = {("Load3D", "model_file")}     # and this one an empty name.
+
+_NOT_STAGED = Staging()
 
 
 @dataclass(eq=False)
@@ -61,6 +64,9 @@ class Catalogue:
         if self.validation == "off" or (module.startswith("custom_nodes") and module != _SHIPPED_CUSTOM_NODE):
             return None
         return self.recorded.load_uses().get(class_type, SocketUses())
+
+    def staging(self, class_type: str) -> Staging:
+        return self.recorded.staged.get(class_type, _NOT_STAGED)
 
     def folder_names(self) -> list[str]:
         """Return the model folders in ComfyUI's order; those that only the configuration names come last."""

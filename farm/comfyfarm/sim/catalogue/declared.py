@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from comfyfarm.sim.catalogue.recorded import ModelChoice
+from comfyfarm.sim.catalogue.staging import ExpandedNode, Shown, Staging
 from comfyfarm.sim.distributions import Distribution
 
 Scalar = str | int | float | bool
@@ -85,6 +86,8 @@ class DeclaredType(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     :ivar inputs: the required ones; ``optional``: the others.
     :ivar hidden: the values that the server adds, such as ``{ prompt = "PROMPT", unique_id = "UNIQUE_ID" }``.
     :ivar outputs: their types by slot, or their names and types.
+    :ivar shows: what an output node shows, by key of its ``ui`` output; empty: it saves its pictures.
+    :ivar expands: the nodes that it puts in its place while it runs, by their ids within the expansion.
     :ivar duration: ``None`` for that of any node.
     """
 
@@ -93,6 +96,8 @@ class DeclaredType(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     hidden: dict[str, str] = {}
     outputs: tuple[str, ...] | dict[str, str] = ()
     output_node: bool = False
+    shows: dict[str, Shown] = {}
+    expands: dict[str, ExpandedNode] = {}
     category: str = "custom"
     display_name: str | None = None
     description: str = ""
@@ -133,6 +138,10 @@ class DeclaredType(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
             "has_intermediate_output": False,
             "search_aliases": [],
         }
+
+    @property
+    def staging(self) -> Staging:
+        return Staging(self.shows, self.expands)
 
     def model_choices(self, name: str) -> Iterator[ModelChoice]:
         """Yield the inputs that choose a model file."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Self
 
@@ -11,6 +11,7 @@ import msgspec
 from comfyfarm.events.base import Folder
 from comfyfarm.sim.catalogue.node_types import NodeType, read_node_type
 from comfyfarm.sim.catalogue.socket_uses import SocketUses
+from comfyfarm.sim.catalogue.staging import Staging
 
 # Outputs of some loaders that are no models.
 _NO_MODELS = frozenset(("BOOLEAN", "CONDITIONING", "FLOAT", "IMAGE", "INT", "LATENT", "MASK", "STRING"))
@@ -73,6 +74,7 @@ class RecordedServer:
 
     :ivar object_info: by node type, its entry in ``/object_info``.
     :ivar missing: the node types that were removed; lenient validation rejects them too.
+    :ivar staged: by node type, what the declared ones show and how they expand.
     :ivar base: the server that this one was derived from; entries that are the same are not read again.
     :ivar load_uses: reads what ComfyUI's own node types do with their inputs.
     """
@@ -82,6 +84,7 @@ class RecordedServer:
     missing: frozenset[str] = frozenset()
     base: Self | None = None
     load_uses: Callable[[], Mapping[str, SocketUses]] = dict
+    staged: Mapping[str, Staging] = field(default_factory=dict)
 
     def changed(
         self,
@@ -89,6 +92,7 @@ class RecordedServer:
         without: Collection[str] = (),
         entries: Mapping[str, Mapping[str, Any]] | None = None,
         model_choices: Iterable[ModelChoice] = (),
+        staged: Mapping[str, Staging] | None = None,
     ) -> "RecordedServer":
         """Return a server without some node types and with others, which come last or replace one of their name."""
         added = entries or {}
@@ -97,7 +101,9 @@ class RecordedServer:
         models = [choice for choice in self.folders.model_choices if choice.class_type in kept]
         files = tuple(choice for choice in self.folders.file_choices if choice.class_type in kept)
         folders = msgspec.structs.replace(self.folders, model_choices=(*models, *model_choices), file_choices=files)
-        return RecordedServer(info, folders, frozenset(without), self, self.load_uses)
+        return RecordedServer(
+            info, folders, frozenset(without), self, load_uses=self.load_uses, staged=staged or {}
+        )
 
     @cached_property
     def node_types(self) -> Mapping[str, NodeType]:

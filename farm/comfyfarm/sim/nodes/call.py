@@ -1,10 +1,11 @@
 """The interface of node rules: the call of a node, and its outcome or error."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from comfyfarm.events.base import Folder
+from comfyfarm.sim.catalogue.staging import Shown
 from comfyfarm.sim.files import Files
 from comfyfarm.sim.values import (
     Audio,
@@ -62,6 +63,7 @@ class Save:
     :ivar prefix: ComfyUI's ``filename_prefix``; ``None`` for a preview with a temporary name.
     :ivar temp: the first part of a temporary name.
     :ivar underscore: whether the number in the name ends with one, as in ``PREFIX_00001_.png``.
+    :ivar fields: what the list's entry has besides ``filename``, ``subfolder`` and ``type``; with places for these.
     :ivar suffix: of the file name; it determines the file format.
     :ivar animated: all pictures go into one file.
     :ivar key: of the list in the node's ``ui`` output that names the files.
@@ -75,6 +77,7 @@ class Save:
     key: str = "images"
     temp: str = "ComfyUI"
     underscore: bool = True
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,7 @@ class NodeCall:
     :ivar outputs: the declared output types, by slot.
     :ivar shows: the node type is declared as an output node, or it is unknown and no other node uses it.
     :ivar size: width and height of the instance's input picture.
+    :ivar shown: what a declared node type shows, by key of its ``ui`` output; ``None`` if it does not say.
     :ivar lenient: that picture stands for input files that are missing.
     """
 
@@ -129,6 +133,7 @@ class NodeCall:
     shows: bool
     size: tuple[int, int]
     files: Files
+    shown: Mapping[str, Shown] | None = None
     lenient: bool = False
 
     def picture(self, name: str) -> Picture:

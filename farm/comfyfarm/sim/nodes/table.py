@@ -4,11 +4,13 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import zip_longest
 from typing import Any
 
 from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, Save, UnknownInput, by_type, first
 from comfyfarm.sim.nodes.limits import check_outcome, list_value
+from comfyfarm.sim.nodes.staged import run_staged
 from comfyfarm.sim.values import ListValue, Picture
 
 Rule = Callable[[NodeCall], NodeOutcome]
@@ -59,6 +61,8 @@ def run(call: NodeCall) -> NodeOutcome:
     :raises NodeError: if the real node would raise.
     """
     entry = _table.get(call.class_type, _Entry(_pass_through))
+    if call.shown is not None:
+        entry = _Entry(partial(run_staged, shows=call.shown))
     with _raising_node_errors():
         if entry.takes_lists or not any(isinstance(value, ListValue) for value in call.inputs.values()):
             return _run_once(entry.rule, call)
