@@ -15,6 +15,7 @@ from comfyfarm.config import ConfigError, FarmConfig, InstanceConfig
 from comfyfarm.config.captured import CapturedServer, NotCaptured
 from comfyfarm.config.live_changes import changed
 from comfyfarm.config.recorded import recorded, server_facts
+from comfyfarm.config.recorded.api_nodes import api_nodes
 from comfyfarm.config.scenarios.scenario import ChangeStep
 from comfyfarm.sim.catalogue.catalogue import Catalogue
 from comfyfarm.sim.catalogue.models import sizes_of
@@ -94,7 +95,7 @@ class EquipmentCache:
     def _read(self, config: InstanceConfig) -> tuple[CapturedServer | None, RecordedServer]:
         key = config.captured, config.object_info
         if key == (None, None):
-            return None, recorded()
+            return None, _with_api_nodes(config.comfyui_version) if config.api_nodes else recorded()
         if key not in self._captured:
             captured = _read_captured(*key)
             self._captured[key] = captured, captured.recorded(recorded())
@@ -108,12 +109,18 @@ class EquipmentCache:
         choices = tuple(choice for name, node_type in declared.items() for choice in node_type.model_choices(name))
         staged = {name: node_type.staging for name, node_type in declared.items()}
         texts = json.dumps(entries), msgspec.json.encode(staged)
-        key = config.captured, config.object_info, missing, texts, choices
+        stock = config.api_nodes and config.comfyui_version
+        key = config.captured, config.object_info, stock, missing, texts, choices
         if key not in self._changed:
             self._changed[key] = base.changed(
                 without=missing, entries=entries, model_choices=choices, staged=staged
             )
         return self._changed[key]
+
+
+@cache
+def _with_api_nodes(version: str) -> RecordedServer:
+    return recorded().changed(entries=api_nodes(version))
 
 
 def check_equipment(farm: FarmConfig, equipment_cache: EquipmentCache) -> None:
@@ -160,7 +167,7 @@ def check_scenario_changes(farm: FarmConfig, equipment_cache: EquipmentCache) ->
 
 
 def _known_node_types(equipments: Iterable[Equipment]) -> set[str]:
-    return set(recorded().object_info).union(*(equipment.recorded.object_info for equipment in equipments))
+    return {*recorded().object_info, *api_nodes()}.union(*(equipment.recorded.object_info for equipment in equipments))
 
 
 def _check_missing_nodes(config: InstanceConfig, known: Collection[str], where: str) -> None:

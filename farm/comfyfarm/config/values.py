@@ -55,6 +55,7 @@ class InstanceConfig(Settings, frozen=True, forbid_unknown_fields=True, kw_only=
     :ivar keep_outputs: whether the files stay when the farm stops.
     :ivar models: the exact model files by folder, with or without sizes.
     :ivar open_models: whether folders that ``models`` does not name accept any file name; else they are empty.
+    :ivar api_nodes: whether it has ComfyUI's API node types, unless they are captured.
     :ivar missing_nodes: node types of the catalogue that the instance does not have.
     :ivar node_types: node types in addition to those of the catalogue, or in place of them.
     :ivar object_info: a file with a real server's ``/object_info``, instead of the catalogue of the package.
@@ -72,6 +73,7 @@ class InstanceConfig(Settings, frozen=True, forbid_unknown_fields=True, kw_only=
     keep_outputs: Annotated[bool, LIVE] = False
     models: Annotated[dict[str, tuple[Model, ...]], LIVE] = {}  # noqa: RUF012 (msgspec copies an empty default)
     open_models: Annotated[bool, LIVE] = True
+    api_nodes: bool = True
     missing_nodes: Annotated[tuple[str, ...], LIVE] = ()
     node_types: dict[str, DeclaredType] = {}  # noqa: RUF012
     object_info: str | None = None

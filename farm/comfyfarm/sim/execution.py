@@ -160,6 +160,7 @@ class Execution:
         self._has_run = True
         yield from self._load_models(node)
         self._check_call(node, class_type)
+        self._check_api_key(node)
         outcome = run(self._call(node))
         yield self.durations.node_ms(class_type)
         yield from self._work(node, outcome)
@@ -222,6 +223,12 @@ class Execution:
         """Return the node of the prompt that this node is an expansion of, else the node itself."""
         return next(reversed([node, *self._ancestors(node)]))
 
+    def _check_api_key(self, node: str) -> None:
+        node_type = self.machine.catalogue.node_type(self._class_type(node))
+        is_locked = self.machine.settings.api_key_required and not self.job.has_api_key
+        if is_locked and node_type is not None and node_type.is_api:
+            raise NodeError("Exception", "Unauthorized: Please login first to use this node.")
+
     def _load_models(self, node: str) -> Steps:
         needed = self._requirements.of(node)
         self.durations.work.need(needed)
@@ -283,7 +290,7 @@ class Execution:
             class_type=class_type,
             inputs={name: self._resolve(value) for name, value in inputs.items()},
             outputs=node_type.outputs if node_type else (),
-            shows=node in self._showing,
+            shows=node in self._showing and not (node_type and node_type.is_api),
             size=self.machine.size,
             files=self.machine.catalogue.files,
             shown=self.machine.catalogue.staging(class_type).shows or None,

@@ -22,6 +22,7 @@ from comfyfarm.sim.memory import ModelFile
 from comfyfarm.sim.prompt.job_names import JobNames
 from comfyfarm.sim.prompt.submission import (
     PromptSource,
+    has_api_key,
     make_extra_data,
     missing_in,
     read_prompt,
@@ -130,8 +131,9 @@ class Instance(Worker):
         prompt = read_prompt(body)
         name = self.names.of(body, sender)
         result = validate(prompt, read_targets(body), self.machine.catalogue)
+        with_key = has_api_key(body)
         extra_data = make_extra_data(body, sender, self.machine.now_unix_ms)
-        job = Job(number, prompt_id, prompt, extra_data, list(result.outputs), name, self.accepted)
+        job = Job(number, prompt_id, prompt, extra_data, list(result.outputs), name, self.accepted, with_key)
         self.names.on_accepted(name, sender)
         self._put(job, is_load=sender.is_load)
         return PromptAccepted(prompt_id, number, result.node_errors, name)

@@ -14,6 +14,7 @@ class Job:
     :ivar outputs: the output nodes that will run.
     :ivar name: the logical job, which is the same for all retries.
     :ivar order: number of jobs that this instance had accepted before.
+    :ivar has_api_key: the client has sent a key for ComfyUI's API, which is kept nowhere.
     :ivar is_settled: it is in the queue; only the comparison of a new job may fail.
     """
 
@@ -24,6 +25,7 @@ class Job:
     outputs: list[str]
     name: str
     order: int = 0
+    has_api_key: bool = False
     is_settled: bool = False
 
     @property

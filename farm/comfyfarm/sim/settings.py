@@ -55,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     :ivar naming: the part that makes a dynamic file's name unique.
     :ivar validation: ``strict`` refuses what ComfyUI refuses; ``lenient`` lets unknown node types, unknown
         names and missing input files pass; ``off`` lets any object of nodes pass.
+    :ivar api_key_required: whether API nodes fail if the client has sent no key for ComfyUI's API.
     :ivar output_node: the one node id under which all outputs of a job are reported, instead of their own;
         ``None`` for ComfyUI's behaviour.
     :ivar preview_method: the server's default for pictures while sampling.
@@ -67,6 +68,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     mode: Annotated[Mode, LIVE] = "static"
     naming: Annotated[Naming, LIVE] = "counter"
     validation: Annotated[Validation, LIVE] = "strict"
+    api_key_required: Annotated[bool, LIVE] = False
     output_node: Annotated[str | None, LIVE] = None
     preview_method: Annotated[PreviewMethod, LIVE] = "none"
     vram: Annotated[Size | None, LIVE] = None

@@ -10,6 +10,7 @@ import pytest
 from comfyfarm.config import ConfigError, FarmConfig, load, read
 from comfyfarm.config.equipment import EquipmentCache, check_equipment
 from comfyfarm.config.recorded import recorded
+from comfyfarm.config.recorded.api_nodes import api_nodes
 from comfyfarm.sim.catalogue.catalogue import Catalogue
 from comfyfarm.sim.errors import PromptRejected
 from comfyfarm.sim.files import MemoryFiles, Place
@@ -109,11 +110,12 @@ def test_a_custom_node_that_nobody_knows_may_be_missing() -> None:
 
 def test_instances_that_are_alike_share_their_catalogue() -> None:
     """A hundred instances cost the memory of one."""
-    config = farm(*[{"missing_nodes": ["KSampler"], **declared()} for _ in range(3)], {})
+    config = farm(*[{"missing_nodes": ["KSampler"], **declared()} for _ in range(3)], {}, {"api_nodes": False})
     equipment_cache = EquipmentCache()
-    one, two, three, plain = (equipment_cache.equip(instance).recorded for instance in config.instance)
+    one, two, three, plain, core = (equipment_cache.equip(instance).recorded for instance in config.instance)
     assert one is two is three
-    assert plain is recorded()
+    assert core is recorded()
+    assert plain.node_types["VAEDecode"] is core.node_types["VAEDecode"]
     assert one.node_types["VAEDecode"] is plain.node_types["VAEDecode"]
 
 
@@ -167,7 +169,7 @@ def test_a_declared_node_type_replaces_one_of_its_name() -> None:
     has = catalogue(node_types={"LoadImage": {"inputs": {"path": "STRING"}, "outputs": ["IMAGE"]}})
     shown = json.loads(has.object_info())
     assert shown["LoadImage"]["input"] == {"required": {"path": ["STRING"]}}
-    assert list(shown) == list(recorded().object_info)
+    assert list(shown) == [*recorded().object_info, *api_nodes()]
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,11 @@ from comfyfarm.sim.files import Files
 from comfyfarm.sim.settings import Validation
 
 _SHIPPED_CUSTOM_NODE = "custom_nodes.websocket_image_save"      # the only one in ComfyUI's own folder
-# Their nodes check them with validators of their own, which accept more than the list: these take anything,
+# Their nodes check them with validators of their own, which accept more than the list: these take anything (the two
+# lists of files were not recorded),
 _UNCHECKED = {
-    ("CustomCombo", "choice"), ("SelectCLIPDevice", "device"), ("SelectModelDevice", "device"),
-    ("SelectVAEDevice", "device"),
+    ("CustomCombo", "choice"), ("GeminiInputFiles", "file"), ("OpenAIInputFiles", "file"),
+    ("SelectCLIPDevice", "device"), ("SelectModelDevice", "device"), ("SelectVAEDevice", "device"),
 }
 _EMPTY_TOO = {("Load3D", "model_file")}     # and this one an empty name.
 

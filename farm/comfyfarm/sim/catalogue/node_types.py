@@ -32,6 +32,7 @@ class NodeType:
     :ivar inputs: in the declared order, the required ones first.
     :ivar outputs: their types, by slot; a list for nodes of ComfyUI's newer kind, which shows in its errors.
     :ivar hidden: by name, the values that the server adds: ``PROMPT``, ``EXTRA_PNGINFO``, ``UNIQUE_ID`` ...
+    :ivar is_api: it calls a paid service, for which it needs the client's key.
     :ivar id_matters: its result depends on its node id (an old-style node with the hidden input ``UNIQUE_ID``).
     """
 
@@ -41,6 +42,7 @@ class NodeType:
     output_node: bool
     hidden: Mapping[str, str]
     id_matters: bool
+    is_api: bool = False
 
 
 def read_node_type(name: str, entry: Mapping[str, Any]) -> NodeType:
@@ -54,6 +56,7 @@ def read_node_type(name: str, entry: Mapping[str, Any]) -> NodeType:
         outputs=outputs if "api_node" in entry else tuple(outputs),
         output_node=bool(entry.get("output_node")),
         hidden=hidden,
+        is_api=entry.get("api_node") is True,
         id_matters="UNIQUE_ID" in hidden.values() and "api_node" not in entry,
     )
 

@@ -78,6 +78,12 @@ def read_targets(body: Mapping[str, Any]) -> Container[str] | None:
     return targets
 
 
+def has_api_key(body: Mapping[str, Any]) -> bool:
+    """Return whether a client has sent a key for ComfyUI's own API, or is logged in there."""
+    extra_data = body.get("extra_data")
+    return isinstance(extra_data, dict) and any(extra_data.get(secret) for secret in _SECRETS)
+
+
 def make_extra_data(body: Mapping[str, Any], sender: PromptSource, unix_ms: int) -> dict[str, Any]:
     """Return the job's extra data: the client's own keys without its secrets, and the server's."""
     extra_data = body.get("extra_data", {})
