@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from comfyfarm.events import Finished, ModelLoaded, ModelUnloaded, Progressed
+from comfyfarm.events import Finished, Interrupted, ModelLoaded, ModelUnloaded, Progressed
 from comfyfarm.testing import MemoryFarm
 from comfyfarm.workflows import text_to_image
 
@@ -136,6 +136,25 @@ def test_a_step_takes_as_long_as_its_pictures_are_large(
     """In proportion to 512 x 512."""
     farm = memory_farm({"instance": [{"name": "gpu", "timing": {"node": "0ms", "save": "0ms"}}]})
     assert run(farm, text_to_image(width=size, height=size, batch_size=batch)) == steps_ms
+
+
+def test_a_workflow_without_models_can_be_seen_waiting_and_cancelled(memory_farm: Start) -> None:
+    """Eight times to 2,500 x 2,500: some seconds, as on a real server without a GPU."""
+    prompt: dict[str, Any] = {
+        "0": {"class_type": "EmptyImage", "inputs": {"width": 512, "height": 512, "batch_size": 1, "color": 0}}
+    }
+    for index in range(8):
+        inputs = {"image": [str(index), 0], "upscale_method": "lanczos", "width": 2500, "height": 2500 + index}
+        prompt[str(index + 1)] = {"class_type": "ImageScale", "inputs": inputs | {"crop": "disabled"}}
+    prompt["9"] = {"class_type": "PreviewImage", "inputs": {"images": ["8", 0]}}
+    farm = memory_farm({"instance": [{"name": "gpu"}]})
+    assert 1000 < run(farm, prompt) < 3000
+    post(farm, prompt)
+    farm.advance(1)
+    assert len(farm["gpu"].ask("GET", "/queue").json()["queue_running"]) == 1
+    farm["gpu"].ask("POST", "/interrupt")
+    farm.advance(1)
+    assert farm.farm.log.of(Interrupted)
 
 
 def test_waiting_jobs_slow_the_running_one(memory_farm: Start) -> None:

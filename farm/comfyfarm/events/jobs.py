@@ -12,6 +12,7 @@ class Work(msgspec.Struct, frozen=True, omit_defaults=True):
 
     :ivar nodes: number of executed nodes, by type.
     :ivar steps: pairs of weight and number of sampling steps; weight 1 is a picture of 512 x 512 (docs/timing.md).
+    :ivar pixels: type, million pixels and number of nodes that made pictures of others.
     :ivar saves: number of pictures written or sent.
     :ivar models: folder, name and size in bytes of each model that was used, in the order of first use.
     :ivar needs: for each node that used models, which had to be in memory together, as indexes into ``models``;
@@ -20,6 +21,7 @@ class Work(msgspec.Struct, frozen=True, omit_defaults=True):
 
     nodes: dict[str, int] = {}
     steps: tuple[tuple[float, int], ...] = ()
+    pixels: tuple[tuple[str, float, int], ...] = ()
     saves: int = 0
     models: tuple[tuple[str, str, int], ...] = ()
     needs: tuple[tuple[int, ...], ...] = ()

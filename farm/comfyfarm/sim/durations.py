@@ -1,18 +1,18 @@
 """The durations of one job: drawn from the settings, stretched by load and faults, and added up as its work."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Self
+from typing import Any, Self
 
 from comfyfarm.events import Work
 from comfyfarm.faults.pauses import Hold
 from comfyfarm.sim.distributions import Distribution
 from comfyfarm.sim.machine import Machine
 from comfyfarm.sim.memory import ModelFile
-from comfyfarm.sim.nodes import NodeOutcome
-from comfyfarm.sim.values import AVLatent, Latent
+from comfyfarm.sim.nodes import NodeCall, NodeOutcome
+from comfyfarm.sim.values import AVLatent, Latent, ListValue, Mask, Picture
 
 REFERENCE_PIXELS = 512 * 512    # a step's duration in the settings is that of one picture of this size
 _GB = 1024**3
@@ -24,12 +24,15 @@ class WorkMeter:
 
     _nodes: Counter[str] = field(default_factory=Counter)
     _steps: Counter[float] = field(default_factory=Counter)
+    _pixels: Counter[tuple[str, float]] = field(default_factory=Counter)
     _saves: int = 0
     _models: dict[ModelFile, int] = field(default_factory=dict)
     _needs: list[tuple[int, ...]] = field(default_factory=list)
 
-    def node(self, class_type: str) -> None:
+    def node(self, class_type: str, megapixels: float) -> None:
         self._nodes[class_type] += 1
+        if megapixels:
+            self._pixels[class_type, megapixels] += 1
 
     def step(self, weight: float) -> None:
         """Count a sampling step that takes ``weight`` times as long as one of a picture of 512 x 512."""
@@ -54,6 +57,7 @@ class WorkMeter:
         return Work(
             nodes=dict(self._nodes),
             steps=tuple(self._steps.items()),
+            pixels=tuple((*made, count) for made, count in self._pixels.items()),
             saves=self._saves,
             models=models,
             needs=() if self._needs == one_by_one else tuple(self._needs),
@@ -83,10 +87,14 @@ class JobDurations:
         seeds = machine.seeds.of("timing")
         return cls(machine, seeds.stream(prompt_id), seeds.of("models").stream(prompt_id))
 
-    def node_ms(self, class_type: str) -> int:
-        """Draw the duration of a node without its steps, models and pictures."""
-        self.work.node(class_type)
-        return self._draw_ms(self.machine.settings.timing.node_span(class_type))
+    def node_ms(self, call: NodeCall, outcome: NodeOutcome) -> int:
+        """Draw the duration of a node without its steps, models and the pictures that it writes."""
+        timing, megapixels = self.machine.settings.timing, _made_pixels(call, outcome) / 1e6
+        self.work.node(call.class_type, megapixels)
+        drawn_ms = self._draw_ms(timing.node_span(call.class_type))
+        if megapixels and call.class_type not in timing.nodes:
+            drawn_ms += self._draw_ms(timing.megapixel, megapixels)
+        return drawn_ms
 
     def step_ms(self, outcome: NodeOutcome) -> int:
         """Draw the duration of one sampling step, in proportion to what is sampled."""
@@ -117,6 +125,25 @@ def draw_ms(distribution: Distribution, jitter: float, chance: Random, times: fl
     if jitter:
         drawn_ms *= 1 + chance.uniform(-jitter, jitter)
     return max(0, round(drawn_ms))
+
+
+def _made_pixels(call: NodeCall, outcome: NodeOutcome) -> int:
+    """Return the number of pixels that a node computes from other pictures; 0 if its steps take the time."""
+    inputs = [picture for value in call.inputs.values() for picture in _pictures(value)]
+    made = next((pictures for value in outcome.values if (pictures := [*_pictures(value)])), [])
+    if not inputs or outcome.steps:
+        return 0
+    return sum(
+        picture.width * picture.height * picture.count
+        for picture in made
+        if not any(picture is passed for passed in inputs)
+    )
+
+
+def _pictures(value: Any) -> Iterator[Picture | Mask]:
+    for item in value.items if isinstance(value, ListValue) else (value,):
+        if isinstance(item, Picture | Mask):
+            yield item
 
 
 def _pixels(outcome: NodeOutcome) -> int:

@@ -161,8 +161,9 @@ class Execution:
         yield from self._load_models(node)
         self._check_call(node, class_type)
         self._check_api_key(node)
-        outcome = run(self._call(node))
-        yield self.durations.node_ms(class_type)
+        call = self._call(node)
+        outcome = run(call)
+        yield self.durations.node_ms(call, outcome)
         yield from self._work(node, outcome)
         yield from self._expand(node)
         ui = dict(outcome.ui) if outcome.ui is not None else None

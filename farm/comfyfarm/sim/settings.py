@@ -22,6 +22,7 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     :ivar step: one sampling step of one picture of 512 x 512; larger pictures and batches take in proportion.
     :ivar node: any node, without its steps, models and pictures.
+    :ivar megapixel: a million pixels that a node makes of other pictures, unless ``nodes`` has its type.
     :ivar save: one picture that is written or sent.
     :ivar nodes: by node type, instead of ``node``.
     :ivar boot: from the start of the instance until it listens.
@@ -34,6 +35,7 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     step: Distribution = Distribution.fixed(15)
     node: Distribution = Distribution.fixed(3)
+    megapixel: Distribution = Distribution.fixed(40)
     save: Distribution = Distribution.fixed(10)
     nodes: dict[str, Distribution] = {}
     boot: Distribution = Distribution.fixed(0)

@@ -43,7 +43,7 @@ def too_large_in_anybodys_words(start: Start) -> None:
 @incident("F45")
 def slow_and_huge_object_info(start: Start) -> None:
     """The first byte comes after 20 seconds, the last of 34 further pieces 8.5 seconds later; other paths are quick."""
-    farm = stage(start, "F45", instances=1)
+    farm = stage(start, "F45", instances=1, api_nodes=False)
     asking = begin(farm, "GET", "/object_info")
     came = []
     for wait in ("19999ms", "1ms", "249ms", "1ms", "8249ms", "1ms"):

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from comfyfarm.events import Finished, Work
+from comfyfarm.events import Finished, NodeStarted, Work
 from comfyfarm.sim.distributions import Distribution
 from comfyfarm.sim.settings import Settings, Timing
 from comfyfarm.units import Size
@@ -46,6 +46,46 @@ def test_a_run_tells_its_nodes_steps_saves_and_models() -> None:
     size_bytes = story.instance.machine.catalogue.size_bytes("checkpoints", "sdxl")
     models = (("checkpoints", "sdxl", size_bytes),)
     assert work == Work(nodes={**kinds, "SaveImage": 1}, steps=((4.0, 7),), saves=2, models=models)
+
+
+def scaled(*sizes: tuple[int, int]) -> Prompt:
+    """A picture that is scaled to each of these sizes, one after the other."""
+    prompt = picture(width=64, height=64, batch_size=2)
+    for index, (width, height) in enumerate(sizes):
+        inputs = {"image": ["1" if not index else f"s{index - 1}", 0], "width": width, "height": height}
+        more = {"upscale_method": "area", "crop": "disabled"}
+        prompt[f"s{index}"] = {"class_type": "ImageScale", "inputs": inputs | more}
+    prompt["2"]["inputs"]["images"] = [f"s{len(sizes) - 1}", 0]
+    return prompt
+
+
+def test_a_node_that_makes_pictures_of_pictures_takes_time_for_its_pixels() -> None:
+    """Those that make new ones, pass some on, save or only look at them do not."""
+    story = tell()
+    story.post(scaled((2000, 1000), (1000, 500), (1000, 500)))
+    (work,) = works(story)
+    assert work.pixels == (("ImageScale", 4.0, 1), ("ImageScale", 1.0, 2))
+    first, last = story.of(NodeStarted)[1], story.of(NodeStarted)[-1]
+    assert (first.class_type, last.at_ms - first.at_ms) == ("ImageScale", 3 * 3 + 6 * 40)
+
+
+def test_the_pixels_of_a_type_with_a_time_of_its_own_take_none() -> None:
+    story = tell(Settings(mode="dynamic", timing=Timing(nodes={"ImageScale": Distribution.fixed(300)})))
+    story.post(scaled((2000, 1000)))
+    (work,) = works(story)
+    assert work.pixels == (("ImageScale", 4.0, 1),)
+    first, last = story.of(NodeStarted)[1:]
+    assert last.at_ms - first.at_ms == 300
+
+
+def test_a_switch_passes_a_picture_on_in_no_time() -> None:
+    story = tell()
+    prompt = picture(width=2000, height=1000)
+    inputs = {"switch": True, "on_true": ["1", 0], "on_false": ["1", 0]}
+    prompt["3"] = {"class_type": "ComfySwitchNode", "inputs": inputs}
+    prompt["2"]["inputs"]["images"] = ["3", 0]
+    story.post(prompt)
+    assert works(story)[0].pixels == ()
 
 
 def test_it_is_the_same_on_a_slow_machine_and_where_the_model_is_there_already() -> None:

@@ -66,6 +66,7 @@ class Costs:
 
     step_ms: float
     node_ms: float
+    megapixel_ms: float
     save_ms: float
     load_per_gb_ms: float
     unload_ms: float
@@ -76,7 +77,7 @@ class Costs:
     def of(cls, settings: Mapping[str, Any]) -> Self:
         """Read an ``[[instance]]`` as the log has it; absent and unreadable values get their defaults."""
         timing = table_of(settings.get("timing"))
-        keys = ("step", "node", "save", "load_per_gb", "unload")
+        keys = ("step", "node", "megapixel", "save", "load_per_gb", "unload")
         means = {f"{key}_ms": _mean_ms(timing.get(key), getattr(_DEFAULTS, key)) for key in keys}
         nodes = {name: _mean_ms(value, _DEFAULTS.node) for name, value in table_of(timing.get("nodes")).items()}
         load = timing.get("under_load")
@@ -90,6 +91,11 @@ class Costs:
         slowed = 1 + self.under_load * waiting
         total = sum(count * round(self.nodes_ms.get(kind, self.node_ms) * slowed) for kind, count in work.nodes.items())
         total += sum(count * round(self.step_ms * (weight * slowed)) for weight, count in work.steps)
+        total += sum(
+            count * round(self.megapixel_ms * (megapixels * slowed))
+            for kind, megapixels, count in work.pixels
+            if kind not in self.nodes_ms
+        )
         total += work.saves * round(self.save_ms * slowed)
         total += sum(round(self.load_per_gb_ms * (size / _GB * slowed)) for size in moves.loads_bytes)
         return total + moves.unloads * round(self.unload_ms * slowed)

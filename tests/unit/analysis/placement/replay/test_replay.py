@@ -101,6 +101,14 @@ def costs(timing: Timing) -> Costs:
     return Costs.of({"timing": as_written(timing)})
 
 
+def test_pixels_take_as_long_as_on_an_instance() -> None:
+    """Unless their type has a time of its own."""
+    work = Work(nodes={"ImageScale": 2, "ImageInvert": 1}, pixels=(("ImageScale", 4.0, 2), ("ImageInvert", 0.5, 1)))
+    assert costs(Timing()).service_ms(work) == 3 * 3 + 2 * 160 + 20
+    own = Timing(megapixel=Distribution.fixed(10), nodes={"ImageScale": Distribution.fixed(300)})
+    assert costs(own).service_ms(work) == 2 * 300 + 3 + 5
+
+
 @pytest.mark.parametrize("vram", [None, Size(9 * GB), Size(7 * GB)])
 def test_jobs_take_as_long_as_on_an_instance_without_jitter(vram: Size | None) -> None:
     """To the millisecond: cold, warm, with others' models in the way, in any size, where a step rounds to nothing."""
