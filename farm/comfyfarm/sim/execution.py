@@ -36,6 +36,7 @@ from comfyfarm.sim.machine import Machine
 from comfyfarm.sim.memory import ModelRequirements, TooLarge
 from comfyfarm.sim.nodes import NodeCall, NodeError, NodeOutcome, lazy_choice, run
 from comfyfarm.sim.nodes.constants import check_call, undeclared_links
+from comfyfarm.sim.preconditions import check_api_key, check_choices
 from comfyfarm.sim.prompt.workflow import ExecutionOrder, class_types, consumed, input_texts, is_link
 from comfyfarm.sim.saving import Saver
 from comfyfarm.sim.values import Latent
@@ -159,23 +160,23 @@ class Execution:
             self.machine.cache.keep_only(self._keys.values())
         self._has_run = True
         yield from self._load_models(node)
-        self._check_call(node, class_type)
-        self._check_api_key(node)
+        self._check_preconditions(node)
         call = self._call(node)
         outcome = run(call)
         yield self.durations.node_ms(call, outcome)
         yield from self._work(node, outcome)
         yield from self._expand(node)
-        ui = dict(outcome.ui) if outcome.ui is not None else None
+        files: dict[str, list[Any]] = {}
         saver = Saver(self.machine, self.job, node, class_type)
         for save in outcome.saves:
             yield self.durations.save_ms(saver.files(save))
             self._changes, self._name_again = [], False
             yield from self.fire_faults("save")
             shown = saver.write(save, self._changes, again=self._name_again)
-            before = (ui or {}).pop(save.key, [])
+            before = files.get(save.key, [])
             # In static mode there is one entry, however many files dynamic mode would write.
-            ui = {save.key: before or shown if saver.is_static else [*before, *shown], **(ui or {})}
+            files[save.key] = before or shown if saver.is_static else [*before, *shown]
+        ui = {**files, **(outcome.ui or {})} if files or outcome.ui is not None else None
         real, parent = self._real(node), self._parents.get(node)
         meta = {"node_id": node, "display_node": real, "parent_node": parent, "real_node_id": real}
         result = self._results[node] = Result(outcome.values, ui, meta)
@@ -193,11 +194,6 @@ class Execution:
                     self._publish(WorkerDied, node=missing)
                     while True:
                         yield WAIT
-
-    def _check_call(self, node: str, class_type: str) -> None:
-        facts, node_type = self.machine.catalogue.socket_uses(class_type), self.machine.catalogue.node_type(class_type)
-        if facts is not None and node_type is not None:
-            check_call(facts, node_type, self._nodes[node].get("inputs", {}))
 
     def _expand(self, node: str) -> Steps:
         """Run the nodes that a declared node type puts in its place."""
@@ -224,11 +220,13 @@ class Execution:
         """Return the node of the prompt that this node is an expansion of, else the node itself."""
         return next(reversed([node, *self._ancestors(node)]))
 
-    def _check_api_key(self, node: str) -> None:
-        node_type = self.machine.catalogue.node_type(self._class_type(node))
-        is_locked = self.machine.settings.api_key_required and not self.job.has_api_key
-        if is_locked and node_type is not None and node_type.is_api:
-            raise NodeError("Exception", "Unauthorized: Please login first to use this node.")
+    def _check_preconditions(self, node: str) -> None:
+        catalogue, class_type, inputs = self.machine.catalogue, self._class_type(node), self._nodes[node].get("inputs", {})
+        node_type, uses = catalogue.node_type(class_type), catalogue.socket_uses(class_type)
+        check_choices(catalogue, node_type, inputs)
+        if uses is not None and node_type is not None:
+            check_call(uses, node_type, inputs)
+        check_api_key(node_type, has_key=self.job.has_api_key or not self.machine.settings.api_key_required)
 
     def _load_models(self, node: str) -> Steps:
         needed = self._requirements.of(node)

@@ -664,6 +664,26 @@ def test_an_unknown_node_passes_its_picture_on() -> None:
     assert {(content.picture.width, content.picture.height) for content in story.files.written.values()} == {(80, 40)}
 
 
+@pytest.mark.parametrize("inputs", [{}, {"format": "gif"}, {"format": "gif", "format.bit_depth": "8-bit"}])
+def test_a_node_without_a_valid_choice_of_a_dynamic_combo_fails_when_it_runs(inputs: dict[str, Any]) -> None:
+    """Its function is then called without it; lenient lets it pass."""
+    prompt = picture()
+    prompt["2"]["class_type"] = "SaveImageAdvanced"
+    prompt["2"]["inputs"] |= inputs
+    story = tell()
+    prompt_id = story.post(prompt)
+    story.run()
+    _, error = story.entry(prompt_id)["status"]["messages"][-1]
+    assert error["exception_type"] == "TypeError"
+    assert error["exception_message"] == (
+        "SaveImageAdvanced.execute() missing 1 required positional argument: 'format'\n"
+    )
+    lenient = tell(Settings(mode="dynamic", validation="lenient"))
+    lenient.post(prompt)
+    lenient.run()
+    assert lenient.names() == ["output/barn_00001.png"]
+
+
 def test_lenient_shows_the_input_picture_for_one_that_is_missing() -> None:
     story = tell(Settings(mode="dynamic", validation="lenient"), pictures=["there.png"])
     for name in ("gone.png", "../gone.png", "there.png"):

@@ -22,6 +22,13 @@ def declared_inputs(node_type: NodeType, values: Mapping[str, Any]) -> Iterator[
     yield from _expand(node_type.inputs.values(), values)
 
 
+def unchosen(node_type: NodeType, values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the required dynamic combos of a node whose value is missing or none of their choices."""
+    for declared in node_type.inputs.values():
+        if declared.type == _COMBO and declared.required and _choice(declared, values) is None:
+            yield declared.name
+
+
 def _expand(inputs: Iterable[Input], values: Mapping[str, Any]) -> Iterator[Input]:
     for declared in inputs:
         if declared.type == _ROW:
