@@ -39,6 +39,7 @@ _SERVER: dict[str, Any] = {
     "mode": "dynamic",
     "cache": "ram",
     "comfyui_version": "0.25.0",
+    "api_key_required": True,
     "models": {     # any name is a model of the other folders
         "checkpoints": [
             "512-inpainting-ema.safetensors", "ace_step_v1_3.5b.safetensors", "flux1-schnell-fp8.safetensors",
