@@ -221,11 +221,12 @@ class Execution:
         return next(reversed([node, *self._ancestors(node)]))
 
     def _check_preconditions(self, node: str) -> None:
-        catalogue, class_type, inputs = self.machine.catalogue, self._class_type(node), self._nodes[node].get("inputs", {})
+        catalogue, class_type = self.machine.catalogue, self._class_type(node)
+        inputs = self._nodes[node].get("inputs", {})
         node_type, uses = catalogue.node_type(class_type), catalogue.socket_uses(class_type)
         check_choices(catalogue, node_type, inputs)
         if uses is not None and node_type is not None:
-            check_call(uses, node_type, inputs)
+            check_call(uses, node_type, inputs, may_lack_inputs=catalogue.validation == "lenient")
         check_api_key(node_type, has_key=self.job.has_api_key or not self.machine.settings.api_key_required)
 
     def _load_models(self, node: str) -> Steps:

@@ -8,10 +8,10 @@ from typing import Any
 
 from comfyfarm.events import Event, FileAppeared, FileCut, FileRemoved, Written
 from comfyfarm.sim.catalogue.staging import filled
-from comfyfarm.sim.files import FileContent, Place
+from comfyfarm.sim.files import ROOT, FileContent, Place
 from comfyfarm.sim.jobs import Job
 from comfyfarm.sim.machine import Machine
-from comfyfarm.sim.naming import ROOT, split_prefix
+from comfyfarm.sim.naming import split_prefix
 from comfyfarm.sim.nodes import Save
 
 

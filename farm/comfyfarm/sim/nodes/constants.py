@@ -6,7 +6,7 @@ is done with the constant, whatever it is.  The texts are those of Python 3.11, 
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from comfyfarm.sim.catalogue.node_types import NodeType
@@ -18,14 +18,17 @@ _STEP = re.compile(r"\.(?P<attribute>\w+)|\[(?P<key>.*?)\]|(?P<word>\*|len|in|ca
 _KINDS = {type(None): "null", bool: "number", int: "number", float: "number", str: "text", dict: "object"}
 
 
-def check_call(facts: SocketUses, node_type: NodeType, inputs: Mapping[str, Any]) -> None:
+def check_call(
+    facts: SocketUses, node_type: NodeType, inputs: Mapping[str, Any], *, may_lack_inputs: bool = False
+) -> None:
     """Call a node's function as far as these facts go.
 
     :param inputs: as in the prompt: links and constants.
+    :param may_lack_inputs: what is missing counts as given, as in lenient validation.
     :raises NodeError: if the call fails.
     """
     constants = {name: value for name, value in inputs.items() if not is_link(value)}
-    _check_arguments(facts, node_type, inputs)
+    _check_arguments(facts, node_type, inputs, () if may_lack_inputs else facts.needs)
     for use in facts.uses:
         if isinstance(use.steps, str) and use.steps.startswith("+"):
             _add(constants.get(use.input, []), constants.get(use.steps[1:], []))
@@ -35,11 +38,13 @@ def check_call(facts: SocketUses, node_type: NodeType, inputs: Mapping[str, Any]
             _apply(use.steps, constants[use.input])
 
 
-def _check_arguments(facts: SocketUses, node_type: NodeType, inputs: Mapping[str, Any]) -> None:
+def _check_arguments(
+    facts: SocketUses, node_type: NodeType, inputs: Mapping[str, Any], needs: Iterable[str]
+) -> None:
     function = facts.function or f"{node_type.name}.execute()"
     for name in undeclared_links(node_type, inputs):
         raise NodeError("TypeError", f"{function} got an unexpected keyword argument '{name}'")
-    if missing := [f"'{name}'" for name in facts.needs if name in node_type.inputs and name not in inputs]:
+    if missing := [f"'{name}'" for name in needs if name in node_type.inputs and name not in inputs]:
         plural = "s" if len(missing) > 1 else ""
         text = missing[0] if len(missing) == 1 else f"{', '.join(missing[:-1])} and {missing[-1]}"
         message = f"{function} missing {len(missing)} required positional argument{plural}: {text}"

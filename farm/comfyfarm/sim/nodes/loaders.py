@@ -48,7 +48,7 @@ def _picture(call: NodeCall) -> Picture:
     if not isinstance(value, str):
         kind = type(value).__name__
         raise NodeError("AttributeError", f"'{kind}' object has no attribute 'endswith'")
-    if call.lenient and call.files.find(*annotated(value)) is None:
+    if _is_excused(call, value):
         return Picture(*call.size)
     place = _opened(call, value)
     size = call.files.size(place)
@@ -59,6 +59,11 @@ def _picture(call: NodeCall) -> Picture:
         message = f"[Errno 1094995529] Invalid data found when processing input: {where!r}"
         raise NodeError("av.error.InvalidDataError", message)
     return Picture(*size, source=call.files.digest(place))
+
+
+def _is_excused(call: NodeCall, name: str) -> bool:
+    """Return whether a missing file passes, because validation is lenient."""
+    return call.lenient and call.files.find(*annotated(name)) is None
 
 
 def _opened(call: NodeCall, name: str) -> Place:
@@ -100,7 +105,7 @@ def _load_video(call: NodeCall) -> NodeOutcome:
 @rule("LoadAudio", "RecordAudio")
 def _load_audio(call: NodeCall) -> NodeOutcome:
     name = call.inputs.get("audio")
-    if isinstance(name, str) and (call.class_type == "LoadAudio" or not name):
+    if isinstance(name, str) and (call.class_type == "LoadAudio" or not name) and not _is_excused(call, name):
         _opened(call, name)
     return NodeOutcome(by_type(call, AUDIO=Audio(_UNKNOWN_SECONDS)))
 
