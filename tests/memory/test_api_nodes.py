@@ -46,6 +46,14 @@ def test_a_stock_server_has_them(memory_farm: Start) -> None:
     assert "hidden" not in info["LumaReferenceNode"]["input"]
 
 
+@pytest.mark.parametrize("version", ["0.25.0", "0.33.0"])
+def test_their_entries_are_as_whole_as_those_of_other_newer_nodes(version: str) -> None:
+    keys = set(recorded().object_info["SolidMask"])
+    for name, entry in api_nodes(version).items():
+        assert set(entry) == keys, name
+        assert {group: list(specs) for group, specs in entry["input"].items()} == entry["input_order"]
+
+
 @pytest.mark.parametrize(("version", "count"), [("0.25.0", 225), ("0.28.0", 225), ("v0.33.0", 245), ("nightly", 225)])
 def test_their_number_depends_on_the_version(version: str, count: int) -> None:
     assert len(api_nodes(version)) == count
