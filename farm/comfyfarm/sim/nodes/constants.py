@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from comfyfarm.sim.catalogue.dynamic_inputs import declared_inputs
 from comfyfarm.sim.catalogue.node_types import NodeType
 from comfyfarm.sim.catalogue.socket_uses import Errors, SocketUses
 from comfyfarm.sim.nodes.call import NodeError
@@ -53,11 +54,9 @@ def _check_arguments(
 
 def undeclared_links(node_type: NodeType, inputs: Mapping[str, Any]) -> Iterator[str]:
     """Yield the linked inputs that the node type does not declare; ComfyUI passes them to its function all the same."""
-    for name, value in inputs.items():
-        head = node_type.inputs.get(name.partition(".")[0])     # images.image0 is a part of images
-        is_declared = name in node_type.inputs or (head is not None and head.type.startswith("COMFY_"))
-        if is_link(value) and not is_declared and name not in node_type.hidden:
-            yield name
+    links = [name for name, value in inputs.items() if is_link(value) and name not in node_type.hidden]
+    declared = {own.name for own in declared_inputs(node_type, inputs)} if links else ()
+    yield from (name for name in links if name not in declared and name not in node_type.inputs)
 
 
 def _apply(steps: str | Errors, value: Any) -> None:
