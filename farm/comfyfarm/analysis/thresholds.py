@@ -14,7 +14,8 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     """The limits that findings depend on; durations in simulated time.
 
     :ivar liveness: after a heal, every job must end within this time.
-    :ivar reaction: the time that a client has to resend a job that was lost or not accepted.
+    :ivar reaction: the time that a client has to resend a job that was lost or not accepted, to take or deliver a
+        result, or to tell its user of a failure.
     :ivar tries: attempts that a client must make before it may give up.
     :ivar retries: the most attempts of one logical job.
     :ivar backoff: the least time between a failed attempt and the next one of the same logical job.
