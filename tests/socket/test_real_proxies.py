@@ -27,7 +27,7 @@ FARM = {
     "farm": {"speed": 50.0},
     "instance": [{"name": "gpu-{n}", "count": 3, "mode": "dynamic", "timing": {"step": "100ms"}}],
 }
-JOBS, POLLS = 6, 25
+JOBS, PATIENCE_S = 6, 10
 HAPROXY = """
 defaults
     mode http
@@ -111,7 +111,8 @@ def poll(url: str, job: str) -> bool:
     """Submit, poll the history and fetch the picture; return whether it came."""
     body = {"prompt": text_to_image(prefix=job), "extra_data": {"comfyfarm_job": job}}
     prompt_id = requests.post(f"{url}/prompt", json=body, timeout=10).json()["prompt_id"]
-    for _ in range(POLLS):
+    until_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until_s:
         entry = requests.get(f"{url}/history/{prompt_id}", timeout=10).json().get(prompt_id)
         if entry is not None:
             (picture,) = entry["outputs"]["9"]["images"]
