@@ -27,7 +27,7 @@ def verdict_of(
     builder = VerdictBuilder(bounds=Thresholds(**bounds))
     for event in log(*pieces):
         builder.on_event(event)
-    builder.tracker.delivery = builder.tracker.delivery or delivery
+    builder.tracker.orders.delivery = builder.tracker.orders.delivery or delivery
     for defect in defects:
         builder.note_defect(defect)
     return builder.verdict()

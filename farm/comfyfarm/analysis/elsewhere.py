@@ -190,13 +190,17 @@ class Elsewhere(EventHandler):
         if any(attempt.instance == event.instance for attempt in attempts):
             self._on_right((what, prompt_id), began_ms)
         elif not isinstance(event, Exchanged) or event.status in {200, 404}:
-            kept = [] if what == "interrupt" else filter(self.tracker.is_in_history, attempts)
+            kept = [] if what == "interrupt" else filter(self._is_in_history, attempts)
             holders = [*kept, *(attempt for attempt in attempts if attempt.is_open)]
             self._on_wrong(event, what, holders, (what, prompt_id), began_ms)
 
+    def _is_in_history(self, attempt: Attempt) -> bool:
+        return self.tracker.instances[attempt.instance].history.get(attempt.prompt_id or "") is attempt
+
     def _on_view(self, event: Exchanged) -> None:
         file = file_of(event)
-        writers = self.tracker.writers_of(file)
+        instances = self.tracker.instances.items()
+        writers = {name: jobs.files[file].attempt for name, jobs in instances if file in jobs.files}
         if event.instance in writers:
             self._on_right(("view", *file), event.began_ms)
         elif writers and event.status == 404 and not self._may_lack_a_file(event.instance):
@@ -260,11 +264,14 @@ class Elsewhere(EventHandler):
         self._silent.pop((client, instance), None)
         if len(sockets) > 1:
             self._aware.add(client)
-        for running in self.tracker.running.values():
-            if running.client_id == client and running.instance == instance:
+        for jobs in self.tracker.instances.values():
+            running = jobs.running
+            if running is None or running.client_id != client:
+                continue
+            if running.instance == instance:
                 self._listeners.pop(running, None)
                 self.silenced.pop(running, None)
-            elif running.client_id == client:
+            else:
                 self._check_listener(running)
 
     def _on_handshake_failed(self, event: Exchanged) -> None:
@@ -273,7 +280,7 @@ class Elsewhere(EventHandler):
         if client is None or event.instance in self._sockets.get(client, {}):
             return
         self._refused.add((client, event.instance))
-        running = self.tracker.running.get(event.instance)
+        running = self.tracker.instances[event.instance].running
         if running is not None and running.client_id == client:
             self._listeners.pop(running, None)
             self.silenced[running] = _REFUSED_SOCKET
@@ -299,7 +306,7 @@ class Elsewhere(EventHandler):
 
     @on(Taken)
     def _on_taken(self, event: Taken) -> None:
-        attempt = self.tracker.running.get(event.instance)
+        attempt = self.tracker.instances[event.instance].running
         if attempt is not None:
             self._check_listener(attempt)
 
@@ -324,7 +331,7 @@ class Elsewhere(EventHandler):
     def _on_fault_fired(self, event: FaultFired) -> None:
         if event.do in _SILENCING_EFFECTS and event.client_id is not None:
             self._silent[event.client_id, event.instance] = event
-            running = self.tracker.running.get(event.instance)
+            running = self.tracker.instances[event.instance].running
             if running is not None:
                 self._check_listener(running)
 

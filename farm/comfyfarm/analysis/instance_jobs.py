@@ -5,13 +5,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import parse_qsl, unquote
 
-from comfyfarm.analysis.logical_jobs import Attempt, BrokenFetch, WrittenFile
+from comfyfarm.analysis.logical_jobs import Attempt, WrittenFile
 from comfyfarm.events import Exchanged
 
 FileKey = tuple[str, str, str]
 """Folder, subfolder and name of a file."""
-
-_IS_OTHER_PICTURE = ("preview", "channel")     # parameters of a view that answers with another picture than the file
 
 
 @dataclass(eq=False)
@@ -19,6 +17,7 @@ class InstanceJobs:
     """The jobs of one instance.
 
     :ivar open: by prompt id, the attempts that wait or run, in the order in which they were accepted.
+    :ivar running: the one of them that runs.
     :ivar history: by prompt id, the latest attempt in the instance's history.
     :ivar unlisted: those of the history that no client has received in a full list yet.
     :ivar unanswered: by prompt id (empty for refusals), the attempts whose ``POST /prompt`` has no answer yet.
@@ -30,6 +29,7 @@ class InstanceJobs:
     """
 
     open: dict[str, list[Attempt]] = field(default_factory=dict)
+    running: Attempt | None = None
     history: dict[str, Attempt] = field(default_factory=dict)
     unlisted: list[Attempt] = field(default_factory=list)
     unanswered: dict[str, list[Attempt]] = field(default_factory=dict)
@@ -50,7 +50,21 @@ class InstanceJobs:
         same_id.remove(attempt)
         if not same_id:
             del self.open[attempt.prompt_id or ""]
+        if attempt is self.running:
+            self.running = None
         self.last = attempt
+
+    def all_open(self) -> list[Attempt]:
+        """Return what waits or runs, grouped by prompt id."""
+        return [attempt for same_id in self.open.values() for attempt in same_id]
+
+    def open_attempt(self, prompt_id: str | None) -> Attempt | None:
+        """Return the attempt that runs under a prompt id, else the first that waits under it."""
+        if prompt_id is None:
+            return None
+        if self.running is not None and self.running.prompt_id == prompt_id:
+            return self.running
+        return next(iter(self.open.get(prompt_id, [])), None)
 
     def pop_answered(self, event: Exchanged) -> Attempt | None:
         """Remove and return the attempt that an answer to ``POST /prompt`` belongs to."""
@@ -69,10 +83,8 @@ class InstanceJobs:
         self.history[attempt.prompt_id or ""] = attempt
         self.unlisted.append(attempt)
 
-    def on_get(self, event: Exchanged, route: str) -> None:
-        """Count a successful GET of history or of jobs for the attempts concerned."""
-        if event.damage:
-            return
+    def count_reads(self, route: str) -> None:
+        """Count a GET of history or of jobs, which was answered as it should be, for the attempts concerned."""
         if route in {"/history", "/jobs"}:
             for attempt in self.unlisted:
                 attempt.result_reads += 1
@@ -103,32 +115,6 @@ def is_submission(event: Exchanged) -> bool:
 def is_turned_away(event: Exchanged) -> bool:
     """Return whether an exchange ended with 429, with 5xx or without an answer: its client may try again."""
     return event.status in {0, 429} or event.status >= 500
-
-
-def count_fetch(file: WrittenFile, event: Exchanged) -> None:
-    """Count a ``GET /view`` of a file for the attempt that wrote it, if its client has all of the file now."""
-    attempt = file.attempt
-    if not file.is_cut and _is_whole(file, event):
-        attempt.file_fetches, attempt.broken_fetch = attempt.file_fetches + 1, None
-    else:
-        attempt.broken_fetch = BrokenFetch(event.seq, event.at_ms, event.instance, file.name, _what_broke(file, event))
-
-
-def _is_whole(file: WrittenFile, event: Exchanged) -> bool:
-    if event.status == 200 and not event.damage:
-        return True
-    is_part = event.status in {200, 206} and event.damage != "changed"
-    if not is_part or any(name in _IS_OTHER_PICTURE for name, _ in parse_qsl(event.query, keep_blank_values=True)):
-        return False
-    return file.receive(event.first_byte, event.size_bytes)
-
-
-def _what_broke(file: WrittenFile, event: Exchanged) -> str:
-    if event.status not in {200, 206}:
-        return f"was {event.status}" if event.status else "never came"
-    if event.damage == "changed":
-        return "was not that file"
-    return "was the file as a fault had cut it on the disk" if file.is_cut else "was only a part of it"
 
 
 def file_of(event: Exchanged) -> FileKey:

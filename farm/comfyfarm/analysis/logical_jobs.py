@@ -261,7 +261,6 @@ class UserOrder:
     :ivar failed_seq: of the report that the user was told of a failure, at ``failed_ms``; 0 if there was none.
     :ivar withdrawn_seq: of the report that the user wants it no more; 0 if there was none.
     :ivar withdrawn_ms: when the user withdrew it.
-    :ivar why: what the user was told.
     """
 
     asked_ms: int
@@ -271,7 +270,6 @@ class UserOrder:
     failed_ms: int = 0
     withdrawn_seq: int = 0
     withdrawn_ms: int = 0
-    why: str = ""
 
 
 @dataclass(eq=False, slots=True)

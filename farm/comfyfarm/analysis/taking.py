@@ -42,9 +42,9 @@ class ResultTaking:
     def of(cls, tracker: JobTracker) -> ResultTaking:
         delivered = [(job, delivery) for job in tracker.tested for delivery in job.delivered]
         return cls(
-            tracker.delivery,
-            tracker.requests_files,
-            tracker.requests_results,
+            tracker.orders.delivery,
+            tracker.results.requests_files,
+            tracker.results.requests_results,
             reports=bool(delivered),
             reports_unbound=any(not job.attempts and not delivery.prompt_ids for job, delivery in delivered),
             reported_prompt_ids=frozenset(prompt_id for _, delivery in delivered for prompt_id in delivery.prompt_ids),

@@ -13,6 +13,7 @@ from comfyfarm.analysis.findings.order_outcome import Basis, basis_of, count_out
 from comfyfarm.analysis.instances import CHANGING_EVENTS, FleetState
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.events import Event
+from comfyfarm.events.handler import by_type
 
 _ORDER: tuple[Severity, ...] = ("error", "unknown", "warning", "note")
 _DOUBT = "(The log is incomplete: what disproves it may be missing.)"
@@ -85,15 +86,10 @@ class VerdictBuilder:
 
     def _methods_by_type(self) -> dict[type[Event], list[Callable[[Event], None]]]:
         # One look-up for each event: most are of kinds that nothing here handles.
-        methods: dict[type[Event], list[Callable[[Event], None]]] = {}
-        for kind, method in self.tracker.handlers.items():
-            methods.setdefault(kind, []).append(partial(method, self.tracker))
-        for kind, method in self.fleet.handlers.items():
-            methods.setdefault(kind, []).append(partial(method, self.fleet))
+        tracker = self.tracker
+        methods = by_type(tracker, tracker.results, tracker.orders, self.fleet, self._elsewhere)
         for kind in CHANGING_EVENTS:
             methods.setdefault(kind, []).append(self.fleet.on_change)
-        for kind, method in self._elsewhere.handlers.items():
-            methods.setdefault(kind, []).append(partial(method, self._elsewhere))
         for kind in {kind for rule in self.rules for kind in rule.handles}:
             rules = [rule for rule in self.rules if kind in rule.handles]
             methods.setdefault(kind, []).append(partial(self._pass, rules))
@@ -135,7 +131,7 @@ class VerdictBuilder:
             seq=self._seq,
             basis=basis_of(context),
             delivery=context.taking.mode or ("http" if outcomes["delivered"] else ""),
-            orders=outcomes.total() if self.tracker.expected_jobs is None else self.tracker.expected_jobs,
+            orders=outcomes.total() if self.tracker.orders.expected is None else self.tracker.orders.expected,
             delivered=outcomes["delivered"],
             told=outcomes["told"],
             withdrawn=outcomes["withdrawn"],

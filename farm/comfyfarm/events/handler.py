@@ -42,7 +42,7 @@ def by_type(*handlers: EventHandler) -> dict[type[Event], list[Callable[[Event],
 
     Most events of a log concern few of those that follow it: to call the others for each costs more than the rest.
 
-    :param handlers: their classes do not override ``on_event``.
+    :param handlers: what their classes' own ``on_event`` does besides is the caller's to do.
     """
     methods: dict[type[Event], list[Callable[[Event], None]]] = {}
     for handler in handlers:

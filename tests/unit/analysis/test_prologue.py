@@ -71,8 +71,8 @@ def fleet_after(whole: Sequence[Event]) -> list[object]:
         )
         for member in fleet.members.values()
     ]
-    running = {name: attempt.prompt_id for name, attempt in tracker.running.items()}
-    waiting = {name: [attempt.prompt_id for attempt in tracker.open_on(name)] for name in fleet.members}
+    running = {name: jobs.running.prompt_id for name, jobs in tracker.instances.items() if jobs.running}
+    waiting = {name: [attempt.prompt_id for attempt in tracker.instances[name].all_open()] for name in fleet.members}
     open_sockets = {
         (client, name): sockets.number for client, held in elsewhere._sockets.items() for name, sockets in held.items()
     }

@@ -23,7 +23,7 @@ def what_is_wrong(job: LogicalJob, delivery: Delivery, tracker: JobTracker) -> s
         return "is empty"
     if content == "damaged":
         return f"is damaged: a picture of {delivery.size_bytes:,} bytes that cannot be decoded"
-    files = [file for attempt in tracker.makers.possible(job, delivery) for file in attempt.saved]
+    files = [file for attempt in tracker.orders.possible_makers(job, delivery) for file in attempt.saved]
     if content == "cut":
         return f"is cut: {_share(job, delivery, files, tracker)}"
     others = [file for file in files if PurePosixPath(file.name).suffix.lower() not in _PICTURES]
@@ -43,8 +43,8 @@ def _share(job: LogicalJob, delivery: Delivery, files: list[WrittenFile], tracke
     if len(larger) == 1:
         file = larger[0]
         return f"{size_bytes:,} of the {file.size_bytes:,} bytes of {file.name} from {file.attempt.instance}"
-    for attempt in tracker.makers.possible(job, delivery) if not files else ():
-        _, whole_bytes = tracker.pictures.get(attempt.instance, ("", 0))
+    for attempt in tracker.orders.possible_makers(job, delivery) if not files else ():
+        _, whole_bytes = tracker.orders.pictures.get(attempt.instance, ("", 0))
         if whole_bytes > size_bytes:
             return f"{size_bytes:,} of the {whole_bytes:,} bytes of the picture of {attempt.instance}"
     return f"the first {size_bytes:,} bytes of a picture"

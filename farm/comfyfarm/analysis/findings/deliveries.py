@@ -146,7 +146,7 @@ def _excused(false: dict[LogicalJob, Delivery], tracker: JobTracker) -> set[Logi
     attempts = (attempt for job in unnamed for attempt in job.attempts)
     done_seqs = sorted(attempt.done_seq for attempt in attempts if attempt.done_seq and not attempt.delivered_as)
     excused: set[LogicalJob] = set()
-    nameless = (job for job in false if not job.attempts and tracker.makers.of(false[job]) is None)
+    nameless = (job for job in false if not job.attempts and tracker.orders.maker_of(false[job]) is None)
     for job in sorted(nameless, key=lambda job: false[job].seq):
         if len(excused) < bisect_left(done_seqs, false[job].seq):
             excused.add(job)
@@ -155,7 +155,7 @@ def _excused(false: dict[LogicalJob, Delivery], tracker: JobTracker) -> set[Logi
 
 def _attempts_of(job: LogicalJob, delivery: Delivery, tracker: JobTracker) -> list[Attempt]:
     """Return the attempts of a job; of one whose name was in no prompt, the attempt that made what was delivered."""
-    maker = None if job.attempts else tracker.makers.of(delivery)
+    maker = None if job.attempts else tracker.orders.maker_of(delivery)
     return job.attempts if maker is None else [maker]
 
 

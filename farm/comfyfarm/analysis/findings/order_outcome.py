@@ -79,7 +79,7 @@ def _is_withdrawn(job: LogicalJob, context: RuleContext) -> bool:
 def basis_of(context: RuleContext) -> Basis:
     if any(job.is_ordered for job in context.tracker.tested):
         return "names"
-    return "prompts" if context.tracker.expected_jobs is None else "count"
+    return "prompts" if context.tracker.orders.expected is None else "count"
 
 
 def is_late(job: LogicalJob, outcome: Outcome, context: RuleContext) -> bool:
@@ -106,7 +106,7 @@ def count_outcomes(context: RuleContext) -> Counter[Outcome]:
 
 def settles_count(context: RuleContext) -> bool:
     """Return whether at least as many orders as were announced are delivered, withdrawn, or failed with a word."""
-    expected = context.tracker.expected_jobs
+    expected = context.tracker.orders.expected
     return expected is not None and sum(count_outcomes(context)[outcome] for outcome in SETTLED) >= expected
 
 

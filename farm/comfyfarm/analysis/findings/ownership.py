@@ -29,7 +29,7 @@ def owner_of(job_name: str, delivery: Delivery, tracker: JobTracker) -> Owner | 
     A name that was in no prompt is bound to the attempt without a name whose result was first delivered under it.  A
     prompt id that the log lacks proves nothing; nor does one that two logical jobs share.
     """
-    job, maker = tracker.jobs[job_name], tracker.makers.of(delivery)
+    job, maker = tracker.jobs[job_name], tracker.orders.maker_of(delivery)
     if maker is not None and is_hash(maker.job) and not job.attempts:
         return _owner_of_unnamed(job, delivery, maker, tracker)
     if delivery.stamp_job and delivery.stamp_job != job_name:
@@ -59,7 +59,7 @@ def _owned_by(name: str, maker: Attempt | None, job: LogicalJob, delivery: Deliv
 
 
 def _owner_of_unnamed(job: LogicalJob, delivery: Delivery, maker: Attempt, tracker: JobTracker) -> Owner | None:
-    claimed = tracker.makers.claimed(delivery)
+    claimed = tracker.orders.claimed_maker(delivery)
     picture = f"the picture of prompt {maker.prompt_id} on {maker.instance}"
     if claimed is not maker:
         source = f"of prompt {claimed.prompt_id} on {claimed.instance}" if claimed else f"from {delivery.instance}"
@@ -67,7 +67,7 @@ def _owner_of_unnamed(job: LogicalJob, delivery: Delivery, maker: Attempt, track
     if maker.delivered_as == job.name:
         return None
     earlier = tracker.jobs[maker.delivered_as].delivered
-    first = next(other for other in earlier if tracker.makers.claimed(other) is maker)
+    first = next(other for other in earlier if tracker.orders.claimed_maker(other) is maker)
     says = f"is {picture}, which was delivered as {maker.delivered_as} at {moment(first.at_ms)}: it can be only one's"
     return Owner(maker.delivered_as, says, (first.seq,))
 
@@ -76,9 +76,9 @@ def _owner_by_bytes(job: LogicalJob, delivery: Delivery, tracker: JobTracker) ->
     """Return the owner of the picture of a static instance, if no attempt of the job was at one that has it."""
     if delivery.stamp_prompt_id or not delivery.digest:
         return None
-    having = [name for name, (digest, _) in tracker.pictures.items() if digest == delivery.digest]
+    having = [name for name, (digest, _) in tracker.orders.pictures.items() if digest == delivery.digest]
     used = {attempt.instance: None for attempt in job.attempts if attempt.is_accepted}
-    if not having or not used or any(name in having or name not in tracker.pictures for name in used):
+    if not having or not used or any(name in having or name not in tracker.orders.pictures for name in used):
         return None
     owners, places = " and ".join(having), " and ".join(used)
     return Owner("", f"is the picture of {owners}, as its bytes say; {job.name} was sent to {places} only")

@@ -52,7 +52,8 @@ class RanTwice(FindingRule):
 
     def _more_than_announced(self, context: RuleContext) -> Iterator[Finding]:
         """Yield a finding if more prompts without a name succeeded than were ordered."""
-        expected, jobs = context.tracker.expected_jobs, [job for job in context.tracker.tested if job.ended("success")]
+        expected = context.tracker.orders.expected
+        jobs = [job for job in context.tracker.tested if job.ended("success")]
         unnamed = [run for job in jobs if is_hash(job.name) for run in job.ended("success")]
         if expected is None or not unnamed:
             return

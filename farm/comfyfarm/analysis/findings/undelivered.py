@@ -118,7 +118,7 @@ class Undelivered(FindingRule):
         return self.found(says, job=job.name, instance=last_of(job).instance, events=_events(job), severity="unknown")
 
     def _uncounted(self, context: RuleContext) -> Iterator[Finding]:
-        expected = context.tracker.expected_jobs
+        expected = context.tracker.orders.expected
         if expected is None or basis_of(context) != "count":
             return
         if settles_count(context):

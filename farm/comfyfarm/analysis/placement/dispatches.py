@@ -169,7 +169,7 @@ class Dispatches(EventHandler):
 
     @on(events.Taken)
     def _on_taken(self, event: events.Taken) -> None:
-        attempt = self.tracker.running.get(event.instance)
+        attempt = self.tracker.instances[event.instance].running
         dispatch = self._by_attempt.get(attempt) if attempt is not None else None
         if dispatch is not None:
             dispatch.taken_ms, dispatch.taken_seq = event.at_ms, event.seq

@@ -95,7 +95,7 @@ class Timeline(EventHandler):
 
     @on(events.Taken)
     def _on_taken(self, event: events.Taken) -> None:
-        attempt = self.tracker.running.get(event.instance)
+        attempt = self.tracker.instances[event.instance].running
         if (span := self._spans.get(attempt) if attempt is not None else None) is not None:
             self._running[event.instance] = span, event.at_ms
         self._part_since_ms[event.instance] = self._last_visible_ms = event.at_ms
