@@ -23,6 +23,7 @@ class InstanceJobs:
     :ivar unanswered: by prompt id (empty for refusals), the attempts whose ``POST /prompt`` has no answer yet.
     :ivar files: by folder, subfolder and name: the file as it was written last.
     :ivar garbled: logical jobs whose next answer to ``POST /prompt`` is corrupted by a fault.
+    :ivar had_fault: a fault fired on a job there that is not the farm's load.
     :ivar last: the attempt that ended last.
     :ivar upload_seq: of the latest upload; 0 if there was none.
     :ivar equipped_seq: of the latest change of its models or node types; 0 if there was none.
@@ -35,6 +36,7 @@ class InstanceJobs:
     unanswered: dict[str, list[Attempt]] = field(default_factory=dict)
     files: dict[FileKey, WrittenFile] = field(default_factory=dict)
     garbled: set[str] = field(default_factory=set)
+    had_fault: bool = False
     last: Attempt | None = None
     upload_seq: int = 0
     equipped_seq: int = 0

@@ -199,6 +199,7 @@ class JobTracker(EventHandler):
             instance.garbled.add(event.job)
         if (attempt := instance.open_attempt(event.prompt_id)) is not None:
             attempt.had_fault = True
+            instance.had_fault = instance.had_fault or not attempt.is_load
             _note_disturbance([attempt], event)
 
     @on(Frozen, Paused, Refusing)

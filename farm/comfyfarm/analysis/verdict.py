@@ -7,11 +7,12 @@ from typing import Literal
 
 import msgspec
 
-from comfyfarm.analysis.elsewhere import Elsewhere
 from comfyfarm.analysis.findings import RULES, Defects, Finding, FindingRule, RuleContext, Severity, Thresholds
 from comfyfarm.analysis.findings.order_outcome import Basis, basis_of, count_outcomes
 from comfyfarm.analysis.instances import CHANGING_EVENTS, FleetState
 from comfyfarm.analysis.job_tracker import JobTracker
+from comfyfarm.analysis.listeners_elsewhere import ListenerTracker
+from comfyfarm.analysis.requests_elsewhere import RequestTracker
 from comfyfarm.events import Event
 from comfyfarm.events.handler import by_type
 
@@ -80,14 +81,14 @@ class VerdictBuilder:
     _seq: int = 0
 
     def __post_init__(self) -> None:
-        self._elsewhere = Elsewhere(self.tracker, self.fleet)
+        self._requests, self._listeners = RequestTracker(self.tracker, self.fleet), ListenerTracker(self.tracker)
         self._context = self._context_with(self.bounds)
         self._methods = self._methods_by_type()
 
     def _methods_by_type(self) -> dict[type[Event], list[Callable[[Event], None]]]:
         # One look-up for each event: most are of kinds that nothing here handles.
         tracker = self.tracker
-        methods = by_type(tracker, tracker.results, tracker.orders, self.fleet, self._elsewhere)
+        methods = by_type(tracker, tracker.results, tracker.orders, self.fleet, self._requests, self._listeners)
         for kind in CHANGING_EVENTS:
             methods.setdefault(kind, []).append(self.fleet.on_change)
         for kind in {kind for rule in self.rules for kind in rule.handles}:
@@ -151,4 +152,5 @@ class VerdictBuilder:
                 yield finding
 
     def _context_with(self, bounds: Thresholds) -> RuleContext:
-        return RuleContext(self.tracker, self.fleet, self._elsewhere, bounds, self.tracker.at_ms, self._defects)
+        trackers = self.tracker, self.fleet, self._requests, self._listeners
+        return RuleContext(*trackers, bounds, self.tracker.at_ms, self._defects)

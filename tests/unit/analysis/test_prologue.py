@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from comfyfarm import events
-from comfyfarm.analysis.elsewhere import Elsewhere
 from comfyfarm.analysis.instances import FleetState
 from comfyfarm.analysis.job_tracker import JobTracker
+from comfyfarm.analysis.listeners_elsewhere import ListenerTracker
 from comfyfarm.analysis.prologue import Prologue
 from comfyfarm.events import Event, Work
 from tests.support import logs
@@ -58,25 +58,25 @@ def prologue_of(whole: Sequence[Event], at_ms: int = 0) -> list[Event]:
 
 def fleet_after(whole: Sequence[Event]) -> list[object]:
     fleet, tracker = FleetState(), JobTracker()
-    elsewhere = Elsewhere(tracker, fleet)
+    listeners = ListenerTracker(tracker)
     for event in whole:
         tracker.on_event(event)
         fleet.on_event(event)
-        elsewhere.on_event(event)
+        listeners.on_event(event)
     members = [
         (
             *(member.name, member.settings, member.epoch, member.is_up, member.is_frozen, member.is_refusing),
             *(member.is_draining, member.is_paused, member.failures > 0, set(member.models), member.accepts_jobs),
-            {client: member.shown[client].remaining for client in elsewhere._sockets if client in member.shown},
+            {client: member.shown[client].remaining for client in listeners._sockets if client in member.shown},
         )
         for member in fleet.members.values()
     ]
     running = {name: jobs.running.prompt_id for name, jobs in tracker.instances.items() if jobs.running}
     waiting = {name: [attempt.prompt_id for attempt in tracker.instances[name].all_open()] for name in fleet.members}
     open_sockets = {
-        (client, name): sockets.number for client, held in elsewhere._sockets.items() for name, sockets in held.items()
+        (client, name): sockets.number for client, held in listeners._sockets.items() for name, sockets in held.items()
     }
-    silent = {place for place in elsewhere._silent if place in open_sockets}
+    silent = {place for place in listeners._silent if place in open_sockets}
     return [members, fleet.seed, fleet.undisturbed_heal, running, waiting, open_sockets, silent]
 
 

@@ -7,9 +7,10 @@ from typing import ClassVar, Literal, TypeVar
 
 import msgspec
 
-from comfyfarm.analysis.elsewhere import Elsewhere
 from comfyfarm.analysis.instances import FleetState
 from comfyfarm.analysis.job_tracker import JobTracker
+from comfyfarm.analysis.listeners_elsewhere import ListenerTracker
+from comfyfarm.analysis.requests_elsewhere import RequestTracker
 from comfyfarm.analysis.taking import Outcome, ResultTaking
 from comfyfarm.analysis.thresholds import Thresholds
 from comfyfarm.events import Event
@@ -64,7 +65,8 @@ class RuleContext:
 
     tracker: JobTracker
     fleet: FleetState
-    elsewhere: Elsewhere
+    requests: RequestTracker
+    listeners: ListenerTracker
     bounds: Thresholds
     at_ms: int
     defects: Defects

@@ -63,11 +63,11 @@ def _why_orphaned(job: LogicalJob, run: Attempt, context: RuleContext) -> str:
 
 def _why_missed(run: Attempt, context: RuleContext) -> str:
     """Return why the client did not learn of a run's result: half a sentence; empty if the log does not show it."""
-    requests = context.elsewhere.requests().get(run.job)
+    requests = context.requests.by_job().get(run.job)
     if requests is not None and run in requests.attempts:
         what, instance = next(iter(requests.whats)), requests.first.instance
         return f"its {what} was requested from {instance} at {moment(requests.first.at_ms)}"
-    return context.elsewhere.silenced.get(run, "")
+    return context.listeners.silenced.get(run, "")
 
 
 @rule("nothing_taken")

@@ -22,7 +22,7 @@ class AskedElsewhere(FindingRule):
     by_absence = True
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
-        in_order = sorted(context.elsewhere.requests().items(), key=lambda item: item[1].first.seq)
+        in_order = sorted(context.requests.by_job().items(), key=lambda item: item[1].first.seq)
         for name, requests in in_order:
             job, first, last = context.tracker.jobs[name], requests.first, requests.last
             attempt, was_missed = first.attempt, is_untaken(job, context)
@@ -62,9 +62,9 @@ def _outcome(
 
 def missed_elsewhere(job: LogicalJob, context: RuleContext) -> bool:
     """Return whether nobody has taken the result of a job because its client addressed another instance."""
-    requests = context.elsewhere.requests().get(job.name)
+    requests = context.requests.by_job().get(job.name)
     has_asked = requests is not None and requests.is_decisive
-    has_listened = any(context.elsewhere.listener_of(attempt) for attempt in job.attempts)
+    has_listened = any(context.listeners.listener_of(attempt) for attempt in job.attempts)
     return (has_asked or has_listened) and is_untaken(job, context)
 
 
@@ -82,7 +82,7 @@ class ListenedElsewhere(FindingRule):
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         for job in context.tracker.tested:
             for attempt in job.attempts:
-                listener = context.elsewhere.listener_of(attempt)
+                listener = context.listeners.listener_of(attempt)
                 if listener is None:
                     continue
                 was_missed = is_untaken(job, context)

@@ -1,30 +1,17 @@
-"""Requests and websockets at instances other than the one that has the job, as behind a round-robin proxy."""
+"""Requests about jobs at instances other than the one that has the job, as behind a round-robin proxy."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 from comfyfarm.analysis.instance_jobs import file_of, route_of
 from comfyfarm.analysis.instances import FleetState
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.logical_jobs import Attempt
-from comfyfarm.events import (
-    Exchanged,
-    FaultFired,
-    FaultHealed,
-    InterruptAsked,
-    ServerStopped,
-    SocketClosed,
-    SocketOpened,
-    Taken,
-)
+from comfyfarm.events import Exchanged, InterruptAsked
 from comfyfarm.events.handler import EventHandler, on
 
-_SILENCING_EFFECTS = {"mute": "its client's websocket was mute", "displace": "its client's websocket was displaced"}
-_NO_SOCKET = "its client had no websocket there any more"
-_REFUSED_SOCKET = "its client was refused a websocket there"
 _MOST_PENDING = 100     # of one thing within SEARCH_MS; a client that floods an instance needs no exact count
 _MOST_RECENT = 5000     # things requested from the right instance: only what was requested just now matters
 SEARCH_MS = 250
@@ -84,50 +71,19 @@ def _add(request: RequestElsewhere, by_job: dict[str, RequestsElsewhere]) -> Non
     by_job.setdefault(request.attempt.job, RequestsElsewhere(request, request)).add(request)
 
 
-@dataclass(frozen=True, slots=True)
-class ListenerElsewhere:
-    """A websocket of a job's client at another instance than the job's, while the job ran.
-
-    :ivar seq: of its opening.
-    """
-
-    seq: int
-    instance: str
-
-
-class _Sockets(NamedTuple):
-    """The open websockets of one client at one instance.
-
-    :ivar seq: of the latest opening.
-    """
-
-    seq: int
-    number: int
-
-
 @dataclass(eq=False)
-class Elsewhere(EventHandler):
-    """Follows requests and websockets; the tracker and the fleet have processed each event before.
-
-    :ivar silenced: attempts whose client's websocket got no messages or was gone, with the reason: half a sentence.
-    """
+class RequestTracker(EventHandler):
+    """Follows requests about jobs; the tracker of jobs and the fleet have processed each event before."""
 
     tracker: JobTracker
     fleet: FleetState
-    silenced: dict[Attempt, str] = field(default_factory=dict)
-    _listeners: dict[Attempt, ListenerElsewhere] = field(default_factory=dict)
     _last_right_ms: dict[_Key, int] = field(default_factory=dict)
     _earlier_right_ms: dict[_Key, int] = field(default_factory=dict)
     _settled: dict[str, RequestsElsewhere] = field(default_factory=dict)
     _result: tuple[int, dict[str, RequestsElsewhere]] | None = None     # with the time for which it holds
     _pending: dict[_Key, list[RequestElsewhere]] = field(default_factory=dict)
-    _sockets: dict[str, dict[str, _Sockets]] = field(default_factory=dict)
-    _refused: set[tuple[str, str]] = field(default_factory=set)
-    _former: set[tuple[str, str]] = field(default_factory=set)
-    _silent: dict[tuple[str, str], FaultFired] = field(default_factory=dict)
-    _aware: set[str] = field(default_factory=set)
 
-    def requests(self) -> dict[str, RequestsElsewhere]:
+    def by_job(self) -> dict[str, RequestsElsewhere]:
         """Return the requests by logical job, without the farm's load and without searches.
 
         A search is a request for the same thing to a wrong and to the right instance within ``SEARCH_MS``.
@@ -152,26 +108,12 @@ class Elsewhere(EventHandler):
         if recent:
             self._pending[key] = recent
 
-    def listener_of(self, attempt: Attempt) -> ListenerElsewhere | None:
-        """Return the websocket elsewhere of an attempt that ran to its end without one at its own instance.
-
-        ``None`` also if its client has had websockets at several instances at once: it knows the instances, and lacks
-        one for another reason.
-        """
-        if attempt.end not in {"success", "error"} or attempt.client_id in self._aware:
-            return None
-        return self._listeners.get(attempt)
-
-    # Requests.
-
     @on(Exchanged)
     def _on_exchanged(self, event: Exchanged) -> None:
         route = route_of(event.path)
         parts = route.split("/")
         if event.method == "GET" and route == "/view":
             self._on_view(event)
-        elif event.method == "GET" and route == "/ws":
-            self._on_handshake_failed(event)
         elif event.method == "GET" and len(parts) == 3 and parts[1] in {"history", "jobs"}:
             what = "history entry" if parts[1] == "history" else "state"
             self._on_request(event, what, unquote(parts[2]), event.began_ms)
@@ -203,14 +145,11 @@ class Elsewhere(EventHandler):
         writers = {name: jobs.files[file].attempt for name, jobs in instances if file in jobs.files}
         if event.instance in writers:
             self._on_right(("view", *file), event.began_ms)
-        elif writers and event.status == 404 and not self._may_lack_a_file(event.instance):
+        elif writers and event.status == 404 and not self.tracker.instances[event.instance].had_fault:
+            # (If a fault fired on a job there, its file may be late or gone, and have the same name.)
             # Several instances may have a file of this name: the one that nobody has fetched yet is meant, if any.
             holders = sorted(writers.values(), key=lambda attempt: (attempt.file_fetches == 0, attempt.seq))
             self._on_wrong(event, f"file {file[2]}", holders, ("view", *file), event.began_ms)
-
-    def _may_lack_a_file(self, instance: str) -> bool:
-        """Return whether a fault fired on a job there: its file may be late or gone, and have the same name."""
-        return any(attempt.had_fault for attempt in self.tracker.by_instance.get(instance, ()))
 
     def _on_right(self, key: _Key, began_ms: int) -> None:
         self._result = None
@@ -251,92 +190,3 @@ class Elsewhere(EventHandler):
         """
         others = (other for other in self.tracker.jobs[attempt.job].attempts if other.instance == instance)
         return any(is_file or other.prompt_id is None for other in others)
-
-    # Websockets.
-
-    @on(SocketOpened)
-    def _on_socket_opened(self, event: SocketOpened) -> None:
-        client, instance = event.client_id, event.instance
-        sockets = self._sockets.setdefault(client, {})
-        sockets[instance] = _Sockets(event.seq, sockets[instance].number + 1 if instance in sockets else 1)
-        self._former.add((client, instance))
-        self._refused.discard((client, instance))
-        self._silent.pop((client, instance), None)
-        if len(sockets) > 1:
-            self._aware.add(client)
-        for jobs in self.tracker.instances.values():
-            running = jobs.running
-            if running is None or running.client_id != client:
-                continue
-            if running.instance == instance:
-                self._listeners.pop(running, None)
-                self.silenced.pop(running, None)
-            else:
-                self._check_listener(running)
-
-    def _on_handshake_failed(self, event: Exchanged) -> None:
-        """Note that a client wanted to listen at an instance; a handshake that succeeds is no exchange."""
-        client = dict(parse_qsl(event.query)).get("clientId")
-        if client is None or event.instance in self._sockets.get(client, {}):
-            return
-        self._refused.add((client, event.instance))
-        running = self.tracker.instances[event.instance].running
-        if running is not None and running.client_id == client:
-            self._listeners.pop(running, None)
-            self.silenced[running] = _REFUSED_SOCKET
-
-    @on(SocketClosed)
-    def _on_socket_closed(self, event: SocketClosed) -> None:
-        sockets = self._sockets.get(event.client_id, {})
-        if event.instance in sockets:
-            seq, number = sockets[event.instance]
-            sockets[event.instance] = _Sockets(seq, number - 1)
-            if number == 1:
-                self._forget_sockets(event.client_id, event.instance)
-
-    @on(ServerStopped)
-    def _on_server_stopped(self, event: ServerStopped) -> None:
-        for client in [client for client, sockets in self._sockets.items() if event.instance in sockets]:
-            self._forget_sockets(client, event.instance)
-
-    def _forget_sockets(self, client: str, instance: str) -> None:
-        del self._sockets[client][instance]
-        if not self._sockets[client]:
-            del self._sockets[client]
-
-    @on(Taken)
-    def _on_taken(self, event: Taken) -> None:
-        attempt = self.tracker.instances[event.instance].running
-        if attempt is not None:
-            self._check_listener(attempt)
-
-    def _check_listener(self, attempt: Attempt) -> None:
-        """Note where the client of a running attempt listens, if it does not listen at the attempt's instance."""
-        client = attempt.client_id
-        if client is None:
-            return
-        sockets, place = self._sockets.get(client, {}), (client, attempt.instance)
-        if attempt.instance in sockets:
-            if place in self._silent:
-                self.silenced[attempt] = _SILENCING_EFFECTS[self._silent[place].do]
-        elif place in self._refused:
-            self.silenced[attempt] = _REFUSED_SOCKET
-        elif sockets and not attempt.is_socket_closed:
-            instance, opened = next(iter(sockets.items()))
-            self._listeners.setdefault(attempt, ListenerElsewhere(opened.seq, instance))
-        elif place in self._former:
-            self.silenced[attempt] = _NO_SOCKET
-
-    @on(FaultFired)
-    def _on_fault_fired(self, event: FaultFired) -> None:
-        if event.do in _SILENCING_EFFECTS and event.client_id is not None:
-            self._silent[event.client_id, event.instance] = event
-            running = self.tracker.instances[event.instance].running
-            if running is not None:
-                self._check_listener(running)
-
-    @on(FaultHealed)
-    def _on_fault_healed(self, event: FaultHealed) -> None:
-        muted = [place for place, fired in self._silent.items() if fired.id == event.id and fired.do == "mute"]
-        for place in muted:
-            del self._silent[place]
