@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from comfyfarm.analysis.event_query import frame, happened, request
-from comfyfarm.analysis.log_analysis import LogAnalysis
 from comfyfarm.analysis.placement.placement import Placement
+from comfyfarm.analysis.trials import analyse_saved
 from comfyfarm.analysis.verdict import Verdict
 from comfyfarm.config.decoding import ConfigError
 from comfyfarm.events import Delivered, Draining
@@ -101,11 +101,11 @@ def test_a_saved_log_is_judged_to_the_same_bytes_as_the_live_farm(memory_farm: S
     farm = memory_farm({**TWO, "farm": {"log": str(path)}})
     eventful(farm)
     live = farm.control("GET", "/api/verdict").body, farm.control("GET", "/api/placement").body
-    then = LogAnalysis.of_saved([as_line(event) for event in farm.log])
+    then = analyse_saved([as_line(event) for event in farm.log])
     assert (as_json(then.verdict()), as_json(then.placement())) == live
     farm.stop()
     with path.open("rb") as file:
-        saved = LogAnalysis.of_saved(file, needs_end=True)
+        saved = analyse_saved(file, needs_end=True)
     assert as_json(saved.verdict()) == as_json(farm.verdict())
     assert as_json(saved.placement()) == as_json(farm.placement())
     assert len(farm.verdict().findings) > 3

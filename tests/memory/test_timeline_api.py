@@ -10,13 +10,13 @@ from xml.etree.ElementTree import fromstring
 import msgspec
 import pytest
 
-from comfyfarm.analysis.log_analysis import LogAnalysis
 from comfyfarm.analysis.report.page import page
 from comfyfarm.analysis.timeline.lane import Outage
 from comfyfarm.analysis.timeline.perfetto import as_trace
 from comfyfarm.analysis.timeline.svg import draw
 from comfyfarm.analysis.timeline.text import as_text
 from comfyfarm.analysis.timeline.values import AttemptBar, RunTimeline, as_values
+from comfyfarm.analysis.trials import analyse_saved
 from comfyfarm.events.encoding import as_line
 from comfyfarm.testing import MemoryFarm
 from comfyfarm.testing.memory_client import Reply
@@ -102,7 +102,7 @@ def test_the_live_timeline_is_that_of_the_saved_log(
 ) -> None:
     """In each form, byte for byte."""
     answer = crashed.control("GET", f"/api/timeline?format={form}")
-    saved = LogAnalysis.of_saved([as_line(event) + b"\n" for event in crashed.farm.log.events])
+    saved = analyse_saved([as_line(event) + b"\n" for event in crashed.farm.log.events])
     assert (answer.status, answer.headers["content-type"]) == (200, media_type)
     assert answer.body == drawn(saved.timeline())
 
@@ -110,7 +110,7 @@ def test_the_live_timeline_is_that_of_the_saved_log(
 def test_the_live_page_is_that_of_the_saved_log(crashed: MemoryFarm) -> None:
     """With verdict, placement and faults."""
     answer = crashed.control("GET", "/api/report")
-    saved = LogAnalysis.of_saved([as_line(event) + b"\n" for event in crashed.farm.log.events])
+    saved = analyse_saved([as_line(event) + b"\n" for event in crashed.farm.log.events])
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.body.decode() == page(saved)
     assert saved.timeline().lanes["gpu-1"].marks
@@ -151,7 +151,7 @@ def test_the_loading_of_a_model_of_a_given_size_is_shown(memory_farm: Start) -> 
     farm.run_until_idle()
     (stay,) = stays(farm)["gpu-1"]
     assert [part.to_ms - part.from_ms for part in stay.parts if part.kind == "loading"] == [800]
-    saved = LogAnalysis.of_saved(farm.control("GET", "/api/log").body.splitlines(keepends=True))
+    saved = analyse_saved(farm.control("GET", "/api/log").body.splitlines(keepends=True))
     assert as_values(saved.timeline()) == timeline(farm)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from comfyfarm.analysis.event_query import request
-from comfyfarm.analysis.log_analysis import LogAnalysis
+from comfyfarm.analysis.trials import analyse_saved
 from comfyfarm.events import Exchanged, PromptRefused, Submitted, TrialBegan
 from comfyfarm.events.encoding import as_json
 from comfyfarm.server.live_analysis import TrialExists
@@ -182,7 +182,7 @@ def test_a_saved_log_gives_the_bytes_of_the_live_farm_for_each_trial(memory_farm
     farm.stop()
     for index, name in enumerate(trials):
         with path.open("rb") as file:
-            saved = LogAnalysis.of_saved(file, needs_end=True, trial=name)
+            saved = analyse_saved(file, needs_end=True, trial=name)
         if name == "a":     # the others may have something more, such as the stop itself
             assert [as_json(saved.verdict()), as_json(saved.placement())] == live[2 * index : 2 * index + 2]
         assert as_json(saved.verdict()) == as_json(farm.verdict(**({} if name is None else {"trial": name})))

@@ -12,8 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from comfyfarm.analysis.findings import Thresholds
-from comfyfarm.analysis.log_analysis import LogAnalysis, Part, UnknownTrial
+from comfyfarm.analysis.log_analysis import Part
 from comfyfarm.analysis.placement.placement import Placement, PlacementThresholds
+from comfyfarm.analysis.trials import UnknownTrial, analyse_saved
 from comfyfarm.analysis.verdict import Verdict
 from comfyfarm.config.decoding import ConfigError, decode_text
 from comfyfarm.events.encoding import as_json
@@ -30,7 +31,7 @@ def judge(arguments: Namespace) -> int:
         thresholds, placement_thresholds = _read_thresholds(arguments.set)
         parts: tuple[Part, ...] = () if arguments.json else ("placement",)
         with _opened(arguments.log) as file:
-            analysis = LogAnalysis.of_saved(
+            analysis = analyse_saved(
                 file, needs_end=arguments.log != "-", trial=arguments.trial, parts=parts
             )
         verdict = analysis.verdict(thresholds)

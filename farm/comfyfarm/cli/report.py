@@ -9,11 +9,12 @@ from typing import BinaryIO
 
 import msgspec
 
-from comfyfarm.analysis.log_analysis import LogAnalysis, UnknownTrial
+from comfyfarm.analysis.log_analysis import LogAnalysis
 from comfyfarm.analysis.report.page import page
 from comfyfarm.analysis.timeline.perfetto import as_trace
 from comfyfarm.analysis.timeline.svg import draw
 from comfyfarm.analysis.timeline.text import as_text
+from comfyfarm.analysis.trials import UnknownTrial, analyse_saved
 
 _DONE, _NOT_DONE = 0, 1
 
@@ -22,7 +23,7 @@ def report(arguments: Namespace) -> int:
     """Write the requested files and return the exit status: 0 if all were written, else 1."""
     try:
         with _opened(arguments.log) as lines:
-            analysis = LogAnalysis.of_saved(lines, needs_end=arguments.log != "-", trial=arguments.trial)
+            analysis = analyse_saved(lines, needs_end=arguments.log != "-", trial=arguments.trial)
         if not analysis.verdict().seq:
             return _fail(f"{arguments.log}: there is no event in it")
         if arguments.text:

@@ -10,9 +10,10 @@ from msgspec.structs import replace
 
 from comfyfarm.analysis.findings import Thresholds
 from comfyfarm.analysis.journal import Journal
-from comfyfarm.analysis.log_analysis import LogAnalysis, Trials
+from comfyfarm.analysis.log_analysis import LogAnalysis
 from comfyfarm.analysis.placement.placement import Placement, PlacementThresholds
 from comfyfarm.analysis.thresholds import as_table
+from comfyfarm.analysis.trials import Trials
 from comfyfarm.analysis.verdict import Verdict
 from comfyfarm.config.decoding import decode_alone
 from comfyfarm.events import (

@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from comfyfarm import events
-from comfyfarm.analysis import log_analysis
-from comfyfarm.analysis.log_analysis import LogAnalysis, Trials, UnknownTrial
+from comfyfarm.analysis.log_analysis import LogAnalysis
+from comfyfarm.analysis.trials import Trials, UnknownTrial, analyse_saved
 from comfyfarm.events import Event, Work
 from comfyfarm.events.encoding import as_json, as_line
 from comfyfarm.events.orders import TrialBegan
@@ -245,7 +245,7 @@ def test_an_earlier_trial_is_judged_as_it_was_at_its_end() -> None:
 @pytest.mark.parametrize("name", [None, "one", "two", "three"])
 def test_a_saved_log_gives_the_same_bytes(name: str | None) -> None:
     lines = [as_line(event) + b"\n" for event in log(THREE)]
-    saved, live = LogAnalysis.of_saved(lines, trial=name), trials_of(THREE).find(name)
+    saved, live = analyse_saved(lines, trial=name), trials_of(THREE).find(name)
     assert as_json(saved.verdict()) == as_json(live.verdict())
     assert as_json(saved.placement()) == as_json(live.placement())
 
@@ -254,8 +254,8 @@ def test_a_defect_before_a_trial_counts_and_one_after_it_does_not() -> None:
     """State may be missing; what came later cannot have been part of it."""
     lines = [as_line(event) + b"\n" for event in log(THREE)]
     early, late = [*lines[:2], b"torn", *lines[2:]], [*lines, b"torn"]
-    assert names_of(LogAnalysis.of_saved(early, trial="three")) == ["log_incomplete"]
-    assert names_of(LogAnalysis.of_saved(late, trial="one")) == ["unfinished"]
+    assert names_of(analyse_saved(early, trial="three")) == ["log_incomplete"]
+    assert names_of(analyse_saved(late, trial="one")) == ["unfinished"]
 
 
 def test_an_unknown_trial_names_those_that_there_are() -> None:
@@ -264,13 +264,13 @@ def test_an_unknown_trial_names_those_that_there_are() -> None:
 
 
 def test_an_old_trial_is_no_longer_kept_unless_it_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_analysis, "KEPT", 20)
+    monkeypatch.setattr("comfyfarm.analysis.trials.KEPT", 20)
     trials = trials_of(THREE)
     assert trials.find("two").end_seq == 24
     with pytest.raises(UnknownTrial, match=r"'one' is over and no longer kept; .* comfyfarm judge FILE --trial one"):
         trials.find("one")
     lines = [as_line(event) + b"\n" for event in log(THREE)]
-    assert names_of(LogAnalysis.of_saved(lines, trial="one")) == ["unfinished"]
+    assert names_of(analyse_saved(lines, trial="one")) == ["unfinished"]
 
 
 def test_of_many_trials_the_latest_hundred_are_kept() -> None:
@@ -309,7 +309,7 @@ def test_what_the_log_no_longer_has_cannot_be_judged_from_there() -> None:
 
 
 def test_a_copy_of_the_state_now_and_then_serves_long_logs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_analysis, "_CHECKPOINT", 10)
+    monkeypatch.setattr("comfyfarm.analysis.trials._CHECKPOINT", 10)
     many = [well(f"j{at}", at=at) for at in range(2, 900, 10)]
     whole = log(farm("a", "b"), logs.draining("b", at=1), many, well("k", at=990, on="b"))
     trials = trials_of(whole)

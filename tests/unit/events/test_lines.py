@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from comfyfarm import events
-from comfyfarm.analysis.log_analysis import LogAnalysis
+from comfyfarm.analysis.trials import analyse_saved
 from comfyfarm.events import Event, FrameSent
 from comfyfarm.events.encoding import as_json, as_line
 from comfyfarm.events.lines import LineWriter
@@ -261,7 +261,7 @@ def test_a_log_of_an_earlier_version_which_has_all_fields_is_judged_as_one_with_
     full, short = FULL.splitlines(keepends=True), SHORT.splitlines(keepends=True)
     assert read(full) == read(short)
     assert b"".join(written([read(full)[0]])) == SHORT
-    analyses = [LogAnalysis.of_saved(lines) for lines in (full, short)]
+    analyses = [analyse_saved(lines) for lines in (full, short)]
     verdicts, placements = {as_json(a.verdict()) for a in analyses}, {as_json(a.placement()) for a in analyses}
     assert (len(verdicts), len(placements)) == (1, 1)
     assert analyses[0].verdict().succeeded == 1

@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from comfyfarm.analysis.log_analysis import LogAnalysis
+from comfyfarm.analysis.trials import analyse_saved
 from comfyfarm.events import Configured, Event, Healed, LogEnded
 from comfyfarm.events.encoding import as_json, as_line
 from comfyfarm.events.saved_log import read_events
@@ -103,7 +104,7 @@ TWICE = log(farm("a", "b"), ran("j1", on="a", at=0, until=5), ran("j1", on="b", 
 
 
 def verdict_of(content: Iterable[bytes]) -> Any:
-    return LogAnalysis.of_saved(content).verdict()
+    return analyse_saved(content).verdict()
 
 
 def test_a_log_with_a_torn_end_is_no_pass() -> None:
@@ -136,7 +137,7 @@ def test_a_log_whose_version_writes_an_end_needs_one(
 
 def test_the_end_of_a_log_does_not_change_what_is_said_of_it() -> None:
     ended = [*TWICE, LogEnded(seq=TWICE[-1].seq + 1, at_ms=TWICE[-1].at_ms)]
-    whole, open_end = LogAnalysis.of_saved(lines(ended), needs_end=True), LogAnalysis.of_saved(lines(TWICE))
+    whole, open_end = analyse_saved(lines(ended), needs_end=True), analyse_saved(lines(TWICE))
     assert as_json(whole.verdict()) == as_json(open_end.verdict())
     assert as_json(whole.placement()) == as_json(open_end.placement())
 
@@ -167,13 +168,13 @@ def test_a_live_farm_and_its_saved_log_give_the_same_bytes() -> None:
     live = LogAnalysis()
     for event in events:
         live.on_event(event)
-    saved = LogAnalysis.of_saved(lines(events))
+    saved = analyse_saved(lines(events))
     assert as_json(live.verdict()) == as_json(saved.verdict())
     assert as_json(live.placement()) == as_json(saved.placement())
 
 
 def test_a_verdict_alone_is_the_same_as_one_with_everything_else() -> None:
-    alone = LogAnalysis.of_saved(lines(TWICE), parts=())
+    alone = analyse_saved(lines(TWICE), parts=())
     assert as_json(alone.verdict()) == as_json(verdict_of(lines(TWICE)))
 
 

@@ -7,13 +7,14 @@ from typing import TypeVar
 import msgspec
 
 from comfyfarm.analysis.journal import by_route, by_type
-from comfyfarm.analysis.log_analysis import LogAnalysis, UnknownTrial
+from comfyfarm.analysis.log_analysis import LogAnalysis
 from comfyfarm.analysis.report.page import page
 from comfyfarm.analysis.timeline.perfetto import as_trace
 from comfyfarm.analysis.timeline.svg import draw
 from comfyfarm.analysis.timeline.text import as_text
 from comfyfarm.analysis.timeline.timeline import Timeline
 from comfyfarm.analysis.timeline.values import as_values
+from comfyfarm.analysis.trials import UnknownTrial
 from comfyfarm.control.routes.instances import backend_of, state_of
 from comfyfarm.control.routing import ApiError, Raw, route
 from comfyfarm.control.schema import analysis, endpoints

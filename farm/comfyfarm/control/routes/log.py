@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 from twisted.web.websocket import WebSocketResource
 
-from comfyfarm.analysis.log_analysis import UnknownTrial
+from comfyfarm.analysis.trials import UnknownTrial
 from comfyfarm.control.routing import ApiError, Raw, route
 from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.endpoints import LINES
