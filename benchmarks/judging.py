@@ -33,7 +33,7 @@ import msgspec
 from comfyfarm.analysis.verdict import VerdictBuilder
 from comfyfarm.events import Configured, Event, Exchanged, FrameSent, LogEnded, Progressed, ServerReady
 from comfyfarm.events.encoding import as_line
-from comfyfarm.events.lines import LineWriter
+from comfyfarm.events.line_writer import LineWriter
 from comfyfarm.testing import MemoryFarm, as_config
 from comfyfarm.workflows import text_to_image
 

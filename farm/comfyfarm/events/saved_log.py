@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from comfyfarm.events import Configured, Event, LogEnded
 from comfyfarm.events.filters import all_kinds
-from comfyfarm.events.lines import LineExpander
+from comfyfarm.events.line_expander import LineExpander
 
 OnDefect = Callable[[str, int], None]
 """Called with the description of a defect and the ``seq`` of its event; 0 if that is not known."""

@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from comfyfarm.events import Event
-from comfyfarm.events.lines import LineWriter
+from comfyfarm.events.line_writer import LineWriter
 from comfyfarm.events.log import Log
 
 _logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged

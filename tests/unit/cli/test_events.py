@@ -8,7 +8,7 @@ import pytest
 
 from comfyfarm.cli.main import main
 from comfyfarm.events.encoding import as_line
-from comfyfarm.events.lines import LineWriter
+from comfyfarm.events.line_writer import LineWriter
 from tests.support.logs import farm, log, ran
 
 EVENTS = log(farm("a"), ran("j", on="a", at=0, until=5))

@@ -16,7 +16,7 @@ from comfyfarm import events
 from comfyfarm.analysis.trials import analyse_saved
 from comfyfarm.events import Event, FrameSent
 from comfyfarm.events.encoding import as_json, as_line
-from comfyfarm.events.lines import LineWriter
+from comfyfarm.events.line_writer import LineWriter
 from comfyfarm.events.saved_log import read_events
 from tests.support.logs import farm, log, ran
 

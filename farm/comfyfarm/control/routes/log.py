@@ -18,7 +18,7 @@ from comfyfarm.control.schema.farm import LogFilter, LogQuery
 from comfyfarm.events import Event
 from comfyfarm.events.encoding import as_line
 from comfyfarm.events.filters import EventFilter, all_kinds
-from comfyfarm.events.lines import LineWriter
+from comfyfarm.events.line_writer import LineWriter
 from comfyfarm.server.farm import Farm
 from comfyfarm.server.websocket.connection import ServerProtocol, frame
 
