@@ -7,9 +7,11 @@ from typing import ClassVar, Literal, TypeVar
 
 import msgspec
 
+from comfyfarm.analysis.findings.job_status import possible_retries
 from comfyfarm.analysis.instances import FleetState
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.listeners_elsewhere import ListenerTracker
+from comfyfarm.analysis.logical_jobs import Attempt
 from comfyfarm.analysis.requests_elsewhere import RequestTracker
 from comfyfarm.analysis.taking import Outcome, ResultTaking
 from comfyfarm.analysis.thresholds import Thresholds
@@ -75,6 +77,11 @@ class RuleContext:
     def taking(self) -> ResultTaking:
         """How results are taken."""
         return ResultTaking.of(self.tracker)
+
+    @cached_property
+    def retries(self) -> dict[str, Attempt]:
+        """The possible retries of unnamed jobs that were lost or failed, by the name of the job."""
+        return possible_retries(self.tracker.tested, self.bounds)
 
     @cached_property
     def outcomes(self) -> dict[str, Outcome]:

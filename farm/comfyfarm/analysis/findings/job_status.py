@@ -1,12 +1,10 @@
-"""The status of a logical job, and whether its client should have acted by now."""
+"""The status of logical jobs, and those without a name that may be retries of others."""
 
 from collections.abc import Iterable
 from typing import Literal
 
-from comfyfarm.analysis.findings.finding import RuleContext
-from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob
+from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob, is_hash
 from comfyfarm.analysis.thresholds import Thresholds
-from comfyfarm.events import Exchanged
 
 JobStatus = Literal["done", "open", "reported", "lost", "failed"]
 """``done``: it succeeded, or its client has delivered it.  ``open``: an attempt waits or runs.  ``reported``: its
@@ -46,44 +44,22 @@ def last_of(job: LogicalJob) -> Attempt:
     return max(job.attempts, key=lambda attempt: attempt.end_seq)
 
 
-def has_had_time(last: Attempt, context: RuleContext) -> bool:
-    """Return whether the client should have resent the job by now: an instance has been available for long enough."""
-    available_ms = available_since_ms(last, context)
-    if available_ms is None:
-        return False
-    reaction_ms = context.bounds.reaction
-    patience_ms = max(reaction_ms, last.retry_after_ms or 0)
-    return context.at_ms >= max((last.reported_ms or 0) + patience_ms, available_ms + reaction_ms)
+def possible_retries(jobs: Iterable[LogicalJob], bounds: Thresholds) -> dict[str, Attempt]:
+    """Return, for unnamed jobs that were lost or failed, the first attempt of another that may be the retry.
 
-
-def available_since_ms(last: Attempt, context: RuleContext) -> int | None:
-    """Return since when a job could be sent again; ``None`` if it cannot now.
-
-    An instance that has refused it for something that it lacks does not count.
+    A prompt with another seed has another hash.  Each attempt is the retry of one job at most, and as many jobs as
+    possible have one, so that those without one are certainly as many as were not sent again.
     """
-    lacking = {attempt.instance for attempt in context.tracker.jobs[last.job].attempts if attempt.missing}
-    members = (member for member in context.fleet.members.values() if member.name not in lacking)
-    answering_ms = min((member.answering_since_ms for member in members if member.accepts_jobs), default=None)
-    if answering_ms is None or context.fleet.available_since_ms is None:
-        return None
-    return max(context.fleet.available_since_ms, answering_ms)
-
-
-def other_instances(event: Exchanged, context: RuleContext) -> tuple[str, ...]:
-    """Return the instances that would have accepted a submission that failed at another one just now."""
-    job = context.tracker.jobs.get(event.job)
-    refusing = {attempt.instance for attempt in job.attempts if attempt.missing or attempt.status == 400} if job else ()
-    names = (name for name in context.fleet.members if name != event.instance and name not in refusing)
-    return tuple(name for name in names if context.fleet.would_accept(name))
-
-
-def available(others: Iterable[str], seq: int, context: RuleContext) -> list[str]:
-    """Return those of :func:`other_instances` at an event whose next answer is no failure, too."""
-    # One that fails next may have been down already.
-    return [name for name in others if not context.fleet.turned_away_next(name, seq)]
-
-
-def is_stuck(attempt: Attempt, context: RuleContext) -> bool:
-    """Return whether an attempt has been open for too long after a heal."""
-    heal, liveness_ms = context.fleet.undisturbed_heal, context.bounds.liveness
-    return attempt.is_open and heal is not None and context.at_ms - max(heal[1], attempt.sent_ms) > liveness_ms
+    unnamed = [job for job in jobs if job.attempts and is_hash(job.name)]
+    failed = [last_of(job) for job in unnamed if status_of(job, bounds) in {"lost", "failed"}]
+    firsts = sorted((job.attempts[0] for job in unnamed), key=lambda attempt: attempt.seq)
+    retries: dict[str, Attempt] = {}
+    later: list[Attempt] = []   # than the failure; the earliest comes last
+    for last in sorted(failed, key=lambda attempt: attempt.reported_seq, reverse=True):
+        while firsts and firsts[-1].seq > last.reported_seq:
+            later.append(firsts.pop())
+        for index in reversed(range(len(later))):
+            if later[index].is_sent_after(last.reported_seq, last.reported_ms or 0):
+                retries[last.job] = later.pop(index)
+                break
+    return retries

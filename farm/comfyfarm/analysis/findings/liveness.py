@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
+from comfyfarm.analysis.findings.availability import available_since_ms, has_had_time
 from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
-from comfyfarm.analysis.findings.job_status import available_since_ms, has_had_time, is_stuck, last_of, status_of
+from comfyfarm.analysis.findings.job_status import last_of, status_of
 from comfyfarm.analysis.findings.order_outcome import is_late, outcome_of, state_of
-from comfyfarm.analysis.findings.unnamed_retries import possible_retries
 from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob
 
 
@@ -25,7 +25,7 @@ class Stuck(FindingRule):
             return
         heal_seq, heal_ms = heal
         for job in context.tracker.tested:
-            attempt = next((attempt for attempt in job.attempts if is_stuck(attempt, context)), None)
+            attempt = next((attempt for attempt in job.attempts if _is_stuck(attempt, context)), None)
             if attempt is None or status_of(job, context.bounds) != "open":
                 continue
             does, look_at = ("waits", "; look at the jobs before it") if attempt.taken_ms is None else ("runs", "")
@@ -44,12 +44,11 @@ class Unfinished(FindingRule):
     severity = "unknown"
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
-        retries = possible_retries(context)
         for job in context.tracker.tested:
-            if job.name in retries:
+            if job.name in context.retries:
                 continue
             status = status_of(job, context.bounds)
-            if status == "open" and not any(is_stuck(attempt, context) for attempt in job.attempts):
+            if status == "open" and not any(_is_stuck(attempt, context) for attempt in job.attempts):
                 attempt = next(attempt for attempt in job.attempts if attempt.is_open)
                 seq, state = attempt.seq, _open(attempt)
             elif status in {"lost", "failed"} and not has_had_time(last_of(job), context):
@@ -85,3 +84,9 @@ def _pending(last: Attempt, context: RuleContext) -> str:
     else:
         then = "no instance has been available since to send it to again"
     return f"{what} {last.instance} at {moment(reported_ms)}, and {then}"
+
+
+def _is_stuck(attempt: Attempt, context: RuleContext) -> bool:
+    """Return whether an attempt has been open for too long after a heal."""
+    heal, liveness_ms = context.fleet.undisturbed_heal, context.bounds.liveness
+    return attempt.is_open and heal is not None and context.at_ms - max(heal[1], attempt.sent_ms) > liveness_ms

@@ -3,9 +3,10 @@
 from collections import Counter
 from typing import Literal
 
+from comfyfarm.analysis.findings.availability import has_had_time
 from comfyfarm.analysis.findings.deliveries import is_good
 from comfyfarm.analysis.findings.finding import RuleContext, moment
-from comfyfarm.analysis.findings.job_status import has_had_time, last_of, status_of
+from comfyfarm.analysis.findings.job_status import last_of, status_of
 from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob, is_hash
 from comfyfarm.analysis.taking import Outcome
 

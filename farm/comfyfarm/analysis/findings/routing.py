@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from comfyfarm.analysis.findings.availability import available, other_instances
 from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
-from comfyfarm.analysis.findings.job_status import available, other_instances
-from comfyfarm.analysis.findings.retries import needless
+from comfyfarm.analysis.findings.resubmitted import needless
 from comfyfarm.analysis.instance_jobs import is_submission, route_of
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.logical_jobs import Attempt

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from comfyfarm.analysis.findings.availability import has_had_time
 from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
-from comfyfarm.analysis.findings.job_status import has_had_time, last_of, status_of
-from comfyfarm.analysis.findings.unnamed_retries import possible_retries
+from comfyfarm.analysis.findings.job_status import last_of, status_of
 from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob, Stop, is_hash
 
 
@@ -19,11 +19,10 @@ class Lost(FindingRule):
     by_absence = True
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
-        retries = possible_retries(context)
         for job in context.tracker.tested:
             if status_of(job, context.bounds) != "lost" or not has_had_time(last_of(job), context):
                 continue
-            if job.name in retries:
+            if job.name in context.retries:
                 continue
             last = last_of(job)
             ended_ms, where = last.ended_ms or 0, last.instance
@@ -80,8 +79,6 @@ def _why_twice(runs: list[Attempt]) -> str:
         return f"; its first submission, to {first.instance}, {answer}"
     when = "after the first had ended" if first.end_seq < second.seq else "while the first was under way"
     return f"; the second was sent at {moment(second.began_ms)}, {when}"
-
-
 
 
 @rule("wrong_cancel")

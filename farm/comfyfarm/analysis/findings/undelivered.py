@@ -105,12 +105,12 @@ class Undelivered(FindingRule):
             if outcome == "failed" and not job.is_ordered:
                 # If as many orders as announced are settled, another submission was in place of an unnamed one.
                 if not (is_complete and is_hash(job.name)):
-                    yield self._untold(job, context)
+                    yield self._untold(job)
             elif outcome in {"unsent", "failed", "undelivered"} and is_late(job, outcome, context):
                 yield self.found(f"{state_of(job, context)}.", job=job.name, events=_events(job))
         yield from self._uncounted(context)
 
-    def _untold(self, job: LogicalJob, context: RuleContext) -> Finding:
+    def _untold(self, job: LogicalJob) -> Finding:
         says = (
             f"{failure_of(last_of(job))}, and it was not reported if its user was told; report that with the name "
             "of the order (docs/verdict.md)."

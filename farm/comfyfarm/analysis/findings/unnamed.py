@@ -8,7 +8,6 @@ from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContex
 from comfyfarm.analysis.findings.job_status import last_of
 from comfyfarm.analysis.findings.order_outcome import settles_count
 from comfyfarm.analysis.findings.safety import runs_of_one_wish
-from comfyfarm.analysis.findings.unnamed_retries import possible_retries
 from comfyfarm.analysis.logical_jobs import is_hash
 
 
@@ -19,7 +18,6 @@ class Unnamed(FindingRule):
     severity = "note"
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
-        retries = possible_retries(context)
         severity: Severity = "note" if settles_count(context) else "unknown"
         for job in context.tracker.tested:
             runs = job.ended("success")
@@ -29,7 +27,7 @@ class Unnamed(FindingRule):
                     "not known if one of them was a retry. Name the jobs to know (job_name)."
                 )
                 yield self.found(says, job=job.name, events=[run.end_seq for run in runs])
-            elif (retry := retries.get(job.name)) is not None:
+            elif (retry := context.retries.get(job.name)) is not None:
                 last = last_of(job)
                 what = "was lost with" if last.end == "lost" else "was not accepted by"
                 says = (

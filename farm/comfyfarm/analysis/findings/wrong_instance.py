@@ -164,12 +164,14 @@ def _ended_with(event: Event, context: RuleContext) -> Attempt | None:
 
 
 def _counted(row: list[Attempt], context: RuleContext) -> list[Attempt]:
-    counted: list[Attempt] = []
+    counted: dict[str, Attempt] = {}    # by logical job
+    last: Attempt | None = None
     for attempt in row:
+        if attempt.job in counted or (
+            last is not None and not attempt.is_sent_after_failure_of(last, context.bounds.wire)
+        ):
+            continue
         attempts = context.tracker.jobs[attempt.job].attempts
-        failed_elsewhere = any(other.end == "error" and other.instance != attempt.instance for other in attempts)
-        is_counted_already = any(other.job == attempt.job for other in counted)
-        is_later = not counted or attempt.is_sent_after_failure_of(counted[-1], context.bounds.wire)
-        if is_later and not failed_elsewhere and not is_counted_already:
-            counted.append(attempt)
-    return counted
+        if not any(other.end == "error" and other.instance != attempt.instance for other in attempts):
+            last = counted[attempt.job] = attempt
+    return list(counted.values())
