@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import parse_qsl, unquote
 
-from comfyfarm.analysis.logical_jobs import Attempt, WrittenFile
+from comfyfarm.analysis.logical_jobs import Attempt, JobFile
 from comfyfarm.events import Exchanged
 
 FileKey = tuple[str, str, str]
@@ -32,9 +32,9 @@ class InstanceJobs:
     open: dict[str, list[Attempt]] = field(default_factory=dict)
     running: Attempt | None = None
     history: dict[str, Attempt] = field(default_factory=dict)
-    unlisted: list[Attempt] = field(default_factory=list)
+    unlisted: dict[Attempt, None] = field(default_factory=dict)
     unanswered: dict[str, list[Attempt]] = field(default_factory=dict)
-    files: dict[FileKey, WrittenFile] = field(default_factory=dict)
+    files: dict[FileKey, JobFile] = field(default_factory=dict)
     garbled: set[str] = field(default_factory=set)
     had_fault: bool = False
     last: Attempt | None = None
@@ -83,7 +83,7 @@ class InstanceJobs:
 
     def add_to_history(self, attempt: Attempt) -> None:
         self.history[attempt.prompt_id or ""] = attempt
-        self.unlisted.append(attempt)
+        self.unlisted[attempt] = None
 
     def count_reads(self, route: str) -> None:
         """Count a GET of history or of jobs, which was answered as it should be, for the attempts concerned."""
@@ -97,8 +97,9 @@ class InstanceJobs:
                 entry.result_reads += 1
 
     def remove_from_history(self, prompt_ids: Iterable[str]) -> None:
-        removed = {self.history.pop(prompt_id, None) for prompt_id in prompt_ids}
-        self.unlisted = [attempt for attempt in self.unlisted if attempt not in removed]
+        for prompt_id in prompt_ids:
+            if (attempt := self.history.pop(prompt_id, None)) is not None:
+                self.unlisted.pop(attempt, None)
 
     def clear_history(self) -> None:
         self.history.clear()

@@ -34,7 +34,7 @@ class Stop:
 
 
 @dataclass(eq=False, slots=True)
-class WrittenFile:
+class JobFile:
     """A file that an attempt wrote.
 
     :ivar size_bytes: 0 if the log does not say.
@@ -135,7 +135,7 @@ class Attempt:
     end: End | None = None
     ended_ms: int | None = None
     end_seq: int = 0
-    saved: tuple[WrittenFile, ...] = ()
+    saved: tuple[JobFile, ...] = ()
     file_fetches: int = 0
     broken_fetch: BrokenFetch | None = None
     is_load: bool = False

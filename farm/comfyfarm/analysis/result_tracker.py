@@ -6,7 +6,7 @@ from sys import intern
 from urllib.parse import parse_qsl
 
 from comfyfarm.analysis.instance_jobs import InstanceJobs, file_of, route_of
-from comfyfarm.analysis.logical_jobs import Attempt, BrokenFetch, WrittenFile
+from comfyfarm.analysis.logical_jobs import Attempt, BrokenFetch, JobFile
 from comfyfarm.events import (
     Configured,
     Exchanged,
@@ -49,7 +49,7 @@ class ResultTracker(EventHandler):
     def _on_written(self, event: Written) -> None:
         instance = self.instances[event.instance]
         if (attempt := instance.open_attempt(event.prompt_id)) is not None:
-            file = WrittenFile(attempt, event.name, event.size_bytes)
+            file = JobFile(attempt, event.name, event.size_bytes)
             attempt.saved += (file,)
             instance.files[intern(event.folder), intern(event.subfolder), event.name] = file
 
@@ -123,7 +123,7 @@ class ResultTracker(EventHandler):
                 attempt.is_socket_closed = isinstance(event, SocketClosed)
 
 
-def _count_fetch(file: WrittenFile, event: Exchanged) -> None:
+def _count_fetch(file: JobFile, event: Exchanged) -> None:
     """Count a ``GET /view`` of a file for the attempt that wrote it, if its client has all of the file now."""
     attempt = file.attempt
     if not file.is_cut and _is_whole(file, event):
@@ -132,7 +132,7 @@ def _count_fetch(file: WrittenFile, event: Exchanged) -> None:
         attempt.broken_fetch = BrokenFetch(event.seq, event.at_ms, event.instance, file.name, _what_broke(file, event))
 
 
-def _is_whole(file: WrittenFile, event: Exchanged) -> bool:
+def _is_whole(file: JobFile, event: Exchanged) -> bool:
     if event.status == 200 and not event.damage:
         return True
     is_part = event.status in {200, 206} and event.damage != "changed"
@@ -141,7 +141,7 @@ def _is_whole(file: WrittenFile, event: Exchanged) -> bool:
     return file.receive(event.first_byte, event.size_bytes)
 
 
-def _what_broke(file: WrittenFile, event: Exchanged) -> str:
+def _what_broke(file: JobFile, event: Exchanged) -> str:
     if event.status not in {200, 206}:
         return f"was {event.status}" if event.status else "never came"
     if event.damage == "changed":

@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 
 from comfyfarm.analysis.findings.finding import moment
 from comfyfarm.analysis.job_tracker import JobTracker
-from comfyfarm.analysis.logical_jobs import Delivery, LogicalJob, WrittenFile
+from comfyfarm.analysis.logical_jobs import Delivery, JobFile, LogicalJob
 
 _PICTURES = frozenset({".apng", ".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
@@ -36,7 +36,7 @@ def what_is_wrong(job: LogicalJob, delivery: Delivery, tracker: JobTracker) -> s
     return f"is no picture but {content} of {delivery.size_bytes:,} bytes"
 
 
-def _share(job: LogicalJob, delivery: Delivery, files: list[WrittenFile], tracker: JobTracker) -> str:
+def _share(job: LogicalJob, delivery: Delivery, files: list[JobFile], tracker: JobTracker) -> str:
     size_bytes = delivery.size_bytes
     larger = [file for file in files if file.size_bytes > size_bytes]
     larger = [file for file in larger if file.name == delivery.file] or larger

@@ -160,7 +160,8 @@ class FailingServer(FindingRule):
 def _ended_with(event: Event, context: RuleContext) -> Attempt | None:
     """Return the attempt of the tested system that ended with an event."""
     attempts = context.tracker.by_prompt_id.get(event.prompt_id, []) if isinstance(event, Finished) else []
-    return next((attempt for attempt in attempts if attempt.end_seq == event.seq and not attempt.is_load), None)
+    ended = (attempt for attempt in reversed(attempts) if attempt.end_seq == event.seq and not attempt.is_load)
+    return next(ended, None)
 
 
 def _counted(row: list[Attempt], context: RuleContext) -> list[Attempt]:
