@@ -10,7 +10,7 @@ from comfyfarm.analysis.findings.resubmitted import needless
 from comfyfarm.analysis.instance_jobs import is_submission, route_of
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.logical_jobs import Attempt
-from comfyfarm.events import Draining, Event, Exchanged
+from comfyfarm.events import Draining, Event, Exchanged, FaultArmed, FaultExpired, FaultFired, FaultHealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,29 +27,66 @@ class _Failure:
     others: tuple[str, ...]
 
 
+@dataclass(eq=False)
+class _ArmedFaults:
+    """The faults that are armed now, and what was sent to the instances since.
+
+    :ivar by_id: those that are armed.
+    :ivar fired: by instance and logical job, the ids of those that fired on a submission that has no answer yet.
+    :ivar tried_seq: by instance, of the answer to the latest submission.
+    """
+
+    by_id: dict[str, FaultArmed] = field(default_factory=dict)
+    fired: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    tried_seq: dict[str, int] = field(default_factory=dict)
+
+    def on_event(self, event: Event) -> None:
+        if isinstance(event, FaultArmed):
+            self.by_id[event.id] = event
+        elif isinstance(event, FaultExpired | FaultHealed):
+            self.by_id.pop(event.id, None)
+        elif isinstance(event, FaultFired) and event.route == "/prompt":
+            self.fired.setdefault((event.instance, event.job), set()).add(event.id)
+
+    def untried_under(self, event: Exchanged) -> set[str]:
+        """Return where a fault that fired on a submission may fire, too: nothing was sent there since it was armed."""
+        self.tried_seq[event.instance] = event.seq
+        fired = self.fired.pop((event.instance, event.job), ())
+        faults = [self.by_id[fault_id] for fault_id in fired if fault_id in self.by_id]
+        return {name for fault in faults for name in fault.on if self.tried_seq.get(name, 0) < fault.seq}
+
+
 @rule("sent_to_down")
 @dataclass(eq=False)
 class SentToDown(FindingRule):
     """Too many submissions failed in a row at one instance, while another was available.
 
     A failure is a 5xx or no answer.  Each was sent after the one before had failed; any other answer ends the row.
-    One finding for each instance, about its longest row.
+    Another on which the fault that caused it is armed as well would have failed, too.  One finding for each instance,
+    about its longest row.
 
     :ivar _rows: by instance, the failures between two other answers.
     """
 
-    handles = (Exchanged,)
+    handles = (Exchanged, FaultArmed, FaultFired, FaultExpired, FaultHealed)
     by_absence = True
     _rows: dict[str, list[list[_Failure]]] = field(default_factory=dict)
+    _faults: _ArmedFaults = field(default_factory=_ArmedFaults)
 
     def on_event(self, event: Event, context: RuleContext) -> None:
-        if not isinstance(event, Exchanged) or not is_submission(event) or event.job in context.tracker.others:
+        if not isinstance(event, Exchanged):
+            self._faults.on_event(event)
+        elif is_submission(event):
+            self._on_answer(event, self._faults.untried_under(event), context)
+
+    def _on_answer(self, event: Exchanged, doubtful: set[str], context: RuleContext) -> None:
+        if event.job in context.tracker.others:
             return
         rows = self._rows.setdefault(event.instance, [[]])
         if not (event.status == 0 or event.status >= 500):
             if rows[-1]:
                 rows.append([])
-        elif others := other_instances(event, context):
+        elif others := tuple(name for name in other_instances(event, context) if name not in doubtful):
             rows[-1].append(_Failure(event.seq, event.began_ms, event.at_ms, event.job, others))
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from comfyfarm.events import FaultExpired
 from tests.support.judging import found, only, used
 from tests.support.logs import (
     Piece,
     answered,
+    armed,
     asked,
     crashed,
     draining,
@@ -223,6 +225,34 @@ def test_an_instance_that_was_healed_is_available_again() -> None:
     end = ran("k", on="a", at=20_000, until=20_001)
     assert found(*pieces, end) == []
     assert found(*pieces, end, healed(at=600)) == DOWN
+
+
+def fail_by_fault(count: int = 6) -> list[Piece]:
+    """Send jobs to ``b``, on each of which the fault ``f`` fires."""
+    return [
+        piece
+        for number in range(count)
+        for piece in (
+            fired("f", on="b", at=1_000 + number * 1_000, do="status", route="/prompt", job=f"j{number}"),
+            rejected(f"j{number}", on="b", at=1_000 + number * 1_000, status=503),
+        )
+    ]
+
+
+def test_an_instance_on_which_the_same_fault_is_armed_is_not_available_until_it_is_tried() -> None:
+    pieces = farm("a", "b"), used("a"), fail_by_fault(), ALL_END_AT_B
+    assert found(*pieces, armed("f", on=["b"], at=500)) == DOWN
+    both = armed("f", on=["a", "b"], at=500)
+    assert found(*pieces, both) == []
+    assert found(*pieces, both, ran("k", on="a", at=600, until=700)) == DOWN
+
+
+def test_an_instance_on_which_another_fault_or_none_is_armed_any_more_is_available() -> None:
+    pieces = farm("a", "b"), used("a"), fail_by_fault(), ALL_END_AT_B
+    other = armed("f", on=["b"], at=500), armed("g", on=["a"], at=500), fired("g", on="a", at=600)
+    assert found(*pieces, other) == DOWN
+    spent = FaultExpired(at_ms=900, id="f", reason="spent")
+    assert found(*pieces, armed("f", on=["a", "b"], at=500), spent) == DOWN
 
 
 def test_an_instance_that_refused_the_same_job_as_invalid_is_not_available_to_it() -> None:
