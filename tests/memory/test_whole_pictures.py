@@ -192,7 +192,7 @@ def test_a_picture_over_the_websocket_is_received(memory_farm: Start) -> None:
     post(farm, "gpu-1", "j", prompt=BY_SOCKET)
     assert "binary" in listener.types()
     found = attempt(farm)
-    assert (found.files, found.pictures, found.pictures_sent) == (0, 1, 1)
+    assert (found.files, found.pictures, found.pictures_sent) == ((), 1, 1)
 
 
 def test_a_preview_of_a_sampler_is_no_result(memory_farm: Start) -> None:
@@ -274,7 +274,7 @@ def test_half_of_a_picture_is_found_with_the_request_that_brought_it(memory_farm
     with farm.fault(do="truncate", at="view"):
         half = get(farm)
     deliver(farm, "j", half)
-    whole_bytes = attempt(farm).saved[0].size_bytes
+    whole_bytes = attempt(farm).files[0].size_bytes
     name, says = error(farm)
     assert name == "broken_delivery"
     assert says.startswith("What was delivered as j at ")

@@ -253,7 +253,7 @@ class JobTracker(EventHandler):
             instance.running.kill_seq = instance.running.kill_seq or event.seq
         for prompt_id in event.lost:
             if (attempt := instance.open_attempt(prompt_id)) is not None:
-                attempt.has_left_files = self.orders.delivery == "folder" and attempt.files > 0
+                attempt.has_left_files = self.orders.delivery == "folder" and bool(attempt.files)
                 self._end(attempt, event, "lost")
         _note_disturbance(instance.all_open(), event)
         kept, instance.running = instance.running, None

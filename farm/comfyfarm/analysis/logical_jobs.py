@@ -96,7 +96,7 @@ class Attempt:
     :ivar equipped_seq: of the latest change of the instance's models or node types before that; 0 if there was none.
     :ivar done_seq: of the event after the last node; 0 if there is none yet.
     :ivar end: ``None`` while it waits or runs.
-    :ivar saved: the files that it wrote.
+    :ivar files: those that it wrote.
     :ivar file_fetches: how often a client received one of them, or a preview of it, whole.
     :ivar broken_fetch: the latest request for one of them that was answered otherwise; ``None`` once one is received.
     :ivar result_reads: how often a client received its result, by websocket or (after its end) from history or jobs.
@@ -135,7 +135,7 @@ class Attempt:
     end: End | None = None
     ended_ms: int | None = None
     end_seq: int = 0
-    saved: tuple[JobFile, ...] = ()
+    files: tuple[JobFile, ...] = ()
     file_fetches: int = 0
     broken_fetch: BrokenFetch | None = None
     is_load: bool = False
@@ -150,11 +150,6 @@ class Attempt:
     disturbance: tuple[int, int] | None = None
     is_socket_closed: bool = False
     has_left_files: bool = False
-
-    @property
-    def files(self) -> int:
-        """The number of files that it wrote."""
-        return len(self.saved)
 
     @property
     def is_accepted(self) -> bool:

@@ -23,7 +23,7 @@ def what_is_wrong(job: LogicalJob, delivery: Delivery, tracker: JobTracker) -> s
         return "is empty"
     if content == "damaged":
         return f"is damaged: a picture of {delivery.size_bytes:,} bytes that cannot be decoded"
-    files = [file for attempt in tracker.orders.possible_makers(job, delivery) for file in attempt.saved]
+    files = [file for attempt in tracker.orders.possible_makers(job, delivery) for file in attempt.files]
     if content == "cut":
         return f"is cut: {_share(job, delivery, files, tracker)}"
     others = [file for file in files if PurePosixPath(file.name).suffix.lower() not in _PICTURES]

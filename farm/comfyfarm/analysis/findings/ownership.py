@@ -46,13 +46,13 @@ def owner_of(job_name: str, delivery: Delivery, tracker: JobTracker) -> Owner | 
 def _owned_by(name: str, maker: Attempt | None, job: LogicalJob, delivery: Delivery, how: str) -> Owner:
     if maker is None:
         return Owner(name, f"is {name}'s, {how}")
-    files = {file.name for file in maker.saved}
+    files = {file.name for file in maker.files}
     file = delivery.file if delivery.file in files else next(iter(files)) if len(files) == 1 else ""
     source = f"{file} from {maker.instance}" if file else f"from {maker.instance}"
     twins = (
         attempt.instance
         for attempt in job.attempts
-        if attempt.instance != maker.instance and any(saved.name == file for saved in attempt.saved)
+        if attempt.instance != maker.instance and any(other.name == file for other in attempt.files)
     )
     twin = next(twins, "")
     return Owner(name, f"is {name}'s, {how}: {source}{f', not the file of the same name from {twin}' if twin else ''}")
