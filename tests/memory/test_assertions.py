@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from comfyfarm.testing import ExpectationFailed, MemoryFarm
-from comfyfarm.testing.assertions import WaitStep, steps_until_met
 from comfyfarm.testing.expectations import expect_no_finding, expect_none_of
+from comfyfarm.testing.waiting import WaitStep, steps_until_met
 from comfyfarm.workflows import text_to_image
 
 MakeFarm = Callable[..., MemoryFarm]

@@ -11,10 +11,9 @@ from msgspec.structs import replace
 from comfyfarm.analysis.findings import Thresholds
 from comfyfarm.analysis.journal import Journal
 from comfyfarm.analysis.log_analysis import LogAnalysis
-from comfyfarm.analysis.placement.placement import Placement, PlacementThresholds
+from comfyfarm.analysis.placement.placement import PlacementThresholds
 from comfyfarm.analysis.thresholds import as_table
 from comfyfarm.analysis.trials import Trials
-from comfyfarm.analysis.verdict import Verdict
 from comfyfarm.config.decoding import decode_alone
 from comfyfarm.events import (
     Delivered,
@@ -68,14 +67,6 @@ class LiveAnalysis:
             self.finished[event.instance] += 1
         elif isinstance(event, Reset):
             self.finished[event.instance] = 0
-
-    def verdict(self, thresholds: Thresholds | None = None) -> Verdict:
-        """Return the verdict on the current trial until now; None for the default thresholds."""
-        return self.log_analysis().verdict(thresholds)
-
-    def placement(self, thresholds: PlacementThresholds | None = None) -> Placement:
-        """Return the placement measures of the current trial until now; None for the default thresholds."""
-        return self.log_analysis().placement(thresholds)
 
     def log_analysis(
         self, *, trial: str | None = None, since: int | None = None, client: str | None = None

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar, Unpack
+from typing import Any, Generic, TypeVar, Unpack
 
-import msgspec
-
-from comfyfarm.analysis.findings.finding import moment
 from comfyfarm.analysis.journal import Journal
 from comfyfarm.analysis.placement.placement import Placement
 from comfyfarm.analysis.verdict import Verdict
 from comfyfarm.control.schema.analysis import DeliveryFacts, OrderReport, TrialFacts
-from comfyfarm.control.schema.farm import ClockState
 from comfyfarm.events.stamp import Stamp
 from comfyfarm.testing.expectations import (
     Expectation,
@@ -23,69 +19,10 @@ from comfyfarm.testing.expectations import (
     expect_verdict,
     with_jobs,
 )
-from comfyfarm.units import Duration
+from comfyfarm.testing.view import FarmView
+from comfyfarm.testing.waiting import WaitStep, Within, steps_until_met
 
 R = TypeVar("R")
-
-Within = str | float | None
-"""The time in which something may become true: a duration (``"5s"``) or seconds; ``None``: it must be true now."""
-
-WHICH = frozenset({"trial", "since", "client"})
-"""The arguments of ``verdict`` and ``placement`` that say which part of the log these are about."""
-
-_BREATH_S = 0.005           # for software on sockets, to react to what it received in a step of a virtual clock
-_POLL_S = 0.02
-_MAX_STEPS = 200            # of a virtual clock: after each the run is judged, which takes time
-_VIRTUAL_TIMEOUT_S = 30.0   # in real time, for a virtual clock under ``auto`` that does not get on
-
-
-class FaultFirings(msgspec.Struct, frozen=True, kw_only=True):
-    """How often a fault has fired.
-
-    :ivar on: the number of firings by instance; instances without one are left out.
-    """
-
-    id: str
-    do: str
-    phase: str
-    on: dict[str, int]
-
-    @classmethod
-    def of(cls, fault_id: str, table: Mapping[str, Any], fired: Mapping[str, int]) -> Self:
-        """Return the firings of a fault that is given as its table in the configuration."""
-        at = table.get("at")
-        phase = at.get("phase") if isinstance(at, Mapping) else at
-        on = {name: count for name, count in fired.items() if count}
-        return cls(id=fault_id, do=str(table.get("do")), phase=str(phase), on=on)
-
-
-class FarmView(Protocol):
-    """What a farm in this process or in another one knows about its run."""
-
-    def verdict(self, **settings: Any) -> Verdict: ...
-
-    def placement(self, **settings: Any) -> Placement: ...
-
-    def trial(self, name: str | None, **facts: Unpack[TrialFacts]) -> str: ...
-
-    def report_orders(self, *reports: OrderReport) -> None: ...
-
-    def delivered(self, job: str, **facts: Unpack[DeliveryFacts]) -> Stamp | None: ...
-
-    def journal(self) -> Journal: ...
-
-    def clock(self) -> ClockState: ...
-
-    def seed(self) -> int: ...
-
-    def faults(self) -> Sequence[FaultFirings]:
-        """Return all faults in the order in which they were armed."""
-
-    def timeline(self) -> str:
-        """Return the timeline as plain text."""
-
-    def page(self) -> str:
-        """Return the report as an HTML document."""
 
 
 @dataclass(frozen=True)
@@ -109,13 +46,6 @@ class Order:
     def withdrawn(self, *, at_ms: int | None = None) -> None:
         """Report that its user wants it no more."""
         self._view.report_orders(OrderReport(job=self.job, state="withdrawn", at_ms=at_ms))
-
-
-class WaitStep(NamedTuple):
-    """What to do before an expectation is checked again: advance the virtual clock, and then wait in real time."""
-
-    advance_ms: int
-    pause_s: float
 
 
 class JudgedFarm(Generic[R]):
@@ -253,78 +183,3 @@ class JudgedFarm(Generic[R]):
     def assert_no_false_completion(self, *, jobs: int | None = None, within: Within = None) -> R:
         """Assert that no job was reported as done before it was."""
         return self._expect_no("what was said to be done had been done", "false_completion", jobs=jobs, within=within)
-
-
-def steps_until_met(
-    expectation: Expectation, view: FarmView, within: Within, seconds: Callable[[], float]
-) -> Iterator[WaitStep]:
-    """Yield the steps to take, one after the other, until an expectation is met.
-
-    :param seconds: returns the real time.
-    :raises ExpectationFailed: if it is not met in time.
-    """
-    __tracebackhide__ = True
-    deadline = _Deadline.after(within, view.clock(), seconds)
-    while not expectation.is_met_by(verdict := view.verdict(**expectation.bounds)):
-        step = deadline.next_step(clock := view.clock(), awaits_jobs=expectation.awaits_jobs(verdict))
-        if step is None:
-            raise expectation.error(verdict, view.timeline(), deadline.as_text(clock))
-        yield step
-
-
-@dataclass(frozen=True)
-class _Deadline:
-    """The time until which an expectation may be met.
-
-    :ivar until_ms: in simulated time; ``None`` if the clock is real.
-    :ivar until_s: in real time.
-    """
-
-    within_ms: int
-    seconds: Callable[[], float]
-    until_ms: int | None
-    until_s: float
-
-    @classmethod
-    def after(cls, within: Within, clock: ClockState, seconds: Callable[[], float]) -> _Deadline:
-        within_ms = _milliseconds(within)
-        if clock.clock == "virtual":
-            until_s = seconds() + max(_VIRTUAL_TIMEOUT_S, within_ms / 1000)
-            return cls(within_ms, seconds, clock.at_ms + within_ms, until_s)
-        return cls(within_ms, seconds, None, seconds() + within_ms / 1000)
-
-    def next_step(self, clock: ClockState, *, awaits_jobs: bool) -> WaitStep | None:
-        """Return the next step; ``None`` if the time is up.
-
-        :param awaits_jobs: the software under test has still to send some, which takes it real time.
-        """
-        left_s = self.until_s - self.seconds()
-        if self.until_ms is None:
-            return WaitStep(0, min(_POLL_S, left_s)) if left_s > 0 else None
-        left_ms = self.until_ms - clock.at_ms
-        if left_ms <= 0:
-            return None
-        if clock.auto and clock.next_ms is not None:      # the farm advances it itself, when the sockets are quiet
-            return WaitStep(0, _POLL_S) if left_s > 0 else None
-        shortest_ms = max(self.within_ms // _MAX_STEPS, 1)
-        if awaits_jobs:
-            return WaitStep(min(left_ms, shortest_ms), _POLL_S)
-        if clock.next_ms is None:
-            return WaitStep(left_ms, _BREATH_S)
-        return WaitStep(min(left_ms, max(clock.next_ms - clock.at_ms, shortest_ms)), _BREATH_S)
-
-    def as_text(self, clock: ClockState) -> str:
-        """Return the time that is up; empty if none was allowed."""
-        if not self.within_ms:
-            return ""
-        if self.until_ms is None:
-            return f"{moment(self.within_ms)} of real time"
-        if clock.at_ms < self.until_ms:     # under auto
-            return f"{moment(max(round(_VIRTUAL_TIMEOUT_S * 1000), self.within_ms))} of real time"
-        return f"{moment(self.within_ms)} of simulated time"
-
-
-def _milliseconds(within: Within) -> int:
-    if within is None:
-        return 0
-    return int(Duration.parse(within)) if isinstance(within, str) else round(within * 1000)

@@ -27,7 +27,8 @@ from comfyfarm.faults.fault import Firing
 from comfyfarm.server.farm import Farm
 from comfyfarm.server.fault_controller import FaultController
 from comfyfarm.server.live_analysis import read_bounds, read_terms
-from comfyfarm.testing.assertions import WHICH, FaultFirings, JudgedFarm
+from comfyfarm.testing.assertions import JudgedFarm
+from comfyfarm.testing.view import WHICH, FaultFirings
 from comfyfarm.units import Duration
 
 R = TypeVar("R")

@@ -17,10 +17,10 @@ from comfyfarm.server.backend import Backend
 from comfyfarm.server.farm import make_farm
 from comfyfarm.server.ports import Bind, BoundPort, MemoryPort
 from comfyfarm.server.time.clock import EPOCH_UNIX_MS
-from comfyfarm.testing.assertions import Within
 from comfyfarm.testing.expectations import Expectation
 from comfyfarm.testing.in_process import InProcessFarm, LiveFault, LiveGate, in_seconds
 from comfyfarm.testing.memory_client import Listener, MemoryWire, Reply, result_of
+from comfyfarm.testing.waiting import Within
 
 F = TypeVar("F", bound=LiveFault)
 

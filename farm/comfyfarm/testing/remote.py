@@ -16,8 +16,10 @@ from comfyfarm.control.schema.analysis import DeliveryFacts, OrderReport, TrialF
 from comfyfarm.control.schema.farm import ClockState
 from comfyfarm.control.schema.faults import Held
 from comfyfarm.events.stamp import Stamp
-from comfyfarm.testing.assertions import WHICH, FaultFirings, JudgedFarm, Within
+from comfyfarm.testing.assertions import JudgedFarm
 from comfyfarm.testing.expectations import Expectation
+from comfyfarm.testing.view import WHICH, FaultFirings
+from comfyfarm.testing.waiting import Within
 
 
 class RemoteFarm(JudgedFarm[None]):

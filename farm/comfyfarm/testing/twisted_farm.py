@@ -19,9 +19,9 @@ from comfyfarm.control.app import FarmApp
 from comfyfarm.server.backend import Backend
 from comfyfarm.server.farm import make_farm
 from comfyfarm.server.ports import TcpPort
-from comfyfarm.testing.assertions import Within
 from comfyfarm.testing.expectations import Expectation
 from comfyfarm.testing.in_process import InProcessFarm, LiveFault, LiveGate, in_seconds
+from comfyfarm.testing.waiting import Within
 
 F = TypeVar("F", bound=LiveFault)
 

@@ -67,7 +67,7 @@ def play(stage: Stage, kind: type[C]) -> tuple[C, Verdict]:
         farm.farm.fault_controller.arm_all([read_fault(each) for each in stage.faults])
         client = kind(farm, stage.wishes, Random(stage.seed))
         _run(stage, farm, client)
-        return client, farm.farm.analysis.verdict(stage.bounds)
+        return client, farm.farm.analysis.log_analysis().verdict(stage.bounds)
     finally:
         farm.stop()
 

@@ -88,7 +88,7 @@ def play(scene: Scene, kind: type[Dispatcher], level: Level, *, delivery: str | 
         users.reports.begin(len(scene.orders))
         dispatcher = kind(farm, users, Random(scene.seed))
         _run(scene, farm, users, dispatcher)
-        verdict = farm.farm.analysis.verdict()
+        verdict = farm.farm.analysis.log_analysis().verdict()
         told = sum(bool(user.failures) for user in users.users.values())
         harms = tuple(harms_of(farm, users, dispatcher.wire, scene))
         return Outcome(verdict, harms, tuple(harms_to_users(users)), told)

@@ -15,13 +15,13 @@ def test_a_job_that_nobody_sends_again_is_lost_after_a_while_in_which_nothing_el
     log.publish(Submitted(at_ms=1, prompt_id="p", number=0, job="j", outputs=("9",), queue_remaining=1), "a", 1)
     log.publish(ServerStopped(at_ms=2, lost=("p",), reason="crashed"), "a", 1)
     log.publish(ServerReady(at_ms=3), "a", 2)
-    assert [finding.finding for finding in analysis.verdict().findings] == ["unfinished"]
+    assert [finding.finding for finding in analysis.log_analysis().verdict().findings] == ["unfinished"]
     now_ms[0] = 60_000
-    assert [finding.finding for finding in analysis.verdict().findings] == ["lost"]
+    assert [finding.finding for finding in analysis.log_analysis().verdict().findings] == ["lost"]
 
 
 def test_two_analyses_at_the_same_time_publish_one_event() -> None:
     log = Log()
     analysis = LiveAnalysis(log, lambda: 7, dict)
-    assert analysis.verdict().at_ms == analysis.placement().at_ms == 7
+    assert analysis.log_analysis().verdict().at_ms == analysis.log_analysis().placement().at_ms == 7
     assert list(log.events) == [Judged(seq=1, at_ms=7)]

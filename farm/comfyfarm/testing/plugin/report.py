@@ -8,9 +8,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from comfyfarm.analysis.findings.finding import Finding, moment
-from comfyfarm.testing.assertions import FarmView
 from comfyfarm.testing.expectations import ExpectationFailed, finding_lines
 from comfyfarm.testing.plugin.session import AnyFarm, TestSession
+from comfyfarm.testing.view import FarmView
 
 SECTION = "comfyfarm"
 
