@@ -32,7 +32,7 @@ import msgspec
 
 from comfyfarm.analysis.verdict import VerdictBuilder
 from comfyfarm.events import Configured, Event, Exchanged, FrameSent, LogEnded, Progressed, ServerReady
-from comfyfarm.events.encoding import as_line
+from comfyfarm.events.encoding import as_json
 from comfyfarm.events.line_writer import LineWriter
 from comfyfarm.testing import MemoryFarm, as_config
 from comfyfarm.workflows import text_to_image
@@ -58,8 +58,8 @@ def make_log(steps: int = 20, jobs: int = JOBS, *, listens: bool = True) -> list
     lines: list[bytes] = []
     config = {"farm": {"seed": 1}, "instance": [{"name": "gpu-{n}", "count": len(INSTANCES), "mode": "dynamic"}]}
     farm = MemoryFarm.start(as_config(config))
-    lines.extend(as_line(event) for event in farm.farm.log.events)
-    farm.farm.log.listen(lambda event: lines.append(as_line(event)))
+    lines.extend(as_json(event) for event in farm.farm.log.events)
+    farm.farm.log.listen(lambda event: lines.append(as_json(event)))
     for name in INSTANCES if listens else ():
         farm[name].listen("me")
     for number in range(jobs):

@@ -18,7 +18,7 @@ from comfyfarm.analysis.trials import analyse_saved
 from comfyfarm.analysis.verdict import Verdict
 from comfyfarm.config.decoding import ConfigError
 from comfyfarm.events import Delivered, Draining
-from comfyfarm.events.encoding import as_json, as_line
+from comfyfarm.events.encoding import as_json
 from comfyfarm.events.stamp import Stamp
 from comfyfarm.server.media.contents import short_digest
 from comfyfarm.server.media.stamps import read_stamp
@@ -101,7 +101,7 @@ def test_a_saved_log_is_judged_to_the_same_bytes_as_the_live_farm(memory_farm: S
     farm = memory_farm({**TWO, "farm": {"log": str(path)}})
     eventful(farm)
     live = farm.control("GET", "/api/verdict").body, farm.control("GET", "/api/placement").body
-    then = analyse_saved([as_line(event) for event in farm.log])
+    then = analyse_saved([as_json(event) for event in farm.log])
     assert (as_json(then.verdict()), as_json(then.placement())) == live
     farm.stop()
     with path.open("rb") as file:

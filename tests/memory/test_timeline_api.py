@@ -17,7 +17,7 @@ from comfyfarm.analysis.timeline.svg import draw
 from comfyfarm.analysis.timeline.text import as_text
 from comfyfarm.analysis.timeline.values import AttemptBar, RunTimeline, as_values
 from comfyfarm.analysis.trials import analyse_saved
-from comfyfarm.events.encoding import as_line
+from comfyfarm.events.encoding import as_json
 from comfyfarm.testing import MemoryFarm
 from comfyfarm.testing.memory_client import Reply
 from comfyfarm.workflows import text_to_image
@@ -102,7 +102,7 @@ def test_the_live_timeline_is_that_of_the_saved_log(
 ) -> None:
     """In each form, byte for byte."""
     answer = crashed.control("GET", f"/api/timeline?format={form}")
-    saved = analyse_saved([as_line(event) + b"\n" for event in crashed.farm.log.events])
+    saved = analyse_saved([as_json(event) + b"\n" for event in crashed.farm.log.events])
     assert (answer.status, answer.headers["content-type"]) == (200, media_type)
     assert answer.body == drawn(saved.timeline())
 
@@ -110,7 +110,7 @@ def test_the_live_timeline_is_that_of_the_saved_log(
 def test_the_live_page_is_that_of_the_saved_log(crashed: MemoryFarm) -> None:
     """With verdict, placement and faults."""
     answer = crashed.control("GET", "/api/report")
-    saved = analyse_saved([as_line(event) + b"\n" for event in crashed.farm.log.events])
+    saved = analyse_saved([as_json(event) + b"\n" for event in crashed.farm.log.events])
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.body.decode() == page(saved)
     assert saved.timeline().lanes["gpu-1"].marks

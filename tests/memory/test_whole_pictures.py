@@ -18,7 +18,7 @@ from comfyfarm.analysis.logical_jobs import Attempt
 from comfyfarm.analysis.trials import analyse_saved
 from comfyfarm.analysis.verdict import VerdictBuilder
 from comfyfarm.events import Delivered, Exchanged, ServerReady
-from comfyfarm.events.encoding import as_json, as_line
+from comfyfarm.events.encoding import as_json
 from comfyfarm.testing import MemoryFarm
 from comfyfarm.testing.memory_client import Reply
 from comfyfarm.workflows import text_to_image
@@ -364,4 +364,4 @@ def test_a_saved_log_tells_the_same_of_deliveries(memory_farm: Start) -> None:
     deliver(farm, "other", get(farm))
     live = as_json(farm.verdict())
     assert "was only a part of it" in live.decode()
-    assert as_json(analyse_saved(map(as_line, farm.farm.log.events)).verdict()) == live
+    assert as_json(analyse_saved(map(as_json, farm.farm.log.events)).verdict()) == live

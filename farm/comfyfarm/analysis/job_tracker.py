@@ -126,11 +126,11 @@ class JobTracker(EventHandler):
 
     def _begin(self, event: Submitted | PromptRefused | Exchanged, prompt_id: str | None) -> Attempt:
         logical_job = self.job(event.job)
-        attempts = logical_job.attempts
+        attempts, instance = logical_job.attempts, self.instances[event.instance]
         client_id = event.client_id if isinstance(event.client_id, str) else None
-        number = len(attempts) + 1
+        is_own_load = not isinstance(event, Exchanged) and event.is_load     # load is not sent by HTTP
         attempt = Attempt(
-            number,
+            len(attempts) + 1,
             logical_job.name,
             intern(event.instance),
             event.epoch,
@@ -138,14 +138,14 @@ class JobTracker(EventHandler):
             event.at_ms,
             event.seq,
             client_id and intern(client_id),
+            began_ms=event.at_ms,
+            upload_seq=instance.upload_seq,
+            equipped_seq=instance.equipped_seq,
+            is_load=is_own_load or event.job in self.others,
         )
-        attempt.began_ms = event.at_ms
-        is_own_load = not isinstance(event, Exchanged) and event.is_load     # load is not sent by HTTP
-        attempt.is_load = is_own_load or event.job in self.others
-        instance = self.instances[event.instance]
-        attempt.upload_seq, attempt.equipped_seq = instance.upload_seq, instance.equipped_seq
         attempts.append(attempt)
-        self._tested = None if number == 1 else self._tested
+        if len(attempts) == 1:
+            self._tested = None     # only now it is known if it is load
         if not attempt.is_load:
             self.by_instance.setdefault(event.instance, []).append(attempt)
         return attempt

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
-from comfyfarm.events.encoding import as_line
+from comfyfarm.events.encoding import as_json
 from comfyfarm.events.saved_log import read_events
 
 _DONE, _NOT_DONE = 0, 1
@@ -18,7 +18,7 @@ def events(arguments: Namespace) -> int:
     try:
         with _opened(arguments.log) as lines:
             for event in read_events(lines, lambda text, _seq: defects.append(text)):
-                sys.stdout.buffer.write(as_line(event) + b"\n")
+                sys.stdout.buffer.write(as_json(event) + b"\n")
         sys.stdout.buffer.flush()
     except OSError as error:
         defects.append(f"{error.filename or arguments.log}: {error.strerror or error}")

@@ -11,7 +11,7 @@ _encoder = msgspec.json.Encoder()
 
 
 def as_json(value: msgspec.Struct | dict[str, Any]) -> bytes:
-    """Encode an event or a result as JSON, with equal bytes for equal values."""
+    """Encode an event or a result as JSON, in one line; equal values have equal bytes."""
     try:
         return _encoder.encode(value)
     except UnicodeEncodeError:
@@ -20,12 +20,7 @@ def as_json(value: msgspec.Struct | dict[str, Any]) -> bytes:
         return _encoder.encode(json.loads(text.encode("utf-8", "replace")))
 
 
-def as_line(event: Event) -> bytes:
-    """Encode an event as one line of JSON that has all its fields, without the line end."""
-    return as_json(event)
-
-
 def as_object(event: Event) -> dict[str, Any]:
-    """Return an event as the JSON object of its line."""
-    fields: dict[str, Any] = json.loads(as_line(event))
+    """Return an event as a JSON object."""
+    fields: dict[str, Any] = json.loads(as_json(event))
     return fields

@@ -4,17 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
 
 from msgspec.structs import replace
 
-from comfyfarm.analysis.findings import Thresholds
 from comfyfarm.analysis.journal import Journal
 from comfyfarm.analysis.log_analysis import LogAnalysis
-from comfyfarm.analysis.placement.placement import PlacementThresholds
-from comfyfarm.analysis.thresholds import as_table
 from comfyfarm.analysis.trials import Trials
-from comfyfarm.config.decoding import decode_alone
 from comfyfarm.events import (
     Delivered,
     Draining,
@@ -195,19 +190,3 @@ def _parse(stamp: str) -> Stamp:
         return Stamp.parse(stamp)
     except ValueError as error:
         raise ValueError(f"stamp: {error}") from error
-
-
-def read_bounds(settings: Mapping[str, Any]) -> Thresholds:
-    """Decode the thresholds of a verdict: ``{"reaction": "5s", "retries": 3}``; a number for a duration is seconds.
-
-    :raises ConfigError: naming the key.
-    """
-    return decode_alone(as_table(Thresholds, settings), Thresholds)
-
-
-def read_terms(settings: Mapping[str, Any]) -> PlacementThresholds:
-    """Decode the thresholds of a placement in the same way: ``{"fresh": "2s"}``.
-
-    :raises ConfigError: naming the key.
-    """
-    return decode_alone(as_table(PlacementThresholds, settings), PlacementThresholds)

@@ -8,13 +8,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self, TypeVar, Unpack
 
+import msgspec
+
 from comfyfarm.analysis.journal import Journal
 from comfyfarm.analysis.log_analysis import LogAnalysis
-from comfyfarm.analysis.placement.placement import Placement
+from comfyfarm.analysis.placement.placement import Placement, PlacementThresholds
 from comfyfarm.analysis.report.page import page
+from comfyfarm.analysis.thresholds import Thresholds, as_table
 from comfyfarm.analysis.timeline.text import as_text
 from comfyfarm.analysis.verdict import Verdict
 from comfyfarm.config import FarmConfig, Overrides, load
+from comfyfarm.config.decoding import decode_alone
 from comfyfarm.config.fault_tables import read_fault
 from comfyfarm.config.sources import ConfigSource, config_file
 from comfyfarm.control.app import FarmApp
@@ -26,12 +30,12 @@ from comfyfarm.faults.armed_fault import ArmedFault
 from comfyfarm.faults.fault import Firing
 from comfyfarm.server.farm import Farm
 from comfyfarm.server.fault_controller import FaultController
-from comfyfarm.server.live_analysis import read_bounds, read_terms
 from comfyfarm.testing.assertions import JudgedFarm
 from comfyfarm.testing.view import WHICH, FaultFirings
 from comfyfarm.units import Duration
 
 R = TypeVar("R")
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 def as_config(config: ConfigSource | FarmConfig) -> FarmConfig:
@@ -82,10 +86,10 @@ class InProcessView:
     own_trial: str | None = None
 
     def verdict(self, **settings: Any) -> Verdict:
-        return self._analysis(settings).verdict(read_bounds(settings))
+        return self._analysis(settings).verdict(_decode(settings, Thresholds))
 
     def placement(self, **settings: Any) -> Placement:
-        return self._analysis(settings).placement(read_terms(settings))
+        return self._analysis(settings).placement(_decode(settings, PlacementThresholds))
 
     def _analysis(self, settings: dict[str, Any]) -> LogAnalysis:
         """Return the analysis of what ``trial``, ``since`` and ``client`` of the settings say; they are removed."""
@@ -120,6 +124,14 @@ class InProcessView:
 
     def page(self) -> str:
         return page(self._analysis({}))
+
+
+def _decode(settings: Mapping[str, Any], kind: type[S]) -> S:
+    """Decode thresholds: ``{"reaction": "5s", "retries": 3}``; a number for a duration is seconds.
+
+    :raises ConfigError: naming the key.
+    """
+    return decode_alone(as_table(kind, settings), kind)
 
 
 @dataclass(eq=False)

@@ -1,4 +1,4 @@
-"""What a farm, in this process or in another one, knows about its run."""
+"""The view of a farm's run that assertions and reports have, in this process or from another one."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Self, Unpack

@@ -11,7 +11,7 @@ from comfyfarm import events
 from comfyfarm.analysis.log_analysis import LogAnalysis
 from comfyfarm.analysis.trials import Trials, UnknownTrial, analyse_saved
 from comfyfarm.events import Event, Work
-from comfyfarm.events.encoding import as_json, as_line
+from comfyfarm.events.encoding import as_json
 from comfyfarm.events.orders import TrialBegan
 from tests.support import logs
 from tests.support.logs import (
@@ -244,7 +244,7 @@ def test_an_earlier_trial_is_judged_as_it_was_at_its_end() -> None:
 
 @pytest.mark.parametrize("name", [None, "one", "two", "three"])
 def test_a_saved_log_gives_the_same_bytes(name: str | None) -> None:
-    lines = [as_line(event) + b"\n" for event in log(THREE)]
+    lines = [as_json(event) + b"\n" for event in log(THREE)]
     saved, live = analyse_saved(lines, trial=name), trials_of(THREE).find(name)
     assert as_json(saved.verdict()) == as_json(live.verdict())
     assert as_json(saved.placement()) == as_json(live.placement())
@@ -252,7 +252,7 @@ def test_a_saved_log_gives_the_same_bytes(name: str | None) -> None:
 
 def test_a_defect_before_a_trial_counts_and_one_after_it_does_not() -> None:
     """State may be missing; what came later cannot have been part of it."""
-    lines = [as_line(event) + b"\n" for event in log(THREE)]
+    lines = [as_json(event) + b"\n" for event in log(THREE)]
     early, late = [*lines[:2], b"torn", *lines[2:]], [*lines, b"torn"]
     assert names_of(analyse_saved(early, trial="three")) == ["log_incomplete"]
     assert names_of(analyse_saved(late, trial="one")) == ["unfinished"]
@@ -269,7 +269,7 @@ def test_an_old_trial_is_no_longer_kept_unless_it_was_asked_for(monkeypatch: pyt
     assert trials.find("two").end_seq == 24
     with pytest.raises(UnknownTrial, match=r"'one' is over and no longer kept; .* comfyfarm judge FILE --trial one"):
         trials.find("one")
-    lines = [as_line(event) + b"\n" for event in log(THREE)]
+    lines = [as_json(event) + b"\n" for event in log(THREE)]
     assert names_of(analyse_saved(lines, trial="one")) == ["unfinished"]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from comfyfarm.cli.main import main
-from comfyfarm.events.encoding import as_line
+from comfyfarm.events.encoding import as_json
 from comfyfarm.events.line_writer import LineWriter
 from tests.support.logs import farm, log, ran
 
@@ -32,10 +32,10 @@ def test_what_cannot_be_read_is_reported_and_the_rest_printed(
     tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     path = tmp_path / "run.jsonl"
-    path.write_bytes(as_line(EVENTS[0]) + b"\ntorn")
+    path.write_bytes(as_json(EVENTS[0]) + b"\ntorn")
     assert main(["events", str(path)]) == 1
     found = capsysbinary.readouterr()
-    assert found.out == as_line(EVENTS[0]) + b"\n"
+    assert found.out == as_json(EVENTS[0]) + b"\n"
     assert found.err == b"comfyfarm events: line 2 is torn\n"
     assert main(["events", str(tmp_path / "missing")]) == 1
     assert b"No such file" in capsysbinary.readouterr().err

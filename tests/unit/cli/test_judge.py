@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from comfyfarm.analysis.log_analysis import LogAnalysis
 from comfyfarm.cli.main import main
 from comfyfarm.events import Configured, Event
-from comfyfarm.events.encoding import as_json, as_line
+from comfyfarm.events.encoding import as_json
 from tests.support.logs import farm, log, ran, submitted, trial
 
 TWO = farm("gpu-1", "gpu-2", delivery="none")
@@ -29,7 +29,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def save(path: Path, events: list[Event]) -> str:
-    path.write_bytes(b"".join(as_line(event) + b"\n" for event in events))
+    path.write_bytes(b"".join(as_json(event) + b"\n" for event in events))
     return str(path)
 
 

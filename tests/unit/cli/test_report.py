@@ -13,7 +13,7 @@ import pytest
 from comfyfarm.analysis.report.page import page
 from comfyfarm.cli.main import main
 from comfyfarm.events import Event
-from comfyfarm.events.encoding import as_line
+from comfyfarm.events.encoding import as_json
 from tests.support.logs import Piece, farm, log, ran, trial
 from tests.support.timelines import LOST, analysis_of
 
@@ -25,7 +25,7 @@ def path(tmp_path: Path) -> Path:
 
 def save(path: Path, *pieces: Piece) -> str:
     events: list[Event] = log(*pieces)
-    path.write_bytes(b"".join(as_line(event) + b"\n" for event in events))
+    path.write_bytes(b"".join(as_json(event) + b"\n" for event in events))
     return str(path)
 
 

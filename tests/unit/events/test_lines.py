@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from comfyfarm import events
 from comfyfarm.analysis.trials import analyse_saved
 from comfyfarm.events import Event, FrameSent
-from comfyfarm.events.encoding import as_json, as_line
+from comfyfarm.events.encoding import as_json
 from comfyfarm.events.line_writer import LineWriter
 from comfyfarm.events.saved_log import read_events
 from tests.support.logs import farm, log, ran
@@ -37,7 +37,7 @@ def fail(text: str, _seq: int) -> None:
 
 def whole(expected: Sequence[Event]) -> list[Event]:
     """Return the events as a log gives them of which each line has all fields."""
-    return read([as_line(event) for event in expected])[0]
+    return read([as_json(event) for event in expected])[0]
 
 
 # A job, as the log has it.
@@ -103,7 +103,7 @@ def test_more_jobs_than_can_be_referred_to_are_written_all_the_same() -> None:
     submitted = [replace(JOB[1], prompt_id=f"p{n}") for n in range(1_500)]
     jobs = numbered(*submitted, *(events.Started(at_ms=20, **{**RUN, "prompt_id": f"p{n}"}) for n in range(1_500)))
     lines = written([jobs])
-    assert json.loads(lines[1_500]) == json.loads(as_line(jobs[1_500]))
+    assert json.loads(lines[1_500]) == json.loads(as_json(jobs[1_500]))
     assert json.loads(lines[-1]) == {"of": 1_500, "kind": "started", "seq": 3_000}
     assert read(lines) == (whole(jobs), [])
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from comfyfarm.analysis.log_analysis import LogAnalysis
 from comfyfarm.analysis.trials import analyse_saved
 from comfyfarm.events import Configured, Event, Healed, LogEnded
-from comfyfarm.events.encoding import as_json, as_line
+from comfyfarm.events.encoding import as_json
 from comfyfarm.events.saved_log import read_events
 from tests.support.logs import farm, log, ran
 
@@ -23,7 +23,7 @@ def line(**fields: Any) -> bytes:
 
 
 def lines(events: Iterable[Event]) -> list[bytes]:
-    return [as_line(event) + b"\n" for event in events]
+    return [as_json(event) + b"\n" for event in events]
 
 
 def read(content: Iterable[bytes]) -> tuple[list[int], list[str]]:

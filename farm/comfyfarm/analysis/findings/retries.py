@@ -119,7 +119,8 @@ class RetryStorm(FindingRule):
                 continue
             others = {attempt for attempt, _ in needless(job)}.union(excess_kills(job, bounds))
             rest = [attempt for attempt in job.attempts if attempt not in hasty and attempt not in others]
-            counted = [attempt for attempt in rest if not _is_correctable(attempt)]
+            # A refusal may have given the client something to correct before the next attempt.
+            counted = [attempt for attempt in rest if not (attempt.missing or attempt.is_invalid)]
             quick = max(_rows(counted, partial(_is_quick, bounds=bounds)), key=len)
             many = self._without_outages(counted, context)
             if is_hash(job.name):   # It may have been wanted several times: only retries count.
@@ -149,11 +150,6 @@ class RetryStorm(FindingRule):
         where = " and ".join(dict.fromkeys(attempt.instance for attempt in attempts))
         says = f"{job.name} was {what}, to {where}, from {moment(first.began_ms)} to {moment(last.began_ms)}{why}."
         return self.found(says, job=job.name, events=(first.seq, last.seq))
-
-
-def _is_correctable(attempt: Attempt) -> bool:
-    """Return whether its refusal gave its client something to correct before the next attempt."""
-    return bool(attempt.missing) or attempt.is_invalid
 
 
 def _rows(attempts: list[Attempt], belong: Callable[[Attempt, Attempt], bool]) -> Iterator[list[Attempt]]:

@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 
 from comfyfarm.analysis.findings.availability import available, other_instances
 from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
 from comfyfarm.analysis.findings.resubmitted import needless
 from comfyfarm.analysis.instance_jobs import is_submission, route_of
-from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.logical_jobs import Attempt
 from comfyfarm.events import Draining, Event, Exchanged, FaultArmed, FaultExpired, FaultFired, FaultHealed
 
@@ -189,9 +189,10 @@ class Ineligible(FindingRule):
     """
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
-        is_needless = _needless_of(context.tracker)
+        # It looks at each job once.
+        needless_of = cache(lambda name: {attempt for attempt, _ in needless(context.tracker.jobs[name])})
         for name in context.tracker.by_instance:
-            for lack in self._lacks(name, context, is_needless):
+            for lack in self._lacks(name, context, needless_of):
                 first, discovery = lack.first, lack.discovery
                 more = f", and {lack.count - 1} more like it" if lack.count > 1 else ""
                 says = (
@@ -201,7 +202,7 @@ class Ineligible(FindingRule):
                 yield self.found(says, job=first.job, instance=name, events=(discovery.reported_seq, first.seq))
 
     def _lacks(
-        self, instance: str, context: RuleContext, is_needless: Callable[[Attempt], bool]
+        self, instance: str, context: RuleContext, needless_of: Callable[[str], set[Attempt]]
     ) -> Iterator[_Lack]:
         discoveries: dict[tuple[int, str], Attempt] = {}     # by epoch and thing
         lacks: dict[str, _Lack] = {}
@@ -210,7 +211,7 @@ class Ineligible(FindingRule):
             found = ((thing, discoveries[epoch, thing]) for thing in attempt.missing if (epoch, thing) in discoveries)
             wire_ms = context.bounds.wire
             known = next((pair for pair in found if _is_known_to(attempt, pair[1], wire_ms)), None)
-            if known is not None and not is_needless(attempt):
+            if known is not None and attempt not in needless_of(attempt.job):
                 thing, discovery = known
                 if thing in lacks:
                     lacks[thing].count += 1
@@ -226,18 +227,6 @@ class Ineligible(FindingRule):
 
 def _is_known_to(attempt: Attempt, discovery: Attempt, wire_ms: int) -> bool:
     return attempt.is_sent_after_failure_of(discovery, wire_ms) and not attempt.is_repaired_since(discovery)
-
-
-def _needless_of(tracker: JobTracker) -> Callable[[Attempt], bool]:
-    """Return a function that tells whether an attempt was needless; it looks at each job once."""
-    by_job: dict[str, set[Attempt]] = {}
-
-    def is_needless(attempt: Attempt) -> bool:
-        if attempt.job not in by_job:
-            by_job[attempt.job] = {other for other, _ in needless(tracker.jobs[attempt.job])}
-        return attempt in by_job[attempt.job]
-
-    return is_needless
 
 
 _STATE_ROUTES = ("/history", "/jobs", "/prompt", "/queue", "/system_stats")

@@ -16,7 +16,7 @@ from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.endpoints import LINES
 from comfyfarm.control.schema.farm import LogFilter, LogQuery
 from comfyfarm.events import Event
-from comfyfarm.events.encoding import as_line
+from comfyfarm.events.encoding import as_json
 from comfyfarm.events.filters import EventFilter, all_kinds
 from comfyfarm.events.line_writer import LineWriter
 from comfyfarm.server.farm import Farm
@@ -38,7 +38,7 @@ def get_log(farm: Farm, query: LogQuery) -> Raw:
     except UnknownTrial as error:
         raise ApiError(404, str(error)) from error
     events = islice((event for event in kept if event_filter.takes(event)), query.limit)
-    return Raw(b"".join(as_line(event) + b"\n" for event in events), LINES)
+    return Raw(b"".join(as_json(event) + b"\n" for event in events), LINES)
 
 
 @route(endpoints.STREAM_LOG)
@@ -89,7 +89,7 @@ class _Stream(ServerProtocol):
     def _on_event(self, event: Event) -> None:
         if self.event_filter.takes(event):
             self.farm.flush_log()
-            self.writer.write(frame(as_line(event).decode()))
+            self.writer.write(frame(as_json(event).decode()))
 
     def connectionLost(self, reason: Failure) -> None:
         if self._unsubscribe is not None:

@@ -15,7 +15,7 @@ from comfyfarm.analysis.instances import FleetState
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.placement.placement import Placement, PlacementAnalyzer
 from comfyfarm.events import Event, Work
-from comfyfarm.events.encoding import as_line
+from comfyfarm.events.encoding import as_json
 from tests.support.logs import (
     asked,
     crashed,
@@ -117,7 +117,7 @@ def test_a_saved_log_is_measured_as_the_live_one() -> None:
     live, saved = follow(pieces, jobs), PlacementAnalyzer()
     decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Union[tuple(Event.__subclasses__())])  # noqa: UP007
     for event in log(pieces, jobs):
-        saved.on_event(decoder.decode(as_line(event)))
+        saved.on_event(decoder.decode(as_json(event)))
     assert msgspec.json.encode(saved.placement()) == msgspec.json.encode(live.placement())
     assert msgspec.json.encode(records(saved)) == msgspec.json.encode(records(live))
 
