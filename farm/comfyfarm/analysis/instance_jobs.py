@@ -1,6 +1,6 @@
 """The jobs of one instance: its queue, its history, and the requests that still lack an answer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import parse_qsl, unquote
@@ -56,9 +56,9 @@ class InstanceJobs:
             self.running = None
         self.last = attempt
 
-    def all_open(self) -> list[Attempt]:
+    def all_open(self) -> Iterator[Attempt]:
         """Return what waits or runs, grouped by prompt id."""
-        return [attempt for same_id in self.open.values() for attempt in same_id]
+        return (attempt for same_id in self.open.values() for attempt in same_id)
 
     def open_attempt(self, prompt_id: str | None) -> Attempt | None:
         """Return the attempt that runs under a prompt id, else the first that waits under it."""

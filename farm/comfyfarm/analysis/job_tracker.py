@@ -265,7 +265,7 @@ class JobTracker(EventHandler):
     @on(Reset)
     def _on_reset(self, event: Reset) -> None:
         instance = self.instances[event.instance]
-        for attempt in instance.all_open():
+        for attempt in list(instance.all_open()):
             self._end(attempt, event, "forgotten")
         instance.clear_history()
         if event.files:

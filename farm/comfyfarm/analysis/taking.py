@@ -83,8 +83,8 @@ class ResultTaking:
         delivered = [run for run in runs if self._has_delivered(run)]
         if job.delivered or (delivered and not is_hash(job.name)):
             return []
-        doubtful = [run for run in delivered if run.is_doubtful]
-        return [run for run in runs if run not in delivered and not _is_same_wish(run, delivered, doubtful)]
+        doubtful, rest = [run for run in delivered if run.is_doubtful], set(runs).difference(delivered)
+        return [run for run in runs if run in rest and not _is_same_wish(run, delivered, doubtful)]
 
     def _has_delivered(self, run: Attempt) -> bool:
         if self.mode in {"folder", "none"}:

@@ -77,7 +77,7 @@ def test_clearing_the_queue_ends_all_that_wait() -> None:
     cleared = QueueCleared(at_ms=5, instance="a", epoch=1, prompt_ids=("j@a", "k@a"), queue_remaining=0)
     attempts = tracker_of(submitted("j", on="a", at=1), submitted("k", on="a", at=1), cleared)
     assert [each.end for job in attempts.jobs.values() for each in job.attempts] == ["deleted", "deleted"]
-    assert attempts.instances["a"].all_open() == []
+    assert not attempts.instances["a"].open
 
 
 def test_a_reset_forgets_what_waits_and_what_runs() -> None:
