@@ -1,4 +1,4 @@
-"""What makes a node fail before it does anything, although validation has let it pass."""
+"""Reasons for which a node fails before it does anything, although validation has let it pass."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What declared node types show and how they expand, as a configuration writes it (docs/capture.md)."""
+"""Declared node types: the outputs that they show, and the nodes that they expand into (docs/capture.md)."""
 
 import re
 from collections.abc import Mapping
