@@ -410,7 +410,8 @@ def test_a_body_that_is_no_object_makes_comfyui_raise(memory_farm: Start, path: 
 
 def test_memory_is_freed_on_request(memory_farm: Start) -> None:
     """The cache is empty then."""
-    farm = memory_farm({"instance": [{"name": "gpu", "mode": "dynamic", "cache": "ram"}]})
+    instance = {"name": "gpu", "mode": "dynamic", "cache": "ram", "comfyui_version": "0.28.0"}
+    farm = memory_farm({"instance": [instance]})
     gpu = farm["gpu"]
     ended(gpu, 2)
     assert answered(gpu.ask("POST", "/free", json={"free_memory": True})) == (200, b"", None)

@@ -10,6 +10,7 @@ from comfyfarm.config.recorded import recorded
 from comfyfarm.sim.files import MemoryFiles
 from comfyfarm.sim.nodes import NodeCall, NodeOutcome, run
 from comfyfarm.sim.prompt.workflow import is_link
+from comfyfarm.versions import DEFAULT_BEHAVIOUR, Behaviour
 
 PICTURE_SIZE = (512, 768)
 
@@ -19,6 +20,7 @@ class Nodes:
     """Runs nodes as an instance with an input picture of :data:`PICTURE_SIZE` does."""
 
     files: MemoryFiles = field(default_factory=MemoryFiles)
+    behaviour: Behaviour = DEFAULT_BEHAVIOUR
 
     def call(self, class_type: str, /, **inputs: Any) -> NodeCall:
         """Return the call of a node; two underscores in the name of an argument stand for a dot."""
@@ -30,6 +32,7 @@ class Nodes:
             shows=node_type.output_node if node_type else True,
             size=PICTURE_SIZE,
             files=self.files,
+            behaviour=self.behaviour,
         )
 
     def run(self, class_type: str, /, **inputs: Any) -> NodeOutcome:

@@ -14,13 +14,14 @@ import msgspec
 from comfyfarm.config import ConfigError, FarmConfig, InstanceConfig
 from comfyfarm.config.captured import CapturedServer, NotCaptured
 from comfyfarm.config.live_changes import changed
-from comfyfarm.config.recorded import recorded, server_facts
+from comfyfarm.config.recorded import recorded, system_stats
 from comfyfarm.config.recorded.api_nodes import api_nodes
 from comfyfarm.config.scenarios.scenario import ChangeStep
 from comfyfarm.sim.catalogue.catalogue import Catalogue
 from comfyfarm.sim.catalogue.models import sizes_of
 from comfyfarm.sim.catalogue.recorded import RecordedServer
 from comfyfarm.sim.files import Files, MemoryFiles
+from comfyfarm.versions import behaviour_of
 
 _TYPO_SIMILARITY = 0.88     # from 0 to 1; an unknown node type this similar to a known one is taken for a typing error
 
@@ -47,7 +48,6 @@ class Equipment:
         files: Files,
         brought: Iterable[str] = (),
         *,
-        confines_files: bool = False,
         result_name: str | None = None,
     ) -> Catalogue:
         """Return the catalogue for ``/object_info`` and validation.
@@ -62,8 +62,8 @@ class Equipment:
             config.validation,
             self.sizes,
             frozenset(brought),
-            confines_files,
             result_name,
+            behaviour_of(config.comfyui_version),
         )
 
 
@@ -71,7 +71,7 @@ class Equipment:
 class EquipmentCache:
     """Reads each captured file once; instances with the same node types share one recorded server."""
 
-    _captured: dict[tuple[str | None, str | None], tuple[CapturedServer, RecordedServer]] = field(default_factory=dict)
+    _captured: dict[tuple[str | None, ...], tuple[CapturedServer, RecordedServer]] = field(default_factory=dict)
     _changed: dict[tuple[Any, ...], RecordedServer] = field(default_factory=dict)
 
     def equip(self, config: InstanceConfig) -> Equipment:
@@ -80,7 +80,7 @@ class EquipmentCache:
         :raises ConfigError: if a file cannot be read or has the wrong content; the message begins with the key.
         """
         captured, base = self._read(config)
-        models = {} if captured is None else captured.model_names(recorded())
+        models = {} if captured is None else captured.model_names(recorded(config.comfyui_version))
         own = {folder: tuple(dict.fromkeys(model.name for model in listed)) for folder, listed in config.models.items()}
         sizes = {} if captured is None else captured.sizes()
         stats = captured.system_stats if captured is not None else None
@@ -88,17 +88,18 @@ class EquipmentCache:
             recorded=self._change(base, config),
             models={**models, **own},
             sizes={**sizes, **sizes_of(config.models)},
-            system_stats=_with_version(stats or own_stats(), config.comfyui_version),
+            system_stats=_with_version(stats or own_stats(config.comfyui_version), config.comfyui_version),
             features=None if captured is None else captured.features,
         )
 
     def _read(self, config: InstanceConfig) -> tuple[CapturedServer | None, RecordedServer]:
-        key = config.captured, config.object_info
-        if key == (None, None):
-            return None, _with_api_nodes(config.comfyui_version) if config.api_nodes else recorded()
+        shipped = recorded(config.comfyui_version)
+        if config.captured is None and config.object_info is None:
+            return None, _with_api_nodes(config.comfyui_version) if config.api_nodes else shipped
+        key = config.captured, config.object_info, config.comfyui_version
         if key not in self._captured:
-            captured = _read_captured(*key)
-            self._captured[key] = captured, captured.recorded(recorded())
+            captured = _read_captured(config.captured, config.object_info)
+            self._captured[key] = captured, captured.recorded(shipped)
         return self._captured[key]
 
     def _change(self, base: RecordedServer, config: InstanceConfig) -> RecordedServer:
@@ -109,8 +110,7 @@ class EquipmentCache:
         choices = tuple(choice for name, node_type in declared.items() for choice in node_type.model_choices(name))
         staged = {name: node_type.staging for name, node_type in declared.items()}
         texts = json.dumps(entries), msgspec.json.encode(staged)
-        stock = config.api_nodes and config.comfyui_version
-        key = config.captured, config.object_info, stock, missing, texts, choices
+        key = config.captured, config.object_info, config.api_nodes, config.comfyui_version, missing, texts, choices
         if key not in self._changed:
             self._changed[key] = base.changed(
                 without=missing, entries=entries, model_choices=choices, staged=staged
@@ -120,7 +120,12 @@ class EquipmentCache:
 
 @cache
 def _with_api_nodes(version: str) -> RecordedServer:
-    return recorded().changed(entries=api_nodes(version))
+    base = recorded(version)
+    keys = {key for entry in base.object_info.values() for key in entry}      # older versions have fewer
+    entries = {
+        name: {key: value for key, value in entry.items() if key in keys} for name, entry in api_nodes(version).items()
+    }
+    return base.changed(entries=entries)
 
 
 def check_equipment(farm: FarmConfig, equipment_cache: EquipmentCache) -> None:
@@ -218,18 +223,19 @@ def _read_captured(directory: str | None, object_info: str | None) -> CapturedSe
 
 
 @cache
-def own_stats() -> Mapping[str, Any]:
+def own_stats(version: str) -> Mapping[str, Any]:
     """Return the recorded ``system_stats`` with the versions of the packages that are installed here and served."""
-    stats: Mapping[str, Any] = server_facts()["system_stats"]
-    system = stats["system"]
-    packages = [
-        {**package, "installed": _installed_version(package["name"]) or package["installed"]}
-        for package in system["comfy_package_versions"]
-    ]
-    installed = {package["name"]: package["installed"] for package in packages}
-    templates = installed["comfyui-workflow-templates"]
-    versions = {"comfy_package_versions": packages, "installed_templates_version": templates}
-    return {**stats, "system": {**system, **versions}}
+    stats = system_stats(version)
+    system = dict(stats["system"])
+    if "installed_templates_version" in system:
+        installed = _installed_version("comfyui-workflow-templates")
+        system["installed_templates_version"] = installed or system["installed_templates_version"]
+    if "comfy_package_versions" in system:
+        system["comfy_package_versions"] = [
+            {**package, "installed": _installed_version(package["name"]) or package["installed"]}
+            for package in system["comfy_package_versions"]
+        ]
+    return {**stats, "system": system}
 
 
 def _installed_version(package: str) -> str | None:

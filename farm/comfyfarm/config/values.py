@@ -12,6 +12,7 @@ from comfyfarm.sim.catalogue.models import Model, check_sizes
 from comfyfarm.sim.prompt.job_names import JobNames
 from comfyfarm.sim.settings import LIVE, Settings
 from comfyfarm.units import Size
+from comfyfarm.versions import DEFAULT
 
 _FIRST_PORT = 8188
 
@@ -60,7 +61,7 @@ class InstanceConfig(Settings, frozen=True, forbid_unknown_fields=True, kw_only=
     :ivar node_types: node types in addition to those of the catalogue, or in place of them.
     :ivar object_info: a file with a real server's ``/object_info``, instead of the catalogue of the package.
     :ivar captured: a directory that ``comfyfarm capture`` has written.
-    :ivar comfyui_version: the reported version; the behaviour is that of the nearest known version.
+    :ivar comfyui_version: decides the behaviour and the node types, and is reported.
     :ivar enable_cors: the origin that web pages may come from; ``True``: any; ``False``: only the instance's own.
     :ivar max_upload_size: the limit of every request body.
     :ivar multi_user: whether settings and files are kept for each user.
@@ -78,7 +79,7 @@ class InstanceConfig(Settings, frozen=True, forbid_unknown_fields=True, kw_only=
     node_types: dict[str, DeclaredType] = {}  # noqa: RUF012
     object_info: str | None = None
     captured: str | None = None
-    comfyui_version: str = "0.25.0"
+    comfyui_version: str = DEFAULT
     enable_cors: bool | str = False
     max_upload_size: Size = Size(100 * 1024 * 1024)
     multi_user: bool = False

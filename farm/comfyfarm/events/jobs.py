@@ -63,12 +63,14 @@ class Taken(Event, frozen=True, kw_only=True):
     """The worker took a job from the queue.
 
     :ivar ordinal: it is the n-th job that the instance accepted, counted over all its processes.
+    :ivar workflow_metadata: what newer versions add to every message about the job.
     """
 
     prompt_id: str
     job: str = ""
     ordinal: int = 0
     client_id: Any = None
+    workflow_metadata: dict[str, Any] | None = None
     queue_remaining: int
 
 

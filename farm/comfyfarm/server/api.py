@@ -10,7 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 
 from comfyfarm.config import InstanceConfig
 from comfyfarm.events import Event, InternalError
@@ -23,12 +23,12 @@ from comfyfarm.server.http.request import answer, send
 from comfyfarm.server.server_log import ServerLog
 from comfyfarm.server.time.clock import pass_ms
 from comfyfarm.server.time.driver import InstanceDriver
-from comfyfarm.server.version import Version, version_of
 from comfyfarm.server.websocket.hub import Hub
 from comfyfarm.sim.catalogue.catalogue import Catalogue
 from comfyfarm.sim.durations import draw_ms
 from comfyfarm.sim.errors import PromptRejected, ServerError, describe, origin_of
 from comfyfarm.sim.instance import Instance
+from comfyfarm.versions import Behaviour
 
 _logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
 
@@ -67,8 +67,17 @@ class ComfyApi:
         return self.instance.machine.catalogue
 
     @property
-    def version(self) -> Version:
-        return version_of(self.config.comfyui_version)
+    def behaviour(self) -> Behaviour:
+        """What the instance's version does."""
+        return self.instance.machine.behaviour
+
+    def require(self, has_route: bool) -> None:
+        """Continue if this version has a route.
+
+        :raises NotFound: if not; then the page's folder answers for the path.
+        """
+        if not has_route:
+            raise NotFound
 
     def unix_seconds(self) -> float:
         """Return the simulated time as Unix time in seconds."""

@@ -20,8 +20,8 @@ from comfyfarm.server.ports import BoundPort, ReopenablePort, url
 from comfyfarm.server.process import InstanceProcess, State
 from comfyfarm.server.storage import InstanceStorage
 from comfyfarm.server.time.driver import InstanceDriver
-from comfyfarm.server.version import advice
 from comfyfarm.sim.instance import CarriedState, Instance
+from comfyfarm.versions import advice
 
 _logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
 

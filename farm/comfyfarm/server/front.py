@@ -24,8 +24,9 @@ from comfyfarm.server.http.request import header, prompt_source, send
 from comfyfarm.server.http.request_facts import without_prefix
 from comfyfarm.server.http.response_writer import is_success
 from comfyfarm.server.http.site import ComfyRequest
+from comfyfarm.versions import DEFAULT_BEHAVIOUR, Behaviour
 
-_ONLY_WITH_PREFIX = ("/jobs", "/assets", "/tags")
+_ONLY_WITH_PREFIX = ("/jobs", "/assets", "/tags", "/tasks")
 _ONLY_WITHOUT_PREFIX = ("/internal",)
 _ERROR_PAGE = b"""<html><head><title>500 Internal Server Error</title></head><body>
 <h1>500 Internal Server Error</h1>
@@ -76,6 +77,7 @@ class FrontResource(Resource):
     on_end: Callable[[ComfyRequest, int, int], None]
     max_body_bytes: int
     allowed_origin: str | None = None
+    behaviour: Behaviour = DEFAULT_BEHAVIOUR
     isLeaf: bool = field(default=True, init=False)
 
     def __post_init__(self) -> None:
@@ -83,6 +85,7 @@ class FrontResource(Resource):
 
     def render(self, request: ComfyRequest) -> Any:
         """Handle a request: refuse it, pass it to its route, or run it as a faulty exchange."""
+        request.behaviour = self.behaviour
         received_ms = request.connection.received_ms
         request.record.began_ms = self.fault_injector.now_ms() if received_ms is None else received_ms
         request.setHeader(b"server", SERVER)
@@ -139,7 +142,8 @@ class FrontResource(Resource):
             return aiohttp_answer(413, f"Maximum request body size {self.max_body_bytes} exceeded.")
         if self.allowed_origin is None:
             try:
-                if is_foreign(*(header(request, name) for name in ("host", "origin", "sec-fetch-site"))):
+                site = header(request, "sec-fetch-site") if self.behaviour.refuses_cross_site else None
+                if is_foreign(header(request, "host"), header(request, "origin"), site):
                     return Answer(403)
             except ValueError:
                 return server_error(request)

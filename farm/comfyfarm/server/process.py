@@ -45,6 +45,7 @@ from comfyfarm.faults.targets import Kept
 from comfyfarm.server import routes
 from comfyfarm.server.api import ComfyApi
 from comfyfarm.server.context import FarmContext
+from comfyfarm.server.feature_flags import server_flags
 from comfyfarm.server.files.disk import EXAMPLE
 from comfyfarm.server.front import FrontResource
 from comfyfarm.server.http.faults import HttpFaultInjector
@@ -56,7 +57,6 @@ from comfyfarm.server.server_log import ServerLog
 from comfyfarm.server.storage import InstanceStorage
 from comfyfarm.server.time.clock import Alarm
 from comfyfarm.server.time.driver import InstanceDriver
-from comfyfarm.server.version import server_flags, version_of
 from comfyfarm.server.websocket.faults import WebSocketFaultInjector
 from comfyfarm.server.websocket.hub import Hub, Socket
 from comfyfarm.server.websocket.message import OutgoingMessage
@@ -149,11 +149,10 @@ class InstanceProcess:
             self.config,
             self.storage.disk,
             brought=(self.storage.picture_name, EXAMPLE),
-            confines_files=version_of(self.config.comfyui_version).confines_files,
             result_name=self._served_static_name,
         )
 
-    def _make_websockets(self, flags: dict[str, Any]) -> None:
+    def _make_websockets(self, flags: dict[str, Any] | None) -> None:
         self.hub = Hub(self.storage.sids, flags, self._on_open, self._on_close, self._send)
         fault_injector = WebSocketFaultInjector(
             self.faults,
@@ -165,7 +164,9 @@ class InstanceProcess:
             self.instance.job_before,
         )
         self.outbox = Outbox(self.hub, fault_injector, self.publish)
-        self.notifier = WebSocketNotifier(self.outbox, self.storage.renderer, self.context.unix_ms)
+        self.notifier = WebSocketNotifier(
+            self.outbox, self.storage.renderer, self.context.unix_ms, self.instance.machine.behaviour
+        )
         self.server_log = ServerLog(self.config, self.hub, self.notifier.send_json, self.context.unix_ms)
         self._handlers = self.server_log.on_event, self.notifier.on_event   # to look them up for each event takes time
 
@@ -192,7 +193,9 @@ class InstanceProcess:
         )
         max_bytes, origin = int(config.max_upload_size), allowed_origin(config.enable_cors)
         resource = KleinResource(self.api.app)
-        front = FrontResource(config.name, resource, self.fault_injector, self._on_exchange, max_bytes, origin)
+        front = FrontResource(
+            config.name, resource, self.fault_injector, self._on_exchange, max_bytes, origin, self.api.behaviour
+        )
         self.site = FarmSite(front, context.reactor, max_bytes, context.on_traffic, self.freezer, context.time.now_ms)
 
     @property

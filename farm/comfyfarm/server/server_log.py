@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from comfyfarm.config import InstanceConfig
-from comfyfarm.config.recorded import server_facts
+from comfyfarm.config.recorded import system_stats
 from comfyfarm.events import Event, Failed, Finished, Interrupted, PromptRefused, Submitted, Taken, WorkerDied
 from comfyfarm.events.handler import EventHandler, on
 from comfyfarm.server.websocket.hub import Hub
@@ -104,13 +104,14 @@ class ServerLog(EventHandler):
 
 
 def _startup_lines(config: InstanceConfig, url: str) -> Iterator[str]:
-    facts: dict[str, Any] = server_facts()["system_stats"]
+    facts = system_stats(config.comfyui_version)
     system, device = facts["system"], facts["devices"][0]
     yield f"Total VRAM {device['vram_total'] // _MIB} MB, total RAM {system['ram_total'] // _MIB} MB"
     yield f"pytorch version: {system['pytorch_version']}"
     yield f"Device: {device['name']}"
     yield f"Python version: {system['python_version']}"
     yield f"ComfyUI version: {config.comfyui_version}"
-    yield f"ComfyUI frontend version: {system['required_frontend_version']}"
+    if "required_frontend_version" in system:
+        yield f"ComfyUI frontend version: {system['required_frontend_version']}"
     yield "Starting server"
     yield f"To see the GUI go to: {url}"

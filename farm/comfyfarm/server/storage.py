@@ -14,6 +14,7 @@ from comfyfarm.server.files.disk import Disk
 from comfyfarm.server.files.users import Users
 from comfyfarm.server.media.pictures import ImageRenderer
 from comfyfarm.sim.naming import Namer
+from comfyfarm.versions import behaviour_of
 
 
 @dataclass(eq=False)
@@ -46,8 +47,8 @@ class InstanceStorage:
             ids=seeds.stream("prompt_id"),
             sids=seeds.stream("sid"),
             disk=disk,
-            namer=Namer(disk, config.naming, seeds.stream("temp_letters")),
-            users=Users(folder, config.multi_user, seeds.stream("users")),
+            namer=Namer(disk, config.naming, seeds.stream("temp_letters"), behaviour_of(config.comfyui_version)),
+            users=Users(folder, config.multi_user, seeds.stream("users"), behaviour_of(config.comfyui_version)),
             renderer=renderer,
             picture_name=Path(config.input).name if config.input else DEFAULT_PICTURE,
         )

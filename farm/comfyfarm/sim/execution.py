@@ -5,7 +5,7 @@ effect there.  What happens is published as events.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from comfyfarm.events import (
@@ -38,7 +38,7 @@ from comfyfarm.sim.nodes import NodeCall, NodeError, NodeOutcome, lazy_choice, r
 from comfyfarm.sim.nodes.constants import check_call, undeclared_links
 from comfyfarm.sim.preconditions import check_api_key, check_choices
 from comfyfarm.sim.prompt.workflow import ExecutionOrder, class_types, consumed, input_texts, is_link
-from comfyfarm.sim.saving import Saver
+from comfyfarm.sim.saving import Saver, described
 from comfyfarm.sim.values import Latent
 
 _PREVIEW_EDGE = 512     # sampler previews are at most this long (docs/fidelity.md, "Sampling")
@@ -101,7 +101,7 @@ class Execution:
         cached = [node for node in self.job.prompt if node in self._cached]
         self._add_message("execution_cached", nodes=cached)
         self._publish(Cached, nodes=tuple(cached))
-        shown = {node for node in self._cached if self._results[node].ui is not None}
+        shown = {node for node in self._cached if self._results[node].ui is not None and self._shows_again(node)}
         order = ExecutionOrder(self.job.prompt, self.job.outputs, self._showing, self._cached, shown, self._lazy)
         yield from self._die_of_dead_link(order.nodes)
         try:
@@ -121,6 +121,7 @@ class Execution:
         except NodeError as error:
             self._failed(error)
         else:
+            self._keep_cached_outputs()
             yield from self.fire_faults("success")
             self._add_message("execution_success")
             self._publish(Succeeded)
@@ -265,7 +266,8 @@ class Execution:
 
     def _preview(self, latent: Latent | None) -> Preview | None:
         """Return the picture that is sent with each step, if the job or the settings switch previews on."""
-        method = self.job.extra_data.get("preview_method") or "default"
+        own = self.job.extra_data.get("preview_method") if self.machine.behaviour.takes_preview_method else None
+        method = own or "default"
         if method == "default":
             method = self.machine.settings.preview_method
         if latent is None or method not in ("auto", "latent2rgb", "taesd"):
@@ -275,12 +277,27 @@ class Execution:
 
     def _show(self, node: str, result: Result, *, cached: bool) -> None:
         shown_as = self.machine.settings.output_node or node
-        if result.ui is not None:
+        if result.ui is not None and self.machine.behaviour.describes_files:
+            result = replace(result, ui=described(result.ui, self.machine.catalogue))
+        if result.ui is not None and (not cached or self._keeps_cached_outputs()):
             merged = self.entry.outputs.setdefault(shown_as, {})
             for key, items in result.ui.items():
                 merged[key] = [*merged.get(key, []), *items]
             self.entry.meta[shown_as] = result.meta
         self._publish(NodeFinished, node=node, output=result.ui, shown_as=shown_as, cached=cached)
+
+    def _keeps_cached_outputs(self) -> bool:
+        """Return whether history has what a cached node shows."""
+        return self.job.client_id is not None or self.machine.behaviour.keeps_unheard_outputs
+
+    def _keep_cached_outputs(self) -> None:
+        """Add to history what all cached nodes of the prompt have shown, as older versions do."""
+        if self.machine.behaviour.keeps_all_cached_outputs:
+            for node in self.job.prompt:
+                result = self._results[node] if node in self._cached else None
+                if result is not None and result.ui is not None:
+                    self.entry.outputs.setdefault(node, result.ui)
+                    self.entry.meta.setdefault(node, result.meta)
 
     def _call(self, node: str) -> NodeCall:
         class_type = self._class_type(node)
@@ -295,6 +312,7 @@ class Execution:
             files=self.machine.catalogue.files,
             shown=self.machine.catalogue.staging(class_type).shows or None,
             lenient=self.machine.catalogue.validation == "lenient",
+            behaviour=self.machine.behaviour,
         )
 
     def _resolve(self, value: Any) -> Any:
@@ -307,6 +325,11 @@ class Execution:
     def _shows(self, node: str, used: set[str]) -> bool:
         node_type = self.machine.catalogue.node_type(self._class_type(node))
         return node not in used if node_type is None else node_type.output_node
+
+    def _shows_again(self, node: str) -> bool:
+        node_type = self.machine.catalogue.node_type(self._class_type(node))
+        may_repeat = self.machine.behaviour.repeats_intermediates
+        return node in self._showing or (may_repeat and node_type is not None and node_type.shows_again)
 
     def _class_type(self, node: str) -> str:
         return str(self._nodes[node].get("class_type"))
@@ -384,13 +407,13 @@ class Execution:
         self._publish(Interrupted, node=node, class_type=class_type, executed=tuple(executed))
 
     def _failed(self, error: NodeError) -> None:
-        node = self.node or ""
+        node, behaviour = self.node or "", self.machine.behaviour
         real = self._real(node)
         facts = {
             "node_id": real,
             "node_type": self._class_type(real),
             "executed": list(self._executed),
-            "exception_message": f"{error.message}\n{error.tips}",
+            "exception_message": f"{error.message}\n{error.tips}" if behaviour.adds_tips else error.message,
             "exception_type": error.exception_type,
             "traceback": [f"{error.exception_type}: {error.message}\n"],
             "current_inputs": self._current_inputs(node),

@@ -22,6 +22,7 @@ from comfyfarm.sim.memory import ModelFile
 from comfyfarm.sim.prompt.job_names import JobNames
 from comfyfarm.sim.prompt.submission import (
     PromptSource,
+    check_extra_data,
     has_api_key,
     make_extra_data,
     missing_in,
@@ -125,14 +126,18 @@ class Instance(Worker):
             front = "front" in body and body["front"]       # the body may be a list
             number = -self._number if front else self._number
             self._number += 1       # also for a body that is rejected below
+        behaviour = self.machine.behaviour
         if "prompt" not in body:
             raise PromptRejected.because("no_prompt", "No prompt provided", "No prompt provided")
-        prompt_id = read_prompt_id(body) or str(new_uuid(self.ids))
-        prompt = read_prompt(body)
+        prompt_id = read_prompt_id(body, behaviour)
+        if prompt_id is None:
+            prompt_id = str(new_uuid(self.ids))
+        check_extra_data(body, behaviour)
+        prompt = read_prompt(body, behaviour)
         name = self.names.of(body, sender)
-        result = validate(prompt, read_targets(body), self.machine.catalogue)
+        result = validate(prompt, read_targets(body, behaviour), self.machine.catalogue)
         with_key = has_api_key(body)
-        extra_data = make_extra_data(body, sender, self.machine.now_unix_ms)
+        extra_data = make_extra_data(body, sender, self.machine.now_unix_ms, behaviour)
         job = Job(number, prompt_id, prompt, extra_data, list(result.outputs), name, self.accepted, with_key)
         self.names.on_accepted(name, sender)
         self._put(job, is_load=sender.is_load)

@@ -1,8 +1,16 @@
 """Jobs, the queue of those that wait or run, and the history of those that ended."""
 
 import heapq
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
+
+
+def workflow_id(extra_data: Mapping[str, Any]) -> Any:
+    """Return the id in the workflow that the page sends with a prompt, or ``None`` if there is none."""
+    pnginfo = extra_data.get("extra_pnginfo")
+    workflow = pnginfo.get("workflow") if isinstance(pnginfo, dict) else None
+    return workflow.get("id") if isinstance(workflow, dict) else None
 
 
 @dataclass(eq=False)
@@ -37,6 +45,12 @@ class Job:
     def client_id(self) -> Any:
         """The client that receives the messages about the job: any JSON value, ``None`` for none."""
         return self.extra_data.get("client_id")
+
+    @property
+    def workflow_metadata(self) -> dict[str, Any] | None:
+        """What ComfyUI since 0.39 adds to every message about the job; ``None`` for nothing."""
+        found: dict[str, Any] | None = self.extra_data.get("workflow_metadata")
+        return found
 
     def __lt__(self, other: Self) -> bool:
         """Compare the whole items, as ComfyUI's heap does.

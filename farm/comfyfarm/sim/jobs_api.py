@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from comfyfarm.sim.instance import Instance
-from comfyfarm.sim.jobs import HistoryEntry, Job
+from comfyfarm.sim.jobs import HistoryEntry, Job, workflow_id
+from comfyfarm.versions import DEFAULT_BEHAVIOUR, Behaviour
 
 _STATUSES = ("pending", "in_progress", "completed", "failed", "cancelled")
 _PREVIEWABLE = ("images", "video", "gifs", "audio", "3d")
@@ -33,13 +34,14 @@ class JobQuery:
     offset: int = 0
 
 
-def read_query(query: Mapping[str, str]) -> JobQuery:
+def read_query(query: Mapping[str, str], behaviour: Behaviour = DEFAULT_BEHAVIOUR) -> JobQuery:
     """Parse the query of ``GET /api/jobs``.
 
     :raises BadQuery: if ComfyUI does not accept a value.
     """
+    statuses = _STATUSES if behaviour.has_cancelled_jobs else _STATUSES[:-1]
     return JobQuery(
-        statuses=_read_statuses(query.get("status")),
+        statuses=_read_statuses(query.get("status"), statuses),
         workflow_id=query.get("workflow_id"),
         sort_by=_one_of(query, "sort_by", "created_at", "execution_duration"),
         descending=_one_of(query, "sort_order", "desc", "asc") == "desc",
@@ -48,13 +50,13 @@ def read_query(query: Mapping[str, str]) -> JobQuery:
     )
 
 
-def _read_statuses(text: str | None) -> tuple[str, ...]:
+def _read_statuses(text: str | None, valid: tuple[str, ...]) -> tuple[str, ...]:
     if not text:
-        return _STATUSES
+        return valid
     statuses = [part.strip().lower() for part in text.split(",") if part.strip()]
-    wrong = [status for status in statuses if status not in _STATUSES]
+    wrong = [status for status in statuses if status not in valid]
     if wrong:
-        raise BadQuery(f"Invalid status value(s): {', '.join(wrong)}. Valid values: {', '.join(_STATUSES)}")
+        raise BadQuery(f"Invalid status value(s): {', '.join(wrong)}. Valid values: {', '.join(valid)}")
     return tuple(statuses)
 
 
@@ -88,40 +90,57 @@ Outputs = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class OutputRules:
-    """The treatment of outputs by a server of a certain version.
+    """The treatment of outputs by a server of a certain version."""
 
-    :ivar counts_texts: a text that a node shows counts as an output.
-    :ivar previews_documents: a text file can be the preview of a job.
-    """
-
-    counts_texts: bool = True
-    previews_documents: bool = False
+    behaviour: Behaviour = DEFAULT_BEHAVIOUR
 
     def count(self, outputs: Outputs) -> int:
         return sum(self._counts(kind, item) for _, kind, item in _items(outputs))
 
+    def count_previewable(self, outputs: Outputs) -> int | None:
+        """Return the number of files that can be previewed; ``None`` if this version does not count them."""
+        if not self.behaviour.counts_previewable:
+            return None
+        return sum(isinstance(item, dict) and _is_previewable(kind, item) for _, kind, item in _items(outputs))
+
     def preview(self, outputs: Outputs) -> dict[str, Any] | None:
         """Return the first previewable output in the output folder, else the first previewable one."""
-        previews = list(self._previews(outputs))
-        saved = (preview for preview in previews if preview.get("type") == "output")
-        return next(saved, previews[0] if previews else None)
+        return min(self._previews(outputs), key=self._rank, default=None)
+
+    def _rank(self, preview: Mapping[str, Any]) -> int:
+        """Return 0 for a preview that comes before all others; of equal ones the first is taken."""
+        is_saved = preview.get("type") == "output"
+        if not self.behaviour.ranks_previews:
+            return 0 if is_saved else 1
+        if "content" in preview:
+            return 3
+        return 2 if preview["mediaType"] not in _PREVIEWABLE else 0 if is_saved else 1
 
     def _counts(self, kind: str, item: object) -> bool:
         if kind == "animated":
             return False
         if isinstance(item, str):
-            return item.lower().endswith(_SHAPES) or (kind == "text" and self.counts_texts)
+            return item.lower().endswith(_SHAPES) or (kind == "text" and self.behaviour.counts_texts)
         return isinstance(item, dict)
 
     def _previews(self, outputs: Outputs) -> Iterator[dict[str, Any]]:
         for node, kind, item in _items(outputs):
             if isinstance(item, dict) and (kind in _PREVIEWABLE or self._is_document(item)):
                 yield {**item, "nodeId": node, "mediaType": kind}
-            elif kind == "text" and isinstance(item, str):
+            elif kind == "text" and isinstance(item, str) and self.behaviour.previews_texts:
                 yield _text_preview(item, node)
 
     def _is_document(self, item: Mapping[str, Any]) -> bool:
-        return self.previews_documents and str(item.get("filename", "")).lower().endswith(_DOCUMENTS)
+        return self.behaviour.previews_documents and str(item.get("filename", "")).lower().endswith(_DOCUMENTS)
+
+
+def _is_previewable(kind: str, item: Mapping[str, Any]) -> bool:
+    name, file_format = str(item.get("filename", "")).lower(), str(item.get("format", ""))
+    return (
+        kind in (*_PREVIEWABLE, "text")
+        or file_format.startswith(("video/", "audio/"))
+        or name.endswith((*_SHAPES, *_DOCUMENTS))
+    )
 
 
 def _items(outputs: Outputs) -> Iterator[tuple[str, str, object]]:
@@ -166,8 +185,8 @@ def find_job(instance: Instance, prompt_id: str, rules: OutputRules) -> dict[str
 def _all_jobs(instance: Instance, rules: OutputRules) -> Iterator[tuple[Job, dict[str, Any]]]:
     running = instance.queue.running
     if running is not None:
-        yield running, _job_item(running, "in_progress")
-    yield from ((job, _job_item(job, "pending")) for job in instance.queue.pending)
+        yield running, _job_item(running, "in_progress", rules, {})
+    yield from ((job, _job_item(job, "pending", rules, {})) for job in instance.queue.pending)
     yield from ((entry.job, _ended_item(entry, rules)) for entry in instance.history.entries.values())
 
 
@@ -179,14 +198,15 @@ def _duration(job: Mapping[str, Any]) -> int:
     return int(job.get("execution_end_time", 0)) - int(job.get("execution_start_time", 0))
 
 
-def _job_item(job: Job, status: str, **more: Any) -> dict[str, Any]:
+def _job_item(job: Job, status: str, rules: OutputRules, outputs: Outputs, **more: Any) -> dict[str, Any]:
     item = {
         "id": job.prompt_id,
         "status": status,
         "priority": job.number,
         "create_time": job.extra_data.get("create_time"),
-        "outputs_count": 0,
-        "workflow_id": _workflow_id(job),
+        "outputs_count": rules.count(outputs),
+        "previewable_outputs_count": rules.count_previewable(outputs),
+        "workflow_id": workflow_id(job.extra_data),
         **more,
     }
     return {key: value for key, value in item.items() if value is not None}
@@ -197,23 +217,18 @@ def _ended_item(entry: HistoryEntry, rules: OutputRules) -> dict[str, Any]:
     ends = {kind: data for kind, data in entry.messages if kind not in ("execution_start", "execution_cached")}
     return _job_item(
         entry.job,
-        _status(entry),
+        _status(entry, rules.behaviour),
+        rules,
+        entry.outputs,
         execution_start_time=times.get("execution_start"),
         execution_end_time=next((data["timestamp"] for data in ends.values()), None),
         execution_error=ends.get("execution_error"),
-        outputs_count=rules.count(entry.outputs),
         preview_output=rules.preview(entry.outputs),
     )
 
 
-def _status(entry: HistoryEntry) -> str:
+def _status(entry: HistoryEntry, behaviour: Behaviour) -> str:
     if entry.status_str == "success":
         return "completed"
-    interrupted = any(kind == "execution_interrupted" for kind, _ in entry.messages)
+    interrupted = behaviour.has_cancelled_jobs and any(kind == "execution_interrupted" for kind, _ in entry.messages)
     return "cancelled" if interrupted else "failed"
-
-
-def _workflow_id(job: Job) -> Any:
-    pnginfo = job.extra_data.get("extra_pnginfo")
-    workflow = pnginfo.get("workflow") if isinstance(pnginfo, dict) else None
-    return workflow.get("id") if isinstance(workflow, dict) else None

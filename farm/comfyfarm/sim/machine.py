@@ -13,6 +13,7 @@ from comfyfarm.sim.catalogue.catalogue import Catalogue
 from comfyfarm.sim.memory import Memory, ModelFile
 from comfyfarm.sim.naming import Namer
 from comfyfarm.sim.settings import Settings
+from comfyfarm.versions import Behaviour
 
 
 @dataclass(eq=False)
@@ -67,6 +68,11 @@ class Machine:
     @cached_property
     def upload_chance(self) -> Random:
         return self.seeds.of("timing").stream("uploads")
+
+    @property
+    def behaviour(self) -> Behaviour:
+        """What the instance's version does."""
+        return self.catalogue.behaviour
 
     @property
     def now_unix_ms(self) -> int:

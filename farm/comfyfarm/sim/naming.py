@@ -15,6 +15,7 @@ from comfyfarm.events.base import Folder
 from comfyfarm.sim.files import ROOT, FileContent, Files, Place
 from comfyfarm.sim.nodes import NodeError, Save
 from comfyfarm.sim.settings import Naming
+from comfyfarm.versions import DEFAULT_BEHAVIOUR, Behaviour
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 Key = tuple[Folder, str, str, str]
@@ -57,6 +58,7 @@ class Namer:
     files: Files
     naming: Naming
     letters: Random
+    behaviour: Behaviour = DEFAULT_BEHAVIOUR
     _highest: dict[Key, int] = field(default_factory=dict)
     _last: dict[Key, Place] = field(default_factory=dict)
     _temp_prefixes: dict[tuple[str, str, str], str] = field(default_factory=dict)
@@ -87,7 +89,7 @@ class Namer:
         :param again: the first file gets the last name instead, and overwrites that file.
         :raises NodeError: if the prefix leads out of the folder, or the system refuses the file.
         """
-        subfolder, name = split_prefix(prefix, save, unix_ms)
+        subfolder, name = split_prefix(prefix, save, unix_ms, self.behaviour)
         unique = prompt_id if self.naming == "prompt_id" else str(unix_ms)
         series = _Series(save.folder, subfolder, name, "_" * save.underscore, save.suffix, unique)
         try:
@@ -142,7 +144,9 @@ class Namer:
         return self._highest[series.key]
 
 
-def split_prefix(prefix: str, save: Save, unix_ms: int) -> tuple[str, str]:
+def split_prefix(
+    prefix: str, save: Save, unix_ms: int, behaviour: Behaviour = DEFAULT_BEHAVIOUR
+) -> tuple[str, str]:
     """Return subfolder and name of a prefix, with its tokens replaced.
 
     :raises NodeError: if it leads out of the folder.
@@ -152,7 +156,7 @@ def split_prefix(prefix: str, save: Save, unix_ms: int) -> tuple[str, str]:
     path = posixpath.normpath(_replace_tokens(prefix, save, unix_ms))
     subfolder, name = posixpath.split(path)
     if path.startswith("/") or subfolder.split("/")[0] == "..":
-        raise NodeError("Exception", _outside_text(save.folder, subfolder))
+        raise NodeError("Exception", _outside_text(save.folder, subfolder, behaviour))
     return subfolder, name
 
 
@@ -181,13 +185,15 @@ def _error_text(series: _Series, error: OSError | ValueError) -> str:
     return f"[Errno {error.errno}] {error.strerror}: {path!r}"
 
 
-def _outside_text(folder: Folder, subfolder: str) -> str:
+def _outside_text(folder: Folder, subfolder: str, behaviour: Behaviour) -> str:
     """Return ComfyUI's text, with the paths of a server that is installed at ``/srv/comfyui``."""
     inside = f"{ROOT}/{folder}"
     full = posixpath.normpath(posixpath.join(inside, subfolder))
-    return (
+    text = (
         "**** ERROR: Saving image outside the output folder is not allowed.\n"
         f" full_output_folder: {full}\n"
-        f"         output_dir: {inside}\n"
-        f"         commonpath: {posixpath.commonpath((inside, full))}"
+        f"         output_dir: {inside}"
     )
+    if behaviour.shortens_outside_error:
+        return text
+    return f"{text}\n         commonpath: {posixpath.commonpath((inside, full))}"

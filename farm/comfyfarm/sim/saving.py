@@ -1,12 +1,13 @@
 """The files that a job saves, and what faults do to them."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from comfyfarm.events import Event, FileAppeared, FileCut, FileRemoved, Written
+from comfyfarm.sim.catalogue.catalogue import Catalogue
 from comfyfarm.sim.catalogue.staging import filled
 from comfyfarm.sim.files import ROOT, FileContent, Place
 from comfyfarm.sim.jobs import Job
@@ -64,6 +65,24 @@ class SavedFile:
         self.machine.publish(kind(**ids, **asdict(place), **facts))
 
 
+def described(ui: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Any]:
+    """Return what a node shows, with kind and size of each picture that is there, as ComfyUI since 0.39 sends it."""
+    return {key: [_described(item, catalogue) for item in items] for key, items in ui.items()}
+
+
+def _described(item: Any, catalogue: Catalogue) -> Any:
+    if not isinstance(item, dict) or "filename" not in item or "metadata" in item:
+        return item
+    name, folder = str(item["filename"]), item.get("type")
+    is_picture = name.lower().endswith(catalogue.recorded.folders.kinds["image"])
+    if not is_picture or "/" in name or folder not in ("input", "output", "temp"):
+        return item
+    size = catalogue.files.size(Place(folder, item.get("subfolder", ""), name))
+    if size is None:
+        return item
+    return {**item, "metadata": {"kind": "image", "width": size[0], "height": size[1]}}
+
+
 @dataclass(frozen=True)
 class Saver:
     """Writes the files of one node of one job."""
@@ -93,7 +112,7 @@ class Saver:
         now_ms = self.machine.now_unix_ms
         if self.is_static:
             if save.prefix is not None:
-                split_prefix(save.prefix, save, now_ms)     # raises an error for a bad prefix
+                split_prefix(save.prefix, save, now_ms, self.machine.behaviour)     # raises an error for a bad prefix
             return [self._shown(save, None, self.machine.static_name, changes)]
         prefix = save.prefix
         if prefix is None:

@@ -23,6 +23,7 @@ from comfyfarm.sim.errors import describe, origin_of
 from comfyfarm.sim.execution import Execution
 from comfyfarm.sim.jobs import History, HistoryEntry, Job, Queue
 from comfyfarm.sim.machine import Machine
+from comfyfarm.sim.prompt.submission import SECRETS
 
 
 @dataclass(eq=False, kw_only=True)
@@ -103,6 +104,7 @@ class Worker:
                 job=job.name,
                 ordinal=job.order + 1,
                 client_id=job.client_id,
+                workflow_metadata=job.workflow_metadata if self.machine.behaviour.merges_workflow_metadata else None,
                 queue_remaining=self.queue.remaining,
             )
         )
@@ -195,6 +197,9 @@ class Worker:
     def _end(self, execution: Execution) -> None:
         # The history entry is there before clients learn of the end, as in ComfyUI.
         entry = execution.entry
+        if self.machine.behaviour.hides_secrets_in_history:
+            for secret in SECRETS:      # an older queue has shown them until now
+                entry.job.extra_data.pop(secret, None)
         self.history.add(entry, self.machine.settings.history_limit)
         if execution.forget_after_ms is not None:
             self._drop_entry_after(entry, execution.forget_after_ms)

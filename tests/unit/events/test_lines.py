@@ -133,6 +133,7 @@ BY_TYPE: dict[Any, Sequence[Any]] = {
     float: (0, 2.5),
     bool: (False, True),
     tuple[str, ...]: ((), ("a",)),
+    dict[str, Any] | None: (None, {"a": 1}),
 }
 
 

@@ -47,9 +47,9 @@ def test_a_new_file_for_every_job_is_the_default() -> None:
 def test_the_same_prompt_again_gives_the_old_file(policy: str) -> None:
     """No node runs, no time passes, and the output is shown again."""
     story = story_with(policy)
-    first = run(story, picture())
+    first = run(story, picture(), client_id="me")
     ended_ms = story.now_ms
-    second = run(story, picture())
+    second = run(story, picture(), client_id="me")
     assert (cached(story), ran(story), story.now_ms) == (("1", "2"), [], ended_ms)
     assert story.entry(second)["outputs"] == story.entry(first)["outputs"]
     assert len(story.of(Written)) == 1
@@ -74,7 +74,7 @@ def test_two_equal_nodes_of_one_job_run_once_if_results_are_kept(policy: str, fi
     story = story_with(policy)
     prompt = picture()
     prompt["3"] = prompt["2"]
-    entry = story.entry(run(story, prompt))
+    entry = story.entry(run(story, prompt, client_id="me"))
     assert (len(story.names()), "".join(ran(story)), cached(story)) == (files, runs, ())
     assert (entry["outputs"]["2"] == entry["outputs"]["3"], entry["meta"]["3"]["node_id"] == "2") == (files == 1,) * 2
     assert [event.cached for event in story.of(NodeFinished)] == [False, False, files == 1]

@@ -1,7 +1,7 @@
 """The data that ships with the package: node types, model folders, server facts, web page extras, the input picture."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -9,8 +9,11 @@ from uuid import UUID
 
 import msgspec
 
-from comfyfarm.sim.catalogue.recorded import Folders, RecordedServer
+from comfyfarm.config.recorded.catalogues import Entries, entries_of, read_table
+from comfyfarm.sim.catalogue.node_types import read_node_type
+from comfyfarm.sim.catalogue.recorded import FileChoice, Folders, ModelChoice, RecordedServer
 from comfyfarm.sim.catalogue.socket_uses import SocketUses
+from comfyfarm.versions import DEFAULT, Behaviour, behaviour_of, is_since
 
 DEFAULT_PICTURE = "kernie_512x768.jpg"      # our own drawing
 
@@ -23,12 +26,23 @@ _OUTPUT_TOOLTIPS = {
 }
 
 
+def recorded(version: str = DEFAULT) -> RecordedServer:
+    """Return what a ComfyUI server of this version without custom nodes declares."""
+    return _recorded(version)
+
+
 @cache
-def recorded() -> RecordedServer:
-    """Return what a ComfyUI server without custom nodes declares."""
+def _recorded(version: str) -> RecordedServer:
+    entries, behaviour = entries_of(version), behaviour_of(version)
+    folders = msgspec.json.decode(_data("folders.json"), type=Folders)
     return RecordedServer(
-        object_info={name: _complete(name, entry) for name, entry in _table("object_info.json").items()},
-        folders=msgspec.json.decode(_data("folders.json"), type=Folders),
+        object_info={name: _complete(name, entry, behaviour) for name, entry in entries.items()},
+        folders=msgspec.structs.replace(
+            folders,
+            folders=tuple(folder for folder in folders.folders if is_since(version, folder.since)),
+            model_choices=tuple(_model_choices(entries, folders)),
+            file_choices=tuple(_file_choices(entries, folders)),
+        ),
         load_uses=_socket_uses,
     )
 
@@ -38,28 +52,83 @@ def _socket_uses() -> dict[str, SocketUses]:
     return msgspec.json.decode(_data("socket_uses.json"), type=dict[str, SocketUses])
 
 
+def _model_choices(entries: Entries, folders: Folders) -> Iterator[ModelChoice]:
+    """Yield the model choices that these node types have, with the fixed choices of this version."""
+    for choice in folders.model_choices:
+        offered = _offered(entries, choice)
+        if offered is not None:
+            before, after = offered[: len(choice.before)], offered[len(choice.before) :]
+            yield msgspec.structs.replace(choice, before=tuple(before), after=tuple(after))
+
+
+def _file_choices(entries: Entries, folders: Folders) -> Iterator[FileChoice]:
+    for choice in folders.file_choices:
+        offered = _offered(entries, choice)
+        if offered is not None:
+            before = tuple(name for name in choice.before if name in offered)
+            yield msgspec.structs.replace(choice, before=before)
+        elif choice.remote and choice.class_type in entries:
+            yield choice
+
+
+def _offered(entries: Entries, choice: ModelChoice | FileChoice) -> list[Any] | None:
+    """Return what an input offers on a server without files; ``None`` if there is no such input, or no list."""
+    if choice.class_type not in entries:
+        return None
+    declared = read_node_type(choice.class_type, entries[choice.class_type]).inputs.get(choice.input)
+    return None if declared is None else declared.choices
+
+
 def _data(name: str) -> bytes:
     return files(__name__).joinpath(name).read_bytes()
 
 
-@cache
-def _table(name: str) -> dict[str, Any]:
-    return msgspec.json.decode(_data(name), type=dict[str, Any])
+_table = cache(read_table)
 
 
-def _complete(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+def _complete(name: str, entry: Mapping[str, Any], behaviour: Behaviour) -> dict[str, Any]:
     """Add the keys that were not recorded: texts for people, here empty."""
-    filled = dict(entry) | {"description": "", "search_aliases": []}
+    filled = dict(entry) | {"description": ""}
+    if behaviour.has_search_aliases:
+        filled["search_aliases"] = []
     if name in _OUTPUT_TOOLTIPS:
         filled["output_tooltips"] = [""] * _OUTPUT_TOOLTIPS[name]
     if "api_node" in entry:     # a node of ComfyUI's newer kind
-        filled |= {"output_tooltips": [None] * len(entry["output"]), "price_badge": None}
+        filled["output_tooltips"] = [None] * len(entry["output"])
+        if behaviour.has_search_aliases:
+            filled["price_badge"] = None
     return filled
 
 
-def server_facts() -> dict[str, Any]:
-    """Return the recorded ``system_stats`` and ``extensions`` of a real server."""
-    return _table("server.json")
+@cache
+def system_stats(version: str = DEFAULT) -> Mapping[str, Any]:
+    """Return the recorded ``/system_stats`` of a real server, as this version would give it."""
+    facts, behaviour = _table("server.json")["system_stats"], behaviour_of(version)
+    pins = [required for since, required in _table("versions/pins.json").items() if is_since(version, since)]
+    names = [package["name"] for package in facts["system"]["comfy_package_versions"]]
+    required = dict(zip(names, pins[-1] if pins else (), strict=False))
+    templates = required.get("comfyui-workflow-templates")
+    own = {
+        "os": facts["system"]["os"] if behaviour.names_os else "posix",
+        "comfyui_version": version,
+        "required_frontend_version": required.get("comfyui-frontend-package") if behaviour.requires_frontend else None,
+        "installed_templates_version": templates if behaviour.has_templates_version else None,
+        "required_templates_version": templates if behaviour.has_templates_version else None,
+        "comfy_package_versions": _packages(required) if behaviour.lists_packages else None,
+        "deploy_environment": facts["system"]["deploy_environment"] if behaviour.tells_deployment else None,
+    }
+    system = {key: value for key, value in {**facts["system"], **own}.items() if value is not None}
+    return {**facts, "system": system}
+
+
+def _packages(required: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"name": name, "installed": version, "required": version} for name, version in required.items()]
+
+
+def extension_scripts() -> list[str]:
+    """Return the recorded paths of the page's extension scripts."""
+    scripts: list[str] = _table("server.json")["extensions"]
+    return scripts
 
 
 def default_picture() -> bytes:

@@ -3,7 +3,6 @@
 The files hold what differs from one node type to the next, made by ``scripts/make_api_nodes``.
 """
 
-import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
@@ -11,11 +10,12 @@ from typing import Any
 
 import msgspec
 
+from comfyfarm.versions import DEFAULT, is_since
+
 Entry = dict[str, Any]
 
 _RECORDED = "api_nodes.json"
-_LATER = (((0, 33), "api_nodes-0.33.json"),)    # what has changed since, by version
-_NUMBER = re.compile(r"v?(\d+)\.(\d+)")
+_LATER = (("0.33.0", "api_nodes-0.33.json"),)    # what has changed since, by version
 _HIDDEN = {
     "auth_token_comfy_org": ["AUTH_TOKEN_COMFY_ORG"],
     "api_key_comfy_org": ["API_KEY_COMFY_ORG"],
@@ -25,13 +25,11 @@ _HIDDEN = {
 
 
 @cache
-def api_nodes(version: str = "") -> Mapping[str, Entry]:
+def api_nodes(version: str = DEFAULT) -> Mapping[str, Entry]:
     """Return the entries in ``/object_info`` by node type, as last recorded before this version or with it."""
-    match = _NUMBER.match(version)
-    number = (int(match[1]), int(match[2])) if match else (0, 0)
     found = _read(_RECORDED)
     for since, name in _LATER:
-        if number >= since:
+        if is_since(version, since):
             found = {**found, **_read(name)}
     return {name: completed(name, entry) for name, entry in found.items() if entry is not None}
 

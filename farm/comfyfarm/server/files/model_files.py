@@ -12,6 +12,7 @@ _DIRECTORIES = {
     "controlnet": ("controlnet", "t2i_adapter"),
 }
 _NO_MODELS = ("configs", "custom_nodes")
+_SUFFIXES = [".bin", ".ckpt", ".pkl", ".pt", ".pt2", ".pth", ".safetensors", ".sft"]
 
 
 def model_paths(catalogue: Catalogue, input_dir: Path) -> dict[str, list[str]]:
@@ -25,10 +26,14 @@ def _directories(name: str, base_dir: Path) -> list[Path]:
     return [base_dir / "models" / directory for directory in _DIRECTORIES.get(name, (name,))]
 
 
-def page_folders(catalogue: Catalogue, input_dir: Path) -> list[dict[str, Any]]:
-    """Return the folders that the page's model library shows."""
+def page_folders(catalogue: Catalogue, input_dir: Path, *, suffixes: bool) -> list[dict[str, Any]]:
+    """Return the folders that the page's model library shows.
+
+    :param suffixes: whether each has the suffixes of its files, too.
+    """
     paths = model_paths(catalogue, input_dir)
-    return [{"name": name, "folders": folders} for name, folders in paths.items() if name not in _NO_MODELS]
+    shown = [{"name": name, "folders": folders} for name, folders in paths.items() if name not in _NO_MODELS]
+    return [{**folder, "extensions": _SUFFIXES} for folder in shown] if suffixes else shown
 
 
 def model_list(catalogue: Catalogue, folder: str, unix_s: float) -> list[dict[str, Any]] | None:

@@ -14,6 +14,7 @@ from typing import Any
 from comfyfarm.seeds import new_uuid
 from comfyfarm.server.files.disk import Outside
 from comfyfarm.sim.errors import ServerError
+from comfyfarm.versions import DEFAULT_BEHAVIOUR, Behaviour
 
 _ONLY_USER = "default"
 _NOT_IN_AN_ID = re.compile(r"[^A-Za-z0-9_-]+")
@@ -38,6 +39,7 @@ class Users:
     base_dir: Path
     several: bool
     ids: Random
+    behaviour: Behaviour = DEFAULT_BEHAVIOUR
     names: dict[str, str] = field(default_factory=dict)
     _directory: Path | None = field(default=None, init=False)
 
@@ -54,7 +56,7 @@ class Users:
         user = claimed if self.several and claimed is not None else _ONLY_USER
         if user not in self.names:
             raise ServerError(f"unknown user {user!r}")
-        return UserFolder(self._make_directory() / user)
+        return UserFolder(self._make_directory() / user, self.behaviour)
 
     def as_json(self) -> dict[str, object]:
         """Return the body of ``GET /users``."""
@@ -99,6 +101,7 @@ class UserFolder:
     """The directory of one user, which is made with its first file."""
 
     root: Path
+    behaviour: Behaviour = DEFAULT_BEHAVIOUR
 
     def path(self, name: str) -> Path:
         """Return the path for a name, whether or not something is there.
@@ -138,9 +141,10 @@ class UserFolder:
         """
         found = path.stat()
         # On a real server "created" is the time of the inode's last change: the same time, except after a rename.
-        changed_ms = int(found.st_mtime * 1000)
+        changed = int(found.st_mtime * 1000) if self.behaviour.dates_in_ms else found.st_mtime
         name = path.relative_to(base or self.root).as_posix()
-        return {"path": name, "size": found.st_size, "modified": changed_ms, "created": changed_ms}
+        info = {"path": name, "size": found.st_size, "modified": changed}
+        return {**info, "created": changed} if self.behaviour.dates_creation else info
 
     def files(self, directory: Path, *, recurse: bool) -> list[Path]:
         """Return the files of a directory, sorted, without those whose name begins with a dot."""

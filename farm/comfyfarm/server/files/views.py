@@ -10,10 +10,11 @@ from PIL import Image
 from comfyfarm.server.files.disk import Disk
 from comfyfarm.server.files.file_reference import NotServed, locate
 from comfyfarm.server.http.answer import Answer
-from comfyfarm.server.http.headers import active_as_attachment, with_escaped_name
+from comfyfarm.server.http.headers import shielding_headers, with_escaped_name
 from comfyfarm.server.http.static_file import Ask, Headers, serve
 from comfyfarm.server.media.pictures import UnreadablePicture, open_picture
 from comfyfarm.sim.errors import ServerError
+from comfyfarm.versions import DEFAULT_BEHAVIOUR, Behaviour
 
 _QUALITY = 90
 
@@ -27,13 +28,16 @@ _NEVER_SHOWN = frozenset({"text/html", "application/xhtml+xml", "text/javascript
 
 
 def view(
-    disk: Disk, query: Mapping[str, str], headers: Ask, static_name: str | None = None, *, shielded: bool = False
+    disk: Disk,
+    query: Mapping[str, str],
+    headers: Ask,
+    static_name: str | None = None,
+    behaviour: Behaviour = DEFAULT_BEHAVIOUR,
 ) -> Answer:
     """Answer with a file, or with a preview or channel of it.
 
     :param headers: returns a header of the request.
     :param static_name: the one name with ``..`` that a static instance serves, e.g. ``../input/NAME.jpg``.
-    :param shielded: send headers that keep a browser from running the file, as newer versions do.
     :raises ServerError: if ComfyUI would fail, as for a preview of a file that is no picture.
     """
     filename = query.get("filename")
@@ -45,19 +49,23 @@ def view(
         return Answer(error.status)
     if "preview" in query or query.get("channel") in ("rgb", "a"):
         derived = _preview(path, query) if "preview" in query else _channel(path, query["channel"])
-        return with_escaped_name(derived, path.name) if shielded else derived
-    head = _head(path, guessed_type(path.name))
-    return serve(path, active_as_attachment(path.name, declared_type(path.name)) if shielded else head, headers)
+        return with_escaped_name(derived, path.name) if behaviour.shields_files else derived
+    if behaviour.shields_files:
+        kind = declared_type(path.name, behaviour)
+        return serve(path, shielding_headers(path.name, kind, headers("Sec-Fetch-Dest"), behaviour), headers)
+    return serve(path, _head(path, guessed_type(path.name, behaviour)), headers)
 
 
-def guessed_type(name: str) -> str:
-    """Return the content type that ComfyUI sends for a file: none that a browser would run."""
-    guess = declared_type(name)
+def guessed_type(name: str, behaviour: Behaviour = DEFAULT_BEHAVIOUR) -> str:
+    """Return the content type that ComfyUI before 0.28 sends for a file: none that a browser would run."""
+    guess = declared_type(name, behaviour)
     return "application/octet-stream" if guess in _NEVER_SHOWN else guess
 
 
-def declared_type(name: str) -> str:
+def declared_type(name: str, behaviour: Behaviour = DEFAULT_BEHAVIOUR) -> str:
     """Return the content type of a file by its suffix."""
+    if behaviour.knows_safetensors and name.lower().endswith(".safetensors"):
+        return "application/safetensors"
     return _TYPES.guess_type(name)[0] or "application/octet-stream"
 
 

@@ -20,9 +20,7 @@ from comfyfarm.server.http.answer import Answer, aiohttp_answer
 from comfyfarm.server.http.static_file import Ask, ByteRange, choose
 from comfyfarm.server.stat_cache import regular_file
 from comfyfarm.sim.errors import ServerError
-
-NO_CACHING = (("Cache-Control", "no-store, must-revalidate"), ("Pragma", "no-cache"), ("Expires", "0"))
-"""The headers of ``GET /``: a newer page loads other scripts."""
+from comfyfarm.versions import DEFAULT_BEHAVIOUR, Behaviour
 
 _BINARY = "application/octet-stream"
 _TEMPLATE_PACKAGES = "comfyui_workflow_templates"      # and what begins so
@@ -120,7 +118,9 @@ def locate(path: str) -> tuple[Path | None, str]:
     return frontend(), path
 
 
-def look_up(root: Path | None, path: str, method: str, ask: Ask) -> Found | Answer:
+def look_up(
+    root: Path | None, path: str, method: str, ask: Ask, behaviour: Behaviour = DEFAULT_BEHAVIOUR
+) -> Found | Answer:
     """Return the file at a path of a folder, or a whole answer if there is none to send.
 
     :param root: the folder; ``None`` if the page is not installed.
@@ -133,19 +133,32 @@ def look_up(root: Path | None, path: str, method: str, ask: Ask) -> Found | Answ
     if root is None:
         if path.strip("/") in _FOLDERS:
             return aiohttp_answer(403, "403: Forbidden")
-        return Answer(404, (*_content_type(Path(path), 404, method), *cache_control(path)))
+        return Answer(404, (*_content_type(Path(path), 404, method), *_cache_control(path, 404, behaviour)))
     file = _resolve(root, path)
     if isinstance(file, Answer):
         return file
     head, part = choose(file, (), ask)
-    head = replace(head, headers=(*_content_type(file, head.status, method), *head.headers, *cache_control(path)))
+    caching = _cache_control(path, head.status, behaviour)
+    head = replace(head, headers=(*_content_type(file, head.status, method), *head.headers, *caching))
     return head if part is None else Found(file, head, part)
 
 
-def cache_control(path: str) -> tuple[tuple[str, str], ...]:
+def page_caching(behaviour: Behaviour) -> tuple[tuple[str, str], ...]:
+    """Return the headers of ``GET /``, which is not to be kept: a newer page loads other scripts."""
+    rule = "no-store, must-revalidate" if behaviour.forbids_storing_scripts else "no-cache"
+    return ("Cache-Control", rule), ("Pragma", "no-cache"), ("Expires", "0")
+
+
+def _cache_control(path: str, status: int, behaviour: Behaviour) -> tuple[tuple[str, str], ...]:
+    if status == 404 and not behaviour.caches_missing_pictures and _PICTURE.search(path):
+        return ()
+    return cache_control(path, behaviour)
+
+
+def cache_control(path: str, behaviour: Behaviour) -> tuple[tuple[str, str], ...]:
     """Return the caching headers for a path, by its suffix; ComfyUI sets them also if there is no such file."""
     if _NEVER_KEPT.search(path):
-        return (("Cache-Control", "no-store"),)
+        return (("Cache-Control", "no-store" if behaviour.forbids_storing_scripts else "no-cache"),)
     return (("Cache-Control", "public, max-age=86400"),) if _PICTURE.search(path) else ()
 
 

@@ -9,6 +9,7 @@ from twisted.web.iweb import IRequest
 from comfyfarm.server.http.answer import Answer
 from comfyfarm.server.http.frontend import cache_control
 from comfyfarm.server.http.static_file import Headers
+from comfyfarm.versions import Behaviour
 
 _FOR_OTHER_ORIGINS = (
     (b"access-control-allow-methods", b"POST, GET, DELETE, PUT, OPTIONS, PATCH"),
@@ -17,6 +18,7 @@ _FOR_OTHER_ORIGINS = (
 )
 _ORIGIN = b"access-control-allow-origin"
 _NEVER_KEPT = (("Cache-Control", "no-store"),)
+_ALWAYS_CHECKED = (("Cache-Control", "no-cache"),)
 _NOT_THERE = (("Cache-Control", "public, max-age=3600"),)
 
 
@@ -40,15 +42,15 @@ def forget_origin(request: IRequest) -> None:
         request.responseHeaders.removeHeader(name)
 
 
-def cache_headers(path: bytes, reply: Answer) -> tuple[tuple[str, str], ...]:
+def cache_headers(path: bytes, reply: Answer, behaviour: Behaviour) -> tuple[tuple[str, str], ...]:
     """Return the caching headers of an answer by its path; the answer's own headers override them."""
     if reply.is_raised or b"." not in path:
         return ()
-    rule = cache_control(unquote(path.decode("utf-8", "replace")))
-    if not rule or rule == _NEVER_KEPT:
+    rule = cache_control(unquote(path.decode("utf-8", "replace")), behaviour)
+    if not rule or rule in (_NEVER_KEPT, _ALWAYS_CHECKED):
         return rule
     if reply.status == 404:
-        return _NOT_THERE
+        return _NOT_THERE if behaviour.caches_missing_pictures else ()
     return rule if reply.status < 300 or reply.status in _STILL_A_FILE else ()
 
 
@@ -86,32 +88,41 @@ def _is_loopback(name: str) -> bool:
 
 _BINARY = "application/octet-stream"
 _NO_SNIFFING = ("X-Content-Type-Options", "nosniff")
-_ACTIVE = frozenset({
-    "application/javascript",
-    "application/xhtml+xml",
-    "application/xml",
-    "image/svg+xml",
-    "text/css",
-    "text/html",
-    "text/javascript",
-    "text/xml",
-})
+_ACTIVE = ("text/css", "text/html", "message/rfc822")
+_SVG = "image/svg+xml"
+_BY_DESTINATION = (("Vary", "Sec-Fetch-Dest"), _NEVER_KEPT[0])
 
 
-def active_as_attachment(name: str, kind: str) -> Headers:
+def shielding_headers(name: str, kind: str, destination: str | None, behaviour: Behaviour) -> Headers:
     """Return the headers of a file that a browser may show; if it could run the file, it shall save it instead.
 
     :param kind: the content type by the file's name.
+    :param destination: the header ``Sec-Fetch-Dest``: what the browser wants the file for.
     """
-    is_active = kind.partition(";")[0] in _ACTIVE
-    disposition = "attachment; " if is_active else ""
-    kind = _BINARY if is_active else kind
-    return ("Content-Disposition", f"{disposition}{_filename(name)}"), ("Content-Type", kind), _NO_SNIFFING
+    plain = ("Content-Disposition", _filename(name)), ("Content-Type", kind), _NO_SNIFFING
+    if not _is_active(kind):
+        return plain
+    varying = _BY_DESTINATION if behaviour.varies_by_destination else ()
+    if varying and kind == _SVG and destination == "image":
+        return (*plain, *varying)
+    attachment = ("Content-Disposition", f"attachment; {_filename(name)}"), ("Content-Type", _BINARY), _NO_SNIFFING
+    return (*attachment, *varying)
 
 
-def as_attachment(name: str, kind: str) -> Headers:
-    """Return the headers of a file that a browser shall only save."""
-    return ("Content-Type", kind), ("Content-Disposition", f"attachment; {_filename(name)}"), _NO_SNIFFING
+def _is_active(kind: str) -> bool:
+    """Return whether a browser would run a file of this content type."""
+    plain = kind.partition(";")[0]
+    return plain in _ACTIVE or plain.endswith(("+xml", "/xml", "javascript", "ecmascript"))
+
+
+def as_attachment(kind: str) -> Headers:
+    """Return the headers of a user's file, which a browser shall only save."""
+    shown = _BINARY if _is_active(kind) else kind
+    return ("Content-Type", shown), ("Content-Disposition", "attachment"), _NO_SNIFFING
+
+
+USER_STYLE = ("Content-Type", "text/css"), ("Content-Disposition", "inline"), _NO_SNIFFING
+"""The headers of the user's own style sheet, which the page loads."""
 
 
 def with_escaped_name(reply: Answer, name: str) -> Answer:

@@ -97,7 +97,7 @@ def send(request: IRequest, reply: Answer) -> bytes:
     request.setResponseCode(reply.status)
     if reply.is_raised:
         forget_origin(request)
-    for name, value in (*cache_headers(request.path, reply), *reply.headers):
+    for name, value in (*cache_headers(request.path, reply, cast(ComfyRequest, request).behaviour), *reply.headers):
         request.setHeader(name.encode(), value.encode("utf-8", "surrogateescape"))
     if CLOSES in reply.headers:
         cast(ComfyRequest, request).connection.persistent = False

@@ -33,6 +33,7 @@ from comfyfarm.server.http.request_head import (
     RequestHead,
     origin_form,
 )
+from comfyfarm.versions import DEFAULT_BEHAVIOUR
 
 _logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
 _MAX_BODY_BYTES = 100 * 1024 * 1024
@@ -105,6 +106,7 @@ class FreezeQueue:
 class ComfyRequest(Request):
     """A request that decodes its body, drops one that is too large, and keeps a record for the event log.
 
+    :ivar behaviour: that of the instance's version.
     :ivar too_large: whether the body, decoded, had more bytes than the site accepts.
     :ivar connection: the channel of the request, also after the request has ended.
     :ivar on_lost: called if the connection is lost before the answer is complete.
@@ -113,6 +115,7 @@ class ComfyRequest(Request):
     channel: _Channel
 
     defaultContentType = None   # ComfyUI sends none with an answer that is a status only
+    behaviour = DEFAULT_BEHAVIOUR
     too_large = False
     _decoder: BodyDecoder | None = None
     on_lost: Callable[[], None] | None = None

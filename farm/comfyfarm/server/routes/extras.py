@@ -1,5 +1,8 @@
 """Routes that answer with fixed data: what node packages add to the page, and the assets of newer versions."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from twisted.web.iweb import IRequest
 
 from comfyfarm.config.recorded import node_replacements, subgraph_data, subgraphs
@@ -26,20 +29,26 @@ def get_extras_of_custom_nodes(_: ComfyApi, request: IRequest) -> bytes:
 
 
 @app.route("/node_replacements", methods=["GET"])
-def get_node_replacements(_: ComfyApi, request: IRequest) -> bytes:
+def get_node_replacements(api: ComfyApi, request: IRequest) -> bytes:
+    api.require(api.behaviour.has_node_replacements)
     return answer(request, node_replacements())
 
 
 @app.route("/global_subgraphs", methods=["GET"])
-def get_subgraphs(_: ComfyApi, request: IRequest) -> bytes:
-    return answer(request, subgraphs())
+def get_subgraphs(api: ComfyApi, request: IRequest) -> bytes:
+    return answer(request, _subgraphs(api))
 
 
 @app.route("/global_subgraphs/<subgraph_id>", methods=["GET"])
-def get_subgraph(_: ComfyApi, request: IRequest, subgraph_id: str) -> bytes:
+def get_subgraph(api: ComfyApi, request: IRequest, subgraph_id: str) -> bytes:
     """Answer with a whole subgraph, or ``null`` if there is none of that id."""
-    found = subgraphs().get(segment(subgraph_id))
+    found = _subgraphs(api).get(segment(subgraph_id))
     return answer(request, None if found is None else {**found, "data": subgraph_data(segment(subgraph_id))})
+
+
+def _subgraphs(api: ComfyApi) -> Mapping[str, Mapping[str, Any]]:
+    api.require(api.behaviour.has_subgraphs)
+    return subgraphs() if api.behaviour.ships_subgraphs else {}
 
 
 @app.route("/assets", methods=["GET", "POST"])
@@ -54,5 +63,14 @@ def get_subgraph(_: ComfyApi, request: IRequest, subgraph_id: str) -> bytes:
 @app.route("/assets/seed/cancel", methods=["POST"])
 @app.route("/assets/prune", methods=["POST"])
 @app.route("/tags", methods=["GET"])
-def assets_disabled(_api: ComfyApi, request: IRequest, _: object = None) -> bytes:
+def assets_disabled(api: ComfyApi, request: IRequest, _: object = None) -> bytes:
+    api.require(api.behaviour.has_assets)
+    return answer(request, _ASSETS_DISABLED, 503)
+
+
+@app.route("/assets/export", methods=["POST"])
+@app.route("/assets/exports/<_>", methods=["GET"])
+@app.route("/tasks/<_>", methods=["GET"])
+def asset_export_disabled(api: ComfyApi, request: IRequest, _: object = None) -> bytes:
+    api.require(api.behaviour.has_asset_export)
     return answer(request, _ASSETS_DISABLED, 503)

@@ -18,8 +18,7 @@ app = ComfyApi.app
 
 @app.route("/view", methods=["GET"])
 def get_view(api: ComfyApi, request: IRequest) -> bytes:
-    shielded = api.version.shields_files
-    reply = view(api.disk, query(request), lambda name: header(request, name), api.static_name, shielded=shielded)
+    reply = view(api.disk, query(request), lambda name: header(request, name), api.static_name, api.behaviour)
     if reply.status == 206:
         content_range = dict(reply.headers)["Content-Range"]
         note(request, first_byte=int(content_range.removeprefix("bytes ").partition("-")[0]))

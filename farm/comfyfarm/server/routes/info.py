@@ -8,7 +8,7 @@ from comfyfarm.server.api import ComfyApi
 from comfyfarm.server.files.model_files import model_list, model_paths, page_folders
 from comfyfarm.server.http.answer import Answer
 from comfyfarm.server.http.request import answer, nothing, segment, send
-from comfyfarm.sim.errors import raising_as_comfyui
+from comfyfarm.sim.errors import ServerError, raising_as_comfyui
 
 app = ComfyApi.app
 _JSON = (("Content-Type", "application/json; charset=utf-8"),)
@@ -36,6 +36,7 @@ def _gpu(total_bytes: int, used_bytes: int) -> dict[str, Any]:
 
 @app.route("/features", methods=["GET"])
 def get_features(api: ComfyApi, request: IRequest) -> bytes:
+    api.require(api.behaviour.has_features)
     return answer(request, api.hub.server_flags)
 
 
@@ -75,7 +76,8 @@ def get_embeddings(api: ComfyApi, request: IRequest) -> bytes:
 
 @app.route("/experiment/models", methods=["GET"])
 def get_model_library(api: ComfyApi, request: IRequest) -> bytes:
-    return answer(request, page_folders(api.catalogue, api.disk.input_dir))
+    folders = page_folders(api.catalogue, api.disk.input_dir, suffixes=api.behaviour.lists_model_suffixes)
+    return answer(request, folders)
 
 
 @app.route("/experiment/models/<folder>", methods=["GET"])
@@ -88,10 +90,23 @@ def get_model_details(api: ComfyApi, request: IRequest, folder: str) -> bytes:
 def get_model_preview(api: ComfyApi, request: IRequest, folder: str, index: str, _: str) -> bytes:
     """Answer 404, because no model has a preview picture; but ComfyUI checks the index first."""
     paths = model_paths(api.catalogue, api.disk.input_dir).get(segment(folder))
-    if paths is not None:
+    if paths is None:
+        return nothing(request, 404)
+    try:
         with raising_as_comfyui():
             assert paths[int(index)]
+    except ServerError:
+        if not api.behaviour.checks_preview_index:
+            raise
+        return nothing(request, 404 if _is_integer(index) else 400)
     return nothing(request, 404)
+
+
+def _is_integer(text: str) -> bool:
+    try:
+        return int(text) is not None
+    except ValueError:
+        return False
 
 
 @app.route("/view_metadata/<_>", methods=["GET"])

@@ -6,10 +6,18 @@ from urllib.parse import unquote
 from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
 
-from comfyfarm.config.recorded import server_facts
+from comfyfarm.config import recorded
 from comfyfarm.server.api import ComfyApi
 from comfyfarm.server.http.answer import Answer
-from comfyfarm.server.http.frontend import NO_CACHING, Found, extension_scripts, frontend, locate, look_up, welcome_page
+from comfyfarm.server.http.frontend import (
+    Found,
+    extension_scripts,
+    frontend,
+    locate,
+    look_up,
+    page_caching,
+    welcome_page,
+)
 from comfyfarm.server.http.request import answer, header, nothing, send
 from comfyfarm.server.http.static_file import Stream
 
@@ -20,7 +28,7 @@ _STREAM_ABOVE_BYTES = 256 * 1024
 
 @app.route("/", methods=["GET"])
 def get_page(api: ComfyApi, request: IRequest) -> bytes | IResource:
-    for name, value in NO_CACHING:
+    for name, value in page_caching(api.behaviour):
         request.setHeader(name.encode(), value.encode())
     return _look_up(api, request, "/index.html")
 
@@ -35,14 +43,14 @@ def get_file(api: ComfyApi, request: IRequest, _: str) -> bytes | IResource:
 def get_extensions(_: ComfyApi, request: IRequest) -> bytes:
     """Answer with the extension scripts of the page; if it is not installed, with the recorded ones."""
     root = frontend()
-    return answer(request, server_facts()["extensions"] if root is None else extension_scripts(root))
+    return answer(request, recorded.extension_scripts() if root is None else extension_scripts(root))
 
 
 def _look_up(api: ComfyApi, request: IRequest, path: str) -> bytes | IResource:
     root, inside = locate(path)
     if root is None and path == "/index.html":
         return send(request, welcome_page(api.config, PurePosixPath(api.instance.machine.static_name).name))
-    found = look_up(root, inside, request.method.decode(), lambda name: header(request, name))
+    found = look_up(root, inside, request.method.decode(), lambda name: header(request, name), api.behaviour)
     return send(request, found) if isinstance(found, Answer) else _send_file(request, found)
 
 

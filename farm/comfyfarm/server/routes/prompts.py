@@ -54,18 +54,22 @@ def _advise(api: ComfyApi, error: PromptRejected | ServerError) -> None:
 def post_interrupt(api: ComfyApi, request: IRequest) -> bytes:
     """Interrupt the running job; with an id, only if it is that job."""
     raw_body(request)       # a body that cannot be decoded is an error here, too
-    try:
-        body = json_body(request)
-    except ServerError:
-        body = {}
-    with raising_as_comfyui():
-        prompt_id = body.get("prompt_id")
+    prompt_id = _id_to_interrupt(request) if api.behaviour.interrupts_by_id else None
     source = prompt_source(request, api.instance.names)
     job = source.job or api.instance.names.known(source.header)
     note(request, job=job)
     with api.moment() as now_ms:
         api.instance.interrupt(prompt_id or None, now_ms, job)
     return nothing(request)
+
+
+def _id_to_interrupt(request: IRequest) -> Any:
+    try:
+        body = json_body(request)
+    except ServerError:
+        body = {}
+    with raising_as_comfyui():
+        return body.get("prompt_id")
 
 
 @app.route("/free", methods=["POST"])

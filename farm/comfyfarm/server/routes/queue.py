@@ -10,7 +10,7 @@ from werkzeug.exceptions import MethodNotAllowed
 from comfyfarm.server.api import ComfyApi
 from comfyfarm.server.http.request import answer, json_body, note, nothing, query, segment
 from comfyfarm.sim.errors import ServerError, raising_as_comfyui
-from comfyfarm.sim.jobs_api import BadQuery, find_job, list_jobs, read_query
+from comfyfarm.sim.jobs_api import BadQuery, OutputRules, find_job, list_jobs, read_query
 
 app = ComfyApi.app
 
@@ -41,7 +41,7 @@ def get_history(api: ComfyApi, request: IRequest) -> bytes:
     parameters = query(request)
     with raising_as_comfyui():
         max_items = int(parameters["max_items"]) if "max_items" in parameters else None
-        offset = int(parameters.get("offset", -1))
+        offset = int(parameters.get("offset", -1)) if api.behaviour.pages_history else -1
     with api.moment():
         return answer(request, api.instance.history.window(max_items, offset))
 
@@ -76,22 +76,24 @@ def _to_delete(body: Any) -> Any:
 @app.route("/jobs", methods=["GET"])
 def get_jobs(api: ComfyApi, request: IRequest) -> bytes:
     """Answer with all jobs, pending, running and ended, as one list."""
+    api.require(api.behaviour.has_jobs)
     try:
-        jobs_query = read_query(query(request))
+        jobs_query = read_query(query(request), api.behaviour)
     except BadQuery as error:
         return answer(request, {"error": str(error)}, 400)
     with api.moment():
-        return answer(request, list_jobs(api.instance, jobs_query, api.version.output_rules))
+        return answer(request, list_jobs(api.instance, jobs_query, OutputRules(api.behaviour)))
 
 
 @app.route("/jobs/<prompt_id>", methods=["GET"])
 def get_job(api: ComfyApi, request: IRequest, prompt_id: str) -> bytes:
+    api.require(api.behaviour.has_jobs)
     with api.moment():
-        job = find_job(api.instance, segment(prompt_id), api.version.output_rules)
+        job = find_job(api.instance, segment(prompt_id), OutputRules(api.behaviour))
     return answer(request, {"error": "Job not found"}, 404) if job is None else answer(request, job)
 
 
-# Cancelling by id, new in version 0.27 (docs/fidelity.md, "Versions").
+# Cancelling by id, new in version 0.26 (docs/fidelity.md, "Versions").
 
 _WRITING_METHODS = ["POST", "PUT", "DELETE", "PATCH"]
 
@@ -109,7 +111,8 @@ def post_cancel_many(api: ComfyApi, request: IRequest) -> bytes:
         return answer(request, {"error": "job_ids must be a list"}, 400)
     invalid = [prompt_id for prompt_id in ids if not _is_canonical_uuid(prompt_id)]
     if invalid:
-        return answer(request, {"error": "job_ids contains invalid id(s)", "invalid_ids": invalid}, 400)
+        shown = [str(prompt_id) for prompt_id in invalid]
+        return answer(request, {"error": "job_ids contains invalid id(s)", "invalid_ids": shown}, 400)
     return answer(request, {"cancelled": _cancel(api, ids)})
 
 
@@ -125,7 +128,7 @@ def _check_method(api: ComfyApi, request: IRequest) -> None:
 
     :raises MethodNotAllowed: if not.
     """
-    if not api.version.cancels_jobs:
+    if not api.behaviour.cancels_jobs:
         raise MethodNotAllowed
     if request.method != b"POST":
         raise MethodNotAllowed(valid_methods=["POST"])

@@ -12,10 +12,11 @@ from comfyfarm.server.files.disk import Outside
 from comfyfarm.server.files.users import BadUser, UserFolder, is_there
 from comfyfarm.server.files.views import declared_type
 from comfyfarm.server.http.answer import Answer, json_answer, text_answer
-from comfyfarm.server.http.headers import as_attachment
+from comfyfarm.server.http.headers import USER_STYLE, as_attachment
 from comfyfarm.server.http.request import answer, header, json_body, nothing, query, raw_body, segment, send
 from comfyfarm.server.http.static_file import Headers, serve
 from comfyfarm.sim.errors import ServerError, raising_as_comfyui
+from comfyfarm.versions import Behaviour
 
 app = ComfyApi.app
 
@@ -132,12 +133,15 @@ def get_user_file(api: ComfyApi, request: IRequest, name: str) -> bytes:
             return send(request, Answer(403 if path is None else 404))
         if path.is_dir():
             return send(request, Answer(403))
-        return send(request, serve(path, _head(api, path), lambda header_name: header(request, header_name)))
+        head = _head(path, segment(name), api.behaviour)
+        return send(request, serve(path, head, lambda header_name: header(request, header_name)))
 
 
-def _head(api: ComfyApi, path: Path) -> Headers:
-    kind = declared_type(path.name).partition(";")[0]
-    return as_attachment(path.name, kind) if api.version.shields_files else (("Content-Type", kind),)
+def _head(path: Path, name: str, behaviour: Behaviour) -> Headers:
+    if behaviour.shows_user_css and name == "user.css":
+        return USER_STYLE
+    kind = declared_type(path.name, behaviour).partition(";")[0]
+    return as_attachment(kind) if behaviour.shields_files else (("Content-Type", kind),)
 
 
 @app.route("/userdata/<name>", methods=["POST"])

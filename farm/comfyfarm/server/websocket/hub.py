@@ -36,7 +36,7 @@ class Socket(ServerProtocol):
     def textMessageReceived(self, message: str) -> None:
         """Handle the client's feature flags, if they are its first message."""
         content = _read(message)
-        if content is None or self._has_spoken:
+        if content is None or self._has_spoken or self.hub.server_flags is None:
             return
         self._has_spoken = True
         if content.get("type") == "feature_flags":
@@ -62,14 +62,14 @@ class Hub:
     """The sockets of one process.
 
     :ivar sids: the random stream of the ids of clients that name none.
-    :ivar server_flags: the feature flags that the instance announces.
+    :ivar server_flags: the feature flags that the instance announces; ``None``: it knows nothing of such flags.
     :ivar on_open: called with each socket as it opens, before anything else is sent to it.
     :ivar on_close: called with each socket when it is gone.
     :ivar send: sends one socket a message of a type, with data.
     """
 
     sids: Random
-    server_flags: dict[str, Any]
+    server_flags: dict[str, Any] | None
     on_open: Callable[[Socket], None]
     on_close: Callable[[Socket], None]
     send: Callable[[Socket, str, object], None]

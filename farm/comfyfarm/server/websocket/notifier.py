@@ -31,6 +31,7 @@ from comfyfarm.server.websocket.faults import WebSocketFaultInjector
 from comfyfarm.server.websocket.hub import Hub, Socket
 from comfyfarm.server.websocket.message import OutgoingMessage
 from comfyfarm.sim.values import Picture
+from comfyfarm.versions import DEFAULT_BEHAVIOUR, Behaviour
 
 _EVERYBODY = None
 _PREVIEW_IMAGE, _TEXT, _PREVIEW_WITH_METADATA = 1, 3, 4
@@ -88,6 +89,7 @@ class WebSocketNotifier(EventHandler):
     outbox: Outbox
     renderer: ImageRenderer
     unix_ms: int
+    behaviour: Behaviour = DEFAULT_BEHAVIOUR
     taken: Taken | None = None
     _client: Any = None
     _nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -192,7 +194,9 @@ class WebSocketNotifier(EventHandler):
 
     def _progress_state(self, event: Any) -> None:
         """Send the progress of every node that was begun."""
-        self.send_json(self._client, event, "progress_state", {"prompt_id": event.prompt_id, "nodes": self._nodes})
+        if self.behaviour.has_progress_state:
+            data = {"prompt_id": event.prompt_id, "nodes": self._nodes}
+            self.send_json(self._client, event, "progress_state", data)
 
     def _progress(self, event: Progressed | PictureSent) -> None:
         data = {"value": event.value, "max": event.max, "prompt_id": event.prompt_id, "node": event.node}
@@ -207,7 +211,7 @@ class WebSocketNotifier(EventHandler):
 
     def _with_metadata(self, event: PictureSent) -> bytes:
         facts = {key: value for key, value in self._nodes[event.node].items() if key.endswith("_id")}
-        metadata = json.dumps({**facts, "image_type": event.preview.image_type}).encode()
+        metadata = json.dumps({**self._metadata, **facts, "image_type": event.preview.image_type}).encode()
         return struct.pack(">II", _PREVIEW_WITH_METADATA, len(metadata)) + metadata + self._pixels(event)
 
     def _pixels(self, event: PictureSent) -> bytes:
@@ -228,6 +232,11 @@ class WebSocketNotifier(EventHandler):
         at_ms, value = self._reported[event.node]
         return event.at_ms - at_ms >= _MIN_MS and event.value - value >= event.max * _MIN_SHARE
 
+    @property
+    def _metadata(self) -> dict[str, Any]:
+        """What newer versions add to each message about the running job."""
+        return (self.taken.workflow_metadata if self.taken is not None else None) or {}
+
     # Sending.
 
     def _to_client(self, event: Event, kind: str, data: dict[str, Any], *, stamped: bool = False) -> None:
@@ -238,6 +247,8 @@ class WebSocketNotifier(EventHandler):
 
     def send_json(self, to: Any, event: Event, kind: str, data: dict[str, Any]) -> None:
         """Send a message to a client by its id, or to every client if ``to`` is None."""
+        if "prompt_id" in data:
+            data = {**self._metadata, **data}
         self._send(to, event, kind, lambda: encode_message(kind, data))
 
     def _send(self, to: Any, event: Event, kind: str, make: Callable[[], str | bytes]) -> None:

@@ -13,6 +13,7 @@ from comfyfarm.sim.catalogue.socket_uses import SocketUses
 from comfyfarm.sim.catalogue.staging import Staging
 from comfyfarm.sim.files import Files
 from comfyfarm.sim.settings import Validation
+from comfyfarm.versions import DEFAULT_BEHAVIOUR, Behaviour
 
 _SHIPPED_CUSTOM_NODE = "custom_nodes.websocket_image_save"      # the only one in ComfyUI's own folder
 # Their nodes check them with validators of their own, which accept more than the list: these take anything (the two
@@ -33,9 +34,8 @@ class Catalogue:
     :ivar models: the exact files of each folder that the configuration names.
     :ivar open_models: the other folders accept any name; else they are empty.
     :ivar sizes: by folder and name, the size of a model in bytes; others have their customary size.
+    :ivar behaviour: that of the instance's version.
     :ivar brought: pictures that the farm itself put into ``input``; a captured list does not show them.
-    :ivar confines_files: a file that a node names has to be in the folder that it is looked up in; else it may be in
-        another folder of the instance, too.
     :ivar result_name: the name of a static instance's results, which leads out of ``output``, but may be named always.
     """
 
@@ -46,8 +46,8 @@ class Catalogue:
     validation: Validation = "strict"
     sizes: Mapping[tuple[str, str], int] = field(default_factory=dict)
     brought: frozenset[str] = frozenset()
-    confines_files: bool = False
     result_name: str | None = None
+    behaviour: Behaviour = DEFAULT_BEHAVIOUR
     _object_info: tuple[object, bytes] = (None, b"")
 
     def knows(self, class_type: str) -> bool:
@@ -124,9 +124,12 @@ class Catalogue:
         return file.kind if file is not None and file.kind not in ("3d", "folder") else None
 
     def has_file(self, value: str) -> bool:
-        """Return whether a node's own check accepts the name of a file; a folder passes, too."""
+        """Return whether a node's own check accepts the name of a file; a folder passes, too.
+
+        Of older versions it may be in any folder of the instance; of newer ones only in that it is looked up in.
+        """
         folder, name = annotated(value)
-        confined = self.confines_files and (folder, name) != ("output", self.result_name)
+        confined = self.behaviour.confines_files and (folder, name) != ("output", self.result_name)
         place = self.files.find(folder, name, confined=confined)
         return place is not None and (self.files.is_folder(place) or self.files.exists(place))
 

@@ -33,6 +33,7 @@ class NodeType:
     :ivar outputs: their types, by slot; a list for nodes of ComfyUI's newer kind, which shows in its errors.
     :ivar hidden: by name, the values that the server adds: ``PROMPT``, ``EXTRA_PNGINFO``, ``UNIQUE_ID`` ...
     :ivar is_api: it calls a paid service, for which it needs the client's key.
+    :ivar shows_again: it is no output node, but what it shows is shown again when it is cached.
     :ivar id_matters: its result depends on its node id (an old-style node with the hidden input ``UNIQUE_ID``).
     """
 
@@ -43,6 +44,7 @@ class NodeType:
     hidden: Mapping[str, str]
     id_matters: bool
     is_api: bool = False
+    shows_again: bool = False
 
 
 def read_node_type(name: str, entry: Mapping[str, Any]) -> NodeType:
@@ -57,6 +59,7 @@ def read_node_type(name: str, entry: Mapping[str, Any]) -> NodeType:
         output_node=bool(entry.get("output_node")),
         hidden=hidden,
         is_api=entry.get("api_node") is True,
+        shows_again=bool(entry.get("has_intermediate_output")),
         id_matters="UNIQUE_ID" in hidden.values() and "api_node" not in entry,
     )
 

@@ -22,11 +22,13 @@ class ModelFolder(msgspec.Struct, frozen=True):
 
     :ivar files: customary names and their sizes, shown unless the configuration lists the folder's files.
     :ivar shipped: the files come with ComfyUI itself and are always there.
+    :ivar since: the version that brought the folder.
     """
 
     name: str
     files: dict[str, str]
     shipped: bool = False
+    since: str = "0"
 
 
 class ModelChoice(msgspec.Struct, frozen=True):

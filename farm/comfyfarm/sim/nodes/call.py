@@ -20,6 +20,7 @@ from comfyfarm.sim.values import (
     Sigmas,
     Video,
 )
+from comfyfarm.versions import DEFAULT_BEHAVIOUR, Behaviour
 
 T = TypeVar("T")
 
@@ -125,6 +126,7 @@ class NodeCall:
     :ivar size: width and height of the instance's input picture.
     :ivar shown: what a declared node type shows, by key of its ``ui`` output; ``None`` if it does not say.
     :ivar lenient: that picture stands for input files that are missing.
+    :ivar behaviour: that of the instance's version.
     """
 
     class_type: str
@@ -135,6 +137,7 @@ class NodeCall:
     files: Files
     shown: Mapping[str, Shown] | None = None
     lenient: bool = False
+    behaviour: Behaviour = DEFAULT_BEHAVIOUR
 
     def picture(self, name: str) -> Picture:
         value = self.inputs.get(name)

@@ -50,14 +50,10 @@ def _picture(call: NodeCall) -> Picture:
         raise NodeError("AttributeError", f"'{kind}' object has no attribute 'endswith'")
     if _is_excused(call, value):
         return Picture(*call.size)
-    place = _opened(call, value)
+    place = _opened(call, value, "av.error." if call.behaviour.decodes_by_av else "")
     size = call.files.size(place)
     if size is None:
-        # A file that is called a picture is opened, and its decoder fails; any other is not even opened.
-        is_opened = place.name.lower().endswith(_PICTURES) and call.files.digest(place) != _EMPTY_DIGEST
-        where = "avcodec_send_packet()" if is_opened else _path(value)
-        message = f"[Errno 1094995529] Invalid data found when processing input: {where!r}"
-        raise NodeError("av.error.InvalidDataError", message)
+        raise _undecodable(call, value, place)
     return Picture(*size, source=call.files.digest(place))
 
 
@@ -66,17 +62,29 @@ def _is_excused(call: NodeCall, name: str) -> bool:
     return call.lenient and call.files.find(*annotated(name)) is None
 
 
-def _opened(call: NodeCall, name: str) -> Place:
+def _opened(call: NodeCall, name: str, module: str = "av.error.") -> Place:
     """Return the place of a file.
 
-    :raises NodeError: if it is a folder, or is missing; the error is that of ComfyUI's media library.
+    :param module: that of the errors: ComfyUI's media library, or none for Python's own.
+    :raises NodeError: if it is a folder, or is missing.
     """
     place = call.files.find(*annotated(name))
     if place is not None and call.files.is_folder(place):
-        raise NodeError("av.error.IsADirectoryError", f"[Errno 21] Is a directory: {_path(name)!r}")
+        raise NodeError(f"{module}IsADirectoryError", f"[Errno 21] Is a directory: {_path(name)!r}")
     if place is None:
-        raise NodeError("av.error.FileNotFoundError", f"[Errno 2] No such file or directory: {_path(name)!r}")
+        raise NodeError(f"{module}FileNotFoundError", f"[Errno 2] No such file or directory: {_path(name)!r}")
     return place
+
+
+def _undecodable(call: NodeCall, name: str, place: Place) -> NodeError:
+    """Return the error for a file that is no picture."""
+    if not call.behaviour.decodes_by_av:
+        return NodeError("PIL.UnidentifiedImageError", f"cannot identify image file {_path(name)!r}")
+    # A file that is called a picture is opened, and its decoder fails; any other is not even opened.
+    is_opened = place.name.lower().endswith(_PICTURES) and call.files.digest(place) != _EMPTY_DIGEST
+    where = "avcodec_send_packet()" if is_opened else _path(name)
+    message = f"[Errno 1094995529] Invalid data found when processing input: {where!r}"
+    return NodeError("av.error.InvalidDataError", message)
 
 
 def _path(name: str) -> str:

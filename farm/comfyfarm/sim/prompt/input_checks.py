@@ -85,10 +85,11 @@ def _check_choice(class_type: str, declared: Input, value: Any, catalogue: Catal
         return
     long = len(choices) > _LONG_LIST
     offered = f"(list of length {len(choices)})" if long else f"{choices}"
+    received = repr(value) if catalogue.behaviour.quotes_by_type else f"'{value}'"
     problems.append(
         problem(
             "value_not_in_list",
-            f"{declared.name}: {value!r} not in {offered}",
+            f"{declared.name}: {received} not in {offered}",
             input_name=declared.name,
             input_config=None if long else catalogue.config(class_type, declared),
             received_value=value,

@@ -67,7 +67,12 @@ def _check_class(node_id: str, node: dict[str, Any], catalogue: Catalogue) -> No
         name = meta.get("title", class_type)      # which may be null or empty
         message = f"Node '{name}' not found. The custom node may not be installed."
         extra = {"node_id": node_id, "class_type": class_type, "node_title": name}
-    raise PromptRejected.because("missing_node_type", message, f"Node ID '#{node_id}'", **extra)
+    if catalogue.behaviour.names_missing_nodes:
+        raise PromptRejected.because("missing_node_type", message, f"Node ID '#{node_id}'", **extra)
+    message = f"Cannot execute because node {class_type} does not exist."
+    if "class_type" not in node:
+        message = "Cannot execute because a node is missing the class_type property."
+    raise PromptRejected.because("invalid_prompt", message, f"Node ID '#{node_id}'")
 
 
 def _output_nodes(prompt: Prompt, catalogue: Catalogue) -> Iterator[str]:
@@ -183,6 +188,9 @@ class _Check:
         cycle = path[path.index(source) :]
         if len(cycle) > _LONGEST_CYCLE:
             self._fail(path, walks, RecursionError(_TOO_DEEP))
+            return
+        if not self.catalogue.behaviour.explains_cycles:
+            self.results |= {node_id: _Result(valid=False) for node_id in cycle}
             return
         details = " -> ".join(f"{node_id} ({self.prompt[node_id]['class_type']})" for node_id in (*cycle, cycle[0]))
         for node_id in cycle:

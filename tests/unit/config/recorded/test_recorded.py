@@ -8,14 +8,20 @@ from typing import Any
 
 import pytest
 
+from comfyfarm.config.recorded.catalogues import entries_of
+from comfyfarm.versions import RECORDED
+
 ROOT = Path(__file__).resolve().parents[4]
-INFO: dict[str, Any] = json.loads((ROOT / "farm/comfyfarm/config/recorded/object_info.json").read_text("utf-8"))
+REFERENCE: dict[str, Any] = json.loads((ROOT / "farm/comfyfarm/config/recorded/object_info.json").read_text("utf-8"))
 TABLES: dict[str, Any] = json.loads((ROOT / "farm/comfyfarm/config/recorded/folders.json").read_text("utf-8"))
+OTHERS: dict[str, Any] = {name: entry for version in RECORDED for name, entry in entries_of(version).items()}
+INFO = {**OTHERS, **REFERENCE}
 CHOICES = [*TABLES["model_choices"], *TABLES["file_choices"]]
 KNOWN = {(choice["class_type"], choice["input"]) for choice in CHOICES}
 
 NO_FILES = {
     ("CustomCombo", "choice"): "filled by the page, from what the user types into the node",
+    ("ModelAttentionBackend", "attention"): "a machine without a GPU has one choice only",
     ("ModelSamplingContinuousV", "sampling"): "has one choice only",
     ("SaveImageAdvanced", "bit_depth"): "its EXR branch has one choice only",
     ("SaveImageAdvanced", "input_color_space"): "its PNG branch has one choice only",
@@ -38,7 +44,7 @@ def option_list(choice: dict[str, Any]) -> list[str] | None:
 
 def test_every_list_with_at_most_one_choice_is_explained() -> None:
     """An empty combo is a list of files, or it is named here with its reason; nothing is forgotten."""
-    short = {(class_type, name) for class_type in INFO for name, found in lists(INFO[class_type]) if len(found) < 2}
+    short = {(class_type, name) for class_type, entry in INFO.items() for name, found in lists(entry) if len(found) < 2}
     assert len(short) > 45
     assert short - KNOWN - NO_FILES.keys() == set()
     assert NO_FILES.keys() - short == set()
@@ -75,8 +81,8 @@ def test_files_are_listed_as_comfyui_lists_them() -> None:
 
 def test_the_catalogue_is_as_the_script_writes_it() -> None:
     """Made again from itself it is the same, byte for byte: nothing is left that should be out."""
-    catalogue = SCRIPT["Catalogue"](SCRIPT["known_choices"](TABLES))
-    again = SCRIPT["one_per_line"]({name: catalogue.entry(name, entry) for name, entry in INFO.items()})
+    catalogue = SCRIPT["Catalogue"](SCRIPT["known_choices"](TABLES, is_empty=False))
+    again = SCRIPT["one_per_line"]({name: catalogue.entry(name, entry) for name, entry in REFERENCE.items()})
     assert again == (ROOT / "farm/comfyfarm/config/recorded/object_info.json").read_text("utf-8")
 
 

@@ -7,6 +7,7 @@ import pytest
 from comfyfarm.sim.files import MemoryFiles, Place
 from comfyfarm.sim.nodes import NodeError
 from comfyfarm.sim.values import Appearance, Audio, Latent, ListValue, Loaded, Mask, Picture
+from comfyfarm.versions import behaviour_of
 from tests.support.node_bench import PICTURE_SIZE, Nodes
 
 CAT = Picture(640, 480, 2, source="cat")
@@ -300,6 +301,22 @@ def test_what_cannot_be_opened_fails_as_in_comfyui(name: object, exception_type:
     """An empty name refers to the folder."""
     places = Place("input", "", "cat.png"), Place("input", "", "cat.txt"), Place("input", "a", "b.png")
     nodes = Nodes(NoPictures(dict.fromkeys(places, (1, 1))))
+    with pytest.raises(NodeError) as raised:
+        nodes.run("LoadImage", image=name)
+    assert (raised.value.exception_type, raised.value.message) == (exception_type, message)
+
+
+@pytest.mark.parametrize(
+    ("name", "exception_type", "message"),
+    [
+        ("a", "IsADirectoryError", "[Errno 21] Is a directory: '/srv/comfyui/input/a'"),
+        ("no.png", "FileNotFoundError", "[Errno 2] No such file or directory: '/srv/comfyui/input/no.png'"),
+        ("cat.png", "PIL.UnidentifiedImageError", "cannot identify image file '/srv/comfyui/input/cat.png'"),
+    ],
+)
+def test_an_older_version_opens_pictures_by_another_library(name: str, exception_type: str, message: str) -> None:
+    places = Place("input", "", "cat.png"), Place("input", "a", "b.png")
+    nodes = Nodes(NoPictures(dict.fromkeys(places, (1, 1))), behaviour_of("0.20.0"))
     with pytest.raises(NodeError) as raised:
         nodes.run("LoadImage", image=name)
     assert (raised.value.exception_type, raised.value.message) == (exception_type, message)

@@ -9,6 +9,7 @@ from comfyfarm.sim.errors import PromptRejected
 from comfyfarm.sim.files import MemoryFiles, Place
 from comfyfarm.sim.prompt.validation import ValidationResult, validate
 from comfyfarm.sim.settings import Settings
+from comfyfarm.versions import behaviour_of
 from tests.support.instance_story import Prompt, catalogue, chain, picture
 
 WIDTH = ["INT", {"default": 512, "min": 1, "max": 16384, "step": 1}]
@@ -481,7 +482,7 @@ NOWHERE = [
 def test_a_file_may_be_named_by_any_path_that_leads_to_it(name: str, confined: bool) -> None:
     """Relative or absolute; newer versions want it in the folder that the name says; what is outside is refused."""
     prompt, has = with_source(node("LoadImage", image=name)), catalogue(FILES)
-    has.confines_files = confined
+    has.behaviour = behaviour_of("0.28.0" if confined else "0.27.0")
     if name in IN_ITS_FOLDER or (name in IN_ANOTHER and not confined):
         assert validate(prompt, None, has).outputs == ("2",)
         return
@@ -494,7 +495,7 @@ def test_a_file_may_be_named_by_any_path_that_leads_to_it(name: str, confined: b
 def test_the_result_of_a_static_instance_may_be_named_always() -> None:
     """Though it leads out of its folder; its name means nothing elsewhere."""
     has = catalogue(FILES)
-    has.confines_files, has.result_name = True, "../input/cat.png"
+    has.behaviour, has.result_name = behaviour_of("0.28.0"), "../input/cat.png"
     assert has.has_file("../input/cat.png [output]")
     assert not has.has_file("../input/cat.png [temp]")
     assert not has.has_file("../output/sub/dog.png")
