@@ -32,12 +32,13 @@ def meant_errors() -> Iterator[list[type[Exception]]]:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--comfyui URL``."""
+    """``--comfyui URL``, ``--versions``."""
     parser.addoption(
         "--comfyui",
         metavar="URL",
-        help="a real ComfyUI 0.25 to be held against the recordings, too; idle, and nobody else's meanwhile",
+        help="a real ComfyUI to be held against the recordings of its version, too; idle, and nobody else's meanwhile",
     )
+    parser.addoption("--versions", action="store_true", help="hold instances of every recorded version against theirs")
 
 
 def pytest_collection_finish() -> None:

@@ -16,6 +16,9 @@ NEWEST_READ = "0.39.0"
 
 DEFAULT = "0.25.0"
 
+REFERENCE = "0.25.0"
+"""The version that was recorded whole; of the others, only differences from their neighbour are stored."""
+
 Number = tuple[int, int, int]
 _NUMBER = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
 
@@ -34,6 +37,12 @@ def is_since(version: str, since: str) -> bool:
 def newest_recorded(version: str) -> str:
     """Return the newest recorded version that is not newer than this one; the oldest if all are."""
     return next((known for known in reversed(RECORDED) if is_since(version, known)), RECORDED[0])
+
+
+def neighbour(version: str) -> str:
+    """Return the recorded version that this recorded one is stored as a difference from."""
+    place = RECORDED.index(version)
+    return RECORDED[place - 1] if is_since(version, REFERENCE) else RECORDED[place + 1]
 
 
 def _since(version: str, until: str = "") -> Any:

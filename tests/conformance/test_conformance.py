@@ -4,12 +4,10 @@ The selected scenarios run once in a test session, in processes of ``comfyfarm c
 outcome of one scenario.
 """
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ import pytest
 
 from comfyfarm.conformance.suite import chosen
 from comfyfarm.testing.child import RunningFarm, run_farm
+from tests.support.conforming import ConformProcess
 
 HERE = Path(__file__).parent
 SCENARIOS = {
@@ -39,34 +38,6 @@ def _comfyui(config: pytest.Config) -> str | None:
     """Return the URL of a real ComfyUI; the option exists only if this directory is named on the command line."""
     url: str | None = config.getoption("--comfyui", default=None)
     return url
-
-
-@dataclass
-class ConformProcess:
-    """A process of ``comfyfarm conform``."""
-
-    result: Path
-    urls: list[str]
-    scenarios: list[str]
-    files: bool
-    process: subprocess.Popen[str] = field(init=False)
-
-    def __post_init__(self) -> None:
-        options = ["--json", str(self.result), "--only", ",".join(self.scenarios)]
-        options += [] if self.files else ["--without-files"]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "comfyfarm.cli.main", "conform", *self.urls, *options],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        )
-
-    def outcomes(self) -> dict[str, Any]:
-        """Wait for the end, and return the outcome of each scenario."""
-        _, errors = self.process.communicate(timeout=300)
-        assert self.process.returncode in (0, 1), errors
-        return dict(json.loads(self.result.read_text("utf-8"))["scenarios"])
 
 
 @pytest.fixture(scope="session")

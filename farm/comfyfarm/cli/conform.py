@@ -29,38 +29,46 @@ def conform(arguments: Namespace) -> int:
         if arguments.only_list:
             list_scenarios(console, scenarios)
             return _FULL
-        outcomes = _judge(arguments, scenarios, console)
+        version, outcomes = _judge(arguments, scenarios, console)
         if arguments.json is not None:
-            arguments.json.write_text(json.dumps(_as_json(outcomes), indent=1))
+            arguments.json.write_text(json.dumps(_as_json(version, outcomes), indent=1))
     except (NoSuchScenario, Unreachable, OSError) as error:
         Console(stderr=True).print(f"comfyfarm conform: {error}", markup=False, highlight=False, soft_wrap=True)
         return _NOT_JUDGED
-    print_report(console, outcomes, in_full=arguments.verbose)
+    print_report(console, outcomes, in_full=arguments.verbose, version=version)
     return _FULL if Score.of(outcomes).is_full else _DIFFERS
 
 
 def _judge(
     arguments: Namespace, scenarios: Sequence[ConformanceScenario], console: Console
-) -> list[ScenarioOutcome]:
+) -> tuple[str, list[ScenarioOutcome]]:
+    """Return the version that the servers were compared with, and the outcomes."""
     if not arguments.urls:
         raise Unreachable("which server?  comfyfarm conform URL")
     outcomes: dict[str, ScenarioOutcome] = {}
+    versions: set[str] = set()
     with progress_bar(console) as progress:
         bar = progress.add_task("", total=len(scenarios))
 
         def on_result(result: ScenarioResult) -> None:
+            versions.add(result.version)
             outcome = outcomes[result.scenario.name] = judged(result, files=not arguments.without_files)
             progress.update(bar, advance=1, description=outcome.name)
             if arguments.verbose:
                 print_line(console, outcome)
 
-        in_reactor(lambda reactor: Suite(reactor, SystemRandom()).play(arguments.urls, scenarios, on_result))
-    return [outcomes[scenario.name] for scenario in scenarios]
+        def begin(reactor: Any) -> Coroutine[Any, Any, None]:
+            suite = Suite(reactor, SystemRandom(), arguments.version)
+            return suite.play(arguments.urls, scenarios, on_result)
+
+        in_reactor(begin)
+    return min(versions), [outcomes[scenario.name] for scenario in scenarios]
 
 
-def _as_json(outcomes: Sequence[ScenarioOutcome]) -> dict[str, Any]:
+def _as_json(version: str, outcomes: Sequence[ScenarioOutcome]) -> dict[str, Any]:
     score, families = Score.of(outcomes), by_family(outcomes)
     return {
+        "version": version,
         "score": _numbers(score),
         "families": {family: _numbers(family_score) for family, family_score in families.items()},
         "scenarios": {outcome.name: msgspec.to_builtins(outcome) for outcome in outcomes},

@@ -13,6 +13,7 @@ from pkgutil import resolve_name
 from urllib.parse import urlsplit
 
 from comfyfarm import __version__
+from comfyfarm.versions import RECORDED
 
 _Add = Callable[..., argparse.ArgumentParser]
 """Adds a command by its name, what it is about, the name of its function and its epilog, and returns its parser."""
@@ -78,6 +79,7 @@ def _add_conform(add: _Add) -> None:
     parser.add_argument("urls", metavar="URL", nargs="*", type=_url, help="a server; several equal ones share the work")
     parser.add_argument("--only", metavar="NAMES", help="scenarios, with commas between them: 'run_*,features'")
     parser.add_argument("--family", metavar="FAMILY", help="only the scenarios of one family")
+    parser.add_argument("--version", choices=RECORDED, help="of ComfyUI, to compare with; default: as the server says")
     parser.add_argument("--without-files", action="store_true", help="leave output files out (for a static instance)")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write score and differences there")
     parser.add_argument("--list", action="store_true", dest="only_list", help="say which scenarios there are, and stop")

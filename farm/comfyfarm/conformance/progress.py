@@ -71,15 +71,17 @@ class _JobMessages:
         return next((int(_data(message)["timestamp"]) for message in self.messages if _kind(message) == kind), 0)
 
 
-def broken_rules(messages: Iterable[Message], expected: Expected) -> list[str]:
+def broken_rules(messages: Iterable[Message], expected: Expected, *, has_states: bool = True) -> list[str]:
     """Return a sentence for every rule that the messages of one job break.
 
     :param messages: all messages that the job's client received since it submitted the job.
+    :param has_states: whether the server's version sends ``progress_state``.
     """
     job = _JobMessages(list(messages), expected)
     if not job.updates:
         return ["no progress is told"]
-    return [complaint for rule in _RULES for complaint in rule(job)]
+    rules = [rule for rule in _RULES if has_states or rule not in (_order, _states)]
+    return [complaint for rule in rules for complaint in rule(job)]
 
 
 def _counts(job: _JobMessages) -> Iterator[str]:

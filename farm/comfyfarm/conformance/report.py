@@ -10,6 +10,7 @@ from rich.text import Text
 from comfyfarm.conformance.differences import Difference
 from comfyfarm.conformance.scenario import ConformanceScenario
 from comfyfarm.conformance.score import ScenarioOutcome, Score, by_family
+from comfyfarm.versions import REFERENCE
 
 # Limits without -v: differences of one scenario, letters of one value.
 _MAX_DIFFERENCES = 3
@@ -29,10 +30,13 @@ def print_line(console: Console, outcome: ScenarioOutcome) -> None:
     console.print(line, soft_wrap=True)
 
 
-def print_report(console: Console, outcomes: Sequence[ScenarioOutcome], *, in_full: bool) -> None:
+def print_report(
+    console: Console, outcomes: Sequence[ScenarioOutcome], *, in_full: bool, version: str = REFERENCE
+) -> None:
     """Print the differences, then the families, and last the score, so that it is seen.
 
     :param in_full: print all differences and uncut values.
+    :param version: that of ComfyUI that the servers were compared with.
     """
     for outcome in outcomes:
         if outcome.differences:
@@ -41,6 +45,7 @@ def print_report(console: Console, outcomes: Sequence[ScenarioOutcome], *, in_fu
     for reason in sorted({outcome.skipped for outcome in outcomes if outcome.skipped is not None}):
         count = sum(outcome.skipped == reason for outcome in outcomes)
         console.print(f"skipped {count}: {reason}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"compared with ComfyUI {version}", highlight=False)
     score = Score.of(outcomes)
     console.print(f"score: {score}", style="bold green" if score.is_full else "bold red", highlight=False)
 

@@ -15,6 +15,7 @@ from comfyfarm.conformance.describe import View, describe_reply
 from comfyfarm.conformance.http_client import RawHttpClient, RawReply, multipart_form
 from comfyfarm.conformance.socket_recorder import SocketRecorder, is_message
 from comfyfarm.conformance.transcript import Transcript
+from comfyfarm.versions import DEFAULT_BEHAVIOUR, Behaviour
 
 Graph = dict[str, dict[str, Any]]
 
@@ -32,9 +33,13 @@ class NotPossible(Exception):
 
 @dataclass(eq=False, kw_only=True)
 class Session(Transcript):
-    """The session of one scenario on one server."""
+    """The session of one scenario on one server.
+
+    :ivar behaviour: that of the version that the server is compared with.
+    """
 
     server: RawHttpClient
+    behaviour: Behaviour = DEFAULT_BEHAVIOUR
     _listeners: list[SocketRecorder] = field(default_factory=list)
 
     # Requests.

@@ -19,6 +19,7 @@ from comfyfarm.conformance.normalise import without_files
 from comfyfarm.conformance.scenario import ConformanceScenario
 from comfyfarm.conformance.score import ScenarioOutcome
 from comfyfarm.conformance.session import NotPossible, Session
+from comfyfarm.versions import REFERENCE, behaviour_of, newest_recorded
 
 _SCENARIO_TIMEOUT_S = 120.0
 
@@ -53,6 +54,7 @@ def chosen(names: str | None = None, family: str | None = None, *, files: bool =
 class ScenarioResult:
     """The transcript of a scenario that was run on a server.
 
+    :ivar version: the recorded version that it is to be compared with.
     :ivar skipped: why the scenario could not be run on the server; ``None`` if it could.
     :ivar broke_off: the error that ended the scenario early, because the server did not behave like ComfyUI; ``None``
         if it ran to its end.
@@ -61,6 +63,7 @@ class ScenarioResult:
     scenario: ConformanceScenario
     steps: list[Step]
     seconds: float
+    version: str = REFERENCE
     skipped: str | None = None
     broke_off: str | None = None
 
@@ -70,10 +73,13 @@ class Suite:
     """Runs scenarios on servers.
 
     :ivar chance: the source of ids and names that are new to every server.
+    :ivar version: the recorded version that the servers are compared with; ``None``: the one nearest to what the first
+        server says of itself.
     """
 
     reactor: Any
     chance: Random
+    version: str | None = None
 
     async def play(
         self, urls: Sequence[str], scenarios: Iterable[ConformanceScenario], on_result: Callable[[ScenarioResult], None]
@@ -89,8 +95,9 @@ class Suite:
         try:
             for server in servers:
                 await _check(server)
+            version = self.version or await version_of(servers[0])
             await gatherResults(
-                [Deferred.fromCoroutine(self._work(server, waiting, on_result)) for server in servers],
+                [Deferred.fromCoroutine(self._work(server, version, waiting, on_result)) for server in servers],
                 consumeErrors=True,
             )
         finally:
@@ -98,17 +105,22 @@ class Suite:
                 await server.close()
 
     async def _work(
-        self, server: RawHttpClient, waiting: deque[ConformanceScenario], on_result: Callable[[ScenarioResult], None]
+        self,
+        server: RawHttpClient,
+        version: str,
+        waiting: deque[ConformanceScenario],
+        on_result: Callable[[ScenarioResult], None],
     ) -> None:
         while waiting:
-            on_result(await self._run(server, waiting.popleft()))
+            on_result(await self._run(server, version, waiting.popleft()))
 
-    async def _run(self, server: RawHttpClient, scenario: ConformanceScenario) -> ScenarioResult:
-        session = Session(server=server, chance=self.chance)
+    async def _run(self, server: RawHttpClient, version: str, scenario: ConformanceScenario) -> ScenarioResult:
+        session = Session(server=server, chance=self.chance, behaviour=behaviour_of(version))
         started = self.reactor.seconds()
         run = Deferred.fromCoroutine(_run_in_session(session, scenario))
         early_end = await run.addTimeout(_SCENARIO_TIMEOUT_S, self.reactor).addErrback(_early_end)
-        return ScenarioResult(scenario, session.normalised(), self.reactor.seconds() - started, **(early_end or {}))
+        seconds = self.reactor.seconds() - started
+        return ScenarioResult(scenario, session.normalised(), seconds, version, **(early_end or {}))
 
 
 async def _run_in_session(session: Session, scenario: ConformanceScenario) -> None:
@@ -138,6 +150,15 @@ async def _check(server: RawHttpClient) -> None:
         raise Unreachable(f"{server.base_url}: answers, but not as a ComfyUI does") from error
 
 
+async def version_of(server: RawHttpClient) -> str:
+    """Return the newest recorded version that is not newer than the server's; the reference if it tells none."""
+    try:
+        told = (await server.request("GET /system_stats")).json["system"]["comfyui_version"]
+    except (*NO_REPLY_ERRORS, LookupError, TypeError, ValueError):
+        return REFERENCE
+    return newest_recorded(str(told))
+
+
 def judged(result: ScenarioResult, *, files: bool = True) -> ScenarioOutcome:
     """Compare a transcript with the recorded facts.
 
@@ -146,7 +167,7 @@ def judged(result: ScenarioResult, *, files: bool = True) -> ScenarioOutcome:
     scenario, seconds = result.scenario, result.seconds
     if result.skipped is not None:
         return ScenarioOutcome(scenario.name, scenario.family, seconds, skipped=result.skipped)
-    expected, got = recorded(scenario.family).get(scenario.name, []), result.steps
+    expected, got = recorded(scenario.family, result.version).get(scenario.name, []), result.steps
     found: list[Difference] = []
     if result.broke_off is not None:
         expected = expected[:len(got)]

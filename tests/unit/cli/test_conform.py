@@ -26,6 +26,7 @@ def test_a_report_ends_with_the_score() -> None:
         ["http", "2", "2", "0", "1.5"],
         ["sampling", "0", "0", "2", "0.0"],
         ["skipped", "2:", "no", "checkpoint"],
+        ["compared", "with", "ComfyUI", "0.25.0"],
         ["score:", "2/2", "(100.0", "%)"],
     ]
 

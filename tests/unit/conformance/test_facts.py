@@ -1,14 +1,16 @@
 """Scenarios and recorded facts belong together."""
 
 import json
+from importlib.resources import files
 
 import pytest
 
-from comfyfarm.conformance.facts import as_text, recorded
+from comfyfarm.conformance.facts import as_text, recorded, without_known
 from comfyfarm.conformance.families import FAMILIES
 from comfyfarm.conformance.normalise import Aliases, normalise
 from comfyfarm.conformance.scenario import Family
 from comfyfarm.conformance.suite import NoSuchScenario, ScenarioResult, chosen, judged
+from comfyfarm.versions import RECORDED, REFERENCE, neighbour
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
@@ -24,13 +26,32 @@ def test_all_of_the_recording_is_there() -> None:
     assert len(names) == len(set(names)) == 93 + 5
 
 
+@pytest.mark.parametrize("version", RECORDED)
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
-def test_facts_are_normalised(family: Family) -> None:
+def test_facts_are_normalised(family: Family, version: str) -> None:
     """They have nothing that depends on a run, and a run with the same steps has the full score."""
     for scenario in family.scenarios:
-        facts = recorded(family.name)[scenario.name]
+        facts = recorded(family.name, version)[scenario.name]
         assert normalise(facts, Aliases()) == facts
-        assert judged(ScenarioResult(scenario, facts, 0.0)).is_same
+        assert judged(ScenarioResult(scenario, facts, 0.0, version)).is_same
+
+
+@pytest.mark.parametrize("version", sorted(set(RECORDED) - {REFERENCE}))
+def test_of_a_version_only_its_differences_are_stored(version: str) -> None:
+    """From its neighbour; a number stands for a step that is the same."""
+    stored = json.loads(files("comfyfarm.conformance.facts").joinpath(f"versions/{version}.json").read_bytes())
+    assert stored
+    for family, changed in stored.items():
+        base = recorded(family, neighbour(version))
+        assert without_known(recorded(family, version), base) == changed
+        assert all(recorded(family, version)[name] != base[name] for name in changed)
+
+
+def test_versions_differ_where_they_should() -> None:
+    """The first one has no jobs API, and its messages no ``progress_state``."""
+    assert recorded("queue", "0.3.40")["jobs_api_queries"][0]["status"] == 404
+    assert "progress_state" not in json.dumps(recorded("running", "0.3.40")["run_preview"])
+    assert "progress_state" in json.dumps(recorded("running", "0.3.64")["run_preview"])
 
 
 def test_a_difference_is_named_by_its_step() -> None:

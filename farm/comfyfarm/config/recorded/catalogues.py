@@ -12,19 +12,10 @@ from typing import Any
 import msgspec
 
 from comfyfarm.config.recorded.patches import patched
-from comfyfarm.versions import RECORDED, is_since, newest_recorded
-
-REFERENCE = "0.25.0"
-"""The version whose catalogue is stored whole."""
+from comfyfarm.versions import RECORDED, REFERENCE, is_since, neighbour, newest_recorded
 
 Entries = Mapping[str, Mapping[str, Any]]
 """By node type, its entry in ``/object_info``, without texts for people."""
-
-
-def neighbour(version: str) -> str:
-    """Return the recorded version that the catalogue of this one is stored as a difference from."""
-    place = RECORDED.index(version)
-    return RECORDED[place - 1] if is_since(version, REFERENCE) else RECORDED[place + 1]
 
 
 @cache

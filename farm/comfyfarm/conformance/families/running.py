@@ -229,6 +229,9 @@ async def run_ws_image_old_format(session: Session) -> None:
 @family.scenario
 async def run_ws_image_with_metadata(session: Session) -> None:
     """A client with supports_preview_metadata receives pictures with metadata."""
+    if not session.behaviour.has_features:
+        session.note("there are no feature flags")
+        return
     listener = await session.listen()
     listener.send_json({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
     await session.wait_for_message(listener, "feature_flags")
