@@ -13,6 +13,7 @@ from comfyfarm.clients.capture import NotComfyUI, take, write
 from comfyfarm.config import load
 from comfyfarm.config.captured import CapturedServer
 from comfyfarm.testing import MemoryFarm, MemoryInstance
+from comfyfarm.versions import RECORDED
 from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], MemoryFarm]
@@ -79,6 +80,21 @@ def test_a_plain_server_can_be_captured_too(memory_farm: Start, tmp_path: Path) 
     again = recaptured(copy, tmp_path / "two", memory_farm)
     assert everything(again) == everything(copy) == everything(origin)
     assert (tmp_path / "one" / "object_info.json").read_bytes() == (tmp_path / "two" / "object_info.json").read_bytes()
+
+
+@pytest.mark.parametrize("version", RECORDED)
+def test_a_captured_server_behaves_like_the_version_that_it_was(
+    memory_farm: Start, tmp_path: Path, version: str
+) -> None:
+    """It has the routes, the flags and the messages of that version, and no others."""
+    origin = memory_farm({"instance": [{"name": "origin", "comfyui_version": version}]})["origin"]
+    copy = recaptured(origin, tmp_path, memory_farm)
+    assert everything(copy) == everything(origin)
+    for path in ("/api/jobs", "/global_subgraphs", "/node_replacements", "/api/assets"):
+        assert copy.ask("GET", path).status == origin.ask("GET", path).status
+    cancel = "/api/jobs/00000000-0000-4000-8000-000000000000/cancel"
+    assert copy.ask("POST", cancel).status == origin.ask("POST", cancel).status
+    assert copy.ask("GET", "/features").status == (404 if version == "0.3.40" else 200)
 
 
 def test_a_captured_server_takes_what_the_real_one_took_and_nothing_else(memory_farm: Start, tmp_path: Path) -> None:
