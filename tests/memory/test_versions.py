@@ -357,6 +357,23 @@ def test_jobs_count_what_can_be_previewed() -> None:
     assert counts == [None, 1]
 
 
+def test_what_saves_passes_its_pictures_on(memory_farm: Start) -> None:
+    """Since 0.26; before, it has no output to link to."""
+    prompt = {
+        "1": {"class_type": "EmptyImage", "inputs": {"width": 96, "height": 48, "batch_size": 1, "color": 0}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "one"}},
+        "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "two"}},
+    }
+    old, new = farm_of(memory_farm, "0.25.0"), farm_of(memory_farm, "0.26.0")
+    refused = old["gpu"].ask("POST", "/prompt", json={"prompt": prompt}).json()
+    assert refused["node_errors"]["3"]["errors"][0]["details"] == "tuple index out of range"
+    assert new["gpu"].ask("POST", "/prompt", json={"prompt": prompt}).status == 200
+    new.advance(60)
+    for name in ("one_00001_.png", "two_00001_.png"):
+        with Image.open(BytesIO(new["gpu"].ask("GET", f"/view?filename={name}").body)) as image:
+            assert image.size == (96, 48)
+
+
 WORKFLOW = {"extra_pnginfo": {"workflow": {"id": "w"}}, "workflow_metadata": {"dropped": 1}}
 
 

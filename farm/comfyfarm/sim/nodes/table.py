@@ -26,6 +26,7 @@ class _Entry:
     lazy: Callable[[NodeCall], str] | None = None
 
 
+_SAVED = ("images", "samples", "mask", "svg", "audio", "video")     # inputs of nodes that save
 _table: dict[str, _Entry] = {}
 
 
@@ -65,8 +66,16 @@ def run(call: NodeCall) -> NodeOutcome:
         entry = _Entry(partial(run_staged, shows=call.shown))
     with _raising_node_errors():
         if entry.takes_lists or not any(isinstance(value, ListValue) for value in call.inputs.values()):
-            return _run_once(entry.rule, call)
-        return check_outcome(_run_per_item(entry.rule, call))
+            return _passing_on(_run_once(entry.rule, call), call)
+        return _passing_on(check_outcome(_run_per_item(entry.rule, call)), call)
+
+
+def _passing_on(outcome: NodeOutcome, call: NodeCall) -> NodeOutcome:
+    """Add the output that nodes which save or preview have since ComfyUI 0.26: what they were given."""
+    if outcome.values or not (call.shows and call.outputs):
+        return outcome
+    given = (call.inputs[name] for name in _SAVED if name in call.inputs)
+    return replace(outcome, values=(next(given, None),))
 
 
 @contextmanager
