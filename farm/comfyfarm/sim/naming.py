@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from itertools import count
 from random import Random
 
@@ -18,6 +19,7 @@ from comfyfarm.sim.settings import Naming
 from comfyfarm.versions import DEFAULT_BEHAVIOUR, Behaviour
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_BATCH_NUMBER = "%batch_num%"
 Key = tuple[Folder, str, str, str]
 
 
@@ -40,12 +42,15 @@ class _Series:
     def key(self) -> Key:
         return self.folder, self.subfolder, self.name, self.end
 
+    @cached_property
+    def _numbered(self) -> re.Pattern[str]:
+        base = re.escape(self.name).replace(_BATCH_NUMBER, r"\d+")
+        return re.compile(rf"{base}_(\d+)(?=[{self.end or '_.'}]|\Z)")
+
     def number(self, file: str) -> int:
         """Return the counter in a file's name, or 0 if the name is of no such file."""
-        if not file.startswith(self.name + "_"):
-            return 0
-        digits = re.split("_" if self.end else "[_.]", file[len(self.name) + 1 :], maxsplit=1)[0]
-        return int(digits) if digits.isdecimal() else 0
+        found = self._numbered.match(file)
+        return int(found[1]) if found else 0
 
 
 @dataclass(eq=False)
@@ -53,6 +58,7 @@ class Namer:
     """Gives each new file of one instance a name that no other file ever had.
 
     :ivar letters: the random stream of the letters in temporary names.
+    :ivar _tried: without a counter, by series and name: how often the name was taken; of the last unique part only.
     """
 
     files: Files
@@ -62,11 +68,13 @@ class Namer:
     _highest: dict[Key, int] = field(default_factory=dict)
     _last: dict[Key, Place] = field(default_factory=dict)
     _temp_prefixes: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    _tried: dict[tuple[str, Key, str], int] = field(default_factory=dict)
 
     def forget(self) -> None:
         """Restart the counters, because the files are gone."""
         self._highest.clear()
         self._last.clear()
+        self._tried.clear()
 
     def keep_temp_prefixes(self, class_types: Mapping[str, str]) -> None:
         """Drop the temporary prefixes of all but these nodes (id -> type)."""
@@ -101,20 +109,30 @@ class Namer:
             raise NodeError(type(error).__name__, _error_text(series, error)) from error
 
     def _put(self, series: _Series, index: int, content: FileContent) -> Place:
-        base = series.name.replace("%batch_num%", str(index))
+        base = series.name.replace(_BATCH_NUMBER, str(index))
         for attempt in count():
-            unique = f"{series.unique}_{attempt + 1}" if attempt else series.unique
-            if self.naming == "counter":
-                unique = f"{self._next_number(series):05}{series.end}"
+            unique = self._unique_part(series, base, is_taken=attempt == 1)
             place = Place(series.folder, series.subfolder, f"{base}_{unique}{series.suffix}")
             try:
                 self.files.put(place, content)
-            except FileExistsError:     # another instance shares the folder: list it again
-                self._highest.pop(series.key, None)
-            else:
-                self._last[series.key] = place
-                return place
+            except FileExistsError:
+                continue
+            self._last[series.key] = place
+            return place
         raise AssertionError("there is always a next name")
+
+    def _unique_part(self, series: _Series, base: str, *, is_taken: bool) -> str:
+        """Return what makes the next name unique; it is never the same twice, so that every search ends.
+
+        :param is_taken: the last name was taken: another instance shares the folder, which is listed again.
+        """
+        if self.naming == "counter":
+            return f"{self._next_number(series, list_again=is_taken):05}{series.end}"
+        key = series.unique, series.key, base
+        if key not in self._tried:
+            self._tried = {known: tried for known, tried in self._tried.items() if known[0] == series.unique}
+        self._tried[key] = tried = self._tried.get(key, 0) + 1
+        return series.unique if tried == 1 else f"{series.unique}_{tried}"
 
     def _overwrite(self, series: _Series, content: FileContent) -> Place | None:
         """Overwrite the file with the last name in the folder, which may be shared; ``None`` if there is none."""
@@ -135,13 +153,14 @@ class Namer:
         self._last[series.key] = last
         return last
 
-    def _next_number(self, series: _Series) -> int:
-        """Return one more than the highest number so far, or than the highest in the folder at the first call."""
-        if series.key not in self._highest:
+    def _next_number(self, series: _Series, *, list_again: bool) -> int:
+        """Return one more than the highest number so far; at the first call or again, also than those in the folder."""
+        highest = self._highest.get(series.key, 0)
+        if list_again or series.key not in self._highest:
             names = self.files.names(series.folder, series.subfolder)
-            self._highest[series.key] = max(map(series.number, names), default=0)
-        self._highest[series.key] += 1
-        return self._highest[series.key]
+            highest = max(highest, max(map(series.number, names), default=0))
+        self._highest[series.key] = highest + 1
+        return highest + 1
 
 
 def split_prefix(

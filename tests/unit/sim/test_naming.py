@@ -1,5 +1,6 @@
 """What new files are called: ComfyUI's prefix rules, and three ways to be unique."""
 
+from collections.abc import Collection
 from itertools import pairwise
 from random import Random
 
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from comfyfarm.events.base import Folder
 from comfyfarm.sim.files import FileContent, MemoryFiles, Place
 from comfyfarm.sim.naming import Namer
 from comfyfarm.sim.nodes import NodeError, Save
@@ -133,8 +135,42 @@ def test_a_prefix_is_read_as_comfyui_reads_it(prefix: str, name: str) -> None:
 
 
 def test_batch_numbers_count_from_zero() -> None:
-    """Each has a series of its own, as the counter looks at names before the number is filled in."""
+    """The counter goes on over the whole batch."""
     assert write(make_namer(), "b%batch_num%", 2) == ["b0_00001_.png", "b1_00002_.png"]
+
+
+class UnlistedFiles(MemoryFiles):
+    """Files in a folder that cannot be listed, with the names that were tried; a name tried twice is an error."""
+
+    tried: list[str]
+
+    def names(self, folder: Folder, subfolder: str) -> Collection[str]:
+        return ()
+
+    def put(self, place: Place, content: FileContent) -> None:
+        assert place.name not in self.tried
+        self.tried.append(place.name)
+        super().put(place, content)
+
+
+@pytest.mark.parametrize("naming", ["counter", "prompt_id", "timestamp"])
+def test_names_that_are_taken_end_no_search_and_none_is_tried_twice(naming: Naming) -> None:
+    """Also if the folder cannot be listed, or its system takes two spellings for one name."""
+    files = UnlistedFiles({_place(name): (8, 8) for name in write(make_namer(naming), count=3)})
+    files.tried = []
+    namer = Namer(files, naming, Random(0))
+    assert write(namer, count=2) == files.tried[-2:]
+    assert len(write(namer, count=200)) == 200
+    assert len(files.tried) == 3 + 2 + 200
+
+
+def test_a_batch_number_in_the_prefix_counts_on_after_the_files_that_are_there() -> None:
+    """Those of another instance on the same folder, or of a run before."""
+    namer = make_namer("counter", "shot_0_00001_.png", "shot_1_00007_.png", "shot_x_00009_.png")
+    assert write(namer, "shot_%batch_num%", 2) == ["shot_0_00008_.png", "shot_1_00009_.png"]
+    assert isinstance(namer.files, MemoryFiles)
+    namer.files.pictures[_place("shot_0_00010_.png")] = (8, 8)
+    assert write(namer, "shot_%batch_num%", 2) == ["shot_0_00011_.png", "shot_1_00012_.png"]
 
 
 @pytest.mark.parametrize(
