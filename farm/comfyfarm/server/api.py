@@ -1,9 +1,9 @@
 """The application of one instance: the objects that its routes share, and the answers to their errors."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from klein import Klein
 from twisted.internet.defer import CancelledError, Deferred
@@ -23,12 +23,15 @@ from comfyfarm.server.http.request import answer, send
 from comfyfarm.server.server_log import ServerLog
 from comfyfarm.server.time.clock import pass_ms
 from comfyfarm.server.time.driver import InstanceDriver
+from comfyfarm.server.time.turns import in_turns
 from comfyfarm.server.websocket.hub import Hub
 from comfyfarm.sim.catalogue.catalogue import Catalogue
 from comfyfarm.sim.durations import draw_ms
 from comfyfarm.sim.errors import PromptRejected, ServerError, describe, origin_of
 from comfyfarm.sim.instance import Instance
 from comfyfarm.versions import Behaviour
+
+T = TypeVar("T")
 
 _logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
 
@@ -53,6 +56,7 @@ class ComfyApi:
     static_name: str | None
     publish: Callable[[Event], None]
     system_stats: Mapping[str, Any]
+    reactor: Any
     run_or_defer: Callable[[Callable[[], None]], None]
     has_advised: bool = False
     app = Klein()
@@ -96,6 +100,10 @@ class ComfyApi:
             yield now_ms
         finally:
             self.driver.set_alarm()
+
+    def in_turns(self, steps: Generator[None, None, T]) -> Deferred[T]:
+        """Run the first step of long work now, and each further one in a turn of its own."""
+        return in_turns(self.reactor, self.run_or_defer, steps)
 
     def upload_delay(self) -> Deferred[None]:
         """Return a Deferred that fires when the simulated duration of an upload is over."""

@@ -182,6 +182,7 @@ class InstanceProcess:
             self._served_static_name,
             self.publish,
             system_stats,
+            context.reactor,
             self.freezer.run_or_defer,
         )
         self.fault_injector = HttpFaultInjector(

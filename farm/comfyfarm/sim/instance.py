@@ -166,8 +166,8 @@ class Instance(Worker):
         ids = tuple(job.prompt_id for job in self.queue.clear())
         self.machine.publish(QueueCleared(at_ms=now_ms, prompt_ids=ids, queue_remaining=self.queue.remaining))
 
-    def delete_from_queue(self, prompt_id: object, now_ms: int) -> None:
-        """Remove the first waiting job of this id, if there is one."""
+    def delete_from_queue(self, prompt_id: object, now_ms: int) -> bool:
+        """Remove the first waiting job of this id; return whether there was one."""
         job = self.queue.delete(prompt_id)
         if job is not None:
             self.machine.publish(
@@ -175,9 +175,10 @@ class Instance(Worker):
                     at_ms=now_ms,
                     prompt_id=job.prompt_id,
                     queue_remaining=self.queue.remaining,
-                    last=not self.queue.pending,
+                    last=not self.queue.waiting,
                 )
             )
+        return job is not None
 
     def interrupt(self, prompt_id: str | None, now_ms: int, job: str = "", *, is_load: bool = False) -> None:
         """Stop the running job at its next check; with an id, only if it is that job.
@@ -235,7 +236,7 @@ class Instance(Worker):
     def carried_state(self) -> CarriedState:
         """Everything that another process can take over."""
         running = () if self.queue.running is None else (self.queue.running,)
-        jobs = (*running, *sorted(self.queue.pending))
+        jobs = (*running, *self.queue.in_order)
         return CarriedState(jobs, self._number, self.accepted, self.history, tuple(self.machine.memory.loaded))
 
     def inherit(self, carried_state: CarriedState, now_ms: int) -> None:
@@ -244,6 +245,6 @@ class Instance(Worker):
         self.history.entries = {**carried_state.history.entries, **self.history.entries}
         self._number = max(self._number, carried_state.number)
         for job in carried_state.jobs:
-            self.queue.put(job)
+            self.queue.put_again(job)
         if carried_state.jobs:
             self.on_queued()

@@ -1,9 +1,10 @@
 """Jobs, the queue of those that wait or run, and the history of those that ended."""
 
 import heapq
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 
 def workflow_id(extra_data: Mapping[str, Any]) -> Any:
@@ -23,7 +24,6 @@ class Job:
     :ivar name: the logical job, which is the same for all retries.
     :ivar order: number of jobs that this instance had accepted before.
     :ivar has_api_key: the client has sent a key for ComfyUI's API, which is kept nowhere.
-    :ivar is_settled: it is in the queue; only the comparison of a new job may fail.
     """
 
     number: float
@@ -34,7 +34,6 @@ class Job:
     name: str
     order: int = 0
     has_api_key: bool = False
-    is_settled: bool = False
 
     @property
     def item(self) -> list[Any]:
@@ -52,62 +51,89 @@ class Job:
         found: dict[str, Any] | None = self.extra_data.get("workflow_metadata")
         return found
 
-    def __lt__(self, other: Self) -> bool:
-        """Compare the whole items, as ComfyUI's heap does.
 
-        Between jobs that are queued already the comparison must not fail.  ComfyUI's worker thread would end there;
-        ours takes such jobs in their order.
-
-        :raises TypeError: if number and id are the same and the prompts differ (docs/fidelity.md, "Queue").
-        """
-        if self.is_settled and other.is_settled:
-            return (self.number, self.prompt_id, self.order) < (other.number, other.prompt_id, other.order)
-        return self.item < other.item
+_Entry = tuple[float, str, int, Job]
 
 
 @dataclass(eq=False)
 class Queue:
     """A binary heap, whose inner order clients see.
 
-    :ivar pending: in the order of the heap's array, which is not the order of execution.
+    Between jobs that are queued already the comparison must not fail.  ComfyUI's worker thread would end there; ours
+    takes such jobs in their order.  Hence the entries, which Python compares without a call of ours.
     """
 
-    pending: list[Job] = field(default_factory=list)
     running: Job | None = None
+    _heap: list[_Entry] = field(default_factory=list)
+    _ids: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def pending(self) -> list[Job]:
+        """The jobs that wait, in the order of the heap's array, which is not the order of execution."""
+        return [entry[-1] for entry in self._heap]
+
+    @property
+    def in_order(self) -> list[Job]:
+        """The jobs that wait, in the order of execution."""
+        return [entry[-1] for entry in sorted(self._heap)]
+
+    @property
+    def waiting(self) -> int:
+        """The number of jobs that wait."""
+        return len(self._heap)
 
     @property
     def remaining(self) -> int:
         """The number of jobs that wait or run."""
-        return len(self.pending) + (self.running is not None)
+        return self.waiting + (self.running is not None)
 
     def put(self, job: Job) -> None:
-        """Add a job.
+        """Add a job that is new.  As in ComfyUI's heap, its whole item is compared with others.
 
-        :raises TypeError: if it cannot be compared with another; it is in the queue all the same.
+        :raises TypeError: if number and id are those of another and the prompts differ (docs/fidelity.md, "Queue"); it
+            is in the queue all the same.
         """
-        try:
-            heapq.heappush(self.pending, job)
-        finally:
-            job.is_settled = True
+        heap, index = self._heap, self.waiting
+        heap.append(self._entry_of(job))
+        while index and job.item < heap[parent := (index - 1) // 2][-1].item:
+            heap[index], heap[parent] = heap[parent], heap[index]
+            index = parent
+
+    def put_again(self, job: Job) -> None:
+        """Add a job that was in the queue of an earlier process."""
+        heapq.heappush(self._heap, self._entry_of(job))
+
+    def _entry_of(self, job: Job) -> _Entry:
+        self._ids[job.prompt_id] += 1
+        return job.number, job.prompt_id, job.order, job
 
     def take(self) -> Job:
         """Make the first job the running one."""
-        self.running = heapq.heappop(self.pending)
+        self.running = heapq.heappop(self._heap)[-1]
+        self._forget(self.running)
         return self.running
 
     def clear(self) -> list[Job]:
         """Remove and return all waiting jobs."""
-        removed, self.pending = self.pending, []
+        removed = self.pending
+        self._heap.clear()
+        self._ids.clear()
         return removed
 
     def delete(self, prompt_id: object) -> Job | None:
         """Remove and return the first waiting job of that id; ``None`` if there is none."""
-        for index, job in enumerate(self.pending):
-            if job.prompt_id == prompt_id:
-                del self.pending[index]
-                heapq.heapify(self.pending)
-                return job
-        return None
+        if not isinstance(prompt_id, str) or prompt_id not in self._ids:
+            return None
+        index = next(index for index, entry in enumerate(self._heap) if entry[1] == prompt_id)
+        job = self._heap.pop(index)[-1]
+        heapq.heapify(self._heap)
+        self._forget(job)
+        return job
+
+    def _forget(self, job: Job) -> None:
+        self._ids[job.prompt_id] -= 1
+        if not self._ids[job.prompt_id]:
+            del self._ids[job.prompt_id]
 
 
 @dataclass(eq=False)

@@ -77,7 +77,7 @@ class Worker:
         try:
             if self._steps is None:
                 self._begin()
-            self.machine.waiting = len(self.queue.pending)
+            self.machine.waiting = self.queue.waiting
             self._continue()
         except BaseException as error:
             running = self.queue.running
@@ -124,7 +124,7 @@ class Worker:
         try:
             pause = next(self._steps)
         except StopIteration:
-            self._step_ms = self.machine.at_ms if self.queue.pending else None
+            self._step_ms = self.machine.at_ms if self.queue.waiting else None
             return
         self._sleep_hold = pause.hold if isinstance(pause, Sleep) else None
         if isinstance(pause, Firing):
@@ -180,7 +180,7 @@ class Worker:
             entry.status_str = "error"
             self.history.add(entry, self.machine.settings.history_limit)
         self._steps = self.execution = self.queue.running = None
-        self._step_ms = self.machine.at_ms if self.queue.pending else None
+        self._step_ms = self.machine.at_ms if self.queue.waiting else None
 
     def _report(self, error: Exception, job: Job | None) -> None:
         self.last_error = error
@@ -239,7 +239,7 @@ class Worker:
         """Continue after :meth:`pause`; the running step keeps the time that it still had to wait."""
         if self.is_paused:
             self.is_paused = False
-            has_work = self._steps is not None or self.queue.pending
+            has_work = self._steps is not None or self.queue.waiting
             self._step_ms = self._effective_ms(now_ms) + self._remaining_ms if has_work else None
             self.machine.publish(Resumed(at_ms=now_ms))
 

@@ -1,5 +1,6 @@
 """The order in which jobs are listed and run, and what is remembered of ended jobs."""
 
+import heapq
 from typing import Any
 
 import pytest
@@ -110,6 +111,26 @@ def test_whatever_is_deleted_the_rest_runs_by_number(job_numbers: list[float], d
         queue.delete(f"{order:02}")
     remaining = [(number, f"{order:02}") for order, number in enumerate(job_numbers) if order not in deleted]
     assert [(job.number, job.prompt_id) for job in emptied(queue)] == sorted(remaining)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["put", "take", "delete"]), st.integers(0, 9)), max_size=60))
+@settings(deadline=None)
+def test_jobs_are_always_listed_as_pythons_heap_holds_the_items(steps: list[tuple[str, int]]) -> None:
+    """ComfyUI's queue is a list that Python's heap functions keep, and put in order again after each deletion."""
+    queue, heap = Queue(), list[tuple[float, str]]()
+    for order, (step, number) in enumerate(steps):
+        if step == "put":
+            queue.put(make_job(number, f"{order:02}", order=order))
+            heapq.heappush(heap, (number, f"{order:02}"))
+        elif step == "take" and heap:
+            assert queue.take().prompt_id == heapq.heappop(heap)[1]
+        elif step == "delete" and heap:
+            _, prompt_id = heap.pop(number % len(heap))
+            heapq.heapify(heap)
+            queue.delete(prompt_id)
+        assert [(job.number, job.prompt_id) for job in queue.pending] == heap
+        assert queue.waiting == len(heap)
+        assert [job.prompt_id for job in queue.in_order] == [prompt_id for _, prompt_id in sorted(heap)]
 
 
 def entry(prompt_id: str) -> HistoryEntry:

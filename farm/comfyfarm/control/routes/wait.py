@@ -114,7 +114,7 @@ class _Condition:
             at_ms=self.farm.time.now_ms(),
             seq=self.farm.log.seq,
             running=self._running(),
-            pending=sum(len(backend.instance.queue.pending) for backend in self.backends.values()),
+            pending=sum(backend.instance.queue.waiting for backend in self.backends.values()),
             finished=self._finished(),
             event=None if self.event is None else as_object(self.event),
         )

@@ -1,6 +1,7 @@
 """Routes of the queue, the history and the jobs."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,8 @@ from comfyfarm.sim.errors import ServerError, raising_as_comfyui
 from comfyfarm.sim.jobs_api import BadQuery, OutputRules, find_job, list_jobs, read_query
 
 app = ComfyApi.app
+_ENTRIES_IN_A_TURN = 200_000        # of the queue's heap, which each deletion puts in order
+_ENTRIES_WORTH_A_MESSAGE = 5_000    # which each deletion sends to every client
 
 
 @app.route("/queue", methods=["GET"])
@@ -25,14 +28,14 @@ def get_queue(api: ComfyApi, request: IRequest) -> bytes:
 
 
 @app.route("/queue", methods=["POST"])
-def post_queue(api: ComfyApi, request: IRequest) -> bytes:
+async def post_queue(api: ComfyApi, request: IRequest) -> bytes:
     """Delete pending jobs."""
     body = json_body(request)
     with api.moment() as now_ms, raising_as_comfyui():
         if _wants_clear(body):
             api.instance.clear_queue(now_ms)
-        for prompt_id in _to_delete(body):
-            api.instance.delete_from_queue(prompt_id, now_ms)
+        prompt_ids = list(_to_delete(body))
+    await api.in_turns(_of_each(api, prompt_ids, api.instance.delete_from_queue))
     return nothing(request)
 
 
@@ -99,7 +102,7 @@ _WRITING_METHODS = ["POST", "PUT", "DELETE", "PATCH"]
 
 
 @app.route("/jobs/cancel", methods=_WRITING_METHODS)
-def post_cancel_many(api: ComfyApi, request: IRequest) -> bytes:
+async def post_cancel_many(api: ComfyApi, request: IRequest) -> bytes:
     """Cancel several jobs, and answer whether any of them was still running or pending."""
     _check_method(api, request)
     try:
@@ -113,14 +116,14 @@ def post_cancel_many(api: ComfyApi, request: IRequest) -> bytes:
     if invalid:
         shown = [str(prompt_id) for prompt_id in invalid]
         return answer(request, {"error": "job_ids contains invalid id(s)", "invalid_ids": shown}, 400)
-    return answer(request, {"cancelled": _cancel(api, ids)})
+    return answer(request, {"cancelled": await _cancel(api, ids)})
 
 
 @app.route("/jobs/<prompt_id>/cancel", methods=_WRITING_METHODS)
-def post_cancel(api: ComfyApi, request: IRequest, prompt_id: str) -> bytes:
+async def post_cancel(api: ComfyApi, request: IRequest, prompt_id: str) -> bytes:
     """Interrupt a running job, or delete a pending one from the queue."""
     _check_method(api, request)
-    return answer(request, {"cancelled": _cancel(api, [segment(prompt_id)])})
+    return answer(request, {"cancelled": await _cancel(api, [segment(prompt_id)])})
 
 
 def _check_method(api: ComfyApi, request: IRequest) -> None:
@@ -141,17 +144,27 @@ def _is_canonical_uuid(prompt_id: object) -> bool:
         return False
 
 
-def _cancel(api: ComfyApi, prompt_ids: Iterable[str]) -> bool:
-    with api.moment() as now_ms:
-        cancelled = [_cancel_one(api, prompt_id, now_ms) for prompt_id in prompt_ids]
-    return any(cancelled)
+async def _cancel(api: ComfyApi, prompt_ids: list[str]) -> bool:
+    return any(await api.in_turns(_of_each(api, prompt_ids, partial(_cancel_one, api))))
 
 
 def _cancel_one(api: ComfyApi, prompt_id: str, now_ms: int) -> bool:
-    queue = api.instance.queue
-    if queue.running is not None and queue.running.prompt_id == prompt_id:
+    running = api.instance.queue.running
+    if running is not None and running.prompt_id == prompt_id:
         api.instance.interrupt(prompt_id, now_ms)
         return True
-    was_pending = any(job.prompt_id == prompt_id for job in queue.pending)
-    api.instance.delete_from_queue(prompt_id, now_ms)
-    return was_pending
+    return api.instance.delete_from_queue(prompt_id, now_ms)
+
+
+def _of_each(
+    api: ComfyApi, prompt_ids: list[Any], change: Callable[[Any, int], bool]
+) -> Generator[None, None, list[bool]]:
+    """Return what a function returns for each id; the longer the queue, the fewer calls in each turn."""
+    results: list[bool] = []
+    while len(results) < len(prompt_ids):
+        if results:
+            yield
+        with api.moment() as now_ms:
+            size = 1 + _ENTRIES_IN_A_TURN // (_ENTRIES_WORTH_A_MESSAGE + api.instance.queue.waiting)
+            results += [change(prompt_id, now_ms) for prompt_id in prompt_ids[len(results) : len(results) + size]]
+    return results
