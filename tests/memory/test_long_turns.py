@@ -1,5 +1,6 @@
 """Long work of one instance: the others are served while it goes on."""
 
+from collections import deque
 from collections.abc import Callable
 from json import dumps
 from typing import Any
@@ -8,7 +9,8 @@ from uuid import UUID
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
-from comfyfarm.events import QueueDeleted
+from comfyfarm.events import QueueDeleted, TextSent
+from comfyfarm.server.websocket.connection import SocketWriter
 from comfyfarm.testing import MemoryFarm
 from comfyfarm.workflows import text_to_image
 
@@ -83,3 +85,62 @@ def test_many_jobs_are_cancelled_in_turns_too(memory_farm: Start) -> None:
     farm.wire.reactor.advance(0)
     assert exchange.end().json() == {"cancelled": True}
     assert deleted(farm) == ids
+
+
+def publish_texts(farm: MemoryFarm, count: int) -> None:
+    for _ in range(count):
+        farm.farm.log.publish(TextSent(at_ms=0, prompt_id="p", node="1", text="x"))
+
+
+def writer_of_last_socket(farm: MemoryFarm) -> SocketWriter:
+    """The producer that a transport pauses if it is full; one in memory never is."""
+    writer = farm.wire._pumps[-1].serverIO.producer
+    assert isinstance(writer, SocketWriter)
+    return writer
+
+
+def test_a_long_log_is_streamed_in_turns_and_then_live(memory_farm: Start) -> None:
+    """All of it, in its order, with what happens in between; other requests are answered between two turns."""
+    farm = memory_farm(TWO)
+    stream = farm.wire.listen_at(farm.app.server.port.number, "/api/log/stream?since=0")
+    writer = writer_of_last_socket(farm)
+    writer.pauseProducing()
+    publish_texts(farm, 1000)
+    writer.resumeProducing()
+    farm.wire._pumps[-1].flush(advanceClock=False)
+    assert 0 < len(stream.heard) < 500
+    farm["gpu-1"].ask("POST", "/prompt", json={"prompt": text_to_image(steps=1)})
+    farm.run_until_idle()
+    farm.wire.reactor.advance(0)
+    farm["gpu-2"].ask("POST", "/prompt", json={"prompt": text_to_image(steps=1)})
+    farm.run_until_idle()
+    assert [event["seq"] for event in stream.heard] == list(range(1, farm.farm.log.seq + 1))
+
+
+def test_a_stream_waits_for_a_client_that_does_not_read_and_goes_on_when_it_does(memory_farm: Start) -> None:
+    farm = memory_farm(TWO)
+    farm.farm.log.events = deque(farm.farm.log.events, maxlen=100)
+    stream = farm.wire.listen_at(farm.app.server.port.number, "/api/log/stream?kind=text_sent")
+    writer = writer_of_last_socket(farm)
+    writer.pauseProducing()
+    publish_texts(farm, 3)
+    farm.wire.flush()
+    assert (stream.heard, writer.backlog_bytes) == ([], 0)
+    writer.resumeProducing()
+    farm.wire.flush()
+    assert len(stream.heard) == 3
+
+
+def test_a_stream_ends_if_its_client_falls_behind_by_more_than_the_log_keeps(memory_farm: Start) -> None:
+    farm = memory_farm(TWO)
+    farm.farm.log.events = deque(farm.farm.log.events, maxlen=100)
+    stream = farm.wire.listen_at(farm.app.server.port.number, "/api/log/stream?kind=text_sent")
+    writer = writer_of_last_socket(farm)
+    publish_texts(farm, 1)
+    seq = farm.farm.log.seq
+    writer.pauseProducing()
+    publish_texts(farm, 101)
+    writer.resumeProducing()
+    farm.wire.flush()
+    assert len(stream.heard) == 1
+    assert stream.goodbye == (1008, f"too slow: the log no longer has the events after {seq}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -20,7 +20,10 @@ from comfyfarm.events.encoding import as_json
 from comfyfarm.events.filters import EventFilter, all_kinds
 from comfyfarm.events.line_writer import LineWriter
 from comfyfarm.server.farm import Farm
+from comfyfarm.server.time.turns import in_turns
 from comfyfarm.server.websocket.connection import ServerProtocol, frame
+
+_EVENTS_IN_A_TURN = 250
 
 
 @route(endpoints.GET_LOG)
@@ -45,7 +48,8 @@ def get_log(farm: Farm, query: LogQuery) -> Raw:
 def get_stream(farm: Farm, query: LogFilter) -> WebSocketResource:
     """Open a websocket that sends each event as it happens, one message of JSON each.
 
-    With ``since``, the events that the log has kept come first.
+    With ``since``, the events that the log has kept come first.  A client that falls behind by more than the log keeps
+    is cut off, with the ``seq`` that it has got to.
     """
     return WebSocketResource(_Streams(farm, _filter(farm, query), query.since is not None))
 
@@ -74,22 +78,68 @@ class _Streams:
 
 @dataclass(eq=False)
 class _Stream(ServerProtocol):
+    """Sends the events of the log as fast as the client reads, some in each turn of the reactor.
+
+    What the client has not read yet stays in the log only.
+
+    :ivar _seq: of the last event that was sent or left out.
+    :ivar _last_seq: of the last event that may be sent: the log file has it, too.
+    """
+
     farm: Farm
     event_filter: EventFilter
     with_kept: bool
+    _seq: int = 0
+    _last_seq: int = 0
+    _is_sending: bool = False
     _unsubscribe: Callable[[], None] | None = None
 
     def negotiationFinished(self) -> None:
         """Send the events that are kept, if requested, and subscribe."""
         super().negotiationFinished()
-        for event in tuple(self.farm.log.events) if self.with_kept else ():
-            self._on_event(event)
-        self._unsubscribe = self.farm.log.listen(self._on_event)
+        log = self.farm.log
+        self._last_seq = log.seq
+        self._seq = max(self.event_filter.since, log.events[0].seq - 1) if self.with_kept else log.seq
+        self.writer.on_drained = self._send
+        self._unsubscribe = log.listen(self._on_event)
+        self._send()
 
     def _on_event(self, event: Event) -> None:
-        if self.event_filter.takes(event):
-            self.farm.flush_log()
-            self.writer.write(frame(as_json(event).decode()))
+        self._last_seq = event.seq
+        self._send()
+
+    def _send(self) -> None:
+        if not self._is_sending:
+            in_turns(self.farm.reactor, lambda act: act(), self._turns())
+
+    def _turns(self) -> Generator[None, None, None]:
+        self._is_sending = True
+        try:
+            while self._can_send and self._send_some() and self._can_send:
+                yield
+        finally:
+            self._is_sending = False
+
+    @property
+    def _can_send(self) -> bool:
+        return self._seq < self._last_seq and not self.writer.has_backlog and not self.writer.is_over
+
+    def _send_some(self) -> bool:
+        """Send the next events; return False, and close the connection, if the log no longer has them."""
+        events = self.farm.log.events
+        index = self._seq + 1 - events[0].seq
+        if index < 0:
+            self.writer.close(1008, f"too slow: the log no longer has the events after {self._seq}")
+            return False
+        end = min(index + _EVENTS_IN_A_TURN, self._last_seq + 1 - events[0].seq)
+        for event in tuple(islice(events, index, end)):
+            if self.writer.has_backlog:
+                break
+            self._seq = event.seq
+            if self.event_filter.takes(event):
+                self.farm.flush_log()
+                self.writer.write(frame(as_json(event).decode()))
+        return True
 
     def connectionLost(self, reason: Failure) -> None:
         if self._unsubscribe is not None:

@@ -3,6 +3,7 @@
 Only this module knows the TCP transport under Twisted's websocket.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -31,12 +32,14 @@ class SocketWriter:
     :ivar backlog_bytes: the bytes written since the client stopped reading, or those of them that are not sent yet.
     :ivar too_slow: the connection was aborted because of its backlog.
     :ivar is_cut: the farm has closed or reset the connection.
+    :ivar on_drained: called when the client has taken everything after a backlog.
     """
 
     _transport: WebSocketTransport = field(repr=False)
     backlog_bytes: int = 0
     too_slow: bool = False
     is_cut: bool = False
+    on_drained: Callable[[], None] = field(default=lambda: None, repr=False)
     _paused: bool = False
 
     def __post_init__(self) -> None:
@@ -63,8 +66,9 @@ class SocketWriter:
         """Send a frame; return False if nothing can be sent any more."""
         if self.is_over:
             return False
+        was_paused = self._paused
         self._tcp.write(framed)
-        if self._paused:
+        if was_paused:      # a single message may be longer than any backlog
             self.backlog_bytes += len(framed)
             if self.backlog_bytes > MAX_BACKLOG_BYTES:
                 # A client that reads, but never all of it, has taken some of what was counted.
@@ -97,6 +101,7 @@ class SocketWriter:
     def resumeProducing(self) -> None:
         """Count no more: the client has taken everything."""
         self._paused, self.backlog_bytes = False, 0
+        self.on_drained()
 
     def stopProducing(self) -> None:
         """Do nothing: ``connectionLost`` reports the same."""
