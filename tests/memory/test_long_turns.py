@@ -6,6 +6,7 @@ from json import dumps
 from typing import Any
 from uuid import UUID
 
+import pytest
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
@@ -144,3 +145,50 @@ def test_a_stream_ends_if_its_client_falls_behind_by_more_than_the_log_keeps(mem
     farm.wire.flush()
     assert len(stream.heard) == 1
     assert stream.goodbye == (1008, f"too slow: the log no longer has the events after {seq}")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "error"),
+    [
+        (
+            "POST",
+            "/api/faults",
+            {"faults": [{"do": "reset", "at": "reply"}] * 1001},
+            "faults: expected at most 1000 faults in one request, got 1001",
+        ),
+        (
+            "PATCH",
+            "/api/instances/gpu-1",
+            {"missing_nodes": [f"Node{number}" for number in range(1001)]},
+            "missing_nodes: expected at most 1000 values in one change, got 1001 or more",
+        ),
+        (
+            "PATCH",
+            "/api/instances/gpu-1",
+            {"vram": "8GB", "models": {"loras": [], "vae": [f"{number}.pt" for number in range(10_000)]}},
+            "models: expected at most 10000 values in one change, got 10002 or more",
+        ),
+        ("POST", "/api/orders", {"orders": [{"job": "o"}] * 10_001}, "orders: expected a list of length <= 10000"),
+    ],
+)
+def test_a_request_for_more_than_one_turn_can_do_is_refused_and_changes_nothing(
+    memory_farm: Start, method: str, path: str, body: object, error: str
+) -> None:
+    farm = memory_farm(TWO)
+    before = farm.farm.log.seq
+    reply = farm.control(method, path, json=body)
+    assert (reply.status, reply.json()) == (422, {"error": error})
+    assert farm.farm.log.seq == before
+
+
+def test_what_fires_is_worked_out_once_for_many_faults_that_are_armed_and_healed_together(memory_farm: Start) -> None:
+    farm = memory_farm(TWO)
+    registry = farm.farm.registry
+    empty = registry.watched
+    farm.control("POST", "/api/faults", json={"faults": [{"do": "reset", "at": "reply", "on": "gpu-1"}] * 1000})
+    watched = registry.watched
+    assert watched is registry.watched is not empty
+    assert [len(faults) for faults in watched["gpu-1"].values()] == [1000]
+    farm.control("DELETE", "/api/faults")
+    assert registry.watched == {}
+    assert {state["state"] for state in farm.control("GET", "/api/faults").json()["faults"]} == {"removed"}

@@ -25,14 +25,14 @@ class FaultRegistry:
     :ivar instances: the names of all instances, in the order of the farm.
     :ivar publish: takes the events that belong to a fault and not to one instance.
     :ivar armed: every known fault by id, in the order of arming; those that are over stay until their id is reused.
-    :ivar watched: by instance and phase, the faults that can fire, so that a phase without faults costs nothing.
+    :ivar _watched: ``None`` after a change; it is made when it is read, so that many changes together cost little.
     """
 
     instances: tuple[str, ...]
     seeds: Seeds
     publish: Callable[[Event], None]
     armed: dict[str, ArmedFault] = field(default_factory=dict)
-    watched: dict[str, dict[Phase, list[ArmedFault]]] = field(default_factory=dict)
+    _watched: dict[str, dict[Phase, list[ArmedFault]]] | None = None
     _last_numbers: Counter[str] = field(default_factory=Counter)
 
     # Arming and removal.
@@ -51,7 +51,7 @@ class FaultRegistry:
         armed = self.armed[fault.id] = ArmedFault(
             fault, counts, self.seeds.of(fault.id), ends_by, is_private=is_private
         )
-        self._watch()
+        self._watched = None
         self.publish(FaultArmed(at_ms=now_ms, id=fault.id, fault=fault.as_written(), on=names))
         return armed
 
@@ -129,16 +129,9 @@ class FaultRegistry:
         armed.firings.clear()
         if was_armed:
             armed.state = state
-            self._watch()
+            self._watched = None
         if was_armed or lasts:
             self.publish(FaultHealed(at_ms=now_ms, id=armed.fault.id, reason=state))
-
-    def _watch(self) -> None:
-        self.watched.clear()
-        for armed in self.armed.values():
-            if armed.state == "armed" and not armed.is_private:
-                for name in armed.counts:
-                    self.watched.setdefault(name, {}).setdefault(armed.fault.rule.at.phase, []).append(armed)
 
     # Expiry.
 
@@ -165,7 +158,7 @@ class FaultRegistry:
 
     def _expire(self, armed: ArmedFault, reason: str, now_ms: int) -> None:
         armed.state = "expired"
-        self._watch()
+        self._watched = None
         self.publish(FaultExpired(at_ms=now_ms, id=armed.fault.id, reason=reason))
 
     def restarted(self, name: str, now_ms: int) -> None:
@@ -177,8 +170,20 @@ class FaultRegistry:
 
     # Queries.
 
+    @property
+    def watched(self) -> dict[str, dict[Phase, list[ArmedFault]]]:
+        """The faults that can fire, by instance and phase, so that a phase without faults costs nothing."""
+        if self._watched is None:
+            self._watched = {}
+            for armed in self.armed.values():
+                if armed.state == "armed" and not armed.is_private:
+                    for name in armed.counts:
+                        self._watched.setdefault(name, {}).setdefault(armed.fault.rule.at.phase, []).append(armed)
+        return self._watched
+
     def watching(self, name: str, phase: Phase) -> Iterable[ArmedFault]:
-        return self.watched[name].get(phase, ()) if name in self.watched else ()
+        watched = self.watched
+        return watched[name].get(phase, ()) if name in watched else ()
 
     @property
     def never_fired(self) -> tuple[str, ...]:

@@ -63,6 +63,11 @@ class FaultController:
 
         :raises UnknownFault: if it matches no instance, or its id is taken; nothing has changed then.
         """
+        armed = self._arm(fault)
+        self._expiry.set(self.registry.due_ms)
+        return armed
+
+    def _arm(self, fault: Fault) -> ArmedFault:
         armed = self.registry.arm(fault, self.time.now_ms())
         if fault.rule.at.phase == "process":
             for name, progress in armed.counts.items():
@@ -70,7 +75,6 @@ class FaultController:
                 alarm = Alarm(self.clock, self.time, partial(self._fire_due, armed.fault.id, name))
                 self._due[armed.fault.id, name] = alarm
                 alarm.set(progress.from_ms)
-        self._expiry.set(self.registry.due_ms)
         return armed
 
     def arm_all(self, faults: Collection[Fault]) -> list[ArmedFault]:
@@ -85,7 +89,9 @@ class FaultController:
                 raise UnknownFault(f"id: {fault.id!r} is given twice")
             if fault.id:
                 ids.add(fault.id)
-        return [self.arm(fault) for fault in self.registry.named(faults)]
+        armed = [self._arm(fault) for fault in self.registry.named(faults)]
+        self._expiry.set(self.registry.due_ms)
+        return armed
 
     def _fire_due(self, fault_id: str, name: str) -> None:
         self._due.pop((fault_id, name), None)

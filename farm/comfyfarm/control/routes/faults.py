@@ -16,6 +16,7 @@ from comfyfarm.faults.registry import UnknownFault
 from comfyfarm.server.farm import Farm
 
 _HOLD = "hold"
+_MAX_FAULTS = 1000      # one turn of the reactor arms them, because it arms all or none
 
 
 def _fault_state(armed: ArmedFault) -> FaultState:
@@ -68,6 +69,8 @@ def post_faults(farm: Farm, body: Any) -> FaultList:
     if several is None:
         tables = [("", body)]
     elif isinstance(several, list) and len(body) == 1:
+        if len(several) > _MAX_FAULTS:
+            raise ApiError(422, f"faults: expected at most {_MAX_FAULTS} faults in one request, got {len(several)}")
         tables = [(f"faults[{index}]", table) for index, table in enumerate(several)]
     else:
         raise ApiError(422, "faults: expected a list of faults, and nothing beside it")

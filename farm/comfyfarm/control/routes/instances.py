@@ -6,13 +6,16 @@ import msgspec
 
 from comfyfarm.config.decoding import ConfigError
 from comfyfarm.config.equipment import check_change
-from comfyfarm.config.live_changes import as_written, changed, live_type
+from comfyfarm.config.live_changes import as_written, changed, live_keys, live_type
 from comfyfarm.control.routing import ApiError, route
 from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.farm import FarmState, InstanceDetail, InstanceState, ResetBody
 from comfyfarm.control.schema.faults import CrashBody
 from comfyfarm.server.backend import Backend
 from comfyfarm.server.farm import Farm
+
+_MAX_VALUES = {"missing_nodes": 1000}   # each is compared with all known node types
+_MAX_VALUES_ELSE = 10_000
 
 # The farm.
 
@@ -108,6 +111,7 @@ def patch_instance(farm: Farm, name: str, body: Any) -> InstanceDetail:
     If one key is wrong, nothing changes.
     """
     backend = backend_of(farm, name)
+    _check_size(body)
     try:
         config = changed(backend.config, body)
         check_change(config, [other.config for other in farm.backends.values()], farm.equipment_cache)
@@ -115,6 +119,22 @@ def patch_instance(farm: Farm, name: str, body: Any) -> InstanceDetail:
         raise ApiError(422, str(error)) from error
     backend.change(config, list(body))
     return get_instance(farm, name)
+
+
+def _check_size(change: Any) -> None:
+    """Check that a change can be made within one turn of the reactor.
+
+    :raises ApiError: if a key has too many values, in all its lists and tables together.
+    """
+    for key in live_keys() if isinstance(change, dict) else ():
+        allowed, count, left = _MAX_VALUES.get(key, _MAX_VALUES_ELSE), 0, [change.get(key)]
+        while left:
+            inner = left.pop()
+            if isinstance(inner, dict | list):
+                count += len(inner)
+                if count > allowed:
+                    raise ApiError(422, f"{key}: expected at most {allowed} values in one change, got {count} or more")
+                left += inner.values() if isinstance(inner, dict) else inner
 
 
 @route(endpoints.STOP_INSTANCE)

@@ -83,7 +83,7 @@ class OrderReport(Body, frozen=True, kw_only=True):
 class OrdersBody(Body, frozen=True, kw_only=True):
     """Reports of orders; all of them are recorded, or none."""
 
-    orders: Annotated[tuple[OrderReport, ...], msgspec.Meta(min_length=1)]
+    orders: Annotated[tuple[OrderReport, ...], msgspec.Meta(min_length=1, max_length=10_000)]
 
 
 class OrdersState(msgspec.Struct, frozen=True, kw_only=True):

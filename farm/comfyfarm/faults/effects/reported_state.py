@@ -17,6 +17,8 @@ from comfyfarm.units import Duration, Size
 
 T = TypeVar("T")
 
+_MAX_JOBS = 10_000
+
 
 class Trend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """A number that changes with time.
@@ -24,7 +26,7 @@ class Trend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     :ivar start: its value when the fault begins.
     :ivar per_second: its growth; below 0 it shrinks.
     :ivar least: its least value.
-    :ivar most: its greatest value; ``None``: no limit.
+    :ivar most: its greatest value; ``None``: the greatest that can be reported.
     """
 
     start: float = 0.0
@@ -32,18 +34,23 @@ class Trend(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     least: int = 0
     most: int | None = None
 
+    def __post_init__(self) -> None:
+        for key in ("start", "least", "most"):
+            if (value := getattr(self, key)) is not None and value > _MAX_JOBS:
+                raise ValueError(f"{key}: expected at most {_MAX_JOBS}, got {value}")
+
     def at(self, elapsed_ms: int) -> int:
         """Return the number this long after the fault began."""
-        value = int(self.start + self.per_second * elapsed_ms / 1000)
-        return max(self.least, value if self.most is None else min(self.most, value))
+        value = self.start + self.per_second * elapsed_ms / 1000
+        return int(max(self.least, min(_MAX_JOBS if self.most is None else self.most, value)))
 
 
 @effect("lie", "status")
 class Lie(Effect, frozen=True, kw_only=True):
     """Report false numbers, the same ones at every route at the same time.
 
-    The lists of ``GET /queue`` are cut at their end, or filled up with invented jobs; ``GET /jobs`` and the history
-    stay true.
+    The lists of ``GET /queue`` are cut at their end, or filled up with invented jobs, hence the limit of 10,000;
+    ``GET /jobs`` and the history stay true.
 
     :ivar queue_remaining: in ``GET /queue``, ``GET /prompt`` and ``status`` messages.
     :ivar vram_free: of each device in ``GET /system_stats``.
@@ -59,6 +66,8 @@ class Lie(Effect, frozen=True, kw_only=True):
             raise ValueError("queue_remaining: expected at least one of queue_remaining, vram_free and ram_free")
         if isinstance(self.queue_remaining, int) and self.queue_remaining < 0:
             raise ValueError(f"queue_remaining: expected 0 or more, got {self.queue_remaining}")
+        if isinstance(self.queue_remaining, int) and self.queue_remaining > _MAX_JOBS:
+            raise ValueError(f"queue_remaining: expected at most {_MAX_JOBS}, got {self.queue_remaining}")
 
     def on_exchange(self, exchange: Exchange, firing: Firing) -> Steps:
         route, remaining = exchange.facts.route, self._remaining(firing, exchange.at_ms)

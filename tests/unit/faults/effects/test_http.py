@@ -261,6 +261,11 @@ REFUSED: dict[str, Any] = NO_STATUS | {"status": 400}
         ({"at": "view", "do": "wrong_length", "by": 0}, "by: expected a number other than 0"),
         ({"at": "status", "do": "lie"}, "queue_remaining: expected at least one of"),
         ({"at": "status", "do": "lie", "queue_remaining": -1}, "queue_remaining: expected 0 or more, got -1"),
+        ({"at": "status", "do": "lie", "queue_remaining": 99999}, "queue_remaining: expected at most 10000, got 99999"),
+        (
+            {"at": "status", "do": "lie", "queue_remaining": {"most": 3_000_000}},
+            "queue_remaining.most: expected at most 10000, got 3000000",
+        ),
         ({"at": "view", "do": "stale"}, "do: 'stale' cannot happen at phase 'view'"),
     ],
 )
