@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from comfyfarm.seeds import Seeds
 from comfyfarm.server.backend import Backend
 from comfyfarm.server.context import FarmContext
 from comfyfarm.server.fault_controller import FaultController
+from comfyfarm.server.files.removal import remove_tree
 from comfyfarm.server.live_analysis import LiveAnalysis
 from comfyfarm.server.log_file import LogFile
 from comfyfarm.server.media.pictures import ImageRenderer, UnreadablePicture, read_picture
@@ -193,7 +193,7 @@ class Farm(MultiService):
         if self._temporary_dir is not None and kept:
             _logger.info("the files of {names} stay in {path}", names=", ".join(kept), path=self._temporary_dir)
         elif self._temporary_dir is not None:
-            shutil.rmtree(self._temporary_dir, ignore_errors=True)
+            remove_tree(Path(self._temporary_dir))
 
     def catch_up(self) -> None:
         """Run everything that is due, on all instances."""

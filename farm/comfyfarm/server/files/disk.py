@@ -16,6 +16,7 @@ from weakref import WeakSet
 
 from comfyfarm.events.base import Folder
 from comfyfarm.server.files.atomic import system_error, write_new, write_over
+from comfyfarm.server.files.removal import remove_files
 from comfyfarm.server.media.pictures import ImageRenderer, picture_size
 from comfyfarm.server.stat_cache import FileFactCache, digest_of, is_draft, regular_file
 from comfyfarm.sim.files import FileContent, Place, find_place
@@ -246,8 +247,12 @@ class Disk:
     def empty_temp(self) -> None:
         """Remove what jobs and clients put into ``temp``, as ComfyUI does when it starts and stops."""
         temp = self._folders["temp"]
-        for files in (self._written, self._uploads):
-            self._remove(files, {path for path in files if path.is_relative_to(temp)})
+        inside = f"{temp}{os.sep}"      # Path.is_relative_to takes ten times as long
+        # The names of previews are drawn anew by each process, so theirs may be removed later.
+        previews = {path for path in self._written if str(path).startswith(inside)}
+        remove_files(previews)
+        self._written -= previews
+        self._remove(self._uploads, {path for path in self._uploads if path.is_relative_to(temp)})
         self._hidden = {path: content for path, content in self._hidden.items() if not path.is_relative_to(temp)}
 
     def remove_uploads(self) -> None:
@@ -261,10 +266,10 @@ class Disk:
 
     def remove_all(self) -> None:
         """Remove all files that the farm wrote, and the directories that it made if they are empty now."""
-        for files in (self._written, self._uploads, self._provided):
-            self._remove(files, set(files))
-        self._hidden.clear()
-        self._remove_directories(self._made)
+        owned = self._written, self._uploads, self._provided
+        remove_files(set().union(*owned), sorted(self._made, key=lambda made: len(made.parts), reverse=True))
+        for paths in (*owned, self._made, self._hidden):
+            paths.clear()
 
     def _path_of(self, place: Place) -> Path | None:
         try:

@@ -1,6 +1,7 @@
 """The folders of an instance on the disk."""
 
 import os
+import subprocess
 from io import BytesIO
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from PIL import Image
 
 from comfyfarm.server.files import atomic
 from comfyfarm.server.files.disk import Disk, Outside
+from comfyfarm.server.files.removal import AT_ONCE
 from comfyfarm.server.media.pictures import ImageRenderer
 from comfyfarm.sim.files import FileContent, Place
 from comfyfarm.sim.values import Picture
@@ -431,3 +433,24 @@ def test_a_link_out_of_the_folder_is_followed_unless_names_are_confined(disk: Di
     assert disk.find("input", "link.png") == Place("input", "", "link.png")
     assert disk.find("input", "link.png", confined=True) is None
     assert disk.find("input", "round.png") is None
+
+
+def test_the_end_and_an_emptied_temp_do_not_wait_for_many_files(
+    disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are removed by another process, whose list has all of them; what was uploaded is gone at once."""
+    lists: list[list[bytes]] = []
+    monkeypatch.setattr(subprocess, "run", lambda *_, stdin, **__: lists.append(stdin.read().split(b"\0")))
+    for number in range(AT_ONCE + 1):
+        path = disk.temp_dir / f"{number:05}.png"
+        path.touch()
+        disk._written.add(path)
+    disk.upload(disk.temp_dir / "mine.png", b"")
+    disk.empty_temp()
+    assert [len(paths) for paths in lists] == [AT_ONCE + 1]
+    assert not (disk.temp_dir / "mine.png").exists()
+    disk._written.update(disk.output_dir / f"{number:05}.png" for number in range(AT_ONCE + 1))
+    disk.remove_all()
+    folders = {os.fsencode(folder) for folder in (disk.temp_dir, disk.output_dir, disk.input_dir)}
+    assert set(lists[1][AT_ONCE + 1 :][:3]) == folders
+    assert lists[1][-1] == os.fsencode(tmp_path / "farm")
