@@ -109,6 +109,7 @@ class Execution:
                 if self._is_cached(node):
                     self._executed.append(node)
                     self._show(node, self._results[node], cached=True)
+                    yield 0
                 else:
                     yield from self._begin_node(node)
                     if (source := self._missing_source(node)) is not None:
@@ -173,7 +174,7 @@ class Execution:
             yield self.durations.save_ms(saver.files(save))
             self._changes, self._name_again = [], False
             yield from self.fire_faults("save")
-            shown = saver.write(save, self._changes, again=self._name_again)
+            shown = yield from saver.write(save, self._changes, again=self._name_again)
             before = files.get(save.key, [])
             # In static mode there is one entry, however many files dynamic mode would write.
             files[save.key] = before or shown if saver.is_static else [*before, *shown]

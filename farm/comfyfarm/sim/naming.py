@@ -5,7 +5,7 @@ The rules of the counter, of subfolders and of tokens are those of docs/fidelity
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -90,9 +90,16 @@ class Namer:
         return self._temp_prefixes[key]
 
     def write(
-        self, save: Save, prefix: str, contents: list[FileContent], prompt_id: str, unix_ms: int, *, again: bool = False
-    ) -> list[Place]:
-        """Write the files of one output, each under a new name.
+        self,
+        save: Save,
+        prefix: str,
+        contents: Iterable[FileContent],
+        prompt_id: str,
+        unix_ms: int,
+        *,
+        again: bool = False,
+    ) -> Iterator[Place]:
+        """Write the files of one output, each under a new name, as their places are taken from the iterator.
 
         :param again: the first file gets the last name instead, and overwrites that file.
         :raises NodeError: if the prefix leads out of the folder, or the system refuses the file.
@@ -100,13 +107,13 @@ class Namer:
         subfolder, name = split_prefix(prefix, save, unix_ms, self.behaviour)
         unique = prompt_id if self.naming == "prompt_id" else str(unix_ms)
         series = _Series(save.folder, subfolder, name, "_" * save.underscore, save.suffix, unique)
-        try:
-            return [
-                (self._overwrite(series, content) if again and not index else None) or self._put(series, index, content)
-                for index, content in enumerate(contents)
-            ]
-        except (OSError, ValueError) as error:
-            raise NodeError(type(error).__name__, _error_text(series, error)) from error
+        for index, content in enumerate(contents):
+            try:
+                place = self._overwrite(series, content) if again and not index else None
+                place = place or self._put(series, index, content)
+            except (OSError, ValueError) as error:
+                raise NodeError(type(error).__name__, _error_text(series, error)) from error
+            yield place
 
     def _put(self, series: _Series, index: int, content: FileContent) -> Place:
         base = series.name.replace(_BATCH_NUMBER, str(index))

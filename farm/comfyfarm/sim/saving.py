@@ -1,7 +1,7 @@
 """The files that a job saves, and what faults do to them."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -102,10 +102,12 @@ class Saver:
 
     def write(
         self, save: Save, changes: Iterable[Callable[[SavedFile], None]] = (), *, again: bool = False
-    ) -> list[dict[str, Any]]:
+    ) -> Generator[int, None, list[dict[str, Any]]]:
         """Write the files and return them as the node shows them.
 
-        :param changes: what faults do to each file once it is written.
+        It pauses after each file, for no time: so much may take more than one turn of the reactor.
+
+        :param changes: what faults do to each file once all are written.
         :param again: the first file overwrites the last one, under its name.
         :raises NodeError: if they would lie outside their folder, or cannot be written.
         """
@@ -117,9 +119,15 @@ class Saver:
         prefix = save.prefix
         if prefix is None:
             prefix = self.machine.namer.temp_prefix(self.node, self.class_type, save.temp)
-        contents = self._contents(save)
-        places = self.machine.namer.write(save, prefix, contents, self.job.prompt_id, now_ms, again=again)
-        return [self._shown(save, place, place.name, changes) for place in places]
+        written, shown = [], []
+        contents, namer = self._contents(save), self.machine.namer
+        for place in namer.write(save, prefix, contents, self.job.prompt_id, now_ms, again=again):
+            written.append(place)
+            yield 0
+        for place in written:
+            shown.append(self._shown(save, place, place.name, changes))
+            yield 0
+        return shown
 
     def _shown(
         self, save: Save, place: Place | None, name: str, changes: Iterable[Callable[[SavedFile], None]]
@@ -135,13 +143,13 @@ class Saver:
             change(file)
         return shown
 
-    def _contents(self, save: Save) -> list[FileContent]:
+    def _contents(self, save: Save) -> Iterator[FileContent]:
         text = {"prompt": json.dumps(self.job.prompt)}
         pnginfo = self.job.extra_data.get("extra_pnginfo")
         if isinstance(pnginfo, dict):
             text |= {key: json.dumps(value) for key, value in pnginfo.items()}
-        pictures = [save.picture] if save.animated else list(save.picture.each())
-        return [FileContent(picture, text, self._stamp(index)) for index, picture in enumerate(pictures)]
+        pictures = [save.picture] if save.animated else save.picture.each()
+        return (FileContent(picture, text, self._stamp(index)) for index, picture in enumerate(pictures))
 
     def _stamp(self, index: int) -> str:
         origin = {"instance": self.machine.name, "epoch": self.machine.epoch, "prompt_id": self.job.prompt_id}

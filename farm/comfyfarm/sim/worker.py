@@ -45,6 +45,7 @@ class Worker:
     is_paused: bool = False
     last_error: Exception | None = None
     _step_ms: int | None = None
+    _put_off_ms: int = 0
     _suspended_ms: int | None = None
     _remaining_ms: int = 0
     _free_memory: bool = False
@@ -64,14 +65,30 @@ class Worker:
         timer_ms = self._timers[0][0]
         return timer_ms if self._step_ms is None else min(self._step_ms, timer_ms)
 
-    def advance(self, now_ms: int) -> None:
-        """Run everything that is due, in order; each step sees the time at which it was due."""
+    def advance(self, now_ms: int, may_go_on: Callable[[], bool] = lambda: True) -> None:
+        """Run everything that is due, in order; each step sees the time at which it was due.
+
+        :param may_go_on: called after each step; ``False`` puts off what is still due, which then sees no time before
+            ``now_ms``.
+        """
         while (due_ms := self.due_ms) is not None and due_ms <= now_ms:
-            self.machine.at_ms = due_ms
+            self.machine.at_ms = max(due_ms, self._put_off_ms)
             if self._timers and self._timers[0][0] == due_ms:
                 heapq.heappop(self._timers)[-1]()
             else:
                 self._take_step()
+            if not may_go_on():
+                self.put_off(now_ms)
+                return
+
+    def is_due(self, now_ms: int) -> bool:
+        """Return whether anything is to be done by then."""
+        due_ms = self.due_ms
+        return due_ms is not None and due_ms <= now_ms
+
+    def put_off(self, now_ms: int) -> None:
+        """Let what is due, but not yet done, see no time before this one."""
+        self._put_off_ms = max(self._put_off_ms, now_ms)
 
     def _take_step(self) -> None:
         try:

@@ -41,7 +41,7 @@ def write(
     """The paths of new files in the output folder."""
     save = Save(Picture(640, 480, count), "output", prefix, suffix=suffix, underscore=underscore)
     parts = [FileContent(Picture(640, 480), {}, "")] * count
-    places = namer.write(save, prefix, parts, prompt_id, STARTED_UNIX_MS)
+    places = list(namer.write(save, prefix, parts, prompt_id, STARTED_UNIX_MS))
     assert all(place.folder == "output" for place in places)
     return ["/".join(filter(None, (place.subfolder, place.name))) for place in places]
 

@@ -1,14 +1,21 @@
 """An instance is woken when something is due, and at no other time."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
+import msgspec
 import pytest
+from twisted.internet.task import Clock
 
 from comfyfarm.events import Finished, NodeStarted
 from comfyfarm.server.time.clock import SimulatedTime, VirtualClock
 from comfyfarm.server.time.driver import InstanceDriver
+from comfyfarm.sim.distributions import Distribution
+from comfyfarm.sim.settings import Settings, Timing
 from comfyfarm.workflows import text_to_image
 from tests.support.instance_story import Story, picture, tell
+
+NO_TIME = Settings(mode="dynamic", timing=Timing(node=Distribution.fixed(0), save=Distribution.fixed(0)))
 
 
 @dataclass
@@ -126,3 +133,55 @@ def test_an_hour_of_load_takes_no_time() -> None:
     driven.driver.set_alarm()
     driven.clock.advance(3600)
     assert len(driven.story.of(Finished)) == 100
+
+
+class BusyClock(Clock):
+    """A real clock on which each step of the work takes a millisecond."""
+
+    def seconds(self) -> float:
+        self.rightNow += 0.001
+        return float(self.rightNow)
+
+
+def previews(count: int) -> dict[str, Any]:
+    """A prompt whose nodes take no time."""
+    image = {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0}}
+    preview = {"class_type": "PreviewImage", "inputs": {"images": ["0", 0]}}
+    return {"0": image, **{str(number): preview for number in range(1, count + 1)}}
+
+
+def in_turns(prompt: dict[str, Any]) -> tuple[Story, list[int]]:
+    """Run a job of no time on a busy clock; return the number of events in each turn, too."""
+    clock, story = BusyClock(), tell(NO_TIME)
+    driver = InstanceDriver(clock, SimulatedTime(clock), story.instance)
+    driver.start()
+    story.now_ms = driver.catch_up()
+    story.post(prompt)
+    driver.set_alarm()
+    counts = []
+    while clock.calls:
+        before = len(story.events)
+        call: Any = clock.calls.pop(0)
+        call.called = 1
+        call.func()
+        counts.append(len(story.events) - before)
+        story.now_ms = driver.catch_up()        # a request in between does not do the work instead
+        assert len(story.events) == before + counts[-1]
+    return story, counts
+
+
+@pytest.mark.parametrize("prompt", [previews(50), picture(batch_size=50)], ids=["many nodes", "many files"])
+def test_a_long_job_of_no_time_is_cut_into_turns_and_ends_as_in_one(prompt: dict[str, Any]) -> None:
+    """Of some milliseconds each; time does not go back, and but for the time the events are the same."""
+    cut, counts = in_turns(prompt)
+    whole = tell(NO_TIME)
+    whole.post(prompt)
+    whole.run()
+    assert len(counts) > 10
+    assert max(counts) < 25
+    times = [event.at_ms for event in cut.events]
+    assert times == sorted(times)
+    assert [msgspec.structs.replace(event, at_ms=0) for event in cut.events] == [
+        msgspec.structs.replace(event, at_ms=0) for event in whole.events
+    ]
+    assert {event.at_ms for event in whole.events} == {0}
