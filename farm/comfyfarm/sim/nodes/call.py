@@ -113,6 +113,18 @@ def outcome(*values: Any) -> NodeOutcome:
     return NodeOutcome(values)
 
 
+@dataclass(eq=False)
+class SearchBudget:
+    """What the searches of one job with regular expressions may still take, in all its nodes and items of lists.
+
+    :ivar steps: of ``re``, which cannot be stopped; about 25 ms.
+    :ivar undecided: the number of searches that may be given up after their time.
+    """
+
+    steps: int = 15_000_000
+    undecided: int = 2
+
+
 @dataclass(frozen=True)
 class NodeCall:
     """One run of a node.
@@ -127,6 +139,7 @@ class NodeCall:
     :ivar shown: what a declared node type shows, by key of its ``ui`` output; ``None`` if it does not say.
     :ivar lenient: that picture stands for input files that are missing.
     :ivar behaviour: that of the instance's version.
+    :ivar searches: shared by all calls of a job.
     """
 
     class_type: str
@@ -138,6 +151,7 @@ class NodeCall:
     shown: Mapping[str, Shown] | None = None
     lenient: bool = False
     behaviour: Behaviour = DEFAULT_BEHAVIOUR
+    searches: SearchBudget = field(default_factory=SearchBudget)
 
     def picture(self, name: str) -> Picture:
         value = self.inputs.get(name)

@@ -6,7 +6,8 @@ such a search gives an unknown value.  ``re`` cannot be stopped, so there are tw
 - With ``re`` itself, if the pattern's characters and the text's length bound the number of steps.  That holds for
   most patterns on texts of the length of a prompt.
 - Otherwise with the package ``regex``, which stops at its ``timeout``.  That is CPU time, so load on the machine does
-  not matter, but its speed might; in practice ``regex`` handles most of the slow patterns fast.  It finds the same as
+  not matter, but its speed might; in practice ``regex`` handles most of the slow patterns fast.  After two searches
+  that were stopped the job makes no more of these: a list may have thousands of texts.  ``regex`` finds the same as
   ``re``, except that its ``\w`` includes combining marks and excludes ``½`` and ``²``, and that ``x{e}`` and
   ``[[:alpha:]]`` have a meaning.
 
@@ -27,8 +28,7 @@ from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, UnknownIn
 from comfyfarm.sim.nodes.limits import bounded_text
 from comfyfarm.sim.nodes.table import Rule, rule
 
-_MAX_STEPS = 3 * 10**7          # an upper bound; about 50 ms
-_TIMEOUT_S = 0.1
+_TIMEOUT_S = 0.03
 # The timeout of ``regex`` does not cover its compilation, which copies the body of ``{n}`` n times, and which takes
 # more than linear time for long literals.
 _MAX_COPIES = 10_000
@@ -54,7 +54,10 @@ def _unknown_if_undecided(function: Rule) -> Rule:
     def decide(call: NodeCall) -> NodeOutcome:
         try:
             return function(call)
-        except (TimeoutError, regex.error) as error:
+        except TimeoutError as error:
+            call.searches.undecided -= 1
+            raise UnknownInput from error
+        except regex.error as error:
             raise UnknownInput from error
 
     return decide
@@ -100,22 +103,26 @@ def _search(call: NodeCall) -> _Search:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")     # FutureWarning concerns the author of the pattern
         compiled = re.compile(pattern, flags)
-        if _is_fast(pattern, text):
+        steps = _most_steps(pattern, text)
+        if steps is not None and steps <= call.searches.steps:
+            call.searches.steps -= steps
             return _Search(compiled, text, {})
+        if call.searches.undecided <= 0:
+            raise UnknownInput
         return _Search(_stoppable(pattern, int(flags)), text, {"timeout": _TIMEOUT_S})
 
 
-def _is_fast(pattern: str, text: str) -> bool:
-    """Return whether the number of steps that ``re`` can take is below the limit.
+def _most_steps(pattern: str, text: str) -> int | None:
+    """Return an upper bound of the number of steps that ``re`` can take; ``None`` if there is none.
 
     Each repeat can end at any position of the text, and each ``?`` or ``|`` doubles the number.  Repeated groups,
     references to groups, and what can hide a repeated group (comments, flag ``x``) have no such bound.
     """
     if re.search(r"\)[*+{]|\\\d|\(\?(P=|#|[A-Za-z]*x)", pattern):
-        return False
+        return None
     repeats, choices = (sum(map(pattern.count, signs)) for signs in ("*+{", "?|"))
     steps: int = len(pattern) * 2**choices * (len(text) + 1) ** (repeats + 1)
-    return steps <= _MAX_STEPS
+    return steps
 
 
 def _stoppable(pattern: str, flags: int) -> Any:

@@ -3,9 +3,11 @@
 import json
 import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -247,3 +249,36 @@ def test_a_pattern_that_would_take_for_ever_gives_an_unknown_value(
 def test_patterns_that_people_use_on_prompts_are_run(pattern: str) -> None:
     prompt = "masterpiece, best quality, (a red barn:1.2), <lora:add_detail:0.8>, 35mm, f/1.8, " * 20
     assert Nodes().value("RegexReplace", regex_pattern=pattern, string=prompt, replace="") is not None
+
+
+def recorded_compilations(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that gets every pattern that is compiled so that its search can be stopped."""
+    compiled: list[str] = []
+    compile_pattern = regex.compile
+
+    def compile_recorded(pattern: str, flags: int) -> Any:
+        compiled.append(pattern)
+        return compile_pattern(pattern, flags)
+
+    monkeypatch.setattr(regex, "compile", compile_recorded)
+    return compiled
+
+
+def test_a_job_gives_up_two_searches_and_tries_no_other_slow_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one node with a list of texts and in the next node; what is surely quick is still decided."""
+    compiled = recorded_compilations(monkeypatch)
+    call = Nodes().call("RegexMatch", regex_pattern=r"(\w|\W)*\d", string=ListValue(("a" * 20_000,) * 65))
+    assert run(call).values == (ListValue((None,) * 65),)
+    assert len(compiled) == 2
+    later = {"regex_pattern": r"(a|b)+c", "string": "abc"}
+    assert run(replace(call, inputs=later)).values == (None,)
+    assert run(replace(call, inputs=later | {"regex_pattern": "a.?c"})).values == (True,)
+    assert Nodes().value("RegexMatch", **later) is True
+
+
+def test_a_job_lets_what_cannot_be_stopped_take_only_so_many_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then its searches are made with the package that can be stopped, which finds the same."""
+    compiled = recorded_compilations(monkeypatch)
+    call = Nodes().call("RegexMatch", regex_pattern="a+b", string=ListValue(("a" * 1000,) * 50))
+    assert run(call).values == (ListValue((False,) * 50),)
+    assert 0 < len(compiled) < 50
