@@ -14,7 +14,7 @@ RECORDED = ("0.3.40", "0.3.64", "0.8.0", "0.18.1", "0.25.0", "0.27.0", "0.28.0",
 NEWEST_READ = "0.39.0"
 """The newest version whose changes are known; those after the last recorded one were read, not observed."""
 
-DEFAULT = "0.25.0"
+DEFAULT = "0.33.0"
 
 REFERENCE = "0.25.0"
 """The version that was recorded whole; of the others, only differences from their neighbour are stored."""

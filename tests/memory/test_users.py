@@ -102,7 +102,7 @@ def test_a_file_goes_in_and_out(memory_farm: Start) -> None:
     assert put(gpu, "flows%2Fa.json", b'{"x": 1}') == "flows/a.json"
     whole = gpu.ask("GET", "/userdata/flows%2Fa.json")
     assert (whole.body, whole.headers["content-type"]) == (b'{"x": 1}', "application/json")
-    assert "content-disposition" not in whole.headers
+    assert whole.headers["content-disposition"] == "attachment"
     part = gpu.ask("GET", "/userdata/flows%2Fa.json", headers={"Range": "bytes=0-1"})
     assert (part.status, part.body) == (206, b'{"')
 

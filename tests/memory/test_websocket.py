@@ -229,6 +229,7 @@ def test_a_client_that_left_is_told_nothing(memory_farm: Start) -> None:
 
 SERVER_FLAGS = {
     "supports_preview_metadata": True,
+    "supports_model_type_tags": True,
     "max_upload_size": 104857600,
     "extension": {"manager": {"supports_v4": True}},
     "node_replacements": True,

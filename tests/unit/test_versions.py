@@ -27,7 +27,7 @@ from comfyfarm.versions import (
         ("v0.27.4-dirty", "0.27.0"),
         ("0.28", "0.28.0"),
         ("1.0.0", "0.33.0"),
-        ("nightly", "0.25.0"),
+        ("nightly", "0.33.0"),
         ("0.3.1", "0.3.40"),
     ],
 )
@@ -80,4 +80,4 @@ def test_only_versions_that_were_not_recorded_are_remarked_on() -> None:
     assert "behaves like 0.25.0 with the changes since" in (advice("0.26.1") or "")
     assert "behaves like 0.33.0 with the changes since" in (advice("0.39.0") or "")
     assert "behaves like 0.39.0, as far as read" in (advice("0.45.2") or "")
-    assert "behaves like 0.25.0" in (advice("nightly") or "")
+    assert "behaves like 0.33.0" in (advice("nightly") or "")

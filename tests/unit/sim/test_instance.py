@@ -388,7 +388,6 @@ def test_an_error_ends_the_job_and_not_the_worker() -> None:
         "**** ERROR: Saving image outside the output folder is not allowed.\n"
         " full_output_folder: /srv/comfyui\n"
         "         output_dir: /srv/comfyui/output\n"
-        "         commonpath: /srv/comfyui\n"
     )
     error = failed.error
     assert list(error) == [

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 from comfyfarm.sim.jobs_api import BadQuery, JobQuery, OutputRules, find_job, list_jobs, read_query
+from comfyfarm.versions import behaviour_of
 from tests.support.instance_story import STARTED_UNIX_MS, Story, picture, tell
 
+RULES = OutputRules(behaviour_of("0.25.0"))
 VALID = "Valid values: pending, in_progress, completed, failed, cancelled"
 
 
@@ -43,7 +45,7 @@ def test_a_query_is_read_whatever_its_case() -> None:
 
 
 def listed(story: Story, **query: str) -> dict[str, Any]:
-    return list_jobs(story.instance, read_query(query), OutputRules())
+    return list_jobs(story.instance, read_query(query), RULES)
 
 
 def ids(story: Story, **query: str) -> list[str]:
@@ -51,7 +53,7 @@ def ids(story: Story, **query: str) -> list[str]:
 
 
 def found(story: Story, prompt_id: str) -> dict[str, Any]:
-    job = find_job(story.instance, prompt_id, OutputRules())
+    job = find_job(story.instance, prompt_id, RULES)
     assert job is not None
     return job
 
@@ -166,7 +168,7 @@ def test_a_job_that_failed_says_why() -> None:
 
 
 def test_an_unknown_job_is_not_found() -> None:
-    assert find_job(tell().instance, "no", OutputRules()) is None
+    assert find_job(tell().instance, "no", RULES) is None
 
 
 def test_of_two_jobs_with_one_id_the_ended_one_is_found() -> None:
@@ -190,27 +192,27 @@ def test_of_two_jobs_with_one_id_the_ended_one_is_found() -> None:
     ],
 )
 def test_outputs_are_counted_as_comfyui_counts_them(ui: dict[str, Any], count: int) -> None:
-    assert OutputRules().count({"1": ui}) == count
+    assert RULES.count({"1": ui}) == count
 
 
 def test_a_picture_in_the_output_folder_stands_for_a_job_before_all_else() -> None:
     first = {"filename": "a.png", "subfolder": "", "type": "temp"}
     kept = {"filename": "b.png", "subfolder": "", "type": "output"}
     outputs: dict[str, Any] = {"1": {"text": ["hello"]}, "2": {"images": [first, kept]}}
-    assert OutputRules().preview(outputs) == {**kept, "nodeId": "2", "mediaType": "images"}
-    assert OutputRules().preview({"1": {"text": ["hello"]}, "2": {"images": [first]}}) == {
+    assert RULES.preview(outputs) == {**kept, "nodeId": "2", "mediaType": "images"}
+    assert RULES.preview({"1": {"text": ["hello"]}, "2": {"images": [first]}}) == {
         "content": "hello",
         "nodeId": "1",
         "mediaType": "text",
     }
-    assert OutputRules().preview({"1": {"latents": [kept]}}) is None
+    assert RULES.preview({"1": {"latents": [kept]}}) is None
 
 
 def test_a_long_text_is_cut() -> None:
-    assert OutputRules().preview({"1": {"text": ["x" * 1024]}}) == {
+    assert RULES.preview({"1": {"text": ["x" * 1024]}}) == {
         "content": "x" * 1024,
         "nodeId": "1",
         "mediaType": "text",
     }
-    cut = OutputRules().preview({"1": {"text": ["x" * 1025]}})
+    cut = RULES.preview({"1": {"text": ["x" * 1025]}})
     assert cut == {"content": "x" * 1024, "truncated": True, "nodeId": "1", "mediaType": "text"}

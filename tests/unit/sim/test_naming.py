@@ -14,6 +14,7 @@ from comfyfarm.sim.naming import Namer
 from comfyfarm.sim.nodes import NodeError, Save
 from comfyfarm.sim.settings import Naming
 from comfyfarm.sim.values import Picture
+from comfyfarm.versions import behaviour_of
 from tests.support.instance_story import STARTED_UNIX_MS
 
 PROMPT_ID = "0b1f8a1e-5c1d-4f3e-9d0e-2c3b4a596877"
@@ -21,7 +22,7 @@ PROMPT_ID = "0b1f8a1e-5c1d-4f3e-9d0e-2c3b4a596877"
 
 def make_namer(naming: Naming = "counter", *taken: str) -> Namer:
     files = MemoryFiles({_place(name): (8, 8) for name in taken})
-    return Namer(files, naming, Random(0))
+    return Namer(files, naming, Random(0), behaviour_of("0.25.0"))
 
 
 def _place(path: str) -> Place:

@@ -16,6 +16,7 @@ from comfyfarm.server.media.pictures import ImageRenderer
 from comfyfarm.sim.errors import ServerError
 from comfyfarm.sim.files import FileContent, Place
 from comfyfarm.sim.values import Picture
+from comfyfarm.versions import behaviour_of
 
 Get = Callable[..., Answer]
 
@@ -52,7 +53,7 @@ def get(disk: Disk) -> Get:
         headers = {name.lower(): value for name, value in (ask or {}).items()}
         if filename is not None:
             query["filename"] = filename
-        return view(disk, query, lambda name: headers.get(name.lower()), static_name)
+        return view(disk, query, lambda name: headers.get(name.lower()), static_name, behaviour_of("0.25.0"))
     return get
 
 

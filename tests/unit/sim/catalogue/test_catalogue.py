@@ -78,7 +78,7 @@ def test_object_info_is_the_entries_of_all_node_types_as_json() -> None:
     subject = catalogue(files, models={"checkpoints": ("a.ckpt",)})
     whole = json.loads(subject.object_info())
     assert list(whole) == list(recorded().object_info)
-    assert len(whole) == 557
+    assert len(whole) == 604
     assert whole == {name: subject.entry(name) for name in whole}
     assert options(whole["LoadImage"], "image") == ["b.png"]
     assert subject.object_info() == json.dumps(whole).encode()
