@@ -173,7 +173,7 @@ class Audio:
     count: int = 1
 
     def __str__(self) -> str:
-        samples = int(min(self.seconds, 1e9) * self.rate)
+        samples = int(min(self.seconds, 1e9) * min(self.rate, 1e9))
         return f"{{'waveform': {_tensor(self.count, self.channels, samples)}, 'sample_rate': {self.rate}}}"
 
 

@@ -12,7 +12,8 @@ from comfyfarm.events.clients import Content
 from comfyfarm.server.media.metadata import PREVIEW_COMMENT
 
 # With a signature of their own each: Pillow takes some other bytes for formats that have none.
-_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "TIFF", "WEBP")
+_FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "TIFF", "WEBP")
+_AVIF_TYPES = (b"ftypavif", b"ftypavis")    # not every Pillow decodes it, so that one is never said to be cut
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHUNK_FRAME_BYTES = 12     # length, type and checksum
 _HEAD_BYTES = 1000
@@ -86,6 +87,8 @@ def _lacks_end(content: bytes) -> bool:
 def _kind_of_other(content: bytes) -> Content:
     if content.startswith((b"RIFF", b"\xff\xd8\xff", b"GIF8")):
         return "cut" if _lacks_end(content) else "data"
+    if content[4:12] in _AVIF_TYPES:
+        return "picture"
     head = content[:_HEAD_BYTES]
     try:
         text = codecs.getincrementaldecoder("utf-8")().decode(head).strip().lower()

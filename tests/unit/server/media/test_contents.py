@@ -54,6 +54,10 @@ def test_the_preview_of_a_sampler_is_not_the_picture() -> None:
     assert kind_of(preview[: len(preview) // 2]) == "cut"
 
 
+def test_an_avif_is_a_picture_whether_or_not_it_can_be_decoded_here() -> None:
+    assert kind_of(b"\0\0\0\x20ftypavif" + bytes(40)) == "picture"
+
+
 def test_a_picture_larger_than_pillow_decodes_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 500)
     assert kind_of(encoded("JPEG")) == "picture"

@@ -282,3 +282,7 @@ def test_a_job_lets_what_cannot_be_stopped_take_only_so_many_steps(monkeypatch: 
     call = Nodes().call("RegexMatch", regex_pattern="a+b", string=ListValue(("a" * 1000,) * 50))
     assert run(call).values == (ListValue((False,) * 50),)
     assert 0 < len(compiled) < 50
+
+
+def test_a_sound_of_any_rate_has_a_text() -> None:
+    assert str(Audio(60.0, 10**400)).startswith("{")
