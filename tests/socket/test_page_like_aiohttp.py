@@ -1,13 +1,10 @@
 """Is a folder given out as by aiohttp, which ComfyUI stands on?  Both answer the same requests."""
 
-import asyncio
 import os
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
-from threading import Event
 from urllib.parse import unquote
 
 import pytest
@@ -15,6 +12,7 @@ from aiohttp import web
 
 from comfyfarm.server.http.answer import Answer
 from comfyfarm.server.http.frontend import look_up
+from tests.support.aiohttp_server import served
 
 Facts = tuple[int, dict[str, str], bytes]
 
@@ -58,27 +56,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def port(root: Path) -> Iterator[int]:
     """Where aiohttp gives the folder out."""
-    ready, over, ports = Event(), asyncio.Event(), []
-
-    async def serve() -> None:
-        app = web.Application()
-        app.router.add_static("/", root)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        ports.append(runner.addresses[0][1])
-        ready.set()
-        await over.wait()
-        await runner.cleanup()
-
-    loop = asyncio.new_event_loop()
-    with ThreadPoolExecutor(1) as thread:
-        serving = thread.submit(loop.run_until_complete, serve())
-        assert ready.wait(10)
-        yield ports[0]
-        loop.call_soon_threadsafe(over.set)
-        serving.result()
-    loop.close()
+    app = web.Application()
+    app.router.add_static("/", root)
+    with served(app) as number:
+        yield number
 
 
 def theirs(port: int, method: str, path: str, headers: dict[str, str]) -> Facts:

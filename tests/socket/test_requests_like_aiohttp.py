@@ -1,12 +1,9 @@
 """Are odd requests taken and refused as by aiohttp, which ComfyUI stands on?  Both get the same bytes."""
 
-import asyncio
 import gzip
 import socket
 import zlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from threading import Event
 from typing import Any
 
 import pytest
@@ -17,6 +14,7 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from comfyfarm.testing import MemoryFarm
+from tests.support.aiohttp_server import served
 
 Start = Callable[[Any], MemoryFarm]
 
@@ -84,30 +82,13 @@ async def _read(request: web.Request) -> web.Response:
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Where aiohttp serves two routes and a folder."""
-    ready, over, ports, page = Event(), asyncio.Event(), [], tmp_path_factory.mktemp("page")
-
-    async def serve() -> None:
-        app = web.Application()
-        for prefix in ("", "/api"):
-            app.router.add_get(f"{prefix}/queue", _answer)
-            app.router.add_post(f"{prefix}/settings", _read)
-        app.router.add_static("/", page)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        ports.append(runner.addresses[0][1])
-        ready.set()
-        await over.wait()
-        await runner.cleanup()
-
-    loop = asyncio.new_event_loop()
-    with ThreadPoolExecutor(1) as thread:
-        serving = thread.submit(loop.run_until_complete, serve())
-        assert ready.wait(10)
-        yield ports[0]
-        loop.call_soon_threadsafe(over.set)
-        serving.result()
-    loop.close()
+    app = web.Application()
+    for prefix in ("", "/api"):
+        app.router.add_get(f"{prefix}/queue", _answer)
+        app.router.add_post(f"{prefix}/settings", _read)
+    app.router.add_static("/", tmp_path_factory.mktemp("page"))
+    with served(app) as number:
+        yield number
 
 
 CONNECTIONS = [

@@ -135,7 +135,7 @@ class Attempt:
     end: End | None = None
     ended_ms: int | None = None
     end_seq: int = 0
-    files: tuple[JobFile, ...] = ()
+    files: list[JobFile] = field(default_factory=list)
     file_fetches: int = 0
     broken_fetch: BrokenFetch | None = None
     is_load: bool = False

@@ -50,7 +50,7 @@ class ResultTracker(EventHandler):
         instance = self.instances[event.instance]
         if (attempt := instance.open_attempt(event.prompt_id)) is not None:
             file = JobFile(attempt, event.name, event.size_bytes)
-            attempt.files += (file,)
+            attempt.files.append(file)
             instance.files[intern(event.folder), intern(event.subfolder), event.name] = file
 
     @on(FileCut)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from comfyfarm.analysis.findings import Defects
@@ -85,7 +85,8 @@ class Trials:
         if isinstance(event, TrialBegan):
             self._begin(event).on_event(event)
         else:
-            for analysis in self._following():
+            self._current.on_event(event)
+            for analysis in self._side_by_side.values():
                 analysis.on_event(event)
         if not self._has_clients and isinstance(event, _BY_CLIENTS):
             self._has_clients = not (isinstance(event, Submitted | PromptRefused) and event.is_load)
@@ -102,17 +103,13 @@ class Trials:
 
     def note_defect(self, text: str, seq: int) -> None:
         """Note a defect of the log and its place (0 if not known), for the trials that have not ended."""
-        for analysis in self._following():
+        for analysis in (self._current, *self._side_by_side.values()):
             analysis.note_defect(text, seq)
 
     @property
     def current_name(self) -> str:
         """The name of the current trial; empty before the first."""
         return "" if self._latest is None else self._latest.name
-
-    def _following(self) -> Iterator[LogAnalysis]:
-        yield self._current
-        yield from self._side_by_side.values()
 
     def find(self, name: str | None = None) -> LogAnalysis:
         """Return the analysis of a trial; ``None`` for the current one.

@@ -108,7 +108,10 @@ def count_outcomes(context: RuleContext) -> Counter[Outcome]:
 def settles_count(context: RuleContext) -> bool:
     """Return whether at least as many orders as were announced are delivered, withdrawn, or failed with a word."""
     expected = context.tracker.orders.expected
-    return expected is not None and sum(count_outcomes(context)[outcome] for outcome in SETTLED) >= expected
+    if expected is None:
+        return False
+    counts = count_outcomes(context)
+    return sum(counts[outcome] for outcome in SETTLED) >= expected
 
 
 def state_of(job: LogicalJob, context: RuleContext) -> str:

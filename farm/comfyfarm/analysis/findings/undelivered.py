@@ -119,11 +119,11 @@ class Undelivered(FindingRule):
 
     def _uncounted(self, context: RuleContext) -> Iterator[Finding]:
         expected = context.tracker.orders.expected
-        if expected is None or basis_of(context) != "count":
-            return
-        if settles_count(context):
+        if expected is None or settles_count(context):
             return
         counts = count_outcomes(context)
+        if basis_of(context) == "names" and counts.total() >= expected:
+            return      # Each of them has a finding of its own.
         rest = expected - sum(counts[outcome] for outcome in SETTLED)
         says = (
             f"{expected} orders were announced: {counts['delivered']} were delivered, {counts['told']} failed and "
@@ -134,12 +134,14 @@ class Undelivered(FindingRule):
 
 
 def _is_over(context: RuleContext) -> bool:
-    """Return whether no job is open, and none has been for some time."""
-    attempts = [attempt for job in context.tracker.tested for attempt in job.attempts]
+    """Return whether no job is open, and nothing was ordered, sent or ended for some time."""
+    jobs = context.tracker.tested
+    attempts = [attempt for job in jobs for attempt in job.attempts]
     if any(attempt.is_open for attempt in attempts):
         return False
-    ended_ms = max((attempt.reported_ms or 0 for attempt in attempts), default=0)
-    return context.at_ms >= ended_ms + context.bounds.reaction
+    asked_ms = (job.order.asked_ms for job in jobs if job.order is not None)
+    ended_ms = (attempt.reported_ms or 0 for attempt in attempts)
+    return context.at_ms >= max((context.tracker.trial_ms, *asked_ms, *ended_ms)) + context.bounds.reaction
 
 
 def _came(context: RuleContext) -> str:

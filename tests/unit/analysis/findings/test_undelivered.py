@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from comfyfarm import events
+from comfyfarm.analysis.trials import Trials
 from comfyfarm.analysis.verdict import Verdict
 from comfyfarm.events.orders import DeliveryMode, OrderState
 from tests.support import judging
@@ -22,6 +23,7 @@ from tests.support.logs import (
     finished,
     forgot_history,
     interrupt,
+    log,
     order,
     ran,
     refused,
@@ -230,6 +232,25 @@ def test_fewer_results_than_orders_are_an_error_once_nothing_is_open() -> None:
     )
     assert verdict_of(*pieces).verdict == "unknown"
     assert verdict_of(*pieces, picture("l", at=1), got("l"), LATER).verdict == "pass"
+
+
+def test_fewer_named_orders_than_were_announced_are_an_error() -> None:
+    begun = farm("a"), trial(jobs=2), order("j", at=1), picture("j", at=2), got("j")
+    assert [(finding.finding, finding.severity) for finding in verdict_of(*begun).findings] == [
+        ("undelivered", "unknown")
+    ]
+    assert found(*begun, LATER) == [("undelivered", "", "")]
+    assert found(*begun, order("k", at=3), LATER) == [("undelivered", "k", "")]     # said once
+
+
+def test_orders_of_a_trial_that_has_just_begun_are_not_late() -> None:
+    trials = Trials()
+    for event in log(farm("a"), trial("old"), picture("j", at=1), got("j"), trial("new", at=80_000, jobs=3), LATER):
+        trials.on_event(event)
+    findings = trials.find("new").verdict().findings
+    assert [(finding.finding, finding.severity) for finding in findings if finding.severity != "note"] == [
+        ("no_job", "unknown"), ("undelivered", "unknown"),
+    ]
 
 
 def test_a_retry_under_another_seed_is_known_by_the_count() -> None:
