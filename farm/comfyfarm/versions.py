@@ -87,7 +87,7 @@ class Behaviour:
     dates_in_ms: bool = _since("0.21.0")                # ... in whole milliseconds, before in seconds
     lists_model_suffixes: bool = _since("0.28.0")       # "extensions" in /experiment/models
     checks_preview_index: bool = _since("0.28.0")       # a bad index of a model's preview is 400 or 404, before 500
-    shortens_outside_error: bool = _since("0.30.0")     # "Saving image outside the output folder" has no third line
+    shortens_outside_error: bool = _since("0.30.0")     # "Saving image outside the output folder" lacks "commonpath"
     # POST /prompt.
     takes_prompt_id: bool = _since("0.3.45")
     checks_prompt_id: bool = _since("0.25.0")           # only UUIDs; before, any text
@@ -144,7 +144,7 @@ DEFAULT_BEHAVIOUR = behaviour_of(DEFAULT)
 
 def advice(version: str) -> str | None:
     """Return a warning for the operator of the farm if this version was not recorded, or ``None``."""
-    if version in RECORDED:
+    if number_of(version) in map(number_of, RECORDED):
         return None
     base, number, read = newest_recorded(version), number_of(version), number_of(NEWEST_READ)
     known = f"recorded are {', '.join(RECORDED)}"

@@ -81,3 +81,8 @@ def test_only_versions_that_were_not_recorded_are_remarked_on() -> None:
     assert "behaves like 0.33.0 with the changes since" in (advice("0.39.0") or "")
     assert "behaves like 0.39.0, as far as read" in (advice("0.45.2") or "")
     assert "behaves like 0.33.0" in (advice("nightly") or "")
+
+
+@pytest.mark.parametrize("version", ["0.33", "v0.33.0", "0.25"])
+def test_a_recorded_version_needs_no_advice_however_it_is_written(version: str) -> None:
+    assert advice(version) is None

@@ -133,14 +133,14 @@ def check_equipment(farm: FarmConfig, equipment_cache: EquipmentCache) -> None:
 
     :raises ConfigError: such as ``instance[0].missing_nodes[0]: there is no node type 'KSamplr' ...``.
     """
-    equipped = []
+    equipped: list[tuple[InstanceConfig, Equipment, str]] = []
     for index, config in enumerate(farm.instance):
         where = f"{farm.place(index)}."
         try:
             equipped.append((config, equipment_cache.equip(config), where))
         except ConfigError as error:
             raise ConfigError(f"{where}{error}") from error
-    known = _known_node_types(equipment for _, equipment, _ in equipped)
+    known = _known_node_types(equipped)
     for config, equipment, where in equipped:
         _check_missing_nodes(config, known, where)
         _check_warm(config, equipment, where)
@@ -152,7 +152,7 @@ def check_change(config: InstanceConfig, instances: Iterable[InstanceConfig], eq
     :param instances: all instances of the farm.
     :raises ConfigError: its message begins with the key.
     """
-    known = _known_node_types(equipment_cache.equip(instance) for instance in instances)
+    known = _known_node_types([(instance, equipment_cache.equip(instance), "") for instance in instances])
     _check_missing_nodes(config, known, "")
 
 
@@ -171,8 +171,12 @@ def check_scenario_changes(farm: FarmConfig, equipment_cache: EquipmentCache) ->
                     raise ConfigError(f"{step.place}.change.{error}") from error
 
 
-def _known_node_types(equipments: Iterable[Equipment]) -> set[str]:
-    return {*recorded().object_info, *api_nodes()}.union(*(equipment.recorded.object_info for equipment in equipments))
+def _known_node_types(equipped: Collection[tuple[InstanceConfig, Equipment, str]]) -> set[str]:
+    """Return the node types of the instances, and those that their versions have without ``missing_nodes``."""
+    versions = {config.comfyui_version for config, _, _ in equipped}
+    own = (equipment.recorded.object_info for _, equipment, _ in equipped)
+    shipped = ((*recorded(version).object_info, *api_nodes(version)) for version in versions)
+    return set[str]().union(*own, *shipped)
 
 
 def _check_missing_nodes(config: InstanceConfig, known: Collection[str], where: str) -> None:

@@ -13,7 +13,7 @@ from comfyfarm.config.captured import CapturedServer, NotCaptured
 from comfyfarm.config.decoding import ConfigError, decode, read_table, read_tables
 from comfyfarm.config.fault_tables import read_fault
 from comfyfarm.config.scenarios.scenario import Scenario
-from comfyfarm.config.scenarios.tables import read_scenarios
+from comfyfarm.config.scenarios.tables import INSTANCE_ONLY_KEYS, read_scenarios
 from comfyfarm.config.values import FarmConfig, FarmSettings, InstanceConfig, Overrides
 from comfyfarm.faults.fault import Fault
 from comfyfarm.faults.registry import FaultRegistry, UnknownFault
@@ -25,7 +25,6 @@ Table = dict[str, Any]
 _PATHS = ("input", "output_dir", "object_info", "captured", "data_dir", "log")
 _MAX_INSTANCES = _MAX_PORT = 65535
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
-_NOT_IN_A_PROFILE = ("name", "port", "count", "profile")
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ def _check_profile(name: str, profile: object) -> None:
     """Decode a profile alone, so that errors name it."""
     where = f"profile.{name}"
     for key in read_table(profile, where):
-        if key in _NOT_IN_A_PROFILE:
+        if key in INSTANCE_ONLY_KEYS:
             raise ConfigError(f"{where}.{key}: unknown key")
     decode(profile, InstanceConfig, where)
 

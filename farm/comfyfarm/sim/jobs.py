@@ -19,11 +19,11 @@ class Job:
     """An accepted prompt.
 
     :ivar number: its priority; the smallest runs first.
-    :ivar extra_data: without secrets: every client may see it.
+    :ivar extra_data: without the client's secrets since 0.3.68; every client may see it.
     :ivar outputs: the output nodes that will run.
     :ivar name: the logical job, which is the same for all retries.
     :ivar order: number of jobs that this instance had accepted before.
-    :ivar has_api_key: the client has sent a key for ComfyUI's API, which is kept nowhere.
+    :ivar has_api_key: the client has sent a key for ComfyUI's API.
     """
 
     number: float

@@ -195,7 +195,7 @@ class Worker:
         if running is not None:
             entry = self.execution.entry if self.execution is not None else HistoryEntry(running)
             entry.status_str = "error"
-            self.history.add(entry, self.machine.settings.history_limit)
+            self._add_to_history(entry)
         self._steps = self.execution = self.queue.running = None
         self._step_ms = self.machine.at_ms if self.queue.waiting else None
 
@@ -211,13 +211,16 @@ class Worker:
             )
         )
 
-    def _end(self, execution: Execution) -> None:
-        # The history entry is there before clients learn of the end, as in ComfyUI.
-        entry = execution.entry
+    def _add_to_history(self, entry: HistoryEntry) -> None:
         if self.machine.behaviour.hides_secrets_in_history:
             for secret in SECRETS:      # an older queue has shown them until now
                 entry.job.extra_data.pop(secret, None)
         self.history.add(entry, self.machine.settings.history_limit)
+
+    def _end(self, execution: Execution) -> None:
+        # The history entry is there before clients learn of the end, as in ComfyUI.
+        entry = execution.entry
+        self._add_to_history(entry)
         if execution.forget_after_ms is not None:
             self._drop_entry_after(entry, execution.forget_after_ms)
         self._steps = self.execution = self.queue.running = None

@@ -15,6 +15,7 @@ from comfyfarm.sim.catalogue.catalogue import Catalogue
 from comfyfarm.sim.errors import PromptRejected
 from comfyfarm.sim.files import MemoryFiles, Place
 from comfyfarm.sim.prompt.validation import validate
+from comfyfarm.versions import DEFAULT
 
 UPSCALE = {
     "inputs": {
@@ -169,7 +170,7 @@ def test_a_declared_node_type_replaces_one_of_its_name() -> None:
     has = catalogue(node_types={"LoadImage": {"inputs": {"path": "STRING"}, "outputs": ["IMAGE"]}})
     shown = json.loads(has.object_info())
     assert shown["LoadImage"]["input"] == {"required": {"path": ["STRING"]}}
-    assert list(shown) == [*recorded().object_info, *api_nodes()]
+    assert list(shown) == [*recorded().object_info, *api_nodes(DEFAULT)]
 
 
 @pytest.mark.parametrize(
@@ -347,3 +348,9 @@ def test_a_captured_directory_that_is_none_is_refused_with_the_reason(tmp_path: 
         assert complaint({"captured": str(tmp_path)}).startswith(f"instance[0].captured: {tmp_path}/{name}: not a ")
         (tmp_path / name).unlink()
     farm({"captured": str(tmp_path)})
+
+
+def test_an_older_version_may_lack_a_node_type_that_only_it_had() -> None:
+    missing = {"missing_nodes": ["IdeogramV1"]}
+    farm({**missing, "comfyui_version": "0.28.0"})
+    assert "is 'IdeogramV4'" in complaint(missing)

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from comfyfarm.versions import DEFAULT, is_since
+from comfyfarm.versions import is_since
 
 Entry = dict[str, Any]
 
@@ -25,7 +25,7 @@ _HIDDEN = {
 
 
 @cache
-def api_nodes(version: str = DEFAULT) -> Mapping[str, Entry]:
+def api_nodes(version: str) -> Mapping[str, Entry]:
     """Return the entries in ``/object_info`` by node type, as last recorded before this version or with it."""
     found = _read(_RECORDED)
     for since, name in _LATER:

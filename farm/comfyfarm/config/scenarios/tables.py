@@ -28,7 +28,7 @@ from comfyfarm.units import Duration
 
 _INCIDENT_KEYS = ("use", "on", "after")
 _OWN_KEYS = ("name", "on", "after", "settings", "fault", "step")
-_NOT_IN_SETTINGS = ("name", "port", "count", "profile")
+INSTANCE_ONLY_KEYS = ("name", "port", "count", "profile")
 _ACTIONS = ("load", "fault", *INSTANCE_ACTIONS, "change", "heal")
 
 Globs: TypeAlias = str | tuple[str, ...]
@@ -110,7 +110,7 @@ def _read(raw: object, where: str, names: Sequence[str], ids: _FaultIds) -> Scen
     if head.after and not steps:
         raise ConfigError(f"{where}.after: nothing in {name!r} happens at a time; settings hold from the start")
     for key in body.settings:       # the values are decoded when they are merged into the instances
-        if key in _NOT_IN_SETTINGS:
+        if key in INSTANCE_ONLY_KEYS:
             raise ConfigError(f"{where}.settings.{key}: cannot be set by a scenario")
     return Scenario(name, on, body.settings, steps)
 

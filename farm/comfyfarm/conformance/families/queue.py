@@ -260,7 +260,7 @@ def _only_job_ids(found: dict[str, Any]) -> dict[str, Any]:
 
 @family.scenario
 async def jobs_cancel_routes(session: Session) -> None:
-    """There is no route to cancel a job in version 0.25."""
+    """The routes that cancel jobs, which versions before 0.26 do not have."""
     await session.request("POST /api/jobs/nope/cancel", json={})
     await session.request("POST /api/jobs/cancel", json={"job_ids": []})
     await session.request("DELETE /api/jobs/nope")

@@ -7,6 +7,9 @@ from comfyfarm.sim.files import FileContent
 STAMP_KEYWORD = "comfyfarm"
 """The key of the stamp, a file's proof of origin."""
 
+EXIF_STAMP = 0x0131
+"""The tag of the stamp in EXIF: the software's name."""
+
 PREVIEW_COMMENT = b"comfyfarm preview"
 """The comment in the JPEGs that samplers send, by which one that is delivered as a picture is known."""
 

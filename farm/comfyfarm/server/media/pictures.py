@@ -15,7 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from comfyfarm.server import media
 from comfyfarm.server.media import STAMP_KEYWORD, png, webp
 from comfyfarm.server.media.contents import short_digest
-from comfyfarm.server.media.metadata import PREVIEW_COMMENT
+from comfyfarm.server.media.metadata import EXIF_STAMP, PREVIEW_COMMENT
 from comfyfarm.sim.files import FileContent
 from comfyfarm.sim.values import Picture
 
@@ -32,7 +32,7 @@ _MARK_SIDE = 16
 # detail anyway, and compression blocks the reactor: 40 ms for one million pixels, half a second for sixteen.
 _MAX_DOTS = 1 << 20
 
-_EXIF_PROMPT, _EXIF_EXTRA, _EXIF_STAMP = 0x0110, (0x010F, 0x010E, 0x010D), 0x0131
+_EXIF_PROMPT, _EXIF_EXTRA = 0x0110, (0x010F, 0x010E, 0x010D)
 _EXIF_ORIENTATION, _SWAPS_SIDES = 0x0112, (5, 6, 7, 8)
 _LONGEST_SEGMENT_BYTES = 65533
 
@@ -257,5 +257,5 @@ def _exif(content: FileContent) -> bytes:
         tag = _EXIF_PROMPT if key == "prompt" else next(extra, None)
         if tag is not None:
             exif[tag] = f"{key}:{value}"
-    exif[_EXIF_STAMP] = f"{STAMP_KEYWORD}:{content.stamp}"
+    exif[EXIF_STAMP] = f"{STAMP_KEYWORD}:{content.stamp}"
     return exif.tobytes()

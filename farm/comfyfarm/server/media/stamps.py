@@ -8,9 +8,8 @@ from io import BytesIO
 from PIL import Image, UnidentifiedImageError
 
 from comfyfarm.events.stamp import Stamp
+from comfyfarm.server.media.metadata import EXIF_STAMP, STAMP_KEYWORD
 
-_KEYWORD = "comfyfarm"
-_EXIF_SOFTWARE = 0x0131
 _BEGINNING = '{"instance": '
 
 
@@ -32,8 +31,8 @@ def _text_of(content: bytes) -> str:
     try:
         with Image.open(BytesIO(content), formats=("PNG", "WEBP", "JPEG")) as image:
             if image.format == "PNG":
-                return str(image.info[_KEYWORD])
-            return str(image.getexif()[_EXIF_SOFTWARE]).removeprefix(f"{_KEYWORD}:")
+                return str(image.info[STAMP_KEYWORD])
+            return str(image.getexif()[EXIF_STAMP]).removeprefix(f"{STAMP_KEYWORD}:")
     except UnidentifiedImageError:
         return _text_in(content.decode("utf-8", "replace"))
 

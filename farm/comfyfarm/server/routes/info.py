@@ -104,9 +104,10 @@ def get_model_preview(api: ComfyApi, request: IRequest, folder: str, index: str,
 
 def _is_integer(text: str) -> bool:
     try:
-        return int(text) is not None
+        int(text)
     except ValueError:
         return False
+    return True
 
 
 @app.route("/view_metadata/<_>", methods=["GET"])

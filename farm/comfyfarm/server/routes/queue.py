@@ -3,7 +3,6 @@
 from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any
-from uuid import UUID
 
 from twisted.web.iweb import IRequest
 from werkzeug.exceptions import MethodNotAllowed
@@ -12,6 +11,7 @@ from comfyfarm.server.api import ComfyApi
 from comfyfarm.server.http.request import answer, json_body, note, nothing, query, segment
 from comfyfarm.sim.errors import ServerError, raising_as_comfyui
 from comfyfarm.sim.jobs_api import BadQuery, OutputRules, find_job, list_jobs, read_query
+from comfyfarm.sim.prompt.submission import is_canonical_uuid
 
 app = ComfyApi.app
 _ENTRIES_IN_A_TURN = 200_000        # of the queue's heap, which each deletion puts in order
@@ -112,7 +112,7 @@ async def post_cancel_many(api: ComfyApi, request: IRequest) -> bytes:
     ids = body.get("job_ids") if isinstance(body, dict) else None
     if not isinstance(ids, list):
         return answer(request, {"error": "job_ids must be a list"}, 400)
-    invalid = [prompt_id for prompt_id in ids if not _is_canonical_uuid(prompt_id)]
+    invalid = [prompt_id for prompt_id in ids if not is_canonical_uuid(prompt_id)]
     if invalid:
         shown = [str(prompt_id) for prompt_id in invalid]
         return answer(request, {"error": "job_ids contains invalid id(s)", "invalid_ids": shown}, 400)
@@ -135,13 +135,6 @@ def _check_method(api: ComfyApi, request: IRequest) -> None:
         raise MethodNotAllowed
     if request.method != b"POST":
         raise MethodNotAllowed(valid_methods=["POST"])
-
-
-def _is_canonical_uuid(prompt_id: object) -> bool:
-    try:
-        return isinstance(prompt_id, str) and str(UUID(prompt_id)) == prompt_id
-    except ValueError:
-        return False
 
 
 async def _cancel(api: ComfyApi, prompt_ids: list[str]) -> bool:

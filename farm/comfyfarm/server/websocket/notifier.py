@@ -139,11 +139,12 @@ class WebSocketNotifier(EventHandler):
         self._reported[event.node] = event.at_ms, event.value
         self._progress_state(event)
         if self._wants_metadata():
-            self._picture(event)
+            self._send(self._client, event, "binary-4", lambda: self._with_metadata(event))
             self._progress(event)
         else:
+            head = struct.pack(">II", _PREVIEW_IMAGE, _FORMATS[event.preview.image_type])
             self._progress(event)
-            self._picture(event)
+            self._send(self._client, event, "binary-1", lambda: head + self._pixels(event))
 
     @on(TextSent)
     def _on_text_sent(self, event: TextSent) -> None:
@@ -201,13 +202,6 @@ class WebSocketNotifier(EventHandler):
     def _progress(self, event: Progressed | PictureSent) -> None:
         data = {"value": event.value, "max": event.max, "prompt_id": event.prompt_id, "node": event.node}
         self.send_json(self._client, event, "progress", data)
-
-    def _picture(self, event: PictureSent) -> None:
-        if self._wants_metadata():
-            self._send(self._client, event, "binary-4", lambda: self._with_metadata(event))
-        else:
-            head = struct.pack(">II", _PREVIEW_IMAGE, _FORMATS[event.preview.image_type])
-            self._send(self._client, event, "binary-1", lambda: head + self._pixels(event))
 
     def _with_metadata(self, event: PictureSent) -> bytes:
         facts = {key: value for key, value in self._nodes[event.node].items() if key.endswith("_id")}

@@ -75,7 +75,7 @@ def read_prompt_id(body: Any, behaviour: Behaviour) -> str | None:
     if not behaviour.checks_prompt_id:
         return str(body["prompt_id"]) if behaviour.takes_prompt_id and "prompt_id" in body else None
     prompt_id = body.get("prompt_id")
-    if prompt_id is None or _is_canonical_uuid(prompt_id):
+    if prompt_id is None or is_canonical_uuid(prompt_id):
         return prompt_id  # type: ignore[no-any-return]
     raise PromptRejected.because(
         "invalid_prompt_id",
@@ -85,7 +85,7 @@ def read_prompt_id(body: Any, behaviour: Behaviour) -> str | None:
     )
 
 
-def _is_canonical_uuid(value: object) -> bool:
+def is_canonical_uuid(value: object) -> bool:
     try:
         return isinstance(value, str) and str(UUID(value)) == value
     except ValueError:
@@ -123,7 +123,7 @@ def check_extra_data(body: Mapping[str, Any], behaviour: Behaviour) -> None:
 def make_extra_data(
     body: Mapping[str, Any], sender: PromptSource, unix_ms: int, behaviour: Behaviour
 ) -> dict[str, Any]:
-    """Return the job's extra data: the client's own keys without its secrets, and the server's."""
+    """Return the job's extra data: the client's own keys, since 0.3.68 without its secrets, and the server's."""
     extra_data = body.get("extra_data", {})
     if not isinstance(extra_data, dict):
         raise TypeError(f"'{type(extra_data).__name__}' object does not support item assignment")
