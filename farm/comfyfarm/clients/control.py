@@ -1,6 +1,7 @@
-"""Clients of a farm's control server: :class:`SyncFarmControl` blocks, :class:`FarmControl` is for Twisted.
+"""Clients of a farm's control server.
 
-Both have the same methods::
+:class:`SyncFarmControl` blocks; :class:`FarmControl` is for Twisted, :class:`AsyncFarmControl` for asyncio.  All have
+the same methods::
 
     control = SyncFarmControl(farm.control_url)             control = FarmControl(farm.control_url)
     control.advance("10s")                                  await control.advance("10s")
@@ -14,6 +15,7 @@ decorator :func:`method` makes a method from it, which passes the call to the cl
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64encode
 from collections.abc import Collection, Mapping
 from typing import Any, TypeVar, Unpack
@@ -65,7 +67,7 @@ def _without_result(request: Call[Any]) -> Call[None]:
 
 
 class ControlMethods:
-    """The methods of both clients.
+    """The methods of all clients.
 
     Every method raises :class:`~comfyfarm.clients.HttpStatusError` if the farm refuses the request; nothing has changed
     then.  Durations are text as in the configuration (``"10s"``), or seconds.
@@ -313,21 +315,52 @@ class ControlMethods:
         return call(endpoints.TELL_DELIVERED, {"job": job, **facts, **encoded})
 
 
+def refuse_event_loop(what: str) -> None:
+    """Raise if the caller runs in an asyncio event loop, which would stand still, and all software in it.
+
+    :raises RuntimeError: with what to use instead.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError(
+        f"{what} would block the event loop that runs here, and the software under test in it; use the fixture"
+        " async_comfy_farm, run_async_farm, attach_async_farm or AsyncFarmControl, and await (docs/asyncio.md)"
+    )
+
+
 class SyncFarmControl(ControlMethods):
     """A client of a farm's control server that blocks until the farm has answered.
 
-    Every method raises ``OSError`` if the farm does not answer.
+    Every method raises ``OSError`` if the farm does not answer, and ``RuntimeError`` in a running event loop.
     """
 
     def __init__(self, base_url: str) -> None:
         self.base_url = base_url.rstrip("/")
 
     def _send(self, request: Call[A]) -> A:
+        refuse_event_loop("a farm's control client")
         try:
             content = ask(request.endpoint.method, self.base_url + request.path, request.body, request.timeout_s)
         except HttpStatusError as error:
             raise request.error(error) from None
         return request.decode(content)
+
+
+class AsyncFarmControl(ControlMethods):
+    """A client of a farm's control server for asyncio: every method is awaited; requests block threads, not the loop.
+
+    Every method raises ``OSError`` if the farm does not answer.
+    """
+
+    def __init__(self, farm: str | SyncFarmControl) -> None:
+        """Make a client from the URL of a control server, or from a client that blocks."""
+        self._blocking = SyncFarmControl(farm) if isinstance(farm, str) else farm
+        self.base_url = self._blocking.base_url
+
+    async def _send(self, request: Call[A]) -> A:
+        return await asyncio.to_thread(self._blocking._send, request)  # noqa: SLF001 (its twin)
 
 
 class FarmControl(ControlMethods):

@@ -23,7 +23,7 @@ from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Any, Literal, Self, TypeVar
 
-from comfyfarm.clients.control import SyncFarmControl
+from comfyfarm.clients.control import SyncFarmControl, refuse_event_loop
 from comfyfarm.clients.control_calls import Call
 from comfyfarm.config.sources import ConfigSource, config_file
 from comfyfarm.testing.remote import RemoteFarm
@@ -90,7 +90,9 @@ class RunningFarm(RemoteFarm):
         :param arguments: for ``twistd comfyfarm``.
         :param config: ``None``: the default farm of one instance.
         :raises FarmDied: if the process ends, or is not ready after 20 seconds.
+        :raises RuntimeError: in a running event loop.
         """
+        refuse_event_loop("starting a farm")
         self._folder = TemporaryDirectory(prefix="comfyfarm-")
         try:
             self._child = self._start(arguments, config)
