@@ -19,6 +19,7 @@ import asyncio
 from base64 import b64encode
 from collections.abc import Collection, Mapping
 from typing import Any, TypeVar, Unpack
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
@@ -315,6 +316,14 @@ class ControlMethods:
         return call(endpoints.TELL_DELIVERED, {"job": job, **facts, **encoded})
 
 
+def _address(url: str, token: str | None) -> tuple[str, dict[str, str]]:
+    """Return the base URL of a control server, and the headers that its token needs."""
+    parts = urlsplit(url)
+    token = token or dict(parse_qsl(parts.query)).get("token")
+    base_url = parts._replace(query="").geturl().rstrip("/")
+    return base_url, {} if token is None else {"Authorization": f"Bearer {token}"}
+
+
 def refuse_event_loop(what: str) -> None:
     """Raise if the caller runs in an asyncio event loop, which would stand still, and all software in it.
 
@@ -336,13 +345,18 @@ class SyncFarmControl(ControlMethods):
     Every method raises ``OSError`` if the farm does not answer, and ``RuntimeError`` in a running event loop.
     """
 
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
+    def __init__(self, base_url: str, token: str | None = None) -> None:
+        """Make a client.
+
+        :param token: the farm's control token; ``None``: that in the URL (``http://host/?token=...``), if it has one.
+        """
+        self.base_url, self._headers = _address(base_url, token)
 
     def _send(self, request: Call[A]) -> A:
         refuse_event_loop("a farm's control client")
+        url = self.base_url + request.path
         try:
-            content = ask(request.endpoint.method, self.base_url + request.path, request.body, request.timeout_s)
+            content = ask(request.endpoint.method, url, request.body, request.timeout_s, self._headers)
         except HttpStatusError as error:
             raise request.error(error) from None
         return request.decode(content)
@@ -354,9 +368,9 @@ class AsyncFarmControl(ControlMethods):
     Every method raises ``OSError`` if the farm does not answer.
     """
 
-    def __init__(self, farm: str | SyncFarmControl) -> None:
-        """Make a client from the URL of a control server, or from a client that blocks."""
-        self._blocking = SyncFarmControl(farm) if isinstance(farm, str) else farm
+    def __init__(self, farm: str | SyncFarmControl, token: str | None = None) -> None:
+        """Make a client from the URL of a control server and its token, or from a client that blocks."""
+        self._blocking = SyncFarmControl(farm, token) if isinstance(farm, str) else farm
         self.base_url = self._blocking.base_url
 
     async def _send(self, request: Call[A]) -> A:
@@ -369,12 +383,15 @@ class FarmControl(ControlMethods):
     Every method raises Twisted's own errors if the farm does not answer.
     """
 
-    def __init__(self, base_url: str, *, reactor: Any = None) -> None:
-        """Make a client without connecting it; ``reactor`` defaults to the global one."""
+    def __init__(self, base_url: str, token: str | None = None, *, reactor: Any = None) -> None:
+        """Make a client without connecting it; ``reactor`` defaults to the global one.
+
+        :param token: as for :class:`SyncFarmControl`.
+        """
         from comfyfarm.clients.comfy import ComfyClient
 
-        self.base_url = base_url.rstrip("/")
-        self._http = ComfyClient(base_url, reactor=reactor)
+        self.base_url, self._headers = _address(base_url, token)
+        self._http = ComfyClient(self.base_url, reactor=reactor)
 
     async def close(self) -> None:
         await self._http.close()
@@ -383,7 +400,7 @@ class FarmControl(ControlMethods):
         body: dict[str, Any] = {} if request.body is None else {"json": request.body}
         try:
             content = await self._http.fetch(
-                request.endpoint.method, request.path, timeout=request.timeout_s, **body
+                request.endpoint.method, request.path, timeout=request.timeout_s, headers=self._headers, **body
             )
         except HttpStatusError as error:
             raise request.error(error) from None

@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException
 
+from comfyfarm.control.access import Access, GuardedResource
 from comfyfarm.control.routes import analysis, clock, faults, instances, log, openapi, wait
 from comfyfarm.control.routing import ROUTES, ApiError, Route, answer
 from comfyfarm.control.schema.farm import Problem
@@ -75,17 +76,23 @@ for _route in ROUTES:
 
 @dataclass(eq=False)
 class ControlServer(Service):
-    """Serves the control API."""
+    """Serves the control API.
+
+    :ivar access: who may use it.
+    """
 
     farm: Farm
     port: BoundPort
     url: str = field(init=False)
+    access: Access = field(init=False, repr=False)
     site: FarmSite = field(init=False, repr=False)
     _listening: IListeningPort | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.url = self.farm.control_url = url(self.farm.config.farm.host, self.port.number)
-        self.site = FarmSite(KleinResource(ControlApi(self.farm).app), self.farm.reactor, _MAX_BYTES)
+        self.access = Access.of(self.farm.config.farm)
+        routes = GuardedResource(self.access, KleinResource(ControlApi(self.farm).app))
+        self.site = FarmSite(routes, self.farm.reactor, _MAX_BYTES)
 
     def startService(self) -> None:
         super().startService()

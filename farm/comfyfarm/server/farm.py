@@ -218,7 +218,7 @@ def _described(config: FarmConfig) -> dict[str, Any]:
     described: dict[str, Any] = msgspec.to_builtins(config, enc_hook=str)
     # Faults and scenarios have events of their own.
     del described["tables"], described["fault"], described["scenario"]
-    for key in ("host", "control_port", "data_dir", "log"):
+    for key in ("host", "control", "control_port", "control_token", "data_dir", "log"):
         described["farm"].pop(key, None)
     for instance in described["instance"]:
         for key in ("port", "input", "output_dir", "object_info", "captured"):

@@ -153,9 +153,9 @@ async def run_async_farm(config: ConfigSource) -> AsyncIterator[AsyncRunningFarm
         await farm.stop()
 
 
-def attach_async_farm(control_url: str) -> AsyncRemoteFarm:
+def attach_async_farm(control_url: str, token: str | None = None) -> AsyncRemoteFarm:
     """Return a farm that runs already; as :func:`attach_farm`."""
-    return AsyncRemoteFarm(RemoteFarm(control_url))
+    return AsyncRemoteFarm(RemoteFarm(control_url, token))
 
 
 @dataclass(frozen=True)

@@ -105,9 +105,12 @@ class RunningFarm(RemoteFarm):
         except BaseException:
             self._end()
             raise
-        self.control_url = str(ready["control"])
-        super().__init__(self.control_url)
-        self._control = _ChildControl(self.control_url, self._reporting_death)
+        if ready["control"] is None:
+            self._end()
+            raise ValueError("[farm] control = false: a farm for tests needs its control server")
+        self.control_url, token = str(ready["control"]), ready.get("control_token")
+        super().__init__(self.control_url, token)
+        self._control = _ChildControl(self._reporting_death, self.control_url, token)
         self.instances: Mapping[str, ServedInstance] = MappingProxyType({
             name: ServedInstance(name, entry["url"], entry["mode"], Path(entry["input_dir"]), Path(entry["output_dir"]))
             for name, entry in ready["instances"].items()
@@ -211,8 +214,10 @@ class _ChildControl(SyncFarmControl):
     :ivar guard: returns a context manager to send each request in.
     """
 
-    def __init__(self, base_url: str, guard: Callable[[], AbstractContextManager[None]]) -> None:
-        super().__init__(base_url)
+    def __init__(
+        self, guard: Callable[[], AbstractContextManager[None]], base_url: str, token: str | None
+    ) -> None:
+        super().__init__(base_url, token)
         self.guard = guard
 
     def _send(self, request: Call[A]) -> A:

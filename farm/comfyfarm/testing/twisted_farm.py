@@ -58,7 +58,7 @@ class TwistedFarm(InProcessFarm[Coroutine[Any, Any, None]]):
         bind, unix_ms = TcpPort.binder(reactor), int(time.time() * 1000)
         app = FarmApp(make_farm(config, reactor=reactor, clock=reactor, bind=bind, unix_ms=unix_ms))
         app.startService()
-        farm = cls(app, FarmControl(app.server.url, reactor=reactor))
+        farm = cls(app, FarmControl(app.server.url, app.server.access.token, reactor=reactor))
         for name, backend in app.farm.backends.items():
             client = ComfyClient(backend.url, reactor=reactor)
             farm.instances[name] = TwistedInstance(name, backend.url, backend, client)

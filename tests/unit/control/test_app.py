@@ -28,3 +28,14 @@ def test_a_start_that_fails_leaves_the_log_closed_and_no_timer(tmp_path: Path) -
         app.startService()
     assert reactor.getDelayedCalls() == []
     assert (tmp_path / "run.jsonl").read_bytes().startswith(b'{"kind":"configured"')
+
+
+def test_a_farm_without_a_control_server_serves_its_instances_and_says_so() -> None:
+    reactor: Any = MemoryReactorClock()
+    config = read({"farm": {"control": False}, "instance": [{"name": "gpu-1", "port": 7}]}, Path())
+    app = FarmApp(make_farm(config, reactor=reactor, clock=reactor, bind=partial(_bind, reactor), unix_ms=0))
+    app.startService()
+    described = app.described()
+    app.stopService()
+    assert described["control"] is None
+    assert described["instances"]["gpu-1"]["url"] == "http://127.0.0.1:7"
