@@ -9,10 +9,12 @@ class Configured(Event, frozen=True, kw_only=True):
     """The farm's effective configuration: always the first event.
 
     :ivar version: of comfyfarm; empty in logs that were written before there was :class:`LogEnded`.
+    :ivar unix_ms: the wall-clock time of simulated time 0; on a virtual clock it is always the same.  0 in older logs.
     """
 
     config: dict[str, Any]
     version: str = ""
+    unix_ms: int = 0
 
 
 class LogEnded(Event, frozen=True, kw_only=True):

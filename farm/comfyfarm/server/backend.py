@@ -179,6 +179,8 @@ class Backend(Service):
         """
         now_ms = self.driver.catch_up()
         self.process.change(config)
+        if config.keep_outputs and self.context.temporary is not None:
+            self.context.temporary.keep()
         self.publish(SettingsChanged(at_ms=now_ms, settings={key: as_written(getattr(config, key)) for key in keys}))
         self.driver.set_alarm()
 

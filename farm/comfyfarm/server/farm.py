@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +24,7 @@ from comfyfarm.seeds import Seeds
 from comfyfarm.server.backend import Backend
 from comfyfarm.server.context import FarmContext
 from comfyfarm.server.fault_controller import FaultController
-from comfyfarm.server.files.removal import remove_tree
+from comfyfarm.server.files.temporary import TemporaryFolder
 from comfyfarm.server.live_analysis import LiveAnalysis
 from comfyfarm.server.log_file import LogFile
 from comfyfarm.server.media.pictures import ImageRenderer, UnreadablePicture, read_picture
@@ -99,7 +98,7 @@ class Farm(MultiService):
     registry: FaultRegistry = field(init=False)
     fault_controller: FaultController = field(init=False)
     scenario_runner: ScenarioRunner = field(init=False)
-    _temporary_dir: str | None = field(default=None, init=False)
+    _temporary: TemporaryFolder | None = field(default=None, init=False)
     _log_file: LogFile | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -113,8 +112,8 @@ class Farm(MultiService):
         """
         settings = self.config.farm
         if settings.data_dir is None:
-            self._temporary_dir = tempfile.mkdtemp(prefix="comfyfarm-")
-        self.data_dir = Path(self._temporary_dir or settings.data_dir or "").absolute()
+            self._temporary = TemporaryFolder.make()
+        self.data_dir = (self._temporary.path if self._temporary else Path(settings.data_dir or "")).absolute()
         self.time = SimulatedTime(self.clock, settings.speed)
         self.clock_control = ClockControl(
             self.reactor, self.clock, self.time, self.log, self.catch_up, self._has_backlog
@@ -139,7 +138,8 @@ class Farm(MultiService):
         self.analysis = LiveAnalysis(self.log, self._now_ms, self._epochs)
         if self.config.farm.log:
             self._log_file = LogFile.open(Path(self.config.farm.log), self.log, self.reactor)
-        self.log.publish(Configured(at_ms=0, config=_described(self.config), version=__version__))
+        described = _described(self.config)
+        self.log.publish(Configured(at_ms=0, config=described, version=__version__, unix_ms=self.unix_ms))
 
     def _open_instances(self, ports: Sequence[BoundPort], seeds: Seeds) -> None:
         names = tuple(instance.name for instance in self.config.instance)
@@ -155,6 +155,7 @@ class Farm(MultiService):
             equipment_cache=self.equipment_cache,
             host=self.config.farm.host,
             data_dir=self.data_dir,
+            temporary=self._temporary,
             bind=self.bind,
             registry=self.registry,
             fire_process=self.fault_controller.fire,
@@ -166,6 +167,8 @@ class Farm(MultiService):
             backend = Backend.of(config, context, port, self.renderers[config.input])
             backend.setServiceParent(self)
             self.backends[config.name] = backend
+        if self._temporary is not None and self._kept():
+            self._temporary.keep()
 
     async def stopService(self) -> None:
         """Stop the instances and remove the temporary files."""
@@ -188,13 +191,16 @@ class Farm(MultiService):
         """Close the log file, and remove the temporary folder unless an instance keeps its outputs there."""
         if self._log_file is not None:
             self._log_file.close()
-        configs = [backend.config for backend in self.backends.values()]
-        kept = [config.name for config in configs if config.keep_outputs and config.output_dir is None]
-        if self._temporary_dir is not None and kept:
-            _logger.info("the files of {names} stay in {path}", names=", ".join(kept), path=self._temporary_dir)
-        elif self._temporary_dir is not None:
-            remove_tree(Path(self._temporary_dir))
+        if self._temporary is not None:
+            kept = self._kept()
+            if kept:
+                _logger.info("the files of {names} stay in {path}", names=", ".join(kept), path=self._temporary.path)
+            self._temporary.close(keep=bool(kept))
 
+    def _kept(self) -> list[str]:
+        """Return the names of the instances whose files in the temporary folder stay."""
+        configs = [backend.config for backend in self.backends.values()]
+        return [config.name for config in configs if config.keep_outputs and config.output_dir is None]
     def catch_up(self) -> None:
         """Run everything that is due, on all instances."""
         for backend in self.backends.values():
