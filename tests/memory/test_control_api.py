@@ -249,7 +249,7 @@ def test_the_log_of_an_earlier_run_is_kept_under_another_name(memory_farm: Start
 
 
 def test_the_first_event_has_the_wall_clock_time_of_the_start(memory_farm: Start) -> None:
-    first = log(memory_farm(), "?since=0")[0]
+    first = log(memory_farm(TWO), "?since=0")[0]
     assert (first["kind"], first["unix_ms"]) == ("configured", 1_700_000_000_000)
 
 
