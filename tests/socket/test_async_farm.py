@@ -76,3 +76,21 @@ def test_the_blocking_farm_is_refused_in_a_loop_and_the_error_says_what_to_use(c
 
     with pytest.raises(RuntimeError, match=r"would block the event loop.*async_comfy_farm.*docs/asyncio.md"):
         asyncio.run(check())
+
+
+def test_a_loop_that_only_runs_below_blocking_code_is_no_reason_to_refuse() -> None:
+    """As under Playwright's blocking API."""
+    refused: list[Exception] = []
+
+    def call() -> None:
+        try:
+            SyncFarmControl("http://127.0.0.1:9").state()
+        except (OSError, RuntimeError) as error:
+            refused.append(error)
+        loop.stop()
+
+    loop = asyncio.new_event_loop()
+    loop.call_soon(call)
+    loop.run_forever()
+    loop.close()
+    assert [isinstance(error, OSError) for error in refused] == [True]

@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 from base64 import b64encode
 from collections.abc import Collection, Mapping
-from typing import Any, TypeVar, Unpack
+from typing import Any, Literal, TypeVar, Unpack
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
@@ -52,6 +52,7 @@ from comfyfarm.control.schema.analysis import (
 )
 from comfyfarm.control.schema.farm import ClockState, FarmState, InstanceDetail, InstanceState, WaitState
 from comfyfarm.control.schema.faults import FaultList, FaultState, GateList, GateState
+from comfyfarm.control.schema.page import ScenarioStarted
 from comfyfarm.events import Event
 
 A = TypeVar("A")
@@ -169,6 +170,17 @@ class ControlMethods:
     def heal(self) -> Call[None]:
         """Remove all faults, open all gates, and start or resume every instance."""
         return _without_result(call(endpoints.HEAL))
+
+    @method
+    def start_scenario(self, /, **table: Any) -> Call[ScenarioStarted]:
+        """Start a scenario now, written as in the configuration: ``start_scenario(use="F08", on="gpu-1")``."""
+        return call(endpoints.START_SCENARIO, table)
+
+    @method
+    def as_test(self, form: Literal["pytest", "toml"] = "pytest", trial: str | None = None) -> Call[str]:
+        """Return the test, or the configuration, that repeats what was done to the farm in a trial."""
+        query = {"format": form, "trial": trial}
+        return call(endpoints.GET_TEST, query=query).decoded_by(bytes.decode)
 
     @method
     def hold(self, /, **table: Any) -> Call[GateState]:
@@ -325,13 +337,17 @@ def _address(url: str, token: str | None) -> tuple[str, dict[str, str]]:
 
 
 def refuse_event_loop(what: str) -> None:
-    """Raise if the caller runs in an asyncio event loop, which would stand still, and all software in it.
+    """Raise if the caller is a task of an asyncio event loop, which would stand still, and all software in it.
+
+    A loop without a task may run below code that blocks on purpose, as under Playwright's blocking API.
 
     :raises RuntimeError: with what to use instead.
     """
     try:
-        asyncio.get_running_loop()
+        is_in_task = asyncio.current_task() is not None
     except RuntimeError:
+        return      # no loop runs here
+    if not is_in_task:
         return
     raise RuntimeError(
         f"{what} would block the event loop that runs here, and the software under test in it; use the fixture"

@@ -26,7 +26,7 @@ def config_file(config: ConfigSource, folder: Path) -> Path:
     if is_path(config):
         return Path(config)
     path = folder / "config.toml"
-    path.write_text(_toml_document(tables_of(config)), encoding="utf-8")
+    path.write_text(toml_document(tables_of(config)), encoding="utf-8")
     return path
 
 
@@ -69,10 +69,11 @@ def _only_tables(value: Any) -> list[dict[str, Any]]:
 
 def toml_tables(name: str, tables: Iterable[Mapping[str, Any]]) -> str:
     """Return TOML text of ``[[name]]`` tables, a line for each key."""
-    return "\n".join(f"[[{name}]]\n{_toml_document(table)}" for table in tables)
+    return "\n".join(f"[[{name}]]\n{toml_document(table)}" for table in tables)
 
 
-def _toml_document(tables: Mapping[str, Any]) -> str:
+def toml_document(tables: Mapping[str, Any]) -> str:
+    """Return TOML text of a table, a line for each key."""
     return "".join(f"{_key(key)} = {_toml(value)}\n" for key, value in tables.items())
 
 

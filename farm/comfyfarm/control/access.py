@@ -33,8 +33,11 @@ _POLICY = (
     f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{_REPORT_SCRIPT}'; img-src data:;"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_FOR_PAGES = (
-    (b"content-security-policy", _POLICY.encode()),
+_PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_ON_EVERYTHING = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 )
@@ -116,7 +119,9 @@ class GuardedResource(Resource):
 
     def render(self, request: Request) -> Any:
         """Handle a request, or refuse it; ``?token=`` in the URL of a page is exchanged for a cookie."""
-        for name, value in _FOR_PAGES:
+        is_page = request.path == b"/" or request.path.startswith(b"/page/")
+        request.setHeader(b"content-security-policy", (_PAGE_POLICY if is_page else _POLICY).encode())
+        for name, value in _ON_EVERYTHING:
             request.setHeader(name, value)
         refusal = self.access.refusal(request)
         if refusal is not None and refusal.status == 401 and request.method == b"GET" and self._exchange(request):

@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
+from mimetypes import guess_type
+from pathlib import Path
 from typing import Any
 
 from klein import Klein
@@ -13,10 +16,10 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 
 from comfyfarm.control.access import Access, GuardedResource
-from comfyfarm.control.routes import analysis, clock, faults, instances, log, openapi, wait
+from comfyfarm.control.routes import analysis, clock, faults, instances, log, openapi, page, wait
 from comfyfarm.control.routing import ROUTES, ApiError, Route, answer
 from comfyfarm.control.schema.farm import Problem
 from comfyfarm.server.farm import Farm
@@ -26,9 +29,16 @@ from comfyfarm.server.ports import BoundPort, url
 _logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
 
 # Imported so that every route is registered.
-assert all((analysis, clock, faults, instances, log, openapi, wait))
+assert all((analysis, clock, faults, instances, log, openapi, page, wait))
 
+_PAGE = Path(__file__).parent / "page"
 _MAX_BYTES = 64 * 1024 * 1024     # a picture may be sent, in Base64
+
+
+@cache
+def _page_files() -> dict[str, Path]:
+    """Return the files of the page by their paths."""
+    return {str(path.relative_to(_PAGE)): path for path in _PAGE.rglob("*") if path.is_file()}
 
 
 @dataclass(eq=False)
@@ -37,6 +47,18 @@ class ControlApi:
 
     farm: Farm
     app = Klein()
+
+    @app.route("/")
+    def page(self, request: IRequest) -> bytes:
+        request.setHeader(b"content-type", b"text/html; charset=utf-8")
+        return (_PAGE / "index.html").read_bytes()
+
+    @app.route("/page/<path:file>")
+    def page_file(self, request: IRequest, file: str) -> bytes:
+        if file not in _page_files():
+            raise NotFound
+        request.setHeader(b"content-type", (guess_type(file)[0] or "text/plain").encode())
+        return _page_files()[file].read_bytes()
 
     @app.handle_errors(ApiError)
     def _on_api_error(self, request: IRequest, failure: Failure) -> bytes:

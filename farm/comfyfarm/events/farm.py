@@ -130,8 +130,9 @@ class ModelUnloaded(Event, frozen=True, kw_only=True):
 
 
 class StepTaken(Event, frozen=True, kw_only=True):
-    """A step of a scenario was executed.
+    """A step of a scenario was executed, or the same was done by hand, through the control API.
 
+    :ivar scenario: its name; empty if it was done by hand.
     :ivar action: ``load``, ``fault``, ``restart`` and so on.
     :ivar on: the instances that the step applies to.
     :ivar refused: the reason if the step failed on one of them; empty if it succeeded.

@@ -68,6 +68,25 @@ class ScenarioRunner(Service):
         super().stopService()
         self._alarm.set(None)
 
+    def start(self, scenario: Scenario) -> None:
+        """Take the steps of one more scenario at their times, and those at once that are due.
+
+        :raises ConfigError: if its settings cannot change while its instances run; nothing has changed then.
+        """
+        changes = [
+            (backend, changed(backend.config, scenario.settings))
+            for name, backend in self.backends.items()
+            if scenario.settings and name in scenario.on
+        ]
+        others = [backend.config for backend in self.backends.values()]
+        for _, config in changes:
+            check_change(config, others, self.equipment_cache)
+        for backend, config in changes:
+            backend.change(config, list(scenario.settings))
+        for step in scenario.steps:
+            self._later(step.at_ms, partial(self._take, scenario, step))
+        self._resume()
+
     # Times.
 
     def _later(self, at_ms: int, act: Callable[[], None]) -> None:

@@ -7,10 +7,12 @@ import msgspec
 from comfyfarm.config.decoding import ConfigError
 from comfyfarm.config.equipment import check_change
 from comfyfarm.config.live_changes import as_written, changed, live_keys, live_type
+from comfyfarm.config.scenarios.scenario import InstanceAction
 from comfyfarm.control.routing import ApiError, route
 from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.farm import FarmState, InstanceDetail, InstanceState, ResetBody
 from comfyfarm.control.schema.faults import CrashBody
+from comfyfarm.events import StepTaken
 from comfyfarm.server.backend import Backend
 from comfyfarm.server.farm import Farm
 
@@ -144,6 +146,7 @@ async def stop_instance(farm: Farm, name: str) -> InstanceState:
     The port's number stays reserved.
     """
     await _running(farm, name).stop()
+    _note(farm, "stop", name)
     return state_of(farm, name)
 
 
@@ -154,6 +157,7 @@ async def start_instance(farm: Farm, name: str) -> InstanceState:
     if backend.state != "stopped":
         raise ApiError(409, f"{name} runs already")
     backend.start()
+    _note(farm, "start", name)
     await backend.port.settled()
     return state_of(farm, name)
 
@@ -165,6 +169,7 @@ async def restart_instance(farm: Farm, name: str) -> InstanceState:
     if backend.state != "stopped":
         await backend.stop()
     backend.start()
+    _note(farm, "restart", name)
     await backend.port.settled()
     return state_of(farm, name)
 
@@ -177,6 +182,7 @@ async def crash_instance(farm: Farm, name: str, body: CrashBody) -> InstanceStat
     """
     process = _running(farm, name).process
     farm.fault_controller.crash(name, body.keep, body.restart_after)
+    _note(farm, "crash", name)
     await process.ended()
     return state_of(farm, name)
 
@@ -185,6 +191,7 @@ async def crash_instance(farm: Farm, name: str, body: CrashBody) -> InstanceStat
 def pause_instance(farm: Farm, name: str) -> InstanceState:
     """Pause an instance's worker before its next step; clients are answered as before."""
     _running(farm, name).pause()
+    _note(farm, "pause", name)
     return state_of(farm, name)
 
 
@@ -192,6 +199,7 @@ def pause_instance(farm: Farm, name: str) -> InstanceState:
 def resume_instance(farm: Farm, name: str) -> InstanceState:
     """Resume an instance's worker: the interrupted step takes the rest of its time."""
     _running(farm, name).resume()
+    _note(farm, "resume", name)
     return state_of(farm, name)
 
 
@@ -199,6 +207,11 @@ def resume_instance(farm: Farm, name: str) -> InstanceState:
 def reset_instance(farm: Farm, name: str, body: ResetBody) -> None:
     """Make one instance forget queue, running job, history, cache and uploads, and resume it if it is paused."""
     backend_of(farm, name).reset(files=body.files)
+
+
+def _note(farm: Farm, action: InstanceAction, name: str) -> None:
+    """Publish what was done to an instance by hand, so that it can be repeated as a step of a scenario."""
+    farm.log.publish(StepTaken(at_ms=farm.time.now_ms(), scenario="", action=action, on=(name,)))
 
 
 def _running(farm: Farm, name: str) -> Backend:

@@ -14,7 +14,7 @@ from comfyfarm.analysis.trials import UnknownTrial
 from comfyfarm.control.routing import ApiError, Raw, route
 from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.endpoints import LINES
-from comfyfarm.control.schema.farm import LogFilter, LogQuery
+from comfyfarm.control.schema.farm import LogFilter, LogQuery, StreamQuery
 from comfyfarm.events import Event
 from comfyfarm.events.encoding import as_json
 from comfyfarm.events.filters import EventFilter, all_kinds
@@ -45,13 +45,13 @@ def get_log(farm: Farm, query: LogQuery) -> Raw:
 
 
 @route(endpoints.STREAM_LOG)
-def get_stream(farm: Farm, query: LogFilter) -> WebSocketResource:
-    """Open a websocket that sends each event as it happens, one message of JSON each.
+def get_stream(farm: Farm, query: StreamQuery) -> WebSocketResource:
+    """Open a websocket that sends each event as it happens, one message of JSON each, or with ``batch`` several.
 
     With ``since``, the events that the log has kept come first.  A client that falls behind by more than the log keeps
     is cut off, with the ``seq`` that it has got to.
     """
-    return WebSocketResource(_Streams(farm, _filter(farm, query), query.since is not None))
+    return WebSocketResource(_Streams(farm, _filter(farm, query), query))
 
 
 def _filter(farm: Farm, query: LogFilter) -> EventFilter:
@@ -70,10 +70,10 @@ class _Streams:
 
     farm: Farm
     event_filter: EventFilter
-    with_kept: bool
+    query: StreamQuery
 
     def buildProtocol(self, request: IRequest) -> _Stream:
-        return _Stream(self.farm, self.event_filter, self.with_kept)
+        return _Stream(self.farm, self.event_filter, self.query.since is not None, self.query.batch)
 
 
 @dataclass(eq=False)
@@ -89,6 +89,7 @@ class _Stream(ServerProtocol):
     farm: Farm
     event_filter: EventFilter
     with_kept: bool
+    is_batched: bool
     _seq: int = 0
     _last_seq: int = 0
     _is_sending: bool = False
@@ -132,14 +133,24 @@ class _Stream(ServerProtocol):
             self.writer.close(1008, f"too slow: the log no longer has the events after {self._seq}")
             return False
         end = min(index + _EVENTS_IN_A_TURN, self._last_seq + 1 - events[0].seq)
-        for event in [events[place] for place in range(index, end)]:      # islice would walk from the oldest
+        due = [events[place] for place in range(index, end)]      # islice would walk from the oldest
+        if self.is_batched:
+            self._seq = due[-1].seq
+            lines = [as_json(event) for event in due if self.event_filter.takes(event)]
+            if lines:
+                self._write(b"[" + b",".join(lines) + b"]")
+            return True
+        for event in due:
             if self.writer.has_backlog:
                 break
             self._seq = event.seq
             if self.event_filter.takes(event):
-                self.farm.flush_log()
-                self.writer.write(frame(as_json(event).decode()))
+                self._write(as_json(event))
         return True
+
+    def _write(self, content: bytes) -> None:
+        self.farm.flush_log()
+        self.writer.write(frame(content.decode()))
 
     def connectionLost(self, reason: Failure) -> None:
         if self._unsubscribe is not None:

@@ -12,7 +12,7 @@ import msgspec
 from comfyfarm.analysis.placement.placement import Placement
 from comfyfarm.analysis.timeline.values import RunTimeline
 from comfyfarm.analysis.verdict import Verdict
-from comfyfarm.control.schema import analysis, farm, faults
+from comfyfarm.control.schema import analysis, farm, faults, page
 
 A = TypeVar("A")
 
@@ -78,7 +78,7 @@ RESET_INSTANCE = Endpoint("POST", "/api/instances/{name}/reset", farm.Done, farm
 DRAIN_INSTANCE = Endpoint("POST", "/api/instances/{name}/drain", farm.InstanceState, analysis.DrainBody)
 
 GET_LOG = Endpoint("GET", "/api/log", bytes, query=farm.LogQuery, media_type=LINES)
-STREAM_LOG = Endpoint("GET", "/api/log/stream", bytes, query=farm.LogFilter, media_type="text/plain")
+STREAM_LOG = Endpoint("GET", "/api/log/stream", bytes, query=farm.StreamQuery, media_type="text/plain")
 GET_JOURNAL = Endpoint("GET", "/api/journal", analysis.JournalState, query=analysis.JournalQuery)
 GET_TIMELINE = Endpoint("GET", "/api/timeline", RunTimeline, query=analysis.TimelineQuery, also=(SVG, TEXT))
 GET_REPORT = Endpoint("GET", "/api/report", bytes, query=analysis.TrialQuery, media_type=HTML)
@@ -89,6 +89,13 @@ START_TRIAL = Endpoint(
 )
 REPORT_ORDERS = Endpoint("POST", "/api/orders", analysis.OrdersState, analysis.OrdersBody)
 TELL_DELIVERED = Endpoint("POST", "/api/delivered", analysis.DeliveredState, analysis.DeliveredBody)
+
+LIST_EFFECTS = Endpoint("GET", "/api/effects", page.EffectList)
+START_SCENARIO = Endpoint("POST", "/api/scenarios", page.ScenarioStarted, Table)
+GET_TEST = Endpoint("GET", "/api/test", bytes, query=page.TestQuery, media_type=TEXT)
+GET_PICTURE = Endpoint(
+    "GET", "/api/instances/{name}/picture", bytes, query=page.PictureQuery, media_type="application/octet-stream"
+)
 
 WAIT = Endpoint("POST", "/api/wait", farm.WaitState, farm.WaitBody, others=((504, farm.WaitTimedOut),))
 GET_HEALTH = Endpoint("GET", "/healthz", farm.Done)

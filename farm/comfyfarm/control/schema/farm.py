@@ -220,6 +220,15 @@ class LogFilter(Body, frozen=True, kw_only=True):
     since: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
+class StreamQuery(LogFilter, frozen=True, kw_only=True):
+    """Filters of events, and how they are sent.
+
+    :ivar batch: whether each message is a list of events.
+    """
+
+    batch: bool = False
+
+
 class LogQuery(LogFilter, frozen=True, kw_only=True):
     """Filters of events, and a limit.
 
