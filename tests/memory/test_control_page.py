@@ -11,7 +11,10 @@ from comfyfarm.workflows import text_to_image
 
 Start = Callable[..., MemoryFarm]
 
-ONE_OF: dict[str, dict[str, Any]] = {"drip": {"piece": "10B"}, "lie": {"queue_remaining": 0}}       # effects that need one key of several
+ONE_OF: dict[str, dict[str, Any]] = {       # effects that need one key of several
+    "drip": {"piece": "10B"},
+    "lie": {"queue_remaining": 0},
+}
 TWO = {"instance": [{"name": "gpu-{n}", "count": 2, "mode": "dynamic"}]}
 
 
