@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.interfaces import IReactorTime
-
 from comfyfarm.config.equipment import EquipmentCache
 from comfyfarm.events.log import Log
 from comfyfarm.faults.fault import Firing
@@ -22,7 +20,6 @@ class FarmContext:
     """The dependencies that all instances of a farm share.
 
     :ivar reactor: sockets and keep-alive timeouts use its time.
-    :ivar clock: the source of simulated time; alarms are set on it.
     :ivar unix_ms: the wall-clock time of simulated time 0.
     :ivar bind: binds a port.
     :ivar fire_process: called with each firing that affects an instance's process.
@@ -31,7 +28,6 @@ class FarmContext:
     """
 
     reactor: Any
-    clock: IReactorTime
     time: SimulatedTime
     unix_ms: int
     log: Log

@@ -124,7 +124,6 @@ class Farm(MultiService):
         self._open_instances(ports, Seeds(settings.seed))
         self.fault_controller.arm_all(self.config.fault)
         self.scenario_runner = ScenarioRunner(
-            self.clock,
             self.time,
             self.log,
             self.fault_controller,
@@ -144,10 +143,9 @@ class Farm(MultiService):
     def _open_instances(self, ports: Sequence[BoundPort], seeds: Seeds) -> None:
         names = tuple(instance.name for instance in self.config.instance)
         self.registry = FaultRegistry(names, seeds.of("faults"), self.log.publish)
-        self.fault_controller = FaultController(self.clock, self.time, self.registry, self.log, self.backends)
+        self.fault_controller = FaultController(self.time, self.registry, self.log, self.backends)
         context = FarmContext(
             reactor=self.reactor,
-            clock=self.clock,
             time=self.time,
             unix_ms=self.unix_ms,
             log=self.log,
