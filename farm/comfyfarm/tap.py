@@ -80,6 +80,9 @@ def makeService(options: Options) -> IService:
 
     from twisted.internet import reactor
 
+    from comfyfarm.server.time.monotonic import use_monotonic_clock
+
+    use_monotonic_clock(reactor)
     try:
         from comfyfarm.control.app import FarmApp
         from comfyfarm.server.farm import make_farm
@@ -92,7 +95,7 @@ def makeService(options: Options) -> IService:
     bind, unix_ms = TcpPort.binder(reactor), int(time.time() * 1000)
     ready_file = Path(options["ready-file"]) if options["ready-file"] else None
     try:
-        farm = make_farm(options.farm, reactor=reactor, clock=reactor, bind=bind, unix_ms=unix_ms)
+        farm = make_farm(options.farm, reactor=reactor, clock=reactor, bind=bind, unix_ms=unix_ms, wall_s=time.time)
     except config.ConfigError as error:
         place = f"{options['config']}: " if options["config"] else ""
         raise SystemExit(f"{place}{error}") from None

@@ -85,7 +85,9 @@ class ControlServer(Service):
 
     def __post_init__(self) -> None:
         self.url = self.farm.control_url = url(self.farm.config.farm.host, self.port.number)
-        self.site = FarmSite(KleinResource(ControlApi(self.farm).app), self.farm.reactor, _MAX_BYTES)
+        self.site = FarmSite(
+            KleinResource(ControlApi(self.farm).app), self.farm.reactor, _MAX_BYTES, self.farm.lag.on_traffic
+        )
 
     def startService(self) -> None:
         super().startService()
