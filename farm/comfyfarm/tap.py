@@ -1,5 +1,6 @@
 """The ``twistd comfyfarm`` command: its options and its service."""
 
+import gc
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -112,5 +113,6 @@ class _Process(MultiService):
 
         try:
             super().startService()
+            gc.freeze()     # what lives until the end: to look at all of it would hold the reactor for 50 ms and more
         except CannotStart as error:    # as SystemExit it prints one line instead of a traceback
             raise SystemExit(str(error)) from None
