@@ -7,12 +7,14 @@ from dataclasses import dataclass, field
 from comfyfarm.events import FarmLate
 from comfyfarm.events.handler import EventHandler, on
 
+_GAP_MS = 50    # a farm that is always late publishes one time after another
+
 
 @dataclass(eq=False)
 class Lateness(EventHandler):
     """The times at which the farm was late.
 
-    :ivar _spans: from when until when, and by how much at most; in order, and none overlaps another.
+    :ivar _spans: from when until when, and by how much at most; in order; those that (nearly) touch are one.
     """
 
     _spans: list[tuple[int, int, int]] = field(default_factory=list)
@@ -20,7 +22,7 @@ class Lateness(EventHandler):
     @on(FarmLate)
     def _on_farm_late(self, event: FarmLate) -> None:
         since_ms, late_ms = event.since_ms, event.late_ms
-        while self._spans and self._spans[-1][1] >= since_ms:
+        while self._spans and self._spans[-1][1] + _GAP_MS >= since_ms:
             before = self._spans.pop()
             since_ms, late_ms = min(since_ms, before[0]), max(late_ms, before[2])
         self._spans.append((since_ms, event.at_ms, late_ms))

@@ -131,10 +131,15 @@ def test_a_job_that_comes_back_at_once_is_not_excused_without_lateness() -> None
     assert named("retry_after_ignored", *pieces, ran("j", on="a", at=1_010, until=6_500)).severity == "error"
 
 def test_times_that_overlap_count_once() -> None:
+    """Those that nearly touch are one, so that a farm that is always late needs no memory."""
     lateness = Lateness()
-    for since_ms, at_ms, late_ms in ((100, 200, 60), (300, 500, 200), (450, 600, 80), (900, 1_000, 100)):
+    times = (100, 200, 60), (300, 500, 200), (450, 560, 80), (580, 600, 20), (900, 1_000, 100)
+    for since_ms, at_ms, late_ms in times:
         lateness.on_event(FarmLate(at_ms=at_ms, since_ms=since_ms, late_ms=late_ms))
     assert lateness.within_ms(0, 2_000) == 100 + 300 + 100
     assert lateness.within_ms(150, 350) == 50 + 50
     assert lateness.within_ms(200, 300) == lateness.within_ms(600, 900) == lateness.within_ms(1_000, 2_000) == 0
     assert lateness.within_ms(0, 2_000, above_ms=100) == 300
+    for number in range(1_000):
+        lateness.on_event(FarmLate(at_ms=3_000 + number * 1_000, since_ms=2_040 + number * 1_000, late_ms=90))
+    assert len(lateness._spans) == 4
