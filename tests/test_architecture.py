@@ -68,6 +68,7 @@ TIME_AND_CHANCE = {     # the only modules that ask the machine for the time or 
     "clients.comfy_sync": "it waits without a reactor",
     "control.access": "a token must not be guessed",
     "server.farm": "a seed is drawn if the configuration has none",
+    "server.time.monotonic": "a reactor is given a clock that never goes back",
     "tap": "the wall clock at the start",
     "testing.child": "it waits for a process",
     "testing.remote": "it waits without a reactor",

@@ -1,5 +1,6 @@
 """The ``twistd comfyfarm`` command: its options and its service."""
 
+import gc
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -80,6 +81,9 @@ def makeService(options: Options) -> IService:
 
     from twisted.internet import reactor
 
+    from comfyfarm.server.time.monotonic import use_monotonic_clock
+
+    use_monotonic_clock(reactor)
     try:
         from comfyfarm.control.app import FarmApp
         from comfyfarm.server.farm import make_farm
@@ -92,7 +96,7 @@ def makeService(options: Options) -> IService:
     bind, unix_ms = TcpPort.binder(reactor), int(time.time() * 1000)
     ready_file = Path(options["ready-file"]) if options["ready-file"] else None
     try:
-        farm = make_farm(options.farm, reactor=reactor, clock=reactor, bind=bind, unix_ms=unix_ms)
+        farm = make_farm(options.farm, reactor=reactor, clock=reactor, bind=bind, unix_ms=unix_ms, wall_s=time.time)
     except config.ConfigError as error:
         place = f"{options['config']}: " if options["config"] else ""
         raise SystemExit(f"{place}{error}") from None
@@ -109,5 +113,6 @@ class _Process(MultiService):
 
         try:
             super().startService()
+            gc.freeze()     # what lives until the end: to look at all of it would hold the reactor for 50 ms and more
         except CannotStart as error:    # as SystemExit it prints one line instead of a traceback
             raise SystemExit(str(error)) from None

@@ -86,6 +86,11 @@ def uploaded(on: str, *, at: int, name: str = "in.png") -> Event:
     return events.Uploaded(at_ms=at, instance=on, epoch=1, folder="input", subfolder="", name=name)
 
 
+def farm_late(*, since: int, until: int) -> Event:
+    """The farm itself was late, all that time."""
+    return events.FarmLate(at_ms=until, since_ms=since, late_ms=until - since)
+
+
 def draining(on: str, *, at: int, ends: bool = False) -> Event:
     """Drain an instance, or end that."""
     return events.Draining(at_ms=at, instance=on, epoch=1, on=not ends)

@@ -181,6 +181,8 @@ def _known_node_types(equipped: Collection[tuple[InstanceConfig, Equipment, str]
 
 def _check_missing_nodes(config: InstanceConfig, known: Collection[str], where: str) -> None:
     # An unknown name may be a custom node that no instance has, so only a likely typing error is refused.
+    if not config.missing_nodes:
+        return
     by_lower_case = {name.lower(): name for name in known}
     for index, name in enumerate(config.missing_nodes):
         if name in known:

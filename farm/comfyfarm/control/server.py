@@ -114,7 +114,7 @@ class ControlServer(Service):
         self.url = self.farm.control_url = url(self.farm.config.farm.host, self.port.number)
         self.access = Access.of(self.farm.config.farm)
         routes = GuardedResource(self.access, KleinResource(ControlApi(self.farm).app))
-        self.site = FarmSite(routes, self.farm.reactor, _MAX_BYTES)
+        self.site = FarmSite(routes, self.farm.reactor, _MAX_BYTES, self.farm.lag.on_traffic)
 
     def startService(self) -> None:
         super().startService()

@@ -23,6 +23,7 @@ from comfyfarm.events.farm import (
     ClockMoved,
     Configured,
     Draining,
+    FarmLate,
     Judged,
     LogEnded,
     ModelLoaded,
@@ -36,6 +37,7 @@ from comfyfarm.events.farm import (
     SettingsChanged,
     StepTaken,
     Unsubmitted,
+    WallClockJumped,
 )
 from comfyfarm.events.faults import FaultArmed, FaultExpired, FaultFired, FaultHealed, Frozen, Healed, Refusing, Thawed
 from comfyfarm.events.jobs import (
@@ -76,6 +78,7 @@ __all__ = [
     "Event",
     "Exchanged",
     "Failed",
+    "FarmLate",
     "FaultArmed",
     "FaultExpired",
     "FaultFired",
@@ -125,6 +128,7 @@ __all__ = [
     "TrialBegan",
     "Unsubmitted",
     "Uploaded",
+    "WallClockJumped",
     "Work",
     "WorkerDied",
     "Written",

@@ -52,6 +52,26 @@ class ClockChanged(Event, frozen=True, kw_only=True):
     auto: bool
 
 
+class FarmLate(Event, frozen=True, kw_only=True):
+    """On a real clock, the farm itself was late: it answered and did what was due later than it should have.
+
+    :ivar since_ms: from then on; until the time of this event.
+    :ivar late_ms: the most by which anything was late.
+    """
+
+    since_ms: int
+    late_ms: int
+
+
+class WallClockJumped(Event, frozen=True, kw_only=True):
+    """The machine's wall clock was set, or the machine slept; the farm's time goes on as before.
+
+    :ivar by_ms: in real time; below 0 if it went back.
+    """
+
+    by_ms: int
+
+
 class SettingsChanged(Event, frozen=True, kw_only=True):
     """Some of an instance's settings were changed to these values while it was running."""
 

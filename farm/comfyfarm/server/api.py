@@ -110,7 +110,7 @@ class ComfyApi:
         machine = self.instance.machine
         timing = machine.settings.timing
         upload_ms = draw_ms(timing.upload, timing.jitter, machine.upload_chance)
-        return pass_ms(self.driver.clock, self.driver.time, upload_ms).addCallback(self._after_freeze)
+        return pass_ms(self.driver.time, upload_ms).addCallback(self._after_freeze)
 
     def _after_freeze(self, _: None) -> Deferred[None]:
         released: Deferred[None] = Deferred()

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.interfaces import IReactorTime
-
 from comfyfarm.config.equipment import EquipmentCache
 from comfyfarm.events.log import Log
 from comfyfarm.faults.fault import Firing
@@ -23,7 +21,6 @@ class FarmContext:
     """The dependencies that all instances of a farm share.
 
     :ivar reactor: sockets and keep-alive timeouts use its time.
-    :ivar clock: the source of simulated time; alarms are set on it.
     :ivar unix_ms: the wall-clock time of simulated time 0.
     :ivar temporary: what ``data_dir`` is if it is removed when the farm ends; ``None`` if it is a folder of the user.
     :ivar bind: binds a port.
@@ -33,7 +30,6 @@ class FarmContext:
     """
 
     reactor: Any
-    clock: IReactorTime
     time: SimulatedTime
     unix_ms: int
     log: Log

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import SystemRandom
@@ -32,25 +32,35 @@ from comfyfarm.server.ports import Bind, BoundPort
 from comfyfarm.server.scenario_runner import ScenarioRunner
 from comfyfarm.server.time.clock import EPOCH_UNIX_MS, SimulatedTime, VirtualClock
 from comfyfarm.server.time.clock_control import ClockControl
+from comfyfarm.server.time.lag import LagGauge
 from comfyfarm.sim.prompt.job_names import JobNames
 
 _logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
 
 
-def make_farm(config: FarmConfig, *, reactor: Any, clock: IReactorTime, bind: Bind, unix_ms: int) -> Farm:
+def make_farm(
+    config: FarmConfig,
+    *,
+    reactor: Any,
+    clock: IReactorTime,
+    bind: Bind,
+    unix_ms: int,
+    wall_s: Callable[[], float] | None = None,
+) -> Farm:
     """Build a farm; no port is bound and no file is written before it is opened.
 
     :param reactor: the reactor of the sockets.
-    :param clock: the source of simulated time, unless the configuration asks for a virtual clock.
+    :param clock: the source of simulated time, unless the configuration asks for a virtual clock; it never goes back.
     :param bind: binds the ports.
     :param unix_ms: the wall-clock time of simulated time 0; on a virtual clock it is always the same.
+    :param wall_s: returns the wall-clock time, whose jumps become events; None if they do not matter.
     :raises ConfigError: if an input picture or a captured file cannot be read, or a name is unknown.
     """
     if config.farm.seed is None:
         with_seed = msgspec.structs.replace(config.farm, seed=SystemRandom().getrandbits(32))
         config = msgspec.structs.replace(config, farm=with_seed)
     if config.farm.clock == "virtual":
-        clock, unix_ms = VirtualClock(), EPOCH_UNIX_MS
+        clock, unix_ms, wall_s = VirtualClock(), EPOCH_UNIX_MS, None
     renderers: dict[str | None, ImageRenderer] = {}    # one for all instances with the same picture
     for index, instance in enumerate(config.instance):
         if instance.input not in renderers:
@@ -58,7 +68,7 @@ def make_farm(config: FarmConfig, *, reactor: Any, clock: IReactorTime, bind: Bi
     equipment_cache = EquipmentCache()
     check_equipment(config, equipment_cache)
     check_scenario_changes(config, equipment_cache)
-    return Farm(config, reactor, clock, bind, unix_ms, renderers, equipment_cache)
+    return Farm(config, reactor, clock, bind, unix_ms, renderers, equipment_cache, wall_s)
 
 
 def _renderer(place: str, config: InstanceConfig) -> ImageRenderer:
@@ -88,12 +98,14 @@ class Farm(MultiService):
     unix_ms: int
     renderers: dict[str | None, ImageRenderer]
     equipment_cache: EquipmentCache
+    wall_s: Callable[[], float] | None = None
     log: Log = field(default_factory=Log)
     backends: dict[str, Backend] = field(default_factory=dict)
     control_url: str = ""
     data_dir: Path = field(init=False)
     time: SimulatedTime = field(init=False)
     clock_control: ClockControl = field(init=False)
+    lag: LagGauge = field(init=False)
     analysis: LiveAnalysis = field(init=False)
     registry: FaultRegistry = field(init=False)
     fault_controller: FaultController = field(init=False)
@@ -118,12 +130,12 @@ class Farm(MultiService):
         self.clock_control = ClockControl(
             self.reactor, self.clock, self.time, self.log, self.catch_up, self._has_backlog
         )
+        self.lag = LagGauge(self.time, self.log, self.wall_s)
         self._open_log()
         assert settings.seed is not None, "make_farm draws one"
         self._open_instances(ports, Seeds(settings.seed))
         self.fault_controller.arm_all(self.config.fault)
         self.scenario_runner = ScenarioRunner(
-            self.clock,
             self.time,
             self.log,
             self.fault_controller,
@@ -144,10 +156,9 @@ class Farm(MultiService):
     def _open_instances(self, ports: Sequence[BoundPort], seeds: Seeds) -> None:
         names = tuple(instance.name for instance in self.config.instance)
         self.registry = FaultRegistry(names, seeds.of("faults"), self.log.publish)
-        self.fault_controller = FaultController(self.clock, self.time, self.registry, self.log, self.backends)
+        self.fault_controller = FaultController(self.time, self.registry, self.log, self.backends)
         context = FarmContext(
             reactor=self.reactor,
-            clock=self.clock,
             time=self.time,
             unix_ms=self.unix_ms,
             log=self.log,
@@ -159,7 +170,7 @@ class Farm(MultiService):
             bind=self.bind,
             registry=self.registry,
             fire_process=self.fault_controller.fire,
-            on_traffic=self.clock_control.on_traffic,
+            on_traffic=self._on_traffic,
             fault_headers=self.config.farm.fault_headers,
             job_names=JobNames(self.config.farm.job_name),
         )
@@ -174,6 +185,7 @@ class Farm(MultiService):
         """Stop the instances and remove the temporary files."""
         self.clock_control.stop()
         self.fault_controller.stop()
+        self.lag.stop()
         if self.registry.never_fired:
             _logger.info("faults that never fired: {ids}", ids=", ".join(self.registry.never_fired))
         await super().stopService()
@@ -210,7 +222,12 @@ class Farm(MultiService):
     def _now_ms(self) -> int:
         if self.running:
             self.catch_up()
+            self.lag.publish()
         return self.time.now_ms()
+
+    def _on_traffic(self) -> None:
+        self.clock_control.on_traffic()
+        self.lag.on_traffic()
 
     def _epochs(self) -> dict[str, int]:
         return {name: backend.epoch for name, backend in self.backends.items()}

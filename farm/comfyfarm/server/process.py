@@ -114,7 +114,7 @@ class InstanceProcess:
         self._make_simulation()
         self._make_websockets(server_flags(self.config, equipment.features))
         self._make_http(equipment.system_stats)
-        self._boot = Alarm(self.context.clock, self.context.time, self._listen)
+        self._boot = Alarm(self.context.time, self._listen)
 
     def _make_simulation(self) -> None:
         config, seeds = self.config, self.storage.seeds
@@ -141,7 +141,7 @@ class InstanceProcess:
             accepted=self.carried_state.accepted,
             names=self.context.job_names,
         )
-        self.driver = InstanceDriver(self.context.clock, self.context.time, self.instance)
+        self.driver = InstanceDriver(self.context.time, self.instance)
 
     def _make_catalogue(self) -> Catalogue:
         equipment = self.context.equipment_cache.equip(self.config)
@@ -157,7 +157,7 @@ class InstanceProcess:
         fault_injector = WebSocketFaultInjector(
             self.faults,
             self.hub,
-            partial(Alarm, self.context.clock, self.context.time),
+            partial(Alarm, self.context.time),
             self.freezer.run_or_defer,
             self.context.time.now_ms,
             self.publish,

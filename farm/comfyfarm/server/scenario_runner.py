@@ -8,7 +8,6 @@ from functools import partial
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
 
 from comfyfarm.config import ConfigError
 from comfyfarm.config.equipment import EquipmentCache, check_change
@@ -42,7 +41,6 @@ class ScenarioRunner(Service):
     :ivar backends: the instances, by name.
     """
 
-    clock: IReactorTime
     time: SimulatedTime
     log: Log
     fault_controller: FaultController
@@ -54,7 +52,7 @@ class ScenarioRunner(Service):
     _jobs: Counter[str] = field(default_factory=Counter, init=False)
 
     def __post_init__(self) -> None:
-        self._alarm = Alarm(self.clock, self.time, self._resume)
+        self._alarm = Alarm(self.time, self._resume)
         for scenario in self.scenarios:
             for step in scenario.steps:
                 self._later(step.at_ms, partial(self._take, scenario, step))

@@ -37,6 +37,8 @@ def get_farm(farm: Farm) -> FarmState:
         clock=settings.clock,
         speed=farm.time.speed,
         at_ms=farm.time.now_ms(),
+        lag_ms=farm.lag.lag_ms,
+        max_lag_ms=farm.lag.max_lag_ms,
         trial=farm.analysis.trial,
         instances=get_instances(farm),
     )

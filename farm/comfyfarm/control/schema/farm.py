@@ -193,6 +193,8 @@ class FarmState(msgspec.Struct, frozen=True, kw_only=True):
 
     :ivar control: the URL of the control server.
     :ivar at_ms: the simulated time.
+    :ivar lag_ms: how late the farm itself was when something was due last, in simulated time; 0 on a virtual clock.
+    :ivar max_lag_ms: the most since its start.
     :ivar trial: the name of the current trial; empty before the first.
     """
 
@@ -201,6 +203,8 @@ class FarmState(msgspec.Struct, frozen=True, kw_only=True):
     clock: Literal["real", "virtual"]
     speed: float
     at_ms: int
+    lag_ms: int
+    max_lag_ms: int
     trial: str
     instances: dict[str, InstanceState]
 

@@ -170,7 +170,7 @@ class FaultyExchange:
         default_headers = as_text(self.request.responseHeaders)
         self._exchange = Exchange(self._facts, self.injector.now_ms(), query, default_headers)
         steps = self._unless_suspended(self._steps())
-        self._task = SimTask(driver.clock, driver.time, steps, self._finish, self._fire_process)
+        self._task = SimTask(driver.time, steps, self._finish, self._fire_process)
         self.request.on_lost = self.stop
         self.injector.open_exchanges[self] = None
         self._task.resume()

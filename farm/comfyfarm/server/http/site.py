@@ -327,6 +327,9 @@ class FarmSite(Site):
         self.now_ms = now_ms
         self.channels: WeakKeyDictionary[_Channel, None] = WeakKeyDictionary()
 
+    def startFactory(self) -> None:
+        """Start no timer: Twisted's own would format the time for the access log every second."""
+
     def log(self, request: http.Request) -> None:
         """Write no access log."""
 

@@ -126,7 +126,7 @@ class ImageRenderer:
         """The digest of the input picture, as events have it."""
         return short_digest(self.input_picture)
 
-    @property
+    @cached_property
     def size(self) -> tuple[int, int]:
         """Width and height of the input picture, in pixels."""
         return picture_size(BytesIO(self.input_picture)) or (512, 512)

@@ -3,12 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from twisted.internet.interfaces import IReactorTime
-
-from comfyfarm.server.time.clock import Alarm, SimulatedTime, VirtualClock
+from comfyfarm.server.time.clock import TURN_S, Alarm, SimulatedTime
 from comfyfarm.sim.instance import Instance
-
-TURN_S = 0.005      # of work on one instance in one turn of the reactor
 
 
 @dataclass(eq=False)
@@ -18,7 +14,6 @@ class InstanceDriver:
     :ivar is_running: it was started and not stopped since; only then is the alarm set.
     """
 
-    clock: IReactorTime
     time: SimulatedTime
     instance: Instance
     is_running: bool = field(default=False, init=False)
@@ -26,7 +21,7 @@ class InstanceDriver:
     _is_behind: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        self._alarm = Alarm(self.clock, self.time, self._wake)
+        self._alarm = Alarm(self.time, self._wake)
 
     def start(self) -> None:
         self.is_running = True
@@ -56,15 +51,16 @@ class InstanceDriver:
             self.instance.advance(now_ms, self._limit())
         finally:
             self._is_catching_up = False
-            self._is_behind = not isinstance(self.clock, VirtualClock) and self.instance.is_due(now_ms)
+            self._is_behind = not self.time.is_virtual and self.instance.is_due(now_ms)
         return now_ms
 
     def _limit(self) -> Callable[[], bool]:
         """Return what says whether the turn has time left; on a virtual clock all is done at once, for equal logs."""
-        if isinstance(self.clock, VirtualClock):
+        if self.time.is_virtual:
             return lambda: True
-        until_s = self.clock.seconds() + TURN_S
-        return lambda: self.clock.seconds() < until_s
+        clock = self.time.clock
+        until_s = clock.seconds() + TURN_S
+        return lambda: clock.seconds() < until_s
 
     def set_alarm(self) -> None:
         """Set the alarm for the next event that is due."""

@@ -27,7 +27,7 @@ class Driven:
     speed: float = 1.0
 
     def __post_init__(self) -> None:
-        self.driver = InstanceDriver(self.clock, SimulatedTime(self.clock, self.speed), self.story.instance)
+        self.driver = InstanceDriver(SimulatedTime(self.clock, self.speed), self.story.instance)
         self.driver.start()
 
     def post(self) -> str:
@@ -153,7 +153,7 @@ def previews(count: int) -> dict[str, Any]:
 def in_turns(prompt: dict[str, Any]) -> tuple[Story, list[int]]:
     """Run a job of no time on a busy clock; return the number of events in each turn, too."""
     clock, story = BusyClock(), tell(NO_TIME)
-    driver = InstanceDriver(clock, SimulatedTime(clock), story.instance)
+    driver = InstanceDriver(SimulatedTime(clock), story.instance)
     driver.start()
     story.now_ms = driver.catch_up()
     story.post(prompt)
