@@ -147,13 +147,12 @@ class ComfyApi:
         _logger.failure("{name}: {request} failed", failure, name=self.config.name, request=request)
         error = failure.value
         assert error is not None
-        if error is not self.instance.last_error:   # a job that failed on the way is in the event log already
-            self.publish(
-                InternalError(
-                    at_ms=self.driver.time.now_ms(),
-                    request=f"{request.method.decode()} {request.path.decode('utf-8', 'replace')}",
-                    error=describe(error),
-                    raised_at=origin_of(error),
-                )
+        self.publish(
+            InternalError(
+                at_ms=self.driver.time.now_ms(),
+                request=f"{request.method.decode()} {request.path.decode('utf-8', 'replace')}",
+                error=describe(error),
+                raised_at=origin_of(error),
             )
+        )
         return send(request, server_error(request))

@@ -15,7 +15,6 @@ from comfyfarm.events import (
     Draining,
     Event,
     Finished,
-    InternalError,
     Judged,
     OrderReported,
     Reset,
@@ -58,7 +57,7 @@ class LiveAnalysis:
         self.log.listen(self._trials.on_event)
 
     def _count(self, event: Event) -> None:
-        if isinstance(event, Finished) or (isinstance(event, InternalError) and event.prompt_id is not None):
+        if isinstance(event, Finished):
             self.finished[event.instance] += 1
         elif isinstance(event, Reset):
             self.finished[event.instance] = 0

@@ -80,23 +80,29 @@ class Execution:
 
     def __post_init__(self) -> None:
         self.entry = HistoryEntry(self.job)
+        self.durations = JobDurations.of_job(self.machine, self.job.prompt_id)
         self._nodes = dict(self.job.prompt)
+        self._keys: dict[str, Any] = {}
+
+    def _prepare(self) -> None:
+        """Look at the whole prompt: what each node is, and which results there are already."""
         used = consumed(self.job.prompt)
         self._showing = {node for node in self.job.prompt if self._shows(node, used)}
         self._lazy = {node: names for node in self.job.prompt if (names := self._lazy_inputs(node))}
         cache = self.machine.cache
-        self._keys = result_keys(self.job.prompt, self.machine.catalogue) if cache.is_on else {}
+        if cache.is_on:
+            self._keys = result_keys(self.job.prompt, self.machine.catalogue)
         if cache.policy == "classic":
             cache.keep_only(self._keys.values())
         for node, key in self._keys.items():
             if (kept := cache.find(key)) is not None:
                 self._results[node] = kept
         self._cached = frozenset(self._results)
-        self.durations = JobDurations.of_job(self.machine, self.job.prompt_id)
         self._requirements = ModelRequirements(self._nodes, self.machine.catalogue)
 
     def run(self) -> Steps:
         """Run all nodes that the outputs need, in order."""
+        self._prepare()
         yield from self.fire_faults("start")
         self._add_message("execution_start")
         self._publish(Started)
@@ -122,7 +128,7 @@ class Execution:
         except _Stop:
             self._interrupted()
         except NodeError as error:
-            self._failed(error)
+            self.fail(error)
         else:
             self._keep_cached_outputs()
             yield from self.fire_faults("success")
@@ -410,17 +416,21 @@ class Execution:
         self._add_message("execution_interrupted", node_id=node, node_type=class_type, executed=executed)
         self._publish(Interrupted, node=node, class_type=class_type, executed=tuple(executed))
 
-    def _failed(self, error: NodeError) -> None:
+    def fail(self, error: NodeError, current_inputs: dict[str, list[Any]] | None = None) -> None:
+        """End the job with an error of its running node; of none, if it has not come to a node.
+
+        :param current_inputs: those of the node, as :meth:`_current_inputs` returns them; ``None``: take them.
+        """
         node, behaviour = self.node or "", self.machine.behaviour
         real = self._real(node)
         facts = {
             "node_id": real,
-            "node_type": self._class_type(real),
+            "node_type": self._class_type(real) if real in self._nodes else "",
             "executed": list(self._executed),
             "exception_message": f"{error.message}\n{error.tips}" if behaviour.adds_tips else error.message,
             "exception_type": error.exception_type,
             "traceback": [f"{error.exception_type}: {error.message}\n"],
-            "current_inputs": self._current_inputs(node),
+            "current_inputs": self._current_inputs(node) if current_inputs is None else current_inputs,
             "current_outputs": list(self._keys),
         }
         self.entry.status_str = "error"

@@ -1,11 +1,13 @@
 """The interface of node rules: the call of a node, and its outcome or error."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from comfyfarm.events.base import Folder
 from comfyfarm.sim.catalogue.staging import Shown
+from comfyfarm.sim.errors import message_of
 from comfyfarm.sim.files import Files
 from comfyfarm.sim.values import (
     Audio,
@@ -50,6 +52,15 @@ class NodeError(Exception):
         self.exception_type = exception_type
         self.message = message
         self.tips = tips
+
+    @classmethod
+    def of(cls, error: BaseException) -> Self:
+        """Return the error of a node that raised this exception."""
+        kind = type(error)
+        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+        if isinstance(error, re.error):
+            name = "re.error"       # Python 3.13 calls it re.PatternError; the output must not depend on the version
+        return cls(name, message_of(error))
 
 
 class UnknownInput(Exception):

@@ -83,11 +83,7 @@ def _raising_node_errors() -> Iterator[None]:
     try:
         yield
     except _BAD_VALUE as error:
-        kind = type(error)
-        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-        if isinstance(error, re.error):
-            name = "re.error"       # Python 3.13 calls it re.PatternError; the output must not depend on the version
-        raise NodeError(name, str(error)) from error
+        raise NodeError.of(error) from error
 
 
 def _run_once(function: Rule, call: NodeCall) -> NodeOutcome:
