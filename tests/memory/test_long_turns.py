@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 
 from comfyfarm.events import QueueDeleted, TextSent
 from comfyfarm.server.websocket.connection import SocketWriter
-from comfyfarm.testing import MemoryFarm
+from comfyfarm.testing import MemoryFarm, MemoryInstance
 from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], MemoryFarm]
@@ -86,6 +86,50 @@ def test_many_jobs_are_cancelled_in_turns_too(memory_farm: Start) -> None:
     farm.wire.reactor.advance(0)
     assert exchange.end().json() == {"cancelled": True}
     assert deleted(farm) == ids
+
+
+def upload(gpu: MemoryInstance, number: int, content: bytes = b"1") -> None:
+    gpu.backend.disk.upload(gpu.backend.disk.input_dir / f"{number}.png", content)
+
+
+def test_other_instances_answer_while_a_reset_removes_many_files(memory_farm: Start) -> None:
+    farm = memory_farm(TWO)
+    gpu = farm["gpu-1"]
+    folder = gpu.backend.disk.input_dir
+    before = set(folder.iterdir())
+    for number in range(1000):
+        upload(gpu, number)
+    exchange = farm.wire.begin(farm.app.server.site, "POST", "/api/reset", b"{}")
+    left = set(folder.iterdir()) - before
+    assert 500 < len(left) < 1000
+    assert exchange.reply() is None
+    assert farm.wire.begin(farm["gpu-2"].backend.site, "GET", "/queue").end().status == 200
+    last = min(left)
+    gpu.backend.disk.upload(last, b"2")
+    farm.wire.reactor.advance(0)
+    assert exchange.end().status == 200
+    assert set(folder.iterdir()) - before == {last}
+    farm.control("POST", "/api/reset")
+    assert set(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("begins_at_once", [True, False])
+def test_the_uploads_of_a_process_are_gone_before_the_next_one_begins(
+    memory_farm: Start, begins_at_once: bool
+) -> None:
+    farm = memory_farm(TWO)
+    gpu = farm["gpu-1"]
+    folder = gpu.backend.disk.input_dir
+    before = set(folder.iterdir())
+    for number in range(1000):
+        upload(gpu, number)
+    gpu.backend.crash()
+    assert 500 < len(set(folder.iterdir()) - before) < 1000
+    if begins_at_once:
+        gpu.backend.start()
+    else:
+        farm.wire.reactor.advance(0)
+    assert set(folder.iterdir()) == before
 
 
 def publish_texts(farm: MemoryFarm, count: int) -> None:

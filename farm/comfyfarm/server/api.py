@@ -103,7 +103,7 @@ class ComfyApi:
 
     def in_turns(self, steps: Generator[None, None, T]) -> Deferred[T]:
         """Run the first step of long work now, and each further one in a turn of its own."""
-        return in_turns(self.reactor, self.run_or_defer, steps)
+        return in_turns(self.reactor, steps, self.run_or_defer)
 
     def upload_delay(self) -> Deferred[None]:
         """Return a Deferred that fires when the simulated duration of an upload is over."""

@@ -13,6 +13,7 @@ from comfyfarm.control.schema.farm import FarmState, InstanceDetail, InstanceSta
 from comfyfarm.control.schema.faults import CrashBody
 from comfyfarm.server.backend import Backend
 from comfyfarm.server.farm import Farm
+from comfyfarm.server.time.turns import in_turns
 
 _MAX_VALUES = {"missing_nodes": 1000}   # each is compared with all known node types
 _MAX_VALUES_ELSE = 10_000
@@ -41,14 +42,15 @@ def get_farm(farm: Farm) -> FarmState:
 
 
 @route(endpoints.RESET)
-def reset(farm: Farm, body: ResetBody) -> None:
+async def reset(farm: Farm, body: ResetBody) -> None:
     """Make all instances forget queue, running job, history, cache and uploads, and resume those that are paused.
 
     Settings stay as they are, and a stopped instance stays stopped.  A new trial begins.
     """
-    for backend in farm.backends.values():
-        backend.reset(files=body.files)
+    removals = [backend.reset(files=body.files) for backend in farm.backends.values()]
     farm.analysis.begin_trial()
+    for removal in removals:
+        await in_turns(farm.reactor, removal)
 
 
 # An instance.
@@ -196,9 +198,9 @@ def resume_instance(farm: Farm, name: str) -> InstanceState:
 
 
 @route(endpoints.RESET_INSTANCE)
-def reset_instance(farm: Farm, name: str, body: ResetBody) -> None:
+async def reset_instance(farm: Farm, name: str, body: ResetBody) -> None:
     """Make one instance forget queue, running job, history, cache and uploads, and resume it if it is paused."""
-    backend_of(farm, name).reset(files=body.files)
+    await in_turns(farm.reactor, backend_of(farm, name).reset(files=body.files))
 
 
 def _running(farm: Farm, name: str) -> Backend:

@@ -110,7 +110,7 @@ class _Stream(ServerProtocol):
 
     def _send(self) -> None:
         if not self._is_sending:
-            in_turns(self.farm.reactor, lambda act: act(), self._turns())
+            in_turns(self.farm.reactor, self._turns())
 
     def _turns(self) -> Generator[None, None, None]:
         self._is_sending = True

@@ -97,7 +97,7 @@ def _store(disk: Disk, form: Form | None, process: _Process) -> Answer:
     """
     try:
         return _store_file(disk, form, process)
-    except (OSError, ValueError, UnreadablePicture) as error:
+    except (OSError, RecursionError, ValueError, UnreadablePicture) as error:
         raise ServerError(f"upload: {error}") from error
 
 
