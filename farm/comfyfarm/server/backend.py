@@ -47,7 +47,7 @@ class Backend(Service):
     def of(cls, config: InstanceConfig, context: FarmContext, port: BoundPort, renderer: ImageRenderer) -> Self:
         """Make an instance with its first process; nothing is written and nothing listens yet."""
         storage = InstanceStorage.of(config, context, renderer)
-        reopenable_port = ReopenablePort(context.host, port, context.bind)
+        reopenable_port = ReopenablePort(context.host, port, context.bind, context.reactor)
         return cls(context, storage, reopenable_port, InstanceProcess(1, config, context, storage, reopenable_port))
 
     # State.

@@ -1,5 +1,6 @@
 """Routes of the instances, of one or of all: state, settings, start and stop."""
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -80,6 +81,7 @@ def state_of(farm: Farm, name: str) -> InstanceState:
         mode=backend.config.mode,
         state=backend.state,
         refusing=backend.is_refusing,
+        port_error=backend.port.error,
         draining=name in farm.analysis.drained,
         input_dir=str(backend.disk.input_dir),
         output_dir=str(backend.disk.output_dir),
@@ -156,8 +158,20 @@ async def start_instance(farm: Farm, name: str) -> InstanceState:
     if backend.state != "stopped":
         raise ApiError(409, f"{name} runs already")
     backend.start()
-    await backend.port.settled()
+    await ports_settled([backend])
     return state_of(farm, name)
+
+
+async def ports_settled(backends: Collection[Backend]) -> None:
+    """Wait until clients can connect: real ports open in a later turn of the reactor.
+
+    :raises ApiError: if another program has taken the port of an instance that shall be open.
+    """
+    for backend in backends:
+        await backend.port.settled()
+    errors = [f"{backend.config.name}: {backend.port.error}" for backend in backends if backend.port.error]
+    if errors:
+        raise ApiError(503, f"{'; '.join(errors)} (it is tried again each second; all else is done)")
 
 
 @route(endpoints.RESTART_INSTANCE)
@@ -167,7 +181,7 @@ async def restart_instance(farm: Farm, name: str) -> InstanceState:
     if backend.state != "stopped":
         await backend.stop()
     backend.start()
-    await backend.port.settled()
+    await ports_settled([backend])
     return state_of(farm, name)
 
 

@@ -49,6 +49,8 @@ class Endpoint(Generic[A]):
         return self.media_type == JSON
 
 
+_BLOCKED = ((503, farm.Problem),)   # another program has the port
+
 GET_CLOCK = Endpoint("GET", "/api/clock", farm.ClockState)
 CHANGE_CLOCK = Endpoint("POST", "/api/clock", farm.ClockState, farm.ClockBody, others=((409, farm.Problem),))
 
@@ -57,7 +59,7 @@ ARM_FAULTS = Endpoint("POST", "/api/faults", faults.FaultList, Table)
 REMOVE_FAULTS = Endpoint("DELETE", "/api/faults", farm.Done)
 GET_FAULT = Endpoint("GET", "/api/faults/{fault_id}", faults.FaultState)
 REMOVE_FAULT = Endpoint("DELETE", "/api/faults/{fault_id}", faults.FaultState)
-HEAL = Endpoint("POST", "/api/heal", farm.Done)
+HEAL = Endpoint("POST", "/api/heal", farm.Done, others=_BLOCKED)
 
 LIST_GATES = Endpoint("GET", "/api/gates", faults.GateList)
 CLOSE_GATE = Endpoint("POST", "/api/gates", faults.GateState, Table)
@@ -69,8 +71,8 @@ LIST_INSTANCES = Endpoint("GET", "/api/instances", dict[str, farm.InstanceState]
 GET_INSTANCE = Endpoint("GET", "/api/instances/{name}", farm.InstanceDetail)
 CHANGE_INSTANCE = Endpoint("PATCH", "/api/instances/{name}", farm.InstanceDetail, Table)
 STOP_INSTANCE = Endpoint("POST", "/api/instances/{name}/stop", farm.InstanceState)
-START_INSTANCE = Endpoint("POST", "/api/instances/{name}/start", farm.InstanceState)
-RESTART_INSTANCE = Endpoint("POST", "/api/instances/{name}/restart", farm.InstanceState)
+START_INSTANCE = Endpoint("POST", "/api/instances/{name}/start", farm.InstanceState, others=_BLOCKED)
+RESTART_INSTANCE = Endpoint("POST", "/api/instances/{name}/restart", farm.InstanceState, others=_BLOCKED)
 CRASH_INSTANCE = Endpoint("POST", "/api/instances/{name}/crash", farm.InstanceState, faults.CrashBody)
 PAUSE_INSTANCE = Endpoint("POST", "/api/instances/{name}/pause", farm.InstanceState)
 RESUME_INSTANCE = Endpoint("POST", "/api/instances/{name}/resume", farm.InstanceState)
