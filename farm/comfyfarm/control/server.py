@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from klein import Klein
 from klein.resource import KleinResource
@@ -13,7 +14,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from comfyfarm.control.routes import analysis, clock, faults, instances, log, openapi, wait
 from comfyfarm.control.routing import ROUTES, ApiError, Route, answer
@@ -27,7 +28,7 @@ _logger = Logger()     # not in the class: Twisted keeps recent log events, and 
 # Imported so that every route is registered.
 assert all((analysis, clock, faults, instances, log, openapi, wait))
 
-_MAX_BYTES = 64 * 1024 * 1024     # a picture may be sent, in Base64
+_MAX_BYTES = max(route.endpoint.max_bytes for route in ROUTES)
 
 
 @dataclass(eq=False)
@@ -48,6 +49,8 @@ class ControlApi:
         """Answer a request with an unknown path or a wrong method."""
         error = failure.value
         assert isinstance(error, HTTPException)
+        if isinstance(error, MethodNotAllowed):
+            request.setHeader(b"allow", ", ".join(sorted(error.valid_methods or ())).encode())
         text = f"{request.method.decode()} {request.path.decode('utf-8', 'replace')}: {error.name}"
         return answer(request, Problem(text), error.code or 500)
 
@@ -73,6 +76,17 @@ for _route in ROUTES:
     ControlApi.app.route(_path, methods=[_method], endpoint=f"{_method} {_path}")(_handler(_route))
 
 
+class _ControlResource(KleinResource):
+    """The routes, and the answer to a path that is no text, for which Klein would log an error."""
+
+    def render(self, request: IRequest) -> Any:
+        try:
+            unquote_to_bytes(request.path).decode()
+        except UnicodeDecodeError:
+            return answer(request, Problem("the path is not UTF-8"), 400)
+        return super().render(request)
+
+
 @dataclass(eq=False)
 class ControlServer(Service):
     """Serves the control API."""
@@ -85,7 +99,7 @@ class ControlServer(Service):
 
     def __post_init__(self) -> None:
         self.url = self.farm.control_url = url(self.farm.config.farm.host, self.port.number)
-        self.site = FarmSite(KleinResource(ControlApi(self.farm).app), self.farm.reactor, _MAX_BYTES)
+        self.site = FarmSite(_ControlResource(ControlApi(self.farm).app), self.farm.reactor, _MAX_BYTES)
 
     def startService(self) -> None:
         super().startService()

@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 
 import msgspec
 
 from comfyfarm.events import Event, FaultArmed, FaultExpired, FaultFired, FaultHealed
 from comfyfarm.faults.armed_fault import ArmedFault, State, start_progress
 from comfyfarm.faults.fault import Fault, Firing
+from comfyfarm.faults.globs import matched
 from comfyfarm.faults.phases import Phase, PhaseFacts
 from comfyfarm.seeds import Seeds
 
@@ -79,7 +79,7 @@ class FaultRegistry:
         :raises UnknownFault: if a glob matches no instance or the id is taken.
         """
         for glob in fault.rule.globs:
-            if not any(fnmatchcase(name, glob) for name in self.instances):
+            if next(matched(self.instances, [glob]), None) is None:
                 raise UnknownFault(f"on: {glob!r} matches no instance (there are: {', '.join(self.instances)})")
         known = self.armed.get(fault.id)
         if known is not None and (known.state == "armed" or known.lasts):

@@ -1,7 +1,6 @@
 """Routes of the analysis (verdict, placement, timeline, journal) and of what the system under test reports."""
 
 from collections.abc import Callable
-from itertools import islice
 from typing import TypeVar
 
 import msgspec
@@ -24,6 +23,7 @@ from comfyfarm.events import Event
 from comfyfarm.events.encoding import as_json
 from comfyfarm.server.farm import Farm
 from comfyfarm.server.live_analysis import TrialExists
+from comfyfarm.server.time.turns import in_turns
 
 E = TypeVar("E", bound=Event)
 
@@ -105,10 +105,10 @@ def get_report(farm: Farm, query: analysis.TrialQuery) -> Raw:
 
 
 @route(endpoints.REPORT_ORDERS)
-def post_orders(farm: Farm, body: analysis.OrdersBody) -> analysis.OrdersState:
+async def post_orders(farm: Farm, body: analysis.OrdersBody) -> analysis.OrdersState:
     """Record what users asked for, what they were told of failures, and what they want no more."""
     try:
-        farm.analysis.report_orders([report.as_event() for report in body.orders])
+        await in_turns(farm.reactor, farm.analysis.report_orders([report.as_event() for report in body.orders]))
     except ValueError as error:
         raise ApiError(422, str(error)) from error
     return analysis.OrdersState(seq=farm.log.seq, recorded=len(body.orders))
@@ -158,8 +158,8 @@ def get_journal(farm: Farm, query: analysis.JournalQuery) -> Raw:
         frame_count=len(frames),
         by_route=by_route(requests),
         by_type=by_type(frames),
-        requests=tuple(islice(requests, query.limit)),
-        frames=tuple(islice(frames, query.limit)),
+        requests=tuple(requests[: query.limit]),
+        frames=tuple(frames[: query.limit]),
     )
     return _json(state)
 

@@ -17,7 +17,7 @@ from comfyfarm.faults.registry import UnknownFault
 from comfyfarm.server.farm import Farm
 
 _HOLD = "hold"
-_MAX_FAULTS = 1000      # one turn of the reactor arms them, because it arms all or none
+_MAX_FAULTS = 500      # one turn of the reactor arms them, because it arms all or none
 
 
 def _fault_state(armed: ArmedFault) -> FaultState:

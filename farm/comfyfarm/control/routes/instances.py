@@ -16,7 +16,7 @@ from comfyfarm.server.backend import Backend
 from comfyfarm.server.farm import Farm
 from comfyfarm.server.time.turns import in_turns
 
-_MAX_VALUES = {"missing_nodes": 1000}   # each is compared with all known node types
+_MAX_VALUES = {"missing_nodes": 1000, "timing": 2000}
 _MAX_VALUES_ELSE = 10_000
 
 # The farm.

@@ -33,6 +33,7 @@ class Endpoint(Generic[A]):
     :ivar query: a Struct with a field for each key that the query may have.
     :ivar also: other media types of the answer, on request.
     :ivar others: answers with other statuses.
+    :ivar max_bytes: the size of the longest body that is read.
     """
 
     method: str
@@ -43,6 +44,7 @@ class Endpoint(Generic[A]):
     media_type: str = JSON
     also: tuple[str, ...] = ()
     others: tuple[tuple[int, type[msgspec.Struct]], ...] = ()
+    max_bytes: int = 1 << 20
 
     @property
     def is_json(self) -> bool:
@@ -89,8 +91,11 @@ GET_PLACEMENT = Endpoint("GET", "/api/placement", Placement, query=analysis.Plac
 START_TRIAL = Endpoint(
     "POST", "/api/trial", analysis.TrialState, analysis.TrialBody, others=((409, farm.Problem),)
 )
-REPORT_ORDERS = Endpoint("POST", "/api/orders", analysis.OrdersState, analysis.OrdersBody)
-TELL_DELIVERED = Endpoint("POST", "/api/delivered", analysis.DeliveredState, analysis.DeliveredBody)
+REPORT_ORDERS = Endpoint("POST", "/api/orders", analysis.OrdersState, analysis.OrdersBody, max_bytes=4 << 20)
+_PICTURE_BYTES = 64 << 20       # in Base64
+TELL_DELIVERED = Endpoint(
+    "POST", "/api/delivered", analysis.DeliveredState, analysis.DeliveredBody, max_bytes=_PICTURE_BYTES
+)
 
 WAIT = Endpoint("POST", "/api/wait", farm.WaitState, farm.WaitBody, others=((504, farm.WaitTimedOut),))
 GET_HEALTH = Endpoint("GET", "/healthz", farm.Done)
