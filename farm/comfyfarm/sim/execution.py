@@ -35,7 +35,7 @@ from comfyfarm.sim.jobs import HistoryEntry, Job
 from comfyfarm.sim.machine import Machine
 from comfyfarm.sim.memory import ModelRequirements, TooLarge
 from comfyfarm.sim.nodes import NodeCall, NodeError, NodeOutcome, lazy_choice, run
-from comfyfarm.sim.nodes.call import SearchBudget
+from comfyfarm.sim.nodes.call import JobBudget
 from comfyfarm.sim.nodes.constants import check_call, undeclared_links
 from comfyfarm.sim.preconditions import check_api_key, check_choices
 from comfyfarm.sim.prompt.workflow import ExecutionOrder, class_types, consumed, input_texts, is_link
@@ -75,7 +75,7 @@ class Execution:
     _name_again: bool = False
     _executed: list[str] = field(default_factory=list)
     _results: dict[str, Result] = field(default_factory=dict)
-    _searches: SearchBudget = field(default_factory=SearchBudget)
+    _budget: JobBudget = field(default_factory=JobBudget)
     _parents: dict[str, str] = field(default_factory=dict)      # of nodes that others have put into the job
 
     def __post_init__(self) -> None:
@@ -322,7 +322,7 @@ class Execution:
             shown=self.machine.catalogue.staging(class_type).shows or None,
             lenient=self.machine.catalogue.validation == "lenient",
             behaviour=self.machine.behaviour,
-            searches=self._searches,
+            budget=self._budget,
         )
 
     def _resolve(self, value: Any) -> Any:

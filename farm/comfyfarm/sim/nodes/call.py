@@ -26,6 +26,8 @@ from comfyfarm.versions import DEFAULT_BEHAVIOUR, Behaviour
 
 T = TypeVar("T")
 
+MOST_CHARACTERS = 1 << 24
+
 _SHAPES: dict[str, tuple[type[Any], ...]] = {
     "AUDIO": (Audio,),
     "FILE_3D": (Model3D,),
@@ -125,15 +127,22 @@ def outcome(*values: Any) -> NodeOutcome:
 
 
 @dataclass(eq=False)
-class SearchBudget:
-    """What the searches of one job with regular expressions may still take, in all its nodes and items of lists.
+class JobBudget:
+    """What one job may still take, in all its nodes and items of lists.
+
+    Regular expressions:
 
     :ivar steps: of ``re``, which cannot be stopped; about 25 ms.
     :ivar undecided: the number of searches that may be given up after their time.
+
+    Memory:
+
+    :ivar characters: of the texts that nodes make.
     """
 
     steps: int = 15_000_000
     undecided: int = 2
+    characters: int = MOST_CHARACTERS
 
 
 @dataclass(frozen=True)
@@ -150,7 +159,7 @@ class NodeCall:
     :ivar shown: what a declared node type shows, by key of its ``ui`` output; ``None`` if it does not say.
     :ivar lenient: that picture stands for input files that are missing.
     :ivar behaviour: that of the instance's version.
-    :ivar searches: shared by all calls of a job.
+    :ivar budget: shared by all calls of a job.
     """
 
     class_type: str
@@ -162,7 +171,7 @@ class NodeCall:
     shown: Mapping[str, Shown] | None = None
     lenient: bool = False
     behaviour: Behaviour = DEFAULT_BEHAVIOUR
-    searches: SearchBudget = field(default_factory=SearchBudget)
+    budget: JobBudget = field(default_factory=JobBudget)
 
     def picture(self, name: str) -> Picture:
         value = self.inputs.get(name)

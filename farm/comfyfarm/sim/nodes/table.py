@@ -9,7 +9,7 @@ from itertools import zip_longest
 from typing import Any
 
 from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, Save, UnknownInput, by_type, first
-from comfyfarm.sim.nodes.limits import check_outcome, list_value
+from comfyfarm.sim.nodes.limits import check_outcome, count_characters, list_value
 from comfyfarm.sim.nodes.staged import run_staged
 from comfyfarm.sim.values import ListValue, Picture
 
@@ -88,9 +88,11 @@ def _raising_node_errors() -> Iterator[None]:
 
 def _run_once(function: Rule, call: NodeCall) -> NodeOutcome:
     try:
-        return check_outcome(function(call))
+        outcome = check_outcome(function(call))
     except UnknownInput:
         return NodeOutcome((None,))
+    count_characters(call, outcome)
+    return outcome
 
 
 def _pass_through(call: NodeCall) -> NodeOutcome:
