@@ -42,6 +42,7 @@ from comfyfarm.sim.prompt.workflow import ExecutionOrder, class_types, consumed,
 from comfyfarm.sim.saving import Saver, described
 from comfyfarm.sim.values import Latent
 
+_NODES_IN_A_STEP = 1000     # about 5 ms
 _PREVIEW_EDGE = 512     # sampler previews are at most this long (docs/fidelity.md, "Sampling")
 _OUT_OF_MEMORY = (
     "This error means you ran out of memory on your GPU.\n\n"
@@ -83,15 +84,28 @@ class Execution:
         self.durations = JobDurations.of_job(self.machine, self.job.prompt_id)
         self._nodes = dict(self.job.prompt)
         self._keys: dict[str, Any] = {}
+        self._showing: set[str] = set()
+        self._lazy: dict[str, frozenset[str]] = {}
 
-    def _prepare(self) -> None:
-        """Look at the whole prompt: what each node is, and which results there are already."""
-        used = consumed(self.job.prompt)
-        self._showing = {node for node in self.job.prompt if self._shows(node, used)}
-        self._lazy = {node: names for node in self.job.prompt if (names := self._lazy_inputs(node))}
+    def _prepare(self) -> Steps:
+        """Look at the whole prompt: what each node is, and which results there are already.
+
+        It pauses for no time between the parts of a large prompt, which may take more than one turn of the reactor.
+        """
+        nodes, used = list(self.job.prompt), set[str]()
+        parts = [nodes[start : start + _NODES_IN_A_STEP] for start in range(0, len(nodes), _NODES_IN_A_STEP)]
+        for number, part in enumerate(parts):
+            used |= consumed({node: self.job.prompt[node] for node in part})
+            if number:
+                yield 0
+        for number, part in enumerate(parts):
+            self._showing |= {node for node in part if self._shows(node, used)}
+            self._lazy |= {node: names for node in part if (names := self._lazy_inputs(node))}
+            if number:
+                yield 0
         cache = self.machine.cache
         if cache.is_on:
-            self._keys = result_keys(self.job.prompt, self.machine.catalogue)
+            self._keys = yield from result_keys(self.job.prompt, self.machine.catalogue)
         if cache.policy == "classic":
             cache.keep_only(self._keys.values())
         for node, key in self._keys.items():
@@ -102,7 +116,7 @@ class Execution:
 
     def run(self) -> Steps:
         """Run all nodes that the outputs need, in order."""
-        self._prepare()
+        yield from self._prepare()
         yield from self.fire_faults("start")
         self._add_message("execution_start")
         self._publish(Started)
