@@ -292,6 +292,20 @@ def test_other_requests_are_answered_while_the_log_is_read(memory_farm: Start, p
     assert len(texts) == (999 if "limit" in path else 1000)
 
 
+def test_other_requests_are_answered_while_the_journal_is_read(memory_farm: Start) -> None:
+    farm = memory_farm(TWO)
+    farm["gpu-1"].ask("GET", "/queue")
+    publish_texts(farm, 2500)
+    farm["gpu-1"].ask("GET", "/queue")
+    farm["gpu-1"].ask("GET", "/prompt")
+    exchange = begin(farm, "GET", "/api/journal?limit=1")
+    assert exchange.reply() is None
+    assert farm.wire.begin(farm["gpu-2"].backend.site, "GET", "/queue").end().status == 200
+    farm.wire.reactor.advance(0)
+    journal = exchange.end().json()
+    assert (journal["by_route"], len(journal["requests"])) == ({"GET /prompt": 1, "GET /queue": 2}, 1)
+
+
 def test_the_log_is_the_same_bytes_however_many_turns_it_takes(memory_farm: Start) -> None:
     """A line that stands for several events is not torn."""
     farm = memory_farm(TWO)

@@ -1,11 +1,13 @@
 """Routes of the analysis (verdict, placement, timeline, journal) and of what the system under test reports."""
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections import Counter
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar
 
 import msgspec
 
-from comfyfarm.analysis.journal import by_route, by_type
+from comfyfarm.analysis.event_query import EventQuery, frame, request
+from comfyfarm.analysis.journal import Journal, by_route, by_type
 from comfyfarm.analysis.log_analysis import LogAnalysis
 from comfyfarm.analysis.report.page import page
 from comfyfarm.analysis.timeline.perfetto import as_trace
@@ -27,6 +29,7 @@ from comfyfarm.server.time.turns import in_turns
 
 E = TypeVar("E", bound=Event)
 
+_EVENTS_IN_A_TURN = 2000    # about 5 ms
 _REQUEST_FILTERS = ("route", "method", "status", "job")
 _TIMELINE: dict[analysis.TimelineFormat, Callable[[Timeline], Raw]] = {
     "json": lambda timeline: _json(as_values(timeline)),
@@ -136,7 +139,7 @@ def drain_instance(farm: Farm, name: str, body: analysis.DrainBody) -> InstanceS
 
 
 @route(endpoints.GET_JOURNAL)
-def get_journal(farm: Farm, query: analysis.JournalQuery) -> Raw:
+async def get_journal(farm: Farm, query: analysis.JournalQuery) -> Raw:
     """Return the requests received and the frames sent, and the number of each, oldest first.
 
     A filter of requests (``route``, ``method``, ``status``, ``job``) excludes all frames, and ``type`` excludes all
@@ -146,23 +149,41 @@ def get_journal(farm: Farm, query: analysis.JournalQuery) -> Raw:
     request_filters = [key for key, value in filters.items() if value is not None]
     if query.type is not None and request_filters:
         raise ApiError(422, f"type: is a frame's, and {' and '.join(request_filters)} a request's")
-    both = {"instance": query.instance, "prompt_id": query.prompt_id, "client": query.client}
+    both: dict[str, Any] = {"instance": query.instance, "prompt_id": query.prompt_id, "client": query.client}
     try:
         journal = farm.analysis.journal(query.trial)
     except UnknownTrial as error:
         raise ApiError(404, str(error)) from error
-    requests = [] if query.type is not None else _since(journal.requests(**both, **filters), query.since)
-    frames = [] if request_filters else _since(journal.frames(**both, type=query.type), query.since)
+    wanted_requests = None if query.type is not None else request(**both, **filters)
+    wanted_frames = None if request_filters else frame(**both, type=query.type)
+    requests: list[Any] = await in_turns(farm.reactor, _select(journal, wanted_requests, query.since))
+    frames: list[Any] = await in_turns(farm.reactor, _select(journal, wanted_frames, query.since))
     state = analysis.JournalState(
         request_count=len(requests),
         frame_count=len(frames),
-        by_route=by_route(requests),
-        by_type=by_type(frames),
+        by_route=await in_turns(farm.reactor, _count(requests, by_route)),
+        by_type=await in_turns(farm.reactor, _count(frames, by_type)),
         requests=tuple(requests[: query.limit]),
         frames=tuple(frames[: query.limit]),
     )
     return _json(state)
 
 
-def _since(events: list[E], seq: int) -> list[E]:
-    return [event for event in events if event.seq > seq]
+def _select(journal: Journal, query: EventQuery | None, since: int) -> Generator[None, None, list[Event]]:
+    """Return the events behind ``since`` that match the query, in steps; none if there is no query."""
+    selected: list[Event] = []
+    for number, event in enumerate(journal if query is not None else (), 1):
+        if event.seq > since and query is not None and query.matches(event):
+            selected.append(event)
+        if not number % _EVENTS_IN_A_TURN:
+            yield
+    return selected
+
+
+def _count(events: list[E], count: Callable[[list[E]], dict[str, int]]) -> Generator[None, None, dict[str, int]]:
+    """Return the sums of the counts of all parts, in steps, by their keys."""
+    sums = Counter[str]()
+    for start in range(0, len(events), _EVENTS_IN_A_TURN):
+        sums.update(count(events[start : start + _EVENTS_IN_A_TURN]))
+        yield
+    return dict(sorted(sums.items()))
