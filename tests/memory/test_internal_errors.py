@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from comfyfarm.events import InternalError
+from comfyfarm.server.http.response_writer import ResponseWriter
 from comfyfarm.server.routes import info
 from comfyfarm.server.websocket.notifier import WebSocketNotifier
 from comfyfarm.sim import execution
@@ -91,6 +92,23 @@ def test_a_request_at_which_comfyfarm_fails_is_answered_with_500_and_named(
     (event,) = farm.farm.log.of(InternalError)
     assert (event.request, event.error, event.prompt_id) == ("GET /system_stats", "TypeError: not a picture", None)
     assert "at GET /system_stats on gpu-1" in "".join(finding.says for finding in farm.verdict().findings)
+
+
+def test_a_request_whose_fault_fails_is_reset_and_named(
+    memory_farm: Start, monkeypatch: pytest.MonkeyPatch, meant_errors: list[type[Exception]]
+) -> None:
+    """Its client would wait for ever."""
+    meant_errors.append(TypeError)
+    farm = memory_farm(ONE)
+    monkeypatch.setattr(ResponseWriter, "send", fail)
+    with farm.fault(do="delay", at="reply", duration="1s"):
+        exchange = farm.wire.begin(farm["gpu-1"].backend.site, "GET", "/queue")
+        farm.advance(2)
+    assert exchange.transport.disconnected
+    assert exchange.reply() is None
+    assert farm["gpu-1"].backend.process.fault_injector.open_exchanges == {}
+    (event,) = farm.farm.log.of(InternalError)
+    assert (event.request, event.error) == ("GET /queue", "TypeError: not a picture")
 
 
 def test_a_request_is_answered_though_a_job_that_was_due_failed(

@@ -152,10 +152,14 @@ class ResponseWriter:
             return buffered.length
         return None if _is_bodiless(reply) else b"%d" % len(reply.body)
 
+    def abort(self) -> None:
+        """Reset the connection."""
+        transport: Any = self.channel.transport
+        transport.abortConnection()
+
     def _end(self, exchange: Exchange) -> None:
         if exchange.ending == "reset":
-            transport: Any = self.channel.transport
-            transport.abortConnection()
+            self.abort()
         elif exchange.ending == "close":
             self.channel.loseConnection()
         else:
