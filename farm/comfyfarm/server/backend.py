@@ -147,6 +147,7 @@ class Backend(Service):
             self.process.end(())
         await self.process.ended()
         await self.port.give_up()
+        at_once(self._removal)
         if self._has_served:
             self.storage.clear(keep_outputs=self.config.keep_outputs)
 
