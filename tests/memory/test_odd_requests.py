@@ -1,5 +1,6 @@
 """Requests to the control server that make no sense: a clear error, nothing changed, and no error in the log."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -103,3 +104,24 @@ def test_a_body_that_drips_without_a_gap_is_one_piece(memory_farm: Start) -> Non
         exchange = farm.wire.begin(farm["gpu-1"].backend.site, "GET", "/object_info")
         assert exchange.transport.value().endswith(whole)
         assert exchange.end().body == whole
+
+
+@pytest.mark.parametrize("name", ["pipe.png", "zero.png", "dir.png"])
+def test_a_file_in_input_that_is_none_is_neither_read_nor_waited_for(memory_farm: Start, name: str) -> None:
+    """A pipe, a device and a folder."""
+    gpu = memory_farm(ONE)["gpu-1"]
+    folder = gpu.backend.disk.input_dir
+    os.mkfifo(folder / "pipe.png")
+    (folder / "zero.png").symlink_to("/dev/zero")
+    (folder / "dir.png").mkdir()
+    assert gpu.ask("GET", f"/view?filename={name}&type=input").status == 404
+    assert gpu.ask("GET", f"/view?filename={name}&type=input&preview=webp").status == 404
+    picture = {"class_type": "LoadImage", "inputs": {"image": name}}
+    prompt = {"1": picture, "2": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}}}
+    assert gpu.ask("POST", "/prompt", json={"prompt": prompt}).status == (200 if name == "dir.png" else 400)
+    gpu.farm.run_until_idle()
+    statuses = [entry["status"]["status_str"] for entry in gpu.ask("GET", "/history").json().values()]
+    assert statuses == (["error"] if name == "dir.png" else [])
+    (folder / "pipe.png").unlink()
+    (folder / "zero.png").unlink()
+    (folder / "dir.png").rmdir()
