@@ -291,6 +291,7 @@ def test_only_one_place_makes_sites_ports_and_timers() -> None:
         "callLater": {
             "control.routes.wait",
             "server.log_file",
+            "server.ports",
             "server.time.clock",
             "server.time.clock_control",
             "server.time.turns",

@@ -1,7 +1,9 @@
 """Configurations as a path, a dictionary or TOML text: their tables, and a file of them for a child process."""
 
+import errno
 import json
 import re
+import stat
 import tomllib
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
@@ -48,6 +50,17 @@ def tables_of(config: ConfigSource) -> dict[str, Any]:
     tables = tomllib.loads(config) if isinstance(config, str) else config
     assert isinstance(tables, Mapping), "paths are handled above"
     return _filled_in(tables, 0, Path())
+
+
+def read_regular(path: Path) -> bytes:
+    """Read a file.
+
+    :raises OSError: if it cannot be read, or is a device or a pipe, whose end may never come.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "it is a device, a pipe or a socket, and no file", str(path))
+    return path.read_bytes()
 
 
 def _filled_in(config: Mapping[str, Any], port: int, folder: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from functools import cache
 from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from klein import Klein
 from klein.resource import KleinResource
@@ -16,7 +17,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
-from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from comfyfarm.control.access import Access, GuardedResource
 from comfyfarm.control.routes import analysis, clock, faults, instances, log, openapi, page, wait
@@ -32,7 +33,7 @@ _logger = Logger()     # not in the class: Twisted keeps recent log events, and 
 assert all((analysis, clock, faults, instances, log, openapi, page, wait))
 
 _PAGE = Path(__file__).parent / "page"
-_MAX_BYTES = 64 * 1024 * 1024     # a picture may be sent, in Base64
+_MAX_BYTES = max(route.endpoint.max_bytes for route in ROUTES)
 
 
 @cache
@@ -71,6 +72,8 @@ class ControlApi:
         """Answer a request with an unknown path or a wrong method."""
         error = failure.value
         assert isinstance(error, HTTPException)
+        if isinstance(error, MethodNotAllowed):
+            request.setHeader(b"allow", ", ".join(sorted(error.valid_methods or ())).encode())
         text = f"{request.method.decode()} {request.path.decode('utf-8', 'replace')}: {error.name}"
         return answer(request, Problem(text), error.code or 500)
 
@@ -96,6 +99,17 @@ for _route in ROUTES:
     ControlApi.app.route(_path, methods=[_method], endpoint=f"{_method} {_path}")(_handler(_route))
 
 
+class _ControlResource(KleinResource):
+    """The routes, and the answer to a path that is no text, for which Klein would log an error."""
+
+    def render(self, request: IRequest) -> Any:
+        try:
+            unquote_to_bytes(request.path).decode()
+        except UnicodeDecodeError:
+            return answer(request, Problem("the path is not UTF-8"), 400)
+        return super().render(request)
+
+
 @dataclass(eq=False)
 class ControlServer(Service):
     """Serves the control API.
@@ -113,7 +127,7 @@ class ControlServer(Service):
     def __post_init__(self) -> None:
         self.url = self.farm.control_url = url(self.farm.config.farm.host, self.port.number)
         self.access = Access.of(self.farm.config.farm)
-        routes = GuardedResource(self.access, KleinResource(ControlApi(self.farm).app))
+        routes = GuardedResource(self.access, _ControlResource(ControlApi(self.farm).app))
         self.site = FarmSite(routes, self.farm.reactor, _MAX_BYTES, self.farm.lag.on_traffic)
 
     def startService(self) -> None:

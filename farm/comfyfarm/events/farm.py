@@ -113,6 +113,13 @@ class ServerStarted(Event, frozen=True, kw_only=True):
     """A stopped instance started a new process."""
 
 
+class PortBlocked(Event, frozen=True, kw_only=True):
+    """An instance shall accept connections, but another program has taken its port; it tries again each second.
+
+    Its :class:`ServerReady`, or :class:`Refusing` with ``on`` False, comes when the port is free again.
+    """
+
+
 class ServerReady(Event, frozen=True, kw_only=True):
     """A process finished booting and accepts connections; published once per process.
 

@@ -103,7 +103,7 @@ class ComfyApi:
 
     def in_turns(self, steps: Generator[None, None, T]) -> Deferred[T]:
         """Run the first step of long work now, and each further one in a turn of its own."""
-        return in_turns(self.reactor, self.run_or_defer, steps)
+        return in_turns(self.reactor, steps, self.run_or_defer)
 
     def upload_delay(self) -> Deferred[None]:
         """Return a Deferred that fires when the simulated duration of an upload is over."""
@@ -147,13 +147,12 @@ class ComfyApi:
         _logger.failure("{name}: {request} failed", failure, name=self.config.name, request=request)
         error = failure.value
         assert error is not None
-        if error is not self.instance.last_error:   # a job that failed on the way is in the event log already
-            self.publish(
-                InternalError(
-                    at_ms=self.driver.time.now_ms(),
-                    request=f"{request.method.decode()} {request.path.decode('utf-8', 'replace')}",
-                    error=describe(error),
-                    raised_at=origin_of(error),
-                )
+        self.publish(
+            InternalError(
+                at_ms=self.driver.time.now_ms(),
+                request=f"{request.method.decode()} {request.path.decode('utf-8', 'replace')}",
+                error=describe(error),
+                raised_at=origin_of(error),
             )
+        )
         return send(request, server_error(request))

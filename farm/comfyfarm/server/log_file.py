@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -43,6 +44,8 @@ class LogFile:
         :raises OSError: if the file cannot be written.
         """
         _set_aside(path)
+        if path.is_fifo():      # to open it would take until somebody reads, and each write, too
+            raise OSError(errno.EINVAL, "a pipe cannot be the log", str(path))
         log_file = cls(path.open("wb"), clock, log)
         log_file._unsubscribe = log.listen_to_batches(log_file._write)
         return log_file

@@ -14,7 +14,8 @@ from state to state:
 
     in any state:  end() -> stopped, for good;  the next process is a new object
 
-- *booting*: the port is bound, but connections are refused.  ``timing.boot`` says for how long.
+- *booting*: the port is bound, but connections are refused.  ``timing.boot`` says for how long, and longer if another
+  program has taken the port meanwhile.
 - *paused*: the worker takes no further step; clients are served.
 - *frozen*: the port is open, but clients are not served and nothing is sent.  Received bytes and events wait in the
   :class:`~comfyfarm.server.http.site.FreezeQueue`.  The simulation goes on, unless the worker is frozen too.  A process
@@ -38,7 +39,7 @@ from klein.resource import KleinResource
 from twisted.internet.task import deferLater
 
 from comfyfarm.config import InstanceConfig
-from comfyfarm.events import Event, Frozen, Refusing, ServerReady, SocketClosed, SocketOpened, Thawed
+from comfyfarm.events import Event, Frozen, PortBlocked, Refusing, ServerReady, SocketClosed, SocketOpened, Thawed
 from comfyfarm.faults.editing import encode_message
 from comfyfarm.faults.registry import InstanceFaults
 from comfyfarm.faults.targets import Kept
@@ -233,9 +234,18 @@ class InstanceProcess:
             self._listen()
 
     def _listen(self) -> None:
-        """End the boot."""
-        if not self.is_refusing:
-            self.port.open(self.site)
+        """End the boot, as soon as the port can be had."""
+        if self.is_refusing:
+            self._serve()
+        else:
+            self._open_port(self._serve)
+
+    def _open_port(self, on_open: Callable[[], None]) -> None:
+        self.port.open(self.site, on_open)
+        if self.port.error is not None:
+            self.publish(PortBlocked(at_ms=self.context.time.now_ms()))
+
+    def _serve(self) -> None:
         picture: dict[str, Any] = {}
         if self.config.mode == "static":
             renderer = self.storage.renderer
@@ -332,10 +342,14 @@ class InstanceProcess:
         """Open the port again; during a boot it is opened at the end of the boot."""
         if not self.has_ended and self.is_refusing:
             self.is_refusing = False
-            if not self._boot.is_set:
-                self.port.open(self.site)
-            self.publish(Refusing(at_ms=self.driver.catch_up(), on=False))
-            self.driver.set_alarm()
+            if self._boot.is_set:
+                self._accept()
+            else:
+                self._open_port(self._accept)
+
+    def _accept(self) -> None:
+        self.publish(Refusing(at_ms=self.driver.catch_up(), on=False))
+        self.driver.set_alarm()
 
     def wake(self) -> None:
         """Resume every job and exchange whose fault is no longer active."""

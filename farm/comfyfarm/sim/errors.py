@@ -7,6 +7,9 @@ from typing import Any, Self
 
 _IN_PACKAGE = "/comfyfarm/"
 
+TOO_DEEP = "maximum recursion depth exceeded"
+"""The message of Python's ``RecursionError``."""
+
 
 class PromptRejected(Exception):
     """ComfyUI answers 400.
@@ -43,8 +46,12 @@ def raising_as_comfyui() -> Iterator[None]:
 
 def describe(error: BaseException) -> str:
     """Return type and message of an exception, without the path that an ``OSError`` names."""
-    message = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return f"{type(error).__name__}: {message}"
+    return f"{type(error).__name__}: {message_of(error)}"
+
+
+def message_of(error: BaseException) -> str:
+    """Return the message of an exception, without the path that an ``OSError`` names."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
 def origin_of(error: BaseException) -> str:

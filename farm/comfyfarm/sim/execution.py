@@ -35,13 +35,14 @@ from comfyfarm.sim.jobs import HistoryEntry, Job
 from comfyfarm.sim.machine import Machine
 from comfyfarm.sim.memory import ModelRequirements, TooLarge
 from comfyfarm.sim.nodes import NodeCall, NodeError, NodeOutcome, lazy_choice, run
-from comfyfarm.sim.nodes.call import SearchBudget
+from comfyfarm.sim.nodes.call import JobBudget
 from comfyfarm.sim.nodes.constants import check_call, undeclared_links
 from comfyfarm.sim.preconditions import check_api_key, check_choices
 from comfyfarm.sim.prompt.workflow import ExecutionOrder, class_types, consumed, input_texts, is_link
 from comfyfarm.sim.saving import Saver, described
 from comfyfarm.sim.values import Latent
 
+_NODES_IN_A_STEP = 1000     # about 5 ms
 _PREVIEW_EDGE = 512     # sampler previews are at most this long (docs/fidelity.md, "Sampling")
 _OUT_OF_MEMORY = (
     "This error means you ran out of memory on your GPU.\n\n"
@@ -75,28 +76,47 @@ class Execution:
     _name_again: bool = False
     _executed: list[str] = field(default_factory=list)
     _results: dict[str, Result] = field(default_factory=dict)
-    _searches: SearchBudget = field(default_factory=SearchBudget)
+    _budget: JobBudget = field(default_factory=JobBudget)
     _parents: dict[str, str] = field(default_factory=dict)      # of nodes that others have put into the job
 
     def __post_init__(self) -> None:
         self.entry = HistoryEntry(self.job)
+        self.durations = JobDurations.of_job(self.machine, self.job.prompt_id)
         self._nodes = dict(self.job.prompt)
-        used = consumed(self.job.prompt)
-        self._showing = {node for node in self.job.prompt if self._shows(node, used)}
-        self._lazy = {node: names for node in self.job.prompt if (names := self._lazy_inputs(node))}
+        self._keys: dict[str, Any] = {}
+        self._showing: set[str] = set()
+        self._lazy: dict[str, frozenset[str]] = {}
+
+    def _prepare(self) -> Steps:
+        """Look at the whole prompt: what each node is, and which results there are already.
+
+        It pauses for no time between the parts of a large prompt, which may take more than one turn of the reactor.
+        """
+        nodes, used = list(self.job.prompt), set[str]()
+        parts = [nodes[start : start + _NODES_IN_A_STEP] for start in range(0, len(nodes), _NODES_IN_A_STEP)]
+        for number, part in enumerate(parts):
+            used |= consumed({node: self.job.prompt[node] for node in part})
+            if number:
+                yield 0
+        for number, part in enumerate(parts):
+            self._showing |= {node for node in part if self._shows(node, used)}
+            self._lazy |= {node: names for node in part if (names := self._lazy_inputs(node))}
+            if number:
+                yield 0
         cache = self.machine.cache
-        self._keys = result_keys(self.job.prompt, self.machine.catalogue) if cache.is_on else {}
+        if cache.is_on:
+            self._keys = yield from result_keys(self.job.prompt, self.machine.catalogue)
         if cache.policy == "classic":
             cache.keep_only(self._keys.values())
         for node, key in self._keys.items():
             if (kept := cache.find(key)) is not None:
                 self._results[node] = kept
         self._cached = frozenset(self._results)
-        self.durations = JobDurations.of_job(self.machine, self.job.prompt_id)
         self._requirements = ModelRequirements(self._nodes, self.machine.catalogue)
 
     def run(self) -> Steps:
         """Run all nodes that the outputs need, in order."""
+        yield from self._prepare()
         yield from self.fire_faults("start")
         self._add_message("execution_start")
         self._publish(Started)
@@ -122,7 +142,7 @@ class Execution:
         except _Stop:
             self._interrupted()
         except NodeError as error:
-            self._failed(error)
+            self.fail(error)
         else:
             self._keep_cached_outputs()
             yield from self.fire_faults("success")
@@ -316,7 +336,7 @@ class Execution:
             shown=self.machine.catalogue.staging(class_type).shows or None,
             lenient=self.machine.catalogue.validation == "lenient",
             behaviour=self.machine.behaviour,
-            searches=self._searches,
+            budget=self._budget,
         )
 
     def _resolve(self, value: Any) -> Any:
@@ -410,17 +430,21 @@ class Execution:
         self._add_message("execution_interrupted", node_id=node, node_type=class_type, executed=executed)
         self._publish(Interrupted, node=node, class_type=class_type, executed=tuple(executed))
 
-    def _failed(self, error: NodeError) -> None:
+    def fail(self, error: NodeError, current_inputs: dict[str, list[Any]] | None = None) -> None:
+        """End the job with an error of its running node; of none, if it has not come to a node.
+
+        :param current_inputs: those of the node, as :meth:`_current_inputs` returns them; ``None``: take them.
+        """
         node, behaviour = self.node or "", self.machine.behaviour
         real = self._real(node)
         facts = {
             "node_id": real,
-            "node_type": self._class_type(real),
+            "node_type": self._class_type(real) if real in self._nodes else "",
             "executed": list(self._executed),
             "exception_message": f"{error.message}\n{error.tips}" if behaviour.adds_tips else error.message,
             "exception_type": error.exception_type,
             "traceback": [f"{error.exception_type}: {error.message}\n"],
-            "current_inputs": self._current_inputs(node),
+            "current_inputs": self._current_inputs(node) if current_inputs is None else current_inputs,
             "current_outputs": list(self._keys),
         }
         self.entry.status_str = "error"

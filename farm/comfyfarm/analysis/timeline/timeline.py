@@ -116,8 +116,8 @@ class Timeline(EventHandler):
             from_ms = parts.pop().from_ms
         parts.append(SpanPart(kind, from_ms, event.at_ms))
 
-    @on(events.Finished, events.InternalError)
-    def _on_finished(self, event: events.Finished | events.InternalError) -> None:
+    @on(events.Finished)
+    def _on_finished(self, event: events.Finished) -> None:
         self._running.pop(event.instance, None)
         self._last_visible_ms = event.at_ms
 

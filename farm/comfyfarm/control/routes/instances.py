@@ -1,5 +1,6 @@
 """Routes of the instances, of one or of all: state, settings, start and stop."""
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -15,8 +16,9 @@ from comfyfarm.control.schema.faults import CrashBody
 from comfyfarm.events import StepTaken
 from comfyfarm.server.backend import Backend
 from comfyfarm.server.farm import Farm
+from comfyfarm.server.time.turns import in_turns
 
-_MAX_VALUES = {"missing_nodes": 1000}   # each is compared with all known node types
+_MAX_VALUES = {"missing_nodes": 1000, "timing": 2000}
 _MAX_VALUES_ELSE = 10_000
 
 # The farm.
@@ -45,14 +47,15 @@ def get_farm(farm: Farm) -> FarmState:
 
 
 @route(endpoints.RESET)
-def reset(farm: Farm, body: ResetBody) -> None:
+async def reset(farm: Farm, body: ResetBody) -> None:
     """Make all instances forget queue, running job, history, cache and uploads, and resume those that are paused.
 
     Settings stay as they are, and a stopped instance stays stopped.  A new trial begins.
     """
-    for backend in farm.backends.values():
-        backend.reset(files=body.files)
+    removals = [backend.reset(files=body.files) for backend in farm.backends.values()]
     farm.analysis.begin_trial()
+    for removal in removals:
+        await in_turns(farm.reactor, removal)
 
 
 # An instance.
@@ -82,6 +85,7 @@ def state_of(farm: Farm, name: str) -> InstanceState:
         mode=backend.config.mode,
         state=backend.state,
         refusing=backend.is_refusing,
+        port_error=backend.port.error,
         draining=name in farm.analysis.drained,
         input_dir=str(backend.disk.input_dir),
         output_dir=str(backend.disk.output_dir),
@@ -160,8 +164,20 @@ async def start_instance(farm: Farm, name: str) -> InstanceState:
         raise ApiError(409, f"{name} runs already")
     backend.start()
     _note(farm, "start", name)
-    await backend.port.settled()
+    await ports_settled([backend])
     return state_of(farm, name)
+
+
+async def ports_settled(backends: Collection[Backend]) -> None:
+    """Wait until clients can connect: real ports open in a later turn of the reactor.
+
+    :raises ApiError: if another program has taken the port of an instance that shall be open.
+    """
+    for backend in backends:
+        await backend.port.settled()
+    errors = [f"{backend.config.name}: {backend.port.error}" for backend in backends if backend.port.error]
+    if errors:
+        raise ApiError(503, f"{'; '.join(errors)} (it is tried again each second; all else is done)")
 
 
 @route(endpoints.RESTART_INSTANCE)
@@ -172,7 +188,7 @@ async def restart_instance(farm: Farm, name: str) -> InstanceState:
         await backend.stop()
     backend.start()
     _note(farm, "restart", name)
-    await backend.port.settled()
+    await ports_settled([backend])
     return state_of(farm, name)
 
 
@@ -206,9 +222,9 @@ def resume_instance(farm: Farm, name: str) -> InstanceState:
 
 
 @route(endpoints.RESET_INSTANCE)
-def reset_instance(farm: Farm, name: str, body: ResetBody) -> None:
+async def reset_instance(farm: Farm, name: str, body: ResetBody) -> None:
     """Make one instance forget queue, running job, history, cache and uploads, and resume it if it is paused."""
-    backend_of(farm, name).reset(files=body.files)
+    await in_turns(farm.reactor, backend_of(farm, name).reset(files=body.files))
 
 
 def _note(farm: Farm, action: InstanceAction, name: str) -> None:

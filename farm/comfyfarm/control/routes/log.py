@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
@@ -27,21 +26,46 @@ _EVENTS_IN_A_TURN = 250
 
 
 @route(endpoints.GET_LOG)
-def get_log(farm: Farm, query: LogQuery) -> Raw:
+async def get_log(farm: Farm, query: LogQuery) -> Raw:
     """Return the events of the log, as lines of JSON, oldest first.
 
     The latest 100,000 are kept; ``[farm] log`` writes all of them to a file.  Without any filter the lines are those
     of the file (docs/log-lines.md); with one, even ``since=0``, each event is a line that has all its fields.
     """
     if query == LogQuery():
-        return Raw(LineWriter().lines(tuple(farm.log.events)), LINES)
+        return await _joined(farm, LineWriter().each_line(tuple(farm.log.events)))
     event_filter = _filter(farm, query)
     try:
         kept = farm.log.events if query.trial is None else farm.analysis.journal(query.trial)
     except UnknownTrial as error:
         raise ApiError(404, str(error)) from error
-    events = islice((event for event in kept if event_filter.takes(event)), query.limit)
-    return Raw(b"".join(as_json(event) + b"\n" for event in events), LINES)
+    return await _joined(farm, _lines(tuple(kept), event_filter, query.limit))
+
+
+def _lines(events: Sequence[Event], event_filter: EventFilter, limit: int | None) -> Iterator[bytes]:
+    """Yield a line for each event, empty if the filter does not take it, up to the limit."""
+    for event in events:
+        if not event_filter.takes(event):
+            yield b""
+            continue
+        yield as_json(event) + b"\n"
+        limit = None if limit is None else limit - 1
+        if limit == 0:
+            return
+
+
+async def _joined(farm: Farm, lines: Iterator[bytes]) -> Raw:
+    """Return all the lines, which are made in turns of the reactor."""
+
+    def turns() -> Generator[None, None, bytes]:
+        parts = []
+        for part in lines:
+            parts.append(part)
+            if not len(parts) % _EVENTS_IN_A_TURN:
+                yield
+        return b"".join(parts)
+
+    return Raw(await in_turns(farm.reactor, turns()), LINES)
 
 
 @route(endpoints.STREAM_LOG)
@@ -111,7 +135,7 @@ class _Stream(ServerProtocol):
 
     def _send(self) -> None:
         if not self._is_sending:
-            in_turns(self.farm.reactor, lambda act: act(), self._turns())
+            in_turns(self.farm.reactor, self._turns())
 
     def _turns(self) -> Generator[None, None, None]:
         self._is_sending = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +18,10 @@ from comfyfarm.events.encoding import as_object
 from comfyfarm.events.filters import all_kinds, kind_of
 from comfyfarm.server.backend import Backend
 from comfyfarm.server.farm import Farm
+from comfyfarm.server.time.turns import in_turns
 from comfyfarm.units import Duration
 
+_EVENTS_IN_A_TURN = 500
 _TIMEOUT = Duration(30_000)
 _CONDITIONS = ("idle", "running", "finished", "event")
 
@@ -33,7 +36,8 @@ async def post_wait(farm: Farm, body: WaitBody) -> WaitState | WithStatus:
     farm.catch_up()
     condition = _Condition.of(farm, body)
     timeout = _TIMEOUT if body.timeout is None else body.timeout
-    if not condition.check():
+    is_met = condition.check() if body.event is None else await in_turns(farm.reactor, condition.search())
+    if not is_met:
         await _until(farm, condition, timeout / 1000)
     if condition.is_met:
         return condition.state()
@@ -94,11 +98,21 @@ class _Condition:
         return cls(farm, body, dict(backends))
 
     def check(self) -> bool:
-        """Return True if it is met now, or if an event that the log has kept meets it."""
-        if self.body.event is None:
-            self.is_met = self._is_met_now()
-            return self.is_met
-        return any(self.handles(event) for event in tuple(self.farm.log.events))
+        """Return True if it is met now, and is not about events."""
+        self.is_met = self._is_met_now()
+        return self.is_met
+
+    def search(self) -> Generator[None, None, bool]:
+        """Search the events that the log has kept, also those that are published meanwhile, for one that meets it."""
+        seq, log = self.body.since, self.farm.log
+        while seq < log.seq:
+            for number, event in enumerate([event for event in log.events if event.seq > seq], 1):
+                seq = event.seq
+                if self.handles(event):
+                    return True
+                if not number % _EVENTS_IN_A_TURN:
+                    yield
+        return False
 
     def handles(self, event: Event) -> bool:
         """Return True if it is met after this event."""

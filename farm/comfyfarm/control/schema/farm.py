@@ -50,6 +50,7 @@ class InstanceState(msgspec.Struct, frozen=True, kw_only=True):
     :ivar state: ``booting`` until it listens, ``stopped`` while it has no process, ``frozen`` while it serves no
         client, ``paused`` while its worker takes no step; else ``running``.
     :ivar refusing: whether its port is closed to new connections while its process lives.
+    :ivar port_error: why its port cannot be opened: another program has it; ``None`` if it can.
     :ivar draining: whether the system under test shall send it no new work.
     :ivar epoch: the number of times it has been started.
     :ivar queue_remaining: the number of jobs that wait or run.
@@ -62,6 +63,7 @@ class InstanceState(msgspec.Struct, frozen=True, kw_only=True):
     mode: str
     state: Literal["booting", "running", "paused", "frozen", "stopped"]
     refusing: bool
+    port_error: str | None = None
     draining: bool
     input_dir: str
     output_dir: str

@@ -37,10 +37,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from twisted.logger import Logger
 from twisted.web.server import Request
 
 from comfyfarm.config.decoding import ConfigError
 from comfyfarm.config.fault_tables import read_fault
+from comfyfarm.events import InternalError
 from comfyfarm.faults.armed_fault import ArmedFault
 from comfyfarm.faults.fault import Fault, Firing, Rule, firing_in_order
 from comfyfarm.faults.pauses import WAIT, Steps
@@ -53,6 +55,9 @@ from comfyfarm.server.http.response_writer import BufferedChannel, ResponseWrite
 from comfyfarm.server.http.site import ComfyRequest
 from comfyfarm.server.time.driver import InstanceDriver
 from comfyfarm.server.time.task import SimTask
+from comfyfarm.sim.errors import describe, origin_of
+
+_logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
 
 _HEADER = "X-Comfyfarm-Fault"
 _ALLOWED_RULE_KEYS = ("at", "cites")
@@ -169,7 +174,7 @@ class FaultyExchange:
         # What is set before the answer is written belongs to every answer.
         default_headers = as_text(self.request.responseHeaders)
         self._exchange = Exchange(self._facts, self.injector.now_ms(), query, default_headers)
-        steps = self._unless_suspended(self._steps())
+        steps = self._until_error(self._unless_suspended(self._steps()))
         self._task = SimTask(driver.time, steps, self._finish, self._fire_process)
         self.request.on_lost = self.stop
         self.injector.open_exchanges[self] = None
@@ -210,6 +215,22 @@ class FaultyExchange:
             self._task.wake()
 
     # The steps.
+
+    def _until_error(self, steps: Steps) -> Steps:
+        """Run the steps; at an error of comfyfarm's own reset the connection, so that the client need not wait."""
+        try:
+            yield from steps
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is told)
+            _logger.failure("{name}: {request} failed", name=self.injector.faults.name, request=self.request)
+            self.injector.faults.publish(
+                InternalError(
+                    at_ms=self.injector.now_ms(),
+                    request=f"{self.request_facts.method} {self.request_facts.route}",
+                    error=describe(error),
+                    raised_at=origin_of(error),
+                )
+            )
+            self._writer.abort()
 
     def _unless_suspended(self, steps: Steps) -> Steps:
         """Run the steps, but none of them while the process is suspended; keep the time of the exchange up to date."""

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from comfyfarm.config.sources import read_regular
 from comfyfarm.server import media
 from comfyfarm.server.media import STAMP_KEYWORD, png, webp
 from comfyfarm.server.media.contents import short_digest
@@ -54,7 +55,7 @@ def read_picture(source: Path | bytes) -> bytes:
         _upright(source)
         return source
     try:
-        content = source.read_bytes()
+        content = read_regular(source)
         _upright(content)
     except OSError as error:
         raise UnreadablePicture(f"{source}: {error.strerror or error}") from error

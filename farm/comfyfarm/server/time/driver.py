@@ -3,8 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from twisted.logger import Logger
+
 from comfyfarm.server.time.clock import TURN_S, Alarm, SimulatedTime
 from comfyfarm.sim.instance import Instance
+
+_logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
 
 
 @dataclass(eq=False)
@@ -48,11 +52,21 @@ class InstanceDriver:
             return now_ms
         self._is_catching_up = True
         try:
-            self.instance.advance(now_ms, self._limit())
+            self._run(now_ms)
         finally:
             self._is_catching_up = False
             self._is_behind = not self.time.is_virtual and self.instance.is_due(now_ms)
         return now_ms
+
+    def _run(self, now_ms: int) -> None:
+        """Run what is due.  What fails of it concerns its job only, never the request that comes at this moment."""
+        may_go_on, fails = self._limit(), True
+        while fails:
+            try:
+                self.instance.advance(now_ms, may_go_on)
+                fails = False
+            except Exception:  # noqa: BLE001 (whatever it is, the other jobs go on)
+                _logger.failure("{name}: comfyfarm itself failed", name=self.instance.machine.name)
 
     def _limit(self) -> Callable[[], bool]:
         """Return what says whether the turn has time left; on a virtual clock all is done at once, for equal logs."""

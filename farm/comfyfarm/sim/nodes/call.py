@@ -1,11 +1,13 @@
 """The interface of node rules: the call of a node, and its outcome or error."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from comfyfarm.events.base import Folder
 from comfyfarm.sim.catalogue.staging import Shown
+from comfyfarm.sim.errors import message_of
 from comfyfarm.sim.files import Files
 from comfyfarm.sim.values import (
     Audio,
@@ -23,6 +25,8 @@ from comfyfarm.sim.values import (
 from comfyfarm.versions import DEFAULT_BEHAVIOUR, Behaviour
 
 T = TypeVar("T")
+
+MOST_CHARACTERS = 1 << 24
 
 _SHAPES: dict[str, tuple[type[Any], ...]] = {
     "AUDIO": (Audio,),
@@ -50,6 +54,15 @@ class NodeError(Exception):
         self.exception_type = exception_type
         self.message = message
         self.tips = tips
+
+    @classmethod
+    def of(cls, error: BaseException) -> Self:
+        """Return the error of a node that raised this exception."""
+        kind = type(error)
+        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+        if isinstance(error, re.error):
+            name = "re.error"       # Python 3.13 calls it re.PatternError; the output must not depend on the version
+        return cls(name, message_of(error))
 
 
 class UnknownInput(Exception):
@@ -114,15 +127,22 @@ def outcome(*values: Any) -> NodeOutcome:
 
 
 @dataclass(eq=False)
-class SearchBudget:
-    """What the searches of one job with regular expressions may still take, in all its nodes and items of lists.
+class JobBudget:
+    """What one job may still take, in all its nodes and items of lists.
+
+    Regular expressions:
 
     :ivar steps: of ``re``, which cannot be stopped; about 25 ms.
     :ivar undecided: the number of searches that may be given up after their time.
+
+    Memory:
+
+    :ivar characters: of the texts that nodes make.
     """
 
     steps: int = 15_000_000
     undecided: int = 2
+    characters: int = MOST_CHARACTERS
 
 
 @dataclass(frozen=True)
@@ -139,7 +159,7 @@ class NodeCall:
     :ivar shown: what a declared node type shows, by key of its ``ui`` output; ``None`` if it does not say.
     :ivar lenient: that picture stands for input files that are missing.
     :ivar behaviour: that of the instance's version.
-    :ivar searches: shared by all calls of a job.
+    :ivar budget: shared by all calls of a job.
     """
 
     class_type: str
@@ -151,7 +171,7 @@ class NodeCall:
     shown: Mapping[str, Shown] | None = None
     lenient: bool = False
     behaviour: Behaviour = DEFAULT_BEHAVIOUR
-    searches: SearchBudget = field(default_factory=SearchBudget)
+    budget: JobBudget = field(default_factory=JobBudget)
 
     def picture(self, name: str) -> Picture:
         value = self.inputs.get(name)

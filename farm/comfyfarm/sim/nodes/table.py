@@ -9,7 +9,7 @@ from itertools import zip_longest
 from typing import Any
 
 from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, Save, UnknownInput, by_type, first
-from comfyfarm.sim.nodes.limits import check_outcome, list_value
+from comfyfarm.sim.nodes.limits import check_outcome, count_characters, list_value
 from comfyfarm.sim.nodes.staged import run_staged
 from comfyfarm.sim.values import ListValue, Picture
 
@@ -83,18 +83,16 @@ def _raising_node_errors() -> Iterator[None]:
     try:
         yield
     except _BAD_VALUE as error:
-        kind = type(error)
-        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-        if isinstance(error, re.error):
-            name = "re.error"       # Python 3.13 calls it re.PatternError; the output must not depend on the version
-        raise NodeError(name, str(error)) from error
+        raise NodeError.of(error) from error
 
 
 def _run_once(function: Rule, call: NodeCall) -> NodeOutcome:
     try:
-        return check_outcome(function(call))
+        outcome = check_outcome(function(call))
     except UnknownInput:
         return NodeOutcome((None,))
+    count_characters(call, outcome)
+    return outcome
 
 
 def _pass_through(call: NodeCall) -> NodeOutcome:

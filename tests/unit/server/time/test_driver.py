@@ -106,8 +106,9 @@ def test_a_driver_that_was_stopped_wakes_nothing() -> None:
     assert len(driven.story.of(Finished)) == 1
 
 
-def test_an_error_in_the_simulation_does_not_stop_the_driver() -> None:
-    """An error of ours is raised once; its job ends, and the next one runs."""
+def test_an_error_in_the_simulation_does_not_stop_the_driver(meant_errors: list[type[Exception]]) -> None:
+    """An error of ours is logged once; its job ends, and the next one runs."""
+    meant_errors.append(RuntimeError)
     driven = Driven()
     broken, good = driven.post(), driven.post()
     publish = driven.story.instance.machine.publish
@@ -117,8 +118,6 @@ def test_an_error_in_the_simulation_does_not_stop_the_driver() -> None:
         raise RuntimeError
 
     driven.story.instance.machine.publish = fail
-    with pytest.raises(RuntimeError):
-        driven.clock.advance(1)
     driven.clock.advance(1)
     assert driven.story.entry(broken)["status"]["status_str"] == "error"
     assert driven.story.entry(good)["status"]["completed"]
