@@ -7,6 +7,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from comfyfarm.sim.catalogue.catalogue import Catalogue, annotated
 from comfyfarm.sim.prompt.workflow import is_link, links
 
@@ -14,8 +16,7 @@ Key = str
 _NEVER_CACHED = {"SaveImageWebsocket"}     # its IS_CHANGED returns the time
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(msgspec.Struct, frozen=True):
     """The result of a node.
 
     :ivar values: by output slot.

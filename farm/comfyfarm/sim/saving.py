@@ -134,8 +134,9 @@ class Saver:
     ) -> dict[str, Any]:
         subfolder, folder = (place.subfolder, place.folder) if place else ("", "output")
         shown: dict[str, Any] = {"filename": name, "subfolder": subfolder, "type": folder}
-        path = PurePosixPath(ROOT, folder, subfolder, name)
-        shown |= filled(dict(save.fields), {**shown, "stem": path.stem, "path": str(path)})
+        if save.fields:
+            path = PurePosixPath(ROOT, folder, subfolder, name)
+            shown |= filled(dict(save.fields), {**shown, "stem": path.stem, "path": str(path)})
         file = SavedFile(self.machine, self.job.prompt_id, self.node, place, shown)
         if place is not None:
             file.publish(Written, place, size_bytes=self.machine.catalogue.files.length(place) or 0)

@@ -143,12 +143,15 @@ class Worker:
         except StopIteration:
             self._step_ms = self.machine.at_ms if self.queue.waiting else None
             return
-        self._sleep_hold = pause.hold if isinstance(pause, Sleep) else None
-        if isinstance(pause, Firing):
+        self._sleep_hold = None
+        if isinstance(pause, int):      # as nearly all are
+            self._step_ms = self.machine.at_ms + pause
+        elif isinstance(pause, Sleep):
+            self._sleep_hold = pause.hold
+            self._step_ms = self.machine.at_ms + pause.ms
+        elif isinstance(pause, Firing):
             self._step_ms = self.machine.at_ms      # the job goes on, unless the fault ends the process
             self.fire_process(pause)
-        elif isinstance(pause, int | Sleep):
-            self._step_ms = self.machine.at_ms + (pause.ms if isinstance(pause, Sleep) else pause)
         else:
             self._step_ms = None
 

@@ -1,8 +1,10 @@
 """The interface of node rules: the call of a node, and its outcome or error."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
+
+import msgspec
 
 from comfyfarm.events.base import Folder
 from comfyfarm.sim.catalogue.staging import Shown
@@ -56,8 +58,7 @@ class UnknownInput(Exception):
     """An input is not known, or cannot be handled here, so the node's output is not known either."""
 
 
-@dataclass(frozen=True)
-class Save:
+class Save(msgspec.Struct, frozen=True):
     """Files that a node writes.
 
     :ivar picture: the content, one file per picture; for sounds, latents and 3D models only its ``count`` matters.
@@ -78,11 +79,10 @@ class Save:
     key: str = "images"
     temp: str = "ComfyUI"
     underscore: bool = True
-    fields: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True)
-class NodeOutcome:
+class NodeOutcome(msgspec.Struct, frozen=True):
     """The outcome of one run of a node.
 
     :ivar values: the outputs, by slot.
@@ -125,8 +125,7 @@ class SearchBudget:
     undecided: int = 2
 
 
-@dataclass(frozen=True)
-class NodeCall:
+class NodeCall(msgspec.Struct, frozen=True):
     """One run of a node.
 
     The methods return an input as the type that the rule needs.  An input that is absent, unknown or of another type
@@ -151,7 +150,7 @@ class NodeCall:
     shown: Mapping[str, Shown] | None = None
     lenient: bool = False
     behaviour: Behaviour = DEFAULT_BEHAVIOUR
-    searches: SearchBudget = field(default_factory=SearchBudget)
+    searches: SearchBudget = msgspec.field(default_factory=SearchBudget)
 
     def picture(self, name: str) -> Picture:
         value = self.inputs.get(name)

@@ -12,6 +12,7 @@ from comfyfarm.sim.catalogue.dynamic_inputs import declared_inputs
 from comfyfarm.sim.catalogue.node_types import Input, accepts
 from comfyfarm.sim.errors import PromptRejected
 from comfyfarm.sim.prompt.input_checks import Problem, check_files, check_value, problem
+from comfyfarm.sim.prompt.plain_prompts import plain_outputs
 from comfyfarm.sim.prompt.workflow import consumed
 
 Prompt = dict[str, Any]
@@ -41,6 +42,8 @@ def validate(prompt: Prompt, targets: Container[str] | None, catalogue: Catalogu
     :raises PromptRejected: if nothing can run.
     :raises TypeError: if ComfyUI's own handler raises it; likewise other exceptions.
     """
+    if outputs_of_plain := plain_outputs(prompt, targets, catalogue):
+        return ValidationResult(outputs_of_plain, {})
     if catalogue.validation != "off":
         for node_id, node in prompt.items():
             _check_class(node_id, node, catalogue)
