@@ -20,6 +20,7 @@ from comfyfarm.events import (
     PictureSent,
     Preview,
     Progressed,
+    PromptRefused,
     QueueCleared,
     QueueDeleted,
     Reset,
@@ -31,7 +32,7 @@ from comfyfarm.events import (
     Written,
 )
 from comfyfarm.sim.distributions import Distribution
-from comfyfarm.sim.errors import ServerError
+from comfyfarm.sim.errors import PromptRejected, ServerError
 from comfyfarm.sim.files import FileContent as Content
 from comfyfarm.sim.files import Place
 from comfyfarm.sim.prompt.submission import PromptSource
@@ -228,6 +229,17 @@ def test_jobs_that_cannot_be_compared_do_not_stop_the_worker() -> None:
 
 
 # How a job is stopped.
+
+
+def test_a_refused_prompt_is_the_same_job_as_its_retry_elsewhere() -> None:
+    """Although the validation that refuses it has written 7.0 for the 7 that was sent."""
+    prompt = sampling()
+    prompt["3"]["inputs"]["cfg"] = 7
+    without_model, with_model = tell(models={"checkpoints": ["other"]}), tell()
+    with pytest.raises(PromptRejected):
+        without_model.post(prompt)
+    with_model.post(prompt)
+    assert [event.job for event in without_model.of(PromptRefused)] == [event.job for event in with_model.of(Submitted)]
 
 
 def test_an_interrupt_takes_effect_before_the_next_node() -> None:
