@@ -229,9 +229,9 @@ class Instance(Worker):
 
     def job_before(self, client_id: str, prompt_id: str | None) -> str | None:
         """Return the id of the client's last ended job other than this one; ``None`` if history has none."""
-        jobs = [entry.job for entry in self.history.entries.values()]
+        latest_first = (entry.job for entry in reversed(self.history.entries.values()))
         return next(
-            (job.prompt_id for job in reversed(jobs) if job.client_id == client_id and job.prompt_id != prompt_id), None
+            (job.prompt_id for job in latest_first if job.client_id == client_id and job.prompt_id != prompt_id), None
         )
 
     @property
@@ -244,7 +244,7 @@ class Instance(Worker):
     def inherit(self, carried_state: CarriedState, now_ms: int) -> None:
         """Take over the state of an earlier process; its jobs are not new, so no event is published."""
         self.machine.at_ms = now_ms
-        self.history.entries = {**carried_state.history.entries, **self.history.entries}
+        self.history.entries = carried_state.history.entries | self.history.entries
         self._number = max(self._number, carried_state.number)
         for job in carried_state.jobs:
             self.queue.put_again(job)

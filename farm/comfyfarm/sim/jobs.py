@@ -1,9 +1,12 @@
 """Jobs, the queue of those that wait or run, and the history of those that ended."""
 
 import heapq
-from collections import Counter
-from collections.abc import Mapping
+import json
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
 from typing import Any
 
 
@@ -39,6 +42,17 @@ class Job:
     def item(self) -> list[Any]:
         """The job as ``/queue`` and history show it."""
         return [self.number, self.prompt_id, self.prompt, self.extra_data, self.outputs]
+
+    @cached_property
+    def item_json(self) -> str:
+        """The item as JSON; made once, because clients ask for the queue again and again."""
+        return json.dumps(self.item)
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Remove these keys from the extra data."""
+        for secret in secrets:
+            self.extra_data.pop(secret, None)
+        self.__dict__.pop("item_json", None)
 
     @property
     def client_id(self) -> Any:
@@ -160,12 +174,21 @@ class HistoryEntry:
     def as_json(self) -> dict[str, Any]:
         return {"prompt": self.job.item, "outputs": self.outputs, "status": self.status, "meta": self.meta}
 
+    @cached_property
+    def json(self) -> str:
+        """The entry of a job that has ended, as JSON; made when the first client asks for it."""
+        outputs, status, meta = (json.dumps(part) for part in (self.outputs, self.status, self.meta))
+        text = f'{{"prompt": {self.job.item_json}, "outputs": {outputs}, "status": {status}, "meta": {meta}}}'
+        self.job.__dict__.pop("item_json")      # nobody asks for it any more
+        return text
+
 
 @dataclass(eq=False)
 class History:
     """The entries by prompt id, in order of completion; a repeated id keeps its old place."""
 
-    entries: dict[str, HistoryEntry] = field(default_factory=dict)
+    # A plain dictionary finds its first key the slower the more first keys were deleted.
+    entries: OrderedDict[str, HistoryEntry] = field(default_factory=OrderedDict)
 
     def add(self, entry: HistoryEntry, limit: int) -> None:
         """Add an entry, and drop the oldest if there are too many.
@@ -173,18 +196,25 @@ class History:
         ComfyUI checks before it adds, so that one more than its limit is seen (docs/fidelity.md, "History").
         """
         if len(self.entries) > limit:
-            del self.entries[next(iter(self.entries))]
+            self.entries.popitem(last=False)
         self.entries[entry.job.prompt_id] = entry
 
-    def window(self, max_items: int | None, offset: int = -1) -> dict[str, Any]:
+    def window(self, max_items: int | None, offset: int = -1) -> dict[str, HistoryEntry]:
         """Return at most ``max_items`` entries from ``offset`` on; without an offset the last ones.
 
         ComfyUI counts after it has added one, so that 0 from 0 is 1 (docs/fidelity.md, "History").
         """
-        ids = list(self.entries)
+        count = len(self.entries)
         if max_items is not None and offset < 0:
-            offset = len(ids) - max_items
-        shown = ids[max(0, offset) :]
-        if max_items is not None:
-            shown = shown[: max(1, max_items)]
-        return {prompt_id: self.entries[prompt_id].as_json() for prompt_id in shown}
+            offset = count - max_items
+        first = max(0, offset)
+        last = count if max_items is None else min(count, first + max(1, max_items))
+        if first < count - last:
+            return dict(islice(self.entries.items(), first, last))
+        from_end = islice(reversed(self.entries.items()), count - last, max(0, count - first))
+        return dict(reversed(list(from_end)))
+
+    def json(self, entries: Mapping[str, HistoryEntry]) -> str:
+        """Return some of the entries as ``/history`` shows them."""
+        shown = (f"{json.dumps(prompt_id)}: {entry.json}" for prompt_id, entry in entries.items())
+        return f"{{{', '.join(shown)}}}"

@@ -216,8 +216,7 @@ class Worker:
 
     def _add_to_history(self, entry: HistoryEntry) -> None:
         if self.machine.behaviour.hides_secrets_in_history:
-            for secret in SECRETS:      # an older queue has shown them until now
-                entry.job.extra_data.pop(secret, None)
+            entry.job.hide(SECRETS)     # an older queue has shown them until now
         self.history.add(entry, self.machine.settings.history_limit)
 
     def _end(self, execution: Execution) -> None:
