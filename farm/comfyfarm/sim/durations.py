@@ -17,6 +17,7 @@ from comfyfarm.sim.values import AVLatent, Latent, ListValue, Mask, Picture
 
 REFERENCE_PIXELS = 512 * 512    # a step's duration in the settings is that of one picture of this size
 _GB = 1024**3
+_SHOWN = (Picture, Mask, ListValue)
 
 
 @dataclass(eq=False)
@@ -108,7 +109,7 @@ class JobDurations:
 
     def save_ms(self, files: int) -> int:
         self.work.save(files)
-        return sum([self._draw_ms(self.machine.settings.timing.save) for _ in range(files)])
+        return sum(self._draw_ms(self.machine.settings.timing.save) for _ in range(files))
 
     def load_ms(self, file: ModelFile) -> int:
         per_gb = self.machine.settings.timing.load_per_gb
@@ -137,9 +138,10 @@ def draw_ms(distribution: Distribution, jitter: float, chance: Random, times: fl
 
 def _made_pixels(call: NodeCall, outcome: NodeOutcome) -> int:
     """Return the number of pixels that a node computes from other pictures; 0 if its steps take the time."""
-    if outcome.steps:
+    given = [value for value in call.inputs.values() if isinstance(value, _SHOWN)]
+    if not given or outcome.steps:
         return 0
-    inputs = [picture for value in call.inputs.values() for picture in _pictures(value)]
+    inputs = [picture for value in given for picture in _pictures(value)]
     if not inputs:
         return 0
     made: Sequence[Picture | Mask] = next((pictures for value in outcome.values if (pictures := _pictures(value))), ())
@@ -151,9 +153,9 @@ def _made_pixels(call: NodeCall, outcome: NodeOutcome) -> int:
 
 
 def _pictures(value: Any) -> Sequence[Picture | Mask]:
-    if isinstance(value, (Picture, Mask)):
+    if isinstance(value, Picture | Mask):
         return (value,)
-    return [item for item in value.items if isinstance(item, (Picture, Mask))] if isinstance(value, ListValue) else ()
+    return [item for item in value.items if isinstance(item, Picture | Mask)] if isinstance(value, ListValue) else ()
 
 
 def step_weight(outcome: NodeOutcome) -> float:

@@ -152,11 +152,20 @@ class Execution:
         self.node = node
         if self._catalogue is not self.machine.catalogue:       # a live change has replaced it
             self._look_up_types(self._nodes)
-        class_type, parent = self._types[node].name, self._parents.get(node, "")
-        self._publish(NodeStarted, node=node, class_type=class_type, parent=parent)
-        if self.machine.faults.watches("node"):
+        machine = self.machine
+        machine.publish(
+            NodeStarted(
+                at_ms=machine.at_ms,
+                prompt_id=self.job.prompt_id,
+                node=node,
+                class_type=self._types[node].name,
+                parent=self._parents.get(node, ""),
+            )
+        )
+        if machine.faults.watches("node"):
             yield from self.fire_faults("node")
-        self._check_interrupt()
+        if machine.interrupt:
+            self._check_interrupt()
 
     def _lazy_inputs(self, node: str) -> frozenset[str]:
         facts = self._types[node]
@@ -206,7 +215,8 @@ class Execution:
         for save in saves:
             yield self.durations.save_ms(saver.files(save))
             self._changes, self._name_again = [], False
-            yield from self.fire_faults("save")
+            if self.machine.faults.watches("save"):
+                yield from self.fire_faults("save")
             shown = yield from saver.write(save, self._changes, again=self._name_again)
             before = files.get(save.key, [])
             # In static mode there is one entry, however many files dynamic mode would write.
@@ -287,9 +297,9 @@ class Execution:
     def _sample(self, node: str, outcome: NodeOutcome) -> Steps:
         """Run the node's steps, each with an event."""
         machine, prompt_id, steps = self.machine, self.job.prompt_id, outcome.steps
-        weight, preview = step_weight(outcome), self._preview(outcome.latent)
+        step_ms, weight, preview = self.durations.step_ms, step_weight(outcome), self._preview(outcome.latent)
         for step in range(1, steps + 1):
-            yield self.durations.step_ms(weight)
+            yield step_ms(weight)
             if machine.faults.watches("step"):
                 yield from self.fire_faults("step", step)
             if machine.interrupt:
@@ -321,7 +331,16 @@ class Execution:
             for key, items in result.ui.items():
                 merged[key] = [*merged.get(key, []), *items]
             self.entry.meta[shown_as] = result.meta
-        self._publish(NodeFinished, node=node, output=result.ui, shown_as=shown_as, cached=cached)
+        self.machine.publish(
+            NodeFinished(
+                at_ms=self.machine.at_ms,
+                prompt_id=self.job.prompt_id,
+                node=node,
+                output=result.ui,
+                shown_as=shown_as,
+                cached=cached,
+            )
+        )
 
     def _keeps_cached_outputs(self) -> bool:
         """Return whether history has what a cached node shows."""

@@ -2,7 +2,7 @@
 
 import heapq
 import json
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -43,16 +43,27 @@ class Job:
         """The job as ``/queue`` and history show it."""
         return [self.number, self.prompt_id, self.prompt, self.extra_data, self.outputs]
 
+    # These two are made once: clients ask for the queue again and again, and each picture holds the prompt.
+
+    @cached_property
+    def prompt_json(self) -> str:
+        return json.dumps(self.prompt)
+
     @cached_property
     def item_json(self) -> str:
-        """The item as JSON; made once, because clients ask for the queue again and again."""
-        return json.dumps(self.item)
+        start, end = json.dumps([self.number, self.prompt_id]), json.dumps([self.extra_data, self.outputs])
+        return f"{start[:-1]}, {self.prompt_json}, {end[1:]}"
 
     def hide(self, secrets: Iterable[str]) -> None:
         """Remove these keys from the extra data."""
         for secret in secrets:
             self.extra_data.pop(secret, None)
-        self.__dict__.pop("item_json", None)
+        self.forget_texts()
+
+    def forget_texts(self) -> None:
+        """Free the memory of the texts, which are made again if they are asked for."""
+        for name in ("prompt_json", "item_json"):
+            self.__dict__.pop(name, None)
 
     @property
     def client_id(self) -> Any:
@@ -79,7 +90,7 @@ class Queue:
 
     running: Job | None = None
     _heap: list[_Entry] = field(default_factory=list)
-    _ids: Counter[str] = field(default_factory=Counter)
+    _ids: dict[str, int] = field(default_factory=dict)      # how often an id waits
 
     @property
     def pending(self) -> list[Job]:
@@ -118,7 +129,7 @@ class Queue:
         heapq.heappush(self._heap, self._entry_of(job))
 
     def _entry_of(self, job: Job) -> _Entry:
-        self._ids[job.prompt_id] += 1
+        self._ids[job.prompt_id] = self._ids.get(job.prompt_id, 0) + 1
         return job.number, job.prompt_id, job.order, job
 
     def take(self) -> Job:
@@ -145,9 +156,9 @@ class Queue:
         return job
 
     def _forget(self, job: Job) -> None:
-        self._ids[job.prompt_id] -= 1
-        if not self._ids[job.prompt_id]:
-            del self._ids[job.prompt_id]
+        left = self._ids.pop(job.prompt_id) - 1
+        if left:
+            self._ids[job.prompt_id] = left
 
 
 @dataclass(eq=False)
@@ -179,7 +190,7 @@ class HistoryEntry:
         """The entry of a job that has ended, as JSON; made when the first client asks for it."""
         outputs, status, meta = (json.dumps(part) for part in (self.outputs, self.status, self.meta))
         text = f'{{"prompt": {self.job.item_json}, "outputs": {outputs}, "status": {status}, "meta": {meta}}}'
-        self.job.__dict__.pop("item_json")      # nobody asks for it any more
+        self.job.forget_texts()     # the job is no longer in the queue
         return text
 
 

@@ -155,9 +155,10 @@ class _Check:
             except Exception as error:  # noqa: BLE001 (whatever a check raises because of a prompt is sent to the client)
                 self._fail(path, walks, error)
             else:
-                if source in path:
+                is_known = source in self.results       # as is each node of the path, which may be long
+                if is_known and source in path:
                     self._close_cycle(path, walks, source)
-                elif source not in self.results:
+                elif not is_known:
                     path.append(source)
                     walks.append(self._node(source))
                     if len(path) > _LONGEST_CHAIN:
