@@ -1,5 +1,6 @@
 """The ``twistd comfyfarm`` command: its options and its service."""
 
+import gc
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -96,9 +97,19 @@ def makeService(options: Options) -> IService:
     except config.ConfigError as error:
         place = f"{options['config']}: " if options["config"] else ""
         raise SystemExit(f"{place}{error}") from None
+    _collect_rarely()
     process = _Process()
     FarmApp(farm, ready_file).setServiceParent(process)
     return process
+
+
+def _collect_rarely() -> None:
+    """Spare the garbage collector what lives as long as the process, and let it run seldom.
+
+    Events, jobs and history live long, and nearly all else ends without it; it took a fifth of each submission.
+    """
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 10)
 
 
 class _Process(MultiService):

@@ -72,7 +72,7 @@ class Worker:
             ``now_ms``.
         """
         while (due_ms := self.due_ms) is not None and due_ms <= now_ms:
-            self.machine.at_ms = due_ms if due_ms > self._put_off_ms else self._put_off_ms
+            self.machine.at_ms = max(due_ms, self._put_off_ms)
             if self._timers and self._timers[0][0] == due_ms:
                 heapq.heappop(self._timers)[-1]()
             else:
