@@ -2,6 +2,7 @@
 
 import heapq
 import json
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -86,11 +87,16 @@ class Queue:
 
     Between jobs that are queued already the comparison must not fail.  ComfyUI's worker thread would end there; ours
     takes such jobs in their order.  Hence the entries, which Python compares without a call of ours.
+
+    :ivar _by_id: the waiting entries of each id; nearly always one.
+    :ivar _is_sorted: the array is in ascending order, as that of a queue to which jobs were only added mostly is; then
+        it is still a heap after a deletion, which else has to look at all of it.
     """
 
     running: Job | None = None
     _heap: list[_Entry] = field(default_factory=list)
-    _ids: dict[str, int] = field(default_factory=dict)      # how often an id waits
+    _by_id: dict[str, list[_Entry]] = field(default_factory=dict)
+    _is_sorted: bool = True
 
     @property
     def pending(self) -> list[Job]:
@@ -122,43 +128,52 @@ class Queue:
         heap.append(self._entry_of(job))
         while index and job.item < heap[parent := (index - 1) // 2][-1].item:
             heap[index], heap[parent] = heap[parent], heap[index]
-            index = parent
+            index, self._is_sorted = parent, False
 
     def put_again(self, job: Job) -> None:
         """Add a job that was in the queue of an earlier process."""
         heapq.heappush(self._heap, self._entry_of(job))
 
     def _entry_of(self, job: Job) -> _Entry:
-        self._ids[job.prompt_id] = self._ids.get(job.prompt_id, 0) + 1
-        return job.number, job.prompt_id, job.order, job
+        entry = job.number, job.prompt_id, job.order, job
+        self._by_id.setdefault(job.prompt_id, []).append(entry)
+        self._is_sorted = self._is_sorted and (not self._heap or self._heap[-1][:3] < entry[:3])
+        return entry
 
     def take(self) -> Job:
         """Make the first job the running one."""
-        self.running = heapq.heappop(self._heap)[-1]
-        self._forget(self.running)
+        entry = heapq.heappop(self._heap)
+        self._forget(entry)
+        self._is_sorted = self.waiting < 3      # the smallest of two is always the first
+        self.running = entry[-1]
         return self.running
 
     def clear(self) -> list[Job]:
         """Remove and return all waiting jobs."""
         removed = self.pending
         self._heap.clear()
-        self._ids.clear()
+        self._by_id.clear()
+        self._is_sorted = True
         return removed
 
     def delete(self, prompt_id: object) -> Job | None:
         """Remove and return the first waiting job of that id; ``None`` if there is none."""
-        if not isinstance(prompt_id, str) or prompt_id not in self._ids:
+        found = self._by_id.get(prompt_id) if isinstance(prompt_id, str) else None
+        if found is None:
             return None
-        index = next(index for index, entry in enumerate(self._heap) if entry[1] == prompt_id)
-        job = self._heap.pop(index)[-1]
-        heapq.heapify(self._heap)
-        self._forget(job)
-        return job
+        if self._is_sorted:
+            entry = self._heap.pop(bisect_left(self._heap, min(found)))
+        else:
+            entry = self._heap.pop(min(map(self._heap.index, found)))
+            heapq.heapify(self._heap)
+        self._forget(entry)
+        return entry[-1]
 
-    def _forget(self, job: Job) -> None:
-        left = self._ids.pop(job.prompt_id) - 1
-        if left:
-            self._ids[job.prompt_id] = left
+    def _forget(self, entry: _Entry) -> None:
+        waiting = self._by_id[entry[1]]
+        waiting.remove(entry)
+        if not waiting:
+            del self._by_id[entry[1]]
 
 
 @dataclass(eq=False)

@@ -229,3 +229,13 @@ def test_a_secret_is_gone_from_the_text_too() -> None:
     assert "secret" in job.item_json
     job.hide(["api_key_comfy_org"])
     assert job.item_json == json.dumps(job.item) == '[1, "a", {}, {}, ["2"]]'
+
+
+def test_an_id_that_waits_twice_is_deleted_as_listed() -> None:
+    """The first in the list, as ComfyUI's loop finds it, whatever its number is."""
+    queue = Queue()
+    for order, (number, prompt_id) in enumerate([(1, "a"), (2, "x"), (3, "b"), (4, "x"), (5, "c")]):
+        queue.put(make_job(number, prompt_id, order=order))
+    assert [job.number for job in (queue.delete("x"), queue.delete("x")) if job is not None] == [2, 4]
+    assert queue.delete("x") is None
+    assert listed(queue) == [1, 3, 5]
