@@ -36,9 +36,9 @@ class WorkMeter:
         if megapixels:
             self._pixels[class_type, megapixels] += 1
 
-    def step(self, weight: float) -> None:
-        """Count a sampling step that takes ``weight`` times as long as one of a picture of 512 x 512."""
-        self._steps[weight] += 1
+    def steps(self, weight: float, count: int) -> None:
+        """Count sampling steps of which each takes ``weight`` times as long as one of a picture of 512 x 512."""
+        self._steps[weight] += count
 
     def save(self, files: int) -> None:
         """Count pictures that were written or sent."""
@@ -103,8 +103,7 @@ class JobDurations:
         return drawn_ms
 
     def step_ms(self, weight: float) -> int:
-        """Draw the duration of one sampling step of this weight."""
-        self.work.step(weight)
+        """Draw the duration of one sampling step of this weight; its work is counted by the caller."""
         return self._draw_ms(self.machine.settings.timing.step, weight)
 
     def save_ms(self, files: int) -> int:
@@ -138,9 +137,9 @@ def draw_ms(distribution: Distribution, jitter: float, chance: Random, times: fl
 
 def _made_pixels(call: NodeCall, outcome: NodeOutcome) -> int:
     """Return the number of pixels that a node computes from other pictures; 0 if its steps take the time."""
-    given = [value for value in call.inputs.values() if isinstance(value, _SHOWN)]
-    if not given or outcome.steps:
+    if outcome.steps:
         return 0
+    given = [value for value in call.inputs.values() if isinstance(value, _SHOWN)]
     inputs = [picture for value in given for picture in _pictures(value)]
     if not inputs:
         return 0

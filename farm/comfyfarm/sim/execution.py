@@ -298,18 +298,22 @@ class Execution:
         """Run the node's steps, each with an event."""
         machine, prompt_id, steps = self.machine, self.job.prompt_id, outcome.steps
         step_ms, weight, preview = self.durations.step_ms, step_weight(outcome), self._preview(outcome.latent)
-        for step in range(1, steps + 1):
-            yield step_ms(weight)
-            if machine.faults.watches("step"):
-                yield from self.fire_faults("step", step)
-            if machine.interrupt:
-                self._check_interrupt()
-            if preview is None:
-                machine.publish(
-                    Progressed(at_ms=machine.at_ms, prompt_id=prompt_id, node=node, value=step, max=steps)
-                )
-            else:
-                self._publish(PictureSent, node=node, value=step, max=steps, preview=preview)
+        step = 0
+        try:
+            for step in range(1, steps + 1):
+                yield step_ms(weight)
+                if machine.faults.watches("step"):
+                    yield from self.fire_faults("step", step)
+                if machine.interrupt:
+                    self._check_interrupt()
+                if preview is None:
+                    machine.publish(
+                        Progressed(at_ms=machine.at_ms, prompt_id=prompt_id, node=node, value=step, max=steps)
+                    )
+                else:
+                    self._publish(PictureSent, node=node, value=step, max=steps, preview=preview)
+        finally:
+            self.durations.work.steps(weight, step)     # also of those that were begun
 
     def _preview(self, latent: Latent | None) -> Preview | None:
         """Return the picture that is sent with each step, if the job or the settings switch previews on."""

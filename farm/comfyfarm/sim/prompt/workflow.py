@@ -22,7 +22,7 @@ def links_of(node: Mapping[str, Any]) -> Links:
     inputs = node.get("inputs")
     if not isinstance(inputs, dict):
         return {}
-    return {name: value for name, value in inputs.items() if isinstance(value, list) and is_link(value)}
+    return {name: value for name, value in inputs.items() if type(value) is list and is_link(value)}
 
 
 def links_in(prompt: Prompt) -> dict[str, Links]:
