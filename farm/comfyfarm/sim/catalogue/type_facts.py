@@ -1,9 +1,10 @@
 """What a catalogue says of one node type, looked up and compiled once, because each node of each job asks for it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from math import inf
 from typing import Any
+
+import msgspec
 
 from comfyfarm.sim.catalogue.dynamic_inputs import has_dynamic_inputs
 from comfyfarm.sim.catalogue.node_types import Input, NodeType
@@ -14,8 +15,7 @@ from comfyfarm.sim.catalogue.staging import Staging
 Test = Callable[[Any], bool]
 
 
-@dataclass(frozen=True)
-class PlainInput:
+class PlainInput(msgspec.Struct, frozen=True):
     """An input that does not depend on others.
 
     :ivar type: ComfyUI's type name.
@@ -28,8 +28,7 @@ class PlainInput:
     is_plain: Test
 
 
-@dataclass(frozen=True)
-class TypeFacts:
+class TypeFacts(msgspec.Struct, frozen=True):
     """The facts of one node type in one catalogue.
 
     :ivar node_type: ``None`` for an unknown type.
