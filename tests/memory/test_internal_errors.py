@@ -54,7 +54,7 @@ def test_a_job_in_which_comfyfarm_fails_names_comfyfarm_and_the_next_one_runs(
 @pytest.mark.parametrize(
     ("place", "name"),
     [
-        (execution, "consumed"),
+        (execution, "links_in"),
         (execution, "run"),
         (JobDurations, "node_ms"),
         (Saver, "write"),

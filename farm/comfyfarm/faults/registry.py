@@ -220,7 +220,8 @@ class InstanceFaults:
 
     def watches(self, phase: Phase) -> bool:
         """Return whether a fault may fire at this phase; if none may, the caller need not collect facts."""
-        return bool(self.registry.watching(self.name, phase))
+        phases = self.registry.watched.get(self.name)
+        return phases is not None and phase in phases
 
     def arm_once(self, fault: Fault, now_ms: int) -> ArmedFault:
         return self.registry.arm_once(fault, self.name, now_ms)

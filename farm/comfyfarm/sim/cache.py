@@ -7,6 +7,8 @@ from collections.abc import Collection, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from comfyfarm.sim.catalogue.catalogue import Catalogue, annotated
 from comfyfarm.sim.prompt.workflow import is_link, links
 
@@ -15,8 +17,7 @@ _NODES_IN_A_STEP = 500      # about 5 ms
 _NEVER_CACHED = {"SaveImageWebsocket"}     # its IS_CHANGED returns the time
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(msgspec.Struct, frozen=True):
     """The result of a node.
 
     :ivar values: by output slot.

@@ -15,11 +15,13 @@ class PromptRejected(Exception):
     """ComfyUI answers 400.
 
     :ivar body: the JSON of the answer: ``{"error": {...}, "node_errors": {...}}``.
+    :ivar job: the logical job, once the refusal is published.
     """
 
     def __init__(self, body: dict[str, Any]) -> None:
         super().__init__(body)
         self.body = body
+        self.job = ""
 
     @classmethod
     def because(cls, kind: str, message: str, details: str, **extra_info: object) -> Self:
@@ -29,7 +31,22 @@ class PromptRejected(Exception):
 
 
 class ServerError(Exception):
-    """ComfyUI's handler raises here, and its server answers with a plain 500."""
+    """ComfyUI's handler raises here, and its server answers with a plain 500.
+
+    :ivar job: the logical job, if a prompt was submitted.
+    """
+
+    job: str = ""
+
+
+RAISED_BY_COMFYUI = (TypeError, ValueError, LookupError, AttributeError, OverflowError, RecursionError)
+"""What Python raises on values of unexpected types, which ComfyUI does not check."""
+
+
+def as_server_error(error: Exception, job: str = "") -> ServerError:
+    found = ServerError(f"{type(error).__name__}: {error}")
+    found.job = job
+    return found
 
 
 @contextmanager
@@ -40,8 +57,8 @@ def raising_as_comfyui() -> Iterator[None]:
     """
     try:
         yield
-    except (TypeError, ValueError, LookupError, AttributeError, OverflowError, RecursionError) as error:
-        raise ServerError(f"{type(error).__name__}: {error}") from error
+    except RAISED_BY_COMFYUI as error:
+        raise as_server_error(error) from error
 
 
 def describe(error: BaseException) -> str:

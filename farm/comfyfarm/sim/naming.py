@@ -179,7 +179,7 @@ def split_prefix(
     """
     if "\0" in prefix:
         raise NodeError("ValueError", "embedded null byte")
-    path = posixpath.normpath(_replace_tokens(prefix, save, unix_ms))
+    path = posixpath.normpath(_replace_tokens(prefix, save, unix_ms) if "%" in prefix else prefix)
     subfolder, name = posixpath.split(path)
     if path.startswith("/") or subfolder.split("/")[0] == "..":
         raise NodeError("Exception", _outside_text(save.folder, subfolder, behaviour))

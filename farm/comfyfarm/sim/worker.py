@@ -150,12 +150,15 @@ class Worker:
         except StopIteration:
             self._step_ms = self.machine.at_ms if self.queue.waiting else None
             return
-        self._sleep_hold = pause.hold if isinstance(pause, Sleep) else None
-        if isinstance(pause, Firing):
+        self._sleep_hold = None
+        if isinstance(pause, int):      # as nearly all are
+            self._step_ms = self.machine.at_ms + pause
+        elif isinstance(pause, Sleep):
+            self._sleep_hold = pause.hold
+            self._step_ms = self.machine.at_ms + pause.ms
+        elif isinstance(pause, Firing):
             self._step_ms = self.machine.at_ms      # the job goes on, unless the fault ends the process
             self.fire_process(pause)
-        elif isinstance(pause, int | Sleep):
-            self._step_ms = self.machine.at_ms + (pause.ms if isinstance(pause, Sleep) else pause)
         else:
             self._step_ms = None
 
@@ -227,8 +230,7 @@ class Worker:
 
     def _add_to_history(self, entry: HistoryEntry) -> None:
         if self.machine.behaviour.hides_secrets_in_history:
-            for secret in SECRETS:      # an older queue has shown them until now
-                entry.job.extra_data.pop(secret, None)
+            entry.job.hide(SECRETS)     # an older queue has shown them until now
         self.history.add(entry, self.machine.settings.history_limit)
 
     def _end(self, execution: Execution) -> None:

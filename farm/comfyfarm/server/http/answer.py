@@ -27,7 +27,12 @@ class Answer:
 
 def json_answer(body: object, status: int = 200) -> Answer:
     """Return an answer in JSON, with exactly the text of ComfyUI's ``json.dumps``."""
-    return Answer(status, (("Content-Type", "application/json; charset=utf-8"),), json.dumps(body).encode())
+    return encoded_answer(json.dumps(body), status)
+
+
+def encoded_answer(text: str, status: int = 200) -> Answer:
+    """Return an answer whose body is JSON already."""
+    return Answer(status, (("Content-Type", "application/json; charset=utf-8"),), text.encode())
 
 
 def text_answer(status: int, text: str) -> Answer:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any, cast
 from urllib.parse import parse_qsl, unquote
 
+import msgspec
 from twisted.web.iweb import IRequest
 
 from comfyfarm.events import Exchanged
@@ -15,6 +16,8 @@ from comfyfarm.sim.errors import ServerError
 from comfyfarm.sim.prompt.job_names import JobNames
 from comfyfarm.sim.prompt.submission import PromptSource
 
+_UTF8 = "utf-8"
+_decode = msgspec.json.Decoder().decode
 _MAX_DEPTH = 500    # Python itself fails before 1,000, and an answer is nested deeper than the body that it repeats
 
 
@@ -34,14 +37,30 @@ def json_body(request: IRequest) -> Any:
 
     :raises ServerError: if it is no JSON, or nested too deep to be written again.
     """
+    content, charset = raw_body(request), _charset(request)
     try:
-        content = raw_body(request).decode(_charset(request))
-        body = json.loads(content)
+        body = parse_json(content, charset)
     except (ValueError, LookupError, RecursionError) as error:
         raise ServerError(f"not JSON: {error}") from error
-    if content.count("[") + content.count("{") > _MAX_DEPTH and _is_deeper(body, _MAX_DEPTH):
+    is_flat = charset == _UTF8 and content.count(b"[") + content.count(b"{") <= _MAX_DEPTH
+    if not is_flat and _is_deeper(body, _MAX_DEPTH):
         raise ServerError("nested too deep")
     return body
+
+
+def parse_json(content: bytes, charset: str = _UTF8) -> Any:
+    """Return what Python's ``json`` reads; msgspec reads most of it in half the time.
+
+    What msgspec takes, it reads as ``json`` does.  It refuses more: NaN, infinite and huge numbers, lone surrogates.
+
+    :raises Exception: what ``bytes.decode`` and ``json.loads`` raise.
+    """
+    if charset == _UTF8:
+        try:
+            return _decode(content)
+        except (ValueError, RecursionError):
+            pass
+    return json.loads(content.decode(charset))
 
 
 def _is_deeper(body: object, levels: int) -> bool:
@@ -59,11 +78,13 @@ def _children(value: object) -> Iterable[object]:
 
 def _charset(request: IRequest) -> str:
     content_type = header(request, "content-type") or ""
+    if ";" not in content_type:
+        return _UTF8
     for parameter in content_type.split(";")[1:]:
         name, _, value = parameter.strip().partition("=")
         if name.lower() == "charset":
-            return value.strip('"') or "utf-8"
-    return "utf-8"
+            return value.strip('"') or _UTF8
+    return _UTF8
 
 
 def header(request: IRequest, name: str) -> str | None:

@@ -24,13 +24,12 @@ def get_prompt(api: ComfyApi, request: IRequest) -> bytes:
 @app.route("/prompt", methods=["POST"])
 def post_prompt(api: ComfyApi, request: IRequest) -> bytes:
     body = json_body(request)
-    names = api.instance.names
-    source = prompt_source(request, names)
+    source = prompt_source(request, api.instance.names)
     with api.moment() as now_ms:
         try:
             accepted = api.instance.submit(body, source, now_ms)
         except (PromptRejected, ServerError) as error:
-            note(request, job=names.of(body, source) if isinstance(body, dict) else "")
+            note(request, job=error.job if isinstance(body, dict) else "")
             _advise(api, error)
             raise
     note(request, prompt_id=accepted.prompt_id, job=accepted.job)

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Self, TypeVar
+
+import msgspec
 
 from comfyfarm.events.base import Folder
 from comfyfarm.sim.catalogue.staging import Shown
@@ -69,8 +71,7 @@ class UnknownInput(Exception):
     """An input is not known, or cannot be handled here, so the node's output is not known either."""
 
 
-@dataclass(frozen=True)
-class Save:
+class Save(msgspec.Struct, frozen=True):
     """Files that a node writes.
 
     :ivar picture: the content, one file per picture; for sounds, latents and 3D models only its ``count`` matters.
@@ -91,11 +92,10 @@ class Save:
     key: str = "images"
     temp: str = "ComfyUI"
     underscore: bool = True
-    fields: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True)
-class NodeOutcome:
+class NodeOutcome(msgspec.Struct, frozen=True):
     """The outcome of one run of a node.
 
     :ivar values: the outputs, by slot.
@@ -145,8 +145,7 @@ class JobBudget:
     characters: int = MOST_CHARACTERS
 
 
-@dataclass(frozen=True)
-class NodeCall:
+class NodeCall(msgspec.Struct, frozen=True):
     """One run of a node.
 
     The methods return an input as the type that the rule needs.  An input that is absent, unknown or of another type
@@ -171,7 +170,7 @@ class NodeCall:
     shown: Mapping[str, Shown] | None = None
     lenient: bool = False
     behaviour: Behaviour = DEFAULT_BEHAVIOUR
-    budget: JobBudget = field(default_factory=JobBudget)
+    budget: JobBudget = msgspec.field(default_factory=JobBudget)
 
     def picture(self, name: str) -> Picture:
         value = self.inputs.get(name)

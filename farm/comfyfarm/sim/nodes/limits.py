@@ -24,10 +24,13 @@ def check_outcome(outcome: NodeOutcome) -> NodeOutcome:
     """
     for value in outcome.values:
         for item in value.items if isinstance(value, ListValue) else (value,):
-            _check(*_cost(item))
-    costs = [_cost(save.picture) for save in outcome.saves]
-    _check(sum(size_bytes for size_bytes, _ in costs), sum(pieces for _, pieces in costs))
-    _check(4 * outcome.steps, 1)
+            if item is not None:
+                _check(*_cost(item))
+    if outcome.saves:
+        costs = [_cost(save.picture) for save in outcome.saves]
+        _check(sum(size_bytes for size_bytes, _ in costs), sum(pieces for _, pieces in costs))
+    if outcome.steps:
+        _check(4 * outcome.steps, 1)
     return outcome
 
 

@@ -1,12 +1,13 @@
 """The table of node rules, and the call of a rule."""
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
 from typing import Any
+
+from msgspec.structs import replace
 
 from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, Save, UnknownInput, by_type, first
 from comfyfarm.sim.nodes.limits import check_outcome, count_characters, list_value
@@ -61,13 +62,15 @@ def run(call: NodeCall) -> NodeOutcome:
 
     :raises NodeError: if the real node would raise.
     """
-    entry = _table.get(call.class_type, _Entry(_pass_through))
+    entry = _table.get(call.class_type, _UNKNOWN)
     if call.shown is not None:
         entry = _Entry(partial(run_staged, shows=call.shown))
-    with _raising_node_errors():
-        if entry.takes_lists or not any(isinstance(value, ListValue) for value in call.inputs.values()):
+    try:
+        if entry.takes_lists or ListValue not in map(type, call.inputs.values()):
             return _passing_on(_run_once(entry.rule, call), call)
         return _passing_on(check_outcome(_run_per_item(entry.rule, call)), call)
+    except _BAD_VALUE as error:
+        raise NodeError.of(error) from error
 
 
 def _passing_on(outcome: NodeOutcome, call: NodeCall) -> NodeOutcome:
@@ -76,14 +79,6 @@ def _passing_on(outcome: NodeOutcome, call: NodeCall) -> NodeOutcome:
         return outcome
     given = (call.inputs[name] for name in _SAVED if name in call.inputs)
     return replace(outcome, values=(next(given, None),))
-
-
-@contextmanager
-def _raising_node_errors() -> Iterator[None]:
-    try:
-        yield
-    except _BAD_VALUE as error:
-        raise NodeError.of(error) from error
 
 
 def _run_once(function: Rule, call: NodeCall) -> NodeOutcome:
@@ -102,6 +97,9 @@ def _pass_through(call: NodeCall) -> NodeOutcome:
         prefix = call.word("filename_prefix", "ComfyUI")
         return NodeOutcome(saves=(Save(picture or Picture(*call.size), "output", prefix),))
     return NodeOutcome(by_type(call) or (picture,))
+
+
+_UNKNOWN = _Entry(_pass_through)
 
 
 def _run_per_item(function: Rule, call: NodeCall) -> NodeOutcome:

@@ -12,6 +12,7 @@ from comfyfarm.sim.catalogue.dynamic_inputs import declared_inputs
 from comfyfarm.sim.catalogue.node_types import Input, accepts
 from comfyfarm.sim.errors import TOO_DEEP, PromptRejected
 from comfyfarm.sim.prompt.input_checks import Problem, check_files, check_value, problem
+from comfyfarm.sim.prompt.plain_prompts import plain_outputs
 from comfyfarm.sim.prompt.workflow import consumed
 
 Prompt = dict[str, Any]
@@ -40,6 +41,8 @@ def validate(prompt: Prompt, targets: Container[str] | None, catalogue: Catalogu
     :raises PromptRejected: if nothing can run.
     :raises TypeError: if ComfyUI's own handler raises it; likewise other exceptions.
     """
+    if outputs_of_plain := plain_outputs(prompt, targets, catalogue):
+        return ValidationResult(outputs_of_plain, {})
     if catalogue.validation != "off":
         for node_id, node in prompt.items():
             _check_class(node_id, node, catalogue)
@@ -151,9 +154,10 @@ class _Check:
             except Exception as error:  # noqa: BLE001 (whatever a check raises because of a prompt is sent to the client)
                 self._fail(path, walks, error)
             else:
-                if source in path:
+                is_known = source in self.results       # as is each node of the path, which may be long
+                if is_known and source in path:
                     self._close_cycle(path, walks, source)
-                elif source not in self.results:
+                elif not is_known:
                     path.append(source)
                     walks.append(self._node(source))
                     if len(path) > _LONGEST_CHAIN:

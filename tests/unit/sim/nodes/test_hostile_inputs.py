@@ -3,13 +3,13 @@
 import json
 import time
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from comfyfarm.config.recorded import recorded
 from comfyfarm.sim.files import MemoryFiles, Place
