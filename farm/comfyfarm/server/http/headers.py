@@ -1,9 +1,9 @@
 """The headers that ComfyUI adds to an answer: for other origins, for caches, and against script execution."""
 
-from dataclasses import replace
 from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
 
+from msgspec.structs import replace
 from twisted.web.iweb import IRequest
 
 from comfyfarm.server.http.answer import Answer

@@ -1,6 +1,6 @@
 """Routes of the queue, the history and the jobs."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from functools import partial
 from typing import Any
 
@@ -8,7 +8,8 @@ from twisted.web.iweb import IRequest
 from werkzeug.exceptions import MethodNotAllowed
 
 from comfyfarm.server.api import ComfyApi
-from comfyfarm.server.http.request import answer, json_body, note, nothing, query, segment
+from comfyfarm.server.http.answer import JSON, Answer
+from comfyfarm.server.http.request import answer, json_body, note, nothing, query, segment, send
 from comfyfarm.sim.errors import ServerError, raising_as_comfyui
 from comfyfarm.sim.jobs_api import BadQuery, OutputRules, find_job, list_jobs, read_query
 from comfyfarm.sim.prompt.submission import is_canonical_uuid
@@ -23,8 +24,12 @@ def get_queue(api: ComfyApi, request: IRequest) -> bytes:
     with api.moment():
         queue = api.instance.queue
         note(request, shown=queue.remaining)
-        running = [queue.running.item] if queue.running else []
-        return answer(request, {"queue_running": running, "queue_pending": [job.item for job in queue.pending]})
+        running, pending = _items(api, [queue.running] if queue.running else []), _items(api, queue.pending)
+    return send(request, Answer(200, JSON, b'{"queue_running": [%b], "queue_pending": [%b]}' % (running, pending)))
+
+
+def _items(api: ComfyApi, jobs: Iterable[Any]) -> bytes:
+    return b", ".join(api.recent_bodies.of(job, partial(getattr, job, "item")) for job in jobs)
 
 
 @app.route("/queue", methods=["POST"])
@@ -54,7 +59,10 @@ def get_history_entry(api: ComfyApi, request: IRequest, prompt_id: str) -> bytes
     """Answer with the history entry of one job; empty until it has ended."""
     with api.moment():
         entry = api.instance.history.entries.get(segment(prompt_id))
-        return answer(request, {entry.job.prompt_id: entry.as_json()} if entry else {})
+    if entry is None:
+        return answer(request, {})
+    body = api.recent_bodies.of(entry, lambda: {entry.job.prompt_id: entry.as_json()})
+    return send(request, Answer(200, JSON, body))
 
 
 @app.route("/history", methods=["POST"])
