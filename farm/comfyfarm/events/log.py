@@ -106,7 +106,8 @@ class Log:
                 _call_each((*self._listeners, *self._listeners_by_instance.get(event.instance, ())), event, errors)
         finally:
             self._publishing = False
-        _call_each(tuple(self._batch_listeners), batch, errors)
+        if self._batch_listeners:
+            _call_each(tuple(self._batch_listeners), batch, errors)
         if errors:
             raise errors[0] if len(errors) == 1 else ExceptionGroup("listeners to the log failed", errors)
 

@@ -65,10 +65,10 @@ class DirectServer:
             result: Any = route.handler(self.api, request, **route.arguments)
         except Exception:  # noqa: BLE001 (Klein's handlers of errors get it)
             result = Failure()
+        request.on_lost = None      # else request and function would keep each other
         if request.is_lost:
             _drop(result)
         elif not self._write(request, result):
-            request.on_lost = None
             request.outcome, request.reply = (result, request.reply), None
             channel.hand_over(whole.line)
         return True

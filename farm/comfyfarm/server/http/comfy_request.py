@@ -75,6 +75,7 @@ class ComfyRequest(Request):
         :param set_defaults: sets the headers of every answer, if they are asked for.
         """
         request, line = cls(channel), whole.line
+        request.record = ExchangeRecord()
         request._line, request._fields = line, whole.fields.headers
         request.method, request.uri, request.path, request.clientproto = line.method, line.target, line.path, _HTTP_1_1
         request.args = http.parse_qs(line.query, 1) if line.query else {}
@@ -83,7 +84,7 @@ class ComfyRequest(Request):
         return request
 
     @property
-    def texts(self) -> Mapping[str, str]:
+    def texts(self) -> Mapping[str, Any]:
         """Method, path and query as text, by these names."""
         if self._line is not None:
             return self._line.texts

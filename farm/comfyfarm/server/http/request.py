@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from typing import Any, cast
 from urllib.parse import parse_qsl, unquote
 
-import msgspec
 from twisted.web.iweb import IRequest
 
 from comfyfarm.events import Exchanged
@@ -114,5 +113,18 @@ def note(request: IRequest, **facts: Any) -> None:
 
 def exchanged_event(request: ComfyRequest, at_ms: int, status: int, size_bytes: int) -> Exchanged:
     """Return the event for a request that has ended."""
-    facts = {**request.texts, **msgspec.structs.asdict(request.record)}
-    return Exchanged(at_ms=at_ms, status=status, size_bytes=size_bytes, **facts)
+    record = request.record
+    return Exchanged(
+        at_ms=at_ms,
+        status=status,
+        size_bytes=size_bytes,
+        began_ms=record.began_ms,
+        prompt_id=record.prompt_id,
+        job=record.job,
+        client_id=record.client_id,
+        retry_after_ms=record.retry_after_ms,
+        shown=record.shown,
+        damage=record.damage,
+        first_byte=record.first_byte,
+        **request.texts,
+    )

@@ -85,7 +85,7 @@ class _Channel(HTTPChannel):
             self.received_ms = None
 
     def _receive(self, data: bytes) -> None:
-        if self._is_between_requests and self._serve_directly(data):
+        if self._serve_directly(data):
             return
         if self.line_mode and not self._head.is_begun and (self._buffer + data).startswith(TLS_START):
             self._refuse(NO_TLS)
@@ -94,15 +94,14 @@ class _Channel(HTTPChannel):
         if self.line_mode and not self.paused and b"\n" in self._buffer:
             self._refuse(NO_LINE_FEED)      # else this would wait for a carriage return for ever
 
-    @property
-    def _is_between_requests(self) -> bool:
-        return not (self.requests or self._buffer or self._head.is_begun or self.paused) and bool(self.persistent)
-
     def _serve_directly(self, data: bytes) -> bool:
         """Serve an ordinary request, and return whether that was done."""
         serve = self.site.serve_directly
-        whole = read_whole(data) if serve is not None else None
-        if serve is None or whole is None:
+        is_between_requests = not (self.requests or self._buffer or self._head.is_begun or self.paused)
+        if serve is None or not is_between_requests or not self.persistent:
+            return False
+        whole = read_whole(data)
+        if whole is None:
             return False
         self.resetTimeout()
         return serve(self, whole)

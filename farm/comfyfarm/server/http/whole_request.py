@@ -1,20 +1,21 @@
 """Requests that come whole in one read, as nearly all do: what their lines mean is remembered.
 
-A client sends the same fields with each request, and polls the same few paths.  So a request line is read once, and so
-are the fields of a head, as one piece of bytes.  The checks are those of every other request (``request_head.py``).  A
-request that is unusual in any way is not read here: Twisted's parser gets it.
+A client polls the same few paths, and sends the same fields with each request.  So the bytes of a head are read once,
+and those of its fields too, for the next head with another first line.  The checks are those of every other request
+(``request_head.py``).  A request that is unusual in any way is not read here: Twisted's parser gets it.
 """
 
 import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 from twisted.web.http_headers import Headers, InvalidHeaderName
 
 from comfyfarm.server.http.request_head import RequestHead
 
-_MOST_BYTES = 4096      # of a request line, and of the fields of a head
-_KEPT = 1024            # of each
+_MOST_BYTES = 4096      # of a head
+_KEPT = 1024            # heads, and blocks of fields
 _END = b"\r\n\r\n"
 
 _LINE = re.compile(rb"(GET|POST|PUT|DELETE|PATCH) ((/|(?:/[A-Za-z0-9_-]+)+)(?:\?([!-~]*))?) HTTP/1\.1")
@@ -57,8 +58,7 @@ class HeadFields:
     is_of_page: bool
 
 
-@dataclass(frozen=True)
-class WholeRequest:
+class WholeRequest(NamedTuple):
     """A request that was read at once."""
 
     line: RequestLine
@@ -68,17 +68,23 @@ class WholeRequest:
 
 def read_whole(data: bytes) -> WholeRequest | None:
     """Return the only request in some bytes; ``None`` if they are not exactly one, or it is unusual."""
-    line_end, head_end = data.find(b"\r\n"), data.find(_END)
-    if not 0 < line_end <= _MOST_BYTES or not 0 < head_end - line_end <= _MOST_BYTES:
+    end = data.find(_END)
+    if not 0 < end <= _MOST_BYTES:
         return None
-    line, fields = _read_line(data[:line_end]), _read_fields(data[line_end + 2 : head_end])
-    start = head_end + len(_END)
-    if line is None or fields is None or len(data) != start + fields.body_bytes:
+    head = _read_head(data[:end])
+    start = end + len(_END)
+    if head is None or len(data) != start + head[1].body_bytes:
         return None
-    return WholeRequest(line, fields, data[start:])
+    return WholeRequest(*head, data[start:])
 
 
 @lru_cache(_KEPT)
+def _read_head(head: bytes) -> tuple[RequestLine, HeadFields] | None:
+    first, _, block = head.partition(b"\r\n")
+    line, fields = _read_line(first), _read_fields(block)
+    return None if line is None or fields is None else (line, fields)
+
+
 def _read_line(line: bytes) -> RequestLine | None:
     match = _LINE.fullmatch(line)
     if match is None or b"#" in line or RequestHead().problem(line) is not None:

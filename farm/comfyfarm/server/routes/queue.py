@@ -8,13 +8,14 @@ from twisted.web.iweb import IRequest
 from werkzeug.exceptions import MethodNotAllowed
 
 from comfyfarm.server.api import ComfyApi
-from comfyfarm.server.http.answer import JSON, Answer
+from comfyfarm.server.http.answer import JSON, Answer, json_answer
 from comfyfarm.server.http.request import answer, json_body, note, nothing, query, segment, send
 from comfyfarm.sim.errors import ServerError, raising_as_comfyui
 from comfyfarm.sim.jobs_api import BadQuery, OutputRules, find_job, list_jobs, read_query
 from comfyfarm.sim.prompt.submission import is_canonical_uuid
 
 app = ComfyApi.app
+_EMPTY = json_answer({"queue_running": [], "queue_pending": []})
 _ENTRIES_IN_A_TURN = 200_000        # of the queue's heap, which each deletion puts in order
 _ENTRIES_WORTH_A_MESSAGE = 5_000    # which each deletion sends to every client
 
@@ -24,6 +25,8 @@ def get_queue(api: ComfyApi, request: IRequest) -> bytes:
     with api.moment():
         queue = api.instance.queue
         note(request, shown=queue.remaining)
+        if not queue.remaining:
+            return send(request, _EMPTY)
         running, pending = _items(api, [queue.running] if queue.running else []), _items(api, queue.pending)
     return send(request, Answer(200, JSON, b'{"queue_running": [%b], "queue_pending": [%b]}' % (running, pending)))
 
