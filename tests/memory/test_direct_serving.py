@@ -1,5 +1,6 @@
 """Requests that are served directly get what Twisted and Klein would send, byte for byte."""
 
+import gc
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from twisted.python.failure import Failure
 
 from comfyfarm.events import Exchanged
 from comfyfarm.server.api import ComfyApi
+from comfyfarm.server.http.comfy_request import ComfyRequest
 from comfyfarm.testing import MemoryFarm, MemoryInstance
 from comfyfarm.workflows import text_to_image
 
@@ -142,6 +144,21 @@ def test_requests_in_pieces_or_several_at_once_are_answered_in_order(memory_farm
     assert b"exec_info" in client.send(other)[0]
     client.close()
     assert served == [True]
+
+
+def test_a_request_leaves_nothing_for_the_garbage_collector(memory_farm: Start) -> None:
+    """Which would take a tenth of the time of all requests."""
+    client = Client(memory_farm({"instance": [{"name": "gpu"}]})["gpu"])
+    gc.collect()
+    gc.disable()
+    try:
+        before = sum(type(thing) is ComfyRequest for thing in gc.get_objects())
+        for path in ("/queue", "/history/x", "/system_stats"):
+            client.send(request("GET", path))
+        assert sum(type(thing) is ComfyRequest for thing in gc.get_objects()) == before
+    finally:
+        gc.enable()
+    client.close()
 
 
 class SlowReader(StringTransport):

@@ -32,7 +32,6 @@ from comfyfarm.server.route_table import FoundRoute, RouteTable
 
 _logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
 _MOST_HEADS = 64
-_MOST_JOINED_BYTES = 64 * 1024      # to copy a longer body takes longer than to write twice
 
 
 @dataclass(eq=False)
@@ -92,11 +91,7 @@ class DirectServer:
             return False
         channel, body = request.connection, reply.body
         channel.requests.clear()
-        if len(body) < _MOST_JOINED_BYTES:
-            channel.write_now(b"%b%d\r\n\r\n%b" % (head, len(body), body))
-        else:
-            channel.write_now(b"%b%d\r\n\r\n" % (head, len(body)))
-            channel.write_now(body)
+        channel.write_now(b"%b%d\r\n\r\n" % (head, len(body)), body)
         self.front.on_end(request, reply.status, len(body))
         return True
 

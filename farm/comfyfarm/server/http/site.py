@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -111,15 +112,15 @@ class _Channel(HTTPChannel):
         self._command, self._path, self._version = line.method, line.target, b"HTTP/1.1"
         self.allContentReceived()
 
-    def write_now(self, data: bytes) -> None:
+    def write_now(self, *pieces: bytes) -> None:
         """Write to the client, at once as far as the system takes it; a transport does so in the next turn only."""
         transport: Any = self.transport
+        sent, size = 0, sum(map(len, pieces))
         if self._can_write_now and not transport.dataBuffer and not transport._tempDataLen:  # noqa: SLF001
-            sent = transport.writeSomeData(data)
-            if isinstance(sent, int):   # or else the connection is lost, and the transport will see it, too
-                data = data[sent:]
-        if data:
-            transport.write(data)
+            with suppress(OSError):     # the system takes nothing, or the connection is lost: the transport will see it
+                sent = transport.socket.sendmsg(pieces)
+        if sent < size:
+            transport.write(b"".join(pieces)[sent:])
 
     def lineReceived(self, line: bytes) -> None:
         if not line and not self._head.is_begun:
