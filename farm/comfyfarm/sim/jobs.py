@@ -4,6 +4,7 @@ import heapq
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 
@@ -181,10 +182,16 @@ class History:
 
         ComfyUI counts after it has added one, so that 0 from 0 is 1 (docs/fidelity.md, "History").
         """
-        ids = list(self.entries)
+        size = len(self.entries)
         if max_items is not None and offset < 0:
-            offset = len(ids) - max_items
-        shown = ids[max(0, offset) :]
-        if max_items is not None:
-            shown = shown[: max(1, max_items)]
-        return {prompt_id: self.entries[prompt_id].as_json() for prompt_id in shown}
+            offset = size - max_items
+        start = min(max(0, offset), size)
+        stop = size if max_items is None else min(size, start + max(1, max_items))
+        return {prompt_id: self.entries[prompt_id].as_json() for prompt_id in self._ids(start, stop)}
+
+    def _ids(self, start: int, stop: int) -> list[str]:
+        """Return the ids from one place to another; counted from the end if that is nearer, as most clients want it."""
+        size = len(self.entries)
+        if start < size // 2:
+            return list(islice(self.entries, start, stop))
+        return list(islice(reversed(self.entries), size - stop, size - start))[::-1]
