@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from klein import Klein
 from twisted.internet.address import IPv4Address
 from twisted.internet.error import ConnectionDone
 from twisted.internet.testing import StringTransport
@@ -15,6 +16,7 @@ from twisted.python.failure import Failure
 from comfyfarm.events import Exchanged
 from comfyfarm.server.api import ComfyApi
 from comfyfarm.server.http.comfy_request import ComfyRequest
+from comfyfarm.server.route_table import RouteTable
 from comfyfarm.testing import MemoryFarm, MemoryInstance
 from comfyfarm.workflows import text_to_image
 
@@ -144,6 +146,31 @@ def test_requests_in_pieces_or_several_at_once_are_answered_in_order(memory_farm
     assert b"exec_info" in client.send(other)[0]
     client.close()
     assert served == [True]
+
+
+def test_a_route_may_write_its_answer_itself(memory_farm: Start) -> None:
+    """As any route of Klein's; the log has the exchange, and the connection goes on."""
+    app = Klein()
+
+    @app.route("/mine", methods=["GET"])
+    def mine(_api: ComfyApi, request: Any) -> None:
+        request.setHeader(b"content-length", b"4")
+        request.write(b"mine")
+        request.finish()
+
+    farm = memory_farm({"instance": [{"name": "gpu"}]})
+    serve: Any = farm["gpu"].backend.site.serve_directly
+    serve.__self__.table = RouteTable(app)
+    client = Client(farm["gpu"])
+    for _ in range(2):
+        answer, is_closed = client.send(request("GET", "/mine"))
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\nServer: Python/3.11 aiohttp/3.14.5\r\nDate: \r\n")
+        assert answer.endswith(b"\r\nContent-Length: 4\r\n\r\nmine")
+        assert not is_closed
+    assert b"queue_running" in client.send(request("GET", "/queue"))[0]     # by Klein, which has all routes
+    client.close()
+    exchanges = [(event.path, event.status, event.size_bytes) for event in farm.farm.log.of(Exchanged)]
+    assert exchanges == [("/mine", 200, 4), ("/mine", 200, 4), ("/queue", 200, 42)]
 
 
 def test_a_request_leaves_nothing_for_the_garbage_collector(memory_farm: Start) -> None:

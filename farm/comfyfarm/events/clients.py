@@ -14,7 +14,7 @@ Content = Literal["", "picture", "preview", "cut", "damaged", "empty", "HTML", "
 picture but that; empty: no bytes were passed."""
 
 
-class Exchanged(Event, frozen=True, kw_only=True, gc=False):
+class Exchanged(Event, frozen=True, kw_only=True):
     """An HTTP exchange ended.
 
     :ivar query: the raw query string, without ``?``.

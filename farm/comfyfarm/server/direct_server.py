@@ -67,6 +67,8 @@ class DirectServer:
         request.on_lost = None      # else request and function would keep each other
         if request.is_lost:
             _drop(result)
+        elif request.finished:      # the route has written the answer itself
+            front.on_end(request, request.code, request.sentLength)
         elif not self._write(request, result):
             request.outcome, request.reply = (result, request.reply), None
             channel.hand_over(whole.line)
