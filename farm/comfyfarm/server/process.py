@@ -18,7 +18,7 @@ from state to state:
   program has taken the port meanwhile.
 - *paused*: the worker takes no further step; clients are served.
 - *frozen*: the port is open, but clients are not served and nothing is sent.  Received bytes and events wait in the
-  :class:`~comfyfarm.server.http.site.FreezeQueue`.  The simulation goes on, unless the worker is frozen too.  A process
+  ``FreezeQueue`` (``http/freeze_queue.py``).  The simulation goes on, unless the worker is frozen too.  A process
   that is paused and frozen shows as frozen.
 - ``refuse`` and ``accept`` close and open the port in any of these states; connections that are open stay.
 
@@ -46,14 +46,18 @@ from comfyfarm.faults.targets import Kept
 from comfyfarm.server import routes
 from comfyfarm.server.api import ComfyApi
 from comfyfarm.server.context import FarmContext
+from comfyfarm.server.direct_server import DirectServer
 from comfyfarm.server.feature_flags import server_flags
 from comfyfarm.server.files.disk import EXAMPLE
 from comfyfarm.server.front import FrontResource
+from comfyfarm.server.http.comfy_request import ComfyRequest
 from comfyfarm.server.http.faults import HttpFaultInjector
+from comfyfarm.server.http.freeze_queue import FreezeQueue
 from comfyfarm.server.http.headers import allowed_origin
 from comfyfarm.server.http.request import exchanged_event
-from comfyfarm.server.http.site import ComfyRequest, FarmSite, FreezeQueue
+from comfyfarm.server.http.site import FarmSite
 from comfyfarm.server.ports import ReopenablePort, url
+from comfyfarm.server.route_table import RouteTable
 from comfyfarm.server.server_log import ServerLog
 from comfyfarm.server.storage import InstanceStorage
 from comfyfarm.server.time.clock import Alarm
@@ -70,6 +74,7 @@ from comfyfarm.sim.machine import Machine
 from comfyfarm.sim.memory import Memory
 
 assert routes   # imported so that every route is registered
+_ROUTES = RouteTable(ComfyApi.app)
 State = Literal["booting", "running", "paused", "frozen", "stopped"]
 
 
@@ -199,6 +204,8 @@ class InstanceProcess:
             config.name, resource, self.fault_injector, self._on_exchange, max_bytes, origin, self.api.behaviour
         )
         self.site = FarmSite(front, context.reactor, max_bytes, context.on_traffic, self.freezer, context.time.now_ms)
+        direct_server = DirectServer(self.api, front, _ROUTES, context.reactor.seconds)
+        self.site.serve_directly = direct_server.serve
 
     @property
     def _served_static_name(self) -> str | None:

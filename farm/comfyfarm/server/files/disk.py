@@ -10,6 +10,7 @@ import os
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 from weakref import WeakSet
@@ -191,13 +192,10 @@ class Disk:
         :raises Outside: if it leads out of the folder.  As in ComfyUI the texts of the paths are compared, so a symlink
             in a folder may lead out of it.
         """
-        base = self._folders[folder]
-        if "\0" in subfolder or "\0" in name:
-            raise Outside(f"a path with NUL in {folder}")
-        path = os.path.abspath(os.path.join(base, subfolder, name))     # noqa: PTH100, PTH118 (as ComfyUI joins)
-        if os.path.commonpath((base, path)) != str(base):
-            raise Outside(f"{name} in {subfolder or '.'} of {folder}")
-        return Path(path)
+        path = _path_inside(self._folders[folder], subfolder, name)
+        if path is None:
+            raise Outside(f"{name!r} in {subfolder or '.'!r} of {folder}")
+        return path
 
     def digest_at(self, path: Path) -> str | None:
         """Return the SHA-256 of a file, in hex, or ``None`` if there is no file."""
@@ -314,3 +312,12 @@ class Disk:
                 self._made.discard(directory)
             if not number % _IN_A_TURN:
                 yield
+
+
+@lru_cache(1024)
+def _path_inside(base: Path, subfolder: str, name: str) -> Path | None:
+    """Return the path for a name; ``None`` if it leads out of the folder, or cannot be one."""
+    if "\0" in subfolder or "\0" in name:
+        return None
+    path = os.path.abspath(os.path.join(base, subfolder, name))     # noqa: PTH100, PTH118 (as ComfyUI joins)
+    return Path(path) if os.path.commonpath((base, path)) == str(base) else None

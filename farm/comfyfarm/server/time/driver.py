@@ -41,6 +41,9 @@ class InstanceDriver:
         Call this before using the instance, and :meth:`set_alarm` afterwards.  On a real clock, what takes longer than
         a turn of the reactor may go on in the next ones, as a real server's worker is another thread.
         """
+        if self.instance.due_ms is None and not self._is_catching_up:
+            self._is_behind = False
+            return self.time.now_ms()
         return self._advance(is_turn=False)     # an instance that is behind goes on when its alarm rings
 
     def _advance(self, *, is_turn: bool) -> int:
