@@ -57,7 +57,7 @@ class DirectServer:
         front = self.front
         request = ComfyRequest.whole(channel, whole, front.set_defaults)
         request.behaviour = front.behaviour
-        request.record.began_ms = front.began_ms(request)
+        front.begin(request)
         request.on_lost = partial(front.on_end, request, 0, 0)
         channel.requests.append(request)    # where a loss of the connection is looked for
         try:

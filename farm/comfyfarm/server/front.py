@@ -22,6 +22,7 @@ from comfyfarm.server.http.comfy_request import ComfyRequest
 from comfyfarm.server.http.faults import BadFault, HttpFaultInjector
 from comfyfarm.server.http.headers import allow_origin, is_foreign
 from comfyfarm.server.http.request import header, prompt_source, send
+from comfyfarm.server.http.request_content import shown_body, shown_headers, traceparent
 from comfyfarm.server.http.request_facts import without_prefix
 from comfyfarm.server.http.response_writer import is_success
 from comfyfarm.versions import DEFAULT_BEHAVIOUR, Behaviour
@@ -69,6 +70,7 @@ class FrontResource(Resource):
         bytes sent.
     :ivar allowed_origin: the origin whose web pages may read the answers, ``*`` for all; ``None``: requests from
         pages of any other origin are refused.
+    :ivar keeps_content: whether headers and body of each request are kept in the event log.
     """
 
     name: str
@@ -78,6 +80,7 @@ class FrontResource(Resource):
     max_body_bytes: int
     allowed_origin: str | None = None
     behaviour: Behaviour = DEFAULT_BEHAVIOUR
+    keeps_content: bool = False
     isLeaf: bool = field(default=True, init=False)
 
     def __post_init__(self) -> None:
@@ -86,7 +89,7 @@ class FrontResource(Resource):
     def render(self, request: ComfyRequest) -> Any:
         """Handle a request: refuse it, pass it to its route, or run it as a faulty exchange."""
         request.behaviour = self.behaviour
-        request.record.began_ms = self.began_ms(request)
+        self.begin(request)
         self.set_defaults(request)
         refusal = self._refuse(request)
         if refusal is not None and request.method == b"POST":   # no route will read the job from it
@@ -106,10 +109,17 @@ class FrontResource(Resource):
             )
         return NOT_DONE_YET
 
-    def began_ms(self, request: ComfyRequest) -> int:
-        """Return the simulated time at which a request that is handled now was received."""
+    def begin(self, request: ComfyRequest) -> None:
+        """Note of a request that is handled now when it was received and, if it shall be kept, what it says."""
         received_ms: int | None = request.connection.received_ms
-        return self.fault_injector.now_ms() if received_ms is None else received_ms
+        record = request.record
+        record.began_ms = self.fault_injector.now_ms() if received_ms is None else received_ms
+        record.traceparent = traceparent(request.fields)
+        if self.keeps_content:
+            record.request_headers = shown_headers(request.fields)
+            assert request.content is not None, "it has been received"
+            record.request_body = shown_body(request.content.read())
+            request.content.seek(0)
 
     def set_defaults(self, request: Request) -> None:
         """Set the headers that every answer has."""

@@ -201,7 +201,14 @@ class InstanceProcess:
         max_bytes, origin = int(config.max_upload_size), allowed_origin(config.enable_cors)
         resource = KleinResource(self.api.app)
         front = FrontResource(
-            config.name, resource, self.fault_injector, self._on_exchange, max_bytes, origin, self.api.behaviour
+            config.name,
+            resource,
+            self.fault_injector,
+            self._on_exchange,
+            max_bytes,
+            origin,
+            self.api.behaviour,
+            context.keeps_content,
         )
         self.site = FarmSite(front, context.reactor, max_bytes, context.on_traffic, self.freezer, context.time.now_ms)
         direct_server = DirectServer(self.api, front, _ROUTES, context.reactor.seconds)

@@ -94,6 +94,11 @@ class ComfyRequest(Request):
             "query": self.uri.partition(b"?")[2].decode("utf-8", "replace"),
         }
 
+    @property
+    def fields(self) -> Headers:
+        """The request's headers, to be read only: several requests may share them."""
+        return self.requestHeaders if self._fields is None else self._fields
+
     def _make_request_headers(self) -> Headers:
         return Headers() if self._fields is None else self._fields.copy()
 

@@ -23,6 +23,9 @@ class ExchangeRecord(msgspec.Struct, eq=False):
     shown: int | None = None
     damage: Damage = ""
     first_byte: int = 0
+    traceparent: str = ""
+    request_headers: str = ""
+    request_body: str = ""
 
     def update_from(self, reply: HttpReply) -> None:
         """Read from the answer what it shows to the client, because a fault may have changed it."""

@@ -147,5 +147,8 @@ def exchanged_event(request: ComfyRequest, at_ms: int, status: int, size_bytes: 
         shown=record.shown,
         damage=record.damage,
         first_byte=record.first_byte,
+        traceparent=record.traceparent,
+        request_headers=record.request_headers,
+        request_body=record.request_body,
         **request.texts,
     )
