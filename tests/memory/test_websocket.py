@@ -323,6 +323,21 @@ def test_clearing_tells_once_and_deleting_the_last_tells_twice(memory_farm: Star
     assert remaining(me)[-1] == 0
 
 
+def test_what_is_said_in_one_turn_is_one_write(memory_farm: Start) -> None:
+    """And it is written before the answer."""
+    farm, gpu = start(memory_farm)
+    me = gpu.listen("me")
+    post(gpu)
+    last = post(gpu)
+    wire = farm.wire
+    written: list[bytes] = wire._pumps[-1].serverIO.stream
+    before = len(remaining(me))
+    wire.begin(gpu.backend.site, "POST", "/queue", json.dumps({"delete": [last]}).encode()).end()
+    assert len(written) == 1
+    wire.flush()
+    assert remaining(me)[before:] == [1, 1]
+
+
 # Progress.
 
 
@@ -518,6 +533,7 @@ def test_a_text_that_a_node_shows_goes_to_every_socket(memory_farm: Start) -> No
     farm, gpu = start(memory_farm)
     listeners = [gpu.listen("me"), gpu.listen("other")]
     gpu.backend.publish(TextSent(at_ms=0, prompt_id="p", node="nöde", text="a text ä"))
+    gpu.backend.driver.set_alarm()
     farm.advance(0)
     node = "nöde".encode()
     frame = b"\0\0\0\3" + b"\0\0\0\5" + node + "a text ä".encode()
