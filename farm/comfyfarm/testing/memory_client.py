@@ -134,7 +134,7 @@ class MemoryWire:
     ) -> Reply:
         """Send an HTTP request, and return the answer."""
         exchange = self.begin(site, method, path, data if json is ... else dumps(json).encode(), headers)
-        if exchange.reply() is None:
+        if not exchange.transport.value():
             self.flush()
             self.reactor.advance(0)     # for what the farm does in the reactor's next turn
         return exchange.end()
@@ -164,9 +164,10 @@ class MemoryWire:
         return result_of(opening)
 
     def flush(self) -> None:
-        """Deliver everything that was sent."""
+        """Deliver everything that was sent, and forget the connections that have ended."""
         for pump in self._pumps:
             pump.flush()
+        self._pumps = [pump for pump in self._pumps if not (pump.clientIO.disconnected and pump.serverIO.disconnected)]
 
     def close(self) -> None:
         """Close all websockets from the side of the clients."""
@@ -204,6 +205,19 @@ def _request(method: str, path: str, body: bytes, headers: dict[str, str]) -> by
 
 
 def _reply(method: str, sent: bytes) -> Reply:
+    head, _, body = sent.partition(b"\r\n\r\n")
+    first, *lines = head.decode("iso-8859-1").split("\r\n")
+    headers = {name.lower(): value.lstrip() for name, _, value in (line.partition(":") for line in lines)}
+    if first == "HTTP/1.1 200 OK" and method != "HEAD" and headers.get("content-length") == str(len(body)):
+        return Reply(200, headers, body)    # what http.client would make of it, in a tenth of the time
+    return _unusual_reply(method, sent)
+
+
+def _unusual_reply(method: str, sent: bytes) -> Reply:
+    """Return an answer that may be in pieces, without a body, or broken.
+
+    :raises HTTPException: if it is broken.
+    """
     socket: Any = SimpleNamespace(makefile=lambda _mode: BytesIO(sent))
     response = HTTPResponse(socket, method=method)
     response.begin()
