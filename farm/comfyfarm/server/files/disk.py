@@ -113,11 +113,9 @@ class Disk:
         :raises OSError: if the system refuses: a directory of that name, a full disk.
         """
         path = self.path(place.folder, place.subfolder, place.name)
-        # Checked before anything is rendered.
-        if path.is_dir():
-            raise system_error(errno.EISDIR, path)      # not EEXIST: names() leaves it out, so a retry would fail, too
-        if os.path.lexists(path) or path in self._hidden:
-            raise system_error(errno.EEXIST, path)
+        if path in self._hidden or _is_taken(path):     # before anything is rendered
+            # Not EEXIST for a directory: names() leaves it out, so a retry would fail, too.
+            raise system_error(errno.EISDIR if path.is_dir() else errno.EEXIST, path)
         self._create(path, self.renderer.render(place.name, content, self.content_of))
         self._written.add(path)
 
@@ -278,8 +276,11 @@ class Disk:
             return None
 
     def _create(self, path: Path, content: bytes) -> None:
-        self._make(path.parent)
-        write_new(path, content)
+        try:
+            write_new(path, content)
+        except (FileNotFoundError, NotADirectoryError):     # the directory is missing, or is none
+            self._make(path.parent)
+            write_new(path, content)
 
     def _make(self, directory: Path) -> None:
         if directory.is_dir():
@@ -304,3 +305,15 @@ class Disk:
             with suppress(OSError):     # not empty: somebody else uses it
                 directory.rmdir()
                 self._made.discard(directory)
+
+
+def _is_taken(path: Path) -> bool:
+    """Return whether something has this path.
+
+    :raises OSError: if nothing can, as it is too long.
+    """
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
