@@ -22,6 +22,9 @@ from wsproto.events import CloseConnection, Event
 
 T = TypeVar("T")
 
+_TEXT, _BINARY = b"\x81", b"\x82"     # the first byte of a message that is one frame
+_LONG = (b"\x7e", 2), (b"\x7f", 8)     # what stands for its length, and the bytes of the length that follow
+
 _ADDRESS = IPv4Address("TCP", "127.0.0.1", 80)
 
 
@@ -95,6 +98,31 @@ class Listener:
 
 
 @dataclass(eq=False)
+class _MessageReader:
+    """The protocol of a listener's connection: reads whole messages itself, and has Twisted's read everything else.
+
+    Twisted's takes ten times as long.
+    """
+
+    listener: Listener
+    protocol: IProtocol
+
+    def dataReceived(self, data: bytes) -> None:
+        rest = data
+        while (found := _first_message(rest)) is not None:
+            message, rest = found
+            if isinstance(message, str):
+                self.listener.textMessageReceived(message)
+            else:
+                self.listener.bytesMessageReceived(message)
+        if rest:
+            self.protocol.dataReceived(rest)
+
+    def connectionLost(self, reason: Failure) -> None:
+        self.protocol.connectionLost(reason)
+
+
+@dataclass(eq=False)
 class Asking:
     """An HTTP exchange that may not be answered yet."""
 
@@ -161,7 +189,9 @@ class MemoryWire:
         self._pumps.append(pump)
         _pass_on_resets(pump)
         self.flush()
-        return result_of(opening)
+        listener = result_of(opening)
+        pump.clientIO.protocol = _MessageReader(listener, pump.clientIO.protocol)
+        return listener
 
     def flush(self) -> None:
         """Deliver everything that was sent, and forget the connections that have ended."""
@@ -175,6 +205,21 @@ class MemoryWire:
             pump.clientIO.loseConnection()
         self.flush()
         self._pumps.clear()
+
+
+def _first_message(data: bytes) -> tuple[str | bytes, bytes] | None:
+    """Return the message that the data begin with, and the data behind it; None if they begin with anything else."""
+    kind, length, start = data[:1], data[1:2], 2
+    if kind not in (_TEXT, _BINARY):
+        return None
+    for mark, size in _LONG:
+        if length == mark:
+            length, start = data[2 : 2 + size], 2 + size
+    end = start + int.from_bytes(length, "big")
+    if len(data) < end:
+        return None
+    payload = data[start:end]
+    return payload.decode() if kind == _TEXT else payload, data[end:]
 
 
 def result_of(deferred: Deferred[T]) -> T:

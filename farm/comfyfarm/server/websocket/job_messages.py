@@ -41,7 +41,7 @@ class NodeProgress:
     node: str
     display_node: str
     real_node: str
-    ids: dict[str, str | None]
+    ids: Fields
     value: float = 0.0
     max: float = 1.0
     state: Literal["running", "finished"] = "running"
@@ -54,21 +54,21 @@ class NodeProgress:
         """
         display_node, real_node = (parent.display_node, parent.real_node) if parent else (node, node)
         ids = {
-            "node_id": node,
-            "prompt_id": prompt_id,
-            "display_node_id": display_node,
-            "parent_node_id": parent.node if parent else None,
-            "real_node_id": real_node,
+            '"node_id"': quoted(node),
+            '"prompt_id"': quoted(prompt_id),
+            '"display_node_id"': quoted(display_node),
+            '"parent_node_id"': quoted(parent.node) if parent else "null",
+            '"real_node_id"': quoted(real_node),
         }
         return cls(node, display_node, real_node, ids)
 
     def __post_init__(self) -> None:
-        self._name, self._ids = quoted(self.node), json.dumps(self.ids)[1:]
+        self._name, self._ids = quoted(self.node), joined(self.ids)
 
     @property
     def encoded(self) -> str:
         """The name of the entry, and the entry."""
-        return f'{self._name}: {{"value": {self.value}, "max": {self.max}, "state": "{self.state}", {self._ids}'
+        return f'{self._name}: {{"value": {self.value}, "max": {self.max}, "state": "{self.state}", {self._ids}}}'
 
 
 @dataclass(eq=False)

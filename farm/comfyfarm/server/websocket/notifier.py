@@ -90,8 +90,7 @@ class WebSocketNotifier(EventHandler):
 
     @on(Cached)
     def _on_cached(self, event: Cached) -> None:
-        nodes = list(event.nodes)
-        self._send_to_client(event, "execution_cached", lambda: self._stamped(event, fields_of({"nodes": nodes})))
+        self._send_to_client(event, "execution_cached", lambda: self._stamped(event, _cached(event)))
 
     @on(NodeStarted)
     def _on_node_started(self, event: NodeStarted) -> None:
@@ -180,7 +179,7 @@ class WebSocketNotifier(EventHandler):
 
     def _with_metadata(self, event: PictureSent) -> bytes:
         ids, image_type = self._progress.nodes[event.node].ids, event.preview.image_type
-        fields = {**self._metadata, **fields_of({**ids, "image_type": image_type})}
+        fields = {**self._metadata, **ids, '"image_type"': quoted(image_type)}
         metadata = f"{{{joined(fields)}}}".encode()
         return struct.pack(">II", _PREVIEW_WITH_METADATA, len(metadata)) + metadata + self._pixels(event)
 
@@ -235,6 +234,10 @@ class WebSocketNotifier(EventHandler):
             event.at_ms, kind, make(), prompt_id, taken=taken, node=node, is_result=is_result
         )
         self.outbox.send(sockets, message)
+
+
+def _cached(event: Cached) -> Fields:
+    return {'"nodes"': f"[{', '.join(map(quoted, event.nodes))}]"}
 
 
 def _executing(event: NodeStarted, display_node: str) -> Fields:
