@@ -30,6 +30,18 @@ def write_over(path: Path, content: bytes) -> None:
         _remove(draft)
 
 
+def is_taken(path: Path) -> bool:
+    """Return whether something has this path.
+
+    :raises OSError: if nothing can, as it is too long.
+    """
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def system_error(number: int, path: Path) -> OSError:
     """Return the error that the system would raise (Python makes it a ``FileExistsError`` and so on)."""
     return OSError(number, os.strerror(number), str(path))

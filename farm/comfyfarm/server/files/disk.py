@@ -15,7 +15,7 @@ from typing import ClassVar
 from weakref import WeakSet
 
 from comfyfarm.events.base import Folder
-from comfyfarm.server.files.atomic import system_error, write_new, write_over
+from comfyfarm.server.files.atomic import is_taken, system_error, write_new, write_over
 from comfyfarm.server.files.removal import remove_files
 from comfyfarm.server.media.pictures import ImageRenderer, picture_size
 from comfyfarm.server.stat_cache import FileFactCache, digest_of, is_draft, regular_file
@@ -113,7 +113,7 @@ class Disk:
         :raises OSError: if the system refuses: a directory of that name, a full disk.
         """
         path = self.path(place.folder, place.subfolder, place.name)
-        if path in self._hidden or _is_taken(path):     # before anything is rendered
+        if path in self._hidden or is_taken(path):     # before anything is rendered
             # Not EEXIST for a directory: names() leaves it out, so a retry would fail, too.
             raise system_error(errno.EISDIR if path.is_dir() else errno.EEXIST, path)
         self._create(path, self.renderer.render(place.name, content, self.content_of))
@@ -305,15 +305,3 @@ class Disk:
             with suppress(OSError):     # not empty: somebody else uses it
                 directory.rmdir()
                 self._made.discard(directory)
-
-
-def _is_taken(path: Path) -> bool:
-    """Return whether something has this path.
-
-    :raises OSError: if nothing can, as it is too long.
-    """
-    try:
-        os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    return True

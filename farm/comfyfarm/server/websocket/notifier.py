@@ -2,7 +2,7 @@
 
 import json
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +26,7 @@ from comfyfarm.events import (
 )
 from comfyfarm.events.handler import EventHandler, on
 from comfyfarm.server.media.pictures import ImageRenderer
-from comfyfarm.server.websocket.hub import Hub
+from comfyfarm.server.websocket.hub import Hub, Socket
 from comfyfarm.server.websocket.job_messages import (
     Fields,
     JobProgress,
@@ -218,21 +218,22 @@ class WebSocketNotifier(EventHandler):
         if self._client is not None:
             self._send_fields(self._client, event, kind, fields)
 
+    # A message is made once for all recipients, and not at all if there are none.
+
     def _send_fields(self, to: Any, event: Event, kind: str, fields: Callable[[], Fields]) -> None:
         """Send a message about the job."""
-        self._send(to, event, kind, lambda: encode_fields(kind, {**self._metadata, **fields()}))
+        if sockets := self.hub.recipients(to):
+            self._put(sockets, event, kind, encode_fields(kind, {**self._metadata, **fields()}))
 
     def _send(self, to: Any, event: Event, kind: str, make: Callable[[], str | bytes]) -> None:
-        # The message is made once for all recipients, and not at all if there are none.
-        sockets = self.hub.recipients(to)
-        if not sockets:
-            return
+        if sockets := self.hub.recipients(to):
+            self._put(sockets, event, kind, make())
+
+    def _put(self, sockets: Collection[Socket], event: Event, kind: str, content: str | bytes) -> None:
         prompt_id, node = getattr(event, "prompt_id", None), getattr(event, "node", "")
         taken = self.taken if self.taken is not None and self.taken.prompt_id == prompt_id else None
         is_result = kind.startswith("binary-") and isinstance(event, PictureSent) and event.is_result
-        message = OutgoingMessage(
-            event.at_ms, kind, make(), prompt_id, taken=taken, node=node, is_result=is_result
-        )
+        message = OutgoingMessage(event.at_ms, kind, content, prompt_id, taken=taken, node=node, is_result=is_result)
         self.outbox.send(sockets, message)
 
 
