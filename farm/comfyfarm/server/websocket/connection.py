@@ -5,7 +5,6 @@ Only this module knows the TCP transport under Twisted's websocket.
 
 import struct
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -105,12 +104,19 @@ class SocketWriter:
             return
         joined = b"".join(self.queued)
         self.queued.clear()
-        # What the system takes at once needs no further turn of the reactor, which costs more than the call itself.
-        if self._system_socket is not None and not self._unsent_bytes:
-            with suppress(OSError):     # its buffer is full, or the connection is broken: Twisted handles both
-                joined = joined[self._system_socket.send(joined) :]
-        if joined:
-            self._tcp.write(joined)
+        sent_bytes = self._send(joined)
+        if sent_bytes < len(joined):
+            self._tcp.write(joined[sent_bytes:])
+
+    def _send(self, framed: bytes) -> int:
+        """Send what the system takes at once, and return its bytes."""
+        # It needs no further turn of the reactor, which costs more than the call itself.
+        if self._system_socket is None or self._unsent_bytes:
+            return 0
+        try:
+            return int(self._system_socket.send(framed))
+        except OSError:     # its buffer is full, or the connection is broken: Twisted handles both
+            return 0
 
     @property
     def _unsent_bytes(self) -> int:
