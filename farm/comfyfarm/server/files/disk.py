@@ -16,7 +16,7 @@ from typing import ClassVar
 from weakref import WeakSet
 
 from comfyfarm.events.base import Folder
-from comfyfarm.server.files.atomic import system_error, write_new, write_over
+from comfyfarm.server.files.atomic import is_taken, system_error, write_new, write_over
 from comfyfarm.server.files.folders import make_folders
 from comfyfarm.server.files.removal import remove_files
 from comfyfarm.server.media.pictures import ImageRenderer, picture_size
@@ -119,11 +119,9 @@ class Disk:
         :raises OSError: if the system refuses: a directory of that name, a full disk.
         """
         path = self.path(place.folder, place.subfolder, place.name)
-        # Checked before anything is rendered.
-        if path.is_dir():
-            raise system_error(errno.EISDIR, path)      # not EEXIST: names() leaves it out, so a retry would fail, too
-        if os.path.lexists(path) or path in self._hidden:
-            raise system_error(errno.EEXIST, path)
+        if path in self._hidden or is_taken(path):     # before anything is rendered
+            # Not EEXIST for a directory: names() leaves it out, so a retry would fail, too.
+            raise system_error(errno.EISDIR if path.is_dir() else errno.EEXIST, path)
         self._create(path, self.renderer.render(place.name, content, self.content_of))
         self._written.add(path)
 
@@ -288,8 +286,11 @@ class Disk:
             return None
 
     def _create(self, path: Path, content: bytes) -> None:
-        self._make(path.parent)
-        write_new(path, content)
+        try:
+            write_new(path, content)
+        except (FileNotFoundError, NotADirectoryError):     # the directory is missing, or is none
+            self._make(path.parent)
+            write_new(path, content)
 
     def _make(self, directory: Path) -> None:
         self._made.update(make_folders(directory))
