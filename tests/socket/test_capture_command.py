@@ -36,7 +36,7 @@ def test_a_server_that_is_not_there_is_told_in_one_line(tmp_path: Path) -> None:
     with create_server(("127.0.0.1", 0)) as finder:
         port = finder.getsockname()[1]
     done = capture(f"http://127.0.0.1:{port}", tmp_path / "none")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "Connection refused" in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "none").exists()
@@ -58,7 +58,7 @@ def test_a_server_that_is_no_comfyui_is_told_in_one_line(tmp_path: Path) -> None
         url = f"http://127.0.0.1:{server.server_port}"
         done = capture(url, tmp_path)
         server.shutdown()
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr == f"comfyfarm capture: {url}: not a ComfyUI server: /system_stats answered no JSON\n"
 
 
@@ -66,5 +66,5 @@ def test_a_directory_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) 
     (tmp_path / "file").write_text("")
     with run_farm({"instance": [{}]}) as farm:
         done = capture(farm.url, tmp_path / "file")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr == f"comfyfarm capture: {tmp_path}/file: File exists\n"

@@ -1,19 +1,16 @@
-"""``comfyfarm capture``: writes down what a real server reports about itself, so that a farm can serve the same."""
+"""Write down what a real server reports about itself, so that a farm can serve the same."""
 
-import argparse
 import json
-import sys
 from collections.abc import Callable, Iterator, Mapping
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from comfyfarm.clients.comfy_sync import HttpStatusError, ask
+from comfyfarm.clients.comfy_sync import HttpStatusError
 from comfyfarm.config.captured import FEATURES, MODELS, OBJECT_INFO, SYSTEM_STATS, CapturedServer, check_object_info
 
 FRAGMENT = "instance.toml"
-_TIMEOUT_S = 60.0       # a server with many packs of nodes takes its time over /object_info
+TIMEOUT_S = 60.0       # a server with many packs of nodes takes its time over /object_info
 
 Get = Callable[[str], bytes]
 
@@ -124,26 +121,3 @@ name = {json.dumps(name)}
 captured = "."
 # vram = "24GB"       # then /system_stats follows what is loaded, instead of standing as it was captured
 """
-
-
-def capture(options: argparse.Namespace) -> int:
-    """Capture a server, and print what was written."""
-    url, directory = options.url, options.output
-    try:
-        captured = take(lambda path: ask("GET", url + path, timeout_s=_TIMEOUT_S))
-        paths = write(captured, directory, url, options.name)
-    except NotComfyUI as error:
-        return _fail(f"{url}: not a ComfyUI server: {error}")
-    except HTTPException as error:
-        return _fail(f"{url}: not a ComfyUI server: {error!r}")
-    except OSError as error:
-        place = error.filename or url
-        return _fail(f"{place}: {getattr(error, 'reason', None) or error.strerror or error}")
-    for path in paths:
-        print(path)     # noqa: T201 (a command prints its result)
-    return 0
-
-
-def _fail(message: str) -> int:
-    print(f"comfyfarm capture: {message}", file=sys.stderr)     # noqa: T201
-    return 1

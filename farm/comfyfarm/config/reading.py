@@ -172,7 +172,7 @@ def _resolve_paths(config: S, folder: Path) -> S:
 
 
 def _override(config: FarmConfig, overrides: Overrides) -> FarmConfig:
-    options = {key: getattr(overrides, key) for key in ("control_port", "seed", "speed", "data_dir")}
+    options = {key: getattr(overrides, key) for key in overrides.__struct_fields__ if hasattr(config.farm, key)}
     farm = msgspec.structs.replace(config.farm, **{key: value for key, value in options.items() if value is not None})
     instances = list(config.instance)
     if overrides.disable_static_return:

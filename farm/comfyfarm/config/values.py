@@ -21,6 +21,7 @@ class FarmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """``[farm]``.
 
     :ivar host: the address that every port is bound to.
+    :ivar advertise_host: the host in the URLs that the farm tells; ``None``: ``host``.
     :ivar control_port: of the control server; 0: any free port.
     :ivar seed: decides every random draw; ``None``: one is drawn, and logged.
     :ivar clock: ``real``: simulated time passes by itself; ``virtual``: it stands still until it is moved.
@@ -33,6 +34,7 @@ class FarmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """
 
     host: str = "127.0.0.1"
+    advertise_host: str | None = None
     control_port: int = 8180
     seed: int | None = None
     clock: Literal["real", "virtual"] = "real"
@@ -45,6 +47,11 @@ class FarmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     def __post_init__(self) -> None:
         JobNames(self.job_name)     # raises if it has none of the known forms
+
+    @property
+    def url_host(self) -> str:
+        """The host in the URLs that the farm tells."""
+        return self.advertise_host or self.host
 
 
 class InstanceConfig(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -122,9 +129,12 @@ class Overrides(msgspec.Struct, frozen=True, kw_only=True):
     :ivar disable_static_return: every instance becomes dynamic.
     """
 
+    host: str | None = None
+    advertise_host: str | None = None
     port: int | None = None
     control_port: int | None = None
     seed: int | None = None
     speed: float | None = None
     data_dir: str | None = None
+    log: str | None = None
     disable_static_return: bool = False

@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,14 @@ class CannotStart(Exception):
 class FarmApp(MultiService):
     """A farm and its control server; no port is bound and no file is written before it starts.
 
-    :ivar ready_file: the JSON file to write once every port listens; None for none.
+    :ivar ready_file: the JSON file that exists while every port listens; None for none.
     :ivar server: set when the service starts.
     """
 
     farm: Farm
     ready_file: Path | None = None
     server: ControlServer = field(init=False)
+    _announced: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -40,6 +42,7 @@ class FarmApp(MultiService):
 
         :raises CannotStart: if a port is taken or a file cannot be written; nothing is left behind.
         """
+        self._remove_ready_file()
         ports = self._bind_all()
         try:
             self.farm.open(ports[1:])
@@ -51,6 +54,21 @@ class FarmApp(MultiService):
         except OSError as error:
             self._abandon(ports)
             raise CannotStart(f"{error.filename or 'comfyfarm'}: {error.strerror or error}") from error
+
+    async def stopService(self) -> None:
+        """Remove the ready file, unless another farm has replaced it, and stop."""
+        with suppress(OSError):
+            if self.ready_file is not None and self.ready_file.read_text() == self._announced:
+                self.ready_file.unlink()
+        await super().stopService()
+
+    def _remove_ready_file(self) -> None:
+        """Remove the ready file of an earlier farm, which was killed."""
+        try:
+            if self.ready_file is not None:
+                self.ready_file.unlink(missing_ok=True)
+        except OSError as error:
+            raise CannotStart(f"{self.ready_file}: {error.strerror}") from error
 
     def _bind_all(self) -> list[BoundPort]:
         """Bind the ports of the control server and of the instances, in this order."""
@@ -88,7 +106,8 @@ class FarmApp(MultiService):
             _logger.info("{name}: {url} ({mode})", name=name, url=backend.url, mode=backend.config.mode)
         _logger.info("control: {url}", url=self.server.url)
         if self.ready_file is not None:
-            _write_atomically(self.ready_file, json.dumps(self.described(), indent=1))
+            self._announced = json.dumps(self.described(), indent=1)
+            _write_atomically(self.ready_file, self._announced)
 
 
 def _write_atomically(path: Path, text: str) -> None:

@@ -84,7 +84,7 @@ class ControlServer(Service):
     _listening: IListeningPort | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self.url = self.farm.control_url = url(self.farm.config.farm.host, self.port.number)
+        self.url = self.farm.control_url = url(self.farm.config.farm.url_host, self.port.number)
         self.site = FarmSite(KleinResource(ControlApi(self.farm).app), self.farm.reactor, _MAX_BYTES)
 
     def startService(self) -> None:

@@ -24,6 +24,7 @@ class FarmContext:
     :ivar reactor: sockets and keep-alive timeouts use its time.
     :ivar clock: the source of simulated time; alarms are set on it.
     :ivar unix_ms: the wall-clock time of simulated time 0.
+    :ivar url_host: the host in the URLs of the instances.
     :ivar bind: binds a port.
     :ivar fire_process: called with each firing that affects an instance's process.
     :ivar on_traffic: called whenever a client sends bytes.
@@ -38,6 +39,7 @@ class FarmContext:
     seeds: Seeds
     equipment_cache: EquipmentCache
     host: str
+    url_host: str
     data_dir: Path
     bind: Bind
     registry: FaultRegistry

@@ -1,0 +1,134 @@
+"""What several commands share: options, the console, and the error that ends a command with one line."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from http.client import HTTPException
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from urllib.error import URLError
+from urllib.parse import urlsplit
+
+import click
+
+from comfyfarm.clients.comfy_sync import HttpStatusError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+OK, NO, TROUBLE, UNKNOWN = 0, 1, 2, 3
+"""The exit statuses: done or yes; no; a mistake in the command line, or nothing could be done; a verdict's unknown."""
+
+_PIPED_WIDTH = 250
+CONTROL_URL = "http://127.0.0.1:8180"
+
+
+class Trouble(click.ClickException):
+    """Ends a command with one line and status 2."""
+
+    exit_code = TROUBLE
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """Return a console that prints texts as they are, wide if it is no terminal."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else _PIPED_WIDTH
+    made = Console(stderr=stderr, markup=False, highlight=False)
+    if width is not None and made.width == 80:     # COLUMNS is not set
+        made.width = width
+    return made
+
+
+def opened(path: str) -> AbstractContextManager[BinaryIO]:
+    """Open a file for reading; ``-`` is the standard input."""
+    if path == "-":
+        return nullcontext(sys.stdin.buffer)
+    return open(path, "rb")  # noqa: PTH123 (Path turns an empty path into ".")
+
+
+def as_url(_context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
+    """Check a server's base URL, or several; the scheme may be left out.  A callback of options and arguments.
+
+    :raises click.BadParameter: if it is none.
+    """
+    if isinstance(value, tuple):
+        return tuple(as_url(_context, _parameter, word) for word in value)
+    if value is None:
+        return None
+    url = value if "://" in value else f"http://{value}"
+    try:
+        parts = urlsplit(url)
+        is_valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        is_valid = False
+    if not is_valid:
+        raise click.BadParameter(f"expected something like http://127.0.0.1:8188, got {value!r}")
+    return url.rstrip("/")
+
+
+def control_option(command: F) -> F:
+    """Add ``--control``, the URL of the farm's control server."""
+    return click.option(
+        "--control",
+        metavar="URL",
+        callback=as_url,
+        default=CONTROL_URL,
+        envvar="COMFYFARM_CONTROL",
+        show_default=True,
+        show_envvar=True,
+        help="The farm's control server.",
+    )(command)
+
+
+def json_option(command: F) -> F:
+    """Add the flag ``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead, for scripts.")(command)
+
+
+def log_argument(command: F) -> F:
+    """Add the argument for a saved log."""
+    return click.argument("log", metavar="FILE")(command)
+
+
+def trial_option(command: F) -> F:
+    """Add ``--trial``."""
+    return click.option("--trial", metavar="NAME", help="The trial that it is about; default: the last one.")(command)
+
+
+def print_bytes(content: bytes) -> None:
+    """Print bytes as they are."""
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
+
+
+@contextmanager
+def reaching(url: str) -> Iterator[None]:
+    """End the command with one line if the server at a URL does not answer, or refuses.
+
+    :raises Trouble: if so.
+    """
+    try:
+        yield
+    except HttpStatusError as error:
+        says = error.body.get("error", error.body) if isinstance(error.body, dict) else error.body
+        raise Trouble(str(says)) from error
+    except (OSError, HTTPException, ValueError) as error:
+        raise Trouble(f"{url}: {reason(error)}") from error
+
+
+def reason(error: BaseException) -> str:
+    """Return what is wrong, in a line."""
+    if isinstance(error, URLError):
+        error = error.reason if isinstance(error.reason, BaseException) else OSError(0, str(error.reason))
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def path_option(*names: str, **settings: Any) -> Callable[[F], F]:
+    """Return an option that takes a path."""
+    return click.option(*names, type=click.Path(path_type=Path), **settings)
