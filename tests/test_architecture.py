@@ -63,6 +63,7 @@ ONLY = {        # of these a pure part imports nothing but
 }
 ASKS_THE_CLOCK = {"now", "today", "utcnow", "uuid1", "uuid4", "monotonic", "perf_counter"}
 TIME_AND_CHANCE = {     # the only modules that ask the machine for the time or for chance, and why
+    "cli.common": "a command waits for a farm",
     "cli.conform": "ids for a real server must not repeat over runs",
     "clients.comfy": "a client draws its own id",
     "clients.comfy_sync": "it waits without a reactor",

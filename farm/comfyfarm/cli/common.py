@@ -1,6 +1,8 @@
 """What several commands share: options, the console, and the error that ends a command with one line."""
 
+import math
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from http.client import HTTPException
@@ -127,6 +129,15 @@ def reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def every(pause_s: float, limit_s: float = math.inf) -> Iterator[None]:
+    """Yield at once, and again after each pause until the time is up."""
+    deadline = time.monotonic() + limit_s
+    yield
+    while time.monotonic() < deadline:
+        time.sleep(pause_s)
+        yield
 
 
 def path_option(*names: str, **settings: Any) -> Callable[[F], F]:

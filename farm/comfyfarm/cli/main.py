@@ -18,6 +18,10 @@ from comfyfarm.cli.common import Trouble, reason
 
 COMMANDS = {
     "run": "Start a farm of mock ComfyUI servers.",
+    "status": "Ask a running farm how it goes.",
+    "check": "Find all errors of a configuration file, or show the farm that it describes.",
+    "init": "Write a commented configuration to start from, and its schema for editors.",
+    "schema": "Print the JSON schema of config.toml, for editors and other checkers.",
     "conform": "Compare servers with ComfyUI's recorded behaviour, and print a score.",
     "capture": "Ask a real server what it has, and write an instance that serves the same.",
     "scenarios": "List the incidents that a farm can stage, and tell all about one.",

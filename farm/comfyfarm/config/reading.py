@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from comfyfarm.config.captured import CapturedServer, NotCaptured
-from comfyfarm.config.decoding import ConfigError, decode, read_table, read_tables
+from comfyfarm.config.decoding import ConfigError, decode, did_you_mean, read_table, read_tables
 from comfyfarm.config.fault_tables import read_fault
 from comfyfarm.config.scenarios.scenario import Scenario
 from comfyfarm.config.scenarios.tables import INSTANCE_ONLY_KEYS, read_scenarios
@@ -22,6 +22,7 @@ from comfyfarm.seeds import Seeds
 S = TypeVar("S", bound=msgspec.Struct)
 Table = dict[str, Any]
 
+TABLES = ("farm", "profile", "instance", "fault", "scenario")
 _PATHS = ("input", "output_dir", "object_info", "captured", "data_dir", "log")
 _MAX_INSTANCES = _MAX_PORT = 65535
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
@@ -64,8 +65,8 @@ def read(raw: Table, folder: Path, overrides: Overrides = Overrides()) -> FarmCo
     :raises ConfigError: without the name of a file.
     """
     for key in raw:
-        if key not in ("farm", "profile", "instance", "fault", "scenario"):
-            raise ConfigError(f"{key}: unknown key")
+        if key not in TABLES:
+            raise ConfigError(f"{key}: unknown key{did_you_mean(key, TABLES)}")
     profiles = read_table(raw.get("profile", {}), "profile")
     for name, profile in profiles.items():
         _check_profile(name, profile)
@@ -132,7 +133,8 @@ def _expand(index: int, own: Table, profiles: Table, folder: Path) -> Iterator[_
     profile = own.pop("profile", None)
     if profile is not None and profile not in list(profiles):
         known = ", ".join(sorted(profiles)) or "none"
-        raise ConfigError(f"{where}.profile: unknown profile {profile!r} (there are: {known})")
+        meant = did_you_mean(profile, sorted(profiles))
+        raise ConfigError(f"{where}.profile: unknown profile {profile!r} (there are: {known}){meant}")
     if not 1 <= count <= _MAX_INSTANCES:
         raise ConfigError(f"{where}.count: expected 1 to {_MAX_INSTANCES}, got {count}")
     own = _merge(profiles.get(profile, {}), own)
