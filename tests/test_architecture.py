@@ -64,6 +64,8 @@ ONLY = {        # of these a pure part imports nothing but
 ASKS_THE_CLOCK = {"now", "today", "utcnow", "uuid1", "uuid4", "monotonic", "perf_counter"}
 TIME_AND_CHANCE = {     # the only modules that ask the machine for the time or for chance, and why
     "cli.common": "a command waits for a farm",
+    "cli.load": "seeds that a server has not seen, and how long a load takes",
+    "cli.loading.jobs": "a client draws its own ids",
     "cli.conform": "ids for a real server must not repeat over runs",
     "clients.comfy": "a client draws its own id",
     "clients.comfy_sync": "it waits without a reactor",

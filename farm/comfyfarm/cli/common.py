@@ -3,8 +3,8 @@
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
@@ -22,6 +22,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 OK, NO, TROUBLE, UNKNOWN = 0, 1, 2, 3
 """The exit statuses: done or yes; no; a mistake in the command line, or nothing could be done; a verdict's unknown."""
+
+INTERRUPTED = 130
+"""The exit status after Ctrl-C or SIGTERM."""
 
 _PIPED_WIDTH = 250
 CONTROL_URL = "http://127.0.0.1:8180"
@@ -143,3 +146,22 @@ def every(pause_s: float, limit_s: float = math.inf) -> Iterator[None]:
 def path_option(*names: str, **settings: Any) -> Callable[[F], F]:
     """Return an option that takes a path."""
     return click.option(*names, type=click.Path(path_type=Path), **settings)
+
+
+def in_reactor(begin: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
+    """Run the reactor until the coroutine ends, and raise what it raises. It can be called once per process.
+
+    :param begin: is called with the reactor.
+    :raises KeyboardInterrupt: if the reactor was stopped before.
+    """
+    from twisted.internet.defer import Deferred
+    from twisted.internet.task import react
+    from twisted.python.failure import Failure
+
+    ended: list[Failure | None] = []
+    with suppress(SystemExit):
+        react(lambda reactor: Deferred.fromCoroutine(begin(reactor)).addBoth(ended.append))
+    if not ended:
+        raise KeyboardInterrupt
+    if ended[0] is not None:
+        ended[0].raiseException()

@@ -1,8 +1,7 @@
 """``comfyfarm conform``: compare servers with ComfyUI, and print a score."""
 
 import json
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 from random import SystemRandom
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import click
 import msgspec
 
-from comfyfarm.cli.common import NO, OK, Trouble, as_url, console, path_option
+from comfyfarm.cli.common import NO, OK, Trouble, as_url, console, in_reactor, path_option
 from comfyfarm.conformance.scenario import ConformanceScenario
 from comfyfarm.conformance.score import ScenarioOutcome, Score, by_family
 from comfyfarm.versions import RECORDED
@@ -109,22 +108,3 @@ def _as_json(version: str, outcomes: Sequence[ScenarioOutcome]) -> dict[str, Any
 
 def _numbers(score: Score) -> dict[str, Any]:
     return {**msgspec.to_builtins(score), "share": score.share, "is_full": score.is_full}
-
-
-def in_reactor(begin: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
-    """Run the reactor until the coroutine ends, and raise what it raises. It can be called once per process.
-
-    :param begin: is called with the reactor.
-    :raises KeyboardInterrupt: if the reactor was stopped before.
-    """
-    from twisted.internet.defer import Deferred
-    from twisted.internet.task import react
-    from twisted.python.failure import Failure
-
-    ended: list[Failure | None] = []
-    with suppress(SystemExit):
-        react(lambda reactor: Deferred.fromCoroutine(begin(reactor)).addBoth(ended.append))
-    if not ended:
-        raise KeyboardInterrupt
-    if ended[0] is not None:
-        ended[0].raiseException()

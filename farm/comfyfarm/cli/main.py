@@ -14,12 +14,14 @@ from typing import Any
 import click
 
 from comfyfarm import __version__
-from comfyfarm.cli.common import Trouble, reason
+from comfyfarm.cli.common import INTERRUPTED, Trouble, reason
 
 COMMANDS = {
     "run": "Start a farm of mock ComfyUI servers.",
     "status": "Ask a running farm how it goes.",
     "check": "Find all errors of a configuration file, or show the farm that it describes.",
+    "load": "Send load to any ComfyUI servers, and measure what comes back.",
+    "workflow": "Print a built-in workflow.",
     "init": "Write a commented configuration to start from, and its schema for editors.",
     "schema": "Print the JSON schema of config.toml, for editors and other checkers.",
     "conform": "Compare servers with ComfyUI's recorded behaviour, and print a score.",
@@ -33,8 +35,6 @@ COMMANDS = {
 
 _ANALYSES = frozenset({"judge", "report", "events"})
 """Commands that end soon, and make many objects that all stay: to look for garbage among them would be in vain."""
-
-_INTERRUPTED = 130
 
 
 def _forbid_colours(_context: click.Context, _option: click.Parameter, value: bool) -> None:
@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         error.show()
         status = error.exit_code
     except click.Abort:
-        status = _INTERRUPTED
+        status = INTERRUPTED
     except BrokenPipeError:     # such as ``comfyfarm events run.jsonl | head``
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         status = 1

@@ -128,6 +128,10 @@ class ComfyClient:
         """Return ``queue_running`` and ``queue_pending``, whose items begin with number and prompt id."""
         return dict(await self._fetch_json("GET", "/queue"))
 
+    async def node_types(self, node_type: str | None = None) -> dict[str, Any]:
+        """Return ``/object_info``: the declaration of one node type, or of all, by name."""
+        return dict(await self._fetch_json("GET", "/object_info" if node_type is None else f"/object_info/{node_type}"))
+
     async def download(self, filename: str, subfolder: str = "", type: str = "output") -> bytes:  # noqa: A002
         """Return the content of a file; the history names files by these three values."""
         query = urlencode({"filename": filename, "subfolder": subfolder, "type": type})
