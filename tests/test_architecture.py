@@ -44,7 +44,7 @@ OUTSIDE = {     # what a part imports beside the standard library
     "clients": {"msgspec", "treq", "twisted", "wsproto"},
     "conformance": {"PIL", "rich", "treq", "twisted"},
     "testing": {"_pytest", "msgspec", "pytest", "twisted", "wsproto"},
-    "cli": {"click", "msgspec", "rich", "twisted"},
+    "cli": {"PIL", "click", "msgspec", "rich", "twisted"},
     "tap": {"twisted"},
     "pytest_plugin": {"pytest", "pytest_twisted", "twisted"},
 }

@@ -19,11 +19,19 @@ from comfyfarm.cli.common import INTERRUPTED, Trouble, reason
 COMMANDS = {
     "run": "Start a farm of mock ComfyUI servers.",
     "status": "Ask a running farm how it goes.",
+    "watch": "Show a live table of a running farm in the terminal.",
+    "fault": "Arm, list and heal the faults of a running farm.",
+    "crash": "End the process of an instance at once: connections are reset, and its jobs are lost.",
+    "restart": "Stop an instance, if it runs, and start it.",
+    "pause": "Suspend the worker of an instance; its server goes on answering.",
+    "resume": "Let the worker of a paused instance continue.",
     "check": "Find all errors of a configuration file, or show the farm that it describes.",
     "load": "Send load to any ComfyUI servers, and measure what comes back.",
     "workflow": "Print a built-in workflow.",
     "init": "Write a commented configuration to start from, and its schema for editors.",
     "schema": "Print the JSON schema of config.toml, for editors and other checkers.",
+    "doctor": "Find what keeps a farm from running on this machine.",
+    "completion": "Print what makes a shell complete commands and options.",
     "conform": "Compare servers with ComfyUI's recorded behaviour, and print a score.",
     "capture": "Ask a real server what it has, and write an instance that serves the same.",
     "scenarios": "List the incidents that a farm can stage, and tell all about one.",
@@ -32,6 +40,9 @@ COMMANDS = {
     "events": "Print a saved log with each event as a line that has all its fields.",
 }
 """Each command, and what it does; the first line of its own help says the same."""
+
+_MODULES = dict.fromkeys(("crash", "restart", "pause", "resume"), "instances")
+"""The module of each command that is not in the module of its name."""
 
 _ANALYSES = frozenset({"judge", "report", "events"})
 """Commands that end soon, and make many objects that all stay: to look for garbage among them would be in vain."""
@@ -61,7 +72,7 @@ class _Commands(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         name, command, rest = super().resolve_command(ctx, args)
         if name is not None and command is not None:
-            command = resolve_name(f"comfyfarm.cli.{name}:{name}")
+            command = command_of(name)
             if _no_color not in command.params:
                 command.params.append(_no_color)
         return name, command, rest
@@ -78,6 +89,12 @@ class _Commands(click.Group):
             text = f"{error.filename}: {reason(error)}" if error.filename else reason(error)
         click.echo(f"comfyfarm {ctx.invoked_subcommand}: {text}", err=True)
         return Trouble.exit_code
+
+
+def command_of(name: str) -> click.Command:
+    """Import a command and return it."""
+    command: click.Command = resolve_name(f"comfyfarm.cli.{_MODULES.get(name, name)}:{name}")
+    return command
 
 
 def _listed(commands: Mapping[str, str]) -> dict[str, click.Command]:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from pkgutil import resolve_name
-
-import click
 import pytest
 
-from comfyfarm.cli.main import COMMANDS, main
+from comfyfarm.cli.main import COMMANDS, command_of, main
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_list_of_commands_says_what_the_help_of_each_begins_with(name: str) -> None:
-    command: click.Command = resolve_name(f"comfyfarm.cli.{name}:{name}")
-    assert (command.help or "").partition("\n\n")[0].replace("\n", " ") == COMMANDS[name]
+    assert (command_of(name).help or "").partition("\n\n")[0].replace("\n", " ") == COMMANDS[name]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
