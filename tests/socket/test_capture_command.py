@@ -68,3 +68,18 @@ def test_a_directory_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) 
         done = capture(farm.url, tmp_path / "file")
     assert done.returncode == 2
     assert done.stderr == f"comfyfarm capture: {tmp_path}/file: File exists\n"
+
+
+def test_an_edited_capture_is_not_overwritten(tmp_path: Path) -> None:
+    """A capture as it was written is replaced by a newer one; ``--force`` replaces any."""
+    with run_farm({"instance": [{}]}) as farm:
+        assert capture(farm.url, tmp_path).returncode == 0
+        assert capture(farm.url, tmp_path).returncode == 0
+        edited = tmp_path / "instance.toml"
+        edited.write_text(edited.read_text() + "mode = 'dynamic'\n")
+        refused = capture(farm.url, tmp_path)
+        assert refused.returncode == 2
+        assert refused.stderr == f"comfyfarm capture: {tmp_path}: would overwrite instance.toml; --force does it\n"
+        assert edited.read_text().endswith("mode = 'dynamic'\n")
+        assert capture(farm.url, tmp_path, "--force").returncode == 0
+    assert "dynamic" not in edited.read_text()

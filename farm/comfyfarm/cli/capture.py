@@ -1,13 +1,14 @@
 """``comfyfarm capture``: ask a real server what it has, and write an instance that serves the same."""
 
 import re
+from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path
 
 import click
 
-from comfyfarm.cli.common import Trouble, as_url, path_option, reason
-from comfyfarm.clients.capture import TIMEOUT_S, NotComfyUI, take, write
+from comfyfarm.cli.common import Trouble, as_url, header_option, path_option, reason
+from comfyfarm.clients.capture import TIMEOUT_S, NotComfyUI, edited_files, take, write
 from comfyfarm.clients.comfy_sync import ask
 
 
@@ -24,10 +25,14 @@ def _check_name(_context: click.Context, _option: click.Parameter, word: str) ->
 @click.argument("url", metavar="URL", callback=as_url)
 @path_option("-o", "--output", metavar="DIR", required=True, help="Where the files go.")
 @click.option("--name", callback=_check_name, default="captured", show_default=True, help="Of the instance.")
-def capture(url: str, output: Path, name: str) -> None:
+@header_option
+@click.option("--force", is_flag=True, help="Write over files that were edited since they were captured.")
+def capture(url: str, output: Path, name: str, headers: Mapping[str, str], *, force: bool) -> None:
     """Ask a real server what it has, and write an instance that serves the same."""
+    if not force and (edited := edited_files(output)):
+        raise Trouble(f"{output}: would overwrite {', '.join(edited)}; --force does it")
     try:
-        captured = take(lambda path: ask("GET", url + path, timeout_s=TIMEOUT_S))
+        captured = take(lambda path: ask("GET", url + path, timeout_s=TIMEOUT_S, headers=headers))
     except NotComfyUI as error:
         raise Trouble(f"{url}: not a ComfyUI server: {error}") from error
     except HTTPException as error:

@@ -89,6 +89,28 @@ def control_option(command: F) -> F:
     )(command)
 
 
+def _as_headers(_context: click.Context, _option: click.Parameter, words: tuple[str, ...]) -> dict[str, str]:
+    headers = {}
+    for word in words:
+        name, colon, value = word.partition(":")
+        if not colon or not name.strip():
+            raise click.BadParameter(f"expected something like 'Authorization: Bearer ...', got {word!r}")
+        headers[name.strip()] = value.strip()
+    return headers
+
+
+def header_option(command: F) -> F:
+    """Add ``--header``, which can be given several times; the command gets a dictionary."""
+    return click.option(
+        "--header",
+        "headers",
+        metavar="'NAME: VALUE'",
+        multiple=True,
+        callback=_as_headers,
+        help="Send this header with each request: 'Authorization: Bearer ...'.",
+    )(command)
+
+
 def json_option(command: F) -> F:
     """Add the flag ``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON instead, for scripts.")(command)

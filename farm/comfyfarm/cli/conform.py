@@ -1,7 +1,7 @@
 """``comfyfarm conform``: compare servers with ComfyUI, and print a score."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from random import SystemRandom
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import click
 import msgspec
 
-from comfyfarm.cli.common import NO, OK, Trouble, as_url, console, in_reactor, path_option
+from comfyfarm.cli.common import NO, OK, Trouble, as_url, console, header_option, in_reactor, path_option
 from comfyfarm.conformance.scenario import ConformanceScenario
 from comfyfarm.conformance.score import ScenarioOutcome, Score, by_family
 from comfyfarm.versions import RECORDED
@@ -28,6 +28,7 @@ from comfyfarm.versions import RECORDED
 @click.option("--without-files", is_flag=True, help="Leave output files out (for a static instance).")
 @path_option("--json", "json_file", metavar="FILE", help="Write score and differences there.")
 @click.option("--list", "only_list", is_flag=True, help="Say which scenarios there are, and stop.")
+@header_option
 @click.option("-v", "--verbose", is_flag=True, help="Tell each scenario, and every difference in full.")
 def conform(
     urls: Sequence[str],
@@ -38,6 +39,7 @@ def conform(
     without_files: bool,
     json_file: Path | None,
     only_list: bool,
+    headers: Mapping[str, str],
     verbose: bool,
 ) -> int:
     """Compare servers with ComfyUI's recorded behaviour, and print a score.
@@ -54,7 +56,7 @@ def conform(
             return OK
         if not urls:
             raise Trouble("which server?  comfyfarm conform URL")
-        run = _Run(urls, version, verbose=verbose, files=not without_files)
+        run = _Run(urls, version, headers, verbose=verbose, files=not without_files)
         outcomes = run.judge(scenarios)
     except (NoSuchScenario, Unreachable) as error:
         raise Trouble(str(error)) from error
@@ -70,8 +72,11 @@ class _Run:
     :ivar version: the version that the servers are compared with; empty until it is known.
     """
 
-    def __init__(self, urls: Sequence[str], version: str | None, *, verbose: bool, files: bool) -> None:
+    def __init__(
+        self, urls: Sequence[str], version: str | None, headers: Mapping[str, str], *, verbose: bool, files: bool
+    ) -> None:
         self._urls = urls
+        self._headers = headers
         self.version = version or ""
         self._verbose = verbose
         self._files = files
@@ -92,7 +97,10 @@ class _Run:
                 if self._verbose:
                     print_line(screen, outcome)
 
-            in_reactor(lambda reactor: Suite(reactor, SystemRandom(), wanted).play(self._urls, scenarios, on_result))
+            def begin(reactor: Any) -> Coroutine[Any, Any, None]:
+                return Suite(reactor, SystemRandom(), wanted, self._headers).play(self._urls, scenarios, on_result)
+
+            in_reactor(begin)
         return [outcomes[scenario.name] for scenario in scenarios]
 
 

@@ -20,6 +20,7 @@ from comfyfarm.cli.common import (
     as_url,
     console,
     control_option,
+    header_option,
     in_reactor,
     json_option,
     path_option,
@@ -69,6 +70,7 @@ _JOBS = 24
 @click.option("--timeout", "timeout_s", type=float, default=120.0, show_default=True, help="For each job, in seconds.")
 @path_option("-o", "--output", metavar="DIR", help="Keep the pictures there.")
 @click.option("-v", "--verbose", is_flag=True, help=f"List the jobs even if they are more than {_MOST_LISTED}.")
+@header_option
 @json_option
 def load(
     urls: Sequence[str], *, control: str, config: Path, seed: int | None, as_json: bool, verbose: bool, **options: Any
@@ -173,7 +175,7 @@ class _Run:
                 bars=bars,
                 output=self._options["output"],
                 timeout_s=self._options["timeout_s"],
-                headers={},
+                headers=self._options["headers"],
             )
             return sender.run(self._servers)
 

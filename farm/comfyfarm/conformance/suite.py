@@ -1,8 +1,8 @@
 """Run scenarios on servers, and compare their transcripts with the recorded facts."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from random import Random
 from typing import Any
@@ -75,11 +75,13 @@ class Suite:
     :ivar chance: the source of ids and names that are new to every server.
     :ivar version: the recorded version that the servers are compared with; ``None``: the one nearest to what the first
         server says of itself.
+    :ivar headers: sent with each request.
     """
 
     reactor: Any
     chance: Random
     version: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     async def play(
         self, urls: Sequence[str], scenarios: Iterable[ConformanceScenario], on_result: Callable[[ScenarioResult], None]
@@ -91,7 +93,7 @@ class Suite:
         :raises Unreachable: if a server does not answer like ComfyUI; then no scenario was run.
         """
         waiting = deque(scenarios)
-        servers = [RawHttpClient(self.reactor, url) for url in urls]
+        servers = [RawHttpClient(self.reactor, url, self.headers) for url in urls]
         try:
             for server in servers:
                 await _check(server)

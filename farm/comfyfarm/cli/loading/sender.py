@@ -50,6 +50,7 @@ class Sender:
 
     :ivar output: where the pictures are kept; ``None``: nowhere.
     :ivar timeout_s: for each job, from its submission on.
+    :ivar headers: sent with each request.
     """
 
     reactor: Any
@@ -87,7 +88,7 @@ class Sender:
                 await server.client.close()
 
     async def _connect(self, name: str, url: str) -> _Server:
-        client = ComfyClient(url, reactor=self.reactor)
+        client = ComfyClient(url, reactor=self.reactor, headers=self.headers)
         try:
             checkpoint = choose_checkpoint(await client.node_types("CheckpointLoaderSimple"))
         except _WENT_WRONG as error:
