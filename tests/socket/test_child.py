@@ -98,3 +98,11 @@ def test_a_child_does_not_outlive_its_parent() -> None:
     orphan, deadline = SyncComfyClient(url), time.monotonic() + 5
     while orphan.health() or Path(folder).exists():
         assert time.monotonic() < deadline, "the child lives on"
+
+
+def test_variables_for_other_farms_do_not_reach_the_farm_of_a_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are the options of ``comfyfarm run`` on the same machine."""
+    monkeypatch.setenv("COMFYFARM_ADVERTISE_HOST", "farm.example")
+    monkeypatch.setenv("COMFYFARM_CONFIG", "none.toml")
+    with start_mock_server() as farm:
+        assert farm.url.startswith("http://127.0.0.1:")

@@ -1,6 +1,7 @@
 """What several commands share: options, the console, and the error that ends a command with one line."""
 
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit
 import click
 
 from comfyfarm.clients.comfy_sync import HttpStatusError
+from comfyfarm.config.values import FarmSettings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,7 +29,7 @@ INTERRUPTED = 130
 """The exit status after Ctrl-C or SIGTERM."""
 
 _PIPED_WIDTH = 250
-CONTROL_URL = "http://127.0.0.1:8180"
+CONTROL_PORT = FarmSettings().control_port
 
 
 class Trouble(click.ClickException):
@@ -81,9 +83,9 @@ def control_option(command: F) -> F:
         "--control",
         metavar="URL",
         callback=as_url,
-        default=CONTROL_URL,
+        default=lambda: f"http://127.0.0.1:{os.environ.get('COMFYFARM_CONTROL_PORT') or CONTROL_PORT}",
         envvar="COMFYFARM_CONTROL",
-        show_default=True,
+        show_default=f"http://127.0.0.1:{CONTROL_PORT}",
         show_envvar=True,
         help="The farm's control server.",
     )(command)

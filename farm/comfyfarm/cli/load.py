@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from comfyfarm.cli.common import (
-    CONTROL_URL,
     INTERRUPTED,
     NO,
     OK,
@@ -82,7 +82,8 @@ def load(
     from comfyfarm.cli.loading.show import as_facts
 
     chance: Random = SystemRandom() if seed is None else Random(seed)
-    with _servers(urls, control, config) as servers:
+    is_given = click.get_current_context().get_parameter_source("control") != ParameterSource.DEFAULT
+    with _servers(urls, control, None if is_given else config) as servers:
         run = _Run(servers, chance, options, is_shown=not as_json)
         status = run.play()
     if as_json:
@@ -94,9 +95,10 @@ def load(
 
 
 @contextmanager
-def _servers(urls: Sequence[str], control: str, config: Path) -> Iterator[Mapping[str, str]]:
+def _servers(urls: Sequence[str], control: str, config: Path | None) -> Iterator[Mapping[str, str]]:
     """Return the servers to send to, by name; if no farm runs, one does for the duration of the block.
 
+    :param config: of that one; ``None``: none is started.
     :raises Trouble: if there is no server.
     """
     if urls:
@@ -105,22 +107,22 @@ def _servers(urls: Sequence[str], control: str, config: Path) -> Iterator[Mappin
     try:
         state = SyncFarmControl(control).state()
     except (OSError, HttpStatusError, ValueError) as error:
-        if control != CONTROL_URL:
+        if config is None:
             raise Trouble(f"no farm answers at {control}; start one with comfyfarm run") from error
     else:
         yield {name: instance.url for name, instance in state.instances.items()}
         return
-    with _own_farm(config) as servers:
+    with _own_farm(config, control) as servers:
         yield servers
 
 
 @contextmanager
-def _own_farm(config: Path) -> Iterator[Mapping[str, str]]:
+def _own_farm(config: Path, control: str) -> Iterator[Mapping[str, str]]:
     from comfyfarm.testing.child import FarmDied, run_farm
 
     is_there = config.exists()
     name = str(config) if is_there else "three dynamic instances"
-    click.echo(f"no farm runs at {CONTROL_URL}: starting that of {name} for this load", err=True)
+    click.echo(f"no farm runs at {control}: starting that of {name} for this load", err=True)
     try:
         farm = run_farm(config if is_there else _DEFAULT_FARM)
     except FarmDied as error:

@@ -73,8 +73,9 @@ class _Commands(click.Group):
         name, command, rest = super().resolve_command(ctx, args)
         if name is not None and command is not None:
             command = command_of(name)
-            if _no_color not in command.params:
-                command.params.append(_no_color)
+            for taker in (command, *getattr(command, "commands", {}).values()):
+                if _no_color not in taker.params:
+                    taker.params.append(_no_color)
         return name, command, rest
 
     def invoke(self, ctx: click.Context) -> Any:

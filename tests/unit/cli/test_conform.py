@@ -68,7 +68,7 @@ def test_it_lists_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "expected"),
     [
         (["--only", "nope"], "comfyfarm conform: no scenario 'nope'\n"),
-        ([], "comfyfarm conform: which server?  comfyfarm conform URL\n"),
+        ([], "comfyfarm conform: which server?  comfyfarm conform URL, or comfyfarm conform --self\n"),
     ],
 )
 def test_what_cannot_be_done_is_reported_in_a_line(
