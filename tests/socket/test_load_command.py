@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import shutil
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 from comfyfarm.testing.child import RunningFarm
-from tests.support.commands import comfyfarm, running
+from tests.support.commands import COMMAND, ENVIRONMENT, comfyfarm, running
 
+ROOT = Path(__file__).parents[2]
 TWO = {"instance": [{"name": "alpha", "mode": "static"}, {"name": "beta", "mode": "dynamic"}]}
 
 
@@ -43,6 +48,17 @@ def test_a_load_takes_servers_by_their_urls(comfy_farm: Callable[..., RunningFar
     assert {result["workflow"] for result in facts["results"]} == {"batch", "two-passes"}
     assert {f"http://{result['instance']}" for result in facts["results"]} == {farm["alpha"].url, farm["beta"].url}
     assert facts["figures"]["in_all"]["jobs"] == 4
+
+
+def test_jobs_that_a_crash_took_are_not_waited_for(comfy_farm: Callable[..., RunningFarm], tmp_path: Path) -> None:
+    """And the websocket is opened again: later jobs are followed."""
+    farm = comfy_farm({"instance": [{"mode": "dynamic", "timing": {"step": "50ms"}}]})
+    farm.control.arm(do="crash", at={"phase": "step", "step": 10}, times=1, restart_after="100ms")
+    done = comfyfarm("load", farm.url, "--jobs", "3", "--rate", "0.5", "--json")
+    assert done.returncode == 1, done.stderr
+    facts = json.loads(done.stdout)
+    assert facts["reasons"] == {"lost: neither in the queue nor in the history": 1}
+    assert facts["figures"]["ran"]["jobs"] == 2
 
 
 def test_a_farm_is_started_if_none_runs(tmp_path: Path) -> None:
@@ -87,3 +103,32 @@ def test_what_cannot_be_reached_is_said_in_one_line(tmp_path: Path) -> None:
     assert done.stderr.splitlines()[1] == (
         "comfyfarm load: the farm of config.toml does not start: config.toml: instance[0].port: expected int, got str"
     )
+
+
+def test_the_first_block_of_the_readme_ends_with_the_table_of_jobs(tmp_path: Path) -> None:
+    """As it is pasted, with the project installed already; only the ports are others."""
+    block = re.findall(r"^```sh\n(.*?)^```$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)[0]
+    for name in ("scripts/demo", "scripts/install", "config.toml", "pyproject.toml", "farm/comfyfarm/__init__.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    config = tmp_path / "config.toml"
+    config.write_text(re.sub(r"port = 8\d+", "port = 0", config.read_text()))
+    bin_folder = tmp_path / ".venv" / "bin"
+    bin_folder.mkdir(parents=True)
+    for name, command in (("python", COMMAND[:1]), ("comfyfarm", COMMAND)):
+        (bin_folder / name).write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+        (bin_folder / name).chmod(0o755)
+    (tmp_path / ".venv" / "installed-plain").touch()
+    environment = {**ENVIRONMENT, "COMFYFARM_CONTROL_PORT": "1"}
+    done = subprocess.run(
+        ["bash", "-ec", block], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[-28].split() == ["job", "instance", "text", "waited", "ran", "picture"]
+    assert lines[-4].split()[:2] == ["24", "gamma"]
+    assert lines[-3].endswith("all delivered")
+    assert lines[-2:] == [
+        "24 pictures: 17 different by instance and name, 17 by SHA-256",
+        "alpha is static: 8 times ../input/kernie_512x768.jpg",
+    ]

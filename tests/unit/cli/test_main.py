@@ -29,3 +29,18 @@ def test_a_wrong_command_line_has_a_status_of_its_own(words: list[str], capsys: 
     """It is no verdict: neither fail nor unknown."""
     assert main(words) == 2
     assert "Error: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--no-color", "doctor"], ["doctor", "--no-color"]])
+def test_colours_can_be_left_out(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the command or after it."""
+    green = "\x1b[32m"
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    main(["doctor"])
+    assert green in capsys.readouterr().out
+    monkeypatch.setenv("NO_COLOR", "")      # so that it is put back
+    main(words)
+    assert green not in capsys.readouterr().out

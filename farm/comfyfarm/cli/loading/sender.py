@@ -23,12 +23,13 @@ from comfyfarm.clients.comfy import ComfyClient
 
 NO_ANSWER = (
     HttpStatusError, ConnectError, ConnectionClosed, RequestTransmissionFailed, ResponseFailed, TimeoutError,
-    DeferredTimeout, CancelledError, OSError,
+    DeferredTimeout, OSError,
 )  # fmt: skip
 """What is raised if a server does not answer, or not as it should."""
 
-_WENT_WRONG = (*NO_ANSWER, AttributeError, LookupError, TypeError, ValueError)
-_LOOK_EVERY_S = 2.0     # into the history, whatever the websocket says
+_WENT_WRONG = (*NO_ANSWER, CancelledError, AttributeError, LookupError, TypeError, ValueError)
+_LOOK_AFTER_S, _LONGEST_LOOK_S = 2.0, 10.0      # into the history, whatever the websocket says
+_REOPEN_AFTER_S = 0.5
 
 
 class NoServer(Exception):
@@ -101,13 +102,15 @@ class Sender:
 
         :param opening: called back when the websocket is open, or cannot be opened.
         """
-        # If the server hangs up or refuses, history still says what became of the jobs.
-        with suppress(*NO_ANSWER):
-            async with server.client.listening() as messages:
-                opening.callback(None)
-                await self._follow(server, messages)
-        if not opening.called:
-            opening.callback(None)
+        # While there is no websocket, history still says what became of the jobs.
+        with suppress(CancelledError):
+            while True:
+                with suppress(*NO_ANSWER):
+                    async with server.client.listening() as messages:
+                        _call_back(opening)
+                        await self._follow(server, messages)
+                _call_back(opening)
+                await deferLater(self.reactor, _REOPEN_AFTER_S)
 
     async def _follow(self, server: _Server, messages: AsyncIterator[Message]) -> None:
         async for message in messages:
@@ -156,15 +159,21 @@ class Sender:
         """Wait until a job has ended, and return its history entry.
 
         :raises TimeoutError: if it has not ended in time.
+        :raises LookupError: if the server has lost it.
         """
         assert job.submitted_s is not None, "it was submitted"
+        look_s, is_queued = _LOOK_AFTER_S, True
         while job.prompt_id not in (history := await client.history(job.prompt_id)):
             left_s = job.submitted_s + self.timeout_s - self.reactor.seconds()
             if left_s <= 0:
                 raise TimeoutError(f"not ended after {self.timeout_s:g} s")
+            if not is_queued:       # nor was it a moment ago: it did not just end
+                raise LookupError("lost: neither in the queue nor in the history")
             # The end on the websocket comes a moment before the history entry.
-            pause_s = 0.01 if job.ended_s is not None else min(left_s, _LOOK_EVERY_S)
-            await self._end_of(job, pause_s)
+            await self._end_of(job, 0.01 if job.ended_s is not None else min(left_s, look_s))
+            if job.ended_s is None:
+                is_queued = await _is_queued(job, client)
+                look_s = min(look_s * 1.5, _LONGEST_LOOK_S)
         return dict(history[job.prompt_id])
 
     async def _end_of(self, job: Job, limit_s: float) -> None:
@@ -175,6 +184,16 @@ class Sender:
         with suppress(DeferredTimeout):
             await end.addTimeout(limit_s, self.reactor)
         self._ends.pop(job, None)
+
+
+async def _is_queued(job: Job, client: ComfyClient) -> bool:
+    queue = await client.queue()
+    return any(item[1] == job.prompt_id for item in (*queue["queue_running"], *queue["queue_pending"]))
+
+
+def _call_back(deferred: Deferred[None]) -> None:
+    if not deferred.called:
+        deferred.callback(None)
 
 
 def reason_of(error: BaseException) -> str:
