@@ -9,7 +9,9 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 from comfyfarm.testing.child import RunningFarm
 from tests.support.commands import COMMAND, ENVIRONMENT, comfyfarm, running
@@ -103,6 +105,33 @@ def test_what_cannot_be_reached_is_said_in_one_line(tmp_path: Path) -> None:
     assert done.stderr.splitlines()[1] == (
         "comfyfarm load: the farm of config.toml does not start: config.toml: instance[0].port: expected int, got str"
     )
+
+
+class _Other(BaseHTTPRequestHandler):
+    """A server of something else."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"a": 1}')
+
+    do_POST = do_GET
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_a_server_of_something_else_is_named() -> None:
+    with HTTPServer(("127.0.0.1", 0), _Other) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        words = (["load", url], ["status", "--control", url], ["fault", "list", "--control", url])
+        done, status, listed = (comfyfarm(*command) for command in words)
+        server.shutdown()
+    assert "answers, but not as a ComfyUI does ('prompt_id')" in done.stdout
+    assert (done.returncode, status.returncode, listed.returncode) == (1, 1, 2)
+    assert status.stderr == f"comfyfarm status: {url}: answers, but not as a farm does\n"
+    assert listed.stderr == f"comfyfarm fault: {url}: answers, but not as a farm does\n"
 
 
 def test_the_first_block_of_the_readme_ends_with_the_table_of_jobs(tmp_path: Path) -> None:

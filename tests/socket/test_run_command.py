@@ -43,8 +43,10 @@ def test_it_prints_where_everything_is_and_then_each_request_and_job(tmp_path: P
     assert ": success in 0.3" in output
 
 
-def test_as_json_it_prints_the_events_of_the_log(tmp_path: Path) -> None:
-    with running("run", *FREE, "--json", cwd=tmp_path) as farm:
+def test_as_json_it_prints_the_events_of_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if a variable asks for it, as in a container."""
+    monkeypatch.setitem(ENVIRONMENT, "COMFYFARM_JSON", "1")
+    with running("run", *FREE, cwd=tmp_path) as farm:
         assert farm.stdout is not None
         assert json.loads(farm.stdout.readline())["kind"] == "configured"
 

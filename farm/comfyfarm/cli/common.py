@@ -13,6 +13,7 @@ from urllib.error import URLError
 from urllib.parse import urlsplit
 
 import click
+import msgspec
 
 from comfyfarm.clients.comfy_sync import HttpStatusError
 from comfyfarm.config.values import FarmSettings
@@ -153,6 +154,8 @@ def reason(error: BaseException) -> str:
     """Return what is wrong, in a line."""
     if isinstance(error, URLError):
         error = error.reason if isinstance(error.reason, BaseException) else OSError(0, str(error.reason))
+    if isinstance(error, msgspec.MsgspecError):
+        return "answers, but not as a farm does"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return " ".join(str(error).split()) or type(error).__name__

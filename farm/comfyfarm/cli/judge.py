@@ -51,6 +51,8 @@ def judge(log: str, trial: str | None, bounds: Sequence[str], form: str | None) 
         verdict = analysis.verdict(thresholds)
     except (ConfigError, UnknownTrial) as error:
         raise Trouble(str(error)) from error
+    if not verdict.seq:
+        raise Trouble(f"{log}: there is no event in it")
     if form is None:
         _print(console(), verdict, analysis.placement(placement_thresholds))
     else:

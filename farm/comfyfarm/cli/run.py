@@ -23,6 +23,10 @@ def _option(option: FarmOption) -> Callable[[F], F]:
     )
 
 
+def _flag(*names: str, variable: str, about: str) -> Callable[[F], F]:
+    return click.option(*names, is_flag=True, envvar=variable, show_envvar=True, help=about)
+
+
 def farm_options(command: F) -> F:
     """Add the options that describe a farm."""
     for option in reversed(FARM_OPTIONS):
@@ -35,8 +39,8 @@ def farm_options(command: F) -> F:
     "failed while it ran, 2 if it could not start."
 )
 @farm_options
-@click.option("-v", "--verbose", is_flag=True, help="Print a line for each request and each job.")
-@click.option("--json", "as_json", is_flag=True, help="Print the events of the log as lines of JSON instead.")
+@_flag("-v", "--verbose", "verbose", variable="COMFYFARM_VERBOSE", about="Print a line for each request and each job.")
+@_flag("--json", "as_json", variable="COMFYFARM_JSON", about="Print the events of the log as lines of JSON instead.")
 def run(*, verbose: bool, as_json: bool, **options: Any) -> int:
     """Start a farm of mock ComfyUI servers.
 

@@ -128,12 +128,22 @@ def test_a_log_that_cannot_be_opened_is_reported_in_a_line(tmp_path: Path, capsy
     ]
 
 
-def test_what_is_no_log_at_all_is_unknown(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path.write_bytes(bytes(range(256)) * 100)
+@pytest.mark.parametrize("content", [b"", bytes(range(256)) * 100])
+def test_what_is_no_log_at_all_is_refused(path: Path, content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says nothing of the software, not even that it is unknown."""
+    path.write_bytes(content)
+    assert main(["judge", str(path), "--json"]) == 2
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", f"comfyfarm judge: {path}: there is no event in it\n")
+
+
+def test_a_log_with_a_broken_line_is_judged_as_far_as_it_goes(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(path, WELL)
+    path.write_bytes(path.read_bytes() + b"\x00\xff\n")
     assert main(["judge", str(path)]) == 3
     words = " ".join(capsys.readouterr().out.split())
     assert "unknown log_incomplete" in words
-    assert "line 1 is no JSON; line 2 is no JSON;" in words
+    assert "is no JSON" in words
 
 
 def test_a_log_may_come_in_from_another_program(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,13 +21,19 @@ from comfyfarm.cli.loading.show import Bars
 from comfyfarm.clients import HttpStatusError, Message
 from comfyfarm.clients.comfy import ComfyClient
 
+
+class JobLost(Exception):
+    """A server knows a job no more, although it took it on."""
+
+
 NO_ANSWER = (
     HttpStatusError, ConnectError, ConnectionClosed, RequestTransmissionFailed, ResponseFailed, TimeoutError,
     DeferredTimeout, OSError,
 )  # fmt: skip
 """What is raised if a server does not answer, or not as it should."""
 
-_WENT_WRONG = (*NO_ANSWER, CancelledError, AttributeError, LookupError, TypeError, ValueError)
+_UNLIKE_COMFYUI = AttributeError, LookupError, TypeError, ValueError
+_WENT_WRONG = (*NO_ANSWER, *_UNLIKE_COMFYUI, CancelledError, JobLost)
 _LOOK_AFTER_S, _LONGEST_LOOK_S = 2.0, 10.0      # into the history, whatever the websocket says
 _REOPEN_AFTER_S = 0.5
 
@@ -159,7 +165,7 @@ class Sender:
         """Wait until a job has ended, and return its history entry.
 
         :raises TimeoutError: if it has not ended in time.
-        :raises LookupError: if the server has lost it.
+        :raises JobLost: if the server has lost it.
         """
         assert job.submitted_s is not None, "it was submitted"
         look_s, is_queued = _LOOK_AFTER_S, True
@@ -168,7 +174,7 @@ class Sender:
             if left_s <= 0:
                 raise TimeoutError(f"not ended after {self.timeout_s:g} s")
             if not is_queued:       # nor was it a moment ago: it did not just end
-                raise LookupError("lost: neither in the queue nor in the history")
+                raise JobLost("lost: neither in the queue nor in the history")
             # The end on the websocket comes a moment before the history entry.
             await self._end_of(job, 0.01 if job.ended_s is not None else min(left_s, look_s))
             if job.ended_s is None:
@@ -202,4 +208,5 @@ def reason_of(error: BaseException) -> str:
         body = error.body
         says = body["error"] if isinstance(body, dict) and "error" in body else body
         return f"HTTP {error.status}: {says['message'] if isinstance(says, dict) and 'message' in says else says}"
-    return " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(str(error).split()) or type(error).__name__
+    return f"answers, but not as a ComfyUI does ({text})" if isinstance(error, _UNLIKE_COMFYUI) else text
