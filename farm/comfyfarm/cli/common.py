@@ -78,13 +78,18 @@ def as_url(_context: click.Context, _parameter: click.Parameter, value: Any) -> 
     return url.rstrip("/")
 
 
+def _control_port() -> str:
+    told = os.environ.get("COMFYFARM_CONTROL_PORT", "0")     # 0 stands for any free one
+    return told if told.strip("0") else str(CONTROL_PORT)
+
+
 def control_option(command: F) -> F:
     """Add ``--control``, the URL of the farm's control server."""
     return click.option(
         "--control",
         metavar="URL",
         callback=as_url,
-        default=lambda: f"http://127.0.0.1:{os.environ.get('COMFYFARM_CONTROL_PORT') or CONTROL_PORT}",
+        default=lambda: f"http://127.0.0.1:{_control_port()}",
         envvar="COMFYFARM_CONTROL",
         show_default=f"http://127.0.0.1:{CONTROL_PORT}",
         show_envvar=True,

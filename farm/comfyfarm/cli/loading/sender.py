@@ -9,7 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from twisted.internet.defer import CancelledError, Deferred, gatherResults
+from twisted.internet.defer import CancelledError, Deferred, DeferredSemaphore, gatherResults
 from twisted.internet.defer import TimeoutError as DeferredTimeout
 from twisted.internet.error import ConnectError, ConnectionClosed
 from twisted.internet.task import deferLater
@@ -36,6 +36,7 @@ _UNLIKE_COMFYUI = AttributeError, LookupError, TypeError, ValueError
 _WENT_WRONG = (*NO_ANSWER, *_UNLIKE_COMFYUI, CancelledError, JobLost)
 _LOOK_AFTER_S, _LONGEST_LOOK_S = 2.0, 10.0      # into the history, whatever the websocket says
 _REOPEN_AFTER_S = 0.5
+_MOST_REQUESTS = 64
 
 
 class NoServer(Exception):
@@ -44,11 +45,28 @@ class NoServer(Exception):
 
 @dataclass(eq=False)
 class _Server:
-    """One server, and the jobs that it has."""
+    """One server, and the jobs that it has.
+
+    :ivar slots: for requests; without a limit a large load would open a connection for each job.
+    """
 
     target: Target
     client: ComfyClient
     jobs: dict[str, Job] = field(default_factory=dict)
+    slots: DeferredSemaphore = field(default_factory=lambda: DeferredSemaphore(_MOST_REQUESTS))
+
+    async def history(self, prompt_id: str) -> dict[str, Any]:
+        async with self.slots:
+            return await self.client.history(prompt_id)
+
+    async def download(self, picture: Mapping[str, str]) -> bytes:
+        async with self.slots:
+            return await self.client.download(**picture)
+
+    async def has_queued(self, job: Job) -> bool:
+        async with self.slots:
+            queue = await self.client.queue()
+        return any(item[1] == job.prompt_id for item in (*queue["queue_running"], *queue["queue_pending"]))
 
 
 @dataclass(eq=False, kw_only=True)
@@ -132,7 +150,7 @@ class Sender:
         self._open[job.target] += 1
         try:
             await self._submit(job)
-            await self._collect(job, self._servers[job.target].client)
+            await self._collect(job, self._servers[job.target])
         except _WENT_WRONG as error:
             job.error = reason_of(error)
         self._open[job.target] -= 1
@@ -142,18 +160,19 @@ class Sender:
         server = self._servers[job.target]
         workflow = self.plan.kind(job).make(job, server.target.checkpoint, self.chance.getrandbits(48))
         server.jobs[job.prompt_id] = job
-        job.submitted_s = self.reactor.seconds()
         self.bars.changed(job)
-        # Servers before 0.4 choose the id themselves.
-        job.prompt_id = await server.client.submit(workflow, prompt_id=job.prompt_id)
+        async with server.slots:
+            job.submitted_s = self.reactor.seconds()
+            # Servers of old versions choose the id themselves.
+            job.prompt_id = await server.client.submit(workflow, prompt_id=job.prompt_id)
         server.jobs[job.prompt_id] = job
 
-    async def _collect(self, job: Job, client: ComfyClient) -> None:
-        entry = await self._entry(job, client)
+    async def _collect(self, job: Job, server: _Server) -> None:
+        entry = await self._entry(job, server)
         job.ended_s = job.ended_s or self.reactor.seconds()
         job.error = failure(entry)
         for picture in pictures(entry):
-            content = await client.download(**picture)
+            content = await server.download(picture)
             if self.output is not None:
                 path = saved_path(self.output, job.target, picture)
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -161,7 +180,7 @@ class Sender:
             job.saved.append((picture["filename"], hashlib.sha256(content).hexdigest()))
         job.fetched_s = self.reactor.seconds()
 
-    async def _entry(self, job: Job, client: ComfyClient) -> dict[str, Any]:
+    async def _entry(self, job: Job, server: _Server) -> dict[str, Any]:
         """Wait until a job has ended, and return its history entry.
 
         :raises TimeoutError: if it has not ended in time.
@@ -169,7 +188,7 @@ class Sender:
         """
         assert job.submitted_s is not None, "it was submitted"
         look_s, is_queued = _LOOK_AFTER_S, True
-        while job.prompt_id not in (history := await client.history(job.prompt_id)):
+        while job.prompt_id not in (history := await server.history(job.prompt_id)):
             left_s = job.submitted_s + self.timeout_s - self.reactor.seconds()
             if left_s <= 0:
                 raise TimeoutError(f"not ended after {self.timeout_s:g} s")
@@ -178,7 +197,7 @@ class Sender:
             # The end on the websocket comes a moment before the history entry.
             await self._end_of(job, 0.01 if job.ended_s is not None else min(left_s, look_s))
             if job.ended_s is None:
-                is_queued = await _is_queued(job, client)
+                is_queued = await server.has_queued(job)
                 look_s = min(look_s * 1.5, _LONGEST_LOOK_S)
         return dict(history[job.prompt_id])
 
@@ -190,11 +209,6 @@ class Sender:
         with suppress(DeferredTimeout):
             await end.addTimeout(limit_s, self.reactor)
         self._ends.pop(job, None)
-
-
-async def _is_queued(job: Job, client: ComfyClient) -> bool:
-    queue = await client.queue()
-    return any(item[1] == job.prompt_id for item in (*queue["queue_running"], *queue["queue_pending"]))
 
 
 def _call_back(deferred: Deferred[None]) -> None:
