@@ -66,13 +66,14 @@ class Job:
 def on_message(jobs: Mapping[str, Job], message: dict[str, Any] | bytes, now_s: float) -> Job | None:
     """Note what a websocket message says about one of the jobs (by prompt id), and return that job.
 
-    ``None`` if it is about none of them, or says nothing that is shown.
+    ``None`` if it is about none of them, or says nothing that is shown.  What comes after the history has shown the end
+    is late: the times of such messages would be wrong.
     """
     if isinstance(message, bytes):      # a preview
         return None
     data = message["data"]
     job = jobs.get(data.get("prompt_id", ""))
-    if job is None:
+    if job is None or job.ended_s is not None:
         return None
     match message["type"]:
         case "execution_start":

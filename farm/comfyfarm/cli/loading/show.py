@@ -15,6 +15,7 @@ from rich.text import Text
 
 from comfyfarm.cli.loading.jobs import Job
 
+_BETWEEN_STEPS_S = 0.05
 _PERCENTILES = (50, 90, 95, 99)
 _MEASURES: Mapping[str, Callable[[Job], float | None]] = {
     "waited": lambda job: _between(job.submitted_s, job.started_s),
@@ -41,15 +42,19 @@ class Bars(Progress):
         self._sent: Counter[str] = Counter()
         self._over: dict[str, set[int]] = {name: set() for name in names}
         self._known: set[int] = set()
+        self._next_s = 0.0
 
     def changed(self, job: Job) -> None:
-        """Show how a job stands now."""
+        """Show how a job stands now; its steps are shown now and then only, so that a large load is not slowed down."""
+        over, now_s = self._over[job.target], self.get_time()
+        if job.is_over:
+            over.add(job.number)
+        elif job.number in self._known and now_s < self._next_s:
+            return
+        self._next_s = now_s + _BETWEEN_STEPS_S
         if job.number not in self._known:
             self._known.add(job.number)
             self._sent[job.target] += 1
-        over = self._over[job.target]
-        if job.is_over:
-            over.add(job.number)
         done, doing = job.step / job.steps, f"job {job.number}: {job.step:g}/{job.steps:g}"
         if job.is_over:
             done, doing = 0.0, ""

@@ -66,6 +66,14 @@ def test_messages_move_the_job_that_they_name() -> None:
     assert (job.started_s, job.ended_s, job.is_over) == (2.0, 4.5, True)
 
 
+def test_a_message_that_comes_after_the_end_was_known_changes_no_time() -> None:
+    """A client that is behind with its messages would measure itself."""
+    job = new_job(submitted_s=1.0, ended_s=2.0)
+    late = {"type": "execution_start", "data": {"prompt_id": job.prompt_id}}
+    assert on_message({job.prompt_id: job}, late, 3.0) is None
+    assert (job.started_s, job.ended_s) == (None, 2.0)
+
+
 @pytest.mark.parametrize(
     "message",
     [
