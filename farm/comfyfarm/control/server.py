@@ -125,7 +125,7 @@ class ControlServer(Service):
     _listening: IListeningPort | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self.url = self.farm.control_url = url(self.farm.config.farm.host, self.port.number)
+        self.url = self.farm.control_url = url(self.farm.config.farm.url_host, self.port.number)
         self.access = Access.of(self.farm.config.farm)
         routes = GuardedResource(self.access, _ControlResource(ControlApi(self.farm).app))
         self.site = FarmSite(routes, self.farm.reactor, _MAX_BYTES, self.farm.lag.on_traffic)

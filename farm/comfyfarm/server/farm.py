@@ -165,6 +165,7 @@ class Farm(MultiService):
             seeds=seeds,
             equipment_cache=self.equipment_cache,
             host=self.config.farm.host,
+            url_host=self.config.farm.url_host,
             data_dir=self.data_dir,
             temporary=self._temporary,
             bind=self.bind,
@@ -242,7 +243,7 @@ def _described(config: FarmConfig) -> dict[str, Any]:
     described: dict[str, Any] = msgspec.to_builtins(config, enc_hook=str)
     # Faults and scenarios have events of their own.
     del described["tables"], described["fault"], described["scenario"]
-    for key in ("host", "control", "control_port", "control_token", "data_dir", "log"):
+    for key in ("host", "advertise_host", "control", "control_port", "control_token", "data_dir", "log"):
         described["farm"].pop(key, None)
     for instance in described["instance"]:
         for key in ("port", "input", "output_dir", "object_info", "captured"):
