@@ -207,9 +207,16 @@ def in_reactor(begin: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
     from twisted.python.failure import Failure
 
     ended: list[Failure | None] = []
+    ended_first: list[bool] = []
+
+    def main(reactor: Any) -> Deferred[None]:
+        # The end of the reactor closes connections, which may end the coroutine, too.
+        reactor.addSystemEventTrigger("before", "shutdown", lambda: ended_first.append(bool(ended)))
+        return Deferred.fromCoroutine(begin(reactor)).addBoth(ended.append)
+
     with suppress(SystemExit):
-        react(lambda reactor: Deferred.fromCoroutine(begin(reactor)).addBoth(ended.append))
-    if not ended:
+        react(main)
+    if not all(ended_first):
         raise KeyboardInterrupt
     if ended[0] is not None:
         ended[0].raiseException()
