@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from comfyfarm.analysis.journal import by_route, by_type
+from comfyfarm.analysis.journal import Journal, by_route, by_type
 from comfyfarm.analysis.log_analysis import LogAnalysis
 from comfyfarm.analysis.report.page import page
 from comfyfarm.analysis.timeline.perfetto import as_trace
@@ -52,36 +52,42 @@ def post_trial(farm: Farm, body: analysis.TrialBody) -> analysis.TrialState:
 
 
 @route(endpoints.GET_VERDICT)
-def get_verdict(farm: Farm, query: analysis.VerdictQuery) -> Raw:
+async def get_verdict(farm: Farm, query: analysis.VerdictQuery) -> Raw:
     """Return the verdict on the system under test until now.
 
     ``comfyfarm judge --json`` gives the same bytes for the saved log.  The query sets other thresholds.
     """
-    return _json(_analysis_of(farm, query).verdict(query))
+    return await _result(farm, query, lambda log_analysis: _json(log_analysis.verdict(query)))
 
 
 @route(endpoints.GET_PLACEMENT)
-def get_placement(farm: Farm, query: analysis.PlacementQuery) -> Raw:
+async def get_placement(farm: Farm, query: analysis.PlacementQuery) -> Raw:
     """Return how well the work was placed until now.
 
     ``comfyfarm judge --placement-json`` gives the same bytes for the saved log.
     """
-    return _json(_analysis_of(farm, query).placement(query))
+    return await _result(farm, query, lambda log_analysis: _json(log_analysis.placement(query)))
 
 
-def _analysis_of(
-    farm: Farm, query: analysis.VerdictQuery | analysis.PlacementQuery | analysis.TrialQuery
-) -> LogAnalysis:
-    """Return the analysis of what a query asks for.
+async def _result(
+    farm: Farm,
+    query: analysis.VerdictQuery | analysis.PlacementQuery | analysis.TrialQuery,
+    encode: Callable[[LogAnalysis], Raw],
+) -> Raw:
+    """Return an encoded result of the analysis that a query selects, made off the reactor if it takes long.
 
     :raises ApiError: if there is no such trial, or the query contradicts itself.
     """
     try:
-        return farm.analysis.log_analysis(trial=query.trial, since=query.since, client=query.client)
+        selection = farm.analysis.select(trial=query.trial, since=query.since, client=query.client)
     except UnknownTrial as error:
         raise ApiError(404, str(error)) from error
     except ValueError as error:
         raise ApiError(422, str(error)) from error
+    try:
+        return await farm.snapshots.run(lambda: encode(selection.analyse()), selection.events)
+    except UnknownTrial as error:
+        raise ApiError(404, str(error)) from error
 
 
 def _json(result: msgspec.Struct) -> Raw:
@@ -89,19 +95,19 @@ def _json(result: msgspec.Struct) -> Raw:
 
 
 @route(endpoints.GET_TIMELINE)
-def get_timeline(farm: Farm, query: analysis.TimelineQuery) -> Raw:
+async def get_timeline(farm: Farm, query: analysis.TimelineQuery) -> Raw:
     """Return what each instance did when: its jobs, its outages and its faults.
 
     As values, as a drawing (``format=svg``), for Perfetto and chrome://tracing (``trace``), or for a terminal
     (``text``).
     """
-    return _TIMELINE[query.format](_analysis_of(farm, query).timeline())
+    return await _result(farm, query, lambda log_analysis: _TIMELINE[query.format](log_analysis.timeline()))
 
 
 @route(endpoints.GET_REPORT)
-def get_report(farm: Farm, query: analysis.TrialQuery) -> Raw:
+async def get_report(farm: Farm, query: analysis.TrialQuery) -> Raw:
     """Return the verdict, the timeline, the placement and the faults as one page without external resources."""
-    return Raw(page(_analysis_of(farm, query)).encode(), HTML)
+    return await _result(farm, query, lambda log_analysis: Raw(page(log_analysis).encode(), HTML))
 
 
 @route(endpoints.REPORT_ORDERS)
@@ -136,23 +142,28 @@ def drain_instance(farm: Farm, name: str, body: analysis.DrainBody) -> InstanceS
 
 
 @route(endpoints.GET_JOURNAL)
-def get_journal(farm: Farm, query: analysis.JournalQuery) -> Raw:
+async def get_journal(farm: Farm, query: analysis.JournalQuery) -> Raw:
     """Return the requests received and the frames sent, and the number of each, oldest first.
 
     A filter of requests (``route``, ``method``, ``status``, ``job``) excludes all frames, and ``type`` excludes all
     requests.  The log keeps its latest 100,000 events; older ones are missing.
     """
-    filters = {key: getattr(query, key) for key in _REQUEST_FILTERS}
-    request_filters = [key for key, value in filters.items() if value is not None]
+    request_filters = [key for key in _REQUEST_FILTERS if getattr(query, key) is not None]
     if query.type is not None and request_filters:
         raise ApiError(422, f"type: is a frame's, and {' and '.join(request_filters)} a request's")
-    both = {"instance": query.instance, "prompt_id": query.prompt_id, "client": query.client}
     try:
         journal = farm.analysis.journal(query.trial)
     except UnknownTrial as error:
         raise ApiError(404, str(error)) from error
+    return await farm.snapshots.run(lambda: _journal_state(journal, query), len(farm.log.events))
+
+
+def _journal_state(journal: Journal, query: analysis.JournalQuery) -> Raw:
+    filters = {key: getattr(query, key) for key in _REQUEST_FILTERS}
+    both = {"instance": query.instance, "prompt_id": query.prompt_id, "client": query.client}
+    has_request_filter = any(value is not None for value in filters.values())
     requests = [] if query.type is not None else _since(journal.requests(**both, **filters), query.since)
-    frames = [] if request_filters else _since(journal.frames(**both, type=query.type), query.since)
+    frames = [] if has_request_filter else _since(journal.frames(**both, type=query.type), query.since)
     state = analysis.JournalState(
         request_count=len(requests),
         frame_count=len(frames),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from itertools import islice
 
@@ -27,21 +27,26 @@ _EVENTS_IN_A_TURN = 250
 
 
 @route(endpoints.GET_LOG)
-def get_log(farm: Farm, query: LogQuery) -> Raw:
+async def get_log(farm: Farm, query: LogQuery) -> Raw:
     """Return the events of the log, as lines of JSON, oldest first.
 
     The latest 100,000 are kept; ``[farm] log`` writes all of them to a file.  Without any filter the lines are those
     of the file (docs/log-lines.md); with one, even ``since=0``, each event is a line that has all its fields.
     """
+    events, count = farm.log.events, len(farm.log.events)
     if query == LogQuery():
-        return Raw(LineWriter().lines(tuple(farm.log.events)), LINES)
+        return await farm.snapshots.run(lambda: Raw(LineWriter().lines(tuple(events)), LINES), count)
     event_filter = _filter(farm, query)
     try:
-        kept = farm.log.events if query.trial is None else farm.analysis.journal(query.trial)
+        kept = events if query.trial is None else farm.analysis.journal(query.trial)
     except UnknownTrial as error:
         raise ApiError(404, str(error)) from error
-    events = islice((event for event in kept if event_filter.takes(event)), query.limit)
-    return Raw(b"".join(as_json(event) + b"\n" for event in events), LINES)
+    return await farm.snapshots.run(lambda: Raw(_whole_lines(kept, event_filter, query.limit), LINES), count)
+
+
+def _whole_lines(events: Iterable[Event], event_filter: EventFilter, limit: int | None) -> bytes:
+    taken = islice((event for event in events if event_filter.takes(event)), limit)
+    return b"".join(as_json(event) + b"\n" for event in taken)
 
 
 @route(endpoints.STREAM_LOG)
