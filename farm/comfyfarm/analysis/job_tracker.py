@@ -55,6 +55,7 @@ class JobTracker(EventHandler):
     :ivar trial_ms: the beginning of the trial; 0 for the first one.
     :ivar first_ms: the time of the first event; ``None`` if there is none.
     :ivar at_ms: the time of the latest event.
+    :ivar seq: of the latest event.
     :ivar trial: the name of the trial; empty if it has none.
     :ivar others: the names of jobs that are not the trial's own; they count as the farm's load.
     :ivar is_scoped: only the jobs of some clients are the trial's own; whose a request without a client id is, is not
@@ -68,6 +69,7 @@ class JobTracker(EventHandler):
     trial_ms: int = 0
     first_ms: int | None = None
     at_ms: int = 0
+    seq: int = 0
     trial: str = ""
     others: set[str] = field(default_factory=set)
     is_scoped: bool = False
@@ -100,6 +102,7 @@ class JobTracker(EventHandler):
 
     def note_time(self, event: Event) -> None:
         """Process what any event says; events without a handler need no more."""
+        self.seq = event.seq
         if event.at_ms != self.at_ms:
             self.at_ms = max(self.at_ms, event.at_ms)
         if self.first_ms is None:
