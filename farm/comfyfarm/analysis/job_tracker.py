@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from sys import intern
 
 from comfyfarm.analysis.instance_jobs import InstanceJobs, is_submission
-from comfyfarm.analysis.logical_jobs import Attempt, End, LogicalJob, Stop
+from comfyfarm.analysis.logical_jobs import Attempt, End, LogicalJob, Stop, with_another
 from comfyfarm.analysis.order_tracker import OrderTracker
 from comfyfarm.analysis.result_tracker import ResultTracker
 from comfyfarm.events import (
@@ -129,11 +129,11 @@ class JobTracker(EventHandler):
 
     def _begin(self, event: Submitted | PromptRefused | Exchanged, prompt_id: str | None) -> Attempt:
         logical_job = self.job(event.job)
-        attempts, instance = logical_job.attempts, self.instances[event.instance]
+        instance, number = self.instances[event.instance], len(logical_job.attempts) + 1
         client_id = event.client_id if isinstance(event.client_id, str) else None
         is_own_load = not isinstance(event, Exchanged) and event.is_load     # load is not sent by HTTP
         attempt = Attempt(
-            len(attempts) + 1,
+            number,
             logical_job.name,
             intern(event.instance),
             event.epoch,
@@ -146,8 +146,8 @@ class JobTracker(EventHandler):
             equipped_seq=instance.equipped_seq,
             is_load=is_own_load or event.job in self.others,
         )
-        attempts.append(attempt)
-        if len(attempts) == 1:
+        logical_job.attempts = with_another(logical_job.attempts, attempt)
+        if number == 1:
             self._tested = None     # only now it is known if it is load
         if not attempt.is_load:
             self.by_instance.setdefault(event.instance, []).append(attempt)

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
 
+from comfyfarm.events import Work
 from comfyfarm.events.clients import Content
+
+T = TypeVar("T")
 
 _HASH_LENGTH = 16
 
 End = Literal["success", "error", "interrupted", "lost", "deleted", "forgotten", "refused", "internal"]
 """How an attempt ended.  ``lost``: with its process; ``deleted``: a client deleted it from the queue; ``forgotten``: by
 a reset; ``refused``: it was never accepted; ``internal``: by an error of comfyfarm's own."""
+
+
+def with_another(items: Sequence[T], item: T) -> Sequence[T]:
+    """Return a sequence with one more item; it may be the same one.
+
+    Most jobs have one attempt, one file and one delivery, and a tuple of one item is half as large as a list.
+    """
+    if isinstance(items, list):
+        items.append(item)
+        return items
+    return [*items, item] if items else (item,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +122,7 @@ class Attempt:
     :ivar kill_seq: of the first crash of the process while it ran; 0 if there was none.
     :ivar disturbance: the ``seq`` and the time of the first fault on it, or of the first time that its instance stopped
         working or answering, while it was open; ``None`` if there was none.
+    :ivar work: ``None`` until its run has ended by itself; set only if placement is measured.
     :ivar is_socket_closed: its client's websocket is closed.
     :ivar has_left_files: it was lost with its process after it had written files to a folder that users read.
     :ivar is_load: the farm sent it itself, as load; the system under test is not responsible for it.
@@ -135,7 +151,7 @@ class Attempt:
     end: End | None = None
     ended_ms: int | None = None
     end_seq: int = 0
-    files: list[JobFile] = field(default_factory=list)
+    files: Sequence[JobFile] = ()
     file_fetches: int = 0
     broken_fetch: BrokenFetch | None = None
     is_load: bool = False
@@ -148,6 +164,7 @@ class Attempt:
     kill_seq: int = 0
     had_fault: bool = False
     disturbance: tuple[int, int] | None = None
+    work: Work | None = None
     is_socket_closed: bool = False
     has_left_files: bool = False
 
@@ -277,8 +294,8 @@ class LogicalJob:
     """
 
     name: str
-    attempts: list[Attempt] = field(default_factory=list)
-    delivered: list[Delivery] = field(default_factory=list)
+    attempts: Sequence[Attempt] = ()
+    delivered: Sequence[Delivery] = ()
     order: UserOrder | None = None
     given_up_seq: int = 0
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from sys import intern
 
-from comfyfarm.analysis.logical_jobs import Attempt, Delivery, LogicalJob, UserOrder
+from comfyfarm.analysis.logical_jobs import Attempt, Delivery, LogicalJob, UserOrder, with_another
 from comfyfarm.events import Configured, Delivered, OrderReported, ServerReady, TrialBegan
 from comfyfarm.events.handler import EventHandler, on
 from comfyfarm.events.orders import DeliveryMode
@@ -61,7 +61,7 @@ class OrderTracker(EventHandler):
             event.prompt_id and intern(event.prompt_id),
             intern(event.stamp_job),
             event.stamp_prompt_id and intern(event.stamp_prompt_id),
-            event.file,
+            intern(event.file),
             event.content,
             0 if is_whole else event.size_bytes,
             "" if event.file and not self.pictures else event.digest,
@@ -70,7 +70,7 @@ class OrderTracker(EventHandler):
             fetches = (attempt.broken_fetch for attempt in self.possible_makers(job, delivery))
             latest = max(filter(None, fetches), key=lambda fetch: fetch.seq, default=None)
             delivery = replace(delivery, broken_fetch=latest)
-        job.delivered.append(delivery)
+        job.delivered = with_another(job.delivered, delivery)
         claimed = self.claimed_maker(delivery)
         if claimed is not None and claimed.job != job.name and not job.attempts:
             claimed.delivered_as = claimed.delivered_as or job.name

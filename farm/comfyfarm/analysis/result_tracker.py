@@ -6,7 +6,7 @@ from sys import intern
 from urllib.parse import parse_qsl
 
 from comfyfarm.analysis.instance_jobs import InstanceJobs, file_of, route_of
-from comfyfarm.analysis.logical_jobs import Attempt, BrokenFetch, JobFile
+from comfyfarm.analysis.logical_jobs import Attempt, BrokenFetch, JobFile, with_another
 from comfyfarm.events import (
     Configured,
     Exchanged,
@@ -49,9 +49,9 @@ class ResultTracker(EventHandler):
     def _on_written(self, event: Written) -> None:
         instance = self.instances[event.instance]
         if (attempt := instance.open_attempt(event.prompt_id)) is not None:
-            file = JobFile(attempt, event.name, event.size_bytes)
-            attempt.files.append(file)
-            instance.files[intern(event.folder), intern(event.subfolder), event.name] = file
+            file = JobFile(attempt, intern(event.name), event.size_bytes)
+            attempt.files = with_another(attempt.files, file)
+            instance.files[intern(event.folder), intern(event.subfolder), file.name] = file
 
     @on(FileCut)
     def _on_file_cut(self, event: FileCut) -> None:

@@ -9,7 +9,7 @@ from comfyfarm.analysis.instances import FleetState
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.logical_jobs import Attempt
 from comfyfarm.analysis.placement.eligibility import InstanceEquipment
-from comfyfarm.analysis.placement.snapshots import InstanceSnapshot, SnapshotReader, SnapshotRecorder
+from comfyfarm.analysis.placement.snapshots import InstanceSnapshot, InstanceState, SnapshotReader, SnapshotRecorder
 from comfyfarm.events.handler import EventHandler, on
 
 
@@ -56,7 +56,8 @@ class Dispatches(EventHandler):
 
     :ivar all: in the order in which they were decided.
     :ivar reloads: by instance, the number of loads of a model that had been unloaded in the same epoch to make room.
-    :ivar _open: by instance and prompt id, the dispatches that wait or run.
+    :ivar _by_attempt: the dispatches that wait or run.
+    :ivar _open: the same, by instance and prompt id.
     """
 
     tracker: JobTracker
@@ -78,7 +79,7 @@ class Dispatches(EventHandler):
 
     def equipment(self) -> set[InstanceEquipment]:
         """Return that of all instances, at any dispatch."""
-        return {state.equipment for state, *_ in self._recorder.changes if state is not None}
+        return {state.equipment for state in self._recorder.changes if isinstance(state, InstanceState)}
 
     @on(events.Submitted)
     def _on_submitted(self, event: events.Submitted) -> None:
@@ -103,18 +104,18 @@ class Dispatches(EventHandler):
             self._recorder.note_shown_to_all(event.instance)
 
     def _add(self, event: events.Event, name: str) -> Dispatch | None:
-        """Add the job's latest attempt if this event records it and it is not added yet."""
+        """Add the job's latest attempt if this event records it."""
         job = self.tracker.jobs.get(name)
         attempt = job.attempts[-1] if job is not None and job.attempts else None
         if (
             attempt is None
-            or attempt in self._by_attempt
             or (attempt.seq, attempt.instance) != (event.seq, event.instance)
             or event.instance not in self.fleet.members     # no farm writes that
         ):
             return None
         dispatch = Dispatch(attempt, self._recorder.note_dispatch(attempt.client_id))
-        self._by_attempt[attempt] = dispatch
+        if attempt.is_open:
+            self._by_attempt[attempt] = dispatch
         self.all.append(dispatch)
         return dispatch
 
@@ -167,6 +168,9 @@ class Dispatches(EventHandler):
         for prompt_id in prompt_ids:
             before = by_prompt_id.pop(prompt_id, [])
             after = [dispatch for dispatch in before if dispatch.attempt.is_open]
+            for dispatch in before:
+                if not dispatch.attempt.is_open:
+                    del self._by_attempt[dispatch.attempt]
             if after:
                 by_prompt_id[prompt_id] = after
             self._recorder.add_depth(event.instance, len(after) - len(before))

@@ -36,15 +36,19 @@ class InstanceState(NamedTuple):
 class ClientView(NamedTuple):
     """What one client knows of one instance.
 
+    :ivar client_id: ``None`` for all clients without an id.
     :ivar shown: the latest queue length that its own websocket sent it; ``None`` if there was none in this epoch.
     :ivar sent_since: the number of its jobs that the instance accepted since it was shown the queue.
     """
 
+    client_id: str | None
+    instance: str
     shown: ReportedState | None
     sent_since: int
 
 
-_NO_VIEW = ClientView(None, 0)
+Change = InstanceState | ClientView
+"""A state or a view that replaces the one before."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,15 +73,13 @@ class InstanceSnapshot:
         return None if self.shown is None else self.shown.remaining + self.sent_since
 
 
-def _snapshot(state: InstanceState, view: ClientView) -> InstanceSnapshot:
+def _snapshot(state: InstanceState, view: ClientView | None = None) -> InstanceSnapshot:
+    if view is None:
+        return InstanceSnapshot(*state, 0)
     shown = view.shown
     if shown is None or (state.shown is not None and state.shown.at_ms > shown.at_ms):    # of equals the websocket's
         shown = state.shown
     return InstanceSnapshot(*state[:-1], shown, view.sent_since)
-
-
-Change = tuple[InstanceState | None, str | None, str, ClientView]
-"""A new state, or ``None`` and the new view of a client (the next field) of an instance (the third)."""
 
 
 @dataclass(eq=False)
@@ -108,12 +110,11 @@ class SnapshotRecorder:
             state = self._state_of(self.fleet.members[name])
             if self._states.get(name) != state:
                 self._states[name] = state
-                self.changes.append((state, None, name, _NO_VIEW))
+                self.changes.append(state)
         self._stale.clear()
         for name in self._stale_views.pop(client_id, ()):
-            shown = self.fleet.members[name].shown
-            view = ClientView(None if client_id is None else shown.get(client_id), self._sent[name][client_id])
-            self.changes.append((None, client_id, name, view))
+            shown = None if client_id is None else self.fleet.members[name].shown.get(client_id)
+            self.changes.append(ClientView(client_id, name, shown, self._sent[name][client_id]))
         return len(self.changes)
 
     def _state_of(self, member: InstanceStatus) -> InstanceState:
@@ -223,21 +224,25 @@ class SnapshotReader:
             known = self._known[client_id] = _Known(self._common.copy(), count)
             changed: Iterable[str] = views
         else:
-            changed = [name for _, client, name, _ in self._changes[known.count : count] if client in {None, client_id}]
+            changes = self._changes[known.count : count]
+            changed = [
+                change.instance
+                for change in changes
+                if isinstance(change, InstanceState) or change.client_id == client_id
+            ]
             known.count = count
             known.snapshots += self._common[len(known.snapshots) :]
         for name in changed:
             place = self._places[name]
-            known.snapshots[place] = _snapshot(self._states[place], views.get(name, _NO_VIEW))
+            known.snapshots[place] = _snapshot(self._states[place], views.get(name))
         return tuple(known.snapshots)
 
     def _apply(self, change: Change) -> None:
-        state, client_id, name, view = change
-        if state is None:
-            self._views[client_id][name] = view
-        elif name in self._places:
-            self._states[self._places[name]], self._common[self._places[name]] = state, _snapshot(state, _NO_VIEW)
+        name = change.instance
+        if isinstance(change, ClientView):
+            self._views[change.client_id][name] = change
+        elif (place := self._places.setdefault(name, len(self._states))) < len(self._states):
+            self._states[place], self._common[place] = change, _snapshot(change)
         else:
-            self._places[name] = len(self._states)
-            self._states.append(state)
-            self._common.append(_snapshot(state, _NO_VIEW))
+            self._states.append(change)
+            self._common.append(_snapshot(change))

@@ -1,5 +1,6 @@
 """One instance's lane of a timeline: spans of attempts, outages and marks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal, NamedTuple
@@ -66,10 +67,10 @@ class AttemptSpan:
     """
 
     attempt: Attempt
-    parts: list[SpanPart] = field(default_factory=list)
-    broken_runs: list[Interval] = field(default_factory=list)
+    parts: Sequence[SpanPart] = ()
+    broken_runs: Sequence[Interval] = ()
 
-    def runs(self, end_ms: int) -> list[Interval]:
+    def runs(self, end_ms: int) -> Sequence[Interval]:
         """Return when it ran; a run that lasts ends at ``end_ms``."""
         taken_ms = self.attempt.taken_ms
         if taken_ms is None:
