@@ -7,6 +7,8 @@ from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from comfyfarm.analysis.instance_jobs import is_submission, is_turned_away
 from comfyfarm.events import (
     Configured,
@@ -33,8 +35,7 @@ from comfyfarm.events import (
 from comfyfarm.events.handler import EventHandler, on
 
 
-@dataclass(frozen=True, slots=True)
-class ReportedState:
+class ReportedState(msgspec.Struct, frozen=True, gc=False):
     """An instance's queue length as a client received it.
 
     :ivar remaining: jobs waiting and running; not the true number if a fault changed it.

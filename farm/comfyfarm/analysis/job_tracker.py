@@ -1,7 +1,7 @@
 """All logical jobs of a farm with their attempts, followed through the log: the basis of every analysis."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from sys import intern
 
@@ -64,7 +64,7 @@ class JobTracker(EventHandler):
 
     jobs: dict[str, LogicalJob] = field(default_factory=dict)
     by_instance: dict[str, list[Attempt]] = field(default_factory=dict)
-    by_prompt_id: dict[str, list[Attempt]] = field(default_factory=dict)
+    by_prompt_id: dict[str, Sequence[Attempt]] = field(default_factory=dict)
     instances: defaultdict[str, InstanceJobs] = field(default_factory=lambda: defaultdict(InstanceJobs))
     trial_ms: int = 0
     first_ms: int | None = None
@@ -118,7 +118,8 @@ class JobTracker(EventHandler):
     def _on_submitted(self, event: Submitted) -> None:
         attempt = self._begin(event, event.prompt_id)
         self.instances[event.instance].add(attempt)
-        self.by_prompt_id.setdefault(event.prompt_id, []).append(attempt)
+        same_id = self.by_prompt_id.get(event.prompt_id, ())
+        self.by_prompt_id[attempt.prompt_id or ""] = with_another(same_id, attempt)
 
     @on(PromptRefused)
     def _on_prompt_refused(self, event: PromptRefused) -> None:
@@ -295,7 +296,7 @@ class JobTracker(EventHandler):
         """Return the logical job that an interrupt names, else the one whose attempt it names."""
         if event.job:
             return self.jobs.get(event.job)
-        attempts = self.by_prompt_id.get(event.prompt_id or "", [])
+        attempts = self.by_prompt_id.get(event.prompt_id or "", ())
         here = [attempt for attempt in attempts if attempt.instance == event.instance]
         return self.jobs[here[-1].job] if here else None
 

@@ -1,10 +1,15 @@
-"""Logical jobs and their attempts, as known from the log so far."""
+"""Logical jobs and their attempts, as known from the log so far.
+
+Python's garbage collector does not look at them (``gc=False``): it would stop the farm for a second when there are
+100,000 jobs.  So none may refer, by way of others, to itself: a file does not know its attempt.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, TypeVar
+
+import msgspec
 
 from comfyfarm.events import Work
 from comfyfarm.events.clients import Content
@@ -29,8 +34,7 @@ def with_another(items: Sequence[T], item: T) -> Sequence[T]:
     return [*items, item] if items else (item,)
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(msgspec.Struct, frozen=True, gc=False):
     """An interrupt that hit an attempt, or its deletion from the queue.
 
     :ivar job: the logical job that the client meant, by its own statement; empty if it named none.
@@ -48,16 +52,16 @@ class Stop:
     is_load: bool = False
 
 
-@dataclass(eq=False, slots=True)
-class JobFile:
+class JobFile(msgspec.Struct, eq=False, gc=False):
     """A file that an attempt wrote.
 
+    :ivar instance: the instance on which it is.
     :ivar size_bytes: 0 if the log does not say.
     :ivar is_cut: a fault has cut it on the instance's disk.
     :ivar parts: the parts of it that clients received, as first and last byte (exclusive), in order.
     """
 
-    attempt: Attempt
+    instance: str
     name: str
     size_bytes: int
     is_cut: bool = False
@@ -76,8 +80,7 @@ class JobFile:
         return is_whole
 
 
-@dataclass(frozen=True, slots=True)
-class BrokenFetch:
+class BrokenFetch(msgspec.Struct, frozen=True, gc=False):
     """A request for a file that was not answered with the whole file.
 
     :ivar name: of the file.
@@ -91,8 +94,7 @@ class BrokenFetch:
     what: str
 
 
-@dataclass(eq=False, slots=True)
-class Attempt:
+class Attempt(msgspec.Struct, eq=False, gc=False):
     """One submission of a logical job that reached an instance.
 
     :ivar number: among the attempts of its logical job, from 1, in the order in which they were decided.
@@ -236,8 +238,7 @@ class Attempt:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True, gc=False):
     """A delivery, as stated by the system under test; ``stamp_...``: as found in the picture.
 
     :ivar content: what its bytes are; empty if none were passed.
@@ -263,8 +264,7 @@ class Delivery:
         return tuple(prompt_id for prompt_id in (self.prompt_id, self.stamp_prompt_id) if prompt_id)
 
 
-@dataclass(eq=False, slots=True)
-class UserOrder:
+class UserOrder(msgspec.Struct, eq=False, gc=False):
     """A user's order, as reported by the test or by the software under test.
 
     :ivar asked_ms: the time at which the user asked; if that was not reported, of the first report.
@@ -284,8 +284,7 @@ class UserOrder:
     withdrawn_ms: int = 0
 
 
-@dataclass(eq=False, slots=True)
-class LogicalJob:
+class LogicalJob(msgspec.Struct, eq=False, gc=False):
     """A job as its user means it, over all its attempts.
 
     :ivar attempts: in the order in which they were decided.

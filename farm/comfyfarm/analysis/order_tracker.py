@@ -1,8 +1,10 @@
 """Orders and deliveries as they were reported, and the attempts that made what was delivered."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from sys import intern
+
+from msgspec.structs import replace
 
 from comfyfarm.analysis.logical_jobs import Attempt, Delivery, LogicalJob, UserOrder, with_another
 from comfyfarm.events import Configured, Delivered, OrderReported, ServerReady, TrialBegan
@@ -22,7 +24,7 @@ class OrderTracker(EventHandler):
     """
 
     job: Callable[[str], LogicalJob]
-    by_prompt_id: Mapping[str, list[Attempt]]
+    by_prompt_id: Mapping[str, Sequence[Attempt]]
     expected: int | None = None
     delivery: DeliveryMode | None = None
     pictures: dict[str, tuple[str, int]] = field(default_factory=dict)
@@ -97,6 +99,6 @@ class OrderTracker(EventHandler):
         return [attempt for attempt in accepted if attempt.instance == delivery.instance] or accepted
 
     def _under(self, prompt_id: str | None, delivery: Delivery) -> Attempt | None:
-        attempts = self.by_prompt_id.get(prompt_id or "", [])
+        attempts = self.by_prompt_id.get(prompt_id or "", ())
         here = (attempt for attempt in attempts if attempt.instance == delivery.instance)
         return next(here, attempts[0] if attempts else None)

@@ -4,6 +4,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from comfyfarm import events
 from comfyfarm.analysis.instances import FleetState
 from comfyfarm.analysis.job_tracker import JobTracker
@@ -13,8 +15,7 @@ from comfyfarm.analysis.placement.snapshots import InstanceSnapshot, InstanceSta
 from comfyfarm.events.handler import EventHandler, on
 
 
-@dataclass(eq=False, slots=True)
-class Dispatch:
+class Dispatch(msgspec.Struct, eq=False, gc=False):
     """One ``POST /prompt`` that was accepted or refused.
 
     :ivar changes: how many changes of instances there were before it.

@@ -7,7 +7,9 @@ one.  :class:`SnapshotReader` makes whole snapshots of the changes, when somebod
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal
+
+import msgspec
 
 from comfyfarm.analysis.instances import FleetState, InstanceStatus, ReportedState
 from comfyfarm.analysis.placement.eligibility import InstanceEquipment
@@ -15,7 +17,7 @@ from comfyfarm.analysis.placement.eligibility import InstanceEquipment
 Health = Literal["up", "down", "frozen", "refusing", "draining"]
 
 
-class InstanceState(NamedTuple):
+class InstanceState(msgspec.Struct, frozen=True, gc=False):
     """One instance just before a job was sent, whoever sent it.
 
     :ivar depth: the true number of jobs waiting and running there.
@@ -33,7 +35,7 @@ class InstanceState(NamedTuple):
     shown: ReportedState | None
 
 
-class ClientView(NamedTuple):
+class ClientView(msgspec.Struct, frozen=True, gc=False):
     """What one client knows of one instance.
 
     :ivar client_id: ``None`` for all clients without an id.
@@ -74,12 +76,19 @@ class InstanceSnapshot:
 
 
 def _snapshot(state: InstanceState, view: ClientView | None = None) -> InstanceSnapshot:
-    if view is None:
-        return InstanceSnapshot(*state, 0)
-    shown = view.shown
+    shown, sent_since = (None, 0) if view is None else (view.shown, view.sent_since)
     if shown is None or (state.shown is not None and state.shown.at_ms > shown.at_ms):    # of equals the websocket's
         shown = state.shown
-    return InstanceSnapshot(*state[:-1], shown, view.sent_since)
+    return InstanceSnapshot(
+        state.instance,
+        state.depth,
+        state.health,
+        state.is_draining,
+        state.models,
+        state.equipment,
+        shown,
+        sent_since,
+    )
 
 
 @dataclass(eq=False)
