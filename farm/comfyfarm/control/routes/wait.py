@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 from twisted.internet.defer import Deferred
 
 from comfyfarm.control.routes.instances import backend_of
@@ -98,7 +99,9 @@ class _Condition:
         if self.body.event is None:
             self.is_met = self._is_met_now()
             return self.is_met
-        return any(self.handles(event) for event in tuple(self.farm.log.events))
+        since, kinds = self.body.since, {kind for kind in Event.__subclasses__() if self._is_kind(kind)}
+        later = [event for event in self.farm.log.events if event.seq > since and type(event) in kinds]
+        return any(self.handles(event) for event in later)
 
     def handles(self, event: Event) -> bool:
         """Return True if it is met after this event."""
@@ -133,9 +136,23 @@ class _Condition:
     def _finished(self) -> int:
         return sum(self.farm.analysis.finished[name] for name in self.backends)
 
+    def _is_kind(self, kind: type[Event]) -> bool:
+        return (self.body.event or {}).get("kind", kind_of(kind)) == kind_of(kind)
+
     def _matches(self, event: Event) -> bool:
         fields: dict[str, Any] = self.body.event or {}
-        if self.body.instance not in (None, event.instance) or fields.get("kind", kind_of(event)) != kind_of(event):
+        if self.body.instance not in (None, event.instance) or not self._is_kind(type(event)):
+            return False
+        # Its JSON is made only of an event that may match: the log has 100,000.
+        if any(_differs(event, key, value) for key, value in fields.items()):
             return False
         values = as_object(event)
         return all(key in values and values[key] == value for key, value in fields.items())
+
+
+def _differs(event: Event, key: str, value: object) -> bool:
+    """Return True if it is clear that a field of an event has another value, or that there is no such field."""
+    if key == "kind":
+        return False
+    fact = getattr(event, key, UNSET)
+    return fact is UNSET or (type(fact) is type(value) and type(fact) in {int, str} and fact != value)
