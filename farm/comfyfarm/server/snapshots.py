@@ -35,7 +35,7 @@ from zope.interface import implementer
 
 T = TypeVar("T")
 
-IN_PLACE = 2000     # events: some milliseconds
+IN_PLACE = 2000     # a size: some milliseconds
 _AT_ONCE = 2
 _READ_BYTES = 1 << 18
 _NICE = 5           # the instances go first
@@ -58,15 +58,15 @@ class Snapshots:
     _children: dict[_Child, None] = field(default_factory=dict)
     _is_stopped: bool = False
 
-    async def run(self, work: Callable[[], T], events: int) -> T:
+    async def run(self, work: Callable[[], T], size: int) -> T:
         """Return the result of a function; if the caller is cancelled, the work ends.
 
         :param work: calls pure code only, which changes nothing that anybody else sees.  Its result, or the exception
             that it raises, is passed on.
-        :param events: how many events it concerns, at most.
+        :param size: how many events it concerns, at most; if each is compared with all instances, times these.
         :raises NoResult: if the farm stops, or the child process is killed.
         """
-        if events <= IN_PLACE or not hasattr(os, "fork") or not isinstance(self.reactor, PosixReactorBase):
+        if size <= IN_PLACE or not hasattr(os, "fork") or not isinstance(self.reactor, PosixReactorBase):
             return work()
         await self._slots.acquire()
         try:

@@ -57,7 +57,7 @@ async def get_verdict(farm: Farm, query: analysis.VerdictQuery) -> Raw:
 
     ``comfyfarm judge --json`` gives the same bytes for the saved log.  The query sets other thresholds.
     """
-    return await _result(farm, query, lambda log_analysis: _json(log_analysis.verdict(query)))
+    return await _result(farm, query, lambda log_analysis: _json(log_analysis.verdict(query)), places=1)
 
 
 @route(endpoints.GET_PLACEMENT)
@@ -73,9 +73,12 @@ async def _result(
     farm: Farm,
     query: analysis.VerdictQuery | analysis.PlacementQuery | analysis.TrialQuery,
     encode: Callable[[LogAnalysis], Raw],
+    *,
+    places: int | None = None,
 ) -> Raw:
     """Return an encoded result of the analysis that a query selects, made off the reactor if it takes long.
 
+    :param places: how many instances each event is compared with; ``None``: all.
     :raises ApiError: if there is no such trial, or the query contradicts itself.
     """
     try:
@@ -85,7 +88,8 @@ async def _result(
     except ValueError as error:
         raise ApiError(422, str(error)) from error
     try:
-        return await farm.snapshots.run(lambda: encode(selection.analyse()), selection.events)
+        size = selection.events * (places or len(farm.backends))
+        return await farm.snapshots.run(lambda: encode(selection.analyse()), size)
     except UnknownTrial as error:
         raise ApiError(404, str(error)) from error
 

@@ -194,7 +194,8 @@ class _Replay:
         return [
             queue
             for queue in self._queues
-            if (queue in usual and queue.name not in arrival.refused_by) or (queue is own and _is_open(queue))
+            if _is_open(queue)
+            and (queue is own or (queue.name not in arrival.refused_by and self._fits_in(queue, needs)))
         ]
 
     def _fits_in(self, queue: QueueModel, needs: JobNeeds) -> bool:
