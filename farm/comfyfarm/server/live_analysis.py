@@ -41,9 +41,9 @@ class TrialExists(ValueError):
 class Selection:
     """A part of the log that is to be analysed.
 
-    :ivar events: how many it has, at most: with many, the analysis takes long.
-    :ivar analyse: returns its analysis, of which nothing may be kept; it changes no state that others see.
-    :raises UnknownTrial: if the log no longer has what is needed.
+    :ivar events: how many it has, at most: with many, the analysis and its results take long.
+    :ivar analyse: returns its analysis; it raises :class:`~comfyfarm.analysis.trials.UnknownTrial` if the log no longer
+        has what is needed.
     """
 
     events: int
