@@ -7,8 +7,11 @@
                         +--- child: the same memory, as it was ---> work() ---> pipe ------+--> ends
 
 A fork is the snapshot: the operating system copies a page of memory only if one of the two processes writes to it.  It
-takes about 25 ms for each GiB.  The child owns nothing but the pipe: it has closed every other file, handles no signals
-and touches neither reactor nor log.  If the farm is killed, it ends when it writes.
+takes about 25 ms for each GiB.  A garbage collection writes to every page, so what exists at a fork is left out of the
+collections until no child is left.
+
+The child owns nothing but the pipe: it has closed every other file, handles no signals and touches neither reactor nor
+log.  If the farm is killed, it ends when it writes.
 
 Work on little is done in place, as is all work if the reactor or the operating system cannot do this.
 """
@@ -57,6 +60,7 @@ class Snapshots:
     _slots: DeferredSemaphore = field(default_factory=lambda: DeferredSemaphore(_AT_ONCE))
     _children: dict[_Child, None] = field(default_factory=dict)
     _is_stopped: bool = False
+    _thaws: bool = False
 
     async def run(self, work: Callable[[], T], size: int) -> T:
         """Return the result of a function; if the caller is cancelled, the work ends.
@@ -72,9 +76,7 @@ class Snapshots:
         try:
             if self._is_stopped:
                 raise NoResult("the farm has stopped")
-            child = _Child.start(self.reactor, work)
-            self._children[child] = None
-            child.ended.addCallback(lambda _: self._children.pop(child))
+            child = self._start(work)
             is_result, value = pickle.loads(await child.done)   # noqa: S301 (our own child's)
         finally:
             self._slots.release()
@@ -82,6 +84,27 @@ class Snapshots:
             result: T = value
             return result
         raise value
+
+    def _start(self, work: Callable[[], Any]) -> _Child:
+        if not self._children:
+            self._thaws = not gc.get_freeze_count()     # else the process has its own reason
+        gc.freeze()
+        try:
+            child = _Child.start(self.reactor, work)
+        except OSError:
+            self._thaw()
+            raise
+        self._children[child] = None
+        child.ended.addCallback(lambda _: self._forget(child))
+        return child
+
+    def _forget(self, child: _Child) -> None:
+        del self._children[child]
+        self._thaw()
+
+    def _thaw(self) -> None:
+        if self._thaws and not self._children:
+            gc.unfreeze()
 
     async def stop(self) -> None:
         """End all child processes, and the work that waits."""
