@@ -137,7 +137,7 @@ class _Condition:
         return sum(self.farm.analysis.finished[name] for name in self.backends)
 
     def _is_kind(self, kind: type[Event]) -> bool:
-        return (self.body.event or {}).get("kind", kind_of(kind)) == kind_of(kind)
+        return bool((self.body.event or {}).get("kind", kind_of(kind)) == kind_of(kind))
 
     def _matches(self, event: Event) -> bool:
         fields: dict[str, Any] = self.body.event or {}
