@@ -7,8 +7,7 @@
                         +--- child: the same memory, as it was ---> work() ---> pipe ------+--> ends
 
 A fork is the snapshot: the operating system copies a page of memory only if one of the two processes writes to it.  It
-takes about 25 ms for each GiB.  A garbage collection writes to every page, so what exists at a fork is left out of the
-collections until no child is left.
+takes about 25 ms for each GiB.  A full garbage collection writes to every page, so there is none while a child lives.
 
 The child owns nothing but the pipe: it has closed every other file, handles no signals and touches neither reactor nor
 log.  If the farm is killed, it ends when it writes.
@@ -43,6 +42,7 @@ _AT_ONCE = 2
 _READ_BYTES = 1 << 18
 _NICE = 5           # the instances go first
 _REAP_S = 0.01
+_NEVER = 1_000_000      # collections of the younger objects before a full one
 
 
 class NoResult(Exception):
@@ -60,7 +60,7 @@ class Snapshots:
     _slots: DeferredSemaphore = field(default_factory=lambda: DeferredSemaphore(_AT_ONCE))
     _children: dict[_Child, None] = field(default_factory=dict)
     _is_stopped: bool = False
-    _thaws: bool = False
+    _thresholds: tuple[int, int, int] = (0, 0, 0)       # of the garbage collector, without children
 
     async def run(self, work: Callable[[], T], size: int) -> T:
         """Return the result of a function; if the caller is cancelled, the work ends.
@@ -86,25 +86,18 @@ class Snapshots:
         raise value
 
     def _start(self, work: Callable[[], Any]) -> _Child:
+        child = _Child.start(self.reactor, work)
         if not self._children:
-            self._thaws = not gc.get_freeze_count()     # else the process has its own reason
-        gc.freeze()
-        try:
-            child = _Child.start(self.reactor, work)
-        except OSError:
-            self._thaw()
-            raise
+            self._thresholds = gc.get_threshold()
+            gc.set_threshold(*self._thresholds[:2], _NEVER)
         self._children[child] = None
         child.ended.addCallback(lambda _: self._forget(child))
         return child
 
     def _forget(self, child: _Child) -> None:
         del self._children[child]
-        self._thaw()
-
-    def _thaw(self) -> None:
-        if self._thaws and not self._children:
-            gc.unfreeze()
+        if not self._children:
+            gc.set_threshold(*self._thresholds)
 
     async def stop(self) -> None:
         """End all child processes, and the work that waits."""
