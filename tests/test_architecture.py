@@ -66,7 +66,9 @@ TIME_AND_CHANCE = {     # the only modules that ask the machine for the time or 
     "cli.conform": "ids for a real server must not repeat over runs",
     "clients.comfy": "a client draws its own id",
     "clients.comfy_sync": "it waits without a reactor",
+    "control.access": "a token must not be guessed",
     "server.farm": "a seed is drawn if the configuration has none",
+    "server.time.monotonic": "a reactor is given a clock that never goes back",
     "tap": "the wall clock at the start",
     "testing.child": "it waits for a process",
     "testing.remote": "it waits without a reactor",
@@ -217,7 +219,7 @@ def test_only_a_few_ask_the_machine_for_the_time_or_for_chance() -> None:
     found = {
         one.importer
         for one in imports()
-        if one.module == "time" or one.name in ("SystemRandom", "uuid1", "uuid4", "urandom", "token_hex")
+        if one.module in ("secrets", "time") or one.name in ("SystemRandom", "uuid1", "uuid4", "urandom", "token_hex")
         or (one.module == "random" and one.name not in ("Random", "SystemRandom"))
     }
     for name, tree in trees().items():
@@ -290,6 +292,7 @@ def test_only_one_place_makes_sites_ports_and_timers() -> None:
             "control.routes.wait",
             "server.log_file",
             "server.snapshots",
+            "server.ports",
             "server.time.clock",
             "server.time.clock_control",
             "server.time.turns",

@@ -161,6 +161,24 @@ def comfy_farm(request: pytest.FixtureRequest) -> Iterator[Callable[..., testing
 
 
 @pytest.fixture
+def async_comfy_farm(
+    comfy_farm: Callable[..., testing.RunningFarm]
+) -> Callable[..., Coroutine[Any, Any, testing.AsyncRunningFarm]]:
+    """A factory of whole farms for tests in an asyncio event loop; it must be awaited.
+
+    ``farm = await async_comfy_farm(config)``; ``config`` as for ``comfy_farm``.  The farm's methods are awaited, too,
+    and never block the loop in which the software under test runs.  For pytest-asyncio, anyio, or any other plugin that
+    runs a test in such a loop.
+    """
+    import asyncio
+
+    async def start(config: AnyConfig | None = None) -> testing.AsyncRunningFarm:
+        return testing.AsyncRunningFarm(await asyncio.to_thread(comfy_farm, config))
+
+    return start
+
+
+@pytest.fixture
 def twisted_farm(request: pytest.FixtureRequest) -> Iterator[Callable[..., Coroutine[Any, Any, testing.TwistedFarm]]]:
     """A factory of farms in the test's reactor; it must be awaited.
 

@@ -238,6 +238,21 @@ def test_the_stream_says_each_event_as_it_happens(memory_farm: Start) -> None:
     assert [each["prompt_id"] for each in whole.heard] == [first, second]
 
 
+def test_the_log_of_an_earlier_run_is_kept_under_another_name(memory_farm: Start, tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    runs = []
+    for seed in range(3):
+        farm = memory_farm({**TWO, "farm": {"log": str(path), "seed": seed}})
+        farm.stop()
+        runs.append(path.read_bytes())
+    assert [(tmp_path / name).read_bytes() for name in ("run.1.jsonl", "run.2.jsonl", "run.jsonl")] == runs
+
+
+def test_the_first_event_has_the_wall_clock_time_of_the_start(memory_farm: Start) -> None:
+    first = log(memory_farm(TWO), "?since=0")[0]
+    assert (first["kind"], first["unix_ms"]) == ("configured", 1_700_000_000_000)
+
+
 def test_what_the_control_server_has_told_is_in_the_log_file(memory_farm: Start, tmp_path: Path) -> None:
     """By an answer or by the stream; it does not wait for the next flush, 50 ms of real time later."""
     path = tmp_path / "run.jsonl"

@@ -80,11 +80,11 @@ def test_every_endpoint_has_one_handler_and_is_served() -> None:
     assert served - {("HEAD", path) for _, path in served} == {(each.method, each.path) for each in TABLE.values()}
 
 
-def test_the_clients_can_ask_for_every_endpoint_but_four() -> None:
-    """Health and the OpenAPI document are not for tests, the farm's state has the instances, the stream is a socket."""
+def test_the_clients_can_ask_for_every_endpoint_that_is_for_tests() -> None:
+    """Health, OpenAPI document, effects and pictures are for others, the farm's state has the instances."""
     asked = {example(name).endpoint for name in METHODS} | {made("reset").endpoint}
     left = {name for name, endpoint in TABLE.items() if endpoint not in asked}
-    assert left == {"GET_HEALTH", "GET_OPENAPI", "LIST_INSTANCES", "STREAM_LOG"}
+    assert left == {"GET_HEALTH", "GET_OPENAPI", "GET_PICTURE", "LIST_EFFECTS", "LIST_INSTANCES", "STREAM_LOG"}
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -1,5 +1,6 @@
 """Long work of one instance: the others are served while it goes on."""
 
+from base64 import b64encode
 from collections import deque
 from collections.abc import Callable
 from json import dumps
@@ -10,9 +11,11 @@ import pytest
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
-from comfyfarm.events import QueueDeleted, TextSent
+from comfyfarm.events import OrderReported, QueueDeleted, TextSent
+from comfyfarm.events.line_writer import LineWriter
 from comfyfarm.server.websocket.connection import SocketWriter
-from comfyfarm.testing import MemoryFarm
+from comfyfarm.testing import MemoryFarm, MemoryInstance
+from comfyfarm.testing.memory_client import Asking
 from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], MemoryFarm]
@@ -88,6 +91,50 @@ def test_many_jobs_are_cancelled_in_turns_too(memory_farm: Start) -> None:
     assert deleted(farm) == ids
 
 
+def upload(gpu: MemoryInstance, number: int, content: bytes = b"1") -> None:
+    gpu.backend.disk.upload(gpu.backend.disk.input_dir / f"{number}.png", content)
+
+
+def test_other_instances_answer_while_a_reset_removes_many_files(memory_farm: Start) -> None:
+    farm = memory_farm(TWO)
+    gpu = farm["gpu-1"]
+    folder = gpu.backend.disk.input_dir
+    before = set(folder.iterdir())
+    for number in range(1000):
+        upload(gpu, number)
+    exchange = farm.wire.begin(farm.app.server.site, "POST", "/api/reset", b"{}")
+    left = set(folder.iterdir()) - before
+    assert 500 < len(left) < 1000
+    assert exchange.reply() is None
+    assert farm.wire.begin(farm["gpu-2"].backend.site, "GET", "/queue").end().status == 200
+    last = min(left)
+    gpu.backend.disk.upload(last, b"2")
+    farm.wire.reactor.advance(0)
+    assert exchange.end().status == 200
+    assert set(folder.iterdir()) - before == {last}
+    farm.control("POST", "/api/reset")
+    assert set(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("begins_at_once", [True, False])
+def test_the_uploads_of_a_process_are_gone_before_the_next_one_begins(
+    memory_farm: Start, begins_at_once: bool
+) -> None:
+    farm = memory_farm(TWO)
+    gpu = farm["gpu-1"]
+    folder = gpu.backend.disk.input_dir
+    before = set(folder.iterdir())
+    for number in range(1000):
+        upload(gpu, number)
+    gpu.backend.crash()
+    assert 500 < len(set(folder.iterdir()) - before) < 1000
+    if begins_at_once:
+        gpu.backend.start()
+    else:
+        farm.wire.reactor.advance(0)
+    assert set(folder.iterdir()) == before
+
+
 def publish_texts(farm: MemoryFarm, count: int) -> None:
     for _ in range(count):
         farm.farm.log.publish(TextSent(at_ms=0, prompt_id="p", node="1", text="x"))
@@ -153,8 +200,8 @@ def test_a_stream_ends_if_its_client_falls_behind_by_more_than_the_log_keeps(mem
         (
             "POST",
             "/api/faults",
-            {"faults": [{"do": "reset", "at": "reply"}] * 1001},
-            "faults: expected at most 1000 faults in one request, got 1001",
+            {"faults": [{"do": "reset", "at": "reply"}] * 501},
+            "faults: expected at most 500 faults in one request, got 501",
         ),
         (
             "PATCH",
@@ -162,6 +209,34 @@ def test_a_stream_ends_if_its_client_falls_behind_by_more_than_the_log_keeps(mem
             {"missing_nodes": [f"Node{number}" for number in range(1001)]},
             "missing_nodes: expected at most 1000 values in one change, got 1001 or more",
         ),
+        (
+            "PATCH",
+            "/api/instances/gpu-1",
+            {"missing_nodes": [f"Mine{number}" for number in range(26)]},
+            "missing_nodes: expected at most 25 names of no node type at a time, got 26, the first of them 'Mine0'",
+        ),
+        (
+            "POST",
+            "/api/faults",
+            {"do": "reset", "at": "reply", "on": "*" * 201},
+            f"on: expected a name or glob of at most 200 characters, got 201: '{'*' * 96}...",
+        ),
+        (
+            "POST",
+            "/api/faults",
+            {"do": "reset", "at": {"phase": "reply", "client": "x" * 201}},
+            f"at.client: expected a name or glob of at most 200 characters, got 201: '{'x' * 96}...",
+        ),
+        (
+            "POST",
+            "/api/gates",
+            {"at": "reply", "on": ["gpu-1"] * 1001},
+            "on: expected at most 1000 names or globs, got 1001",
+        ),
+        ("POST", "/api/faults", {"do": "duplicate", "at": "frame", "copies": 1001}, "copies: expected int <= 1000"),
+        ("POST", "/api/trial", {"name": "x" * 1001}, "name: expected str of length <= 1000"),
+        ("POST", "/api/orders", {"orders": [{"job": "x" * 1001}]}, "orders[0].job: expected str of length <= 1000"),
+        ("POST", "/api/delivered", {"job": "x" * 1001}, "job: expected str of length <= 1000"),
         (
             "PATCH",
             "/api/instances/gpu-1",
@@ -181,14 +256,104 @@ def test_a_request_for_more_than_one_turn_can_do_is_refused_and_changes_nothing(
     assert farm.farm.log.seq == before
 
 
+def test_a_body_that_is_longer_than_any_sensible_one_is_not_read(memory_farm: Start) -> None:
+    farm = memory_farm(TWO)
+    reply = farm.control("POST", "/api/faults", data=b" " * ((1 << 20) + 1))
+    assert (reply.status, reply.json()) == (413, {"error": "the body is too large: at most 1048576 bytes are read"})
+    picture = b64encode(b"x" * (1 << 20)).decode()
+    assert farm.control("POST", "/api/delivered", json={"job": "o", "picture": picture}).status == 200
+
+
+def test_node_types_that_are_missing_already_are_not_looked_for_again(memory_farm: Start) -> None:
+    """However many they are, and whatever else changes."""
+    names = [f"Mine{number}" for number in range(100)]
+    farm = memory_farm({"instance": [{"name": "gpu-1", "missing_nodes": names}]})
+    assert farm.control("PATCH", "/api/instances/gpu-1", json={"mode": "dynamic"}).status == 200
+    change = {"missing_nodes": [*names, *(f"Yours{number}" for number in range(25))]}
+    assert farm.control("PATCH", "/api/instances/gpu-1", json=change).status == 200
+
+
+def begin(farm: MemoryFarm, method: str, path: str, body: object = None) -> Asking:
+    data = b"" if body is None else dumps(body).encode()
+    return farm.wire.begin(farm.app.server.site, method, path, data)
+
+
+@pytest.mark.parametrize("path", ["/api/log", "/api/log?since=0", "/api/log?kind=text_sent&limit=999"])
+def test_other_requests_are_answered_while_the_log_is_read(memory_farm: Start, path: str) -> None:
+    farm = memory_farm(TWO)
+    publish_texts(farm, 1000)
+    exchange = begin(farm, "GET", path)
+    assert exchange.reply() is None
+    assert farm.wire.begin(farm["gpu-2"].backend.site, "GET", "/queue").end().status == 200
+    publish_texts(farm, 10)
+    farm.wire.reactor.advance(0)
+    lines = exchange.end().body.splitlines()
+    texts = [line for line in lines if b"text_sent" in line]
+    assert len(texts) == (999 if "limit" in path else 1000)
+
+
+def test_other_requests_are_answered_while_the_journal_is_read(memory_farm: Start) -> None:
+    farm = memory_farm(TWO)
+    farm["gpu-1"].ask("GET", "/queue")
+    publish_texts(farm, 2500)
+    farm["gpu-1"].ask("GET", "/queue")
+    farm["gpu-1"].ask("GET", "/prompt")
+    exchange = begin(farm, "GET", "/api/journal?limit=1")
+    assert exchange.reply() is None
+    assert farm.wire.begin(farm["gpu-2"].backend.site, "GET", "/queue").end().status == 200
+    farm.wire.reactor.advance(0)
+    journal = exchange.end().json()
+    assert (journal["by_route"], len(journal["requests"])) == ({"GET /prompt": 1, "GET /queue": 2}, 1)
+
+
+def test_the_log_is_the_same_bytes_however_many_turns_it_takes(memory_farm: Start) -> None:
+    """A line that stands for several events is not torn."""
+    farm = memory_farm(TWO)
+    farm["gpu-1"].listen("me")
+    for _ in range(20):
+        farm["gpu-1"].ask("POST", "/prompt", json={"prompt": text_to_image(), "client_id": "me"})
+    farm.run_until_idle()
+    events = tuple(farm.farm.log.events)
+    assert len(events) > 1000
+    assert farm.control("GET", "/api/log").body == LineWriter().lines(events)
+
+
+def test_other_requests_are_answered_while_a_wait_searches_the_log(memory_farm: Start) -> None:
+    """It finds what the log had, and what comes while it searches."""
+    farm = memory_farm(TWO)
+    publish_texts(farm, 1000)
+    old = begin(farm, "POST", "/api/wait", {"event": {"kind": "text_sent", "seq": farm.farm.log.seq}})
+    new = begin(farm, "POST", "/api/wait", {"event": {"kind": "trial_began"}})
+    late = begin(farm, "POST", "/api/wait", {"event": {"kind": "server_stopped"}})
+    assert (old.reply(), new.reply(), late.reply()) == (None, None, None)
+    assert farm.wire.begin(farm["gpu-2"].backend.site, "GET", "/queue").end().status == 200
+    farm.farm.analysis.begin_trial("t")
+    farm.wire.reactor.advance(0)
+    assert old.end().json()["event"]["text"] == "x"
+    assert new.end().json()["event"]["name"] == "t"
+    assert late.reply() is None
+    farm.control("POST", "/api/instances/gpu-1/stop")
+    assert late.end().json()["met"]
+
+
+def test_many_orders_are_recorded_in_turns(memory_farm: Start) -> None:
+    farm = memory_farm(TWO)
+    exchange = begin(farm, "POST", "/api/orders", {"orders": [{"job": f"o{number}"} for number in range(2500)]})
+    assert exchange.reply() is None
+    assert farm.wire.begin(farm["gpu-2"].backend.site, "GET", "/queue").end().status == 200
+    farm.wire.reactor.advance(0)
+    assert exchange.end().json()["recorded"] == 2500
+    assert [event.job for event in farm.farm.log.of(OrderReported)] == [f"o{number}" for number in range(2500)]
+
+
 def test_what_fires_is_worked_out_once_for_many_faults_that_are_armed_and_healed_together(memory_farm: Start) -> None:
     farm = memory_farm(TWO)
     registry = farm.farm.registry
     empty = registry.watched
-    farm.control("POST", "/api/faults", json={"faults": [{"do": "reset", "at": "reply", "on": "gpu-1"}] * 1000})
+    farm.control("POST", "/api/faults", json={"faults": [{"do": "reset", "at": "reply", "on": "gpu-1"}] * 500})
     watched = registry.watched
     assert watched is registry.watched is not empty
-    assert [len(faults) for faults in watched["gpu-1"].values()] == [1000]
+    assert [len(faults) for faults in watched["gpu-1"].values()] == [500]
     farm.control("DELETE", "/api/faults")
     assert registry.watched == {}
     assert {state["state"] for state in farm.control("GET", "/api/faults").json()["faults"]} == {"removed"}

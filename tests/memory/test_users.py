@@ -207,6 +207,21 @@ def test_a_name_too_long_for_a_folder_keeps_nothing(memory_farm: Start) -> None:
     assert gpu.ask("GET", "/settings/a", headers={"comfy-user": user}).json() is None
 
 
+def test_files_may_lie_deeper_than_python_calls_itself(memory_farm: Start) -> None:
+    """Made in two steps, as a real server would not make them in one; they are listed, and removed at the end."""
+    farm = memory_farm(ONE)
+    gpu = farm["gpu"]
+    assert gpu.ask("POST", f"/userdata/{'a%2F' * 1200}x.json", data=b"{}").status == 500
+    for depth in (500, 990):
+        put(gpu, f"{'a%2F' * depth}x.json", b"{}")
+    names = gpu.ask("GET", "/userdata?dir=a&recurse=true").json()
+    assert [name.count("/") for name in names] == [989, 499]
+    assert len(gpu.ask("GET", "/v2/userdata?path=a").json()) == 989 + 2
+    folder = gpu.backend.storage.users._make_directory()
+    farm.stop()
+    assert not folder.exists()
+
+
 def test_users_files_stay_over_a_reset_and_go_with_the_farm(tmp_path: Path) -> None:
     """And nothing of the user's own folder is touched."""
     mine = tmp_path / "gpu" / "user" / "mine.txt"

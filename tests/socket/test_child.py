@@ -11,8 +11,8 @@ from socket import create_server
 
 import pytest
 
-from comfyfarm.clients import SyncComfyClient
-from comfyfarm.testing import FarmDied, RunningFarm, run_farm, start_mock_server
+from comfyfarm.clients import HttpStatusError, SyncComfyClient
+from comfyfarm.testing import FarmDied, RunningFarm, attach_farm, run_farm, start_mock_server
 from comfyfarm.workflows import text_to_image
 
 ORPHAN = """
@@ -98,3 +98,19 @@ def test_a_child_does_not_outlive_its_parent() -> None:
     orphan, deadline = SyncComfyClient(url), time.monotonic() + 5
     while orphan.health() or Path(folder).exists():
         assert time.monotonic() < deadline, "the child lives on"
+
+
+def test_a_farm_with_a_token_is_used_like_any_other() -> None:
+    """By the farm's own handle, and by a client that has the token or the URL of the log."""
+    token = "correct-horse-battery"  # noqa: S105 (of a farm that lives for one test)
+    with run_farm({"farm": {"control_token": token}, "instance": [{"name": "gpu-1"}]}) as farm:
+        farm.reset()
+        assert attach_farm(farm.control_url, token).verdict().jobs == 0
+        assert attach_farm(f"{farm.control_url}/?token={token}").verdict().jobs == 0
+        with pytest.raises(HttpStatusError, match="the control token is missing"):
+            attach_farm(farm.control_url).verdict()
+
+
+def test_a_farm_for_tests_without_a_control_server_is_refused() -> None:
+    with pytest.raises(ValueError, match="control = false"):
+        run_farm({"farm": {"control": False}})

@@ -1,17 +1,20 @@
 """The client that everybody writes for one ComfyUI, behind a balancer that people run: each that is installed here.
 
+The balancers are configured as docs/balancers.md says.
 The same with a balancer of the tests' own, and in virtual time, is in ``test_wrong_instance.py``.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -28,59 +31,49 @@ FARM = {
     "instance": [{"name": "gpu-{n}", "count": 3, "mode": "dynamic", "timing": {"step": "100ms"}}],
 }
 JOBS, PATIENCE_S = 6, 10
-HAPROXY = """
-defaults
-    mode http
-    timeout connect 5s
-    timeout client 30s
-    timeout server 30s
-listen farm
-    bind 127.0.0.1:{port}
-    balance {balance}
-{servers}
-"""
-NGINX = """
-daemon off;
-pid {folder}/nginx.pid;
-error_log {folder}/error.log;
-events {{}}
-http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-    upstream farm {{
-        {balance}
-{servers}
-    }}
-    server {{
-        listen 127.0.0.1:{port};
-        location / {{
-            proxy_pass http://farm;
-            proxy_http_version 1.1;
-            proxy_set_header Upgrade $http_upgrade;
-            proxy_set_header Connection "upgrade";
-        }}
-    }}
-}}
-"""
+PAGE = (Path(__file__).parents[2] / "docs" / "balancers.md").read_text("utf-8")
 
 
-def haproxy(places: list[str], port: int, folder: Path, *, is_sticky: bool) -> list[str]:
-    servers = "\n".join(f"    server s{number} {place}" for number, place in enumerate(places))
-    file = folder / "haproxy.cfg"
-    file.write_text(HAPROXY.format(port=port, balance="source" if is_sticky else "roundrobin", servers=servers))
-    return ["haproxy", "-db", "-f", str(file)]
+@dataclass(frozen=True)
+class Proxy:
+    """A balancer that people run.
+
+    :ivar file: the name of its configuration, whose text stands in its section of the page.
+    :ivar sticky: what makes it sticky, and what stands there for round robin.
+    """
+
+    program: str
+    file: str
+    arguments: tuple[str, ...]
+    sticky: tuple[str, str]
+
+    def command(self, places: list[str], port: int, folder: Path, *, is_sticky: bool) -> list[str]:
+        """Write the configuration of the page for these servers, and return the command that runs it in the folder."""
+        text = re.search(rf"^`{re.escape(self.file)}`.*?^```\w+\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+        assert text is not None
+        config = text.group(1).replace("8080", str(port))
+        for place, documented in zip(places, ("8188", "8189", "8190"), strict=True):
+            assert documented in config
+            config = config.replace(documented, place.rpartition(":")[2])
+        assert self.sticky[0] in config
+        (folder / self.file).write_text(config if is_sticky else config.replace(*self.sticky))
+        return [self.program, *(argument.format(port=port) for argument in self.arguments)]
 
 
-def nginx(places: list[str], port: int, folder: Path, *, is_sticky: bool) -> list[str]:
-    servers = "\n".join(f"        server {place};" for place in places)
-    file = folder / "nginx.conf"
-    balance = "ip_hash;" if is_sticky else ""
-    file.write_text(NGINX.format(port=port, balance=balance, servers=servers, folder=folder))
-    return ["nginx", "-c", str(file), "-p", str(folder)]
+PROXIES = [
+    Proxy("haproxy", "haproxy.cfg", ("-db", "-f", "haproxy.cfg"), ("balance source", "balance roundrobin")),
+    Proxy("nginx", "nginx.conf", ("-p", ".", "-c", "nginx.conf"), ("ip_hash;", "")),
+    Proxy("envoy", "envoy.yaml", ("-c", "envoy.yaml", "--base-id", "{port}"), ("RING_HASH", "ROUND_ROBIN")),
+    Proxy(
+        "traefik",
+        "comfyui.yaml",
+        (
+            "--entryPoints.web.address=127.0.0.1:{port}", "--providers.file.filename=comfyui.yaml",
+            "--global.checkNewVersion=false", "--global.sendAnonymousUsage=false",
+        ),
+        ("strategy: hrw", "strategy: wrr"),
+    ),
+]
 
 
 def free_port() -> int:
@@ -90,21 +83,27 @@ def free_port() -> int:
 
 
 @contextmanager
-def behind(proxy: Callable[..., list[str]], farm: RunningFarm, folder: Path, *, is_sticky: bool) -> Iterator[str]:
+def behind(proxy: Proxy, farm: RunningFarm, folder: Path, *, is_sticky: bool) -> Iterator[str]:
     """The URL of a balancer in front of a farm."""
     port = free_port()
-    command = proxy([urlsplit(url).netloc for url in farm.urls], port, folder, is_sticky=is_sticky)
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = proxy.command([urlsplit(url).netloc for url in farm.urls], port, folder, is_sticky=is_sticky)
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    url = f"http://127.0.0.1:{port}"
     try:
         until_s = time.monotonic() + 20
-        while time.monotonic() < until_s:
-            with socket.socket() as client:
-                if client.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-        yield f"http://127.0.0.1:{port}"
+        while time.monotonic() < until_s and not _answers(url):
+            time.sleep(0.05)
+        yield url
     finally:
         process.terminate()
         process.wait(10)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(f"{url}/queue", timeout=5).ok
+    except requests.ConnectionError:
+        return False
 
 
 def poll(url: str, job: str) -> bool:
@@ -139,12 +138,12 @@ async def listen(url: str, job: str) -> bool:
             return False
 
 
-@pytest.fixture(params=[haproxy, nginx])
-def proxy(request: pytest.FixtureRequest) -> Callable[..., list[str]]:
-    kind: Callable[..., list[str]] = request.param
-    if shutil.which(kind.__name__) is None:
-        pytest.skip(f"{kind.__name__} is not installed")
-    return kind
+@pytest.fixture(params=PROXIES, ids=lambda proxy: str(proxy.program))
+def proxy(request: pytest.FixtureRequest) -> Proxy:
+    proxy: Proxy = request.param
+    if shutil.which(proxy.program) is None:
+        pytest.skip(f"{proxy.program} is not installed")
+    return proxy
 
 
 @pytest.mark.parametrize(
@@ -154,7 +153,7 @@ def proxy(request: pytest.FixtureRequest) -> Callable[..., list[str]]:
 )
 @pytest.mark.parametrize("is_sticky", [False, True], ids=["round robin", "sticky"])
 def test_a_client_behind_a_balancer_fails_by_name_unless_it_is_sticky(
-    proxy: Callable[..., list[str]],
+    proxy: Proxy,
     comfy_farm: Callable[..., RunningFarm],
     tmp_path: Path,
     make_picture: Callable[[str, str], bool],

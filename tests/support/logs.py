@@ -86,6 +86,11 @@ def uploaded(on: str, *, at: int, name: str = "in.png") -> Event:
     return events.Uploaded(at_ms=at, instance=on, epoch=1, folder="input", subfolder="", name=name)
 
 
+def farm_late(*, since: int, until: int) -> Event:
+    """The farm itself was late, all that time."""
+    return events.FarmLate(at_ms=until, since_ms=since, late_ms=until - since)
+
+
 def draining(on: str, *, at: int, ends: bool = False) -> Event:
     """Drain an instance, or end that."""
     return events.Draining(at_ms=at, instance=on, epoch=1, on=not ends)
@@ -305,10 +310,11 @@ def ran(
 
 def broke(
     job: str, *, on: str, at: int, error: str = "TypeError: no", raised_at: str = "sim/memory.py:47", request: str = ""
-) -> Event:
-    """An error of comfyfarm's own, in a job or at a request."""
+) -> list[Event]:
+    """An error of comfyfarm's own, in a job, which ends with it, or at a request."""
     facts: dict[str, Any] = {"error": error, "raised_at": raised_at, "request": request, "job": job}
-    return events.InternalError(at_ms=at, instance=on, epoch=1, prompt_id=f"{job}@{on}" if job else None, **facts)
+    broken = events.InternalError(at_ms=at, instance=on, epoch=1, prompt_id=f"{job}@{on}" if job else None, **facts)
+    return [broken, *(finished(job, on=on, at=at, ends="error") if job else ())]
 
 
 def taken_out(job: str, *, on: str, at: int) -> Event:

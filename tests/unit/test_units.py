@@ -60,7 +60,21 @@ def test_anything_else_is_no_size(text: Any) -> None:
         Size.parse(text)
 
 
-@given(st.integers(0, 1 << 50))
+@pytest.mark.parametrize("text", ["8766000.1h", "9" * 309 + "ms", "9" * 5000 + "h"])
+def test_a_duration_of_more_than_a_thousand_years_is_refused_in_a_short_line(text: str) -> None:
+    assert Duration.parse("8766000h") == 8_766_000 * 3_600_000
+    with pytest.raises(ValueError, match="expected at most 8766000h, got ") as caught:
+        Duration.parse(text)
+    assert len(str(caught.value)) < 140
+
+
+def test_a_size_is_at_most_an_exbibyte() -> None:
+    assert Size.parse("1048576TB") == 1 << 60
+    with pytest.raises(ValueError, match="expected at most 1048576TB, got '1048577TB'"):
+        Size.parse("1048577TB")
+
+
+@given(st.integers(0, 1 << 44))
 @settings(deadline=None)
 def test_what_is_written_reads_as_the_same(number: int) -> None:
     assert Duration.parse(str(Duration(number))) == number

@@ -230,6 +230,8 @@ class JobTracker(EventHandler):
         if event.status == "success":
             attempt.done_seq = attempt.done_seq or event.seq
             self._end(attempt, event, "success")
+        elif attempt.is_internal:
+            self._end(attempt, event, "internal")
         else:
             self._end(attempt, event, "interrupted" if attempt.is_interrupted else "error")
         self.instances[event.instance].add_to_history(attempt)
@@ -237,8 +239,7 @@ class JobTracker(EventHandler):
     @on(InternalError)
     def _on_internal_error(self, event: InternalError) -> None:
         if (attempt := self.instances[event.instance].open_attempt(event.prompt_id)) is not None:
-            self._end(attempt, event, "internal")
-            self.instances[event.instance].add_to_history(attempt)
+            attempt.is_internal = True
 
     @on(QueueDeleted, QueueCleared)
     def _on_queue_deleted(self, event: QueueDeleted | QueueCleared) -> None:

@@ -163,6 +163,7 @@ class Attempt(msgspec.Struct, eq=False, gc=False):
     delivered_as: str = ""
     stop: Stop | None = None
     is_interrupted: bool = False
+    is_internal: bool = False
     kill_seq: int = 0
     had_fault: bool = False
     disturbance: tuple[int, int] | None = None

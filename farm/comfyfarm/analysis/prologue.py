@@ -21,7 +21,6 @@ from comfyfarm.events import (
     FrameSent,
     Frozen,
     Healed,
-    InternalError,
     ModelLoaded,
     ModelUnloaded,
     Paused,
@@ -241,11 +240,10 @@ class Prologue(EventHandler):
     def _on_taken(self, event: Taken) -> None:
         self._keep(event, "running", event.instance)
 
-    @on(Finished, InternalError)
-    def _on_finished(self, event: Finished | InternalError) -> None:
-        if event.prompt_id is not None:
-            self._drop("running", event.instance)
-            self._remove_jobs(event.instance, (event.prompt_id,))
+    @on(Finished)
+    def _on_finished(self, event: Finished) -> None:
+        self._drop("running", event.instance)
+        self._remove_jobs(event.instance, (event.prompt_id,))
 
     @on(QueueDeleted)
     def _on_queue_deleted(self, event: QueueDeleted) -> None:

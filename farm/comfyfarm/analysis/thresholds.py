@@ -25,6 +25,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     :ivar kills: how many processes may crash while they run one logical job.
     :ivar failures: how many submissions in a row may fail at one instance while another is available.
     :ivar wire: a request that arrived no later than this after an announcement was under way when that was made.
+    :ivar lag: a lateness of the farm itself that excuses nobody.
     :ivar failed_jobs: how many jobs in a row may end in an error at one instance while others succeed.
     """
 
@@ -39,6 +40,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     kills: _Count = 2
     failures: _Count = 5
     wire: Duration = Duration(50)
+    lag: Duration = Duration(500)
     failed_jobs: _Count = 5
 
 

@@ -11,6 +11,7 @@ from comfyfarm.analysis.findings import RULES, Defects, Finding, FindingRule, Ru
 from comfyfarm.analysis.findings.order_outcome import Basis, basis_of, count_outcomes
 from comfyfarm.analysis.instances import CHANGING_EVENTS, FleetState
 from comfyfarm.analysis.job_tracker import JobTracker
+from comfyfarm.analysis.lateness import Lateness
 from comfyfarm.analysis.listeners_elsewhere import ListenerTracker
 from comfyfarm.analysis.requests_elsewhere import RequestTracker
 from comfyfarm.events import Event
@@ -81,6 +82,7 @@ class VerdictBuilder:
     fleet: FleetState = field(default_factory=FleetState)
     rules: list[FindingRule] = field(default_factory=lambda: [kind() for _, kind in sorted(RULES.items())])
     _defects: Defects = field(default_factory=Defects)
+    _lateness: Lateness = field(default_factory=Lateness)
 
     def __post_init__(self) -> None:
         self._requests, self._listeners = RequestTracker(self.tracker, self.fleet), ListenerTracker(self.tracker)
@@ -89,7 +91,8 @@ class VerdictBuilder:
 
     def _methods_by_type(self) -> dict[type[Event], list[Callable[[Event], None]]]:
         tracker = self.tracker
-        methods = by_type(tracker, tracker.results, tracker.orders, self.fleet, self._requests, self._listeners)
+        trackers = tracker, tracker.results, tracker.orders, self.fleet, self._requests, self._listeners
+        methods = by_type(*trackers, self._lateness)
         for kind in CHANGING_EVENTS:
             methods.setdefault(kind, []).append(self.fleet.on_change)
         for kind in {kind for rule in self.rules for kind in rule.handles}:
@@ -148,4 +151,4 @@ class VerdictBuilder:
 
     def _context_with(self, bounds: Thresholds) -> RuleContext:
         trackers = self.tracker, self.fleet, self._requests, self._listeners
-        return RuleContext(*trackers, bounds, self.tracker.at_ms, self._defects)
+        return RuleContext(*trackers, bounds, self.tracker.at_ms, self._defects, self._lateness)

@@ -1,4 +1,4 @@
-"""Clients of any ComfyUI server, and of a farm's control server; each for blocking code and for Twisted."""
+"""Clients of any ComfyUI server, and of a farm's control server; for blocking code, asyncio and Twisted."""
 
 from typing import TYPE_CHECKING
 
@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from comfyfarm.clients.comfy import ComfyClient as ComfyClient
     from comfyfarm.clients.comfy_sync import HttpStatusError as HttpStatusError
     from comfyfarm.clients.comfy_sync import SyncComfyClient as SyncComfyClient
+    from comfyfarm.clients.control import AsyncFarmControl as AsyncFarmControl
     from comfyfarm.clients.control import FarmControl as FarmControl
     from comfyfarm.clients.control import SyncFarmControl as SyncFarmControl
     from comfyfarm.clients.websocket import ComfyWebSocket as ComfyWebSocket
@@ -18,7 +19,7 @@ else:
         {
             "clients.comfy": ["ComfyClient"],
             "clients.comfy_sync": ["HttpStatusError", "SyncComfyClient"],
-            "clients.control": ["FarmControl", "SyncFarmControl"],
+            "clients.control": ["AsyncFarmControl", "FarmControl", "SyncFarmControl"],
             "clients.websocket": ["ComfyWebSocket", "Message"],
         },
     )

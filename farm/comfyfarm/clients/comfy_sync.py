@@ -19,7 +19,13 @@ _ANSWER_TIMEOUT_S = 10.0
 _opener = build_opener(ProxyHandler({}))
 
 
-def ask(method: str, url: str, body: Any = None, timeout_s: float = _ANSWER_TIMEOUT_S) -> bytes:
+def ask(
+    method: str,
+    url: str,
+    body: Any = None,
+    timeout_s: float = _ANSWER_TIMEOUT_S,
+    headers: Mapping[str, str] | None = None,
+) -> bytes:
     """Send an HTTP request, and return the content of the answer.
 
     :param body: sent as JSON; ``None``: no body.
@@ -27,8 +33,8 @@ def ask(method: str, url: str, body: Any = None, timeout_s: float = _ANSWER_TIME
     :raises OSError: if there is no answer (``urllib.error.URLError`` is one).
     """
     data = None if body is None else json.dumps(body).encode()
-    headers = {} if body is None else {"Content-Type": "application/json"}
-    request = Request(url, data, headers, method=method)  # noqa: S310  (the caller's own URL)
+    kind = {} if body is None else {"Content-Type": "application/json"}
+    request = Request(url, data, {**kind, **(headers or {})}, method=method)  # noqa: S310  (the caller's own URL)
     try:
         with _opener.open(request, timeout=timeout_s) as answer:
             return bytes(answer.read())

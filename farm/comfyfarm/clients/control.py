@@ -1,6 +1,7 @@
-"""Clients of a farm's control server: :class:`SyncFarmControl` blocks, :class:`FarmControl` is for Twisted.
+"""Clients of a farm's control server.
 
-Both have the same methods::
+:class:`SyncFarmControl` blocks; :class:`FarmControl` is for Twisted, :class:`AsyncFarmControl` for asyncio.  All have
+the same methods::
 
     control = SyncFarmControl(farm.control_url)             control = FarmControl(farm.control_url)
     control.advance("10s")                                  await control.advance("10s")
@@ -14,9 +15,11 @@ decorator :func:`method` makes a method from it, which passes the call to the cl
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64encode
 from collections.abc import Collection, Mapping
-from typing import Any, TypeVar, Unpack
+from typing import Any, Literal, TypeVar, Unpack
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
@@ -49,6 +52,7 @@ from comfyfarm.control.schema.analysis import (
 )
 from comfyfarm.control.schema.farm import ClockState, FarmState, InstanceDetail, InstanceState, WaitState
 from comfyfarm.control.schema.faults import FaultList, FaultState, GateList, GateState
+from comfyfarm.control.schema.page import ScenarioStarted
 from comfyfarm.events import Event
 
 A = TypeVar("A")
@@ -65,7 +69,7 @@ def _without_result(request: Call[Any]) -> Call[None]:
 
 
 class ControlMethods:
-    """The methods of both clients.
+    """The methods of all clients.
 
     Every method raises :class:`~comfyfarm.clients.HttpStatusError` if the farm refuses the request; nothing has changed
     then.  Durations are text as in the configuration (``"10s"``), or seconds.
@@ -166,6 +170,17 @@ class ControlMethods:
     def heal(self) -> Call[None]:
         """Remove all faults, open all gates, and start or resume every instance."""
         return _without_result(call(endpoints.HEAL))
+
+    @method
+    def start_scenario(self, /, **table: Any) -> Call[ScenarioStarted]:
+        """Start a scenario now, written as in the configuration: ``start_scenario(use="F08", on="gpu-1")``."""
+        return call(endpoints.START_SCENARIO, table)
+
+    @method
+    def as_test(self, form: Literal["pytest", "toml"] = "pytest", trial: str | None = None) -> Call[str]:
+        """Return the test, or the configuration, that repeats what was done to the farm in a trial."""
+        query = {"format": form, "trial": trial}
+        return call(endpoints.GET_TEST, query=query).decoded_by(bytes.decode)
 
     @method
     def hold(self, /, **table: Any) -> Call[GateState]:
@@ -313,21 +328,69 @@ class ControlMethods:
         return call(endpoints.TELL_DELIVERED, {"job": job, **facts, **encoded})
 
 
+def _address(url: str, token: str | None) -> tuple[str, dict[str, str]]:
+    """Return the base URL of a control server, and the headers that its token needs."""
+    parts = urlsplit(url)
+    token = token or dict(parse_qsl(parts.query)).get("token")
+    base_url = parts._replace(query="").geturl().rstrip("/")
+    return base_url, {} if token is None else {"Authorization": f"Bearer {token}"}
+
+
+def refuse_event_loop(what: str) -> None:
+    """Raise if the caller is a task of an asyncio event loop, which would stand still, and all software in it.
+
+    A loop without a task may run below code that blocks on purpose, as under Playwright's blocking API.
+
+    :raises RuntimeError: with what to use instead.
+    """
+    try:
+        is_in_task = asyncio.current_task() is not None
+    except RuntimeError:
+        return      # no loop runs here
+    if not is_in_task:
+        return
+    raise RuntimeError(
+        f"{what} would block the event loop that runs here, and the software under test in it; use the fixture"
+        " async_comfy_farm, run_async_farm, attach_async_farm or AsyncFarmControl, and await (docs/asyncio.md)"
+    )
+
+
 class SyncFarmControl(ControlMethods):
     """A client of a farm's control server that blocks until the farm has answered.
+
+    Every method raises ``OSError`` if the farm does not answer, and ``RuntimeError`` in a running event loop.
+    """
+
+    def __init__(self, base_url: str, token: str | None = None) -> None:
+        """Make a client.
+
+        :param token: the farm's control token; ``None``: that in the URL (``http://host/?token=...``), if it has one.
+        """
+        self.base_url, self._headers = _address(base_url, token)
+
+    def _send(self, request: Call[A]) -> A:
+        refuse_event_loop("a farm's control client")
+        url = self.base_url + request.path
+        try:
+            content = ask(request.endpoint.method, url, request.body, request.timeout_s, self._headers)
+        except HttpStatusError as error:
+            raise request.error(error) from None
+        return request.decode(content)
+
+
+class AsyncFarmControl(ControlMethods):
+    """A client of a farm's control server for asyncio: every method is awaited; requests block threads, not the loop.
 
     Every method raises ``OSError`` if the farm does not answer.
     """
 
-    def __init__(self, base_url: str) -> None:
-        self.base_url = base_url.rstrip("/")
+    def __init__(self, farm: str | SyncFarmControl, token: str | None = None) -> None:
+        """Make a client from the URL of a control server and its token, or from a client that blocks."""
+        self._blocking = SyncFarmControl(farm, token) if isinstance(farm, str) else farm
+        self.base_url = self._blocking.base_url
 
-    def _send(self, request: Call[A]) -> A:
-        try:
-            content = ask(request.endpoint.method, self.base_url + request.path, request.body, request.timeout_s)
-        except HttpStatusError as error:
-            raise request.error(error) from None
-        return request.decode(content)
+    async def _send(self, request: Call[A]) -> A:
+        return await asyncio.to_thread(self._blocking._send, request)  # noqa: SLF001 (its twin)
 
 
 class FarmControl(ControlMethods):
@@ -336,12 +399,15 @@ class FarmControl(ControlMethods):
     Every method raises Twisted's own errors if the farm does not answer.
     """
 
-    def __init__(self, base_url: str, *, reactor: Any = None) -> None:
-        """Make a client without connecting it; ``reactor`` defaults to the global one."""
+    def __init__(self, base_url: str, token: str | None = None, *, reactor: Any = None) -> None:
+        """Make a client without connecting it; ``reactor`` defaults to the global one.
+
+        :param token: as for :class:`SyncFarmControl`.
+        """
         from comfyfarm.clients.comfy import ComfyClient
 
-        self.base_url = base_url.rstrip("/")
-        self._http = ComfyClient(base_url, reactor=reactor)
+        self.base_url, self._headers = _address(base_url, token)
+        self._http = ComfyClient(self.base_url, reactor=reactor)
 
     async def close(self) -> None:
         await self._http.close()
@@ -350,7 +416,7 @@ class FarmControl(ControlMethods):
         body: dict[str, Any] = {} if request.body is None else {"json": request.body}
         try:
             content = await self._http.fetch(
-                request.endpoint.method, request.path, timeout=request.timeout_s, **body
+                request.endpoint.method, request.path, timeout=request.timeout_s, headers=self._headers, **body
             )
         except HttpStatusError as error:
             raise request.error(error) from None

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import msgspec
 
+from comfyfarm.config.sources import read_regular
 from comfyfarm.sim.catalogue.recorded import FileChoice, Folders, ModelChoice, ModelFolder, RecordedServer
 
 OBJECT_INFO = "object_info.json"
@@ -132,7 +133,7 @@ def _json_type(parsed: object) -> str:
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(read_regular(path))
     except OSError as error:
         raise NotCaptured(f"{path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

@@ -15,6 +15,7 @@ T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 
 _PARSED = (Duration, Model, Size, Distribution)     # types that have a notation of their own
+_MOST = (1 << 63) - 1       # the greatest number that TOML, the log and most readers of JSON have
 _STEP = re.compile(r"\.(?P<key>\w+)|\[(?P<index>\d+)\]|(?P<any>\[\.\.\.\])")
 
 
@@ -47,16 +48,34 @@ def decode_alone(raw: object, kind: type[S]) -> S:
         raise ConfigError(str(error).lstrip(".: ")) from error.__cause__
 
 
+def check_numbers(raw: object) -> None:
+    """Check that no whole number is too large for the log and the answers, whatever is between it and the top.
+
+    :raises ConfigError: naming the first one.
+    """
+    left: list[tuple[str, object]] = [("", raw)]
+    while left:
+        place, value = left.pop()
+        if isinstance(value, int) and abs(value) > _MOST:
+            raise ConfigError(f"{place}: expected a number of at most {_MOST}, got a greater one".lstrip(".: "))
+        if isinstance(value, Mapping):
+            left += [(f"{place}.{key}", item) for key, item in value.items()]
+        elif isinstance(value, list | tuple):
+            left += [(f"{place}[{index}]", item) for index, item in enumerate(value)]
+
+
 def decode_text(text: str, kind: Any) -> Any:
     """Decode one value of a query or a command line.
 
     :raises ConfigError: such as ``expected int, got str``.
     """
     try:
-        return msgspec.convert(text, kind, strict=False, dec_hook=_parse)
+        value = msgspec.convert(text, kind, strict=False, dec_hook=_parse)
     except msgspec.ValidationError as error:
         what = str(error).replace("`", "").replace(" | null", "")
         raise ConfigError(f"{what[0].lower()}{what[1:]}") from error
+    check_numbers(value)
+    return value
 
 
 def read_table(raw: object, where: str) -> dict[str, Any]:

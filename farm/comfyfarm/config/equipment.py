@@ -23,6 +23,7 @@ from comfyfarm.sim.catalogue.recorded import RecordedServer
 from comfyfarm.sim.files import Files, MemoryFiles
 from comfyfarm.versions import behaviour_of
 
+_MOST_UNKNOWN = 25          # new names in one change: to look for similar ones takes 1 ms for each
 _TYPO_SIMILARITY = 0.88     # from 0 to 1; an unknown node type this similar to a known one is taken for a typing error
 
 
@@ -153,7 +154,8 @@ def check_change(config: InstanceConfig, instances: Iterable[InstanceConfig], eq
     :raises ConfigError: its message begins with the key.
     """
     known = _known_node_types([(instance, equipment_cache.equip(instance), "") for instance in instances])
-    _check_missing_nodes(config, known, "")
+    known.update(*(instance.missing_nodes for instance in instances if instance.name == config.name))
+    _check_missing_nodes(config, known, "", _MOST_UNKNOWN)
 
 
 def check_scenario_changes(farm: FarmConfig, equipment_cache: EquipmentCache) -> None:
@@ -174,17 +176,21 @@ def check_scenario_changes(farm: FarmConfig, equipment_cache: EquipmentCache) ->
 def _known_node_types(equipped: Collection[tuple[InstanceConfig, Equipment, str]]) -> set[str]:
     """Return the node types of the instances, and those that their versions have without ``missing_nodes``."""
     versions = {config.comfyui_version for config, _, _ in equipped}
-    own = (equipment.recorded.object_info for _, equipment, _ in equipped)
+    own = {id(equipment): equipment.recorded.object_info for _, equipment, _ in equipped}.values()
     shipped = ((*recorded(version).object_info, *api_nodes(version)) for version in versions)
     return set[str]().union(*own, *shipped)
 
 
-def _check_missing_nodes(config: InstanceConfig, known: Collection[str], where: str) -> None:
+def _check_missing_nodes(
+    config: InstanceConfig, known: Collection[str], where: str, most_unknown: int | None = None
+) -> None:
     # An unknown name may be a custom node that no instance has, so only a likely typing error is refused.
-    by_lower_case = {name.lower(): name for name in known}
-    for index, name in enumerate(config.missing_nodes):
-        if name in known:
-            continue
+    unknown = [(index, name) for index, name in enumerate(config.missing_nodes) if name not in known]
+    if most_unknown is not None and len(unknown) > most_unknown:
+        what = f"{len(unknown)}, the first of them {unknown[0][1]!r}"
+        raise ConfigError(f"missing_nodes: expected at most {most_unknown} names of no node type at a time, got {what}")
+    by_lower_case = {name.lower(): name for name in known} if unknown else {}
+    for index, name in unknown:
         similar = get_close_matches(name.lower(), by_lower_case, cutoff=_TYPO_SIMILARITY)
         if similar:
             meant = " or ".join(repr(by_lower_case[lower]) for lower in similar)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from comfyfarm.config.captured import CapturedServer, NotCaptured
-from comfyfarm.config.decoding import ConfigError, decode, read_table, read_tables
+from comfyfarm.config.decoding import ConfigError, check_numbers, decode, read_table, read_tables
 from comfyfarm.config.fault_tables import read_fault
 from comfyfarm.config.scenarios.scenario import Scenario
 from comfyfarm.config.scenarios.tables import INSTANCE_ONLY_KEYS, read_scenarios
@@ -66,6 +66,7 @@ def read(raw: Table, folder: Path, overrides: Overrides = Overrides()) -> FarmCo
     for key in raw:
         if key not in ("farm", "profile", "instance", "fault", "scenario"):
             raise ConfigError(f"{key}: unknown key")
+    check_numbers(raw)
     profiles = read_table(raw.get("profile", {}), "profile")
     for name, profile in profiles.items():
         _check_profile(name, profile)

@@ -1,7 +1,9 @@
 """Configurations as a path, a dictionary or TOML text: their tables, and a file of them for a child process."""
 
+import errno
 import json
 import re
+import stat
 import tomllib
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
@@ -26,7 +28,7 @@ def config_file(config: ConfigSource, folder: Path) -> Path:
     if is_path(config):
         return Path(config)
     path = folder / "config.toml"
-    path.write_text(_toml_document(tables_of(config)), encoding="utf-8")
+    path.write_text(toml_document(tables_of(config)), encoding="utf-8")
     return path
 
 
@@ -50,6 +52,17 @@ def tables_of(config: ConfigSource) -> dict[str, Any]:
     return _filled_in(tables, 0, Path())
 
 
+def read_regular(path: Path) -> bytes:
+    """Read a file.
+
+    :raises OSError: if it cannot be read, or is a device or a pipe, whose end may never come.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "it is a device, a pipe or a socket, and no file", str(path))
+    return path.read_bytes()
+
+
 def _filled_in(config: Mapping[str, Any], port: int, folder: Path) -> dict[str, Any]:
     tables = deepcopy(dict(config))
     instances = _only_tables(tables.setdefault("instance", [{}]))
@@ -69,10 +82,11 @@ def _only_tables(value: Any) -> list[dict[str, Any]]:
 
 def toml_tables(name: str, tables: Iterable[Mapping[str, Any]]) -> str:
     """Return TOML text of ``[[name]]`` tables, a line for each key."""
-    return "\n".join(f"[[{name}]]\n{_toml_document(table)}" for table in tables)
+    return "\n".join(f"[[{name}]]\n{toml_document(table)}" for table in tables)
 
 
-def _toml_document(tables: Mapping[str, Any]) -> str:
+def toml_document(tables: Mapping[str, Any]) -> str:
+    """Return TOML text of a table, a line for each key."""
     return "".join(f"{_key(key)} = {_toml(value)}\n" for key, value in tables.items())
 
 

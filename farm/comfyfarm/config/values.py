@@ -1,5 +1,7 @@
 """A farm's configuration as values, with all defaults."""
 
+import re
+from ipaddress import ip_address
 from typing import Annotated, Literal
 
 import msgspec
@@ -15,13 +17,25 @@ from comfyfarm.units import Size
 from comfyfarm.versions import DEFAULT
 
 _FIRST_PORT = 8188
+_TOKEN = re.compile(r"[A-Za-z0-9._~-]{8,}")
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host name or address reaches no other machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class FarmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``[farm]``.
 
     :ivar host: the address that every port is bound to.
+    :ivar control: whether there is a control server.
     :ivar control_port: of the control server; 0: any free port.
+    :ivar control_token: what its clients have to send; ``None``: nothing if ``host`` is a loopback address, else one is
+        drawn, and logged.
     :ivar seed: decides every random draw; ``None``: one is drawn, and logged.
     :ivar clock: ``real``: simulated time passes by itself; ``virtual``: it stands still until it is moved.
     :ivar speed: the simulated seconds in a real one.
@@ -33,7 +47,9 @@ class FarmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """
 
     host: str = "127.0.0.1"
+    control: bool = True
     control_port: int = 8180
+    control_token: str | None = None
     seed: int | None = None
     clock: Literal["real", "virtual"] = "real"
     speed: float = 1.0
@@ -45,6 +61,8 @@ class FarmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     def __post_init__(self) -> None:
         JobNames(self.job_name)     # raises if it has none of the known forms
+        if self.control_token is not None and not _TOKEN.fullmatch(self.control_token):
+            raise ValueError("control_token: expected at least 8 letters, digits or ._~-")
 
 
 class InstanceConfig(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -25,15 +25,24 @@ class FarmApp(MultiService):
     """A farm and its control server; no port is bound and no file is written before it starts.
 
     :ivar ready_file: the JSON file to write once every port listens; None for none.
-    :ivar server: set when the service starts.
     """
 
     farm: Farm
     ready_file: Path | None = None
-    server: ControlServer = field(init=False)
+    _server: ControlServer | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         super().__init__()
+
+    @property
+    def server(self) -> ControlServer:
+        """The control server.
+
+        :raises ValueError: if the configuration says that there is none.
+        """
+        if self._server is None:
+            raise ValueError("[farm] control = false: this farm has no control server, which its tests need")
+        return self._server
 
     def startService(self) -> None:
         """Bind every port, then make the folders, then serve.
@@ -42,10 +51,11 @@ class FarmApp(MultiService):
         """
         ports = self._bind_all()
         try:
-            self.farm.open(ports[1:])
-            self.server = ControlServer(self.farm, ports[0])
+            self.farm.open(ports[-len(self.farm.config.instance) :])
             self.farm.setServiceParent(self)
-            self.server.setServiceParent(self)
+            if self.farm.config.farm.control:
+                self._server = ControlServer(self.farm, ports[0])
+                self._server.setServiceParent(self)
             super().startService()
             self._announce()
         except OSError as error:
@@ -53,11 +63,12 @@ class FarmApp(MultiService):
             raise CannotStart(f"{error.filename or 'comfyfarm'}: {error.strerror or error}") from error
 
     def _bind_all(self) -> list[BoundPort]:
-        """Bind the ports of the control server and of the instances, in this order."""
+        """Bind the ports of the control server, if there is one, and of the instances, in this order."""
         config = self.farm.config
         instances = [(instance.name, instance.port) for instance in config.instance]
         ports: list[BoundPort] = []
-        for name, number in [("control", config.farm.control_port), *instances]:
+        control = [("control", config.farm.control_port)] if config.farm.control else []
+        for name, number in [*control, *instances]:
             try:
                 ports.append(self.farm.bind(config.farm.host, number))
             except PortTaken as error:
@@ -71,7 +82,10 @@ class FarmApp(MultiService):
         self.farm.close()
 
     def described(self) -> dict[str, Any]:
-        """Return the content of the ready file: the control server's URL, and the URL and folders of each instance."""
+        """Return the content of the ready file: the URL and folders of each instance, and the control server's URL.
+
+        ``control`` is null if there is none; ``control_token`` is there if its clients have to send one.
+        """
         instances = {
             name: {
                 "url": backend.url,
@@ -81,12 +95,16 @@ class FarmApp(MultiService):
             }
             for name, backend in self.farm.backends.items()
         }
-        return {"control": self.server.url, "instances": instances}
+        token = self._server and self._server.access.token
+        own = {} if token is None else {"control_token": token}
+        return {"control": self._server and self._server.url, **own, "instances": instances}
 
     def _announce(self) -> None:
         for name, backend in self.farm.backends.items():
             _logger.info("{name}: {url} ({mode})", name=name, url=backend.url, mode=backend.config.mode)
-        _logger.info("control: {url}", url=self.server.url)
+        if self._server is not None:
+            token = self._server.access.token
+            _logger.info("control: {url}", url=self._server.url + ("" if token is None else f"/?token={token}"))
         if self.ready_file is not None:
             _write_atomically(self.ready_file, json.dumps(self.described(), indent=1))
 

@@ -6,6 +6,7 @@ Struct, ``None`` for "ok", a :class:`Raw`, a :class:`WithStatus` or a resource o
 """
 
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -15,10 +16,13 @@ import msgspec
 from twisted.web.iweb import IRequest
 from twisted.web.resource import IResource
 
-from comfyfarm.config.decoding import ConfigError, decode_alone, decode_text
+from comfyfarm.config.decoding import ConfigError, check_numbers, decode_alone, decode_text
 from comfyfarm.control.schema.endpoints import JSON, Endpoint, Table
 from comfyfarm.control.schema.farm import Done
 from comfyfarm.server.farm import Farm
+
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")    # only then the body is looked through
+_MOST_SEARCHED = 4 << 20    # bytes; what is longer has a picture and no numbers
 
 F = TypeVar("F", bound=Callable[..., Any])
 S = TypeVar("S", bound=msgspec.Struct)
@@ -67,7 +71,7 @@ class Route:
         """
         arguments: dict[str, Any] = dict(names)
         if self.endpoint.body is not None:
-            arguments["body"] = _read_body(request, self.endpoint.body)
+            arguments["body"] = _read_body(request, self.endpoint)
         if self.endpoint.query is not None:
             arguments["query"] = _read_query(request, self.endpoint.query)
         result = self.handle(farm, **arguments)
@@ -91,17 +95,18 @@ def route(endpoint: Endpoint[Any], described_as: Callable[[], Any] | None = None
     return register
 
 
-def _read_body(request: IRequest, kind: Any) -> Any:
-    if getattr(request, "too_large", False):
-        raise ApiError(413, "the body is too large")
+def _read_body(request: IRequest, endpoint: Endpoint[Any]) -> Any:
+    kind, content = endpoint.body, request.content.read(endpoint.max_bytes + 1)
+    if getattr(request, "too_large", False) or len(content) > endpoint.max_bytes:
+        raise ApiError(413, f"the body is too large: at most {endpoint.max_bytes} bytes are read")
     try:
-        raw = msgspec.json.decode(request.content.read() or b"{}")
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raw = msgspec.json.decode(content or b"{}")
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise ApiError(400, f"the body is no JSON: {error}") from error
-    if kind == Table:
-        return raw
     try:
-        return decode_alone(raw, kind)
+        if len(content) <= _MOST_SEARCHED and _LONG_NUMBER.search(content):
+            check_numbers(raw)
+        return raw if kind == Table else decode_alone(raw, kind)
     except ConfigError as error:
         raise ApiError(422, str(error)) from error
 

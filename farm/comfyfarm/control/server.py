@@ -2,7 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
+from mimetypes import guess_type
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from klein import Klein
 from klein.resource import KleinResource
@@ -13,9 +17,10 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from comfyfarm.control.routes import analysis, clock, faults, instances, log, openapi, wait
+from comfyfarm.control.access import Access, GuardedResource
+from comfyfarm.control.routes import analysis, clock, faults, instances, log, openapi, page, wait
 from comfyfarm.control.routing import ROUTES, ApiError, Route, answer
 from comfyfarm.control.schema.farm import Problem
 from comfyfarm.server.farm import Farm
@@ -26,9 +31,16 @@ from comfyfarm.server.snapshots import NoResult
 _logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
 
 # Imported so that every route is registered.
-assert all((analysis, clock, faults, instances, log, openapi, wait))
+assert all((analysis, clock, faults, instances, log, openapi, page, wait))
 
-_MAX_BYTES = 64 * 1024 * 1024     # a picture may be sent, in Base64
+_PAGE = Path(__file__).parent / "page"
+_MAX_BYTES = max(route.endpoint.max_bytes for route in ROUTES)
+
+
+@cache
+def _page_files() -> dict[str, Path]:
+    """Return the files of the page by their paths."""
+    return {str(path.relative_to(_PAGE)): path for path in _PAGE.rglob("*") if path.is_file()}
 
 
 @dataclass(eq=False)
@@ -37,6 +49,18 @@ class ControlApi:
 
     farm: Farm
     app = Klein()
+
+    @app.route("/")
+    def page(self, request: IRequest) -> bytes:
+        request.setHeader(b"content-type", b"text/html; charset=utf-8")
+        return (_PAGE / "index.html").read_bytes()
+
+    @app.route("/page/<path:file>")
+    def page_file(self, request: IRequest, file: str) -> bytes:
+        if file not in _page_files():
+            raise NotFound
+        request.setHeader(b"content-type", (guess_type(file)[0] or "text/plain").encode())
+        return _page_files()[file].read_bytes()
 
     @app.handle_errors(ApiError)
     def _on_api_error(self, request: IRequest, failure: Failure) -> bytes:
@@ -49,6 +73,8 @@ class ControlApi:
         """Answer a request with an unknown path or a wrong method."""
         error = failure.value
         assert isinstance(error, HTTPException)
+        if isinstance(error, MethodNotAllowed):
+            request.setHeader(b"allow", ", ".join(sorted(error.valid_methods or ())).encode())
         text = f"{request.method.decode()} {request.path.decode('utf-8', 'replace')}: {error.name}"
         return answer(request, Problem(text), error.code or 500)
 
@@ -78,19 +104,36 @@ for _route in ROUTES:
     ControlApi.app.route(_path, methods=[_method], endpoint=f"{_method} {_path}")(_handler(_route))
 
 
+class _ControlResource(KleinResource):
+    """The routes, and the answer to a path that is no text, for which Klein would log an error."""
+
+    def render(self, request: IRequest) -> Any:
+        try:
+            unquote_to_bytes(request.path).decode()
+        except UnicodeDecodeError:
+            return answer(request, Problem("the path is not UTF-8"), 400)
+        return super().render(request)
+
+
 @dataclass(eq=False)
 class ControlServer(Service):
-    """Serves the control API."""
+    """Serves the control API.
+
+    :ivar access: who may use it.
+    """
 
     farm: Farm
     port: BoundPort
     url: str = field(init=False)
+    access: Access = field(init=False, repr=False)
     site: FarmSite = field(init=False, repr=False)
     _listening: IListeningPort | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self.url = self.farm.control_url = url(self.farm.config.farm.host, self.port.number)
-        self.site = FarmSite(KleinResource(ControlApi(self.farm).app), self.farm.reactor, _MAX_BYTES)
+        self.access = Access.of(self.farm.config.farm)
+        routes = GuardedResource(self.access, _ControlResource(ControlApi(self.farm).app))
+        self.site = FarmSite(routes, self.farm.reactor, _MAX_BYTES, self.farm.lag.on_traffic)
 
     def startService(self) -> None:
         super().startService()

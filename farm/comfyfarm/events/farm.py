@@ -9,10 +9,12 @@ class Configured(Event, frozen=True, kw_only=True):
     """The farm's effective configuration: always the first event.
 
     :ivar version: of comfyfarm; empty in logs that were written before there was :class:`LogEnded`.
+    :ivar unix_ms: the wall-clock time of simulated time 0; on a virtual clock it is always the same.  0 in older logs.
     """
 
     config: dict[str, Any]
     version: str = ""
+    unix_ms: int = 0
 
 
 class LogEnded(Event, frozen=True, kw_only=True):
@@ -48,6 +50,26 @@ class ClockChanged(Event, frozen=True, kw_only=True):
     speed: float
     is_frozen: bool
     auto: bool
+
+
+class FarmLate(Event, frozen=True, kw_only=True):
+    """On a real clock, the farm itself was late: it answered and did what was due later than it should have.
+
+    :ivar since_ms: from then on; until the time of this event.
+    :ivar late_ms: the most by which anything was late.
+    """
+
+    since_ms: int
+    late_ms: int
+
+
+class WallClockJumped(Event, frozen=True, kw_only=True):
+    """The machine's wall clock was set, or the machine slept; the farm's time goes on as before.
+
+    :ivar by_ms: in real time; below 0 if it went back.
+    """
+
+    by_ms: int
 
 
 class SettingsChanged(Event, frozen=True, kw_only=True):
@@ -91,6 +113,13 @@ class ServerStarted(Event, frozen=True, kw_only=True):
     """A stopped instance started a new process."""
 
 
+class PortBlocked(Event, frozen=True, kw_only=True):
+    """An instance shall accept connections, but another program has taken its port; it tries again each second.
+
+    Its :class:`ServerReady`, or :class:`Refusing` with ``on`` False, comes when the port is free again.
+    """
+
+
 class ServerReady(Event, frozen=True, kw_only=True):
     """A process finished booting and accepts connections; published once per process.
 
@@ -128,8 +157,9 @@ class ModelUnloaded(Event, frozen=True, kw_only=True):
 
 
 class StepTaken(Event, frozen=True, kw_only=True):
-    """A step of a scenario was executed.
+    """A step of a scenario was executed, or the same was done by hand, through the control API.
 
+    :ivar scenario: its name; empty if it was done by hand.
     :ivar action: ``load``, ``fault``, ``restart`` and so on.
     :ivar on: the instances that the step applies to.
     :ivar refused: the reason if the step failed on one of them; empty if it succeeded.

@@ -114,7 +114,9 @@ class Interrupted(Event, frozen=True, kw_only=True):
 
 
 class InternalError(Event, frozen=True, kw_only=True):
-    """An error of comfyfarm's own, not one of ComfyUI's.  The job ends here, without :class:`Finished`.
+    """An error of comfyfarm's own, not one of ComfyUI's.
+
+    If a job runs, it ends as by an exception in a node: :class:`Failed` and :class:`Finished` follow.
 
     :ivar prompt_id: of the job that was running; ``None`` if there was none.
     :ivar request: method and path of the request that failed; empty if a job failed.

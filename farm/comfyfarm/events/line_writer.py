@@ -1,6 +1,6 @@
 """Writes events as the lines of a saved log."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
@@ -20,7 +20,11 @@ class LineWriter:
 
     def lines(self, events: Sequence[Event]) -> bytes:
         """Return the lines of these events, with line ends; messages in them belong to the events before them."""
-        parts, index = [], 0
+        return b"".join(self.each_line(events))
+
+    def each_line(self, events: Sequence[Event]) -> Iterator[bytes]:
+        """Yield the lines one by one."""
+        index = 0
         while index < len(events):
             event = events[index]
             job = self._context.job_of(event)
@@ -30,9 +34,8 @@ class LineWriter:
             count = _common(expected, events[index + 1 : index + 1 + len(expected)])
             for message in expected[:count]:
                 self._context.note(message)
-            parts.append(_line(event, short, count))
+            yield _line(event, short, count)
             index += 1 + count
-        return b"".join(parts)
 
     def _short(self, event: Event, job: Submitted) -> dict[str, Any]:
         fields = msgspec.to_builtins(event)

@@ -41,15 +41,15 @@ Three rules decide how a fault ends:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from random import Random
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
 
+from comfyfarm.faults.globs import check_globs, check_id, matched
 from comfyfarm.faults.pauses import Hold, Steps
 from comfyfarm.faults.phases import At, Phase, PhaseFacts
 from comfyfarm.faults.targets import Exchange, Frame, ProcessControl, RunningJob
@@ -161,8 +161,9 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     def __post_init__(self) -> None:
         if not self.globs:
             raise ValueError("on: expected at least one name or glob")
-        if self.id == "":
-            raise ValueError("id: expected a name, got ''")
+        check_globs("on", self.globs)
+        if self.id is not None:
+            check_id(self.id)
         if self.ttl == 0:
             raise ValueError(f"ttl: expected a duration above 0, got {self.ttl}")
         if self.until is not None and self.until <= (self.after or 0):
@@ -178,9 +179,9 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             return ("*",)
         return (self.on,) if isinstance(self.on, str) else self.on
 
-    def instances(self, names: Iterable[str]) -> tuple[str, ...]:
+    def instances(self, names: Collection[str]) -> tuple[str, ...]:
         """Return those of the names that ``on`` matches, in their order."""
-        return tuple(name for name in names if any(fnmatchcase(name, glob) for glob in self.globs))
+        return tuple(matched(names, self.globs))
 
 
 class Fault(msgspec.Struct, frozen=True):

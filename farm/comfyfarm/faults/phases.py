@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from comfyfarm.faults.globs import check_globs
 from comfyfarm.units import Size
 
 Phase = Literal[
@@ -110,6 +111,8 @@ class At(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, 
             if key not in allowed:
                 there_are = ", ".join(allowed) or "none"
                 raise ValueError(f"{key}: has no meaning at phase {self.phase!r} (there are: {there_are})")
+            if isinstance(filter_text := getattr(self, key), str):
+                check_globs(key, (filter_text,))
         if self.route is not None and (not self.route.startswith(("/", "*")) or self.route.startswith("/api/")):
             raise ValueError(f"route: expected a path without /api, such as '/history*', got {self.route!r}")
 

@@ -3,15 +3,17 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 
 import msgspec
 
 from comfyfarm.events import Event, FaultArmed, FaultExpired, FaultFired, FaultHealed
 from comfyfarm.faults.armed_fault import ArmedFault, State, start_progress
 from comfyfarm.faults.fault import Fault, Firing
+from comfyfarm.faults.globs import matched
 from comfyfarm.faults.phases import Phase, PhaseFacts
 from comfyfarm.seeds import Seeds
+
+KEPT_OVER = 1000        # at least, of the faults that are over
 
 
 class UnknownFault(Exception):
@@ -24,7 +26,8 @@ class FaultRegistry:
 
     :ivar instances: the names of all instances, in the order of the farm.
     :ivar publish: takes the events that belong to a fault and not to one instance.
-    :ivar armed: every known fault by id, in the order of arming; those that are over stay until their id is reused.
+    :ivar armed: every known fault by id, in the order of arming; those that are over stay until their id is reused
+        or :data:`KEPT_OVER` others are over.
     :ivar _watched: ``None`` after a change; it is made when it is read, so that many changes together cost little.
     """
 
@@ -33,6 +36,7 @@ class FaultRegistry:
     publish: Callable[[Event], None]
     armed: dict[str, ArmedFault] = field(default_factory=dict)
     _watched: dict[str, dict[Phase, list[ArmedFault]]] | None = None
+    _most: int = 2 * KEPT_OVER      # faults, until the oldest are forgotten
     _last_numbers: Counter[str] = field(default_factory=Counter)
 
     # Arming and removal.
@@ -48,12 +52,20 @@ class FaultRegistry:
         (fault,) = self.named([fault])
         counts, ends_by = start_progress(fault.rule, names, now_ms)
         self.armed.pop(fault.id, None)      # one that is over may have had this id; the new one is the last in order
+        if len(self.armed) >= self._most:
+            self._forget_oldest()
         armed = self.armed[fault.id] = ArmedFault(
             fault, counts, self.seeds.of(fault.id), ends_by, is_private=is_private
         )
         self._watched = None
         self.publish(FaultArmed(at_ms=now_ms, id=fault.id, fault=fault.as_written(), on=names))
         return armed
+
+    def _forget_oldest(self) -> None:
+        over = [fault_id for fault_id, armed in self.armed.items() if armed.state != "armed" and not armed.lasts]
+        for fault_id in over[:-KEPT_OVER]:
+            del self.armed[fault_id]
+        self._most = len(self.armed) + KEPT_OVER
 
     def arm_once(self, fault: Fault, name: str, now_ms: int) -> ArmedFault:
         """Arm a fault for one request to one instance, under the id ``header-1``, ``header-2`` and so on."""
@@ -79,7 +91,7 @@ class FaultRegistry:
         :raises UnknownFault: if a glob matches no instance or the id is taken.
         """
         for glob in fault.rule.globs:
-            if not any(fnmatchcase(name, glob) for name in self.instances):
+            if next(matched(self.instances, [glob]), None) is None:
                 raise UnknownFault(f"on: {glob!r} matches no instance (there are: {', '.join(self.instances)})")
         known = self.armed.get(fault.id)
         if known is not None and (known.state == "armed" or known.lasts):
@@ -208,7 +220,8 @@ class InstanceFaults:
 
     def watches(self, phase: Phase) -> bool:
         """Return whether a fault may fire at this phase; if none may, the caller need not collect facts."""
-        return bool(self.registry.watching(self.name, phase))
+        phases = self.registry.watched.get(self.name)
+        return phases is not None and phase in phases
 
     def arm_once(self, fault: Fault, now_ms: int) -> ArmedFault:
         return self.registry.arm_once(fault, self.name, now_ms)

@@ -1,6 +1,6 @@
 """One instance as a Twisted service that can be stopped and started again."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Generator
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
@@ -20,6 +20,7 @@ from comfyfarm.server.ports import BoundPort, ReopenablePort, url
 from comfyfarm.server.process import InstanceProcess, State
 from comfyfarm.server.storage import InstanceStorage
 from comfyfarm.server.time.driver import InstanceDriver
+from comfyfarm.server.time.turns import at_once, in_turns
 from comfyfarm.sim.instance import CarriedState, Instance
 from comfyfarm.versions import advice
 
@@ -31,6 +32,7 @@ class Backend(Service):
     """An instance: its storage, its port, and the process that uses them (:mod:`comfyfarm.server.process`).
 
     :ivar process: the process that runs or ran last.
+    :ivar _removal: removes the files that have ended with the last process, before the next one starts.
     """
 
     context: FarmContext
@@ -39,12 +41,13 @@ class Backend(Service):
     process: InstanceProcess
     _carried_state: CarriedState = field(default_factory=CarriedState, init=False)
     _has_served: bool = field(default=False, init=False)
+    _removal: Generator[None, None, None] = field(default_factory=lambda: (_ for _ in ()), init=False)
 
     @classmethod
     def of(cls, config: InstanceConfig, context: FarmContext, port: BoundPort, renderer: ImageRenderer) -> Self:
         """Make an instance with its first process; nothing is written and nothing listens yet."""
         storage = InstanceStorage.of(config, context, renderer)
-        reopenable_port = ReopenablePort(context.host, port, context.bind)
+        reopenable_port = ReopenablePort(context.host, port, context.bind, context.reactor)
         return cls(context, storage, reopenable_port, InstanceProcess(1, config, context, storage, reopenable_port))
 
     # State.
@@ -107,6 +110,7 @@ class Backend(Service):
         """Start a new process at the same port, unless one runs."""
         if not self.running or self.state != "stopped":
             return
+        at_once(self._removal)
         self.context.registry.restarted(self.config.name, self.context.time.now_ms())
         self.process = InstanceProcess(
             self.epoch + 1, self.config, self.context, self.storage, self.port, self._carried_state
@@ -119,6 +123,7 @@ class Backend(Service):
         """End the process and wait until clients notice; only the files that jobs have written stay."""
         self._end("stopped", ())
         await self.process.ended()
+        await in_turns(self.context.reactor, self._removal)
 
     def crash(self, keep: Collection[Kept] = ()) -> None:
         """End the process at once: connections are reset, the port is closed, and what is not kept is lost."""
@@ -130,7 +135,8 @@ class Backend(Service):
         if self.state == "stopped":     # perhaps by a fault that was due until now
             return
         self._carried_state, lost = process.end(keep)
-        self.storage.tidy(keep_uploads="uploads" in keep)
+        self._removal = self.storage.tidy(keep_uploads="uploads" in keep)
+        in_turns(self.context.reactor, self._removal)
         kept = tuple(part for part in KEPT if part in keep)
         self.publish(ServerStopped(at_ms=now_ms, lost=lost, reason=reason, kept=kept))
 
@@ -141,6 +147,7 @@ class Backend(Service):
             self.process.end(())
         await self.process.ended()
         await self.port.give_up()
+        at_once(self._removal)
         if self._has_served:
             self.storage.clear(keep_outputs=self.config.keep_outputs)
 
@@ -179,6 +186,8 @@ class Backend(Service):
         """
         now_ms = self.driver.catch_up()
         self.process.change(config)
+        if config.keep_outputs and self.context.temporary is not None:
+            self.context.temporary.keep()
         self.publish(SettingsChanged(at_ms=now_ms, settings={key: as_written(getattr(config, key)) for key in keys}))
         self.driver.set_alarm()
 
@@ -191,15 +200,22 @@ class Backend(Service):
         self.instance.resume(self.driver.catch_up())
         self.driver.set_alarm()
 
-    def reset(self, *, files: bool) -> None:
-        """Forget queue, running job, history and uploads; with ``files`` output files and counters too."""
+    def reset(self, *, files: bool) -> Generator[None, None, None]:
+        """Forget queue, running job, history and uploads; with ``files`` output files and counters too.
+
+        :returns: the steps that remove the files.
+        """
         now_ms = self.driver.catch_up()
-        self.disk.remove_uploads()
-        if files:
-            self.disk.remove_outputs()
         self._carried_state = CarriedState(accepted=self._carried_state.accepted)
         self.process.reset(files=files, now_ms=now_ms)
         self.driver.set_alarm()
+        return self._remove_files(outputs=files)
+
+    def _remove_files(self, *, outputs: bool) -> Generator[None, None, None]:
+        yield from self.disk.remove_uploads()
+        if outputs:
+            yield from self.disk.remove_outputs()
+            self.storage.namer.forget()     # a job may have counted on after a file that had not been removed yet
 
     def publish(self, event: Event) -> None:
         self.process.publish(event)

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.interfaces import IReactorTime
-
 from comfyfarm.config.equipment import EquipmentCache
 from comfyfarm.events.log import Log
 from comfyfarm.faults.fault import Firing
 from comfyfarm.faults.registry import FaultRegistry
 from comfyfarm.seeds import Seeds
+from comfyfarm.server.files.temporary import TemporaryFolder
 from comfyfarm.server.ports import Bind
 from comfyfarm.server.time.clock import SimulatedTime
 from comfyfarm.sim.prompt.job_names import JobNames
@@ -22,8 +21,8 @@ class FarmContext:
     """The dependencies that all instances of a farm share.
 
     :ivar reactor: sockets and keep-alive timeouts use its time.
-    :ivar clock: the source of simulated time; alarms are set on it.
     :ivar unix_ms: the wall-clock time of simulated time 0.
+    :ivar temporary: what ``data_dir`` is if it is removed when the farm ends; ``None`` if it is a folder of the user.
     :ivar bind: binds a port.
     :ivar fire_process: called with each firing that affects an instance's process.
     :ivar on_traffic: called whenever a client sends bytes.
@@ -31,7 +30,6 @@ class FarmContext:
     """
 
     reactor: Any
-    clock: IReactorTime
     time: SimulatedTime
     unix_ms: int
     log: Log
@@ -39,6 +37,7 @@ class FarmContext:
     equipment_cache: EquipmentCache
     host: str
     data_dir: Path
+    temporary: TemporaryFolder | None
     bind: Bind
     registry: FaultRegistry
     fire_process: Callable[[Firing], None]

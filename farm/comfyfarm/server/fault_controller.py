@@ -9,8 +9,6 @@ from functools import partial
 from random import Random
 from typing import Protocol
 
-from twisted.internet.interfaces import IReactorTime
-
 from comfyfarm.events import Healed
 from comfyfarm.events.log import Log
 from comfyfarm.faults.armed_fault import ArmedFault
@@ -45,7 +43,6 @@ class FaultController:
     :ivar targets: the instances, by name.
     """
 
-    clock: IReactorTime
     time: SimulatedTime
     registry: FaultRegistry
     log: Log
@@ -54,7 +51,7 @@ class FaultController:
     _due: dict[tuple[str, str], Alarm] = field(default_factory=dict)    # by fault id and instance
 
     def __post_init__(self) -> None:
-        self._expiry = Alarm(self.clock, self.time, self._expire)
+        self._expiry = Alarm(self.time, self._expire)
 
     # Arming and firing.
 
@@ -72,7 +69,7 @@ class FaultController:
         if fault.rule.at.phase == "process":
             for name, progress in armed.counts.items():
                 # An alarm also if it is due now: a process is not changed within a turn that works on it.
-                alarm = Alarm(self.clock, self.time, partial(self._fire_due, armed.fault.id, name))
+                alarm = Alarm(self.time, partial(self._fire_due, armed.fault.id, name))
                 self._due[armed.fault.id, name] = alarm
                 alarm.set(progress.from_ms)
         return armed
@@ -101,7 +98,7 @@ class FaultController:
     def fire(self, firing: Firing) -> None:
         """Run the effect of a firing on the process of its instance."""
         steps = firing.fault.effect.on_process(self.targets[firing.instance], firing)
-        task = SimTask(self.clock, self.time, steps, lambda: self._done(firing), lambda _: None)
+        task = SimTask(self.time, steps, lambda: self._done(firing), lambda _: None)
         self._tasks[firing] = task
         task.resume()
 

@@ -1,7 +1,7 @@
 """The analysis of a live farm: verdict and placement until now, and the reports of the system under test."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -16,7 +16,6 @@ from comfyfarm.events import (
     Draining,
     Event,
     Finished,
-    InternalError,
     Judged,
     OrderReported,
     Reset,
@@ -27,6 +26,8 @@ from comfyfarm.events.orders import DeliveryMode
 from comfyfarm.events.stamp import Stamp
 from comfyfarm.server.media.contents import kind_of, short_digest
 from comfyfarm.server.media.stamps import read_stamp
+
+_REPORTS_IN_A_TURN = 1000   # about 5 ms
 
 
 class UnknownInstance(ValueError):
@@ -72,7 +73,7 @@ class LiveAnalysis:
         self.log.listen(self._trials.on_event)
 
     def _count(self, event: Event) -> None:
-        if isinstance(event, Finished) or (isinstance(event, InternalError) and event.prompt_id is not None):
+        if isinstance(event, Finished):
             self.finished[event.instance] += 1
         elif isinstance(event, Reset):
             self.finished[event.instance] = 0
@@ -182,8 +183,8 @@ class LiveAnalysis:
         self.log.publish(event, instance)
         return found
 
-    def report_orders(self, reports: Sequence[OrderReported]) -> None:
-        """Record the states of orders, in this order; they get the present time.
+    def report_orders(self, reports: Sequence[OrderReported]) -> Generator[None, None, None]:
+        """Record the states of orders, in this order and in steps; they get the present time.
 
         :raises ValueError: if one is of the future; then none is recorded.
         """
@@ -191,8 +192,11 @@ class LiveAnalysis:
         for number, report in enumerate(reports):
             if (report.when_ms or 0) > now_ms:
                 raise ValueError(f"orders[{number}].at_ms: {report.when_ms} is in the future; it is {now_ms} now")
-        for report in reports:
+        for number, report in enumerate(reports, 1):
             self.log.publish(replace(report, at_ms=now_ms))
+            if not number % _REPORTS_IN_A_TURN:
+                yield
+                now_ms = self.now_ms()
 
     def drain(self, instance: str, *, on: bool) -> None:
         """Record that the system under test shall send an instance no new work; with ``on`` False: some again.

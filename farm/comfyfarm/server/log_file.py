@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -36,11 +38,14 @@ class LogFile:
 
     @classmethod
     def open(cls, path: Path, log: Log, clock: IReactorTime) -> LogFile:
-        """Create the file, and write each event from now on.
+        """Create the file, and write each event from now on; a file that is there gets another name.
 
         :param clock: real time.
         :raises OSError: if the file cannot be written.
         """
+        _set_aside(path)
+        if path.is_fifo():      # to open it would take until somebody reads, and each write, too
+            raise OSError(errno.EINVAL, "a pipe cannot be the log", str(path))
         log_file = cls(path.open("wb"), clock, log)
         log_file._unsubscribe = log.listen_to_batches(log_file._write)
         return log_file
@@ -92,3 +97,12 @@ class LogFile:
             error = close_error
         if error is not None:
             _logger.error("the log file is not whole: {why}", why=error)
+
+
+def _set_aside(path: Path) -> None:
+    """Rename the log of an earlier run: ``run.jsonl`` becomes ``run.1.jsonl``, or has the next number that is free."""
+    if not path.is_file() or not path.stat().st_size:
+        return      # a device or a pipe is written to as it is
+    free = next(name for number in count(1) if not (name := path.with_stem(f"{path.stem}.{number}")).exists())
+    path.rename(free)
+    _logger.info("the log of the last run is now {name}", name=str(free))

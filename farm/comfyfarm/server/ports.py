@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.interfaces import IDelayedCall, IListeningPort, IProtocolFactory, IReactorTime
 from twisted.logger import Logger
 
 _logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
+
+
+RETRY_S = 1.0       # until a port that another program has is tried again
 
 
 class PortTaken(Exception):
@@ -111,15 +114,22 @@ class ReopenablePort:
     """A port that can be opened and closed again and again, and keeps its number.
 
     A real port is closed in a later turn of the reactor.  If it is opened again before that, it listens right then.
-    After it was closed it is bound again at once, so that its number stays reserved.
+    After it was closed it is bound again at once, so that its number stays reserved.  If another program was quicker,
+    it is tried again each second while it shall be open.
 
     :ivar port: the port as it is bound now.
     :ivar bind: binds it again.
+    :ivar clock: real time.
+    :ivar error: why it cannot be bound, while it shall be open; else ``None``.
     """
 
     host: str
     port: BoundPort
     bind: Bind
+    clock: IReactorTime
+    error: str | None = field(default=None, init=False)
+    _on_open: Callable[[], None] | None = field(default=None, init=False)     # while it shall be open and is not
+    _retry: IDelayedCall | None = field(default=None, init=False)
     _listening: IListeningPort | None = field(default=None, init=False)
     _factory: IProtocolFactory | None = field(default=None, init=False)     # None while it shall be closed
     _is_closing: bool = field(default=False, init=False)
@@ -140,15 +150,35 @@ class ReopenablePort:
         """True if connections will be accepted as soon as the port has been closed."""
         return self._factory is not None and self._listening is None
 
-    def open(self, factory: IProtocolFactory) -> None:
-        """Accept connections from now on; does nothing if the port is open."""
+    def open(self, factory: IProtocolFactory, on_open: Callable[[], None] = lambda: None) -> None:
+        """Accept connections from now on; does nothing if the port is open.
+
+        :param on_open: called at once, unless another program has the port; then as soon as it is free.
+        """
         if self._factory is None:
-            self._factory = factory
-            self._listen()
+            self._factory, self._on_open = factory, on_open
+            if self._is_closing:
+                self._opened()
+            else:
+                self._listen()
+
+    def _opened(self) -> None:
+        on_open, self._on_open = self._on_open, None
+        if on_open is not None:
+            on_open()
 
     def _listen(self) -> None:
-        if self._factory is not None and not self._is_closing and self._rebind():
+        self._retry = None
+        if self._factory is None or self._is_closing:
+            return
+        if self._rebind():
             self._listening = self.port.listen(self._factory)
+            if self.error is not None:
+                self.error = None
+                _logger.info("port {port} is open again", port=self.number)
+            self._opened()
+        else:
+            self._retry = self.clock.callLater(RETRY_S, self._listen)
 
     def _rebind(self) -> bool:
         """Bind the port again if it was closed; return False if another program has taken it."""
@@ -156,12 +186,18 @@ class ReopenablePort:
             if self._is_unbound:
                 self.port, self._is_unbound = self.bind(self.host, self.number), False
         except PortTaken as error:
-            _logger.warn("port {port} cannot be had again: {reason}", port=self.number, reason=error.reason)
+            if self.error is None:
+                _logger.warn("port {port} cannot be had again: {reason}", port=self.number, reason=error.reason)
+            if self._factory is not None:
+                self.error = f"port {self.number} cannot be had again: {error.reason}"
         return not self._is_unbound
 
     def close(self) -> None:
         """Refuse connections from now on; those that are open stay."""
         listening, self._listening, self._factory = self._listening, None, None
+        retry, self._retry, self._on_open, self.error = self._retry, None, None, None
+        if retry is not None:
+            retry.cancel()
         if listening is not None:
             self._is_closing = True
             maybeDeferred(listening.stopListening).addBoth(self._closed)     # a memory port returns None
@@ -169,7 +205,9 @@ class ReopenablePort:
     def _closed(self, _: object) -> None:
         self._is_closing, self._is_unbound = False, True
         self.port.close()
-        if self._rebind():
+        if self._factory is None:
+            self._rebind()
+        else:
             self._listen()
         waiting, self._waiting = self._waiting, []
         for deferred in waiting:

@@ -14,10 +14,11 @@ from state to state:
 
     in any state:  end() -> stopped, for good;  the next process is a new object
 
-- *booting*: the port is bound, but connections are refused.  ``timing.boot`` says for how long.
+- *booting*: the port is bound, but connections are refused.  ``timing.boot`` says for how long, and longer if another
+  program has taken the port meanwhile.
 - *paused*: the worker takes no further step; clients are served.
 - *frozen*: the port is open, but clients are not served and nothing is sent.  Received bytes and events wait in the
-  :class:`~comfyfarm.server.http.site.FreezeQueue`.  The simulation goes on, unless the worker is frozen too.  A process
+  ``FreezeQueue`` (``http/freeze_queue.py``).  The simulation goes on, unless the worker is frozen too.  A process
   that is paused and frozen shows as frozen.
 - ``refuse`` and ``accept`` close and open the port in any of these states; connections that are open stay.
 
@@ -38,21 +39,25 @@ from klein.resource import KleinResource
 from twisted.internet.task import deferLater
 
 from comfyfarm.config import InstanceConfig
-from comfyfarm.events import Event, Frozen, Refusing, ServerReady, SocketClosed, SocketOpened, Thawed
+from comfyfarm.events import Event, Frozen, PortBlocked, Refusing, ServerReady, SocketClosed, SocketOpened, Thawed
 from comfyfarm.faults.editing import encode_message
 from comfyfarm.faults.registry import InstanceFaults
 from comfyfarm.faults.targets import Kept
 from comfyfarm.server import routes
 from comfyfarm.server.api import ComfyApi
 from comfyfarm.server.context import FarmContext
+from comfyfarm.server.direct_server import DirectServer
 from comfyfarm.server.feature_flags import server_flags
 from comfyfarm.server.files.disk import EXAMPLE
 from comfyfarm.server.front import FrontResource
+from comfyfarm.server.http.comfy_request import ComfyRequest
 from comfyfarm.server.http.faults import HttpFaultInjector
+from comfyfarm.server.http.freeze_queue import FreezeQueue
 from comfyfarm.server.http.headers import allowed_origin
 from comfyfarm.server.http.request import exchanged_event
-from comfyfarm.server.http.site import ComfyRequest, FarmSite, FreezeQueue
+from comfyfarm.server.http.site import FarmSite
 from comfyfarm.server.ports import ReopenablePort, url
+from comfyfarm.server.route_table import RouteTable
 from comfyfarm.server.server_log import ServerLog
 from comfyfarm.server.storage import InstanceStorage
 from comfyfarm.server.time.clock import Alarm
@@ -69,6 +74,7 @@ from comfyfarm.sim.machine import Machine
 from comfyfarm.sim.memory import Memory
 
 assert routes   # imported so that every route is registered
+_ROUTES = RouteTable(ComfyApi.app)
 State = Literal["booting", "running", "paused", "frozen", "stopped"]
 
 
@@ -114,7 +120,7 @@ class InstanceProcess:
         self._make_simulation()
         self._make_websockets(server_flags(self.config, equipment.features))
         self._make_http(equipment.system_stats)
-        self._boot = Alarm(self.context.clock, self.context.time, self._listen)
+        self._boot = Alarm(self.context.time, self._listen)
 
     def _make_simulation(self) -> None:
         config, seeds = self.config, self.storage.seeds
@@ -141,7 +147,7 @@ class InstanceProcess:
             accepted=self.carried_state.accepted,
             names=self.context.job_names,
         )
-        self.driver = InstanceDriver(self.context.clock, self.context.time, self.instance)
+        self.driver = InstanceDriver(self.context.time, self.instance)
 
     def _make_catalogue(self) -> Catalogue:
         equipment = self.context.equipment_cache.equip(self.config)
@@ -157,7 +163,7 @@ class InstanceProcess:
         fault_injector = WebSocketFaultInjector(
             self.faults,
             self.hub,
-            partial(Alarm, self.context.clock, self.context.time),
+            partial(Alarm, self.context.time),
             self.freezer.run_or_defer,
             self.context.time.now_ms,
             self.publish,
@@ -198,6 +204,8 @@ class InstanceProcess:
             config.name, resource, self.fault_injector, self._on_exchange, max_bytes, origin, self.api.behaviour
         )
         self.site = FarmSite(front, context.reactor, max_bytes, context.on_traffic, self.freezer, context.time.now_ms)
+        direct_server = DirectServer(self.api, front, _ROUTES, context.reactor.seconds)
+        self.site.serve_directly = direct_server.serve
 
     @property
     def _served_static_name(self) -> str | None:
@@ -233,9 +241,18 @@ class InstanceProcess:
             self._listen()
 
     def _listen(self) -> None:
-        """End the boot."""
-        if not self.is_refusing:
-            self.port.open(self.site)
+        """End the boot, as soon as the port can be had."""
+        if self.is_refusing:
+            self._serve()
+        else:
+            self._open_port(self._serve)
+
+    def _open_port(self, on_open: Callable[[], None]) -> None:
+        self.port.open(self.site, on_open)
+        if self.port.error is not None:
+            self.publish(PortBlocked(at_ms=self.context.time.now_ms()))
+
+    def _serve(self) -> None:
         picture: dict[str, Any] = {}
         if self.config.mode == "static":
             renderer = self.storage.renderer
@@ -332,10 +349,14 @@ class InstanceProcess:
         """Open the port again; during a boot it is opened at the end of the boot."""
         if not self.has_ended and self.is_refusing:
             self.is_refusing = False
-            if not self._boot.is_set:
-                self.port.open(self.site)
-            self.publish(Refusing(at_ms=self.driver.catch_up(), on=False))
-            self.driver.set_alarm()
+            if self._boot.is_set:
+                self._accept()
+            else:
+                self._open_port(self._accept)
+
+    def _accept(self) -> None:
+        self.publish(Refusing(at_ms=self.driver.catch_up(), on=False))
+        self.driver.set_alarm()
 
     def wake(self) -> None:
         """Resume every job and exchange whose fault is no longer active."""

@@ -8,7 +8,6 @@ from functools import partial
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
 
 from comfyfarm.config import ConfigError
 from comfyfarm.config.equipment import EquipmentCache, check_change
@@ -42,7 +41,6 @@ class ScenarioRunner(Service):
     :ivar backends: the instances, by name.
     """
 
-    clock: IReactorTime
     time: SimulatedTime
     log: Log
     fault_controller: FaultController
@@ -54,7 +52,7 @@ class ScenarioRunner(Service):
     _jobs: Counter[str] = field(default_factory=Counter, init=False)
 
     def __post_init__(self) -> None:
-        self._alarm = Alarm(self.clock, self.time, self._resume)
+        self._alarm = Alarm(self.time, self._resume)
         for scenario in self.scenarios:
             for step in scenario.steps:
                 self._later(step.at_ms, partial(self._take, scenario, step))
@@ -67,6 +65,25 @@ class ScenarioRunner(Service):
     def stopService(self) -> None:
         super().stopService()
         self._alarm.set(None)
+
+    def start(self, scenario: Scenario) -> None:
+        """Take the steps of one more scenario at their times, and those at once that are due.
+
+        :raises ConfigError: if its settings cannot change while its instances run; nothing has changed then.
+        """
+        changes = [
+            (backend, changed(backend.config, scenario.settings))
+            for name, backend in self.backends.items()
+            if scenario.settings and name in scenario.on
+        ]
+        others = [backend.config for backend in self.backends.values()]
+        for _, config in changes:
+            check_change(config, others, self.equipment_cache)
+        for backend, config in changes:
+            backend.change(config, list(scenario.settings))
+        for step in scenario.steps:
+            self._later(step.at_ms, partial(self._take, scenario, step))
+        self._resume()
 
     # Times.
 

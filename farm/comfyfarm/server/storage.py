@@ -1,5 +1,6 @@
 """The part of an instance that outlives its processes."""
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -13,6 +14,7 @@ from comfyfarm.server.context import FarmContext
 from comfyfarm.server.files.disk import Disk
 from comfyfarm.server.files.users import Users
 from comfyfarm.server.media.pictures import ImageRenderer
+from comfyfarm.server.time.turns import at_once
 from comfyfarm.sim.naming import Namer
 from comfyfarm.versions import behaviour_of
 
@@ -65,15 +67,16 @@ class InstanceStorage:
         self.disk.provide(self.picture_name, self.renderer.input_picture)
         self.disk.provide_example()
 
-    def tidy(self, *, keep_uploads: bool = False) -> None:
-        """Remove the files that end with a process: temporary ones, and uploads unless they are kept."""
-        self.disk.empty_temp()
+    def tidy(self, *, keep_uploads: bool = False) -> Generator[None, None, None]:
+        """Remove the files that end with a process, in steps: temporary ones, and uploads unless they are kept."""
+        yield from self.disk.empty_temp()
         if not keep_uploads:
-            self.disk.remove_uploads()
+            yield from self.disk.remove_uploads()
 
     def clear(self, *, keep_outputs: bool) -> None:
         """Remove every file that the instance has written."""
         self.users.remove_files()
-        self.tidy()
-        if not keep_outputs:
+        if keep_outputs:
+            at_once(self.tidy())
+        else:
             self.disk.remove_all()

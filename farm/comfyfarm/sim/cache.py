@@ -3,19 +3,21 @@
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from comfyfarm.sim.catalogue.catalogue import Catalogue, annotated
 from comfyfarm.sim.prompt.workflow import is_link, links
 
 Key = str
+_NODES_IN_A_STEP = 500      # about 5 ms
 _NEVER_CACHED = {"SaveImageWebsocket"}     # its IS_CHANGED returns the time
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(msgspec.Struct, frozen=True):
     """The result of a node.
 
     :ivar values: by output slot.
@@ -64,10 +66,11 @@ class ResultCache:
             del self._results[key]
 
 
-def result_keys(prompt: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Key | None]:
+def result_keys(prompt: Mapping[str, Any], catalogue: Catalogue) -> Generator[int, None, dict[str, Key | None]]:
     """Return for each node a hash of its type, constants and files, and of the same of all nodes that feed it.
 
-    ``None`` for a node whose result is never kept.  Node ids, titles and extra data do not matter.
+    ``None`` for a node whose result is never kept.  Node ids, titles and extra data do not matter.  The generator
+    pauses for no time after each part of a large prompt.
     """
     keys: dict[str, Key | None] = {}
     for start in prompt:
@@ -81,6 +84,8 @@ def result_keys(prompt: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Ke
                 ahead.pop()
                 if node not in keys:
                     keys[node] = _key(prompt, node, keys, catalogue)
+                    if not len(keys) % _NODES_IN_A_STEP:
+                        yield 0
             else:
                 under_way.add(node)
                 ahead.extend(missing)

@@ -1,10 +1,11 @@
 """The durations of one job: drawn from the settings, stretched by load and faults, and added up as its work."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from random import Random
-from typing import Any, Self
+from typing import Any
 
 from comfyfarm.events import Work
 from comfyfarm.faults.pauses import Hold
@@ -16,6 +17,7 @@ from comfyfarm.sim.values import AVLatent, Latent, ListValue, Mask, Picture
 
 REFERENCE_PIXELS = 512 * 512    # a step's duration in the settings is that of one picture of this size
 _GB = 1024**3
+_SHOWN = (Picture, Mask, ListValue)
 
 
 @dataclass(eq=False)
@@ -34,9 +36,9 @@ class WorkMeter:
         if megapixels:
             self._pixels[class_type, megapixels] += 1
 
-    def step(self, weight: float) -> None:
-        """Count a sampling step that takes ``weight`` times as long as one of a picture of 512 x 512."""
-        self._steps[weight] += 1
+    def steps(self, weight: float, count: int) -> None:
+        """Count sampling steps of which each takes ``weight`` times as long as one of a picture of 512 x 512."""
+        self._steps[weight] += count
 
     def save(self, files: int) -> None:
         """Count pictures that were written or sent."""
@@ -70,22 +72,26 @@ class JobDurations:
 
     The settings are read at each draw, so that a change takes effect at the next step.
 
-    :ivar chance: the job's own random stream, so that no job shifts the draws of another.
-    :ivar load_chance: another one for its models: a model that is loaded already must not shift the other draws.
     :ivar slowed: by hold, the factor by which a fault slows the job; of several the largest counts.
     :ivar work: what durations have been drawn for.
     """
 
     machine: Machine
-    chance: Random
-    load_chance: Random
+    prompt_id: str
     slowed: dict[Hold, float] = field(default_factory=dict)
     work: WorkMeter = field(default_factory=WorkMeter)
 
-    @classmethod
-    def of_job(cls, machine: Machine, prompt_id: str) -> Self:
-        seeds = machine.seeds.of("timing")
-        return cls(machine, seeds.stream(prompt_id), seeds.of("models").stream(prompt_id))
+    # The two streams are made when the first random duration is drawn: to make them takes longer than a short job.
+
+    @cached_property
+    def chance(self) -> Random:
+        """The job's own random stream, so that no job shifts the draws of another."""
+        return self.machine.seeds.of("timing").stream(self.prompt_id)
+
+    @cached_property
+    def load_chance(self) -> Random:
+        """Another one for its models: a model that is loaded already must not shift the other draws."""
+        return self.machine.seeds.of("timing").of("models").stream(self.prompt_id)
 
     def node_ms(self, call: NodeCall, outcome: NodeOutcome) -> int:
         """Draw the duration of a node without its steps, models and the pictures that it writes."""
@@ -96,10 +102,8 @@ class JobDurations:
             drawn_ms += self._draw_ms(timing.megapixel, megapixels)
         return drawn_ms
 
-    def step_ms(self, outcome: NodeOutcome) -> int:
-        """Draw the duration of one sampling step, in proportion to what is sampled."""
-        weight = _pixels(outcome) / REFERENCE_PIXELS
-        self.work.step(weight)
+    def step_ms(self, weight: float) -> int:
+        """Draw the duration of one sampling step of this weight; its work is counted by the caller."""
         return self._draw_ms(self.machine.settings.timing.step, weight)
 
     def save_ms(self, files: int) -> int:
@@ -108,15 +112,19 @@ class JobDurations:
 
     def load_ms(self, file: ModelFile) -> int:
         per_gb = self.machine.settings.timing.load_per_gb
-        return self._draw_ms(per_gb, file.size_bytes / _GB, chance=self.load_chance)
+        return self._draw_ms(per_gb, file.size_bytes / _GB, is_load=True)
 
     def unload_ms(self) -> int:
-        return self._draw_ms(self.machine.settings.timing.unload, chance=self.load_chance)
+        return self._draw_ms(self.machine.settings.timing.unload, is_load=True)
 
-    def _draw_ms(self, distribution: Distribution, times: float = 1.0, chance: Random | None = None) -> int:
-        slowed = 1 + self.machine.settings.timing.under_load * self.machine.waiting
-        slowed *= max((factor for hold, factor in self.slowed.items() if hold.active), default=1)
-        return draw_ms(distribution, self.machine.settings.timing.jitter, chance or self.chance, times * slowed)
+    def _draw_ms(self, distribution: Distribution, times: float = 1.0, *, is_load: bool = False) -> int:
+        timing = self.machine.settings.timing
+        slowed = 1 + timing.under_load * self.machine.waiting
+        if self.slowed:
+            slowed *= max((factor for hold, factor in self.slowed.items() if hold.active), default=1)
+        if not timing.jitter and distribution.kind == "fixed":
+            return max(0, round(distribution.first * (times * slowed)))
+        return draw_ms(distribution, timing.jitter, self.load_chance if is_load else self.chance, times * slowed)
 
 
 def draw_ms(distribution: Distribution, jitter: float, chance: Random, times: float = 1.0) -> int:
@@ -129,10 +137,13 @@ def draw_ms(distribution: Distribution, jitter: float, chance: Random, times: fl
 
 def _made_pixels(call: NodeCall, outcome: NodeOutcome) -> int:
     """Return the number of pixels that a node computes from other pictures; 0 if its steps take the time."""
-    inputs = [picture for value in call.inputs.values() for picture in _pictures(value)]
-    made = next((pictures for value in outcome.values if (pictures := [*_pictures(value)])), [])
-    if not inputs or outcome.steps:
+    if outcome.steps:
         return 0
+    given = [value for value in call.inputs.values() if isinstance(value, _SHOWN)]
+    inputs = [picture for value in given for picture in _pictures(value)]
+    if not inputs:
+        return 0
+    made: Sequence[Picture | Mask] = next((pictures for value in outcome.values if (pictures := _pictures(value))), ())
     return sum(
         picture.width * picture.height * picture.count
         for picture in made
@@ -140,14 +151,15 @@ def _made_pixels(call: NodeCall, outcome: NodeOutcome) -> int:
     )
 
 
-def _pictures(value: Any) -> Iterator[Picture | Mask]:
-    for item in value.items if isinstance(value, ListValue) else (value,):
-        if isinstance(item, Picture | Mask):
-            yield item
+def _pictures(value: Any) -> Sequence[Picture | Mask]:
+    if isinstance(value, Picture | Mask):
+        return (value,)
+    return [item for item in value.items if isinstance(item, Picture | Mask)] if isinstance(value, ListValue) else ()
 
 
-def _pixels(outcome: NodeOutcome) -> int:
+def step_weight(outcome: NodeOutcome) -> float:
+    """Return the weight of a node's sampling steps, in proportion to what is sampled; 1.0 is one of 512 x 512."""
     latent = outcome.latent.video if isinstance(outcome.latent, AVLatent) else outcome.latent
     if not isinstance(latent, Latent):
-        return REFERENCE_PIXELS
-    return latent.width * latent.height * latent.count * latent.steps
+        return 1.0
+    return latent.width * latent.height * latent.count * latent.steps / REFERENCE_PIXELS

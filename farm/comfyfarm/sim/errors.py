@@ -7,16 +7,21 @@ from typing import Any, Self
 
 _IN_PACKAGE = "/comfyfarm/"
 
+TOO_DEEP = "maximum recursion depth exceeded"
+"""The message of Python's ``RecursionError``."""
+
 
 class PromptRejected(Exception):
     """ComfyUI answers 400.
 
     :ivar body: the JSON of the answer: ``{"error": {...}, "node_errors": {...}}``.
+    :ivar job: the logical job, once the refusal is published.
     """
 
     def __init__(self, body: dict[str, Any]) -> None:
         super().__init__(body)
         self.body = body
+        self.job = ""
 
     @classmethod
     def because(cls, kind: str, message: str, details: str, **extra_info: object) -> Self:
@@ -26,7 +31,22 @@ class PromptRejected(Exception):
 
 
 class ServerError(Exception):
-    """ComfyUI's handler raises here, and its server answers with a plain 500."""
+    """ComfyUI's handler raises here, and its server answers with a plain 500.
+
+    :ivar job: the logical job, if a prompt was submitted.
+    """
+
+    job: str = ""
+
+
+RAISED_BY_COMFYUI = (TypeError, ValueError, LookupError, AttributeError, OverflowError, RecursionError)
+"""What Python raises on values of unexpected types, which ComfyUI does not check."""
+
+
+def as_server_error(error: Exception, job: str = "") -> ServerError:
+    found = ServerError(f"{type(error).__name__}: {error}")
+    found.job = job
+    return found
 
 
 @contextmanager
@@ -37,14 +57,18 @@ def raising_as_comfyui() -> Iterator[None]:
     """
     try:
         yield
-    except (TypeError, ValueError, LookupError, AttributeError, OverflowError, RecursionError) as error:
-        raise ServerError(f"{type(error).__name__}: {error}") from error
+    except RAISED_BY_COMFYUI as error:
+        raise as_server_error(error) from error
 
 
 def describe(error: BaseException) -> str:
     """Return type and message of an exception, without the path that an ``OSError`` names."""
-    message = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return f"{type(error).__name__}: {message}"
+    return f"{type(error).__name__}: {message_of(error)}"
+
+
+def message_of(error: BaseException) -> str:
+    """Return the message of an exception, without the path that an ``OSError`` names."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
 def origin_of(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from comfyfarm.events import (
     Submitted,
 )
 from comfyfarm.seeds import new_uuid
-from comfyfarm.sim.errors import PromptRejected, raising_as_comfyui
+from comfyfarm.sim.errors import RAISED_BY_COMFYUI, PromptRejected, as_server_error
 from comfyfarm.sim.jobs import History, Job
 from comfyfarm.sim.memory import ModelFile
 from comfyfarm.sim.prompt.job_names import JobNames
@@ -102,24 +102,27 @@ class Instance(Worker):
         :raises ServerError: if ComfyUI's own code raises on such a body.
         """
         self.machine.at_ms = now_ms
+        fields = body if isinstance(body, dict) else {}
+        name = self.names.of(fields, sender)    # before validation converts what the prompt says
         try:
-            with raising_as_comfyui():
-                return self._submit(body, sender)
+            return self._submit(body, sender, name)
         except PromptRejected as error:
-            fields = body if isinstance(body, dict) else {}
+            error.job = name
             self.machine.publish(
                 PromptRefused(
                     at_ms=now_ms,
                     error=error.body["error"]["type"],
                     missing=missing_in(error.body),
-                    job=self.names.of(fields, sender),
+                    job=name,
                     client_id=fields.get("client_id"),
                     is_load=sender.is_load,
                 )
             )
             raise
+        except RAISED_BY_COMFYUI as error:
+            raise as_server_error(error, name) from error
 
-    def _submit(self, body: Any, sender: PromptSource) -> PromptAccepted:
+    def _submit(self, body: Any, sender: PromptSource, name: str) -> PromptAccepted:
         if "number" in body:
             number = float(body["number"])
         else:
@@ -134,7 +137,6 @@ class Instance(Worker):
             prompt_id = str(new_uuid(self.ids))
         check_extra_data(body, behaviour)
         prompt = read_prompt(body, behaviour)
-        name = self.names.of(body, sender)
         result = validate(prompt, read_targets(body, behaviour), self.machine.catalogue)
         with_key = has_api_key(body)
         extra_data = make_extra_data(body, sender, self.machine.now_unix_ms, behaviour)
@@ -227,9 +229,9 @@ class Instance(Worker):
 
     def job_before(self, client_id: str, prompt_id: str | None) -> str | None:
         """Return the id of the client's last ended job other than this one; ``None`` if history has none."""
-        jobs = [entry.job for entry in self.history.entries.values()]
+        latest_first = (entry.job for entry in reversed(self.history.entries.values()))
         return next(
-            (job.prompt_id for job in reversed(jobs) if job.client_id == client_id and job.prompt_id != prompt_id), None
+            (job.prompt_id for job in latest_first if job.client_id == client_id and job.prompt_id != prompt_id), None
         )
 
     @property
@@ -242,7 +244,7 @@ class Instance(Worker):
     def inherit(self, carried_state: CarriedState, now_ms: int) -> None:
         """Take over the state of an earlier process; its jobs are not new, so no event is published."""
         self.machine.at_ms = now_ms
-        self.history.entries = {**carried_state.history.entries, **self.history.entries}
+        self.history.entries = carried_state.history.entries | self.history.entries
         self._number = max(self._number, carried_state.number)
         for job in carried_state.jobs:
             self.queue.put_again(job)

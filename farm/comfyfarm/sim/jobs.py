@@ -1,9 +1,13 @@
 """Jobs, the queue of those that wait or run, and the history of those that ended."""
 
 import heapq
-from collections import Counter
-from collections.abc import Mapping
+import json
+from bisect import bisect_left
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
 from typing import Any
 
 
@@ -40,6 +44,28 @@ class Job:
         """The job as ``/queue`` and history show it."""
         return [self.number, self.prompt_id, self.prompt, self.extra_data, self.outputs]
 
+    # These two are made once: clients ask for the queue again and again, and each picture holds the prompt.
+
+    @cached_property
+    def prompt_json(self) -> str:
+        return json.dumps(self.prompt)
+
+    @cached_property
+    def item_json(self) -> str:
+        start, end = json.dumps([self.number, self.prompt_id]), json.dumps([self.extra_data, self.outputs])
+        return f"{start[:-1]}, {self.prompt_json}, {end[1:]}"
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Remove these keys from the extra data."""
+        for secret in secrets:
+            self.extra_data.pop(secret, None)
+        self.forget_texts()
+
+    def forget_texts(self) -> None:
+        """Free the memory of the texts, which are made again if they are asked for."""
+        for name in ("prompt_json", "item_json"):
+            self.__dict__.pop(name, None)
+
     @property
     def client_id(self) -> Any:
         """The client that receives the messages about the job: any JSON value, ``None`` for none."""
@@ -61,11 +87,16 @@ class Queue:
 
     Between jobs that are queued already the comparison must not fail.  ComfyUI's worker thread would end there; ours
     takes such jobs in their order.  Hence the entries, which Python compares without a call of ours.
+
+    :ivar _by_id: the waiting entries of each id; nearly always one.
+    :ivar _is_sorted: the array is in ascending order, as that of a queue to which jobs were only added mostly is; then
+        it is still a heap after a deletion, which else has to look at all of it.
     """
 
     running: Job | None = None
     _heap: list[_Entry] = field(default_factory=list)
-    _ids: Counter[str] = field(default_factory=Counter)
+    _by_id: dict[str, list[_Entry]] = field(default_factory=dict)
+    _is_sorted: bool = True
 
     @property
     def pending(self) -> list[Job]:
@@ -97,43 +128,52 @@ class Queue:
         heap.append(self._entry_of(job))
         while index and job.item < heap[parent := (index - 1) // 2][-1].item:
             heap[index], heap[parent] = heap[parent], heap[index]
-            index = parent
+            index, self._is_sorted = parent, False
 
     def put_again(self, job: Job) -> None:
         """Add a job that was in the queue of an earlier process."""
         heapq.heappush(self._heap, self._entry_of(job))
 
     def _entry_of(self, job: Job) -> _Entry:
-        self._ids[job.prompt_id] += 1
-        return job.number, job.prompt_id, job.order, job
+        entry = job.number, job.prompt_id, job.order, job
+        self._by_id.setdefault(job.prompt_id, []).append(entry)
+        self._is_sorted = self._is_sorted and (not self._heap or self._heap[-1][:3] < entry[:3])
+        return entry
 
     def take(self) -> Job:
         """Make the first job the running one."""
-        self.running = heapq.heappop(self._heap)[-1]
-        self._forget(self.running)
+        entry = heapq.heappop(self._heap)
+        self._forget(entry)
+        self._is_sorted = self.waiting < 3      # the smallest of two is always the first
+        self.running = entry[-1]
         return self.running
 
     def clear(self) -> list[Job]:
         """Remove and return all waiting jobs."""
         removed = self.pending
         self._heap.clear()
-        self._ids.clear()
+        self._by_id.clear()
+        self._is_sorted = True
         return removed
 
     def delete(self, prompt_id: object) -> Job | None:
         """Remove and return the first waiting job of that id; ``None`` if there is none."""
-        if not isinstance(prompt_id, str) or prompt_id not in self._ids:
+        found = self._by_id.get(prompt_id) if isinstance(prompt_id, str) else None
+        if found is None:
             return None
-        index = next(index for index, entry in enumerate(self._heap) if entry[1] == prompt_id)
-        job = self._heap.pop(index)[-1]
-        heapq.heapify(self._heap)
-        self._forget(job)
-        return job
+        if self._is_sorted:
+            entry = self._heap.pop(bisect_left(self._heap, min(found)))
+        else:
+            entry = self._heap.pop(min(map(self._heap.index, found)))
+            heapq.heapify(self._heap)
+        self._forget(entry)
+        return entry[-1]
 
-    def _forget(self, job: Job) -> None:
-        self._ids[job.prompt_id] -= 1
-        if not self._ids[job.prompt_id]:
-            del self._ids[job.prompt_id]
+    def _forget(self, entry: _Entry) -> None:
+        waiting = self._by_id[entry[1]]
+        waiting.remove(entry)
+        if not waiting:
+            del self._by_id[entry[1]]
 
 
 @dataclass(eq=False)
@@ -160,12 +200,21 @@ class HistoryEntry:
     def as_json(self) -> dict[str, Any]:
         return {"prompt": self.job.item, "outputs": self.outputs, "status": self.status, "meta": self.meta}
 
+    @cached_property
+    def json(self) -> str:
+        """The entry of a job that has ended, as JSON; made when the first client asks for it."""
+        outputs, status, meta = (json.dumps(part) for part in (self.outputs, self.status, self.meta))
+        text = f'{{"prompt": {self.job.item_json}, "outputs": {outputs}, "status": {status}, "meta": {meta}}}'
+        self.job.forget_texts()     # the job is no longer in the queue
+        return text
+
 
 @dataclass(eq=False)
 class History:
     """The entries by prompt id, in order of completion; a repeated id keeps its old place."""
 
-    entries: dict[str, HistoryEntry] = field(default_factory=dict)
+    # A plain dictionary finds its first key the slower the more first keys were deleted.
+    entries: OrderedDict[str, HistoryEntry] = field(default_factory=OrderedDict)
 
     def add(self, entry: HistoryEntry, limit: int) -> None:
         """Add an entry, and drop the oldest if there are too many.
@@ -173,18 +222,25 @@ class History:
         ComfyUI checks before it adds, so that one more than its limit is seen (docs/fidelity.md, "History").
         """
         if len(self.entries) > limit:
-            del self.entries[next(iter(self.entries))]
+            self.entries.popitem(last=False)
         self.entries[entry.job.prompt_id] = entry
 
-    def window(self, max_items: int | None, offset: int = -1) -> dict[str, Any]:
+    def window(self, max_items: int | None, offset: int = -1) -> dict[str, HistoryEntry]:
         """Return at most ``max_items`` entries from ``offset`` on; without an offset the last ones.
 
         ComfyUI counts after it has added one, so that 0 from 0 is 1 (docs/fidelity.md, "History").
         """
-        ids = list(self.entries)
+        count = len(self.entries)
         if max_items is not None and offset < 0:
-            offset = len(ids) - max_items
-        shown = ids[max(0, offset) :]
-        if max_items is not None:
-            shown = shown[: max(1, max_items)]
-        return {prompt_id: self.entries[prompt_id].as_json() for prompt_id in shown}
+            offset = count - max_items
+        first = max(0, offset)
+        last = count if max_items is None else min(count, first + max(1, max_items))
+        if first < count - last:
+            return dict(islice(self.entries.items(), first, last))
+        from_end = islice(reversed(self.entries.items()), count - last, max(0, count - first))
+        return dict(reversed(list(from_end)))
+
+    def json(self, entries: Mapping[str, HistoryEntry]) -> str:
+        """Return some of the entries as ``/history`` shows them."""
+        shown = (f"{json.dumps(prompt_id)}: {entry.json}" for prompt_id, entry in entries.items())
+        return f"{{{', '.join(shown)}}}"

@@ -1,9 +1,11 @@
 """The environment in which an instance's jobs run: settings, catalogue, cache, memory and the simulated time."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from random import Random
+
+from msgspec.structs import asdict
 
 from comfyfarm.events import Event, ModelLoaded, ModelUnloaded
 from comfyfarm.faults.registry import InstanceFaults

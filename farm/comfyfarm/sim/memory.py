@@ -1,16 +1,18 @@
 """The models in a machine's memory: those that a node needs, and those that are unloaded to make room."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from comfyfarm.sim.catalogue.catalogue import Catalogue
-from comfyfarm.sim.prompt.workflow import is_link
+from comfyfarm.sim.catalogue.type_facts import TypeFacts
+from comfyfarm.sim.prompt.workflow import Links
 
 
-@dataclass(frozen=True)
-class ModelFile:
+class ModelFile(msgspec.Struct, frozen=True):
     """A model file of one instance; its fields are those of events about it."""
 
     folder: str
@@ -18,8 +20,7 @@ class ModelFile:
     size_bytes: int
 
 
-@dataclass(frozen=True)
-class ModelMove:
+class ModelMove(msgspec.Struct, frozen=True):
     """The load or unload of one model."""
 
     file: ModelFile
@@ -59,7 +60,7 @@ class Memory:
 
         :raises TooLarge: if they do not fit together.
         """
-        needed = list(dict.fromkeys(files))
+        needed = dict.fromkeys(files)
         for file in needed:
             if file in self.loaded:
                 self.loaded.move_to_end(file)
@@ -75,7 +76,7 @@ class Memory:
         self.loaded.clear()
         return unloaded
 
-    def _make_room(self, file: ModelFile, needed: list[ModelFile]) -> Iterator[ModelMove]:
+    def _make_room(self, file: ModelFile, needed: Collection[ModelFile]) -> Iterator[ModelMove]:
         if self.capacity_bytes is None:
             return
         while self.used_bytes + file.size_bytes > self.capacity_bytes:
@@ -88,13 +89,15 @@ class Memory:
 
 @dataclass(frozen=True)
 class ModelRequirements:
-    """The models that each node of one prompt needs in memory while it runs.
+    """The models that each node of one job needs in memory while it runs.
 
     A loader needs the files it names.  Its outputs of the types ``MODEL``, ``CLIP``, ``VAE`` and the like carry them
     along the links to the nodes that use them.  A text encoder's output is a conditioning, which needs no model.
     """
 
-    prompt: Mapping[str, Any]
+    nodes: Mapping[str, Any]
+    links: Mapping[str, Links]
+    types: Mapping[str, TypeFacts]
     catalogue: Catalogue
     _by_node: dict[str, tuple[ModelFile, ...]] = field(default_factory=dict)
 
@@ -102,31 +105,37 @@ class ModelRequirements:
         """Return the models that this node needs, in the order of its inputs."""
         ahead = [node]
         while ahead:
-            missing = [source for source in self._carriers(ahead[-1]) if source not in self._by_node]
+            carriers = self._carriers(ahead[-1])
+            missing = [source for source in carriers if source not in self._by_node]
             missing = [source for source in missing if source not in ahead]     # a cycle is reported elsewhere
             if missing:
                 ahead.extend(missing)
             else:
                 done = ahead.pop()
-                self._by_node[done] = tuple(dict.fromkeys(self._files(done)))
+                self._by_node[done] = self._needed(done, carriers)
         return self._by_node[node]
 
-    def _files(self, node: str) -> Iterator[ModelFile]:
-        class_type = self.prompt[node].get("class_type")
-        for name, value in self.prompt[node].get("inputs", {}).items():
-            choice = self.catalogue.recorded.model_choices.get((class_type, name))
+    def _needed(self, node: str, carriers: Sequence[str]) -> tuple[ModelFile, ...]:
+        if not carriers and not self.types[node].model_inputs:
+            return ()
+        needed = dict.fromkeys(self._own_files(node))
+        for source in carriers:
+            for file in self._by_node.get(source, ()):
+                needed[file] = None
+        return tuple(needed)
+
+    def _own_files(self, node: str) -> list[ModelFile]:
+        """Return the models that a node's own constants name."""
+        choices = self.types[node].model_inputs
+        files: list[ModelFile] = []
+        for name, value in self.nodes[node].get("inputs", {}).items() if choices else ():
+            choice = choices.get(name)
             if choice is not None and isinstance(value, str) and value not in (*choice.before, *choice.after):
-                yield ModelFile(choice.folder, value, self.catalogue.size_bytes(choice.folder, value))
-        for source in self._carriers(node):
-            yield from self._by_node.get(source, ())
+                files.append(ModelFile(choice.folder, value, self.catalogue.size_bytes(choice.folder, value)))
+        return files
 
     def _carriers(self, node: str) -> list[str]:
         """Return the nodes from which a model comes along a link."""
-        links = [value for value in self.prompt[node].get("inputs", {}).values() if is_link(value)]
-        return [source for source, slot in links if source in self.prompt and self._carries(source, slot)]
-
-    def _carries(self, source: str, slot: int) -> bool:
-        node_type = self.catalogue.node_type(self.prompt[source].get("class_type"))
-        if node_type is None or not -len(node_type.outputs) <= slot < len(node_type.outputs):
-            return False
-        return node_type.outputs[slot] in self.catalogue.recorded.model_types
+        types = self.types
+        links = self.links[node].values()
+        return [source for source, slot in links if source in types and slot in types[source].model_slots]

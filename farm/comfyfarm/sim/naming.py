@@ -111,7 +111,7 @@ class Namer:
             try:
                 place = self._overwrite(series, content) if again and not index else None
                 place = place or self._put(series, index, content)
-            except (OSError, ValueError) as error:
+            except (OSError, RecursionError, ValueError) as error:
                 raise NodeError(type(error).__name__, _error_text(series, error)) from error
             yield place
 
@@ -179,7 +179,7 @@ def split_prefix(
     """
     if "\0" in prefix:
         raise NodeError("ValueError", "embedded null byte")
-    path = posixpath.normpath(_replace_tokens(prefix, save, unix_ms))
+    path = posixpath.normpath(_replace_tokens(prefix, save, unix_ms) if "%" in prefix else prefix)
     subfolder, name = posixpath.split(path)
     if path.startswith("/") or subfolder.split("/")[0] == "..":
         raise NodeError("Exception", _outside_text(save.folder, subfolder, behaviour))
@@ -203,10 +203,10 @@ def _replace_tokens(prefix: str, save: Save, unix_ms: int) -> str:
     return prefix
 
 
-def _error_text(series: _Series, error: OSError | ValueError) -> str:
+def _error_text(series: _Series, error: OSError | RecursionError | ValueError) -> str:
     """Return Python's text, with the path of a server that is installed at ``/srv/comfyui``."""
     if not isinstance(error, OSError) or error.errno is None:
-        return str(error) if isinstance(error, ValueError) else type(error).__name__
+        return type(error).__name__ if isinstance(error, OSError) else str(error)
     path = posixpath.join(ROOT, series.folder, series.subfolder, series.name)
     return f"[Errno {error.errno}] {error.strerror}: {path!r}"
 

@@ -1,8 +1,8 @@
 """The files that a job saves, and what faults do to them."""
 
 import json
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -62,7 +62,7 @@ class SavedFile:
 
     def publish(self, kind: Callable[..., Event], place: Place, **facts: Any) -> None:
         ids = {"at_ms": self.machine.at_ms, "prompt_id": self.prompt_id, "node": self.node}
-        self.machine.publish(kind(**ids, **asdict(place), **facts))
+        self.machine.publish(kind(**ids, **vars(place), **facts))
 
 
 def described(ui: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def _described(item: Any, catalogue: Catalogue) -> Any:
     return {**item, "metadata": {"kind": "image", "width": size[0], "height": size[1]}}
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Saver:
     """Writes the files of one node of one job."""
 
@@ -101,7 +101,7 @@ class Saver:
         return self.machine.settings.mode == "static"
 
     def write(
-        self, save: Save, changes: Iterable[Callable[[SavedFile], None]] = (), *, again: bool = False
+        self, save: Save, changes: Sequence[Callable[[SavedFile], None]] = (), *, again: bool = False
     ) -> Generator[int, None, list[dict[str, Any]]]:
         """Write the files and return them as the node shows them.
 
@@ -130,12 +130,15 @@ class Saver:
         return shown
 
     def _shown(
-        self, save: Save, place: Place | None, name: str, changes: Iterable[Callable[[SavedFile], None]]
+        self, save: Save, place: Place | None, name: str, changes: Sequence[Callable[[SavedFile], None]]
     ) -> dict[str, Any]:
         subfolder, folder = (place.subfolder, place.folder) if place else ("", "output")
         shown: dict[str, Any] = {"filename": name, "subfolder": subfolder, "type": folder}
-        path = PurePosixPath(ROOT, folder, subfolder, name)
-        shown |= filled(dict(save.fields), {**shown, "stem": path.stem, "path": str(path)})
+        if save.fields:
+            path = PurePosixPath(ROOT, folder, subfolder, name)
+            shown |= filled(dict(save.fields), {**shown, "stem": path.stem, "path": str(path)})
+        if place is None and not changes:
+            return shown
         file = SavedFile(self.machine, self.job.prompt_id, self.node, place, shown)
         if place is not None:
             file.publish(Written, place, size_bytes=self.machine.catalogue.files.length(place) or 0)
@@ -144,7 +147,7 @@ class Saver:
         return shown
 
     def _contents(self, save: Save) -> Iterator[FileContent]:
-        text = {"prompt": json.dumps(self.job.prompt)}
+        text = {"prompt": self.job.prompt_json}
         pnginfo = self.job.extra_data.get("extra_pnginfo")
         if isinstance(pnginfo, dict):
             text |= {key: json.dumps(value) for key, value in pnginfo.items()}

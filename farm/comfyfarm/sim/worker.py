@@ -14,6 +14,7 @@ is put off by as long as that lasts.
 
 import heapq
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from comfyfarm.events import Finished, InternalError, Paused, Resumed, Taken
@@ -23,6 +24,7 @@ from comfyfarm.sim.errors import describe, origin_of
 from comfyfarm.sim.execution import Execution
 from comfyfarm.sim.jobs import History, HistoryEntry, Job, Queue
 from comfyfarm.sim.machine import Machine
+from comfyfarm.sim.nodes import NodeError
 from comfyfarm.sim.prompt.submission import SECRETS
 
 
@@ -34,7 +36,6 @@ class Worker:
 
     :ivar fire_process: called with each firing that concerns the process, at a phase of a job.
     :ivar execution: of the running job, or ``None``.
-    :ivar last_error: the last exception of comfyfarm's own, which is in the log already.
     """
 
     machine: Machine
@@ -43,7 +44,6 @@ class Worker:
     history: History = field(default_factory=History)
     execution: Execution | None = None
     is_paused: bool = False
-    last_error: Exception | None = None
     _step_ms: int | None = None
     _put_off_ms: int = 0
     _suspended_ms: int | None = None
@@ -68,13 +68,16 @@ class Worker:
     def advance(self, now_ms: int, may_go_on: Callable[[], bool] = lambda: True) -> None:
         """Run everything that is due, in order; each step sees the time at which it was due.
 
+        An exception is an error of comfyfarm's own.  Its job has ended, its event is published, and what is due after
+        it has not been done yet.
+
         :param may_go_on: called after each step; ``False`` puts off what is still due, which then sees no time before
             ``now_ms``.
         """
         while (due_ms := self.due_ms) is not None and due_ms <= now_ms:
             self.machine.at_ms = max(due_ms, self._put_off_ms)
             if self._timers and self._timers[0][0] == due_ms:
-                heapq.heappop(self._timers)[-1]()
+                self._fire_timer()
             else:
                 self._take_step()
             if not may_go_on():
@@ -97,10 +100,14 @@ class Worker:
             self.machine.waiting = self.queue.waiting
             self._continue()
         except BaseException as error:
-            running = self.queue.running
-            self._abandon_job()
-            if isinstance(error, Exception):
-                self._report(error, running)
+            self._fail(error)
+            raise
+
+    def _fire_timer(self) -> None:
+        try:
+            heapq.heappop(self._timers)[-1]()
+        except Exception as error:
+            self._report(error, None)
             raise
 
     def later(self, after_ms: int, act: Callable[[], None]) -> None:
@@ -110,6 +117,7 @@ class Worker:
 
     def _begin(self) -> None:
         job = self.queue.take()
+        self.execution = Execution(job, self.machine, self.later)
         self.machine.interrupt = False
         # A preview's letters belong to the node's object, which ComfyUI keeps while successive jobs contain the node.
         kept = job.prompt if self.machine.cache.is_on else {}
@@ -125,7 +133,6 @@ class Worker:
                 queue_remaining=self.queue.remaining,
             )
         )
-        self.execution = Execution(job, self.machine, self.later)
         self._steps = self._work(self.execution)
 
     def _work(self, execution: Execution) -> Generator[Pause, None, None]:
@@ -143,12 +150,15 @@ class Worker:
         except StopIteration:
             self._step_ms = self.machine.at_ms if self.queue.waiting else None
             return
-        self._sleep_hold = pause.hold if isinstance(pause, Sleep) else None
-        if isinstance(pause, Firing):
+        self._sleep_hold = None
+        if isinstance(pause, int):      # as nearly all are
+            self._step_ms = self.machine.at_ms + pause
+        elif isinstance(pause, Sleep):
+            self._sleep_hold = pause.hold
+            self._step_ms = self.machine.at_ms + pause.ms
+        elif isinstance(pause, Firing):
             self._step_ms = self.machine.at_ms      # the job goes on, unless the fault ends the process
             self.fire_process(pause)
-        elif isinstance(pause, int | Sleep):
-            self._step_ms = self.machine.at_ms + (pause.ms if isinstance(pause, Sleep) else pause)
         else:
             self._step_ms = None
 
@@ -189,18 +199,25 @@ class Worker:
             self._step_ms += missed_ms
         self._timers = [(due_ms + missed_ms, count, act) for due_ms, count, act in self._timers]
 
-    def _abandon_job(self) -> None:
-        """End the running job after an error of the farm itself, so that the worker does not repeat it for ever."""
-        running = self.queue.running
-        if running is not None:
-            entry = self.execution.entry if self.execution is not None else HistoryEntry(running)
-            entry.status_str = "error"
-            self._add_to_history(entry)
+    def _fail(self, error: BaseException) -> None:
+        """End the running job after an error of comfyfarm's own, as ComfyUI does after an exception in a node.
+
+        What failed may be a listener to the log, which then fails again: each event is published all the same.
+        """
+        execution = self.execution
+        if self._steps is not None:
+            self._steps.close()
+        with suppress(Exception):
+            self._report(error, self.queue.running)
+        if execution is not None:
+            with suppress(Exception):
+                execution.fail(NodeError.of(error), {})
+            with suppress(Exception):
+                self._end(execution)
         self._steps = self.execution = self.queue.running = None
         self._step_ms = self.machine.at_ms if self.queue.waiting else None
 
-    def _report(self, error: Exception, job: Job | None) -> None:
-        self.last_error = error
+    def _report(self, error: BaseException, job: Job | None) -> None:
         self.machine.publish(
             InternalError(
                 at_ms=self.machine.at_ms,
@@ -213,8 +230,7 @@ class Worker:
 
     def _add_to_history(self, entry: HistoryEntry) -> None:
         if self.machine.behaviour.hides_secrets_in_history:
-            for secret in SECRETS:      # an older queue has shown them until now
-                entry.job.extra_data.pop(secret, None)
+            entry.job.hide(SECRETS)     # an older queue has shown them until now
         self.history.add(entry, self.machine.settings.history_limit)
 
     def _end(self, execution: Execution) -> None:

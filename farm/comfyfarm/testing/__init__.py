@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from comfyfarm.config.decoding import ConfigError as ConfigError
     from comfyfarm.events.stamp import Stamp as Stamp
     from comfyfarm.server.media.stamps import read_stamp as read_stamp
+    from comfyfarm.testing.async_farm import AsyncRemoteFarm as AsyncRemoteFarm
+    from comfyfarm.testing.async_farm import AsyncRunningFarm as AsyncRunningFarm
+    from comfyfarm.testing.async_farm import attach_async_farm as attach_async_farm
+    from comfyfarm.testing.async_farm import run_async_farm as run_async_farm
     from comfyfarm.testing.child import FarmDied as FarmDied
     from comfyfarm.testing.child import RunningFarm as RunningFarm
     from comfyfarm.testing.child import ServedInstance as ServedInstance
@@ -38,6 +42,9 @@ else:
             "config.decoding": ["ConfigError"],
             "events.stamp": ["Stamp"],
             "server.media.stamps": ["read_stamp"],
+            "testing.async_farm": [
+                "AsyncRemoteFarm", "AsyncRunningFarm", "attach_async_farm", "run_async_farm",
+            ],
             "testing.child": ["FarmDied", "RunningFarm", "ServedInstance", "run_farm", "start_mock_server"],
             "testing.expectations": ["ExpectationFailed"],
             "testing.in_process": ["as_config"],

@@ -48,17 +48,71 @@ class Order:
         self._view.report_orders(OrderReport(job=self.job, state="withdrawn", at_ms=at_ms))
 
 
-class JudgedFarm(Generic[R]):
-    """The base of all farms: the results of a run, and assertions about them.
+class Assertions(Generic[R]):
+    """Assertions about the run of a farm.
 
-    Each assertion takes ``within``: simulated time if the clock is virtual (the farm is advanced until the assertion is
-    true, or the time is up), real time otherwise.  Each takes ``jobs``, the number of logical jobs that must have come,
-    neither fewer nor more; ``None``: any.  Each raises :class:`~comfyfarm.testing.ExpectationFailed`, an
-    ``AssertionError``.  ``R`` is ``None``, or a coroutine if the assertions are awaited.
+    Each takes ``within``: simulated time if the clock is virtual (the farm is advanced until the assertion is true, or
+    the time is up), real time otherwise.  Each takes ``jobs``, the number of logical jobs that must have come, neither
+    fewer nor more; ``None``: any.  Each raises :class:`~comfyfarm.testing.ExpectationFailed`, an ``AssertionError``.
+    ``R`` is ``None``, or a coroutine if the assertions are awaited.
 
     Invalid arguments raise ``ConfigError`` or ``ValueError`` in this process, and ``HttpStatusError`` for a farm in
     another one.
     """
+
+    def _expect(self, expectation: Expectation, within: Within) -> R:
+        raise NotImplementedError
+
+    def _expect_no(self, says: str, *names: str, jobs: int | None, within: Within, **bounds: Any) -> R:
+        return self._expect(with_jobs(expect_no_finding(says, *names, **bounds), jobs), within)
+
+    def assert_verdict(self, wanted: str = "pass", *, jobs: int | None = None, within: Within = None) -> R:
+        """Assert that the verdict is ``pass``, ``fail`` or ``unknown``; without a job it is *unknown*."""
+        return self._expect(expect_verdict(wanted, jobs), within)
+
+    def assert_no(self, *findings: str, jobs: int | None = None, within: Within = None) -> R:
+        """Assert that there are no findings of these names (docs/verdict.md): ``assert_no("retry_storm", "orphaned")``.
+
+        :raises ValueError: if there is no such finding.
+        """
+        return self._expect(with_jobs(expect_none_of(*findings), jobs), within)
+
+    def assert_no_lost_jobs(self, *, jobs: int | None = None, within: Within = None) -> R:
+        """Assert that every job that was lost with its instance has been submitted again.
+
+        ``within`` is all the time that the client has for it: the bound ``reaction`` is 0 here.
+        """
+        return self._expect_no("no job is lost", "lost", jobs=jobs, within=within, reaction=0)
+
+    def assert_all_finished(self, *, jobs: int | None = None, within: Within = None) -> R:
+        """Assert that every job has ended and its user has the result or was told why not, as far as the log shows it.
+
+        A job whose only attempt failed is not finished: its client has to try again.  Without ``jobs``, at least one
+        job must have come.
+        """
+        some = ("no_job",) if jobs is None else ()
+        names = ("unfinished", "stuck", "lost", "no_retry", "orphaned", "undelivered", *some)
+        return self._expect_no("all jobs are finished", *names, jobs=jobs, within=within)
+
+    def assert_nothing_ran_twice(self, *, jobs: int | None = None, within: Within = None) -> R:
+        """Assert that no logical job has two successful attempts."""
+        return self._expect_no("nothing ran twice", "ran_twice", jobs=jobs, within=within)
+
+    def assert_nothing_delivered_twice(self, *, jobs: int | None = None, within: Within = None) -> R:
+        """Assert that no logical job was delivered twice."""
+        return self._expect_no("nothing was delivered twice", "delivered_twice", jobs=jobs, within=within)
+
+    def assert_nothing_misattributed(self, *, jobs: int | None = None, within: Within = None) -> R:
+        """Assert that no user got the result of another user's job."""
+        return self._expect_no("everybody got what is theirs", "misattributed", jobs=jobs, within=within)
+
+    def assert_no_false_completion(self, *, jobs: int | None = None, within: Within = None) -> R:
+        """Assert that no job was reported as done before it was."""
+        return self._expect_no("what was said to be done had been done", "false_completion", jobs=jobs, within=within)
+
+
+class JudgedFarm(Assertions[R]):
+    """The base of all farms: the results of a run, and assertions about them."""
 
     _own_trial: str | None = None       # side by side with others; None for the current trial
 
@@ -67,7 +121,7 @@ class JudgedFarm(Generic[R]):
         """What the farm knows about its run."""
         raise NotImplementedError
 
-    def verdict(self, **settings: Any) -> Verdict:
+    def verdict(self, /, **settings: Any) -> Verdict:
         """Return what the trial so far proves about the system under test: ``farm.verdict(reaction="5s").findings``.
 
         :param settings: the bounds that differ from the defaults (docs/verdict.md); a number for a duration is seconds.
@@ -76,7 +130,7 @@ class JudgedFarm(Generic[R]):
         """
         return self._view().verdict(**settings)
 
-    def placement(self, **settings: Any) -> Placement:
+    def placement(self, /, **settings: Any) -> Placement:
         """Return how well the system under test has placed its work: ``farm.placement().herding.longest``.
 
         :param settings: the terms that differ from the defaults (docs/placement.md), and those of :meth:`verdict`.
@@ -133,53 +187,3 @@ class JudgedFarm(Generic[R]):
         except ExpectationFailed as error:
             error.farm = self
             raise
-
-    def _expect(self, expectation: Expectation, within: Within) -> R:
-        raise NotImplementedError
-
-    def _expect_no(self, says: str, *names: str, jobs: int | None, within: Within, **bounds: Any) -> R:
-        return self._expect(with_jobs(expect_no_finding(says, *names, **bounds), jobs), within)
-
-    def assert_verdict(self, wanted: str = "pass", *, jobs: int | None = None, within: Within = None) -> R:
-        """Assert that the verdict is ``pass``, ``fail`` or ``unknown``; without a job it is *unknown*."""
-        return self._expect(expect_verdict(wanted, jobs), within)
-
-    def assert_no(self, *findings: str, jobs: int | None = None, within: Within = None) -> R:
-        """Assert that there are no findings of these names (docs/verdict.md): ``assert_no("retry_storm", "orphaned")``.
-
-        :raises ValueError: if there is no such finding.
-        """
-        return self._expect(with_jobs(expect_none_of(*findings), jobs), within)
-
-    def assert_no_lost_jobs(self, *, jobs: int | None = None, within: Within = None) -> R:
-        """Assert that every job that was lost with its instance has been submitted again.
-
-        ``within`` is all the time that the client has for it: the bound ``reaction`` is 0 here.
-        """
-        return self._expect_no("no job is lost", "lost", jobs=jobs, within=within, reaction=0)
-
-    def assert_all_finished(self, *, jobs: int | None = None, within: Within = None) -> R:
-        """Assert that every job has ended and its user has the result or was told why not, as far as the log shows it.
-
-        A job whose only attempt failed is not finished: its client has to try again.  Without ``jobs``, at least one
-        job must have come.
-        """
-        some = ("no_job",) if jobs is None else ()
-        names = ("unfinished", "stuck", "lost", "no_retry", "orphaned", "undelivered", *some)
-        return self._expect_no("all jobs are finished", *names, jobs=jobs, within=within)
-
-    def assert_nothing_ran_twice(self, *, jobs: int | None = None, within: Within = None) -> R:
-        """Assert that no logical job has two successful attempts."""
-        return self._expect_no("nothing ran twice", "ran_twice", jobs=jobs, within=within)
-
-    def assert_nothing_delivered_twice(self, *, jobs: int | None = None, within: Within = None) -> R:
-        """Assert that no logical job was delivered twice."""
-        return self._expect_no("nothing was delivered twice", "delivered_twice", jobs=jobs, within=within)
-
-    def assert_nothing_misattributed(self, *, jobs: int | None = None, within: Within = None) -> R:
-        """Assert that no user got the result of another user's job."""
-        return self._expect_no("everybody got what is theirs", "misattributed", jobs=jobs, within=within)
-
-    def assert_no_false_completion(self, *, jobs: int | None = None, within: Within = None) -> R:
-        """Assert that no job was reported as done before it was."""
-        return self._expect_no("what was said to be done had been done", "false_completion", jobs=jobs, within=within)

@@ -23,7 +23,7 @@ from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Any, Literal, Self, TypeVar
 
-from comfyfarm.clients.control import SyncFarmControl
+from comfyfarm.clients.control import SyncFarmControl, refuse_event_loop
 from comfyfarm.clients.control_calls import Call
 from comfyfarm.config.sources import ConfigSource, config_file
 from comfyfarm.testing.remote import RemoteFarm
@@ -90,7 +90,9 @@ class RunningFarm(RemoteFarm):
         :param arguments: for ``twistd comfyfarm``.
         :param config: ``None``: the default farm of one instance.
         :raises FarmDied: if the process ends, or is not ready after 20 seconds.
+        :raises RuntimeError: in a running event loop.
         """
+        refuse_event_loop("starting a farm")
         self._folder = TemporaryDirectory(prefix="comfyfarm-")
         try:
             self._child = self._start(arguments, config)
@@ -103,9 +105,12 @@ class RunningFarm(RemoteFarm):
         except BaseException:
             self._end()
             raise
-        self.control_url = str(ready["control"])
-        super().__init__(self.control_url)
-        self._control = _ChildControl(self.control_url, self._reporting_death)
+        if ready["control"] is None:
+            self._end()
+            raise ValueError("[farm] control = false: a farm for tests needs its control server")
+        self.control_url, token = str(ready["control"]), ready.get("control_token")
+        super().__init__(self.control_url, token)
+        self._control = _ChildControl(self._reporting_death, self.control_url, token)
         self.instances: Mapping[str, ServedInstance] = MappingProxyType({
             name: ServedInstance(name, entry["url"], entry["mode"], Path(entry["input_dir"]), Path(entry["output_dir"]))
             for name, entry in ready["instances"].items()
@@ -209,8 +214,10 @@ class _ChildControl(SyncFarmControl):
     :ivar guard: returns a context manager to send each request in.
     """
 
-    def __init__(self, base_url: str, guard: Callable[[], AbstractContextManager[None]]) -> None:
-        super().__init__(base_url)
+    def __init__(
+        self, guard: Callable[[], AbstractContextManager[None]], base_url: str, token: str | None
+    ) -> None:
+        super().__init__(base_url, token)
         self.guard = guard
 
     def _send(self, request: Call[A]) -> A:

@@ -30,6 +30,7 @@ from comfyfarm.faults.armed_fault import ArmedFault
 from comfyfarm.faults.fault import Firing
 from comfyfarm.server.farm import Farm
 from comfyfarm.server.fault_controller import FaultController
+from comfyfarm.server.time.turns import at_once
 from comfyfarm.testing.assertions import JudgedFarm
 from comfyfarm.testing.view import WHICH, FaultFirings
 from comfyfarm.units import Duration
@@ -100,7 +101,7 @@ class InProcessView:
         return self.farm.analysis.begin_trial(name, **facts).name
 
     def report_orders(self, *reports: OrderReport) -> None:
-        self.farm.analysis.report_orders([report.as_event() for report in reports])
+        at_once(self.farm.analysis.report_orders([report.as_event() for report in reports]))
 
     def delivered(self, job: str, **facts: Unpack[DeliveryFacts]) -> Stamp | None:
         return self.farm.analysis.delivered(job, **facts)

@@ -33,8 +33,8 @@ class RemoteFarm(JudgedFarm[None]):
     _control: SyncFarmControl
     _stopped = False
 
-    def __init__(self, control_url: str) -> None:
-        self.control = self._control = SyncFarmControl(control_url)
+    def __init__(self, control_url: str, token: str | None = None) -> None:
+        self.control = self._control = SyncFarmControl(control_url, token)
 
     def reset(self, name: str | None = None, *, files: bool = False) -> None:
         """Empty queue, history, cache and uploads of one instance, or of all; the latter begins a new trial.
@@ -114,12 +114,13 @@ class RemoteFarm(JudgedFarm[None]):
             time.sleep(step.pause_s)
 
 
-def attach_farm(control_url: str) -> RemoteFarm:
+def attach_farm(control_url: str, token: str | None = None) -> RemoteFarm:
     """Return a farm that runs already, such as that of a compose file or of another test process.
 
-    :param control_url: the URL of its control server.
+    :param control_url: the URL of its control server; it may hold the token, as the farm's log shows it.
+    :param token: the farm's control token; ``None``: it needs none, or the URL has it.
     """
-    return RemoteFarm(control_url)
+    return RemoteFarm(control_url, token)
 
 
 @dataclass(frozen=True)

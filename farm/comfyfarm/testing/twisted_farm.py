@@ -19,6 +19,7 @@ from comfyfarm.control.app import FarmApp
 from comfyfarm.server.backend import Backend
 from comfyfarm.server.farm import make_farm
 from comfyfarm.server.ports import TcpPort
+from comfyfarm.server.time.monotonic import use_monotonic_clock
 from comfyfarm.testing.expectations import Expectation
 from comfyfarm.testing.in_process import InProcessFarm, LiveFault, LiveGate, in_seconds
 from comfyfarm.testing.waiting import Within
@@ -55,10 +56,14 @@ class TwistedFarm(InProcessFarm[Coroutine[Any, Any, None]]):
 
         :raises CannotStart: if a port is taken.
         """
+        use_monotonic_clock(reactor)
         bind, unix_ms = TcpPort.binder(reactor), int(time.time() * 1000)
-        app = FarmApp(make_farm(config, reactor=reactor, clock=reactor, bind=bind, unix_ms=unix_ms))
+        farm_service = make_farm(
+            config, reactor=reactor, clock=reactor, bind=bind, unix_ms=unix_ms, wall_s=time.time
+        )
+        app = FarmApp(farm_service)
         app.startService()
-        farm = cls(app, FarmControl(app.server.url, reactor=reactor))
+        farm = cls(app, FarmControl(app.server.url, app.server.access.token, reactor=reactor))
         for name, backend in app.farm.backends.items():
             client = ComfyClient(backend.url, reactor=reactor)
             farm.instances[name] = TwistedInstance(name, backend.url, backend, client)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 
@@ -117,10 +116,3 @@ def test_a_fault_matters_as_long_as_it_is_armed_and_has_not_fired() -> None:
     ]
     kept = prologue_of(log(farm("a"), armed, ends))
     assert [event.id for event in kept if isinstance(event, events.FaultArmed)] == ["left"]
-
-
-def test_a_job_that_comfyfarm_itself_has_ended_runs_no_more() -> None:
-    where: dict[str, Any] = {"instance": "a", "epoch": 1, "prompt_id": "j@a"}
-    error = events.InternalError(at_ms=5, job="j", error="E", raised_at="x.py:1", **where)
-    kept = prologue_of(log(farm("a"), submitted("j", on="a", at=1), taken("j", on="a", at=2), error))
-    assert not [event for event in kept if isinstance(event, events.Submitted | events.Taken)]

@@ -1,6 +1,7 @@
 """The equipment of instances: node types, models and sizes; and the errors for wrong names."""
 
 import json
+import os
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from comfyfarm.config import ConfigError, FarmConfig, load, read
+from comfyfarm.config.captured import CapturedServer, NotCaptured
 from comfyfarm.config.equipment import EquipmentCache, check_equipment
 from comfyfarm.config.recorded import recorded
 from comfyfarm.config.recorded.api_nodes import api_nodes
@@ -336,6 +338,13 @@ def test_a_file_that_is_no_object_info_is_refused_with_the_reason(tmp_path: Path
     with pytest.raises(ConfigError) as refused:
         check_equipment(config, EquipmentCache())
     assert str(refused.value).startswith(f"instance[0].object_info: {tmp_path}/info.json: {expected}")
+
+
+def test_a_captured_file_is_no_pipe(tmp_path: Path) -> None:
+    """It might never end, or begin."""
+    os.mkfifo(tmp_path / "object_info.json")
+    with pytest.raises(NotCaptured, match="it is a device, a pipe or a socket, and no file"):
+        CapturedServer.read_object_info(tmp_path / "object_info.json")
 
 
 def test_a_captured_directory_that_is_none_is_refused_with_the_reason(tmp_path: Path) -> None:

@@ -102,7 +102,11 @@ WRONG = {
         "sticky: has no meaning at phase 'process', which comes once (see after)"
     ),
     'do = "oom"\nat = "node"\nsticky = 1': "sticky: expected bool, got int",
-    'do = "oom"\nat = "node"\nid = ""': "id: expected a name, got ''",
+    'do = "oom"\nat = "node"\nid = ""': "id: expected a name of at most 200 printable characters without /, got ''",
+    'do = "oom"\nat = "node"\nid = "a/b"': (
+        "id: expected a name of at most 200 printable characters without /, got 'a/b'"
+    ),
+    'do = "oom"\nat = "node"\nttl = "9999999h"': "ttl: expected at most 8766000h, got '9999999h'",
 }
 
 

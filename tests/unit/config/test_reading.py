@@ -35,6 +35,9 @@ WRONG = {
     "[farm]\nspeed = inf": "farm.speed: expected a number above 0, got inf",
     '[farm]\nspeed = "fast"': "farm.speed: expected float, got str",
     "[farm]\nseed = 1.5": "farm.seed: expected int, got float",
+    "[[instance]]\nport = 99999999999999999999": (
+        "instance[0].port: expected a number of at most 9223372036854775807, got a greater one"
+    ),
     "[farm]\nhost = 5": "farm.host: expected str, got int",
     "[farm]\nlog = 5": "farm.log: expected str, got int",
     "[farm]\ndata_dir = []": "farm.data_dir: expected str, got a list",

@@ -13,7 +13,7 @@ from comfyfarm.faults.armed_fault import ArmedFault
 from comfyfarm.faults.effects import EFFECTS, Effect
 from comfyfarm.faults.fault import Firing, Rule
 from comfyfarm.faults.phases import EXCHANGE, JOB, At, Phase, PhaseFacts
-from comfyfarm.faults.registry import FaultRegistry, InstanceFaults, UnknownFault
+from comfyfarm.faults.registry import KEPT_OVER, FaultRegistry, InstanceFaults, UnknownFault
 from comfyfarm.seeds import Seeds
 from comfyfarm.units import Size
 
@@ -411,6 +411,21 @@ def test_the_faults_that_never_fired_are_listed() -> None:
     scene.fire()
     scene.registry.heal(1)
     assert scene.registry.never_fired == ("b", "c")
+
+
+def test_the_faults_that_were_over_first_are_forgotten_one_day() -> None:
+    """A farm that serves tests for days does not become slow; what is armed or lasts stays."""
+    scene = Scene()
+    scene.arm(id="armed")
+    scene.arm("hang", id="lasts", times=1)
+    scene.fire()
+    for number in range(5 * KEPT_OVER):
+        scene.arm(id=f"f{number}")
+        scene.registry.remove(f"f{number}", 0)
+    known = list(scene.registry.armed)
+    assert KEPT_OVER <= len(known) <= 2 * KEPT_OVER + 2
+    assert known[:2] == ["armed", "lasts"]
+    assert known[-KEPT_OVER:] == [f"f{number}" for number in range(4 * KEPT_OVER, 5 * KEPT_OVER)]
 
 
 def test_a_process_fault_fires_once_on_each_instance() -> None:

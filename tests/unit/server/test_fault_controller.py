@@ -76,7 +76,7 @@ class Scene:
         self.time = SimulatedTime(self.clock)
         self.registry = FaultRegistry(NAMES, Seeds(0).of("faults"), self.log.publish)
         self.targets: dict[str, FaultTarget] = {name: Process(name, self, self._faults(name)) for name in NAMES}
-        self.fault_controller = FaultController(self.clock, self.time, self.registry, self.log, self.targets)
+        self.fault_controller = FaultController(self.time, self.registry, self.log, self.targets)
 
     def _faults(self, name: str) -> InstanceFaults:
         return InstanceFaults(self.registry, name, lambda event: self.log.publish(event, name, 1))

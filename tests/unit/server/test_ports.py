@@ -9,6 +9,7 @@ import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.internet.protocol import Factory
+from twisted.internet.task import Clock
 
 from comfyfarm.server.ports import BoundPort, PortTaken, ReopenablePort
 
@@ -25,6 +26,7 @@ class Host:
     done: list[str] = field(default_factory=list)
     closing: list[Deferred[None]] = field(default_factory=list)
     is_taken: bool = False
+    clock: Clock = field(default_factory=Clock)
 
     def bind(self, _host: str, number: int) -> BoundPort:
         if self.is_taken:
@@ -69,7 +71,7 @@ def host() -> Host:
 
 @pytest.fixture
 def port(host: Host) -> ReopenablePort:
-    return ReopenablePort("127.0.0.1", cast(BoundPort, Port(host, 8188)), host.bind)
+    return ReopenablePort("127.0.0.1", cast(BoundPort, Port(host, 8188)), host.bind, host.clock)
 
 
 def test_a_port_that_is_opened_while_it_is_being_closed_listens_right_then(host: Host, port: ReopenablePort) -> None:
@@ -107,17 +109,39 @@ def test_a_port_that_is_opened_or_closed_twice_stays_as_it_is(host: Host, port: 
     assert len(host.closing) == 1
 
 
-def test_a_number_that_another_program_took_is_bound_again_later(host: Host, port: ReopenablePort) -> None:
+def blocked(host: Host, port: ReopenablePort) -> list[str]:
+    """Open the port while another program has its number, and return the calls of ``on_open``."""
     port.open(site("first"))
     port.close()
     host.is_taken = True
     host.close_now()
-    port.open(site("second"))
-    assert (port.is_open, port.is_opening) == (False, True)
+    assert port.error is None       # it shall be closed
+    opened: list[str] = []
+    port.open(site("second"), lambda: opened.append("second"))
+    assert (port.is_open, port.is_opening, opened) == (False, True, [])
+    assert port.error == "port 8188 cannot be had again: Address already in use"
+    return opened
+
+
+def test_a_number_that_another_program_took_is_tried_again_each_second(host: Host, port: ReopenablePort) -> None:
+    opened = blocked(host, port)
+    host.clock.pump([1, 1, 0.9])
+    host.is_taken = False
+    assert opened == []
+    host.clock.advance(0.1)
+    assert (port.is_open, port.error, opened) == (True, None, ["second"])
+    assert host.done == ["listen first", "close", "bind", "listen second"]
+    assert host.clock.getDelayedCalls() == []
+
+
+def test_a_port_that_shall_be_closed_after_all_is_not_tried_again(host: Host, port: ReopenablePort) -> None:
+    opened = blocked(host, port)
     port.close()
+    assert (host.clock.getDelayedCalls(), port.error) == ([], None)
     host.is_taken = False
     port.open(site("third"))
     assert (port.is_open, host.done) == (True, ["listen first", "close", "bind", "listen third"])
+    assert opened == []
 
 
 def test_a_port_that_is_given_up_is_not_bound_again(host: Host, port: ReopenablePort) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from comfyfarm.events import Cached, Failed, NodeFinished, NodeStarted, Submitted, Written
+from comfyfarm.events import Cached, Failed, NodeFinished, NodeStarted, Started, Submitted, Written
 from comfyfarm.sim.cache import result_keys
 from comfyfarm.sim.files import MemoryFiles, Place
 from comfyfarm.sim.settings import Settings
@@ -236,7 +236,33 @@ def test_pictures_sent_over_the_websocket_are_sent_every_time() -> None:
 
 
 def keys(prompt: Prompt, files: MemoryFiles | None = None) -> dict[str, Any]:
-    return result_keys(prompt, catalogue(files))
+    steps = result_keys(prompt, catalogue(files))
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            found: dict[str, Any] = end.value
+            return found
+
+
+def test_a_large_prompt_is_looked_at_in_steps() -> None:
+    """One step is not all of it, and the last node is as good as the first."""
+    inverted = {"class_type": "ImageInvert", "inputs": {"image": ["1", 0]}}
+    prompt = picture() | {f"n{number}": inverted for number in range(5000)}
+    story = story_with("ram")
+    story.post(prompt | {"last": {"class_type": "PreviewImage", "inputs": {"images": ["n4999", 0]}}})
+    turns = 0
+
+    def one_step() -> bool:
+        nonlocal turns
+        turns += 1
+        return False
+
+    while not story.of(Started):
+        story.instance.advance(0, one_step)
+    assert turns > 10
+    story.run()
+    assert "last" in ran(story)
 
 
 def test_a_key_depends_on_type_constants_slot_and_all_ancestors() -> None:

@@ -20,6 +20,7 @@ from comfyfarm.events import (
     PictureSent,
     Preview,
     Progressed,
+    PromptRefused,
     QueueCleared,
     QueueDeleted,
     Reset,
@@ -31,13 +32,13 @@ from comfyfarm.events import (
     Written,
 )
 from comfyfarm.sim.distributions import Distribution
-from comfyfarm.sim.errors import ServerError
+from comfyfarm.sim.errors import PromptRejected, ServerError
 from comfyfarm.sim.files import FileContent as Content
 from comfyfarm.sim.files import Place
 from comfyfarm.sim.prompt.submission import PromptSource
 from comfyfarm.sim.settings import Settings, Timing
 from comfyfarm.workflows import text_to_image
-from tests.support.instance_story import STARTED_UNIX_MS, Prompt, Story, chain, picture, tell
+from tests.support.instance_story import STARTED_UNIX_MS, Prompt, Story, catalogue, chain, picture, tell
 
 STATIC = Settings(mode="static")
 
@@ -228,6 +229,32 @@ def test_jobs_that_cannot_be_compared_do_not_stop_the_worker() -> None:
 
 
 # How a job is stopped.
+
+
+def test_a_refused_prompt_is_the_same_job_as_its_retry_elsewhere() -> None:
+    """Although the validation that refuses it has written 7.0 for the 7 that was sent."""
+    prompt = sampling()
+    prompt["3"]["inputs"]["cfg"] = 7
+    without_model, with_model = tell(models={"checkpoints": ["other"]}), tell()
+    with pytest.raises(PromptRejected):
+        without_model.post(prompt)
+    with_model.post(prompt)
+    assert [event.job for event in without_model.of(PromptRefused)] == [event.job for event in with_model.of(Submitted)]
+
+
+def test_a_change_of_validation_takes_effect_at_the_next_node() -> None:
+    """With validation off, nobody calls a node's function, which would fail at null for a picture."""
+    prompt = picture() | {"3": {"class_type": "ImageBatch", "inputs": {"image1": ["1", 0], "image2": None}}}
+    prompt["2"]["inputs"]["images"] = ["3", 0]
+    unchanged, changed = tell(), tell()
+    for story in (unchanged, changed):
+        story.post(prompt)
+        story.wait(1)
+    changed.instance.machine.catalogue = catalogue(changed.files, settings=Settings(validation="off"))
+    for story in (unchanged, changed):
+        story.run()
+    assert [event.node for event in unchanged.of(Failed)] == ["3"]
+    assert not changed.of(Failed)
 
 
 def test_an_interrupt_takes_effect_before_the_next_node() -> None:

@@ -1,6 +1,7 @@
 """The order in which jobs are listed and run, and what is remembered of ended jobs."""
 
 import heapq
+import json
 from typing import Any
 
 import pytest
@@ -170,6 +171,25 @@ def test_a_window_is_cut_as_comfyui_cuts_it(max_items: int | None, offset: int, 
     assert "".join(history_of("abcde").window(max_items, offset)) == shown
 
 
+def as_listed(ids: list[str], max_items: int | None, offset: int) -> list[str]:
+    """ComfyUI's rule, over a list of all ids."""
+    if max_items is not None and offset < 0:
+        offset = len(ids) - max_items
+    shown = ids[max(0, offset) :]
+    return shown if max_items is None else shown[: max(1, max_items)]
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 5])
+def test_a_window_of_any_size_is_where_it_should_be(size: int) -> None:
+    """Counted from either end, as is nearer."""
+    history = history_of("abcde"[:size])
+    for max_items in (None, *range(-2, size + 3)):
+        for offset in range(-2, size + 3):
+            shown = list(history.window(max_items, offset))
+            assert shown == as_listed(list(history.entries), max_items, offset), (max_items, offset)
+
+
+
 def test_a_window_of_nothing_is_empty() -> None:
     for max_items in (None, -1, 0, 5):
         for offset in (-1, 0, 5):
@@ -208,3 +228,33 @@ def test_only_success_is_completed() -> None:
     failed = entry("a")
     failed.status_str = "error"
     assert failed.status == {"status_str": "error", "completed": False, "messages": []}
+
+
+def test_the_texts_that_routes_send_are_those_of_json() -> None:
+    """However often they are asked for, and whatever was asked for before."""
+    history = history_of("abé")
+    history.entries["é"].outputs["9"] = {"images": [{"filename": "é.png"}]}
+    for prompt_id, ended in history.entries.items():
+        assert ended.job.item_json == json.dumps(ended.job.item)
+        assert history.json({prompt_id: ended}) == json.dumps({prompt_id: ended.as_json()})
+    shown = {prompt_id: ended.as_json() for prompt_id, ended in history.entries.items()}
+    assert history.json(history.window(None)) == json.dumps(shown)
+    assert history.json({}) == "{}"
+
+
+def test_a_secret_is_gone_from_the_text_too() -> None:
+    job = entry("a").job
+    job.extra_data["api_key_comfy_org"] = "secret"
+    assert "secret" in job.item_json
+    job.hide(["api_key_comfy_org"])
+    assert job.item_json == json.dumps(job.item) == '[1, "a", {}, {}, ["2"]]'
+
+
+def test_an_id_that_waits_twice_is_deleted_as_listed() -> None:
+    """The first in the list, as ComfyUI's loop finds it, whatever its number is."""
+    queue = Queue()
+    for order, (number, prompt_id) in enumerate([(1, "a"), (2, "x"), (3, "b"), (4, "x"), (5, "c")]):
+        queue.put(make_job(number, prompt_id, order=order))
+    assert [job.number for job in (queue.delete("x"), queue.delete("x")) if job is not None] == [2, 4]
+    assert queue.delete("x") is None
+    assert listed(queue) == [1, 3, 5]

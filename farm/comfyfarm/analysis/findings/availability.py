@@ -14,7 +14,7 @@ def has_had_time(last: Attempt, context: RuleContext) -> bool:
         return False
     reaction_ms = context.bounds.reaction
     patience_ms = max(reaction_ms, last.retry_after_ms or 0)
-    return context.at_ms >= max((last.reported_ms or 0) + patience_ms, available_ms + reaction_ms)
+    return context.has_passed(last.reported_ms or 0, patience_ms) and context.has_passed(available_ms, reaction_ms)
 
 
 def available_since_ms(last: Attempt, context: RuleContext) -> int | None:

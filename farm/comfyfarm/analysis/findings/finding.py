@@ -10,6 +10,7 @@ import msgspec
 from comfyfarm.analysis.findings.job_status import possible_retries
 from comfyfarm.analysis.instances import FleetState
 from comfyfarm.analysis.job_tracker import JobTracker
+from comfyfarm.analysis.lateness import Lateness
 from comfyfarm.analysis.listeners_elsewhere import ListenerTracker
 from comfyfarm.analysis.logical_jobs import Attempt
 from comfyfarm.analysis.requests_elsewhere import RequestTracker
@@ -72,6 +73,7 @@ class RuleContext:
     bounds: Thresholds
     at_ms: int
     defects: Defects
+    lateness: Lateness
 
     @cached_property
     def taking(self) -> ResultTaking:
@@ -92,6 +94,26 @@ class RuleContext:
     def withdrawals_are_reported(self) -> bool:
         """True if it was reported of any order that its user wants it no more."""
         return any(job.order is not None and job.order.withdrawn_seq > 0 for job in self.tracker.tested)
+
+
+    # The farm's own lateness.
+
+    def late_ms(self, since_ms: int) -> int:
+        """Return how much of the time since then the farm itself was late, which does not count as a client's."""
+        return self.lateness.within_ms(since_ms, self.at_ms, above_ms=self.bounds.lag)
+
+    def has_passed(self, since_ms: int, span_ms: int) -> bool:
+        """Return whether a client has had so much time since then."""
+        return self.at_ms >= since_ms + span_ms + self.late_ms(since_ms)
+
+    def was_late(self, since_ms: int, until_ms: int) -> bool:
+        """Return whether failures in that time may be those of the farm itself."""
+        return self.lateness.within_ms(since_ms, until_ms, above_ms=self.bounds.lag) > 0
+
+    def was_under_way(self, known_ms: int, began_ms: int) -> bool:
+        """Return whether a request may have come earlier than a late farm read it: before its client knew something."""
+        late_ms = self.lateness.within_ms(known_ms, began_ms)
+        return late_ms > 0 and began_ms - known_ms - late_ms <= self.bounds.wire
 
 
 class FindingRule:
@@ -123,8 +145,11 @@ class FindingRule:
         instance: str = "",
         events: Iterable[int] = (),
         severity: Severity | None = None,
+        farm_was_late: bool = False,
     ) -> Finding:
-        """Make a finding of this rule; ``severity`` if it is not the rule's."""
+        """Make a finding of this rule; ``severity`` if it is not the rule's, or unknown if the farm was late."""
+        if farm_was_late:
+            severity, says = "unknown", f"{says} (Unknown: the farm itself was late in that time.)"
         return Finding(
             finding=self.name,
             severity=severity or self.severity,

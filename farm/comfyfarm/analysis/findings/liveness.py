@@ -57,7 +57,8 @@ class Unfinished(FindingRule):
             else:
                 yield from self._waiting(job, context)
                 continue
-            yield self.found(f"{job.name} {state}.", job=job.name, instance=attempt.instance, events=[seq])
+            late = _lateness(attempt.began_ms, context)
+            yield self.found(f"{job.name} {state}{late}.", job=job.name, instance=attempt.instance, events=[seq])
 
     def _waiting(self, job: LogicalJob, context: RuleContext) -> Iterator[Finding]:
         """Yield a finding if the job's user may yet get a result, or word of its failure."""
@@ -65,7 +66,15 @@ class Unfinished(FindingRule):
         may_be_told = outcome == "failed" and job.is_ordered
         if (may_be_told or outcome in {"unsent", "untaken", "undelivered"}) and not is_late(job, outcome, context):
             seq = last_of(job).reported_seq if job.attempts else job.order.seq if job.order is not None else 0
-            yield self.found(f"{state_of(job, context)}.", job=job.name, events=[seq])
+            asked_ms = job.order.asked_ms if job.order is not None else context.tracker.trial_ms
+            since_ms = last_of(job).began_ms if job.attempts else asked_ms
+            yield self.found(f"{state_of(job, context)}{_lateness(since_ms, context)}.", job=job.name, events=[seq])
+
+
+def _lateness(since_ms: int, context: RuleContext) -> str:
+    """Return the end of a sentence if the farm itself was late since then; else nothing."""
+    late_ms = context.late_ms(since_ms)
+    return f"; for {moment(late_ms)} of that time the farm itself was late" if late_ms else ""
 
 
 def _open(attempt: Attempt) -> str:
@@ -89,4 +98,4 @@ def _pending(last: Attempt, context: RuleContext) -> str:
 def _is_stuck(attempt: Attempt, context: RuleContext) -> bool:
     """Return whether an attempt has been open for too long after a heal."""
     heal, liveness_ms = context.fleet.undisturbed_heal, context.bounds.liveness
-    return attempt.is_open and heal is not None and context.at_ms - max(heal[1], attempt.sent_ms) > liveness_ms
+    return attempt.is_open and heal is not None and context.has_passed(max(heal[1], attempt.sent_ms), liveness_ms + 1)

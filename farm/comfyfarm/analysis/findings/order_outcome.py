@@ -87,10 +87,10 @@ def is_late(job: LogicalJob, outcome: Outcome, context: RuleContext) -> bool:
     """Return whether a job with such an outcome should have been delivered, or its user told, by now."""
     if outcome == "unsent":
         since_ms = job.order.asked_ms if job.order is not None else 0
-        return context.at_ms >= since_ms + context.bounds.reaction
+        return context.has_passed(since_ms, context.bounds.reaction)
     if outcome == "untaken":
         return has_had_time(context.taking.missing(job)[0], context)
-    return context.at_ms >= (last_of(job).reported_ms or 0) + context.bounds.reaction
+    return context.has_passed(last_of(job).reported_ms or 0, context.bounds.reaction)
 
 
 def count_outcomes(context: RuleContext) -> Counter[Outcome]:

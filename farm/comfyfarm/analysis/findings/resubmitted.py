@@ -145,4 +145,5 @@ class Resubmitted(FindingRule):
                 first, ban = found[0]
                 where, more = first.instance, f", and {len(found) - 1} more times" if len(found) > 1 else ""
                 says = f"{job.name} was sent to {where} at {moment(first.began_ms)}{more}, although {ban.why}."
-                yield self.found(says, job=job.name, instance=where, events=(ban.seq, first.seq))
+                late, events = context.was_under_way(ban.at_ms, first.began_ms), (ban.seq, first.seq)
+                yield self.found(says, job=job.name, instance=where, events=events, farm_was_late=late)

@@ -126,10 +126,11 @@ class RetryStorm(FindingRule):
             if is_hash(job.name):   # It may have been wanted several times: only retries count.
                 many = max(_rows(many, _follows_failure), key=len)
             if len(many) > bounds.retries:
-                yield self._storm(job, many, f"sent {len(many)} times", f"; at most {bounds.retries} are allowed")
+                why = f"; at most {bounds.retries} are allowed"
+                yield self._storm(job, many, context, f"sent {len(many)} times", why)
             elif len(quick) > bounds.quick_retries + 1:
                 why = f", each time less than {moment(bounds.backoff)} after it had failed"
-                yield self._storm(job, quick, f"sent again {len(quick) - 1} times in a row", why)
+                yield self._storm(job, quick, context, f"sent again {len(quick) - 1} times in a row", why)
 
     def _without_outages(self, attempts: list[Attempt], context: RuleContext) -> list[Attempt]:
         """Return the attempts without those that were sent with patience while every instance turned jobs away."""
@@ -145,11 +146,14 @@ class RetryStorm(FindingRule):
         is_quick = _is_quick(before, attempt, context.bounds)
         return not is_quick and not context.fleet.decided_between(before.reported_seq, seq)
 
-    def _storm(self, job: LogicalJob, attempts: list[Attempt], what: str, why: str) -> Finding:
+    def _storm(
+        self, job: LogicalJob, attempts: list[Attempt], context: RuleContext, what: str, why: str
+    ) -> Finding:
         first, last = attempts[0], attempts[-1]
         where = " and ".join(dict.fromkeys(attempt.instance for attempt in attempts))
         says = f"{job.name} was {what}, to {where}, from {moment(first.began_ms)} to {moment(last.began_ms)}{why}."
-        return self.found(says, job=job.name, events=(first.seq, last.seq))
+        late = context.was_late(first.began_ms, last.began_ms)
+        return self.found(says, job=job.name, events=(first.seq, last.seq), farm_was_late=late)
 
 
 def _rows(attempts: list[Attempt], belong: Callable[[Attempt, Attempt], bool]) -> Iterator[list[Attempt]]:
@@ -192,7 +196,9 @@ class RetryAfterIgnored(FindingRule):
                 f"{before.status} at {moment(before.reported_ms or 0)} and asked to wait "
                 f"{moment(before.retry_after_ms or 0)} (Retry-After)."
             )
-            yield self.found(says, job=job, instance=name, events=(before.reported_seq, first.seq))
+            late = context.was_under_way(before.reported_ms or 0, first.began_ms)
+            events = before.reported_seq, first.seq
+            yield self.found(says, job=job, instance=name, events=events, farm_was_late=late)
 
 
 @rule("poison_carried")

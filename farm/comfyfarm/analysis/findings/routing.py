@@ -100,7 +100,8 @@ class SentToDown(FindingRule):
                     f"{len(row)} submissions one after another failed at {name} (5xx or no answer), from "
                     f"{moment(first.began_ms)} to {moment(last.at_ms)}, while {other} was available."
                 )
-                found.append(self.found(says, job=first.job, instance=name, events=(first.seq, last.seq)))
+                late, events = context.was_late(first.began_ms, last.at_ms), (first.seq, last.seq)
+                found.append(self.found(says, job=first.job, instance=name, events=events, farm_was_late=late))
         yield from sorted(found, key=lambda finding: finding.events)
 
 
@@ -163,7 +164,10 @@ class SentToDraining(FindingRule):
                     f"{sent[0].job} was sent to {drain.instance} at {moment(sent[0].began_ms)}{more}, though "
                     f"{drain.instance} was draining from {moment(drain.at_ms)} on, and was to get no new jobs."
                 )
-                yield self.found(says, job=sent[0].job, instance=drain.instance, events=(drain.seq, sent[0].seq))
+                late, events = context.was_under_way(drain.at_ms, sent[0].began_ms), (drain.seq, sent[0].seq)
+                yield self.found(
+                    says, job=sent[0].job, instance=drain.instance, events=events, farm_was_late=late
+                )
 
 
 @dataclass(eq=False)
@@ -199,7 +203,9 @@ class Ineligible(FindingRule):
                     f"{first.job} was sent to {name} at {moment(first.began_ms)}{more}, though {name} had refused "
                     f"{discovery.job} at {moment(discovery.reported_ms or 0)} because it lacks {lack.thing}."
                 )
-                yield self.found(says, job=first.job, instance=name, events=(discovery.reported_seq, first.seq))
+                late = context.was_under_way(discovery.reported_ms or 0, first.began_ms)
+                events = discovery.reported_seq, first.seq
+                yield self.found(says, job=first.job, instance=name, events=events, farm_was_late=late)
 
     def _lacks(
         self, instance: str, context: RuleContext, needless_of: Callable[[str], set[Attempt]]

@@ -141,7 +141,7 @@ def _is_over(context: RuleContext) -> bool:
         return False
     asked_ms = (job.order.asked_ms for job in jobs if job.order is not None)
     ended_ms = (attempt.reported_ms or 0 for attempt in attempts)
-    return context.at_ms >= max((context.tracker.trial_ms, *asked_ms, *ended_ms)) + context.bounds.reaction
+    return context.has_passed(max((context.tracker.trial_ms, *asked_ms, *ended_ms)), context.bounds.reaction)
 
 
 def _came(context: RuleContext) -> str:

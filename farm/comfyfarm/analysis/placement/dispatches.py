@@ -140,11 +140,6 @@ class Dispatches(EventHandler):
             dispatch.work = event.work
         self._remove_ended(event, [event.prompt_id])
 
-    @on(events.InternalError)
-    def _on_internal_error(self, event: events.InternalError) -> None:
-        if event.prompt_id is not None:
-            self._remove_ended(event, [event.prompt_id])
-
     @on(events.QueueDeleted, events.QueueCleared)
     def _on_queue_deleted(self, event: events.QueueDeleted | events.QueueCleared) -> None:
         self._remove_ended(event, [event.prompt_id] if isinstance(event, events.QueueDeleted) else event.prompt_ids)

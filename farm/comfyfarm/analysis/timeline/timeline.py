@@ -122,8 +122,8 @@ class Timeline(EventHandler):
             from_ms, span.parts = last.from_ms, span.parts[:-1]
         span.parts = with_another(span.parts, SpanPart(kind, from_ms, event.at_ms))
 
-    @on(events.Finished, events.InternalError)
-    def _on_finished(self, event: events.Finished | events.InternalError) -> None:
+    @on(events.Finished)
+    def _on_finished(self, event: events.Finished) -> None:
         self._running.pop(event.instance, None)
         self._last_visible_ms = event.at_ms
 

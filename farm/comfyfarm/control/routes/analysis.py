@@ -1,11 +1,12 @@
 """Routes of the analysis (verdict, placement, timeline, journal) and of what the system under test reports."""
 
-from collections.abc import Callable
-from itertools import islice
-from typing import TypeVar
+from collections import Counter
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar
 
 import msgspec
 
+from comfyfarm.analysis.event_query import EventQuery, frame, request
 from comfyfarm.analysis.journal import Journal, by_route, by_type
 from comfyfarm.analysis.log_analysis import LogAnalysis
 from comfyfarm.analysis.report.page import page
@@ -24,9 +25,11 @@ from comfyfarm.events import Event
 from comfyfarm.events.encoding import as_json
 from comfyfarm.server.farm import Farm
 from comfyfarm.server.live_analysis import TrialExists
+from comfyfarm.server.time.turns import in_turns
 
 E = TypeVar("E", bound=Event)
 
+_EVENTS_IN_A_TURN = 2000    # about 5 ms
 _REQUEST_FILTERS = ("route", "method", "status", "job")
 _TIMELINE: dict[analysis.TimelineFormat, Callable[[Timeline], Raw]] = {
     "json": lambda timeline: _json(as_values(timeline)),
@@ -115,10 +118,10 @@ async def get_report(farm: Farm, query: analysis.TrialQuery) -> Raw:
 
 
 @route(endpoints.REPORT_ORDERS)
-def post_orders(farm: Farm, body: analysis.OrdersBody) -> analysis.OrdersState:
+async def post_orders(farm: Farm, body: analysis.OrdersBody) -> analysis.OrdersState:
     """Record what users asked for, what they were told of failures, and what they want no more."""
     try:
-        farm.analysis.report_orders([report.as_event() for report in body.orders])
+        await in_turns(farm.reactor, farm.analysis.report_orders([report.as_event() for report in body.orders]))
     except ValueError as error:
         raise ApiError(422, str(error)) from error
     return analysis.OrdersState(seq=farm.log.seq, recorded=len(body.orders))
@@ -152,32 +155,45 @@ async def get_journal(farm: Farm, query: analysis.JournalQuery) -> Raw:
     A filter of requests (``route``, ``method``, ``status``, ``job``) excludes all frames, and ``type`` excludes all
     requests.  The log keeps its latest 100,000 events; older ones are missing.
     """
-    request_filters = [key for key in _REQUEST_FILTERS if getattr(query, key) is not None]
+    filters = {key: getattr(query, key) for key in _REQUEST_FILTERS}
+    request_filters = [key for key, value in filters.items() if value is not None]
     if query.type is not None and request_filters:
         raise ApiError(422, f"type: is a frame's, and {' and '.join(request_filters)} a request's")
+    both: dict[str, Any] = {"instance": query.instance, "prompt_id": query.prompt_id, "client": query.client}
     try:
         journal = farm.analysis.journal(query.trial)
     except UnknownTrial as error:
         raise ApiError(404, str(error)) from error
-    return await farm.snapshots.run(lambda: _journal_state(journal, query), len(farm.log.events))
-
-
-def _journal_state(journal: Journal, query: analysis.JournalQuery) -> Raw:
-    filters = {key: getattr(query, key) for key in _REQUEST_FILTERS}
-    both = {"instance": query.instance, "prompt_id": query.prompt_id, "client": query.client}
-    has_request_filter = any(value is not None for value in filters.values())
-    requests = [] if query.type is not None else _since(journal.requests(**both, **filters), query.since)
-    frames = [] if has_request_filter else _since(journal.frames(**both, type=query.type), query.since)
+    wanted_requests = None if query.type is not None else request(**both, **filters)
+    wanted_frames = None if request_filters else frame(**both, type=query.type)
+    requests: list[Any] = await in_turns(farm.reactor, _select(journal, wanted_requests, query.since))
+    frames: list[Any] = await in_turns(farm.reactor, _select(journal, wanted_frames, query.since))
     state = analysis.JournalState(
         request_count=len(requests),
         frame_count=len(frames),
-        by_route=by_route(requests),
-        by_type=by_type(frames),
-        requests=tuple(islice(requests, query.limit)),
-        frames=tuple(islice(frames, query.limit)),
+        by_route=await in_turns(farm.reactor, _count(requests, by_route)),
+        by_type=await in_turns(farm.reactor, _count(frames, by_type)),
+        requests=tuple(requests[: query.limit]),
+        frames=tuple(frames[: query.limit]),
     )
     return _json(state)
 
 
-def _since(events: list[E], seq: int) -> list[E]:
-    return [event for event in events if event.seq > seq]
+def _select(journal: Journal, query: EventQuery | None, since: int) -> Generator[None, None, list[Event]]:
+    """Return the events behind ``since`` that match the query, in steps; none if there is no query."""
+    selected: list[Event] = []
+    for number, event in enumerate(journal if query is not None else (), 1):
+        if event.seq > since and query is not None and query.matches(event):
+            selected.append(event)
+        if not number % _EVENTS_IN_A_TURN:
+            yield
+    return selected
+
+
+def _count(events: list[E], count: Callable[[list[E]], dict[str, int]]) -> Generator[None, None, dict[str, int]]:
+    """Return the sums of the counts of all parts, in steps, by their keys."""
+    sums = Counter[str]()
+    for start in range(0, len(events), _EVENTS_IN_A_TURN):
+        sums.update(count(events[start : start + _EVENTS_IN_A_TURN]))
+        yield
+    return dict(sorted(sums.items()))

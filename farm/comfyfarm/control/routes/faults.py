@@ -7,6 +7,7 @@ from typing import Any
 
 from comfyfarm.config.decoding import ConfigError
 from comfyfarm.config.fault_tables import read_fault
+from comfyfarm.control.routes.instances import ports_settled
 from comfyfarm.control.routing import ApiError, route
 from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.faults import FaultList, FaultState, GateList, GateState, Held, ReleaseBody
@@ -16,7 +17,7 @@ from comfyfarm.faults.registry import UnknownFault
 from comfyfarm.server.farm import Farm
 
 _HOLD = "hold"
-_MAX_FAULTS = 1000      # one turn of the reactor arms them, because it arms all or none
+_MAX_FAULTS = 500      # one turn of the reactor arms them, because it arms all or none
 
 
 def _fault_state(armed: ArmedFault) -> FaultState:
@@ -82,7 +83,7 @@ def post_faults(farm: Farm, body: Any) -> FaultList:
 async def delete_faults(farm: Farm) -> None:
     """Remove every fault: everything they hold is released, and what they did to instances is undone."""
     farm.fault_controller.remove_all()
-    await _settled(farm)
+    await ports_settled(farm.backends.values())
 
 
 @route(endpoints.GET_FAULT)
@@ -96,7 +97,7 @@ async def delete_fault(farm: Farm, fault_id: str) -> FaultState:
     """Remove one fault: everything it holds is released, and what it did to instances is undone."""
     armed = _find(farm, fault_id)
     farm.fault_controller.remove(fault_id)
-    await _settled(farm)
+    await ports_settled(farm.backends.values())
     return _fault_state(armed)
 
 
@@ -111,13 +112,7 @@ def _find(farm: Farm, fault_id: str) -> ArmedFault:
 async def post_heal(farm: Farm) -> None:
     """Remove all faults, open all gates, and start, thaw and resume every instance."""
     farm.fault_controller.heal()
-    await _settled(farm)
-
-
-async def _settled(farm: Farm) -> None:
-    # Clients can connect then: real ports open in a later turn of the reactor.
-    for backend in farm.backends.values():
-        await backend.port.settled()
+    await ports_settled(farm.backends.values())
 
 
 def _gate_state(armed: ArmedFault) -> GateState:

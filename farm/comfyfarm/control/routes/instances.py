@@ -1,5 +1,6 @@
 """Routes of the instances, of one or of all: state, settings, start and stop."""
 
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -7,14 +8,17 @@ import msgspec
 from comfyfarm.config.decoding import ConfigError
 from comfyfarm.config.equipment import check_change
 from comfyfarm.config.live_changes import as_written, changed, live_keys, live_type
+from comfyfarm.config.scenarios.scenario import InstanceAction
 from comfyfarm.control.routing import ApiError, route
 from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.farm import FarmState, InstanceDetail, InstanceState, ResetBody
 from comfyfarm.control.schema.faults import CrashBody
+from comfyfarm.events import StepTaken
 from comfyfarm.server.backend import Backend
 from comfyfarm.server.farm import Farm
+from comfyfarm.server.time.turns import in_turns
 
-_MAX_VALUES = {"missing_nodes": 1000}   # each is compared with all known node types
+_MAX_VALUES = {"missing_nodes": 1000, "timing": 2000}
 _MAX_VALUES_ELSE = 10_000
 
 # The farm.
@@ -35,20 +39,23 @@ def get_farm(farm: Farm) -> FarmState:
         clock=settings.clock,
         speed=farm.time.speed,
         at_ms=farm.time.now_ms(),
+        lag_ms=farm.lag.lag_ms,
+        max_lag_ms=farm.lag.max_lag_ms,
         trial=farm.analysis.trial,
         instances=get_instances(farm),
     )
 
 
 @route(endpoints.RESET)
-def reset(farm: Farm, body: ResetBody) -> None:
+async def reset(farm: Farm, body: ResetBody) -> None:
     """Make all instances forget queue, running job, history, cache and uploads, and resume those that are paused.
 
     Settings stay as they are, and a stopped instance stays stopped.  A new trial begins.
     """
-    for backend in farm.backends.values():
-        backend.reset(files=body.files)
+    removals = [backend.reset(files=body.files) for backend in farm.backends.values()]
     farm.analysis.begin_trial()
+    for removal in removals:
+        await in_turns(farm.reactor, removal)
 
 
 # An instance.
@@ -78,6 +85,7 @@ def state_of(farm: Farm, name: str) -> InstanceState:
         mode=backend.config.mode,
         state=backend.state,
         refusing=backend.is_refusing,
+        port_error=backend.port.error,
         draining=name in farm.analysis.drained,
         input_dir=str(backend.disk.input_dir),
         output_dir=str(backend.disk.output_dir),
@@ -144,6 +152,7 @@ async def stop_instance(farm: Farm, name: str) -> InstanceState:
     The port's number stays reserved.
     """
     await _running(farm, name).stop()
+    _note(farm, "stop", name)
     return state_of(farm, name)
 
 
@@ -154,8 +163,21 @@ async def start_instance(farm: Farm, name: str) -> InstanceState:
     if backend.state != "stopped":
         raise ApiError(409, f"{name} runs already")
     backend.start()
-    await backend.port.settled()
+    _note(farm, "start", name)
+    await ports_settled([backend])
     return state_of(farm, name)
+
+
+async def ports_settled(backends: Collection[Backend]) -> None:
+    """Wait until clients can connect: real ports open in a later turn of the reactor.
+
+    :raises ApiError: if another program has taken the port of an instance that shall be open.
+    """
+    for backend in backends:
+        await backend.port.settled()
+    errors = [f"{backend.config.name}: {backend.port.error}" for backend in backends if backend.port.error]
+    if errors:
+        raise ApiError(503, f"{'; '.join(errors)} (it is tried again each second; all else is done)")
 
 
 @route(endpoints.RESTART_INSTANCE)
@@ -165,7 +187,8 @@ async def restart_instance(farm: Farm, name: str) -> InstanceState:
     if backend.state != "stopped":
         await backend.stop()
     backend.start()
-    await backend.port.settled()
+    _note(farm, "restart", name)
+    await ports_settled([backend])
     return state_of(farm, name)
 
 
@@ -177,6 +200,7 @@ async def crash_instance(farm: Farm, name: str, body: CrashBody) -> InstanceStat
     """
     process = _running(farm, name).process
     farm.fault_controller.crash(name, body.keep, body.restart_after)
+    _note(farm, "crash", name)
     await process.ended()
     return state_of(farm, name)
 
@@ -185,6 +209,7 @@ async def crash_instance(farm: Farm, name: str, body: CrashBody) -> InstanceStat
 def pause_instance(farm: Farm, name: str) -> InstanceState:
     """Pause an instance's worker before its next step; clients are answered as before."""
     _running(farm, name).pause()
+    _note(farm, "pause", name)
     return state_of(farm, name)
 
 
@@ -192,13 +217,19 @@ def pause_instance(farm: Farm, name: str) -> InstanceState:
 def resume_instance(farm: Farm, name: str) -> InstanceState:
     """Resume an instance's worker: the interrupted step takes the rest of its time."""
     _running(farm, name).resume()
+    _note(farm, "resume", name)
     return state_of(farm, name)
 
 
 @route(endpoints.RESET_INSTANCE)
-def reset_instance(farm: Farm, name: str, body: ResetBody) -> None:
+async def reset_instance(farm: Farm, name: str, body: ResetBody) -> None:
     """Make one instance forget queue, running job, history, cache and uploads, and resume it if it is paused."""
-    backend_of(farm, name).reset(files=body.files)
+    await in_turns(farm.reactor, backend_of(farm, name).reset(files=body.files))
+
+
+def _note(farm: Farm, action: InstanceAction, name: str) -> None:
+    """Publish what was done to an instance by hand, so that it can be repeated as a step of a scenario."""
+    farm.log.publish(StepTaken(at_ms=farm.time.now_ms(), scenario="", action=action, on=(name,)))
 
 
 def _running(farm: Farm, name: str) -> Backend:

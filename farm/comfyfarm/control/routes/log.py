@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
@@ -14,7 +13,7 @@ from comfyfarm.analysis.trials import UnknownTrial
 from comfyfarm.control.routing import ApiError, Raw, route
 from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.endpoints import LINES
-from comfyfarm.control.schema.farm import LogFilter, LogQuery
+from comfyfarm.control.schema.farm import LogFilter, LogQuery, StreamQuery
 from comfyfarm.events import Event
 from comfyfarm.events.encoding import as_json
 from comfyfarm.events.filters import EventFilter, all_kinds
@@ -33,30 +32,50 @@ async def get_log(farm: Farm, query: LogQuery) -> Raw:
     The latest 100,000 are kept; ``[farm] log`` writes all of them to a file.  Without any filter the lines are those
     of the file (docs/log-lines.md); with one, even ``since=0``, each event is a line that has all its fields.
     """
-    events, count = farm.log.events, len(farm.log.events)
     if query == LogQuery():
-        return await farm.snapshots.run(lambda: Raw(LineWriter().lines(tuple(events)), LINES), count)
+        return await _joined(farm, LineWriter().each_line(tuple(farm.log.events)))
     event_filter = _filter(farm, query)
     try:
-        kept = events if query.trial is None else farm.analysis.journal(query.trial)
+        kept = farm.log.events if query.trial is None else farm.analysis.journal(query.trial)
     except UnknownTrial as error:
         raise ApiError(404, str(error)) from error
-    return await farm.snapshots.run(lambda: Raw(_whole_lines(kept, event_filter, query.limit), LINES), count)
+    return await _joined(farm, _lines(tuple(kept), event_filter, query.limit))
 
 
-def _whole_lines(events: Iterable[Event], event_filter: EventFilter, limit: int | None) -> bytes:
-    taken = islice((event for event in events if event_filter.takes(event)), limit)
-    return b"".join(as_json(event) + b"\n" for event in taken)
+def _lines(events: Sequence[Event], event_filter: EventFilter, limit: int | None) -> Iterator[bytes]:
+    """Yield a line for each event, empty if the filter does not take it, up to the limit."""
+    for event in events:
+        if not event_filter.takes(event):
+            yield b""
+            continue
+        yield as_json(event) + b"\n"
+        limit = None if limit is None else limit - 1
+        if limit == 0:
+            return
+
+
+async def _joined(farm: Farm, lines: Iterator[bytes]) -> Raw:
+    """Return all the lines, which are made in turns of the reactor."""
+
+    def turns() -> Generator[None, None, bytes]:
+        parts = []
+        for part in lines:
+            parts.append(part)
+            if not len(parts) % _EVENTS_IN_A_TURN:
+                yield
+        return b"".join(parts)
+
+    return Raw(await in_turns(farm.reactor, turns()), LINES)
 
 
 @route(endpoints.STREAM_LOG)
-def get_stream(farm: Farm, query: LogFilter) -> WebSocketResource:
-    """Open a websocket that sends each event as it happens, one message of JSON each.
+def get_stream(farm: Farm, query: StreamQuery) -> WebSocketResource:
+    """Open a websocket that sends each event as it happens, one message of JSON each, or with ``batch`` several.
 
     With ``since``, the events that the log has kept come first.  A client that falls behind by more than the log keeps
     is cut off, with the ``seq`` that it has got to.
     """
-    return WebSocketResource(_Streams(farm, _filter(farm, query), query.since is not None))
+    return WebSocketResource(_Streams(farm, _filter(farm, query), query))
 
 
 def _filter(farm: Farm, query: LogFilter) -> EventFilter:
@@ -75,10 +94,10 @@ class _Streams:
 
     farm: Farm
     event_filter: EventFilter
-    with_kept: bool
+    query: StreamQuery
 
     def buildProtocol(self, request: IRequest) -> _Stream:
-        return _Stream(self.farm, self.event_filter, self.with_kept)
+        return _Stream(self.farm, self.event_filter, self.query.since is not None, self.query.batch)
 
 
 @dataclass(eq=False)
@@ -94,6 +113,7 @@ class _Stream(ServerProtocol):
     farm: Farm
     event_filter: EventFilter
     with_kept: bool
+    is_batched: bool
     _seq: int = 0
     _last_seq: int = 0
     _is_sending: bool = False
@@ -115,7 +135,7 @@ class _Stream(ServerProtocol):
 
     def _send(self) -> None:
         if not self._is_sending:
-            in_turns(self.farm.reactor, lambda act: act(), self._turns())
+            in_turns(self.farm.reactor, self._turns())
 
     def _turns(self) -> Generator[None, None, None]:
         self._is_sending = True
@@ -137,14 +157,24 @@ class _Stream(ServerProtocol):
             self.writer.close(1008, f"too slow: the log no longer has the events after {self._seq}")
             return False
         end = min(index + _EVENTS_IN_A_TURN, self._last_seq + 1 - events[0].seq)
-        for event in [events[place] for place in range(index, end)]:      # islice would walk from the oldest
+        due = [events[place] for place in range(index, end)]      # islice would walk from the oldest
+        if self.is_batched:
+            self._seq = due[-1].seq
+            lines = [as_json(event) for event in due if self.event_filter.takes(event)]
+            if lines:
+                self._write(b"[" + b",".join(lines) + b"]")
+            return True
+        for event in due:
             if self.writer.has_backlog:
                 break
             self._seq = event.seq
             if self.event_filter.takes(event):
-                self.farm.flush_log()
-                self.writer.write(frame(as_json(event).decode()))
+                self._write(as_json(event))
         return True
+
+    def _write(self, content: bytes) -> None:
+        self.farm.flush_log()
+        self.writer.write(frame(content.decode()))
 
     def connectionLost(self, reason: Failure) -> None:
         if self._unsubscribe is not None:

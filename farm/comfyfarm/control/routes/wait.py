@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
 from twisted.internet.defer import Deferred
 
 from comfyfarm.control.routes.instances import backend_of
@@ -18,8 +18,10 @@ from comfyfarm.events.encoding import as_object
 from comfyfarm.events.filters import all_kinds, kind_of
 from comfyfarm.server.backend import Backend
 from comfyfarm.server.farm import Farm
+from comfyfarm.server.time.turns import in_turns
 from comfyfarm.units import Duration
 
+_EVENTS_IN_A_TURN = 500
 _TIMEOUT = Duration(30_000)
 _CONDITIONS = ("idle", "running", "finished", "event")
 
@@ -34,7 +36,8 @@ async def post_wait(farm: Farm, body: WaitBody) -> WaitState | WithStatus:
     farm.catch_up()
     condition = _Condition.of(farm, body)
     timeout = _TIMEOUT if body.timeout is None else body.timeout
-    if not condition.check():
+    is_met = condition.check() if body.event is None else await in_turns(farm.reactor, condition.search())
+    if not is_met:
         await _until(farm, condition, timeout / 1000)
     if condition.is_met:
         return condition.state()
@@ -95,13 +98,21 @@ class _Condition:
         return cls(farm, body, dict(backends))
 
     def check(self) -> bool:
-        """Return True if it is met now, or if an event that the log has kept meets it."""
-        if self.body.event is None:
-            self.is_met = self._is_met_now()
-            return self.is_met
-        since, kinds = self.body.since, {kind for kind in Event.__subclasses__() if self._is_kind(kind)}
-        later = [event for event in self.farm.log.events if event.seq > since and type(event) in kinds]
-        return any(self.handles(event) for event in later)
+        """Return True if it is met now, and is not about events."""
+        self.is_met = self._is_met_now()
+        return self.is_met
+
+    def search(self) -> Generator[None, None, bool]:
+        """Search the events that the log has kept, also those that are published meanwhile, for one that meets it."""
+        seq, log = self.body.since, self.farm.log
+        while seq < log.seq:
+            for number, event in enumerate([event for event in log.events if event.seq > seq], 1):
+                seq = event.seq
+                if self.handles(event):
+                    return True
+                if not number % _EVENTS_IN_A_TURN:
+                    yield
+        return False
 
     def handles(self, event: Event) -> bool:
         """Return True if it is met after this event."""
@@ -136,23 +147,9 @@ class _Condition:
     def _finished(self) -> int:
         return sum(self.farm.analysis.finished[name] for name in self.backends)
 
-    def _is_kind(self, kind: type[Event]) -> bool:
-        return bool((self.body.event or {}).get("kind", kind_of(kind)) == kind_of(kind))
-
     def _matches(self, event: Event) -> bool:
         fields: dict[str, Any] = self.body.event or {}
-        if self.body.instance not in (None, event.instance) or not self._is_kind(type(event)):
-            return False
-        # Its JSON is made only of an event that may match: the log has 100,000.
-        if any(_differs(event, key, value) for key, value in fields.items()):
+        if self.body.instance not in (None, event.instance) or fields.get("kind", kind_of(event)) != kind_of(event):
             return False
         values = as_object(event)
         return all(key in values and values[key] == value for key, value in fields.items())
-
-
-def _differs(event: Event, key: str, value: object) -> bool:
-    """Return True if it is clear that a field of an event has another value, or that there is no such field."""
-    if key == "kind":
-        return False
-    fact = getattr(event, key, UNSET)
-    return fact is UNSET or (type(fact) is type(value) and type(fact) in {int, str} and fact != value)

@@ -12,6 +12,9 @@ from comfyfarm.events.orders import DeliveryMode, OrderState
 from comfyfarm.events.stamp import Stamp
 
 Seq = Annotated[int, msgspec.Meta(ge=0)]
+# All events keep them.
+_Name = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
+_Text = Annotated[str, msgspec.Meta(max_length=10_000)]
 TimelineFormat = Literal["json", "svg", "trace", "text"]
 
 
@@ -36,11 +39,11 @@ class DeliveredBody(Body, frozen=True, kw_only=True):
     :ivar picture: the picture itself, in Base64; instead of ``stamp``.
     """
 
-    job: Annotated[str, msgspec.Meta(min_length=1)]
-    prompt_id: str | None = None
+    job: _Name
+    prompt_id: _Text | None = None
     instance: str = ""
-    file: str = ""
-    stamp: str | None = None
+    file: _Text = ""
+    stamp: _Text | None = None
     picture: bytes | None = None
 
     def __post_init__(self) -> None:
@@ -70,10 +73,10 @@ class OrderReport(Body, frozen=True, kw_only=True):
     :ivar why: what the user was told.
     """
 
-    job: Annotated[str, msgspec.Meta(min_length=1)]
+    job: _Name
     state: OrderState = "asked"
     at_ms: Annotated[int, msgspec.Meta(ge=0)] | None = None
-    why: str = ""
+    why: _Text = ""
 
     def as_event(self) -> OrderReported:
         """Return the event, without its own time."""
@@ -123,10 +126,10 @@ class TrialBody(Body, frozen=True, kw_only=True):
     :ivar client: a glob: the trial runs side by side with others, and its jobs are those of clients with such an id.
     """
 
-    name: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    name: _Name | None = None
     jobs: Annotated[int, msgspec.Meta(ge=0)] | None = None
     delivery: DeliveryMode | None = None
-    client: str = ""
+    client: _Text = ""
 
 
 class TrialState(msgspec.Struct, frozen=True, kw_only=True):

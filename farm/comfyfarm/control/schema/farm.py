@@ -50,6 +50,7 @@ class InstanceState(msgspec.Struct, frozen=True, kw_only=True):
     :ivar state: ``booting`` until it listens, ``stopped`` while it has no process, ``frozen`` while it serves no
         client, ``paused`` while its worker takes no step; else ``running``.
     :ivar refusing: whether its port is closed to new connections while its process lives.
+    :ivar port_error: why its port cannot be opened: another program has it; ``None`` if it can.
     :ivar draining: whether the system under test shall send it no new work.
     :ivar epoch: the number of times it has been started.
     :ivar queue_remaining: the number of jobs that wait or run.
@@ -62,6 +63,7 @@ class InstanceState(msgspec.Struct, frozen=True, kw_only=True):
     mode: str
     state: Literal["booting", "running", "paused", "frozen", "stopped"]
     refusing: bool
+    port_error: str | None = None
     draining: bool
     input_dir: str
     output_dir: str
@@ -193,6 +195,8 @@ class FarmState(msgspec.Struct, frozen=True, kw_only=True):
 
     :ivar control: the URL of the control server.
     :ivar at_ms: the simulated time.
+    :ivar lag_ms: how late the farm itself was when something was due last, in simulated time; 0 on a virtual clock.
+    :ivar max_lag_ms: the most since its start.
     :ivar trial: the name of the current trial; empty before the first.
     """
 
@@ -201,6 +205,8 @@ class FarmState(msgspec.Struct, frozen=True, kw_only=True):
     clock: Literal["real", "virtual"]
     speed: float
     at_ms: int
+    lag_ms: int
+    max_lag_ms: int
     trial: str
     instances: dict[str, InstanceState]
 
@@ -218,6 +224,15 @@ class LogFilter(Body, frozen=True, kw_only=True):
     kind: str | None = None
     prompt_id: str | None = None
     since: Annotated[int, msgspec.Meta(ge=0)] | None = None
+
+
+class StreamQuery(LogFilter, frozen=True, kw_only=True):
+    """Filters of events, and how they are sent.
+
+    :ivar batch: whether each message is a list of events.
+    """
+
+    batch: bool = False
 
 
 class LogQuery(LogFilter, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from comfyfarm.seeds import new_uuid
 from comfyfarm.units import Duration
 
 _RANDOM_BYTES = 16      # behind the event number of an unknown binary message
+_MOST_COPIES = 1000
 _CLOSE_CODES = (range(1000, 1004), range(1007, 1015), range(3000, 5000))
 
 
@@ -76,13 +77,14 @@ class Displace(Effect, frozen=True, kw_only=True):
 class Duplicate(Effect, frozen=True, kw_only=True):
     """Send the message more than once.
 
-    :ivar copies: how many copies follow it (``times`` of the rule is how often the fault fires).
+    :ivar copies: how many copies follow it (``times`` of the rule is how often the fault fires).  Several faults
+        together make no more than the greatest number.
     """
 
-    copies: Annotated[int, msgspec.Meta(ge=1)] = 1
+    copies: Annotated[int, msgspec.Meta(ge=1, le=_MOST_COPIES)] = 1
 
     def on_frame(self, frame: Frame, firing: Firing) -> None:
-        frame.messages *= 1 + self.copies
+        frame.messages = (frame.messages * (1 + self.copies))[: 1 + _MOST_COPIES]
 
 
 @effect("gap", "frame", lasts=True)

@@ -7,18 +7,21 @@ removed.
 import errno
 import hashlib
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 from weakref import WeakSet
 
 from comfyfarm.events.base import Folder
 from comfyfarm.server.files.atomic import system_error, write_new, write_over
+from comfyfarm.server.files.folders import make_folders
 from comfyfarm.server.files.removal import remove_files
 from comfyfarm.server.media.pictures import ImageRenderer, picture_size
 from comfyfarm.server.stat_cache import FileFactCache, digest_of, is_draft, regular_file
+from comfyfarm.server.time.turns import at_once
 from comfyfarm.sim.files import FileContent, Place, find_place
 from comfyfarm.sim.values import Picture
 
@@ -26,6 +29,7 @@ EXAMPLE = "example.png"
 """The picture that every real server has in ``input``."""
 
 _EXAMPLE_SIDE = 256
+_IN_A_TURN = 200    # files: about 5 ms
 
 
 class Outside(Exception):
@@ -43,6 +47,7 @@ class Disk:
     :ivar _provided: the pictures that are in ``input`` from the start.
     :ivar _made: the directories that were made here.
     :ivar _hidden: the content of files that a fault hides.
+    :ivar _outdated: the files that later turns of the reactor will remove.
     """
 
     input_dir: Path
@@ -54,6 +59,7 @@ class Disk:
     _provided: set[Path] = field(default_factory=set, init=False, repr=False)
     _made: set[Path] = field(default_factory=set, init=False, repr=False)
     _hidden: dict[Path, bytes] = field(default_factory=dict, init=False, repr=False)
+    _outdated: set[Path] = field(default_factory=set, init=False, repr=False)
     _all: ClassVar[WeakSet["Disk"]] = WeakSet()       # instances may share a folder
 
     def __post_init__(self) -> None:
@@ -134,7 +140,8 @@ class Disk:
         path = self._written_path(place)
         if path is None:
             return False
-        self._remove(self._written, {path})
+        self._written.discard(path)
+        at_once(self._remove({path}))
         return True
 
     def hide(self, place: Place) -> bool:
@@ -185,13 +192,10 @@ class Disk:
         :raises Outside: if it leads out of the folder.  As in ComfyUI the texts of the paths are compared, so a symlink
             in a folder may lead out of it.
         """
-        base = self._folders[folder]
-        if "\0" in subfolder or "\0" in name:
-            raise Outside(f"a path with NUL in {folder}")
-        path = os.path.abspath(os.path.join(base, subfolder, name))     # noqa: PTH100, PTH118 (as ComfyUI joins)
-        if os.path.commonpath((base, path)) != str(base):
-            raise Outside(f"{name} in {subfolder or '.'} of {folder}")
-        return Path(path)
+        path = _path_inside(self._folders[folder], subfolder, name)
+        if path is None:
+            raise Outside(f"{name!r} in {subfolder or '.'!r} of {folder}")
+        return path
 
     def digest_at(self, path: Path) -> str | None:
         """Return the SHA-256 of a file, in hex, or ``None`` if there is no file."""
@@ -209,8 +213,9 @@ class Disk:
 
         :raises OSError: if the directory is missing or the name impossible.
         """
-        is_ours = not os.path.lexists(path) or path in self._written
+        is_ours = not os.path.lexists(path) or path in self._written or path in self._outdated
         write_over(path, content)
+        self._outdated.discard(path)
         if is_ours:
             self._uploads.add(path)
 
@@ -244,30 +249,35 @@ class Disk:
         with suppress(FileExistsError):
             self.provide(EXAMPLE, self.renderer.preview_png(small))
 
-    def empty_temp(self) -> None:
+    # What removes many files is a generator: it goes on in another turn of the reactor after each of its parts.
+
+    def empty_temp(self) -> Iterator[None]:
         """Remove what jobs and clients put into ``temp``, as ComfyUI does when it starts and stops."""
-        temp = self._folders["temp"]
-        inside = f"{temp}{os.sep}"      # Path.is_relative_to takes ten times as long
+        inside = f"{self._folders['temp']}{os.sep}"      # Path.is_relative_to takes ten times as long
         # The names of previews are drawn anew by each process, so theirs may be removed later.
         previews = {path for path in self._written if str(path).startswith(inside)}
-        remove_files(previews)
+        uploads = {path for path in self._uploads if str(path).startswith(inside)}
         self._written -= previews
-        self._remove(self._uploads, {path for path in self._uploads if path.is_relative_to(temp)})
-        self._hidden = {path: content for path, content in self._hidden.items() if not path.is_relative_to(temp)}
+        self._uploads -= uploads
+        self._hidden = {path: content for path, content in self._hidden.items() if not str(path).startswith(inside)}
+        remove_files(previews)
+        yield from self._remove(uploads)
 
-    def remove_uploads(self) -> None:
-        """Remove the clients' files (for a reset)."""
-        self._remove(self._uploads, set(self._uploads))
+    def remove_uploads(self) -> Iterator[None]:
+        """Remove the clients' files."""
+        uploads, self._uploads = self._uploads, set()
+        yield from self._remove(uploads)
 
-    def remove_outputs(self) -> None:
+    def remove_outputs(self) -> Iterator[None]:
         """Remove the jobs' files (for a reset with ``files=true``)."""
-        self._remove(self._written, set(self._written))
+        written, self._written = self._written, set()
         self._hidden.clear()
+        yield from self._remove(written)
 
     def remove_all(self) -> None:
         """Remove all files that the farm wrote, and the directories that it made if they are empty now."""
-        owned = self._written, self._uploads, self._provided
-        remove_files(set().union(*owned), sorted(self._made, key=lambda made: len(made.parts), reverse=True))
+        owned = self._written, self._uploads, self._provided, self._outdated
+        remove_files(set().union(*owned), self._made)
         for paths in (*owned, self._made, self._hidden):
             paths.clear()
 
@@ -282,25 +292,32 @@ class Disk:
         write_new(path, content)
 
     def _make(self, directory: Path) -> None:
-        if directory.is_dir():
-            return
-        if directory.exists():
-            raise system_error(errno.ENOTDIR, directory)  # mkdir would say EEXIST, as if the *name* were taken
-        self._make(directory.parent)
-        directory.mkdir()
-        self._made.add(directory)
+        self._made.update(make_folders(directory))
 
-    def _remove(self, files: set[Path], paths: set[Path]) -> None:
-        """Remove some of these files, and the directories inside the folders that are empty now."""
-        for path in paths:
-            with suppress(OSError):
-                path.unlink()
-        files -= paths
-        folders = set(self._folders.values())
-        self._remove_directories({made for made in self._made - folders if folders.intersection(made.parents)})
-
-    def _remove_directories(self, directories: set[Path]) -> None:
-        for directory in sorted(directories, key=lambda made: len(made.parts), reverse=True):
+    def _remove(self, paths: Collection[Path]) -> Iterator[None]:
+        """Remove files, and then the directories inside the folders that are empty now."""
+        self._outdated.update(paths)
+        for number, path in enumerate(paths, 1):
+            if path in self._outdated:      # no client has written it anew
+                self._outdated.discard(path)
+                with suppress(OSError):
+                    path.unlink()
+            if not number % _IN_A_TURN:
+                yield
+        folders = tuple(f"{folder}{os.sep}" for folder in self._folders.values())
+        made = [directory for directory in self._made if str(directory).startswith(folders)]
+        for number, directory in enumerate(sorted(made, key=lambda made: len(str(made)), reverse=True), 1):
             with suppress(OSError):     # not empty: somebody else uses it
                 directory.rmdir()
                 self._made.discard(directory)
+            if not number % _IN_A_TURN:
+                yield
+
+
+@lru_cache(1024)
+def _path_inside(base: Path, subfolder: str, name: str) -> Path | None:
+    """Return the path for a name; ``None`` if it leads out of the folder, or cannot be one."""
+    if "\0" in subfolder or "\0" in name:
+        return None
+    path = os.path.abspath(os.path.join(base, subfolder, name))     # noqa: PTH100, PTH118 (as ComfyUI joins)
+    return Path(path) if os.path.commonpath((base, path)) == str(base) else None

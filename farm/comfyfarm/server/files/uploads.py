@@ -97,7 +97,7 @@ def _store(disk: Disk, form: Form | None, process: _Process) -> Answer:
     """
     try:
         return _store_file(disk, form, process)
-    except (OSError, ValueError, UnreadablePicture) as error:
+    except (OSError, RecursionError, ValueError, UnreadablePicture) as error:
         raise ServerError(f"upload: {error}") from error
 
 
@@ -126,7 +126,7 @@ def _store_file(disk: Disk, form: Form | None, process: _Process) -> Answer:
 
 def _choose_name(disk: Disk, folder: Folder, subfolder: str, sent: SentFile, *, overwrite: bool) -> tuple[str, bool]:
     """Return a name for the file, and whether the same bytes are stored under it already."""
-    digest = hashlib.sha256(sent.content).hexdigest()
+    digest = ""     # of what is sent; only needed if the name is taken
     stem, suffix = os.path.splitext(sent.filename)      # noqa: PTH122 (of a name, with all its slashes)
     for number in count():
         name = f"{stem} ({number}){suffix}" if number else sent.filename
@@ -137,6 +137,7 @@ def _choose_name(disk: Disk, folder: Folder, subfolder: str, sent: SentFile, *, 
             raise ServerError(f"{name} is no file")
         if overwrite:
             break
+        digest = digest or hashlib.sha256(sent.content).hexdigest()
         if disk.digest_at(path) == digest:
             return name, True
     return name, False

@@ -3,16 +3,19 @@
 import json
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from comfyfarm.seeds import new_uuid
+from comfyfarm.server.files.detached import walk
 from comfyfarm.server.files.disk import Outside
+from comfyfarm.server.files.folders import make_folders
+from comfyfarm.server.files.removal import remove_tree
 from comfyfarm.sim.errors import ServerError
 from comfyfarm.versions import DEFAULT_BEHAVIOUR, Behaviour
 
@@ -81,7 +84,7 @@ class Users:
     def remove_files(self) -> None:
         """Remove every user's settings and files."""
         if self._directory is not None:
-            shutil.rmtree(self._directory, ignore_errors=True)
+            remove_tree(self._directory)
             self._directory = None
 
     def _make_directory(self) -> Path:
@@ -121,8 +124,9 @@ class UserFolder:
 
         :param unix_s: its modification time, as Unix time in seconds: simulated time, not the system's.
         :raises OSError: if the name is impossible.
+        :raises RecursionError: as a real server, if it lies in too many new folders.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(path.parent)
         path.write_bytes(content)
         os.utime(path, (unix_s, unix_s))
 
@@ -130,8 +134,9 @@ class UserFolder:
         """Rename a file, over any file of the new name.
 
         :raises OSError: if the name is impossible.
+        :raises RecursionError: as a real server, if it would lie in too many new folders.
         """
-        to.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(to.parent)
         path.replace(to)
 
     def full_info(self, path: Path, base: Path | None = None) -> dict[str, Any]:
@@ -152,7 +157,8 @@ class UserFolder:
 
     def tree(self, directory: Path) -> list[dict[str, Any]]:
         """Return everything below a directory in the format of ``/v2/userdata``, directories first."""
-        entries = sorted(directory.rglob("*"), key=lambda path: (not path.is_dir(), path.name.lower(), path))
+        below = [Path(path) for path, _ in walk(str(directory))][1:]
+        entries = sorted(below, key=lambda path: (not path.is_dir(), path.name.lower(), path))
         return [self._entry(path) for path in entries]
 
     def _entry(self, path: Path) -> dict[str, Any]:
@@ -179,12 +185,14 @@ class UserFolder:
 
 
 def _files(directory: Path, *, recurse: bool) -> Iterator[Path]:
-    try:
-        entries = [path for path in directory.iterdir() if not path.name.startswith(".")]
-    except NotADirectoryError:
-        return
-    for path in entries:
-        if path.is_file():
-            yield path
-        elif recurse and path.is_dir():
-            yield from _files(path, recurse=True)
+    left = [directory]
+    while left:     # no call for each level: the folders may be deeper than Python's recursion limit
+        inside = left.pop()
+        with suppress(NotADirectoryError):
+            for path in inside.iterdir():
+                if path.name.startswith("."):
+                    continue
+                if path.is_file():
+                    yield path
+                elif recurse and path.is_dir():
+                    left.append(path)

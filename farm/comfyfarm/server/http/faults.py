@@ -37,22 +37,27 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from twisted.logger import Logger
 from twisted.web.server import Request
 
 from comfyfarm.config.decoding import ConfigError
 from comfyfarm.config.fault_tables import read_fault
+from comfyfarm.events import InternalError
 from comfyfarm.faults.armed_fault import ArmedFault
 from comfyfarm.faults.fault import Fault, Firing, Rule, firing_in_order
 from comfyfarm.faults.pauses import WAIT, Steps
 from comfyfarm.faults.phases import EXCHANGE, Phase
 from comfyfarm.faults.registry import InstanceFaults
 from comfyfarm.faults.targets import Exchange
+from comfyfarm.server.http.comfy_request import ComfyRequest
 from comfyfarm.server.http.request import header
 from comfyfarm.server.http.request_facts import RequestFacts
 from comfyfarm.server.http.response_writer import BufferedChannel, ResponseWriter, as_text
-from comfyfarm.server.http.site import ComfyRequest
 from comfyfarm.server.time.driver import InstanceDriver
 from comfyfarm.server.time.task import SimTask
+from comfyfarm.sim.errors import describe, origin_of
+
+_logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
 
 _HEADER = "X-Comfyfarm-Fault"
 _ALLOWED_RULE_KEYS = ("at", "cites")
@@ -78,13 +83,18 @@ class HttpFaultInjector:
     takes_headers: bool = False
     open_exchanges: dict[FaultyExchange, None] = field(default_factory=dict, init=False)
 
+    @property
+    def is_idle(self) -> bool:
+        """True if no exchange can have a fault."""
+        return self.faults.is_quiet and not self.takes_headers
+
     def exchange_for(self, request: ComfyRequest, *, is_refused: bool) -> FaultyExchange | None:
         """Return the exchange of a request that a fault may change, not yet begun; ``None`` for all other requests.
 
         :param is_refused: the request never reaches a route; of the phases before the work only ``request`` applies.
         :raises BadFault: if the fault header is invalid.
         """
-        if self.faults.is_quiet and not self.takes_headers:
+        if self.is_idle:
             return None
         request_facts = RequestFacts.of(request)
         phases_before = ("request",) if is_refused else request_facts.phases_before
@@ -169,8 +179,8 @@ class FaultyExchange:
         # What is set before the answer is written belongs to every answer.
         default_headers = as_text(self.request.responseHeaders)
         self._exchange = Exchange(self._facts, self.injector.now_ms(), query, default_headers)
-        steps = self._unless_suspended(self._steps())
-        self._task = SimTask(driver.clock, driver.time, steps, self._finish, self._fire_process)
+        steps = self._until_error(self._unless_suspended(self._steps()))
+        self._task = SimTask(driver.time, steps, self._finish, self._fire_process)
         self.request.on_lost = self.stop
         self.injector.open_exchanges[self] = None
         self._task.resume()
@@ -211,6 +221,22 @@ class FaultyExchange:
 
     # The steps.
 
+    def _until_error(self, steps: Steps) -> Steps:
+        """Run the steps; at an error of comfyfarm's own reset the connection, so that the client need not wait."""
+        try:
+            yield from steps
+        except Exception as error:  # noqa: BLE001 (whatever it is, it is told)
+            _logger.failure("{name}: {request} failed", name=self.injector.faults.name, request=self.request)
+            self.injector.faults.publish(
+                InternalError(
+                    at_ms=self.injector.now_ms(),
+                    request=f"{self.request_facts.method} {self.request_facts.route}",
+                    error=describe(error),
+                    raised_at=origin_of(error),
+                )
+            )
+            self._writer.abort()
+
     def _unless_suspended(self, steps: Steps) -> Steps:
         """Run the steps, but none of them while the process is suspended; keep the time of the exchange up to date."""
         for pause in steps:
@@ -240,7 +266,7 @@ class FaultyExchange:
     def _do_work(self) -> Steps:
         """Do the work, and hold its answer back."""
         channel = self._writer.buffered = BufferedChannel(self.request, self._on_answer)
-        self.request.channel = channel  # type: ignore[assignment]  # it has what a request needs of one
+        self.request.channel = channel
         self._is_working = True
         self._work()
         self._is_working = False

@@ -1,11 +1,11 @@
 """The headers that ComfyUI adds to an answer: for other origins, for caches, and against script execution."""
 
-from dataclasses import replace
-from ipaddress import ip_address
 from urllib.parse import unquote, urlsplit
 
+from msgspec.structs import replace
 from twisted.web.iweb import IRequest
 
+from comfyfarm.config.values import is_loopback
 from comfyfarm.server.http.answer import Answer
 from comfyfarm.server.http.frontend import cache_control
 from comfyfarm.server.http.static_file import Headers
@@ -72,18 +72,11 @@ def is_foreign(host: str | None, origin: str | None, site: str | None) -> bool:
     there = urlsplit(origin.lower())
     # If one side has no port, only the names are compared.  To read a port that is no number raises.
     has_no_port = None in (here.port, there.port)
-    if not here.netloc or not there.netloc or not _is_loopback(here.hostname or ""):
+    if not here.netloc or not there.netloc or not is_loopback(here.hostname or ""):
         return False
     if has_no_port:
         return here.hostname != there.hostname
     return here.netloc != there.netloc
-
-
-def _is_loopback(name: str) -> bool:
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost"
 
 
 _BINARY = "application/octet-stream"

@@ -3,7 +3,7 @@
 Only this module and the site know the connection under a request.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,25 +109,26 @@ class ResponseWriter:
         return "cut" if self.request.method != b"HEAD" and self.size_bytes < len(reply.body) else ""
 
     def _send(self, exchange: Exchange, reply: HttpReply) -> Steps:
-        pieces = list(self._pieces(exchange, reply))
+        body, step = self._body_and_step(exchange, reply)
+        starts = range(0, max(1, len(body)), step)      # at least one piece, because the head is sent with the first
         if exchange.ending == "reset":      # a reset discards what was written just before it
-            pieces.pop()
-        for index, piece in enumerate(pieces):
-            if index:
+            starts = starts[:-1]
+        for start in starts:
+            if start:
                 yield exchange.gap_ms
             else:
                 self._send_head(exchange, reply)
+            piece = body[start : start + step]
             self.channel.write(piece)
             self.size_bytes += len(piece)
 
-    def _pieces(self, exchange: Exchange, reply: HttpReply) -> Iterator[bytes]:
-        """Yield the body piece by piece; at least one (empty) piece, because the head is sent with the first."""
+    def _body_and_step(self, exchange: Exchange, reply: HttpReply) -> tuple[bytes, int]:
+        """Return the body that is sent, and the size of its pieces; without a gap it is one piece on the wire."""
         has_body = self.request.method != b"HEAD" and not _is_bodiless(reply)
         body = reply.body if has_body else b""
         body = body if exchange.body_bytes is None else body[: exchange.body_bytes]
-        step = exchange.piece_bytes or len(body) or 1
-        for start in range(0, max(1, len(body)), step):
-            yield body[start : start + step]
+        whole = len(body) or 1
+        return body, (exchange.piece_bytes or whole) if exchange.gap_ms else whole
 
     def _send_head(self, exchange: Exchange, reply: HttpReply) -> None:
         headers = Headers()
@@ -151,10 +152,14 @@ class ResponseWriter:
             return buffered.length
         return None if _is_bodiless(reply) else b"%d" % len(reply.body)
 
+    def abort(self) -> None:
+        """Reset the connection."""
+        transport: Any = self.channel.transport
+        transport.abortConnection()
+
     def _end(self, exchange: Exchange) -> None:
         if exchange.ending == "reset":
-            transport: Any = self.channel.transport
-            transport.abortConnection()
+            self.abort()
         elif exchange.ending == "close":
             self.channel.loseConnection()
         else:

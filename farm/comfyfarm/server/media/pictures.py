@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from comfyfarm.config.sources import read_regular
 from comfyfarm.server import media
 from comfyfarm.server.media import STAMP_KEYWORD, png, webp
 from comfyfarm.server.media.contents import short_digest
@@ -54,7 +55,7 @@ def read_picture(source: Path | bytes) -> bytes:
         _upright(source)
         return source
     try:
-        content = source.read_bytes()
+        content = read_regular(source)
         _upright(content)
     except OSError as error:
         raise UnreadablePicture(f"{source}: {error.strerror or error}") from error
@@ -126,7 +127,7 @@ class ImageRenderer:
         """The digest of the input picture, as events have it."""
         return short_digest(self.input_picture)
 
-    @property
+    @cached_property
     def size(self) -> tuple[int, int]:
         """Width and height of the input picture, in pixels."""
         return picture_size(BytesIO(self.input_picture)) or (512, 512)

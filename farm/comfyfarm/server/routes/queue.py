@@ -8,12 +8,14 @@ from twisted.web.iweb import IRequest
 from werkzeug.exceptions import MethodNotAllowed
 
 from comfyfarm.server.api import ComfyApi
-from comfyfarm.server.http.request import answer, json_body, note, nothing, query, segment
+from comfyfarm.server.http.answer import encoded_answer, json_answer
+from comfyfarm.server.http.request import answer, json_body, note, nothing, query, segment, send
 from comfyfarm.sim.errors import ServerError, raising_as_comfyui
 from comfyfarm.sim.jobs_api import BadQuery, OutputRules, find_job, list_jobs, read_query
 from comfyfarm.sim.prompt.submission import is_canonical_uuid
 
 app = ComfyApi.app
+_EMPTY = json_answer({"queue_running": [], "queue_pending": []})
 _ENTRIES_IN_A_TURN = 200_000        # of the queue's heap, which each deletion puts in order
 _ENTRIES_WORTH_A_MESSAGE = 5_000    # which each deletion sends to every client
 
@@ -23,8 +25,11 @@ def get_queue(api: ComfyApi, request: IRequest) -> bytes:
     with api.moment():
         queue = api.instance.queue
         note(request, shown=queue.remaining)
-        running = [queue.running.item] if queue.running else []
-        return answer(request, {"queue_running": running, "queue_pending": [job.item for job in queue.pending]})
+        if not queue.remaining:
+            return send(request, _EMPTY)
+        running = queue.running.item_json if queue.running else ""
+        pending = ", ".join([job.item_json for job in queue.pending])
+    return send(request, encoded_answer(f'{{"queue_running": [{running}], "queue_pending": [{pending}]}}'))
 
 
 @app.route("/queue", methods=["POST"])
@@ -46,15 +51,17 @@ def get_history(api: ComfyApi, request: IRequest) -> bytes:
         max_items = int(parameters["max_items"]) if "max_items" in parameters else None
         offset = int(parameters.get("offset", -1)) if api.behaviour.pages_history else -1
     with api.moment():
-        return answer(request, api.instance.history.window(max_items, offset))
+        history = api.instance.history
+        return send(request, encoded_answer(history.json(history.window(max_items, offset))))
 
 
 @app.route("/history/<prompt_id>", methods=["GET"])
 def get_history_entry(api: ComfyApi, request: IRequest, prompt_id: str) -> bytes:
     """Answer with the history entry of one job; empty until it has ended."""
     with api.moment():
-        entry = api.instance.history.entries.get(segment(prompt_id))
-        return answer(request, {entry.job.prompt_id: entry.as_json()} if entry else {})
+        history = api.instance.history
+        entry = history.entries.get(segment(prompt_id))
+    return send(request, encoded_answer(history.json({entry.job.prompt_id: entry} if entry else {})))
 
 
 @app.route("/history", methods=["POST"])

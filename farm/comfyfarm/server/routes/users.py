@@ -192,7 +192,7 @@ def _inside(name: str, folder: UserFolder) -> Iterator[Path | None]:
         path = None
     try:
         yield path
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise ServerError(f"userdata {name}: {error}") from error
 
 

@@ -1,7 +1,9 @@
 """Simulated time, alarms in it, and a virtual clock to run it on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
+from itertools import count
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -11,6 +13,10 @@ from twisted.internet.task import Clock
 EPOCH_UNIX_MS = 1_700_000_000_000
 """The wall-clock time of simulated time 0 on a virtual clock: 14 November 2023, 22:13:20 UTC."""
 
+TURN_S = 0.005
+"""How long the work of one instance, or the ringing of alarms, may hold a turn of the reactor on a real clock."""
+
+_MOST_STALE = 64    # entries of alarms that were set again, beside as many as are valid
 _DIGITS = 6     # of a second, on a virtual clock: calls for the same time get exactly the same number
 
 
@@ -18,19 +24,25 @@ _DIGITS = 6     # of a second, on a virtual clock: calls for the same time get e
 class SimulatedTime:
     """The farm's time in milliseconds: it begins at 0 and passes ``speed`` times as fast as its clock.
 
+    :ivar clock: it must never go back.
     :ivar speed: simulated seconds for one second of the clock.
     :ivar is_frozen: whether it stands still.
-    :ivar on_change: called after each change, so that alarms are set again for the new speed.
+    :ivar alarms: all that are set in this time.
     """
 
     clock: IReactorTime
     speed: float = 1.0
     is_frozen: bool = False
-    on_change: list[Callable[[], None]] = field(default_factory=list)
+    alarms: "AlarmHeap | AlarmCalls" = field(init=False, repr=False)
     _base_ms: float = field(default=0.0, init=False)     # at the last change, in simulated time
 
     def __post_init__(self) -> None:
         self._since_s = self.clock.seconds()    # at the last change, by the clock
+        self.alarms = AlarmCalls(self) if self.is_virtual else AlarmHeap(self)
+
+    @property
+    def is_virtual(self) -> bool:
+        return isinstance(self.clock, VirtualClock)
 
     def now_ms(self) -> int:
         # Sums of seconds are not exact. A hair is added, so that whatever an alarm rings for is due when it rings.
@@ -48,8 +60,7 @@ class SimulatedTime:
         self._base_ms, self._since_s = self._exact_ms(), self.clock.seconds()
         self.speed = self.speed if speed is None else speed
         self.is_frozen = self.is_frozen if is_frozen is None else is_frozen
-        for callback in tuple(self.on_change):
-            callback()
+        self.alarms.reschedule()
 
     def _exact_ms(self) -> float:
         if self.is_frozen:
@@ -61,49 +72,132 @@ class SimulatedTime:
 class Alarm:
     """A timer that can be set again and again, and that follows changes of the speed.
 
-    :ivar clock: the clock that the timer is set on.
     :ivar ring: called when it is due, once for each time it is set.
+    :ivar due_ms: when it rings; None if it is not set.
+    :ivar order: the number of its entry in an :class:`AlarmHeap`.
+    :ivar call: its call on a virtual clock.
     """
 
-    clock: IReactorTime
     time: SimulatedTime
     ring: Callable[[], None]
-    _due_ms: int | None = field(default=None, init=False)
-    _call: IDelayedCall | None = field(default=None, init=False)
+    due_ms: int | None = field(default=None, init=False)
+    order: int = field(default=0, init=False)
+    call: IDelayedCall | None = field(default=None, init=False)
 
     def set(self, due_ms: int | None) -> None:
         """Ring at that time, instead of at any other; None: do not ring."""
-        if self._due_ms is None and due_ms is not None:
-            self.time.on_change.append(self._schedule)
-        elif self._due_ms is not None and due_ms is None:
-            self.time.on_change.remove(self._schedule)
-        self._due_ms = due_ms
-        self._schedule()
+        self.time.alarms.set(self, due_ms)
 
     @property
     def is_set(self) -> bool:
-        return self._due_ms is not None
+        return self.due_ms is not None
 
-    def _schedule(self) -> None:
+
+@dataclass(eq=False)
+class AlarmHeap:
+    """The alarms of a farm on a real clock: one timer of the reactor for all, set for the first that is due.
+
+    An entry whose alarm was set again stays in the heap until its time, or until such entries are the most.
+
+    :ivar on_ring: called after alarms have rung, with the simulated milliseconds by which the first was late.
+    """
+
+    time: SimulatedTime
+    on_ring: Callable[[int], None] = lambda _: None
+    _heap: list[tuple[int, int, Alarm]] = field(default_factory=list, init=False)
+    _orders: Iterator[int] = field(default_factory=lambda: count(1), init=False)
+    _set: int = field(default=0, init=False)     # how many alarms are set
+    _call: IDelayedCall | None = field(default=None, init=False)
+    _call_ms: int | None = field(default=None, init=False)     # the simulated time that the call is for
+    _is_ringing: bool = field(default=False, init=False)
+
+    def set(self, alarm: Alarm, due_ms: int | None) -> None:
+        if due_ms == alarm.due_ms:
+            return
+        self._set += (due_ms is not None) - (alarm.due_ms is not None)
+        alarm.due_ms, alarm.order = due_ms, next(self._orders)
+        if due_ms is not None:
+            # What was due before it was set is not late, and waits behind what is due for longer.
+            heappush(self._heap, (max(due_ms, self.time.now_ms()), alarm.order, alarm))
+        if len(self._heap) > 2 * self._set + _MOST_STALE:
+            self._heap = [entry for entry in self._heap if _is_valid(entry)]
+            heapify(self._heap)
+        if not self._is_ringing:
+            self._set_call()
+
+    def reschedule(self) -> None:
+        """Set the timer again: the speed has changed."""
+        self._call_ms = None
+        self._set_call()
+
+    def _set_call(self) -> None:
+        while self._heap and not _is_valid(self._heap[0]):
+            heappop(self._heap)
+        due_ms = self._heap[0][0] if self._heap else None
+        if due_ms == self._call_ms and due_ms is not None:
+            return
         if self._call is not None and self._call.active():
             self._call.cancel()
-        wait_s = None if self._due_ms is None else self.time.seconds_until(self._due_ms)
-        self._call = None if wait_s is None else self.clock.callLater(wait_s, self._ring)
+        wait_s = None if due_ms is None else self.time.seconds_until(due_ms)
+        self._call_ms = None if wait_s is None else due_ms
+        self._call = None if wait_s is None else self.time.clock.callLater(wait_s, self._ring)
 
     def _ring(self) -> None:
-        due_ms = self._due_ms
-        assert due_ms is not None, "it is only called while it is set"
-        if self.time.now_ms() < due_ms:     # a clock may be a hair early
-            self._schedule()
-            return
-        self.set(None)
-        self.ring()
+        """Ring what is due, for the time of a turn; what is set meanwhile has to wait for the next turn."""
+        self._call, self._call_ms, self._is_ringing = None, None, True
+        began_ms, next_order, until_s = self.time.now_ms(), next(self._orders), self.time.clock.seconds() + TURN_S
+        late_ms = None
+        try:
+            while self._heap and self._heap[0][0] <= began_ms and self._heap[0][1] < next_order:
+                due_ms, _, alarm = entry = heappop(self._heap)
+                if not _is_valid(entry):
+                    continue
+                late_ms = began_ms - due_ms if late_ms is None else late_ms
+                self._set -= 1
+                alarm.due_ms = None
+                alarm.ring()
+                if self.time.clock.seconds() >= until_s:
+                    break
+        finally:
+            self._is_ringing = False
+            self._set_call()
+        if late_ms is not None:
+            self.on_ring(late_ms)
 
 
-def pass_ms(clock: IReactorTime, time: SimulatedTime, span_ms: int) -> Deferred[None]:
+def _is_valid(entry: tuple[int, int, Alarm]) -> bool:
+    _, order, alarm = entry
+    return alarm.due_ms is not None and alarm.order == order
+
+
+@dataclass(eq=False)
+class AlarmCalls:
+    """The alarms of a farm on a virtual clock: each is a call of its own.
+
+    So they ring in the order in which they were set, also between the calls of others that share the clock.
+    """
+
+    time: SimulatedTime
+
+    def set(self, alarm: Alarm, due_ms: int | None) -> None:
+        if alarm.call is not None and alarm.call.active():
+            alarm.call.cancel()
+        alarm.due_ms = due_ms
+        wait_s = None if due_ms is None else self.time.seconds_until(due_ms)
+        alarm.call = None if wait_s is None else self.time.clock.callLater(wait_s, self._ring, alarm)
+
+    def reschedule(self) -> None:
+        """Do nothing: a virtual clock has no speed."""
+
+    def _ring(self, alarm: Alarm) -> None:
+        alarm.due_ms = alarm.call = None
+        alarm.ring()
+
+
+def pass_ms(time: SimulatedTime, span_ms: int) -> Deferred[None]:
     """Wait for a number of simulated milliseconds; 0 does not wait."""
     passed: Deferred[None] = Deferred(lambda _: alarm.set(None))
-    alarm = Alarm(clock, time, lambda: passed.callback(None))
+    alarm = Alarm(time, lambda: passed.callback(None))
     if span_ms > 0:
         alarm.set(time.now_ms() + span_ms)
     else:

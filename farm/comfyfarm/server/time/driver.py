@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
-from comfyfarm.server.time.clock import Alarm, SimulatedTime, VirtualClock
+from comfyfarm.server.time.clock import TURN_S, Alarm, SimulatedTime
 from comfyfarm.sim.instance import Instance
 
-TURN_S = 0.005      # of work on one instance in one turn of the reactor
+_logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
 
 
 @dataclass(eq=False)
@@ -18,7 +18,6 @@ class InstanceDriver:
     :ivar is_running: it was started and not stopped since; only then is the alarm set.
     """
 
-    clock: IReactorTime
     time: SimulatedTime
     instance: Instance
     is_running: bool = field(default=False, init=False)
@@ -26,7 +25,7 @@ class InstanceDriver:
     _is_behind: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        self._alarm = Alarm(self.clock, self.time, self._wake)
+        self._alarm = Alarm(self.time, self._wake)
 
     def start(self) -> None:
         self.is_running = True
@@ -42,6 +41,9 @@ class InstanceDriver:
         Call this before using the instance, and :meth:`set_alarm` afterwards.  On a real clock, what takes longer than
         a turn of the reactor may go on in the next ones, as a real server's worker is another thread.
         """
+        if self.instance.due_ms is None and not self._is_catching_up:
+            self._is_behind = False
+            return self.time.now_ms()
         return self._advance(is_turn=False)     # an instance that is behind goes on when its alarm rings
 
     def _advance(self, *, is_turn: bool) -> int:
@@ -53,18 +55,29 @@ class InstanceDriver:
             return now_ms
         self._is_catching_up = True
         try:
-            self.instance.advance(now_ms, self._limit())
+            self._run(now_ms)
         finally:
             self._is_catching_up = False
-            self._is_behind = not isinstance(self.clock, VirtualClock) and self.instance.is_due(now_ms)
+            self._is_behind = not self.time.is_virtual and self.instance.is_due(now_ms)
         return now_ms
+
+    def _run(self, now_ms: int) -> None:
+        """Run what is due.  What fails of it concerns its job only, never the request that comes at this moment."""
+        may_go_on, fails = self._limit(), True
+        while fails:
+            try:
+                self.instance.advance(now_ms, may_go_on)
+                fails = False
+            except Exception:  # noqa: BLE001 (whatever it is, the other jobs go on)
+                _logger.failure("{name}: comfyfarm itself failed", name=self.instance.machine.name)
 
     def _limit(self) -> Callable[[], bool]:
         """Return what says whether the turn has time left; on a virtual clock all is done at once, for equal logs."""
-        if isinstance(self.clock, VirtualClock):
+        if self.time.is_virtual:
             return lambda: True
-        until_s = self.clock.seconds() + TURN_S
-        return lambda: self.clock.seconds() < until_s
+        clock = self.time.clock
+        until_s = clock.seconds() + TURN_S
+        return lambda: clock.seconds() < until_s
 
     def set_alarm(self) -> None:
         """Set the alarm for the next event that is due."""

@@ -29,8 +29,6 @@ generator cannot be entered a second time, so ``resume`` does nothing while the 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from twisted.internet.interfaces import IReactorTime
-
 from comfyfarm.faults.fault import Firing
 from comfyfarm.faults.pauses import Hold, Sleep, Steps
 from comfyfarm.server.time.clock import Alarm, SimulatedTime
@@ -44,7 +42,6 @@ class SimTask:
     :ivar on_firing: called with each firing that the steps yield; the task then waits until it is woken.
     """
 
-    clock: IReactorTime
     time: SimulatedTime
     steps: Steps
     on_end: Callable[[], None]
@@ -54,7 +51,7 @@ class SimTask:
     _hold: Hold | None = field(default=None, init=False)     # of the Sleep that the task is in
 
     def __post_init__(self) -> None:
-        self._alarm = Alarm(self.clock, self.time, self.resume)
+        self._alarm = Alarm(self.time, self.resume)
 
     def resume(self) -> None:
         """Run the steps up to the next pause in which time passes."""

@@ -11,6 +11,7 @@ from comfyfarm.sim.catalogue.node_types import Input, NodeType
 from comfyfarm.sim.catalogue.recorded import FileChoice, RecordedServer
 from comfyfarm.sim.catalogue.socket_uses import SocketUses
 from comfyfarm.sim.catalogue.staging import Staging
+from comfyfarm.sim.catalogue.type_facts import PlainInput, TypeFacts, names_of, plain_test, slots_of, used_inputs
 from comfyfarm.sim.files import Files
 from comfyfarm.sim.settings import Validation
 from comfyfarm.versions import DEFAULT_BEHAVIOUR, Behaviour
@@ -49,6 +50,7 @@ class Catalogue:
     result_name: str | None = None
     behaviour: Behaviour = DEFAULT_BEHAVIOUR
     _object_info: tuple[object, bytes] = (None, b"")
+    _facts: dict[str, TypeFacts] = field(default_factory=dict)
 
     def knows(self, class_type: str) -> bool:
         return class_type in self.recorded.object_info
@@ -65,6 +67,43 @@ class Catalogue:
         if self.validation == "off" or (module.startswith("custom_nodes") and module != _SHIPPED_CUSTOM_NODE):
             return None
         return self.recorded.load_uses().get(class_type, SocketUses())
+
+    def facts(self, class_type: str) -> TypeFacts:
+        """Return what this catalogue says of a node type; made once for each type that it has."""
+        found = self._facts.get(class_type)
+        if found is None:
+            found = self._make_facts(class_type)
+            if found.node_type is not None:     # clients may name any number of unknown types
+                self._facts[class_type] = found
+        return found
+
+    def _make_facts(self, class_type: str) -> TypeFacts:
+        node_type, uses = self.node_type(class_type), self.socket_uses(class_type)
+        names = names_of(node_type)
+        declared = node_type.inputs.values() if node_type is not None and names is not None else ()
+        files = [(choice.class_type, choice.input) for choice in self.recorded.folders.file_choices]
+        models = self.recorded.model_choices.items()
+        return TypeFacts(
+            name=class_type,
+            node_type=node_type,
+            uses=uses,
+            staging=self.staging(class_type),
+            inputs=None if names is None else tuple(self._plain_input(class_type, own) for own in declared),
+            names=names,
+            used=used_inputs(uses),
+            files=tuple(name for own, name in files if own == class_type and self.file_kind(own, name) is not None),
+            model_inputs={name: choice for (own, name), choice in models if own == class_type},
+            model_slots=slots_of(node_type.outputs if node_type else (), self.recorded.model_types),
+        )
+
+    def _plain_input(self, class_type: str, declared: Input) -> PlainInput:
+        name = declared.name
+        is_live = (class_type, name) in self.recorded.file_choices
+        choices = None if is_live or declared.type != "COMBO" else self.choices(class_type, declared)
+        takes_any = self.takes_any_choice(class_type, name) or self.file_kind(class_type, name) is not None
+        return PlainInput(
+            name, declared.type, declared.required, plain_test(declared, choices, takes_any=takes_any)
+        )
 
     def staging(self, class_type: str) -> Staging:
         return self.recorded.staged.get(class_type, _NOT_STAGED)
@@ -140,14 +179,20 @@ class Catalogue:
 
     def object_info(self) -> bytes:
         """Return all entries as JSON; the text is made again only if a file was added or removed."""
+        choices = self.recorded.file_choices.values()
+        folders = sorted({(choice.folder, choice.subfolder) for choice in choices if not choice.remote})
+        files = [set(self.files.names(folder, subfolder)) for folder, subfolder in folders]
+        if self._object_info[0] != files:
+            self._object_info = files, self._make_object_info()
+        return self._object_info[1]
+
+    def _make_object_info(self) -> bytes:
         choices = (*self.recorded.model_choices, *self.recorded.file_choices)
         live_types = {class_type for class_type, _ in choices} & self.recorded.object_info.keys()
         live = {name: json.dumps(self.entry(name)) for name in sorted(live_types)}
-        if self._object_info[0] != live:
-            texts = {**self.recorded.json_entries, **live}
-            body = ", ".join(f"{json.dumps(name)}: {text}" for name, text in texts.items())
-            self._object_info = live, f"{{{body}}}".encode()
-        return self._object_info[1]
+        texts = {**self.recorded.json_entries, **live}
+        body = ", ".join(f"{json.dumps(name)}: {text}" for name, text in texts.items())
+        return f"{{{body}}}".encode()
 
     def _live(self, class_type: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         """Return the entry with the present lists of its file inputs."""

@@ -22,6 +22,10 @@ def declared_inputs(node_type: NodeType, values: Mapping[str, Any]) -> Iterator[
     yield from _expand(node_type.inputs.values(), values)
 
 
+def has_dynamic_inputs(node_type: NodeType) -> bool:
+    return any(declared.type in (_COMBO, _ROW) for declared in node_type.inputs.values())
+
+
 def unchosen(node_type: NodeType, values: Mapping[str, Any]) -> Iterator[str]:
     """Yield the required dynamic combos of a node whose value is missing or none of their choices."""
     for declared in node_type.inputs.values():

@@ -1,11 +1,15 @@
 """The interface of node rules: the call of a node, and its outcome or error."""
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar
+
+import msgspec
 
 from comfyfarm.events.base import Folder
 from comfyfarm.sim.catalogue.staging import Shown
+from comfyfarm.sim.errors import message_of
 from comfyfarm.sim.files import Files
 from comfyfarm.sim.values import (
     Audio,
@@ -23,6 +27,8 @@ from comfyfarm.sim.values import (
 from comfyfarm.versions import DEFAULT_BEHAVIOUR, Behaviour
 
 T = TypeVar("T")
+
+MOST_CHARACTERS = 1 << 24
 
 _SHAPES: dict[str, tuple[type[Any], ...]] = {
     "AUDIO": (Audio,),
@@ -51,13 +57,21 @@ class NodeError(Exception):
         self.message = message
         self.tips = tips
 
+    @classmethod
+    def of(cls, error: BaseException) -> Self:
+        """Return the error of a node that raised this exception."""
+        kind = type(error)
+        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+        if isinstance(error, re.error):
+            name = "re.error"       # Python 3.13 calls it re.PatternError; the output must not depend on the version
+        return cls(name, message_of(error))
+
 
 class UnknownInput(Exception):
     """An input is not known, or cannot be handled here, so the node's output is not known either."""
 
 
-@dataclass(frozen=True)
-class Save:
+class Save(msgspec.Struct, frozen=True):
     """Files that a node writes.
 
     :ivar picture: the content, one file per picture; for sounds, latents and 3D models only its ``count`` matters.
@@ -78,11 +92,10 @@ class Save:
     key: str = "images"
     temp: str = "ComfyUI"
     underscore: bool = True
-    fields: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True)
-class NodeOutcome:
+class NodeOutcome(msgspec.Struct, frozen=True):
     """The outcome of one run of a node.
 
     :ivar values: the outputs, by slot.
@@ -114,19 +127,25 @@ def outcome(*values: Any) -> NodeOutcome:
 
 
 @dataclass(eq=False)
-class SearchBudget:
-    """What the searches of one job with regular expressions may still take, in all its nodes and items of lists.
+class JobBudget:
+    """What one job may still take, in all its nodes and items of lists.
+
+    Regular expressions:
 
     :ivar steps: of ``re``, which cannot be stopped; about 25 ms.
     :ivar undecided: the number of searches that may be given up after their time.
+
+    Memory:
+
+    :ivar characters: of the texts that nodes make.
     """
 
     steps: int = 15_000_000
     undecided: int = 2
+    characters: int = MOST_CHARACTERS
 
 
-@dataclass(frozen=True)
-class NodeCall:
+class NodeCall(msgspec.Struct, frozen=True):
     """One run of a node.
 
     The methods return an input as the type that the rule needs.  An input that is absent, unknown or of another type
@@ -139,7 +158,7 @@ class NodeCall:
     :ivar shown: what a declared node type shows, by key of its ``ui`` output; ``None`` if it does not say.
     :ivar lenient: that picture stands for input files that are missing.
     :ivar behaviour: that of the instance's version.
-    :ivar searches: shared by all calls of a job.
+    :ivar budget: shared by all calls of a job.
     """
 
     class_type: str
@@ -151,7 +170,7 @@ class NodeCall:
     shown: Mapping[str, Shown] | None = None
     lenient: bool = False
     behaviour: Behaviour = DEFAULT_BEHAVIOUR
-    searches: SearchBudget = field(default_factory=SearchBudget)
+    budget: JobBudget = msgspec.field(default_factory=JobBudget)
 
     def picture(self, name: str) -> Picture:
         value = self.inputs.get(name)

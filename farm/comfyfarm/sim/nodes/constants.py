@@ -6,30 +6,42 @@ is done with the constant, whatever it is.  The texts are those of Python 3.11, 
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from comfyfarm.sim.catalogue.dynamic_inputs import declared_inputs
-from comfyfarm.sim.catalogue.node_types import NodeType
 from comfyfarm.sim.catalogue.socket_uses import Errors, SocketUses
+from comfyfarm.sim.catalogue.type_facts import TypeFacts
 from comfyfarm.sim.nodes.call import NodeError
-from comfyfarm.sim.prompt.workflow import is_link
+from comfyfarm.sim.prompt.workflow import Links
 
 _STEP = re.compile(r"\.(?P<attribute>\w+)|\[(?P<key>.*?)\]|(?P<word>\*|len|in|call|json)")
 _KINDS = {type(None): "null", bool: "number", int: "number", float: "number", str: "text", dict: "object"}
 
 
 def check_call(
-    facts: SocketUses, node_type: NodeType, inputs: Mapping[str, Any], *, may_lack_inputs: bool = False
+    facts: TypeFacts, inputs: Mapping[str, Any], links: Links, *, may_lack_inputs: bool = False
 ) -> None:
-    """Call a node's function as far as these facts go.
+    """Call the function of a node of a known type as far as the recorded facts of its calls go.
 
     :param inputs: as in the prompt: links and constants.
+    :param links: those of them that are links.
     :param may_lack_inputs: what is missing counts as given, as in lenient validation.
     :raises NodeError: if the call fails.
     """
-    constants = {name: value for name, value in inputs.items() if not is_link(value)}
-    _check_arguments(facts, node_type, inputs, () if may_lack_inputs else facts.needs)
+    node_type, uses = facts.node_type, facts.uses
+    if node_type is None or uses is None:
+        return
+    function = uses.function or f"{node_type.name}.execute()"
+    if unexpected := undeclared_links(facts, inputs, links):
+        raise NodeError("TypeError", f"{function} got an unexpected keyword argument '{unexpected[0]}'")
+    if uses.needs and not may_lack_inputs:
+        _check_arguments(function, [name for name in uses.needs if name in node_type.inputs and name not in inputs])
+    if not links.keys() >= facts.used:
+        _check_uses(uses, inputs, {name: value for name, value in inputs.items() if name not in links})
+
+
+def _check_uses(facts: SocketUses, inputs: Mapping[str, Any], constants: Mapping[str, Any]) -> None:
     for use in facts.uses:
         if isinstance(use.steps, str) and use.steps.startswith("+"):
             _add(constants.get(use.input, []), constants.get(use.steps[1:], []))
@@ -39,24 +51,25 @@ def check_call(
             _apply(use.steps, constants[use.input])
 
 
-def _check_arguments(
-    facts: SocketUses, node_type: NodeType, inputs: Mapping[str, Any], needs: Iterable[str]
-) -> None:
-    function = facts.function or f"{node_type.name}.execute()"
-    for name in undeclared_links(node_type, inputs):
-        raise NodeError("TypeError", f"{function} got an unexpected keyword argument '{name}'")
-    if missing := [f"'{name}'" for name in needs if name in node_type.inputs and name not in inputs]:
+def _check_arguments(function: str, missing_names: list[str]) -> None:
+    if missing := [f"'{name}'" for name in missing_names]:
         plural = "s" if len(missing) > 1 else ""
         text = missing[0] if len(missing) == 1 else f"{', '.join(missing[:-1])} and {missing[-1]}"
         message = f"{function} missing {len(missing)} required positional argument{plural}: {text}"
         raise NodeError("TypeError", message)
 
 
-def undeclared_links(node_type: NodeType, inputs: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the linked inputs that the node type does not declare; ComfyUI passes them to its function all the same."""
-    links = [name for name, value in inputs.items() if is_link(value) and name not in node_type.hidden]
-    declared = {own.name for own in declared_inputs(node_type, inputs)} if links else ()
-    yield from (name for name in links if name not in declared and name not in node_type.inputs)
+def undeclared_links(facts: TypeFacts, inputs: Mapping[str, Any], links: Links) -> list[str]:
+    """Return the linked inputs that the node type does not declare; ComfyUI passes them to its function all the same.
+
+    There is none of an unknown type.
+    """
+    node_type = facts.node_type
+    if node_type is None or (facts.names is not None and links.keys() <= facts.names):
+        return []
+    unknown = [name for name in links if name not in node_type.hidden and name not in node_type.inputs]
+    declared = {own.name for own in declared_inputs(node_type, inputs)} if unknown else ()
+    return [name for name in unknown if name not in declared]
 
 
 def _apply(steps: str | Errors, value: Any) -> None:

@@ -7,7 +7,7 @@ them, and make a workflow that is too large for a real server fail as it does th
 from collections.abc import Iterable
 from typing import Any
 
-from comfyfarm.sim.nodes.call import NodeError, NodeOutcome
+from comfyfarm.sim.nodes.call import MOST_CHARACTERS, NodeCall, NodeError, NodeOutcome
 from comfyfarm.sim.values import Audio, AVLatent, BlindLatent, Latent, ListValue, Mask, Model3D, Picture, Sigmas, Video
 
 _MEMORY_BYTES = 64 << 30
@@ -24,10 +24,13 @@ def check_outcome(outcome: NodeOutcome) -> NodeOutcome:
     """
     for value in outcome.values:
         for item in value.items if isinstance(value, ListValue) else (value,):
-            _check(*_cost(item))
-    costs = [_cost(save.picture) for save in outcome.saves]
-    _check(sum(size_bytes for size_bytes, _ in costs), sum(pieces for _, pieces in costs))
-    _check(4 * outcome.steps, 1)
+            if item is not None:
+                _check(*_cost(item))
+    if outcome.saves:
+        costs = [_cost(save.picture) for save in outcome.saves]
+        _check(sum(size_bytes for size_bytes, _ in costs), sum(pieces for _, pieces in costs))
+    if outcome.steps:
+        _check(4 * outcome.steps, 1)
     return outcome
 
 
@@ -53,6 +56,20 @@ def bounded_text(length: int) -> None:
     """
     if length > _MAX_TEXT:
         raise MemoryError
+
+
+def count_characters(call: NodeCall, outcome: NodeOutcome) -> None:
+    """Take the characters of new texts out of the job's budget.
+
+    :raises NodeError: if they are too many.
+    """
+    given = {id(value) for value in call.inputs.values()}
+    for value in outcome.values:
+        for item in value.items if isinstance(value, ListValue) else (value,):
+            if isinstance(item, str) and id(item) not in given:
+                call.budget.characters -= len(item)
+    if call.budget.characters < 0:
+        raise NodeError("MemoryError", f"the texts of this job have more than {MOST_CHARACTERS} characters together")
 
 
 def list_value(items: Iterable[Any]) -> Any:

@@ -55,7 +55,7 @@ def _unknown_if_undecided(function: Rule) -> Rule:
         try:
             return function(call)
         except TimeoutError as error:
-            call.searches.undecided -= 1
+            call.budget.undecided -= 1
             raise UnknownInput from error
         except regex.error as error:
             raise UnknownInput from error
@@ -104,10 +104,10 @@ def _search(call: NodeCall) -> _Search:
         warnings.simplefilter("ignore")     # FutureWarning concerns the author of the pattern
         compiled = re.compile(pattern, flags)
         steps = _most_steps(pattern, text)
-        if steps is not None and steps <= call.searches.steps:
-            call.searches.steps -= steps
+        if steps is not None and steps <= call.budget.steps:
+            call.budget.steps -= steps
             return _Search(compiled, text, {})
-        if call.searches.undecided <= 0:
+        if call.budget.undecided <= 0:
             raise UnknownInput
         return _Search(_stoppable(pattern, int(flags)), text, {"timeout": _TIMEOUT_S})
 

@@ -1,7 +1,8 @@
 """Samplers, and the schedules that determine their steps."""
 
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from comfyfarm.sim.nodes.call import NodeCall, NodeOutcome, outcome
 from comfyfarm.sim.nodes.table import rule

@@ -1,15 +1,16 @@
 """The table of node rules, and the call of a rule."""
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
 from typing import Any
 
+from msgspec.structs import replace
+
 from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, Save, UnknownInput, by_type, first
-from comfyfarm.sim.nodes.limits import check_outcome, list_value
+from comfyfarm.sim.nodes.limits import check_outcome, count_characters, list_value
 from comfyfarm.sim.nodes.staged import run_staged
 from comfyfarm.sim.values import ListValue, Picture
 
@@ -61,13 +62,15 @@ def run(call: NodeCall) -> NodeOutcome:
 
     :raises NodeError: if the real node would raise.
     """
-    entry = _table.get(call.class_type, _Entry(_pass_through))
+    entry = _table.get(call.class_type, _UNKNOWN)
     if call.shown is not None:
         entry = _Entry(partial(run_staged, shows=call.shown))
-    with _raising_node_errors():
-        if entry.takes_lists or not any(isinstance(value, ListValue) for value in call.inputs.values()):
+    try:
+        if entry.takes_lists or ListValue not in map(type, call.inputs.values()):
             return _passing_on(_run_once(entry.rule, call), call)
         return _passing_on(check_outcome(_run_per_item(entry.rule, call)), call)
+    except _BAD_VALUE as error:
+        raise NodeError.of(error) from error
 
 
 def _passing_on(outcome: NodeOutcome, call: NodeCall) -> NodeOutcome:
@@ -78,23 +81,13 @@ def _passing_on(outcome: NodeOutcome, call: NodeCall) -> NodeOutcome:
     return replace(outcome, values=(next(given, None),))
 
 
-@contextmanager
-def _raising_node_errors() -> Iterator[None]:
-    try:
-        yield
-    except _BAD_VALUE as error:
-        kind = type(error)
-        name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-        if isinstance(error, re.error):
-            name = "re.error"       # Python 3.13 calls it re.PatternError; the output must not depend on the version
-        raise NodeError(name, str(error)) from error
-
-
 def _run_once(function: Rule, call: NodeCall) -> NodeOutcome:
     try:
-        return check_outcome(function(call))
+        outcome = check_outcome(function(call))
     except UnknownInput:
         return NodeOutcome((None,))
+    count_characters(call, outcome)
+    return outcome
 
 
 def _pass_through(call: NodeCall) -> NodeOutcome:
@@ -104,6 +97,9 @@ def _pass_through(call: NodeCall) -> NodeOutcome:
         prefix = call.word("filename_prefix", "ComfyUI")
         return NodeOutcome(saves=(Save(picture or Picture(*call.size), "output", prefix),))
     return NodeOutcome(by_type(call) or (picture,))
+
+
+_UNKNOWN = _Entry(_pass_through)
 
 
 def _run_per_item(function: Rule, call: NodeCall) -> NodeOutcome:

@@ -9,6 +9,7 @@ from typing import Any
 
 from comfyfarm.sim.prompt.submission import PromptSource
 
+_canonical = json.JSONEncoder(sort_keys=True).encode
 _HALF = 8       # of the digits of a hash
 _SETTING = re.compile(
     r"header:(?P<header>[\w!#$%&'*+.^`|~-]+)"
@@ -67,8 +68,7 @@ class JobNames:
         return value if value in self._from_header else ""
 
     def _hash_of(self, body: Mapping[str, Any]) -> str:
-        canonical = json.dumps(body.get("prompt"), sort_keys=True)
-        digits = hashlib.sha256(canonical.encode()).hexdigest()[: 2 * _HALF]
+        digits = hashlib.sha256(_canonical(body.get("prompt")).encode()).hexdigest()[: 2 * _HALF]
         if not self._counts_each:
             return digits
         # A refused submission belongs to the same job as the next accepted one of the same prompt, its likely retry.

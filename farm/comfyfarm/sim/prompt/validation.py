@@ -10,8 +10,9 @@ from typing import Any
 from comfyfarm.sim.catalogue.catalogue import Catalogue
 from comfyfarm.sim.catalogue.dynamic_inputs import declared_inputs
 from comfyfarm.sim.catalogue.node_types import Input, accepts
-from comfyfarm.sim.errors import PromptRejected
+from comfyfarm.sim.errors import TOO_DEEP, PromptRejected
 from comfyfarm.sim.prompt.input_checks import Problem, check_files, check_value, problem
+from comfyfarm.sim.prompt.plain_prompts import plain_outputs
 from comfyfarm.sim.prompt.workflow import consumed
 
 Prompt = dict[str, Any]
@@ -19,7 +20,6 @@ Walk = Generator[str, None, None]
 # Beyond these ComfyUI reports Python's RecursionError.  It takes a chain of 600 nodes and refuses one of 1,000.
 _LONGEST_CHAIN = 950
 _LONGEST_CYCLE = 500
-_TOO_DEEP = "maximum recursion depth exceeded"
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ def validate(prompt: Prompt, targets: Container[str] | None, catalogue: Catalogu
     :raises PromptRejected: if nothing can run.
     :raises TypeError: if ComfyUI's own handler raises it; likewise other exceptions.
     """
+    if outputs_of_plain := plain_outputs(prompt, targets, catalogue):
+        return ValidationResult(outputs_of_plain, {})
     if catalogue.validation != "off":
         for node_id, node in prompt.items():
             _check_class(node_id, node, catalogue)
@@ -152,13 +154,14 @@ class _Check:
             except Exception as error:  # noqa: BLE001 (whatever a check raises because of a prompt is sent to the client)
                 self._fail(path, walks, error)
             else:
-                if source in path:
+                is_known = source in self.results       # as is each node of the path, which may be long
+                if is_known and source in path:
                     self._close_cycle(path, walks, source)
-                elif source not in self.results:
+                elif not is_known:
                     path.append(source)
                     walks.append(self._node(source))
                     if len(path) > _LONGEST_CHAIN:
-                        self._fail(path, walks, RecursionError(_TOO_DEEP))
+                        self._fail(path, walks, RecursionError(TOO_DEEP))
 
     def _fail(self, path: list[str], walks: list[Walk], error: Exception) -> None:
         """End the check of a node that raised; ComfyUI's error names the input that led to the node."""
@@ -187,7 +190,7 @@ class _Check:
         """Mark the nodes of a cycle that ends at ``source``."""
         cycle = path[path.index(source) :]
         if len(cycle) > _LONGEST_CYCLE:
-            self._fail(path, walks, RecursionError(_TOO_DEEP))
+            self._fail(path, walks, RecursionError(TOO_DEEP))
             return
         if not self.catalogue.behaviour.explains_cycles:
             self.results |= {node_id: _Result(valid=False) for node_id in cycle}

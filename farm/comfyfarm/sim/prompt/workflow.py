@@ -1,11 +1,13 @@
 """A prompt as a graph of nodes: its links, and the order of execution."""
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
 
 Prompt = Mapping[str, Any]
+Links = Mapping[str, list[Any]]
+"""The linked inputs of a node: each is ``[node_id, slot]``."""
 
 _NONE: Mapping[str, AbstractSet[str]] = {}
 
@@ -15,14 +17,21 @@ def is_link(value: object) -> bool:
     return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and isinstance(value[1], int)
 
 
-def links(node: Mapping[str, Any], without: AbstractSet[str] = frozenset()) -> Iterator[str]:
-    """Yield the ids of the nodes that feed this one, in the order of its inputs.
-
-    :param without: the inputs that are left out.
-    """
+def links_of(node: Mapping[str, Any]) -> Links:
+    """Return the inputs of a node that are links, in their order."""
     inputs = node.get("inputs")
-    if isinstance(inputs, dict):
-        yield from (value[0] for name, value in inputs.items() if is_link(value) and name not in without)
+    if not isinstance(inputs, dict):
+        return {}
+    return {name: value for name, value in inputs.items() if type(value) is list and is_link(value)}
+
+
+def links_in(prompt: Prompt) -> dict[str, Links]:
+    return {node_id: links_of(node) for node_id, node in prompt.items()}
+
+
+def links(node: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the ids of the nodes that feed this one, in the order of its inputs."""
+    return (value[0] for value in links_of(node).values())
 
 
 def consumed(prompt: Prompt) -> set[str]:
@@ -48,6 +57,7 @@ class ExecutionOrder:
     Among the nodes that could run, ComfyUI prefers one that shows something, then one that feeds such a node,
     then one that feeds a feeder of it, then the first of its list (docs/fidelity.md, "Execution order").
 
+    :param links: of each node of the prompt.
     :param showing: the nodes of the prompt that are outputs by their type.
     :param cached: the nodes that need not run; nor do the nodes that only they use.
     :param shown: those of ``cached`` that are returned all the same, because they have something to show.
@@ -56,14 +66,14 @@ class ExecutionOrder:
 
     def __init__(
         self,
-        prompt: Prompt,
+        links: Mapping[str, Links],
         outputs: Iterable[str],
         showing: AbstractSet[str],
         cached: AbstractSet[str] = frozenset(),
         shown: AbstractSet[str] = frozenset(),
         lazy: Mapping[str, AbstractSet[str]] = _NONE,
     ) -> None:
-        self._prompt, self._showing, self._cached, self._shown, self._lazy = prompt, showing, cached, shown, lazy
+        self._links, self._showing, self._cached, self._shown, self._lazy = links, showing, cached, shown, lazy
         self._waits: dict[str, set[str]] = {}
         self._feeds: dict[str, set[str]] = {}
         self._place: dict[str, int] = {}
@@ -87,13 +97,18 @@ class ExecutionOrder:
             node = ahead.pop()
             if node in self._waits or self._is_left_out(node):
                 continue
-            without = self._lazy.get(node, frozenset())
-            linked = () if node in self._cached else dict.fromkeys(links(self._prompt[node], without))
-            sources = [source for source in linked if source in self._prompt]
+            sources = () if node in self._cached else self._sources(node)
             self._waits[node] = {source for source in sources if not self._is_left_out(source)}
             for source in sources:
                 self._feeds.setdefault(source, set()).add(node)
             ahead.extend(sources)
+
+    def _sources(self, node: str) -> Collection[str]:
+        """Return the nodes that feed a node by links for which it waits, in the order of its inputs."""
+        links = self._links[node]
+        if node in self._lazy:
+            links = {name: link for name, link in links.items() if name not in self._lazy[node]}
+        return {source: None for source, _ in links.values() if source in self._links}
 
     def _is_left_out(self, node: str) -> bool:
         return node in self._finished or (node in self._cached and node not in self._shown)
@@ -129,9 +144,9 @@ class ExecutionOrder:
     def _rank(self, node: str) -> int:
         if node in self._showing:
             return 0
-        consumers = self._feeds.get(node, set())
-        if consumers & self._showing:
+        consumers = self._feeds.get(node, ())
+        if not self._showing.isdisjoint(consumers):
             return 1
-        if any(self._feeds.get(consumer, set()) & self._showing for consumer in consumers):
+        if any(not self._showing.isdisjoint(self._feeds.get(consumer, ())) for consumer in consumers):
             return 2
         return 3

@@ -12,6 +12,7 @@ from comfyfarm.server.files import atomic
 from comfyfarm.server.files.disk import Disk, Outside
 from comfyfarm.server.files.removal import AT_ONCE
 from comfyfarm.server.media.pictures import ImageRenderer
+from comfyfarm.server.time.turns import at_once
 from comfyfarm.sim.files import FileContent, Place
 from comfyfarm.sim.values import Picture
 
@@ -264,9 +265,9 @@ def test_a_reset_takes_the_uploads_and_leaves_the_outputs(disk: Disk, root: Path
     disk.upload(root / "input/sub/up.png", b"up")
     disk.upload(root / "output/up.png", b"up")
     disk.put(Place("output", "", "a.png"), PICTURE)
-    disk.remove_uploads()
+    at_once(disk.remove_uploads())
     assert everything(root) == ["input", "input/kernie.jpg", "output", "output/a.png", "temp"]
-    disk.remove_outputs()
+    at_once(disk.remove_outputs())
     assert everything(root) == ["input", "input/kernie.jpg", "output", "temp"]
 
 
@@ -276,7 +277,7 @@ def test_an_emptied_temp_keeps_what_others_put_there(disk: Disk, root: Path) -> 
     disk.upload(root / "temp/up.png", b"up")
     disk.put(Place("output", "", "a.png"), PICTURE)
     (root / "temp/theirs.png").write_bytes(b"keep")
-    disk.empty_temp()
+    at_once(disk.empty_temp())
     assert everything(root) == ["input", "output", "output/a.png", "temp", "temp/theirs.png"]
 
 
@@ -294,7 +295,7 @@ def test_an_upload_over_an_upload_or_an_output_is_still_ours(disk: Disk, root: P
     disk.upload(root / "output/a.png", b"1")
     disk.upload(root / "input/b.png", b"1")
     disk.upload(root / "input/b.png", b"2")
-    disk.remove_uploads()
+    at_once(disk.remove_uploads())
     assert everything(root) == ["input", "output", "temp"]
 
 
@@ -348,7 +349,7 @@ def test_a_hidden_file_is_forgotten_with_the_others(disk: Disk, root: Path) -> N
     for place, forget in ((A, disk.remove_outputs), (temp, disk.empty_temp), (A, disk.remove_all)):
         disk.put(place, PICTURE)
         disk.hide(place)
-        forget()
+        at_once(forget() or ())
         assert not disk.reveal(place)
     assert not root.exists()
 
@@ -446,7 +447,7 @@ def test_the_end_and_an_emptied_temp_do_not_wait_for_many_files(
         path.touch()
         disk._written.add(path)
     disk.upload(disk.temp_dir / "mine.png", b"")
-    disk.empty_temp()
+    at_once(disk.empty_temp())
     assert [len(paths) for paths in lists] == [AT_ONCE + 1]
     assert not (disk.temp_dir / "mine.png").exists()
     disk._written.update(disk.output_dir / f"{number:05}.png" for number in range(AT_ONCE + 1))

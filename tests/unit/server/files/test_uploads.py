@@ -13,6 +13,7 @@ from comfyfarm.server.files.disk import Disk
 from comfyfarm.server.files.uploads import Form, SentFile, parse_form, store_image, store_mask
 from comfyfarm.server.http.answer import Answer
 from comfyfarm.server.media.pictures import ImageRenderer
+from comfyfarm.server.time.turns import at_once
 from comfyfarm.sim.errors import ServerError
 
 MULTIPART = "multipart/form-data; boundary=line"
@@ -179,7 +180,7 @@ def test_uploads_go_where_type_and_subfolder_say(disk: Disk, tmp_path: Path) -> 
     assert files(tmp_path) == [
         "input/a.png", "input/a/b/a.png", "input/s/a.png", "input/x/y/a.png", "output/a.png", "temp/a.png",
     ]
-    disk.remove_uploads()
+    at_once(disk.remove_uploads())
     assert files(tmp_path) == []
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["input", "output", "temp"]
 

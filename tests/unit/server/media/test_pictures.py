@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -258,3 +259,14 @@ def test_the_size_comes_from_the_header(tmp_path: Path) -> None:
     (tmp_path / "b.png").write_bytes(b"text")
     sizes = [picture_size(tmp_path / name) for name in ("a.png", "b.png", "none.png")]
     assert sizes == [(300, 200), None, None]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_picture_is_no_pipe_and_no_device(tmp_path: Path, kind: str) -> None:
+    """One might never end, or begin."""
+    path = Path("/dev/zero")
+    if kind == "pipe":
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+    with pytest.raises(UnreadablePicture, match=rf"{path}: it is a device, a pipe or a socket, and no file"):
+        read_picture(path)

@@ -1,11 +1,13 @@
 """Simulated time on a Twisted clock, the changes of its speed, and the clock that a test moves."""
 
+from functools import partial
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
-from comfyfarm.server.time.clock import SimulatedTime, VirtualClock
+from comfyfarm.server.time.clock import Alarm, AlarmHeap, SimulatedTime, VirtualClock
 
 speeds = st.sampled_from([0.1, 1.0, 2.0, 10.0, 100.0, 1 / 3])
 
@@ -146,12 +148,99 @@ def test_frozen_time_stands_still_and_goes_on_where_it_was() -> None:
     assert time.now_ms() == 2000
 
 
-def test_a_change_calls_back_whoever_set_an_alarm() -> None:
-    """An alarm set for the old speed would ring at the wrong time."""
-    time, speeds = SimulatedTime(Clock()), []
-    time.on_change.append(lambda: speeds.append(time.speed))
-    time.change(speed=3)
-    assert speeds == [3]
+def test_an_alarm_follows_changes_of_the_speed() -> None:
+    """One that was set for the old speed rings at its simulated time; while time is frozen it does not ring."""
+    clock, rang = Clock(), list[float]()
+    time = SimulatedTime(clock)
+    Alarm(time, lambda: rang.append(clock.seconds())).set(60_000)
+    time.change(is_frozen=True)
+    clock.advance(600)
+    assert rang == []
+    time.change(is_frozen=False, speed=10)
+    clock.advance(5.9)
+    assert rang == []
+    clock.advance(0.2)
+    assert rang == [606.1]
+
+
+def test_all_alarms_of_a_farm_need_one_timer() -> None:
+    """It is set for the first of them, and there is none if no alarm is set."""
+    clock, rang = Clock(), list[int]()
+    time = SimulatedTime(clock)
+    alarms = [Alarm(time, partial(rang.append, number)) for number in range(5)]
+    for number, alarm in enumerate(alarms):
+        alarm.set(1000 * (5 - number))
+    assert [call.getTime() for call in clock.getDelayedCalls()] == [1]
+    alarms[4].set(None)
+    alarms[3].set(7000)
+    assert [call.getTime() for call in clock.getDelayedCalls()] == [3]
+    clock.pump([1] * 10)
+    assert rang == [2, 1, 0, 3]
+    assert clock.getDelayedCalls() == []
+
+
+def test_an_alarm_that_is_set_a_thousand_times_leaves_nothing_behind() -> None:
+    clock, rang = Clock(), list[float]()
+    time = SimulatedTime(clock)
+    alarm = Alarm(time, lambda: rang.append(clock.seconds()))
+    for number in range(1000):
+        alarm.set(3_600_000 - number)
+    assert len(clock.getDelayedCalls()) == 1
+    assert isinstance(time.alarms, AlarmHeap)
+    assert len(time.alarms._heap) < 100
+    clock.advance(3600)
+    assert rang == [3600]
+
+
+def test_an_alarm_that_is_set_again_when_it_rings_lets_the_reactor_have_a_turn() -> None:
+    """Also if it is due at once, and others are due, too: each rings once in a turn."""
+    clock, rang = Clock(), list[str]()
+    time = SimulatedTime(clock)
+
+    def ring_again() -> None:
+        rang.append("again")
+        again.set(0)
+
+    again = Alarm(time, ring_again)
+    again.set(0)
+    Alarm(time, lambda: rang.append("once")).set(0)
+    for _ in range(2):
+        (call,) = clock.calls
+        clock.calls.clear()
+        call.func()
+    assert rang == ["again", "once", "again"]
+
+
+def test_alarms_ring_for_a_short_turn_only() -> None:
+    """The rest rings in the next ones, so that the sockets are served in between."""
+    clock, rang = Clock(), list[int]()
+    time = SimulatedTime(clock)
+
+    def ring(number: int) -> None:
+        clock.rightNow += 0.002
+        rang.append(number)
+
+    for number in range(10):
+        Alarm(time, partial(ring, number)).set(1000)
+    clock.rightNow = 1
+    counts = []
+    while clock.calls:
+        before = len(rang)
+        clock.calls.pop(0).func()
+        counts.append(len(rang) - before)
+    assert rang == list(range(10))
+    assert counts == [3, 3, 3, 1]
+
+
+def test_an_alarm_that_fails_does_not_keep_others_from_ringing() -> None:
+    clock, rang = Clock(), list[int]()
+    time = SimulatedTime(clock)
+    Alarm(time, [].pop).set(1000)
+    Alarm(time, lambda: rang.append(1)).set(1000)
+    with pytest.raises(IndexError):
+        clock.advance(1)
+    clock.advance(0)
+    assert rang == [1]
 
 
 def test_a_virtual_clock_stops_at_each_call_on_the_way() -> None:

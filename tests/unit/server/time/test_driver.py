@@ -27,7 +27,7 @@ class Driven:
     speed: float = 1.0
 
     def __post_init__(self) -> None:
-        self.driver = InstanceDriver(self.clock, SimulatedTime(self.clock, self.speed), self.story.instance)
+        self.driver = InstanceDriver(SimulatedTime(self.clock, self.speed), self.story.instance)
         self.driver.start()
 
     def post(self) -> str:
@@ -106,8 +106,9 @@ def test_a_driver_that_was_stopped_wakes_nothing() -> None:
     assert len(driven.story.of(Finished)) == 1
 
 
-def test_an_error_in_the_simulation_does_not_stop_the_driver() -> None:
-    """An error of ours is raised once; its job ends, and the next one runs."""
+def test_an_error_in_the_simulation_does_not_stop_the_driver(meant_errors: list[type[Exception]]) -> None:
+    """An error of ours is logged once; its job ends, and the next one runs."""
+    meant_errors.append(RuntimeError)
     driven = Driven()
     broken, good = driven.post(), driven.post()
     publish = driven.story.instance.machine.publish
@@ -117,8 +118,6 @@ def test_an_error_in_the_simulation_does_not_stop_the_driver() -> None:
         raise RuntimeError
 
     driven.story.instance.machine.publish = fail
-    with pytest.raises(RuntimeError):
-        driven.clock.advance(1)
     driven.clock.advance(1)
     assert driven.story.entry(broken)["status"]["status_str"] == "error"
     assert driven.story.entry(good)["status"]["completed"]
@@ -153,7 +152,7 @@ def previews(count: int) -> dict[str, Any]:
 def in_turns(prompt: dict[str, Any]) -> tuple[Story, list[int]]:
     """Run a job of no time on a busy clock; return the number of events in each turn, too."""
     clock, story = BusyClock(), tell(NO_TIME)
-    driver = InstanceDriver(clock, SimulatedTime(clock), story.instance)
+    driver = InstanceDriver(SimulatedTime(clock), story.instance)
     driver.start()
     story.now_ms = driver.catch_up()
     story.post(prompt)

@@ -14,7 +14,7 @@ from comfyfarm.server.time.task import SimTask
 
 def task_of(steps: Steps, clock: Clock, ends: list[int]) -> SimTask:
     time = SimulatedTime(clock)
-    return SimTask(clock, time, steps, lambda: ends.append(time.now_ms()), lambda _: None)
+    return SimTask(time, steps, lambda: ends.append(time.now_ms()), lambda _: None)
 
 
 def test_a_task_is_resumed_when_its_time_has_passed_or_it_is_woken() -> None:

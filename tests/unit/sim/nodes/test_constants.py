@@ -12,6 +12,7 @@ from comfyfarm.sim.catalogue.socket_uses import SocketUses
 from comfyfarm.sim.files import MemoryFiles
 from comfyfarm.sim.nodes import NodeError
 from comfyfarm.sim.nodes.constants import check_call
+from comfyfarm.sim.prompt.workflow import links_of
 from comfyfarm.sim.settings import Validation
 
 LINK = ["1", 0]
@@ -28,11 +29,8 @@ def error_of(
 ) -> str | None:
     """Return the error of a node's call, as type and message; ``None`` if it succeeds."""
     catalogue = Catalogue(server or recorded(), MemoryFiles(), validation=validation)
-    facts, node_type = catalogue.socket_uses(class_type), catalogue.node_type(class_type)
-    if facts is None or node_type is None:
-        return None
     try:
-        check_call(facts, node_type, inputs)
+        check_call(catalogue.facts(class_type), inputs, links_of({"inputs": inputs}))
     except NodeError as error:
         return f"{error.exception_type}: {error.message}"
     return None

@@ -3,13 +3,13 @@
 import json
 import time
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from comfyfarm.config.recorded import recorded
 from comfyfarm.sim.files import MemoryFiles, Place
@@ -286,3 +286,19 @@ def test_a_job_lets_what_cannot_be_stopped_take_only_so_many_steps(monkeypatch: 
 
 def test_a_sound_of_any_rate_has_a_text() -> None:
     assert str(Audio(60.0, 10**400)).startswith("{")
+
+
+def test_the_texts_that_the_nodes_of_a_job_make_are_bounded_together() -> None:
+    call = Nodes().call("StringConcatenate", string_a="a" * 4_000_000, string_b="b", delimiter="")
+    for _ in range(4):
+        run(call)
+    with pytest.raises(NodeError, match="the texts of this job have more than 16777216 characters together") as caught:
+        run(call)
+    assert caught.value.exception_type == "MemoryError"
+    assert len(str(Nodes().value("StringConcatenate", **call.inputs))) == 4_000_001     # another job
+
+
+def test_a_text_that_is_only_passed_on_counts_nothing() -> None:
+    call = Nodes().call("PrimitiveString", value="a" * 4_000_000)
+    for _ in range(100):
+        run(call)

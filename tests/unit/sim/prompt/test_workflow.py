@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comfyfarm.sim.prompt.workflow import ExecutionOrder, consumed, is_link, links
+from comfyfarm.sim.prompt.workflow import ExecutionOrder, consumed, is_link, links, links_in
 from comfyfarm.workflows import text_to_image
 
 GRAPH = {"4": "", "5": "", "6": "4", "7": "4", "3": "4675", "8": "34", "9": "8"}      # ComfyUI's default workflow
@@ -24,7 +24,7 @@ def order(
 ) -> str:
     """The nodes in the order in which they are handed out."""
     outputs_by_type = set(outputs if showing is None else showing)
-    order = ExecutionOrder(prompt(graph), outputs, outputs_by_type, set(cached), set(shown))
+    order = ExecutionOrder(links_in(prompt(graph)), outputs, outputs_by_type, set(cached), set(shown))
     ran = ""
     while (node := order.next()) is not None:
         ran += node
@@ -56,7 +56,7 @@ def test_only_the_ancestors_of_the_chosen_outputs_run() -> None:
 def test_the_source_of_a_lazy_input_runs_only_if_its_node_waits_for_it() -> None:
     """With what that needs in turn; the node is returned again afterwards."""
     graph = {"a": "", "b": "a", "c": "", "w": "abc", "s": "w"}
-    order = ExecutionOrder(prompt(graph), "s", {"s"}, lazy={"w": {"1", "2"}})
+    order = ExecutionOrder(links_in(prompt(graph)), "s", {"s"}, lazy={"w": {"1", "2"}})
     returned = ""
     while (node := order.next()) is not None:
         returned += node
@@ -123,7 +123,7 @@ def test_any_graph_without_a_circle_runs_whole(sources: list[list[int]]) -> None
     while ahead:
         needed |= ahead
         ahead = {source for node in ahead for source in feeds[node]} - needed
-    order = ExecutionOrder(graph, [str(last)], {str(last)})
+    order = ExecutionOrder(links_in(graph), [str(last)], {str(last)})
     done: list[int] = []
     while (node := order.next()) is not None:
         assert feeds[int(node)] <= set(done)

@@ -1,0 +1,237 @@
+// Folds the events of the log into what the page shows.  Pure: no document, no network, no clock.
+
+const KEPT_EVENTS = 2000;       // of the log's tail
+const KEPT_SPANS = 400;         // of a lane; older ones are out of sight
+const KEPT_PICTURES = 12;
+
+/** What the log says of one instance. */
+class Lane {
+  constructor(name, settings) {
+    this.name = name;
+    this.mode = settings.mode || "static";
+    this.version = settings.comfyui_version || "";
+    this.state = "down";
+    this.epoch = 0;
+    this.draining = false;
+    this.refusing = false;
+    this.sockets = 0;
+    this.waiting = new Map();   // by prompt id: {job, since_ms}
+    this.running = null;        // {prompt, job, from_ms, node, value, max}
+    this.finished = 0;
+    this.models = new Map();    // by folder/name: size in bytes
+    this.spans = [];            // {job, from_ms, to_ms, end}
+    this.outages = [];          // {kind, from_ms, to_ms}, to_ms null while it lasts
+    this.marks = [];            // {kind, at_ms, text}
+    this.depths = [];           // [at_ms, waiting jobs], a step for each change
+    this.begin("down", 0);
+  }
+
+  begin(kind, at_ms) {
+    if (!this.outages.some((outage) => outage.kind === kind && outage.to_ms === null)) {
+      this.outages.push({ kind, from_ms: at_ms, to_ms: null });
+    }
+  }
+
+  end(kind, at_ms) {
+    for (const outage of this.outages) {
+      if (outage.kind === kind && outage.to_ms === null) outage.to_ms = at_ms;
+    }
+  }
+
+  finish(at_ms, end) {
+    if (!this.running) return;
+    const { job, prompt, from_ms } = this.running;
+    keep(this.spans, { job, prompt, from_ms, to_ms: at_ms, end }, KEPT_SPANS);
+    this.running = null;
+  }
+
+  note_depth(at_ms) {
+    keep(this.depths, [at_ms, this.waiting.size], 2 * KEPT_SPANS);
+  }
+}
+
+/** All that the page knows of the farm, as far as the log has told it. */
+export class Farm {
+  constructor() {
+    this.seq = 0;
+    this.at_ms = 0;
+    this.config = null;
+    this.version = "";
+    this.trial = "";
+    this.lanes = new Map();
+    this.colours = new Map();   // of logical jobs: the order in which they came
+    this.marks = [];            // of the farm as a whole
+    this.events = [];           // the latest ones
+    this.pictures = [];         // the latest ones: {instance, folder, subfolder, name, job}
+    this.jobs = new Map();      // by prompt id: the logical job
+    this.armed = new Map();     // faults by id: the table and the number of firings
+  }
+
+  lane(name) {
+    if (!this.lanes.has(name)) this.lanes.set(name, new Lane(name, {}));
+    return this.lanes.get(name);
+  }
+
+  colour(job) {
+    if (!this.colours.has(job)) this.colours.set(job, this.colours.size);
+    return this.colours.get(job);
+  }
+
+  apply(event) {
+    this.seq = event.seq;
+    this.at_ms = Math.max(this.at_ms, event.at_ms);
+    keep(this.events, event, KEPT_EVENTS);
+    const handle = HANDLERS[event.kind];
+    if (handle) handle(this, event, event.instance ? this.lane(event.instance) : null);
+  }
+}
+
+function keep(list, item, count) {
+  list.push(item);
+  if (list.length > 1.5 * count) list.splice(0, list.length - count);
+}
+
+function mark(farm, lane, event, kind, text) {
+  keep(lane ? lane.marks : farm.marks, { kind, at_ms: event.at_ms, text, seq: event.seq }, KEPT_SPANS);
+}
+
+function leave_queue(lane, event, ids) {
+  for (const id of ids) lane.waiting.delete(id);
+  lane.note_depth(event.at_ms);
+}
+
+const HANDLERS = {
+  configured(farm, event) {
+    farm.config = event.config;
+    farm.version = event.version || "";
+    for (const settings of event.config.instance || []) {
+      farm.lanes.set(settings.name, new Lane(settings.name, settings));
+    }
+  },
+  trial_began(farm, event) {
+    farm.trial = event.name;
+    mark(farm, null, event, "trial", `trial ${event.name}`);
+  },
+  healed: (farm, event) => mark(farm, null, event, "heal", "healed"),
+
+  server_started(farm, event, lane) {
+    lane.state = "booting";
+    lane.epoch = event.epoch;
+  },
+  server_ready(farm, event, lane) {
+    lane.state = "running";
+    lane.epoch = event.epoch;
+    lane.end("down", event.at_ms);
+  },
+  server_stopped(farm, event, lane) {
+    lane.finish(event.at_ms, "lost");
+    lane.state = "down";
+    lane.sockets = 0;
+    lane.refusing = false;
+    const kept = event.kept || [];
+    if (!kept.includes("queue")) lane.waiting.clear();
+    if (!kept.includes("models")) lane.models.clear();
+    for (const kind of ["frozen", "paused", "refusing"]) lane.end(kind, event.at_ms);
+    lane.begin("down", event.at_ms);
+    lane.note_depth(event.at_ms);
+    mark(farm, lane, event, "cut", `${event.reason || "stopped"}; ${(event.lost || []).length} jobs lost`);
+  },
+  frozen(farm, event, lane) {
+    lane.state = "frozen";
+    lane.begin("frozen", event.at_ms);
+  },
+  thawed(farm, event, lane) {
+    lane.state = "running";
+    lane.end("frozen", event.at_ms);
+  },
+  paused(farm, event, lane) {
+    lane.state = "paused";
+    lane.begin("paused", event.at_ms);
+  },
+  resumed(farm, event, lane) {
+    lane.state = "running";
+    lane.end("paused", event.at_ms);
+  },
+  refusing(farm, event, lane) {
+    lane.refusing = event.on;
+    if (event.on) lane.begin("refusing", event.at_ms);
+    else lane.end("refusing", event.at_ms);
+  },
+  draining(farm, event, lane) {
+    lane.draining = event.on;
+    if (event.on) lane.begin("draining", event.at_ms);
+    else lane.end("draining", event.at_ms);
+  },
+  reset(farm, event, lane) {
+    lane.finish(event.at_ms, "forgotten");
+    lane.waiting.clear();
+    lane.finished = 0;
+    lane.note_depth(event.at_ms);
+  },
+  settings_changed(farm, event, lane) {
+    if (event.settings.mode) lane.mode = event.settings.mode;
+  },
+
+  submitted(farm, event, lane) {
+    farm.jobs.set(event.prompt_id, event.job);
+    if (farm.jobs.size > 20000) farm.jobs.delete(farm.jobs.keys().next().value);
+    farm.colour(event.job);
+    lane.waiting.set(event.prompt_id, { job: event.job, since_ms: event.at_ms });
+    lane.note_depth(event.at_ms);
+  },
+  prompt_refused: (farm, event, lane) => mark(farm, lane, event, "refused", `refused ${event.job}: ${event.error}`),
+  taken(farm, event, lane) {
+    leave_queue(lane, event, [event.prompt_id]);
+    lane.running = { prompt: event.prompt_id, job: event.job, from_ms: event.at_ms, node: "", value: 0, max: 0 };
+  },
+  node_started(farm, event, lane) {
+    if (lane.running) Object.assign(lane.running, { node: event.class_type || event.node, value: 0, max: 0 });
+  },
+  progressed(farm, event, lane) {
+    if (lane.running) Object.assign(lane.running, { value: event.value, max: event.max });
+  },
+  finished(farm, event, lane) {
+    lane.finish(event.at_ms, lane.running && lane.running.interrupted ? "interrupted" : event.status);
+    lane.finished += 1;
+  },
+  interrupted(farm, event, lane) {
+    if (lane.running) lane.running.interrupted = true;
+  },
+  internal_error(farm, event, lane) {
+    if (lane && event.prompt_id) lane.finish(event.at_ms, "error");
+    mark(farm, lane, event, "fault", `error of comfyfarm: ${event.error}`);
+  },
+  queue_deleted: (farm, event, lane) => leave_queue(lane, event, [event.prompt_id]),
+  queue_cleared: (farm, event, lane) => leave_queue(lane, event, event.prompt_ids),
+  worker_died: (farm, event, lane) => lane.finish(event.at_ms, "lost"),
+
+  model_loaded: (farm, event, lane) => lane.models.set(`${event.folder}/${event.name}`, event.size_bytes),
+  model_unloaded: (farm, event, lane) => lane.models.delete(`${event.folder}/${event.name}`),
+  written(farm, event) {
+    const { instance, folder, subfolder = "", name, prompt_id } = event;
+    keep(farm.pictures, { instance, folder, subfolder, name, job: farm.jobs.get(prompt_id) || "" }, KEPT_PICTURES);
+  },
+  delivered(farm, event) {
+    const lane = event.instance ? farm.lane(event.instance) : null;
+    mark(farm, lane, event, "delivered", `delivered ${event.job}`);
+  },
+
+  socket_opened: (farm, event, lane) => { lane.sockets += 1; },
+  socket_closed: (farm, event, lane) => { lane.sockets = Math.max(0, lane.sockets - 1); },
+
+  fault_armed(farm, event) {
+    farm.armed.set(event.id, { id: event.id, table: event.fault, on: event.on, fired: 0, state: "armed" });
+  },
+  fault_fired(farm, event, lane) {
+    const fault = farm.armed.get(event.id);
+    if (fault) fault.fired += 1;
+    mark(farm, lane, event, "fault", `${event.id}: ${event.do} at ${event.phase}`);
+  },
+  fault_expired: (farm, event) => end_fault(farm, event, "expired"),
+  fault_healed: (farm, event) => end_fault(farm, event, event.reason || "healed"),
+};
+
+function end_fault(farm, event, state) {
+  const fault = farm.armed.get(event.id);
+  if (fault) fault.state = state;
+}

@@ -1,0 +1,143 @@
+"""Routes for the page at ``/``: what can be armed, scenarios, pictures, and the test of what was done by hand."""
+
+import inspect
+import re
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from comfyfarm.analysis.trials import UnknownTrial
+from comfyfarm.config.decoding import ConfigError
+from comfyfarm.config.repetition import repetition
+from comfyfarm.config.scenarios import incidents
+from comfyfarm.config.scenarios.scenario import Scenario
+from comfyfarm.config.scenarios.tables import read_scenarios
+from comfyfarm.control.routes.instances import backend_of
+from comfyfarm.control.routing import ApiError, Raw, route
+from comfyfarm.control.schema import endpoints
+from comfyfarm.control.schema.endpoints import TEXT
+from comfyfarm.control.schema.page import (
+    EffectList,
+    EffectState,
+    FieldState,
+    PictureQuery,
+    ScenarioStarted,
+    ScenarioState,
+    TestQuery,
+)
+from comfyfarm.events import FaultArmed
+from comfyfarm.faults.effects import EFFECTS
+from comfyfarm.faults.fault import Rule
+from comfyfarm.server.farm import Farm
+from comfyfarm.units import Duration
+
+_HOLD = "hold"
+_WRITTEN_APART = ("on", "at", "id", "cites")       # keys of a rule that a form asks for in another way, or not at all
+_IVAR = re.compile(r":ivar (\w+): (.*?)(?=\s*:ivar|\s*\Z)", re.DOTALL)
+
+
+@route(endpoints.LIST_EFFECTS)
+def get_effects(_farm: Farm) -> EffectList:
+    """Return all effects, their keys, and the ready-made scenarios."""
+    return _effects()
+
+
+@cache
+def _effects() -> EffectList:
+    effects = [
+        EffectState(name=name, phases=kind.phases, says=_summary(kind), fields=_fields(kind))
+        for name, kind in sorted(EFFECTS.items())
+        if name != _HOLD
+    ]
+    common = [field for field in _fields(Rule) if field.name not in _WRITTEN_APART]
+    scenarios = [ScenarioState(name=one.id, title=one.name, says=one.what) for one in incidents().values()]
+    return EffectList(
+        effects=tuple(effects),
+        common=tuple(common),
+        gate_phases=EFFECTS[_HOLD].phases,
+        scenarios=tuple(scenarios),
+    )
+
+
+def _summary(kind: type[Any]) -> str:
+    return (inspect.getdoc(kind) or "").partition("\n\n")[0].replace("``", "").replace("\n", " ")
+
+
+def _fields(kind: type[msgspec.Struct]) -> tuple[FieldState, ...]:
+    meanings = {name: " ".join(text.split()) for name, text in _IVAR.findall(inspect.getdoc(kind) or "")}
+    return tuple(_field(field, meanings) for field in msgspec.structs.fields(kind))
+
+
+def _field(field: msgspec.structs.FieldInfo, meanings: dict[str, str]) -> FieldState:
+    schema = msgspec.json.schema(field.type, schema_hook=lambda _: {"type": "string"})
+    options = [option for option in schema.get("anyOf", [schema]) if option.get("type") != "null"]
+    choices = options[0].get("enum", ()) if len(options) == 1 else ()
+    return FieldState(
+        name=field.encode_name,
+        type=options[0].get("type", "string") if len(options) == 1 else "",
+        choices=("true",) if options[0].get("type") == "boolean" else tuple(map(str, choices)),
+        is_required=field.required,
+        says=meanings.get(field.name, "").replace("``", ""),
+    )
+
+
+@route(endpoints.START_SCENARIO)
+def post_scenario(farm: Farm, body: Any) -> ScenarioStarted:
+    """Start a scenario now; it is written as a ``[[scenario]]`` of a configuration, such as ``{"use": "F08"}``.
+
+    Settings that instances must have from their start are changed first, as far as they may change while they run.
+    """
+    try:
+        scenario = _read_scenario(farm, body)
+        if scenario.steps:      # once more, with times that count from now
+            after_ms = Duration.parse(body.get("after", "0ms")) + farm.time.now_ms()
+            scenario = _read_scenario(farm, {**body, "after": f"{after_ms}ms"})
+        farm.scenario_runner.start(scenario)
+    except ConfigError as error:
+        raise ApiError(422, str(error).removeprefix("scenario[0]").lstrip(".: ")) from error
+    return ScenarioStarted(name=scenario.name, on=scenario.on, steps=len(scenario.steps))
+
+
+def _read_scenario(farm: Farm, body: Any) -> Scenario:
+    ids = [armed.fault.id for armed in farm.registry.armed.values()]
+    (scenario,) = read_scenarios([body], list(farm.backends), ids)
+    return scenario
+
+
+@route(endpoints.GET_PICTURE)
+def get_picture(farm: Farm, name: str, query: PictureQuery) -> Raw:
+    """Return a file of an instance, without a request to the instance: the verdict knows nothing of it."""
+    disk = backend_of(farm, name).disk
+    folder = {"output": disk.output_dir, "temp": disk.temp_dir, "input": disk.input_dir}[query.folder].resolve()
+    path = (folder / query.subfolder / query.name).resolve()
+    if not path.is_relative_to(folder) or not path.is_file():
+        raise ApiError(404, f"{name} has no file {query.subfolder}/{query.name}".replace(" /", " "))
+    return Raw(path.read_bytes(), _MEDIA_TYPES.get(path.suffix.lower(), "application/octet-stream"))
+
+
+_MEDIA_TYPES = {".png": "image/png", ".webp": "image/webp", ".jpg": "image/jpeg", ".gif": "image/gif"}
+
+
+@route(endpoints.GET_TEST)
+def get_test(farm: Farm, query: TestQuery) -> Raw:
+    """Return the test, or the configuration, that repeats what was done to the farm in a trial.
+
+    It has the faults that were armed, and what was done to instances by hand, at their times since the trial began.
+    """
+    try:
+        journal = farm.analysis.journal(query.trial)
+        analysis = farm.analysis.log_analysis(trial=query.trial)
+    except UnknownTrial as error:
+        raise ApiError(404, str(error)) from error
+    events = list(journal)
+    own = {event.id for event in events if isinstance(event, FaultArmed)}
+    armed = [
+        fault.fault.as_written()
+        for fault in farm.registry.armed.values()
+        if fault.state == "armed" and not fault.is_private and fault.fault.id not in own
+    ]
+    configs = [backend.config for backend in farm.backends.values()]
+    began_ms = analysis.began.at_ms if analysis.began is not None else 0
+    done = repetition(farm.config.farm, configs, events, began_ms, armed)
+    return Raw((done.as_test() if query.format == "pytest" else done.as_toml()).encode(), TEXT)
