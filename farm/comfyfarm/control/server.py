@@ -26,6 +26,7 @@ from comfyfarm.control.schema.farm import Problem
 from comfyfarm.server.farm import Farm
 from comfyfarm.server.http.site import FarmSite
 from comfyfarm.server.ports import BoundPort, url
+from comfyfarm.server.snapshots import NoResult
 
 _logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
 
@@ -76,6 +77,10 @@ class ControlApi:
             request.setHeader(b"allow", ", ".join(sorted(error.valid_methods or ())).encode())
         text = f"{request.method.decode()} {request.path.decode('utf-8', 'replace')}: {error.name}"
         return answer(request, Problem(text), error.code or 500)
+
+    @app.handle_errors(NoResult)
+    def _on_no_result(self, request: IRequest, failure: Failure) -> bytes:
+        return answer(request, Problem(str(failure.value)), 503)
 
     @app.handle_errors(CancelledError)
     def _on_cancelled(self, request: IRequest, failure: Failure) -> bytes:

@@ -30,6 +30,7 @@ from comfyfarm.server.log_file import LogFile
 from comfyfarm.server.media.pictures import ImageRenderer, UnreadablePicture, read_picture
 from comfyfarm.server.ports import Bind, BoundPort
 from comfyfarm.server.scenario_runner import ScenarioRunner
+from comfyfarm.server.snapshots import Snapshots
 from comfyfarm.server.time.clock import EPOCH_UNIX_MS, SimulatedTime, VirtualClock
 from comfyfarm.server.time.clock_control import ClockControl
 from comfyfarm.server.time.lag import LagGauge
@@ -110,11 +111,13 @@ class Farm(MultiService):
     registry: FaultRegistry = field(init=False)
     fault_controller: FaultController = field(init=False)
     scenario_runner: ScenarioRunner = field(init=False)
+    snapshots: Snapshots = field(init=False)
     _temporary: TemporaryFolder | None = field(default=None, init=False)
     _log_file: LogFile | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         super().__init__()
+        self.snapshots = Snapshots(self.reactor)
 
     def open(self, ports: Sequence[BoundPort]) -> None:
         """Make the folders, the log and the instances; nothing listens before the service is started.
@@ -190,6 +193,7 @@ class Farm(MultiService):
         self.lag.stop()
         if self.registry.never_fired:
             _logger.info("faults that never fired: {ids}", ids=", ".join(self.registry.never_fired))
+        await self.snapshots.stop()
         await super().stopService()
         try:
             self.log.publish(LogEnded(at_ms=self.log.events[-1].at_ms))
