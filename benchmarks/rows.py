@@ -1,0 +1,95 @@
+"""The rows of the benchmark: what each compares, its goal, and the registry of the families that measure them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Literal
+
+import msgspec
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the table.
+
+    :ivar name: ``family/what/size``.
+    :ivar unit: of ``ours`` and ``other``.
+    :ivar other: the same of what ours is compared with, measured in the same run; ``None`` if there is no such thing.
+    :ivar ratio: ours to other, the median of all rounds; ``None`` if there is no other.
+    :ivar peer: what ours is compared with.
+    :ivar goal: a bound; ``None`` for a row that is only told.
+    :ivar bounds: what the goal is about.
+    :ivar at_least: the goal is a lower bound.
+    """
+
+    name: str
+    unit: str
+    ours: float
+    other: float | None = None
+    ratio: float | None = None
+    peer: str = "aiohttp"
+    goal: float | None = None
+    bounds: Literal["ratio", "ours"] = "ratio"
+    at_least: bool = False
+
+    @property
+    def value(self) -> float:
+        """What the goal is about."""
+        if self.bounds == "ours":
+            return self.ours
+        assert self.ratio is not None
+        return self.ratio
+
+    @property
+    def is_met(self) -> bool:
+        if self.goal is None:
+            return True
+        return self.value >= self.goal if self.at_least else self.value <= self.goal
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured, and what.
+
+    :ivar names: rows or the beginnings of their names; empty for all.
+    :ivar rounds: how often ours and the other take turns.
+    :ivar is_quick: sizes are smaller, too.
+    """
+
+    names: Sequence[str] = ()
+    rounds: int = 15
+    is_quick: bool = False
+
+    def wants(self, name: str) -> bool:
+        """Return whether a row, or any row of a family, is wanted."""
+        return not self.names or any(_is_part(name, wanted) or _is_part(wanted, name) for wanted in self.names)
+
+    def of(self, full: int, quick: int) -> int:
+        """Return a size."""
+        return quick if self.is_quick else full
+
+    def compare(self, ours: Callable[[], float], other: Callable[[], float]) -> tuple[float, float, float]:
+        """Let both take turns; return the medians of their costs, and the median of the ratios of all rounds.
+
+        The rounds are small, so that what disturbs the machine meets both; the first one warms up.
+        """
+        pairs = [(ours(), other()) for _ in range(self.rounds + 1)][1:]
+        return median(a for a, _ in pairs), median(b for _, b in pairs), median(a / b for a, b in pairs)
+
+
+Family = Callable[[Effort], Iterator[Result]]
+
+FAMILIES: dict[str, Family] = {}
+
+
+def family(name: str) -> Callable[[Family], Family]:
+    """Register a function that measures the rows whose names begin with ``name/``."""
+
+    def register(function: Family) -> Family:
+        FAMILIES[name] = function
+        return function
+
+    return register
+
+
+def _is_part(name: str, wanted: str) -> bool:
+    return name == wanted or name.startswith(f"{wanted}/")

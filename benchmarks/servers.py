@@ -1,0 +1,89 @@
+"""Servers in child processes, and what they use of the machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import msgspec
+
+from comfyfarm.config.sources import config_file
+
+_READY_WITHIN_S = 120
+_TWISTD = "from twisted.scripts.twistd import run; run()"
+
+
+class Server:
+    """A server in a child process.
+
+    :ivar ready: what it wrote when it served.
+    :ivar start_cpu_s: the CPU time that it had used by then.
+    """
+
+    def __init__(self, words: Sequence[str], ready: Path) -> None:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(ready.parent)}
+        with (ready.parent / f"{ready.name}.log").open("wb") as log:
+            self._child = subprocess.Popen(  # noqa: S603 (our own code)
+                [sys.executable, *words], env=environment, stdout=log, stderr=subprocess.STDOUT
+            )
+        deadline = time.monotonic() + _READY_WITHIN_S
+        while not ready.exists():
+            assert self._child.poll() is None, Path(log.name).read_text(errors="replace")
+            assert time.monotonic() < deadline, "the server was not ready in time"
+            time.sleep(0.002)
+        self.start_cpu_s = self.cpu_s()
+        self.ready: dict[str, Any] = json.loads(ready.read_bytes())
+
+    def cpu_s(self) -> float:
+        """The CPU time of all its threads since its start, to the nanosecond."""
+        return time.clock_gettime((~self._child.pid << 3) | 2)      # what clock_getcpuclockid(3) gives
+
+    def resident_bytes(self) -> int:
+        pages = Path(f"/proc/{self._child.pid}/statm").read_text("ascii").split()[1]
+        return int(pages) * resource.getpagesize()
+
+    def stop(self) -> None:
+        self._child.terminate()
+        self._child.wait()
+
+    def port(self, name: str = "") -> int:
+        """The port of an instance; without a name, the peer's."""
+        return int(self.ready["instances"][name]["url"].rpartition(":")[2]) if name else int(self.ready["port"])
+
+
+@contextmanager
+def farm(config: dict[str, Any]) -> Iterator[Server]:
+    """Run a farm of this configuration; instances without a port get free ones."""
+    with TemporaryDirectory() as folder:
+        path, ready = Path(folder), Path(folder) / "ready.json"
+        words = ["-n", "--pidfile=", "comfyfarm", "--control-port", "0", "--ready-file", str(ready)]
+        with stopped_at_end(Server(["-c", _TWISTD, *words, "--config", str(config_file(config, path))], ready)) as it:
+            yield it
+
+
+@contextmanager
+def peer(spec: msgspec.Struct) -> Iterator[Server]:
+    """Run the aiohttp server of :mod:`benchmarks.peer`."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder)
+        (path / "spec.json").write_bytes(msgspec.json.encode(spec))
+        words = ["-m", "benchmarks.peer", str(path / "spec.json"), str(path / "ready.json")]
+        with stopped_at_end(Server(words, path / "ready.json")) as it:
+            yield it
+
+
+@contextmanager
+def stopped_at_end(server: Server) -> Iterator[Server]:
+    try:
+        yield server
+    finally:
+        server.stop()
