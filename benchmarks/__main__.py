@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import http  # noqa: F401 (each module registers its families)
+from benchmarks import core, http, jobs  # noqa: F401 (each module registers its families)
 from benchmarks.rows import FAMILIES, Effort, Result
 
 HEAD = f"{'row':28} {'ours':>10} {'other':>10} {'unit':8} {'ratio':>6}  goal"

@@ -57,7 +57,8 @@ class Connection:
         if not found:
             return None
         length = _LENGTH.search(head)
-        assert length is not None and head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 304")), head
+        assert length is not None, head
+        assert head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 304")), head
         start, end = len(head) + 4, len(head) + 4 + int(length[1])
         if len(self._read) < end:
             return None
@@ -113,9 +114,10 @@ class WebSocket(Connection):
         assert head.startswith(b"HTTP/1.1 101"), head
 
     def frames(self) -> list[bytes]:
-        """Read once, and return the frames that have come in full."""
-        self._read += self._receive()
-        return list(self._taken())
+        """Return the frames that have come in full; read if there is none."""
+        while not (frames := list(self._taken())):
+            self._read += self._receive()
+        return frames
 
     def _taken(self) -> Iterator[bytes]:
         at = 0
@@ -130,6 +132,11 @@ class WebSocket(Connection):
             yield self._read[start:start + length]
             at = start + length
         self._read = self._read[at:]
+
+    def take(self, count: int) -> None:
+        """Wait for so many frames."""
+        while count > 0:
+            count -= len(self.frames())
 
     def frames_until(self, last: bytes) -> list[bytes]:
         """Return the frames up to and with the first that has ``last`` in it."""

@@ -1,6 +1,6 @@
 """The other server: bare aiohttp, which sends what the farm was seen to send.
 
-    python -m benchmarks.peer SPEC READY
+Run as ``python -m benchmarks.peer SPEC READY``.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ import asyncio
 import json
 import sys
 from collections import deque
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -22,12 +24,13 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """What the server answers.
 
     :ivar constant: bodies by path; a path may have names in braces.
-    :ivar frames: the messages that the client of a prompt gets.
+    :ivar messages: those that the client of a prompt gets.
+    :ivar pause_s: between two of them.
     """
 
     constant: dict[str, bytes] = {}
-    types: dict[str, str] = {}
-    frames: list[str] = []
+    messages: list[dict[str, Any]] = []
+    pause_s: float = 0.0
 
 
 @dataclass(eq=False)
@@ -37,35 +40,30 @@ class Peer:
     spec: Spec
     prompts: deque[object] = field(default_factory=lambda: deque(maxlen=KEPT))
     sockets: dict[str, web.WebSocketResponse] = field(default_factory=dict)
+    _running: asyncio.Task[None] | None = None
 
     def application(self) -> web.Application:
         app = web.Application()
         for path, body in self.spec.constant.items():
-            app.router.add_get(path, self._constant(body, self.spec.types.get(path, "application/json")))
+            app.router.add_get(path, _constant(body))
         app.router.add_post("/prompt", self.post_prompt)
         app.router.add_post("/queue", self.post_queue)
         app.router.add_get("/ws", self.websocket)
         return app
 
-    def _constant(self, body: bytes, content_type: str) -> web.RequestHandler[web.Request] | object:
-        async def handler(_request: web.Request) -> web.Response:
-            return web.Response(body=body, content_type=content_type)
-
-        return handler
-
     async def post_prompt(self, request: web.Request) -> web.Response:
-        """Decode and store a prompt; send its client the frames of a job afterwards."""
+        """Decode and store a prompt; send its client, if there is one, the messages of a job afterwards."""
         prompt = await request.json()
         self.prompts.append(prompt)
-        socket = self.sockets.get(prompt.get("client_id", ""))
-        if socket is not None:
-            asyncio.get_running_loop().create_task(self._run(socket))
+        if self.spec.messages:
+            self._running = asyncio.create_task(self._run(self.sockets.get(prompt["client_id"])))
         return web.json_response({"prompt_id": "0" * 36, "number": len(self.prompts), "node_errors": {}})
 
-    async def _run(self, socket: web.WebSocketResponse) -> None:
-        for frame in self.spec.frames:
-            await socket.send_str(json.dumps(json.loads(frame)))
-            await asyncio.sleep(0)
+    async def _run(self, socket: web.WebSocketResponse | None) -> None:
+        for message in self.spec.messages:
+            if socket is not None:
+                await socket.send_json(message)
+            await asyncio.sleep(self.spec.pause_s)
 
     async def post_queue(self, _request: web.Request) -> web.Response:
         """Send everybody a status."""
@@ -82,9 +80,16 @@ class Peer:
         return socket
 
 
-async def serve(spec: Path, ready: Path) -> None:
+def _constant(body: bytes) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handler(_request: web.Request) -> web.Response:
+        return web.Response(body=body, content_type="application/json")
+
+    return handler
+
+
+async def serve(spec: Spec, ready: Path) -> None:
     """Serve until the process is ended; write the port when all is ready."""
-    runner = web.AppRunner(Peer(msgspec.json.decode(spec.read_bytes(), type=Spec)).application(), access_log=None)
+    runner = web.AppRunner(Peer(spec).application(), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
     unready = ready.with_suffix(".new")
@@ -94,4 +99,4 @@ async def serve(spec: Path, ready: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(Path(sys.argv[1]), Path(sys.argv[2])))
+    asyncio.run(serve(msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Spec), Path(sys.argv[2])))

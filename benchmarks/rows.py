@@ -1,11 +1,16 @@
 """The rows of the benchmark: what each compares, its goal, and the registry of the families that measure them."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from statistics import median
-from typing import Literal
+from typing import Literal, ParamSpec, TypeVar
 
 import msgspec
+
+A = TypeVar("A")
+P = ParamSpec("P")
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +94,12 @@ def family(name: str) -> Callable[[Family], Family]:
         return function
 
     return register
+
+
+def in_child(function: Callable[P, A], *arguments: P.args, **more: P.kwargs) -> A:
+    """Call a function in a process of its own, whose heap and tables of texts are new."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as processes:
+        return processes.submit(function, *arguments, **more).result()
 
 
 def _is_part(name: str, wanted: str) -> bool:

@@ -19,6 +19,7 @@ import msgspec
 from comfyfarm.config.sources import config_file
 
 _READY_WITHIN_S = 120
+_IDLE_S = 0.0005        # of CPU time within a tenth of a second
 _TWISTD = "from twisted.scripts.twistd import run; run()"
 
 
@@ -46,6 +47,13 @@ class Server:
     def cpu_s(self) -> float:
         """The CPU time of all its threads since its start, to the nanosecond."""
         return time.clock_gettime((~self._child.pid << 3) | 2)      # what clock_getcpuclockid(3) gives
+
+    def settle(self) -> None:
+        """Wait until it has nothing to do."""
+        last_s = -1.0
+        while (now_s := self.cpu_s()) > last_s + _IDLE_S:
+            last_s = now_s
+            time.sleep(0.1)
 
     def resident_bytes(self) -> int:
         pages = Path(f"/proc/{self._child.pid}/statm").read_text("ascii").split()[1]
