@@ -1,6 +1,6 @@
-"""How much the farm costs, beside something else in the same run on the same machine.
+"""Measure what the farm costs, beside something else in the same run on the same machine (docs/performance.md).
 
-Prints a line for each row; exits with 1 if a row does not reach its goal.
+Prints a line for each row; exits with 1 if a row misses its goal.
 """
 
 from __future__ import annotations
@@ -11,47 +11,42 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import core, http, jobs  # noqa: F401 (each module registers its families)
+from benchmarks import analysis, core, growth, http, jobs, page, start  # noqa: F401 (they register their families)
 from benchmarks.rows import FAMILIES, Effort, Result
 
-HEAD = f"{'row':28} {'ours':>10} {'other':>10} {'unit':8} {'ratio':>6}  goal"
+ORDER = ("get", "post", "object_info", "job", "frames", "core", "memory", "start", "analysis", "growth")
 
 
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(prog="bench", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("rows", metavar="ROW", nargs="*", help=f"a row, or a family: {', '.join(FAMILIES)}; default: all")
+    help_rows = f"a row, or the beginning of its name up to a slash: {', '.join(ORDER)}; without one, all"
+    parser.add_argument("rows", metavar="ROW", nargs="*", help=help_rows)
     parser.add_argument("--quick", action="store_true", help="fewer rounds, and smaller sizes")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the results there")
+    parser.add_argument("--write-docs", action="store_true", help="write them into docs/performance.md; takes no ROW")
     options = parser.parse_args()
-    if unknown := [row for row in options.rows if row.partition("/")[0] not in FAMILIES]:
+    if unknown := [row for row in options.rows if row.partition("/")[0] not in ORDER]:
         parser.error(f"no such row: {', '.join(unknown)}")
-    effort = Effort(options.rows, rounds=5 if options.quick else 15, is_quick=options.quick)
-    results: list[Result] = []
-    print(HEAD)
-    for name, measure in FAMILIES.items():
-        for result in measure(effort) if effort.wants(name) else ():
-            print(as_line(result), flush=True)
-            results.append(result)
+    if options.rows and options.write_docs:
+        parser.error("the page has every row")
+    results = measure(Effort(options.rows, rounds=5 if options.quick else 15, is_quick=options.quick))
     if options.json:
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=2))
-    sys.exit(not all(result.is_met for result in results))
+    if options.write_docs:
+        page.write(results)
+    sys.exit(not results or not all(result.is_met for result in results))
 
 
-def as_line(result: Result) -> str:
-    """Return a row as text."""
-    other = "" if result.other is None else f"{result.other:.4g}"
-    ratio = "" if result.ratio is None else f"{result.ratio:.2f}"
-    return f"{result.name:28} {result.ours:10.4g} {other:>10} {result.unit:8} {ratio:>6}  {goal_of(result)}".rstrip()
-
-
-def goal_of(result: Result) -> str:
-    """Return a goal as text, and whether it is met."""
-    if result.goal is None:
-        return ""
-    unit = f" {result.unit}" if result.bounds == "ours" else " x"
-    bound = f"{'>=' if result.at_least else '<='} {result.goal:g}{unit}"
-    return f"{bound}: {'met' if result.is_met else 'MISSED'}"
+def measure(effort: Effort) -> list[Result]:
+    """Measure the rows that are wanted, and print each at once."""
+    results: list[Result] = []
+    print(page.HEAD)
+    for name in ORDER:
+        for result in FAMILIES[name](effort) if effort.wants(name) else ():
+            print(page.as_line(result), flush=True)
+            results.append(result)
+    return results
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from comfyfarm.events.encoding import as_object
 from comfyfarm.faults.registry import FaultRegistry, InstanceFaults
 from comfyfarm.seeds import Seeds
 from comfyfarm.sim.cache import ResultCache
-from comfyfarm.sim.distributions import Distribution
 from comfyfarm.sim.catalogue.catalogue import Catalogue
+from comfyfarm.sim.distributions import Distribution
 from comfyfarm.sim.files import MemoryFiles
 from comfyfarm.sim.instance import Instance
 from comfyfarm.sim.machine import Machine
@@ -93,8 +93,8 @@ def run_hour() -> float:
 
 def run_hour_in_memory() -> float:
     """Return the CPU seconds of the same with all that a farm does."""
-    config = {"farm": {"seed": 1}, "instance": [{"name": "gpu-{n}", "count": 3, "timing": {"step": "120ms", "node": "5ms", "save": "30ms"}}]}
-    farm = MemoryFarm.start(as_config(config))
+    timing = {"step": "120ms", "node": "5ms", "save": "30ms"}
+    farm = MemoryFarm.start(as_config({"instance": [{"name": "gpu-{n}", "count": 3, "timing": timing}]}))
     start_s = time.process_time()
     for number in range(HOUR_MS // LOAD_MS):
         for name in farm.farm.backends:

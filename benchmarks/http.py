@@ -75,10 +75,10 @@ def compare(
     """Send the same request to both, in turns."""
     loads = [Load(port, connections) for _, port in (ours, other)]
     both = [cost_us(server, load, request, count) for (server, _), load in zip((ours, other), loads, strict=True)]
-    ours_us, other_us, ratio = effort.compare(*both)
+    result = effort.compare(*both, name=name, unit="us", goal=goal)
     for load in loads:
         load.close()
-    return Result(name=name, unit="us", ours=ours_us, other=other_us, ratio=ratio, goal=goal)
+    return result
 
 
 @family("post")

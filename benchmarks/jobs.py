@@ -90,8 +90,7 @@ def compare_jobs(effort: Effort, name: str, mode: str, prompt: dict[str, Any], g
         )
         count = 40
         costs = job_cost_ms(ours, client, count), job_cost_ms(other, JobClient(other.port(), prompt), count)
-        ours_ms, other_ms, ratio = effort.compare(*costs)
-    return Result(name=name, unit="ms", ours=ours_ms, other=other_ms, ratio=ratio, goal=goal, bounds="ours")
+        return effort.compare(*costs, name=name, unit="ms", goal=goal, bounds="ours")
 
 
 @family("frames")
@@ -111,9 +110,7 @@ def broadcast(effort: Effort) -> Result:
             broadcast_cost_us(server, port, [WebSocket(port, f"c{number}") for number in range(SOCKETS)], count)
             for server, port in ((ours, ours.port("gpu")), (other, other.port()))
         ]
-        ours_us, other_us, ratio = effort.compare(*costs)
-    name = "frames/broadcast"
-    return Result(name=name, unit="us", ours=ours_us, other=other_us, ratio=ratio, goal=0.5)
+        return effort.compare(*costs, name="frames/broadcast", unit="us", goal=0.5)
 
 
 def broadcast_cost_us(server: Server, port: int, sockets: Sequence[WebSocket], count: int) -> Callable[[], float]:
@@ -155,7 +152,7 @@ def directed(effort: Effort) -> Result:
         theirs = [WebSocket(other.port(), f"c{number}") for number in range(SOCKETS)]
         nobody = post("/prompt", {"prompt": {}, "client_id": "nobody"})
         connection = Connection(other.port())
-        ours_us, other_us, ratio = effort.compare(
+        return effort.compare(
             directed_cost_us(
                 ours,
                 [(Connection(port), request, socket) for port, socket in zip(ports["heard"], sockets, strict=True)],
@@ -168,8 +165,10 @@ def directed(effort: Effort) -> Result:
                 [(connection, nobody)] * GROUPS["alone"],
                 len(frames),
             ),
+            name="frames/directed",
+            unit="us",
+            goal=0.5,
         )
-    return Result(name="frames/directed", unit="us", ours=ours_us, other=other_us, ratio=ratio, goal=0.5)
 
 
 def directed_cost_us(

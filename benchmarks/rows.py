@@ -1,11 +1,13 @@
 """The rows of the benchmark: what each compares, its goal, and the registry of the families that measure them."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from statistics import median
-from typing import Literal, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import msgspec
 
@@ -72,13 +74,24 @@ class Effort:
         """Return a size."""
         return quick if self.is_quick else full
 
-    def compare(self, ours: Callable[[], float], other: Callable[[], float]) -> tuple[float, float, float]:
+    def few(self) -> Effort:
+        """Return the same with a third of the rounds, for what takes seconds."""
+        return replace(self, rounds=max(3, self.rounds // 3))
+
+    def compare(self, ours: Callable[[], float], other: Callable[[], float], **facts: Any) -> Result:
         """Let both take turns; return the medians of their costs, and the median of the ratios of all rounds.
 
         The rounds are small, so that what disturbs the machine meets both; the first one warms up.
+
+        :param facts: the other fields of the result.
         """
         pairs = [(ours(), other()) for _ in range(self.rounds + 1)][1:]
-        return median(a for a, _ in pairs), median(b for _, b in pairs), median(a / b for a, b in pairs)
+        return Result(
+            ours=median(a for a, _ in pairs),
+            other=median(b for _, b in pairs),
+            ratio=median(a / b for a, b in pairs),
+            **facts,
+        )
 
 
 Family = Callable[[Effort], Iterator[Result]]

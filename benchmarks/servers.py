@@ -20,7 +20,7 @@ from comfyfarm.config.sources import config_file
 
 _READY_WITHIN_S = 120
 _IDLE_S = 0.0005        # of CPU time within a tenth of a second
-_TWISTD = "from twisted.scripts.twistd import run; run()"
+TWISTD = "from twisted.scripts.twistd import run; run()"
 
 
 class Server:
@@ -74,7 +74,7 @@ def farm(config: dict[str, Any]) -> Iterator[Server]:
     with TemporaryDirectory() as folder:
         path, ready = Path(folder), Path(folder) / "ready.json"
         words = ["-n", "--pidfile=", "comfyfarm", "--control-port", "0", "--ready-file", str(ready)]
-        with stopped_at_end(Server(["-c", _TWISTD, *words, "--config", str(config_file(config, path))], ready)) as it:
+        with stopped_at_end(Server(["-c", TWISTD, *words, "--config", str(config_file(config, path))], ready)) as it:
             yield it
 
 
