@@ -20,7 +20,7 @@ ORDER = ("get", "post", "object_info", "job", "frames", "core", "memory", "start
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(prog="bench", description=(__doc__ or "").split("\n")[0])
-    help_rows = f"a row, or the beginning of its name up to a slash: {', '.join(ORDER)}; without one, all"
+    help_rows = f"a row, or the beginning of its name: {', '.join(ORDER)}; without one, all"
     parser.add_argument("rows", metavar="ROW", nargs="*", help=help_rows)
     parser.add_argument("--quick", action="store_true", help="fewer rounds, and smaller sizes")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the results there")

@@ -66,7 +66,7 @@ def folding(costs: list[tuple[int, float, float]]) -> Iterator[Result]:
     last, first = (
         median(fold_s / count * 1e6 for count, fold_s, _ in part) for part in (costs[-EDGE:], costs[1:EDGE + 1])
     )
-    name, peer = f"analysis/growth/{len(costs) * JOBS} jobs", "the first ones"
+    name, peer = f"analysis/growth/{len(costs) * JOBS}", "the first ones"
     yield Result(name=name, unit="us/event", ours=last, other=first, ratio=last / first, peer=peer, goal=1.2)
 
 
@@ -109,7 +109,7 @@ def judge(jobs: int) -> Result:
     assert result["verdict"] == "pass", result["findings"][:3]
     assert result["jobs"] >= jobs
     seconds, _bytes = map(float, done.stderr.split())
-    name = f"analysis/judge/{jobs} jobs"
+    name = f"analysis/judge/{jobs}"
     return Result(name=name, unit="s", ours=seconds, other=as_json_s, ratio=seconds / as_json_s, peer=PARSER)
 
 

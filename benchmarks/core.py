@@ -146,7 +146,7 @@ def core(effort: Effort) -> Iterator[Result]:
 @family("memory")
 def memory(effort: Effort) -> Iterator[Result]:
     """A farm in memory, whose one client follows each job over a websocket."""
-    for name, is_small, goal in (("memory/small", True, 0.8), ("memory/20 steps", False, None)):
+    for name, is_small, goal in (("memory/small", True, 0.8), ("memory/20-steps", False, None)):
         if effort.wants(name):
             costs = [in_child(run_in_memory, 300, is_small=is_small) for _ in range(max(3, effort.rounds // 3))]
             yield Result(name=name, unit="ms", ours=min(costs), goal=goal, bounds="ours")

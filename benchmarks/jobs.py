@@ -70,8 +70,8 @@ def jobs(effort: Effort) -> Iterator[Result]:
     for name, mode, prompt, goal in (
         ("job/static", "static", SMALL_JOB, 0.5),
         ("job/dynamic", "dynamic", SMALL_JOB, 0.8),
-        ("job/20 steps/static", "static", text_to_image(), None),
-        ("job/20 steps/dynamic", "dynamic", text_to_image(), None),
+        ("job/20-steps/static", "static", text_to_image(), None),
+        ("job/20-steps/dynamic", "dynamic", text_to_image(), None),
     ):
         if effort.wants(name):
             yield compare_jobs(effort, name, mode, prompt, goal)

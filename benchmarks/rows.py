@@ -57,7 +57,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 class Effort:
     """How much is measured, and what.
 
-    :ivar names: rows or the beginnings of their names; empty for all.
+    :ivar names: rows, or beginnings of their names; empty for all.
     :ivar rounds: how often ours and the other take turns.
     :ivar is_quick: sizes are smaller, too.
     """
@@ -68,7 +68,7 @@ class Effort:
 
     def wants(self, name: str) -> bool:
         """Return whether a row, or any row of a family, is wanted."""
-        return not self.names or any(_is_part(name, wanted) or _is_part(wanted, name) for wanted in self.names)
+        return not self.names or any(name.startswith(wanted) or wanted.startswith(name) for wanted in self.names)
 
     def of(self, full: int, quick: int) -> int:
         """Return a size."""
@@ -113,7 +113,3 @@ def in_child(function: Callable[P, A], *arguments: P.args, **more: P.kwargs) -> 
     """Call a function in a process of its own, whose heap and tables of texts are new."""
     with ProcessPoolExecutor(1, get_context("spawn")) as processes:
         return processes.submit(function, *arguments, **more).result()
-
-
-def _is_part(name: str, wanted: str) -> bool:
-    return name == wanted or name.startswith(f"{wanted}/")

@@ -28,8 +28,8 @@ reactor.callWhenRunning(tell)
 @family("start")
 def start(effort: Effort) -> Iterator[Result]:
     """The CPU time until the ready file is there, beside an empty twistd; memory and CPU time when idle."""
-    if effort.wants("start/100 instances"):
-        facts = {"name": "start/100 instances", "unit": "s more", "goal": 0.5, "bounds": "ours"}
+    if effort.wants("start/100"):
+        facts = {"name": "start/100", "unit": "s more", "goal": 0.5, "bounds": "ours"}
         peer = "a twistd that serves nothing"
         yield effort.few().compare(lambda: start_farm_s() - start_empty_s(), start_empty_s, peer=peer, **facts)
     if effort.wants("start/memory") or effort.wants("start/idle"):
