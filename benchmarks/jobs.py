@@ -35,7 +35,7 @@ class JobClient:
 
     def __post_init__(self) -> None:
         self._request = post("/prompt", {"prompt": self.prompt, "client_id": "me"})
-        self._connection, self._socket = Connection(self.port), WebSocket(self.port, "me")
+        self._connection, self._socket = Connection(self.port), WebSocket.of(self.port, "me")
 
     def do_job(self) -> tuple[list[bytes], bytes, bytes]:
         """Do one, and return its frames, its history entry and its picture."""
@@ -107,7 +107,7 @@ def broadcast(effort: Effort) -> Result:
     count = 20
     with farm({"instance": [{"name": "gpu"}]}) as ours, peer(Spec()) as other:
         costs = [
-            broadcast_cost_us(server, port, [WebSocket(port, f"c{number}") for number in range(SOCKETS)], count)
+            broadcast_cost_us(server, port, [WebSocket.of(port, f"c{number}") for number in range(SOCKETS)], count)
             for server, port in ((ours, ours.port("gpu")), (other, other.port()))
         ]
         return effort.compare(*costs, name="frames/broadcast", unit="us", goal=0.5)
@@ -141,7 +141,7 @@ def directed(effort: Effort) -> Result:
     with ExitStack() as stack:
         ours = stack.enter_context(farm({"instance": instances}))
         ports = {kind: [ours.port(f"{kind}-{n + 1}") for n in range(count)] for kind, count in GROUPS.items()}
-        sockets = [WebSocket(port, "me") for port in ports["heard"]]
+        sockets = [WebSocket.of(port, "me") for port in ports["heard"]]
         for socket in sockets:
             socket.take(1)      # the status that greets a client
         Connection(ports["heard"][0]).ask(request)
@@ -149,7 +149,7 @@ def directed(effort: Effort) -> Result:
         messages = [json.loads(frame) for frame in frames]
         other = stack.enter_context(peer(Spec(messages=messages, pause_s=PAUSE_MS / 1000)))
         named = [post("/prompt", {"prompt": {}, "client_id": f"c{number}"}) for number in range(SOCKETS)]
-        theirs = [WebSocket(other.port(), f"c{number}") for number in range(SOCKETS)]
+        theirs = [WebSocket.of(other.port(), f"c{number}") for number in range(SOCKETS)]
         nobody = post("/prompt", {"prompt": {}, "client_id": "nobody"})
         connection = Connection(other.port())
         return effort.compare(

@@ -9,6 +9,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Self
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _HEAD = "Host: 127.0.0.1\r\nUser-Agent: bench\r\nAccept: */*\r\n"
@@ -39,6 +40,12 @@ class Connection:
     def __post_init__(self) -> None:
         self.socket = socket.create_connection(("127.0.0.1", self.port), timeout=60)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
 
     def ask(self, request: bytes) -> bytes:
         """Send a request, wait for the answer, and return its body.
@@ -101,17 +108,22 @@ class Load:
 
 
 class WebSocket(Connection):
-    """A websocket of one client."""
+    """A websocket."""
 
-    def __init__(self, port: int, client_id: str) -> None:
+    def __init__(self, port: int, path: str) -> None:
         super().__init__(port)
         upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
         key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        self.socket.sendall(f"GET /ws?clientId={client_id} HTTP/1.1\r\n{_HEAD}{upgrade}{key}".encode())
+        self.socket.sendall(f"GET {path} HTTP/1.1\r\n{_HEAD}{upgrade}{key}".encode())
         while b"\r\n\r\n" not in self._read:
             self._read += self._receive()
         head, _, self._read = self._read.partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 101"), head
+
+    @classmethod
+    def of(cls, port: int, client_id: str) -> Self:
+        """Open that of a client of ComfyUI's."""
+        return cls(port, f"/ws?clientId={client_id}")
 
     def frames(self) -> list[bytes]:
         """Return the frames that have come in full; read if there is none."""

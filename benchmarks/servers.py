@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from benchmarks import usage
 from comfyfarm.config.sources import config_file
 
 _READY_WITHIN_S = 120
@@ -45,8 +45,7 @@ class Server:
         self.ready: dict[str, Any] = json.loads(ready.read_bytes())
 
     def cpu_s(self) -> float:
-        """The CPU time of all its threads since its start, to the nanosecond."""
-        return time.clock_gettime((~self._child.pid << 3) | 2)      # what clock_getcpuclockid(3) gives
+        return usage.cpu_s(self._child.pid)
 
     def settle(self) -> None:
         """Wait until it has nothing to do."""
@@ -56,8 +55,7 @@ class Server:
             time.sleep(0.1)
 
     def resident_bytes(self) -> int:
-        pages = Path(f"/proc/{self._child.pid}/statm").read_text("ascii").split()[1]
-        return int(pages) * resource.getpagesize()
+        return usage.resident_bytes(self._child.pid)
 
     def stop(self) -> None:
         self._child.terminate()
