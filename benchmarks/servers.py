@@ -61,9 +61,18 @@ class Server:
         self._child.terminate()
         self._child.wait()
 
+    @property
+    def names(self) -> list[str]:
+        """The instances of a farm."""
+        return list(self.ready.get("instances", ()))
+
+    def url(self, name: str) -> str:
+        """Return that of an instance."""
+        return str(self.ready["instances"][name]["url"])
+
     def port(self, name: str = "") -> int:
-        """The port of an instance; without a name, the peer's."""
-        return int(self.ready["instances"][name]["url"].rpartition(":")[2]) if name else int(self.ready["port"])
+        """Return the port of an instance; without a name, the peer's."""
+        return int(self.url(name).rpartition(":")[2]) if name else int(self.ready["port"])
 
 
 @contextmanager

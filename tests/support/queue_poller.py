@@ -48,7 +48,8 @@ def poll(port: int, pid: int) -> float:
     """Ask until the standard input ends, and return the longest wait in milliseconds."""
     connection, request, worst_s = Connection(port), get("/queue"), 0.0
     connection.ask(request)
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     while True:
         before = time.monotonic(), cpu_s(pid)
         connection.ask(request)
@@ -59,4 +60,4 @@ def poll(port: int, pid: int) -> float:
 
 
 if __name__ == "__main__":
-    print(poll(int(sys.argv[1]), int(sys.argv[2])))
+    sys.stdout.write(str(poll(int(sys.argv[1]), int(sys.argv[2]))))
