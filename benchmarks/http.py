@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -97,11 +98,16 @@ def prompts(effort: Effort) -> Iterator[Result]:
 
 @family("object_info")
 def object_info(effort: Effort) -> Iterator[Result]:
-    """The facts of all node types, beside aiohttp sending the same bytes."""
-    with ExitStack() as stack:
-        ours = stack.enter_context(farm({"instance": [{"name": "gpu"}]}))
-        body = Connection(ours.port("gpu")).ask(get("/object_info"))
-        other = stack.enter_context(peer(Spec(constant={"/object_info": body})))
-        pair = (ours, ours.port("gpu")), (other, other.port())
-        if effort.wants("object_info/whole"):
-            yield compare(effort, "object_info/whole", *pair, get("/object_info"), goal=1.0, count=20)
+    """The facts of all node types, whole, compressed or known to the client, beside aiohttp sending the same bytes."""
+    with farm({"instance": [{"name": "gpu"}]}) as ours:
+        connection = Connection(ours.port("gpu"))
+        connection.ask(get("/object_info"))
+        asked = {"whole": (), "gzip": ("Accept-Encoding: gzip",)}
+        if tag := re.search(rb"\r\netag: *([^\r]*)", connection.head, re.IGNORECASE):
+            asked["304"] = (f"If-None-Match: {tag[1].decode()}",)
+        for what, headers in asked.items():
+            if effort.wants(name := f"object_info/{what}"):
+                request = get("/object_info", *headers)
+                with peer(Spec(constant={"/object_info": connection.ask(request)})) as other:
+                    pair = (ours, ours.port("gpu")), (other, other.port())
+                    yield compare(effort, name, *pair, request, goal=1.0, count=20)

@@ -31,10 +31,14 @@ def post(path: str, body: object) -> bytes:
 
 @dataclass(eq=False)
 class Connection:
-    """One connection that is kept alive."""
+    """One connection that is kept alive.
+
+    :ivar head: of the last answer.
+    """
 
     port: int
     socket: socket.socket = field(init=False)
+    head: bytes = b""
     _read: bytes = b""
 
     def __post_init__(self) -> None:
@@ -50,7 +54,7 @@ class Connection:
     def ask(self, request: bytes) -> bytes:
         """Send a request, wait for the answer, and return its body.
 
-        :raises AssertionError: if the status is not 200.
+        :raises AssertionError: if the status is neither 200 nor 304.
         """
         self.socket.sendall(request)
         while (answer := self.answer()) is None:
@@ -63,12 +67,15 @@ class Connection:
         head, found, _ = self._read.partition(b"\r\n\r\n")
         if not found:
             return None
-        length = _LENGTH.search(head)
-        assert length is not None, head
         assert head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 304")), head
-        start, end = len(head) + 4, len(head) + 4 + int(length[1])
+        start = end = len(head) + 4
+        if not head.startswith(b"HTTP/1.1 304"):
+            length = _LENGTH.search(head)
+            assert length is not None, head
+            end += int(length[1])
         if len(self._read) < end:
             return None
+        self.head = head
         body, self._read = self._read[start:end], self._read[end:]
         return body
 
