@@ -27,7 +27,7 @@ _STYLE = """<style>
 
 def as_line(result: Result) -> str:
     """Return a row as text."""
-    cells = f"{result.name:28} {result.ours:10.4g} {_other(result):>10} {result.unit:9} {_ratio(result):>6}"
+    cells = f"{result.name:28} {_number(result.ours):>10} {_other(result):>10} {result.unit:9} {_ratio(result):>6}"
     return f"{cells}  {_goal(result)}".rstrip()
 
 
@@ -56,7 +56,7 @@ def _table(results: Sequence[Result]) -> Iterator[str]:
     for result in results:
         other = f"{_other(result)} ({result.peer})" if result.other is not None else ""
         bound, _, met = _goal(result).partition(": ")
-        yield f"| {result.name} | {result.ours:.3g} {result.unit} | {other} | {_ratio(result)} | {bound} | {met} |"
+        yield f"| {result.name} | {_number(result.ours)} {result.unit} | {other} | {_ratio(result)} | {bound} | {met} |"
 
 
 def _processor() -> str:
@@ -65,7 +65,11 @@ def _processor() -> str:
 
 
 def _other(result: Result) -> str:
-    return "" if result.other is None else f"{result.other:.3g}"
+    return "" if result.other is None else _number(result.other)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _ratio(result: Result) -> str:
@@ -77,7 +81,7 @@ def _goal(result: Result) -> str:
     if result.goal is None:
         return ""
     unit = f" {result.unit}" if result.bounds == "ours" else " x"
-    bound = f"{'at least' if result.at_least else 'at most'} {result.goal:g}{unit}"
+    bound = f"{'at least' if result.at_least else 'at most'} {_number(result.goal)}{unit}"
     return f"{bound}: {'met' if result.is_met else 'MISSED'}"
 
 
