@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import cycle, islice
 from typing import Any
 
 from benchmarks.http import AT_ONCE, SMALL_JOB
@@ -19,7 +18,8 @@ from comfyfarm.workflows import text_to_image
 
 LAST = b'"node": null'
 SOCKETS = 1000
-GROUPS = {"heard": SOCKETS, "alone": 50}
+LISTENERS = 50
+GROUPS = {"heard": LISTENERS, "alone": LISTENERS, "crowd": 1}
 PAUSE_MS = 1
 STEADY = {"step": f"{PAUSE_MS}ms", "node": f"{PAUSE_MS}ms", "save": "0ms"}
 _FILE = re.compile(rb'"filename": "([^"]*)"')
@@ -132,69 +132,53 @@ def broadcast_cost_us(server: Server, port: int, sockets: Sequence[WebSocket], c
 
 
 def directed(effort: Effort) -> Result:
-    """The frames of jobs, each for one socket; what the same jobs cost without a listener is taken off.
+    """The messages of jobs, each for one of 1,000 sockets; what the same jobs cost without a listener is taken off.
 
-    Each socket is alone on its instance, so that messages to everybody go to one socket, too.
+    A socket that is written to is alone on its instance, so that messages to everybody go to it only.
     """
     instances = [{"name": f"{kind}-{{n}}", "count": count, "timing": STEADY} for kind, count in GROUPS.items()]
     request = post("/prompt", {"prompt": text_to_image(), "client_id": "me"})
-    with ExitStack() as stack:
-        ours = stack.enter_context(farm({"instance": instances}))
-        ports = {kind: [ours.port(f"{kind}-{n + 1}") for n in range(count)] for kind, count in GROUPS.items()}
-        sockets = [WebSocket.of(port, "me") for port in ports["heard"]]
-        for socket in sockets:
+    with farm({"instance": instances}) as ours:
+        heard, alone = ([ours.port(f"{kind}-{n + 1}") for n in range(LISTENERS)] for kind in ("heard", "alone"))
+        sockets = [WebSocket.of(port, "me") for port in heard]
+        crowd = [WebSocket.of(ours.port("crowd-1"), f"c{number}") for number in range(LISTENERS, SOCKETS)]
+        for socket in sockets + crowd:
             socket.take(1)      # the status that greets a client
-        Connection(ports["heard"][0]).ask(request)
-        frames = sockets[0].frames_until(LAST)
-        messages = [json.loads(frame) for frame in frames]
-        other = stack.enter_context(peer(Spec(messages=messages, pause_s=PAUSE_MS / 1000)))
-        named = [post("/prompt", {"prompt": {}, "client_id": f"c{number}"}) for number in range(SOCKETS)]
-        theirs = [WebSocket.of(other.port(), f"c{number}") for number in range(SOCKETS)]
-        nobody = post("/prompt", {"prompt": {}, "client_id": "nobody"})
-        connection = Connection(other.port())
-        return effort.compare(
-            directed_cost_us(
-                ours,
-                [(Connection(port), request, socket) for port, socket in zip(ports["heard"], sockets, strict=True)],
-                [(Connection(port), request) for port in ports["alone"]],
-                len(frames),
-            ),
-            directed_cost_us(
-                other,
-                [(connection, request, socket) for request, socket in zip(named, theirs, strict=True)],
-                [(connection, nobody)] * GROUPS["alone"],
-                len(frames),
-            ),
-            name="frames/directed",
-            unit="us",
-            goal=0.5,
-        )
+        Connection(heard[0]).ask(request)
+        messages = [json.loads(frame) for frame in sockets[0].frames_until(LAST)]
+        with peer(Spec(messages=messages, pause_s=PAUSE_MS / 1000)) as other:
+            theirs = [WebSocket.of(other.port(), f"c{number}") for number in range(SOCKETS)]
+            named = [post("/prompt", {"prompt": {}, "client_id": f"c{number}"}) for number in range(LISTENERS)]
+            connection, nobody = Connection(other.port()), post("/prompt", {"prompt": {}, "client_id": "nobody"})
+            ours_heard, ours_alone = ([(Connection(port), request) for port in ports] for ports in (heard, alone))
+            their_heard, their_alone = [(connection, prompt) for prompt in named], [(connection, nobody)] * LISTENERS
+            return effort.compare(
+                directed_cost_us(ours, ours_heard, ours_alone, sockets, len(messages)),
+                directed_cost_us(other, their_heard, their_alone, theirs[:LISTENERS], len(messages)),
+                name="frames/directed",
+                unit="us",
+                goal=0.5,
+            )
+
+
+Prompts = Sequence[tuple[Connection, bytes]]
 
 
 def directed_cost_us(
-    server: Server,
-    heard: Sequence[tuple[Connection, bytes, WebSocket]],
-    alone: Sequence[tuple[Connection, bytes]],
-    frames: int,
+    server: Server, heard: Prompts, alone: Prompts, sockets: Sequence[WebSocket], frames: int
 ) -> Callable[[], float]:
     """Return a function that has jobs done with and without listeners, and returns the CPU time of each frame.
 
-    :param heard: whom to send a prompt, and who listens; others in each round.
+    :param frames: for each socket.
     """
-    turns = cycle(heard)
 
-    def measure() -> float:
-        targets = list(islice(turns, len(alone)))
+    def cost_s(prompts: Prompts, listeners: Sequence[WebSocket]) -> float:
         before = server.cpu_s()
-        for connection, request in alone:
+        for connection, request in prompts:
             connection.ask(request)
-        server.settle()
-        between = server.cpu_s()
-        for connection, request, _ in targets:
-            connection.ask(request)
-        for *_, socket in targets:
+        for socket in listeners:
             socket.take(frames)
         server.settle()
-        return (server.cpu_s() - between - (between - before)) * 1e6 / len(targets) / frames
+        return server.cpu_s() - before
 
-    return measure
+    return lambda: (cost_s(heard, sockets) - cost_s(alone, ())) * 1e6 / len(sockets) / frames

@@ -38,8 +38,10 @@ INSTANCES = [
     {"name": "gpu-2", "mode": "dynamic", "history_limit": 500, "cache": "lru:50", "preview_method": "auto"},
     {"name": "gpu-3", "mode": "static", "history_limit": 500},
 ]
+STEP_5 = {"phase": "step", "step": 5}
 FAULTS = [
-    {"do": "crash", "on": "gpu-1", "at": {"phase": "step", "step": 5}, "every": 200, "restart_after": "20s"},
+    # Without its history, a job would be lost that has ended since the client looked, and it would run twice.
+    {"do": "crash", "on": "gpu-1", "at": STEP_5, "every": 200, "restart_after": "20s", "keep": ["history"]},
     {"do": "crash", "on": "gpu-3", "at": "success", "every": 450, "restart_after": "3s", "keep": ["queue", "history"]},
     {"do": "refuse", "on": "gpu-2", "at": "start", "every": 300, "duration": "15s"},
     {"do": "error", "on": "gpu-2", "at": {"phase": "step", "step": 3}, "chance": 0.01},

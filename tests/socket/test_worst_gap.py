@@ -148,8 +148,8 @@ def a_slow_search(farm: RunningFarm) -> None:
 def many_faults(farm: RunningFarm) -> None:
     """More than a request may have, and as many as it may have."""
     url, fault = f"{farm.control_url}/api/faults", {"do": "reset", "at": "reply", "on": BUSY, "times": 1}
-    assert status_of(url, "POST", {"faults": [fault] * 10_000}) == 422
-    assert status_of(url, "POST", {"faults": [fault] * 1000}) == 200
+    assert status_of(url, "POST", {"faults": [fault] * 10_000}) in (413, 422)
+    assert status_of(url, "POST", {"faults": [fault] * 500}) == 200
     assert status_of(url, "DELETE", b"") == 200
 
 
@@ -163,16 +163,16 @@ def a_long_lie(farm: RunningFarm) -> None:
 
 def many_names(farm: RunningFarm) -> None:
     names = [f"Node{number}" for number in range(200_000)]
-    assert status_of(f"{farm.control_url}/api/instances/{BUSY}", "PATCH", {"missing_nodes": names}) == 422
+    assert status_of(f"{farm.control_url}/api/instances/{BUSY}", "PATCH", {"missing_nodes": names}) in (413, 422)
 
 
 def a_long_stream(farm: RunningFarm) -> None:
     """More than 16 MiB; the client sees the handshake and every event."""
-    for number in range(16):
-        orders = [{"job": f"{number}-{order}-{'x' * 1200}"} for order in range(1000)]
+    for number in range(24):
+        orders = [{"job": f"{number}-{order}-{'x' * 900}"} for order in range(1000)]
         assert status_of(f"{farm.control_url}/api/orders", "POST", {"orders": orders}) == 200
     with WebSocket(port_of(farm.control_url), "/api/log/stream?since=0&kind=order_reported") as stream:
-        stream.take(16_000)
+        stream.take(24_000)
 
 
 @pytest.mark.parametrize(
