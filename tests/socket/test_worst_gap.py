@@ -124,7 +124,7 @@ def many_previews(farm: RunningFarm) -> None:
 def many_files(farm: RunningFarm) -> None:
     """They are written, and a reset removes them."""
     run(farm, pictures(size(2500, 65_536)), BUSY)
-    farm.reset(BUSY, files=True)
+    assert status_of(f"{farm.control_url}/api/instances/{BUSY}/reset", "POST", {"files": True}) == 200
 
 
 def many_deletions(farm: RunningFarm) -> None:
@@ -207,7 +207,11 @@ def test_a_farm_with_many_files_ends_within_a_second() -> None:
     """Of its CPU time, if the machine is busy."""
     with run_farm({"instance": [INSTANCE]}) as farm:
         run(farm, pictures(size(2500, 65_536)), "gpu-1")
-        used_s, started_s = cpu_s(farm._child.pid), time.monotonic()
-    ended_s = time.monotonic() - started_s
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert min(ended_s, children.ru_utime + children.ru_stime - used_s) < 1
+        before_s, started_s = children_s() + cpu_s(farm._child.pid), time.monotonic()
+    assert min(time.monotonic() - started_s, children_s() - before_s) < 1
+
+
+def children_s() -> float:
+    """Return the CPU time of all child processes that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
