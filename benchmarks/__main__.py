@@ -11,10 +11,10 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import analysis, core, growth, http, jobs, page, start  # noqa: F401 (they register their families)
+from benchmarks import analysis, core, growth, http, jobs, metrics, page, start  # noqa: F401 (they register their families)
 from benchmarks.rows import FAMILIES, Effort, Result
 
-ORDER = ("get", "post", "object_info", "job", "frames", "core", "memory", "start", "analysis", "growth")
+ORDER = ("get", "post", "object_info", "job", "frames", "core", "memory", "start", "analysis", "growth", "metrics")
 
 
 def main() -> None:

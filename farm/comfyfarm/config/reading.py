@@ -34,11 +34,13 @@ class _Instance:
 
     :ivar table: its own keys and those of its profile.
     :ivar index: of its ``[[instance]]``.
+    :ivar profile: the name of its profile; empty for none.
     """
 
     config: InstanceConfig
     table: Table
     index: int
+    profile: str
 
 
 def load(path: Path, overrides: Overrides = Overrides()) -> FarmConfig:
@@ -84,6 +86,7 @@ def read(raw: Table, folder: Path, overrides: Overrides = Overrides()) -> FarmCo
         fault=faults,
         scenario=scenarios,
         tables=tuple(instance.index for instance in instances),
+        profiles=tuple(instance.profile for instance in instances),
     )
     config = _override(config, overrides)
     _check(config)
@@ -143,7 +146,7 @@ def _expand(index: int, own: Table, profiles: Table, folder: Path) -> Iterator[_
     for n in range(1, count + 1):
         port = config.port + n - 1 if config.port else 0
         name = config.name.replace("{n}", str(n))
-        yield _Instance(msgspec.structs.replace(config, name=name, port=port), own, index)
+        yield _Instance(msgspec.structs.replace(config, name=name, port=port), own, index, profile or "")
 
 
 def _decode_instance(own: Table, folder: Path, where: str) -> InstanceConfig:

@@ -129,6 +129,7 @@ class FarmConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     :ivar instance: in the order of the file; ``count``, ``profile`` and the settings of scenarios are merged in.
     :ivar fault: the faults that are armed from the start.
     :ivar tables: for each instance, the index of its ``[[instance]]``; empty: there was no file.
+    :ivar profiles: for each instance, the name of its ``[profile.NAME]`` or an empty text; empty: there was no file.
     """
 
     farm: FarmSettings = FarmSettings()
@@ -136,10 +137,15 @@ class FarmConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     fault: tuple[Fault, ...] = ()
     scenario: tuple[Scenario, ...] = ()
     tables: tuple[int, ...] = ()
+    profiles: tuple[str, ...] = ()
 
     def place(self, index: int) -> str:
         """Return the place of an instance in the file, for error messages."""
         return f"instance[{self.tables[index] if self.tables else index}]"
+
+    def profile(self, index: int) -> str:
+        """Return the name of an instance's profile; empty for none."""
+        return self.profiles[index] if self.profiles else ""
 
 
 class Overrides(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from comfyfarm.control.access import Access, GuardedResource
-from comfyfarm.control.routes import analysis, clock, faults, instances, log, openapi, page, wait
+from comfyfarm.control.routes import analysis, clock, faults, instances, log, metrics, openapi, page, wait
 from comfyfarm.control.routing import ROUTES, ApiError, Route, answer
 from comfyfarm.control.schema.farm import Problem
 from comfyfarm.server.farm import Farm
@@ -31,7 +31,7 @@ from comfyfarm.server.snapshots import NoResult
 _logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
 
 # Imported so that every route is registered.
-assert all((analysis, clock, faults, instances, log, openapi, page, wait))
+assert all((analysis, clock, faults, instances, log, metrics, openapi, page, wait))
 
 _PAGE = Path(__file__).parent / "page"
 _MAX_BYTES = max(route.endpoint.max_bytes for route in ROUTES)

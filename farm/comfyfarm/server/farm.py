@@ -28,6 +28,7 @@ from comfyfarm.server.files.temporary import TemporaryFolder
 from comfyfarm.server.live_analysis import LiveAnalysis
 from comfyfarm.server.log_file import LogFile
 from comfyfarm.server.media.pictures import ImageRenderer, UnreadablePicture, read_picture
+from comfyfarm.server.metric_counts import MetricCounts
 from comfyfarm.server.ports import Bind, BoundPort
 from comfyfarm.server.scenario_runner import ScenarioRunner
 from comfyfarm.server.snapshots import Snapshots
@@ -108,6 +109,7 @@ class Farm(MultiService):
     clock_control: ClockControl = field(init=False)
     lag: LagGauge = field(init=False)
     analysis: LiveAnalysis = field(init=False)
+    counts: MetricCounts = field(init=False)
     registry: FaultRegistry = field(init=False)
     fault_controller: FaultController = field(init=False)
     scenario_runner: ScenarioRunner = field(init=False)
@@ -149,8 +151,11 @@ class Farm(MultiService):
         self.scenario_runner.setServiceParent(self)
 
     def _open_log(self) -> None:
-        # Both read the log from its first event on.
+        # All of them read the log from its first event on.
         self.analysis = LiveAnalysis(self.log, self._now_ms, self._epochs)
+        self.counts = MetricCounts.of(self.config)
+        if self.config.farm.control:
+            self.log.listen(self.counts.on_event)
         if self.config.farm.log:
             self._log_file = LogFile.open(Path(self.config.farm.log), self.log, self.reactor)
         described = _described(self.config)
@@ -246,7 +251,7 @@ def _described(config: FarmConfig) -> dict[str, Any]:
     """Return the configuration for the log: without ports and paths, so that equal runs give equal logs."""
     described: dict[str, Any] = msgspec.to_builtins(config, enc_hook=str)
     # Faults and scenarios have events of their own.
-    del described["tables"], described["fault"], described["scenario"]
+    del described["tables"], described["profiles"], described["fault"], described["scenario"]
     for key in ("host", "advertise_host", "control", "control_port", "control_token", "data_dir", "log"):
         described["farm"].pop(key, None)
     for instance in described["instance"]:

@@ -16,6 +16,7 @@ WRONG = {
     # The whole file.
     "x = 1": "x: unknown key",
     '[fault]\ndo = "crash"': "fault: expected [[fault]] tables",
+    "profiles = []": "profiles: unknown key; did you mean 'profile'?",
     "farm = 5": "farm: expected a table, got int",
     "profile = 5": "profile: expected a table, got int",
     "instance = 5": "instance: expected [[instance]] tables",
