@@ -163,7 +163,7 @@ def test_a_farm_lives_and_ends_leaving_nothing_but_what_was_asked_for(tmp_path: 
             assert process.wait(10) == -signal.SIGTERM
             assert time.monotonic() - before < 2      # a second is promised, of a machine that has nothing else to do
     assert list((tmp_path / "tmp").iterdir()) == []
-    assert {path.name for path in tmp_path.iterdir()} == {"farm.toml", "r.json", "run.jsonl", "tmp", "tmp.log"}
+    assert {path.name for path in tmp_path.iterdir()} == {"farm.toml", "run.jsonl", "tmp", "tmp.log"}
     assert "Traceback" not in (tmp_path / "tmp.log").read_text()
     lines = (tmp_path / "run.jsonl").read_bytes().splitlines()
     told = [as_object(event) for event in read_events(lines, lambda text, _seq: pytest.fail(text))]
