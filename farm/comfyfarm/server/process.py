@@ -391,10 +391,11 @@ class InstanceProcess:
         remaining = self.instance.queue.remaining
         self._send(socket, "status", {"status": {"exec_info": {"queue_remaining": remaining}}, "sid": socket.client_id})
         execution = self.instance.execution
-        if execution is not None and execution.node is not None and execution.job.client_id == socket.client_id:
+        node = None if execution is None else execution.nodes.running
+        if execution is not None and node is not None and execution.job.client_id == socket.client_id:
             # Without prompt_id, as ComfyUI says it to a client that comes back (docs/fidelity.md, "Upstream bugs").
-            content, taken = encode_message("executing", {"node": execution.node}), self.notifier.taken
-            message = OutgoingMessage(now_ms, "executing", content, taken=taken, node=execution.node, is_logged=False)
+            content, taken = encode_message("executing", {"node": node}), self.notifier.taken
+            message = OutgoingMessage(now_ms, "executing", content, taken=taken, node=node, is_logged=False)
             self.outbox.send((socket,), message)
         self.driver.set_alarm()
 
