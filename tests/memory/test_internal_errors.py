@@ -106,7 +106,7 @@ def test_a_request_whose_fault_fails_is_reset_and_named(
         farm.advance(2)
     assert exchange.transport.disconnected
     assert exchange.reply() is None
-    assert farm["gpu-1"].backend.process.fault_injector.open_exchanges == {}
+    assert farm["gpu-1"].backend.process.parts.fault_injector.open_exchanges == {}
     (event,) = farm.farm.log.of(InternalError)
     assert (event.request, event.error) == ("GET /queue", "TypeError: not a picture")
 
