@@ -1,4 +1,4 @@
-"""What faults see of a running job, and what they have done to it."""
+"""The running job as faults see it, and what they have done to it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What becomes known of a running job: its events, and its entry in history."""
+"""The record of a running job: its events, and its entry in history."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
