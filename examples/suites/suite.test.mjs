@@ -23,7 +23,7 @@ before(async () => {
 
 after(() => {
   child.kill();
-  rmSync(folder, { recursive: true });
+  rmSync(folder, { recursive: true, force: true });
 });
 
 // The service under test: it sends a job to one of its servers, and fetches the picture.
