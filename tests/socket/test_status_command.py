@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -21,6 +23,35 @@ def test_it_shows_the_instances_of_a_farm_that_serves(capsys: pytest.CaptureFixt
         farm.control.pause("b")
         assert main(["status", "--json", "--control", farm.control_url]) == 0
         assert json.loads(capsys.readouterr().out)["instances"]["b"]["state"] == "paused"
+
+
+def test_the_ready_file_tells_port_and_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a container they may stand in a file, or have been drawn; and the host is that of other machines."""
+    ready = tmp_path / "ready.json"
+    monkeypatch.setenv("COMFYFARM_READY_FILE", str(ready))
+    settings = {"control_token": "known-to-nobody", "advertise_host": "farm.invalid"}
+    with run_farm({"farm": settings, "instance": [{"name": "a"}]}) as farm:
+        address = urlsplit(farm.control_url)
+        ready.write_text(json.dumps({"control": farm.control_url, "control_token": "known-to-nobody"}))
+        assert main(["status", "--wait"]) == 0
+        assert "http://farm.invalid:" in capsys.readouterr().out
+        monkeypatch.setenv("COMFYFARM_CONTROL_TOKEN", "wrong")
+        assert main(["status"]) == 1
+        assert capsys.readouterr().err.startswith(f"comfyfarm status: http://127.0.0.1:{address.port}: ")
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"control": null}', '{"control": "http://x:y"}'])
+def test_a_ready_file_that_tells_nothing_leaves_the_usual_port(
+    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ready = tmp_path / "ready.json"
+    ready.write_text(content)
+    monkeypatch.setenv("COMFYFARM_READY_FILE", str(ready))
+    monkeypatch.setenv("COMFYFARM_CONTROL_PORT", "1")
+    assert main(["status"]) == 1
+    assert capsys.readouterr().err == "comfyfarm status: http://127.0.0.1:1: Connection refused\n"
 
 
 @pytest.mark.parametrize("options", [[], ["--wait", "--timeout", "0.1"]])

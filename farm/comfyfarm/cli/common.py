@@ -78,9 +78,21 @@ def as_url(_context: click.Context, _parameter: click.Parameter, value: Any) -> 
     return url.rstrip("/")
 
 
-def _control_port() -> str:
+class _ReadyFile(msgspec.Struct):
+    control: str
+    control_token: str | None = None
+
+
+def _control_url() -> str:
+    """Return the URL of the farm on this machine, by the variables that its options can be given as."""
     told = os.environ.get("COMFYFARM_CONTROL_PORT", "0")     # 0 stands for any free one
-    return told if told.strip("0") else str(CONTROL_PORT)
+    port = told if told.strip("0") else CONTROL_PORT
+    token = None
+    with suppress(OSError, ValueError):
+        ready = msgspec.json.decode(Path(os.environ.get("COMFYFARM_READY_FILE", "")).read_bytes(), type=_ReadyFile)
+        # The host is the one for others, which may be unknown here.
+        port, token = urlsplit(ready.control).port or port, ready.control_token
+    return f"http://127.0.0.1:{port}" + (f"?token={quote(token)}" if token else "")
 
 
 def _with_token(context: click.Context, _parameter: click.Parameter, token: str | None) -> None:
@@ -104,7 +116,7 @@ def control_option(command: F) -> F:
         "--control",
         metavar="URL",
         callback=as_url,
-        default=lambda: f"http://127.0.0.1:{_control_port()}",
+        default=_control_url,
         envvar="COMFYFARM_CONTROL",
         show_default=f"http://127.0.0.1:{CONTROL_PORT}",
         show_envvar=True,

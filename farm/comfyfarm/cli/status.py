@@ -29,18 +29,18 @@ _PAUSE_S = 0.1
 def status(control: str, timeout_s: float, *, wait: bool, as_json: bool) -> int:
     """Ask a running farm how it goes."""
     client = SyncFarmControl(control)
-    problem = ""
+    place, problem = control.partition("?")[0], ""
     for _ in every(_PAUSE_S, timeout_s if wait else 0):
         try:
             state = client.state()
         except (HttpStatusError, OSError, HTTPException, ValueError) as error:
-            problem = f"{control}: {reason(error)}"
+            problem = f"{place}: {reason(error)}"
             continue
         booting = [name for name, instance in state.instances.items() if instance.state == "booting"]
         if not (wait and booting):
             _print(state, as_json=as_json)
             return OK
-        problem = f"{control}: {', '.join(booting)} still boots"
+        problem = f"{place}: {', '.join(booting)} still boots"
     click.echo(f"comfyfarm status: {problem}", err=True)
     return NO
 
