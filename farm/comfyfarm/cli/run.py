@@ -40,7 +40,7 @@ def farm_options(command: F) -> F:
 )
 @farm_options
 @_flag("-v", "--verbose", "verbose", variable="COMFYFARM_VERBOSE", about="Print a line for each request and each job.")
-@_flag("--json", "as_json", variable="COMFYFARM_JSON", about="Print the events of the log as lines of JSON; the URLs go to the standard error.")
+@_flag("--json", "as_json", variable="COMFYFARM_JSON", about="Print each event as a line of JSON, and URLs on stderr.")
 def run(*, verbose: bool, as_json: bool, **options: Any) -> int:
     """Start a farm of mock ComfyUI servers.
 
