@@ -34,7 +34,7 @@ def test_the_dockerfile_has_no_bad_practice() -> None:
     [("compose-spec", "compose.yaml"), ("github-workflows", "examples/github-actions.yml")],
 )
 def test_the_file_fits_the_schema_of_its_kind(schema: str, file: str) -> None:
-    words = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", ROOT / file]
+    words = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", str(ROOT / file)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
