@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from urllib.parse import urlsplit
 
 import pytest
@@ -40,6 +42,32 @@ def test_the_ready_file_tells_port_and_token(
         monkeypatch.setenv("COMFYFARM_CONTROL_TOKEN", "wrong")
         assert main(["status"]) == 1
         assert capsys.readouterr().err.startswith(f"comfyfarm status: http://127.0.0.1:{address.port}: ")
+
+
+def test_it_waits_for_the_farm_that_writes_its_ready_file_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as in a container that has just started: until then it looks elsewhere, here at a server that is no farm."""
+    ready = tmp_path / "ready.json"
+    monkeypatch.setenv("COMFYFARM_READY_FILE", str(ready))
+
+    class Earlier(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            ready.write_text(json.dumps({"control": farm.control_url, "control_token": "known-to-nobody"}))
+            self.send_error(401)
+
+        def log_message(self, *_: object) -> None:
+            """Print nothing."""
+
+    with (
+        run_farm({"farm": {"control_token": "known-to-nobody"}, "instance": [{"name": "a"}]}) as farm,
+        HTTPServer(("127.0.0.1", 0), Earlier) as earlier,
+    ):
+        ready.write_text(json.dumps({"control": f"http://127.0.0.1:{earlier.server_port}"}))
+        answering = Thread(target=earlier.handle_request)
+        answering.start()
+        assert main(["status", "--wait", "--timeout", "10"]) == 0
+        answering.join()
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"control": null}', '{"control": "http://x:y"}'])

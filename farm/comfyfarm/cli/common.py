@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from comfyfarm.clients.comfy_sync import HttpStatusError
 from comfyfarm.config.values import FarmSettings
@@ -93,6 +94,20 @@ def _control_url() -> str:
         # The host is the one for others, which may be unknown here.
         port, token = urlsplit(ready.control).port or port, ready.control_token
     return f"http://127.0.0.1:{port}" + (f"?token={quote(token)}" if token else "")
+
+
+def found_again(control: str) -> str:
+    """Return the URL of the control server, read anew unless it was given.
+
+    A farm that starts meanwhile writes its ready file.
+    """
+    source = click.get_current_context().get_parameter_source
+    if source("control") != ParameterSource.DEFAULT:
+        return control
+    url = _control_url()
+    if source("control_token") == ParameterSource.DEFAULT:
+        return url
+    return f"{url.partition('?')[0]}?{control.partition('?')[2]}"
 
 
 def _with_token(context: click.Context, _parameter: click.Parameter, token: str | None) -> None:
