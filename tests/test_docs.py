@@ -66,7 +66,7 @@ def test_every_configuration_is_one(page: str, tmp_path: Path, capsys: pytest.Ca
 def test_what_is_shown_of_a_file_stands_in_it() -> None:
     """Word for word."""
     shown = [block for page in PAGES for block in read_blocks(page) if block.is_excerpt]
-    assert {block.language for block in shown} == {"js", "python"}
+    assert {block.language for block in shown} == {"js", "python", "yaml"}
     for block in shown:
         assert block.text in (ROOT / block.title).read_text("utf-8"), block.title
 

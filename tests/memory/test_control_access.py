@@ -111,6 +111,13 @@ def test_the_url_of_the_log_gives_a_browser_the_cookie(memory_farm: StartFarm) -
     assert farm.control("GET", "/api/report?token=wrong").status == 401
 
 
+def test_a_client_may_use_the_name_that_the_farm_tells(memory_farm: StartFarm) -> None:
+    """Such as that of its service in a compose file."""
+    farm = memory_farm({"farm": {"advertise_host": "Farm"}, "instance": [{"name": "gpu-1"}]})
+    served = [farm.control("GET", "/api/farm", headers={"Host": name}).status for name in ("farm:1", "FARM", "farm2")]
+    assert served == [200, 200, 403]
+
+
 def test_a_farm_that_is_open_to_other_machines_draws_a_token(memory_farm: StartFarm) -> None:
     farm = memory_farm(OPEN_TO_OTHERS)
     token = farm.app.described()["control_token"]

@@ -224,6 +224,11 @@ def test_a_filter_that_fits_nothing_is_refused(memory_farm: Start, query: str, s
     assert answer.json()["error"].startswith(said)
 
 
+def test_a_required_key_of_a_query_that_is_missing_is_named(memory_farm: Start) -> None:
+    reply = memory_farm(TWO).control("GET", "/api/instances/gpu-1/picture?subfolder=")
+    assert (reply.status, reply.json()) == (422, {"error": "name: is missing"})
+
+
 def test_the_stream_says_each_event_as_it_happens(memory_farm: Start) -> None:
     """With the same filters; with ``since`` those that are kept come first."""
     farm = memory_farm(TWO)

@@ -11,7 +11,7 @@ from socket import create_server
 
 import pytest
 
-from comfyfarm.clients import SyncComfyClient
+from comfyfarm.clients import SyncComfyClient, SyncFarmControl
 from comfyfarm.workflows import text_to_image
 from tests.support.commands import COMMAND, ENVIRONMENT, comfyfarm, running, until
 
@@ -44,11 +44,18 @@ def test_it_prints_where_everything_is_and_then_each_request_and_job(tmp_path: P
 
 
 def test_as_json_it_prints_the_events_of_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also if a variable asks for it, as in a container."""
+    """Also if a variable asks for it, as in a container. The URLs, and the token, go to the standard error."""
     monkeypatch.setitem(ENVIRONMENT, "COMFYFARM_JSON", "1")
-    with running("run", *FREE, cwd=tmp_path) as farm:
+    with running("run", *FREE, "--control-token", "of-this-test", cwd=tmp_path) as farm:
         assert farm.stdout is not None
-        assert json.loads(farm.stdout.readline())["kind"] == "configured"
+        assert farm.stderr is not None
+        assert farm.stderr.readline().startswith("comfyui: http://127.0.0.1:")
+        control, _, token = farm.stderr.readline().strip().removeprefix("control: ").partition("/?token=")
+        assert SyncFarmControl(control, token).state().instances.keys() == {"comfyui"}
+        farm.send_signal(signal.SIGTERM)
+        output, _ = farm.communicate(timeout=20)
+    kinds = [json.loads(line)["kind"] for line in output.splitlines()]
+    assert (kinds[0], kinds[-1], token) == ("configured", "log_ended", "of-this-test")
 
 
 def test_what_keeps_it_from_starting_is_said_in_one_line(tmp_path: Path) -> None:

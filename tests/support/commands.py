@@ -38,7 +38,8 @@ def environment_with_commands(folder: Path) -> dict[str, str]:
 @contextmanager
 def running(*arguments: str, cwd: Path) -> Iterator[subprocess.Popen[str]]:
     """Run a command for the duration of a block."""
-    process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, text=True, env=ENVIRONMENT, cwd=cwd)
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([*COMMAND, *arguments], stdout=pipe, stderr=pipe, text=True, env=ENVIRONMENT, cwd=cwd)
     try:
         yield process
     finally:

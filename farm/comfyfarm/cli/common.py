@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from comfyfarm.clients.comfy_sync import HttpStatusError
 from comfyfarm.config.values import FarmSettings
@@ -78,9 +79,35 @@ def as_url(_context: click.Context, _parameter: click.Parameter, value: Any) -> 
     return url.rstrip("/")
 
 
-def _control_port() -> str:
+class _ReadyFile(msgspec.Struct):
+    control: str
+    control_token: str | None = None
+
+
+def _control_url() -> str:
+    """Return the URL of the farm on this machine, by the variables that its options can be given as."""
     told = os.environ.get("COMFYFARM_CONTROL_PORT", "0")     # 0 stands for any free one
-    return told if told.strip("0") else str(CONTROL_PORT)
+    port = told if told.strip("0") else CONTROL_PORT
+    token = None
+    with suppress(OSError, ValueError):
+        ready = msgspec.json.decode(Path(os.environ.get("COMFYFARM_READY_FILE", "")).read_bytes(), type=_ReadyFile)
+        # The host is the one for others, which may be unknown here.
+        port, token = urlsplit(ready.control).port or port, ready.control_token
+    return f"http://127.0.0.1:{port}" + (f"?token={quote(token)}" if token else "")
+
+
+def found_again(control: str) -> str:
+    """Return the URL of the control server, read anew unless it was given.
+
+    A farm that starts meanwhile writes its ready file.
+    """
+    source = click.get_current_context().get_parameter_source
+    if source("control") != ParameterSource.DEFAULT:
+        return control
+    url = _control_url()
+    if source("control_token") == ParameterSource.DEFAULT:
+        return url
+    return f"{url.partition('?')[0]}?{control.partition('?')[2]}"
 
 
 def _with_token(context: click.Context, _parameter: click.Parameter, token: str | None) -> None:
@@ -104,7 +131,7 @@ def control_option(command: F) -> F:
         "--control",
         metavar="URL",
         callback=as_url,
-        default=lambda: f"http://127.0.0.1:{_control_port()}",
+        default=_control_url,
         envvar="COMFYFARM_CONTROL",
         show_default=f"http://127.0.0.1:{CONTROL_PORT}",
         show_envvar=True,

@@ -108,7 +108,7 @@ def _servers(urls: Sequence[str], control: str, config: Path | None) -> Iterator
         state = SyncFarmControl(control).state()
     except (OSError, HttpStatusError, ValueError) as error:
         if config is None:
-            raise Trouble(f"no farm answers at {control}; start one with comfyfarm run") from error
+            raise Trouble(f"no farm answers at {control.partition('?')[0]}; start one with comfyfarm run") from error
     else:
         yield {name: instance.url for name, instance in state.instances.items()}
         return
@@ -122,7 +122,7 @@ def _own_farm(config: Path, control: str) -> Iterator[Mapping[str, str]]:
 
     is_there = config.exists()
     name = str(config) if is_there else "three dynamic instances"
-    click.echo(f"no farm runs at {control}: starting that of {name} for this load", err=True)
+    click.echo(f"no farm runs at {control.partition('?')[0]}: starting that of {name} for this load", err=True)
     try:
         farm = run_farm(config if is_there else _DEFAULT_FARM)
     except FarmDied as error:

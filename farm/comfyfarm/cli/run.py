@@ -40,7 +40,7 @@ def farm_options(command: F) -> F:
 )
 @farm_options
 @_flag("-v", "--verbose", "verbose", variable="COMFYFARM_VERBOSE", about="Print a line for each request and each job.")
-@_flag("--json", "as_json", variable="COMFYFARM_JSON", about="Print the events of the log as lines of JSON instead.")
+@_flag("--json", "as_json", variable="COMFYFARM_JSON", about="Print each event as a line of JSON, and URLs on stderr.")
 def run(*, verbose: bool, as_json: bool, **options: Any) -> int:
     """Start a farm of mock ComfyUI servers.
 
@@ -65,11 +65,10 @@ def run(*, verbose: bool, as_json: bool, **options: Any) -> int:
         raise Trouble(f"{where}{error}") from error
     except (CannotStart, NotInstalled) as error:
         raise Trouble(str(error)) from error
-    if not as_json:
-        for name, instance in app.described()["instances"].items():
-            click.echo(f"{name}: {instance['url']} ({instance['mode']})")
-        if app.control_address is not None:
-            click.echo(f"control: {app.control_address}")
+    for name, instance in app.described()["instances"].items():
+        click.echo(f"{name}: {instance['url']} ({instance['mode']})", err=as_json)
+    if app.control_address is not None:
+        click.echo(f"control: {app.control_address}", err=as_json)
     return _serve(app)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from comfyfarm.cli.common import NO, OK, console, control_option, every, json_option, print_bytes, reason
+from comfyfarm.cli.common import NO, OK, console, control_option, every, found_again, json_option, print_bytes, reason
 from comfyfarm.clients.comfy_sync import HttpStatusError
 from comfyfarm.clients.control import SyncFarmControl
 
@@ -28,19 +28,20 @@ _PAUSE_S = 0.1
 @json_option
 def status(control: str, timeout_s: float, *, wait: bool, as_json: bool) -> int:
     """Ask a running farm how it goes."""
-    client = SyncFarmControl(control)
     problem = ""
     for _ in every(_PAUSE_S, timeout_s if wait else 0):
+        url = found_again(control)
+        place = url.partition("?")[0]
         try:
-            state = client.state()
+            state = SyncFarmControl(url).state()
         except (HttpStatusError, OSError, HTTPException, ValueError) as error:
-            problem = f"{control}: {reason(error)}"
+            problem = f"{place}: {reason(error)}"
             continue
         booting = [name for name, instance in state.instances.items() if instance.state == "booting"]
         if not (wait and booting):
             _print(state, as_json=as_json)
             return OK
-        problem = f"{control}: {', '.join(booting)} still boots"
+        problem = f"{place}: {', '.join(booting)} still boots"
     click.echo(f"comfyfarm status: {problem}", err=True)
     return NO
 

@@ -72,7 +72,7 @@ class Access:
         token = settings.control_token
         if token is None and not is_loopback(settings.host):
             token = new_token()
-        return cls(token, (settings.host.lower(), gethostname().lower()))
+        return cls(token, tuple(name.lower() for name in (settings.host, settings.url_host, gethostname())))
 
     def refusal(self, request: Request) -> Refusal | None:
         """Return why a request is refused; ``None`` if it is allowed."""

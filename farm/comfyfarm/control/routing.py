@@ -113,7 +113,8 @@ def _read_body(request: IRequest, endpoint: Endpoint[Any]) -> Any:
 
 def _read_query(request: IRequest, kind: type[S]) -> S:
     query = dict(parse_qsl(request.uri.partition(b"?")[2].decode("utf-8", "replace"), keep_blank_values=True))
-    types = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    fields = msgspec.structs.fields(kind)
+    types = {field.name: field.type for field in fields}
     values = {}
     for key, text in query.items():
         if key not in types:
@@ -122,6 +123,9 @@ def _read_query(request: IRequest, kind: type[S]) -> S:
             values[key] = decode_text(text, types[key])
         except ConfigError as error:
             raise ApiError(422, f"{key}: {error}") from error
+    for field in fields:
+        if field.required and field.name not in values:
+            raise ApiError(422, f"{field.name}: is missing")
     return kind(**values)
 
 
