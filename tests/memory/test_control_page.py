@@ -79,6 +79,19 @@ def test_a_scenario_that_is_started_counts_its_times_from_then(memory_farm: Star
     assert farm.control("GET", "/api/instances/gpu-2").json()["state"] == "stopped"
 
 
+def test_a_scenario_that_is_started_to_begin_with_the_next_job_waits_for_it(memory_farm: Start) -> None:
+    farm = memory_farm(TWO)
+    farm.advance("1h")
+    scenario = {"name": "mine", "begins": "first job", "step": [{"at": "2s", "crash": "gpu-2"}]}
+    assert farm.control("POST", "/api/scenarios", json=scenario).status == 200
+    farm.advance("1h")
+    post(farm)
+    farm.advance("1999ms")
+    assert farm.control("GET", "/api/instances/gpu-2").json()["state"] == "running"
+    farm.advance("1ms")
+    assert farm.control("GET", "/api/instances/gpu-2").json()["state"] == "stopped"
+
+
 def test_an_incident_can_be_started_while_the_farm_runs_and_its_settings_with_it(memory_farm: Start) -> None:
     farm = memory_farm(TWO)
     assert farm.control("POST", "/api/scenarios", json={"use": "F03", "on": "gpu-1"}).status == 200
@@ -135,11 +148,15 @@ def test_what_was_done_by_hand_in_a_trial_is_written_as_a_test_and_as_a_configur
     farm.advance("5s")
     farm.control("POST", "/api/trial", json={"name": "two"})
     farm.advance("1s")
+    farm.control("POST", "/api/faults", json={"do": "reset", "at": "reply", "on": "gpu-2"})
+    farm.advance("1s")
+    post(farm)
+    farm.advance("1s")
     farm.control("POST", "/api/instances/gpu-2/crash")
-    farm.control("POST", "/api/faults", json={"do": "reset", "at": "reply", "on": "gpu-1"})
     test = farm.control("GET", "/api/test").body.decode()
-    assert "'step': [{'at': '1000ms', 'crash': ['gpu-2']}]" in test
-    assert "'do': 'reset'" in test
+    assert '"step": [{"at": "1000ms", "crash": ["gpu-2"]}]' in test
+    assert '"do": "reset"' in test
+    assert "pause" not in test
     toml = farm.control("GET", "/api/test?format=toml").body.decode()
     assert 'step = [{ at = "1000ms", crash = ["gpu-2"] }]' in toml
     assert farm.control("GET", "/api/test?trial=none").status == 404
