@@ -39,7 +39,7 @@ OUTSIDE = {     # what a part imports beside the standard library
     "sim": {"msgspec", "regex", "simpleeval"},
     "config": {"msgspec"},
     "analysis": {"msgspec"},
-    "server": {"PIL", "klein", "msgspec", "multipart", "twisted", "werkzeug", "wsproto", "zope"},
+    "server": {"PIL", "klein", "msgspec", "multipart", "twisted", "werkzeug", "zope"},
     "control": {"klein", "msgspec", "twisted", "werkzeug"},
     "clients": {"msgspec", "treq", "twisted", "wsproto"},
     "conformance": {"PIL", "rich", "treq", "twisted"},

@@ -87,12 +87,14 @@ def makeService(options: Options) -> IService:
     try:
         from comfyfarm.control.app import FarmApp
         from comfyfarm.server.farm import make_farm
+        from comfyfarm.server.polling import poll_without_log_context
         from comfyfarm.server.ports import TcpPort
     except ImportError as error:
         if error.name != "multipart":
             raise
         raise SystemExit(str(error)) from None
 
+    poll_without_log_context(reactor)
     bind, unix_ms = TcpPort.binder(reactor), int(time.time() * 1000)
     ready_file = Path(options["ready-file"]) if options["ready-file"] else None
     try:

@@ -87,7 +87,7 @@ def test_a_request_at_which_comfyfarm_fails_is_answered_with_500_and_named(
 ) -> None:
     meant_errors.append(TypeError)
     farm = memory_farm(ONE)
-    monkeypatch.setattr(info, "answer", fail)
+    monkeypatch.setattr(info, "send", fail)
     assert farm["gpu-1"].ask("GET", "/system_stats").status == 500
     (event,) = farm.farm.log.of(InternalError)
     assert (event.request, event.error, event.prompt_id) == ("GET /system_stats", "TypeError: not a picture", None)

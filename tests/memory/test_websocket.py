@@ -1,7 +1,9 @@
 """Who hears what at ``/ws``, in which order, in which words (WIRE.md, section 4)."""
 
+import gc
 import json
 import struct
+from collections import deque
 from collections.abc import Callable
 from io import BytesIO
 from typing import Any
@@ -323,6 +325,21 @@ def test_clearing_tells_once_and_deleting_the_last_tells_twice(memory_farm: Star
     assert remaining(me)[-1] == 0
 
 
+def test_what_is_said_in_one_turn_is_one_write(memory_farm: Start) -> None:
+    """And it is written before the answer."""
+    farm, gpu = start(memory_farm)
+    me = gpu.listen("me")
+    post(gpu)
+    last = post(gpu)
+    wire = farm.wire
+    written: list[bytes] = wire._pumps[-1].serverIO.stream
+    before = len(remaining(me))
+    wire.begin(gpu.backend.site, "POST", "/queue", json.dumps({"delete": [last]}).encode()).end()
+    assert len(written) == 1
+    wire.flush()
+    assert remaining(me)[before:] == [1, 1]
+
+
 # Progress.
 
 
@@ -518,6 +535,7 @@ def test_a_text_that_a_node_shows_goes_to_every_socket(memory_farm: Start) -> No
     farm, gpu = start(memory_farm)
     listeners = [gpu.listen("me"), gpu.listen("other")]
     gpu.backend.publish(TextSent(at_ms=0, prompt_id="p", node="nöde", text="a text ä"))
+    gpu.backend.driver.set_alarm()
     farm.advance(0)
     node = "nöde".encode()
     frame = b"\0\0\0\3" + b"\0\0\0\5" + node + "a text ä".encode()
@@ -551,3 +569,34 @@ def test_instances_do_not_hear_each_other(memory_farm: Start) -> None:
     farm.advance(1)
     assert "executed" in one.types()
     assert two.heard == [status(0, sid="me")]
+
+
+# What is kept.
+
+
+def kept_by_jobs(memory_farm: Start, count: int, *, are_followed: bool) -> int:
+    """The objects that so many jobs leave, each with a websocket of its own or with none; short logs keep little."""
+    farm, gpu = start(memory_farm, history_limit=5)
+    farm.farm.log.events = deque(farm.farm.log.events, maxlen=50)
+
+    def do_jobs() -> int:
+        for _ in range(count):
+            listener = gpu.listen("me") if are_followed else None
+            post(gpu, client_id="me")
+            farm.run_until_idle()
+            if listener is not None:
+                assert listener.types()[-1] == "executing"
+                listener.transport.loseConnection()
+                farm.advance(0)
+        farm.verdict()      # the analysis has read all events
+        gc.collect()
+        return len(gc.get_objects())
+
+    before = do_jobs()
+    return do_jobs() - before
+
+
+def test_a_websocket_that_has_ended_is_kept_by_nobody(memory_farm: Start) -> None:
+    """A farm in memory that runs for long does not grow by its clients' connections, nor by what they heard."""
+    without = kept_by_jobs(memory_farm, 20, are_followed=False)
+    assert kept_by_jobs(memory_farm, 20, are_followed=True) < without + 10 * 20

@@ -255,6 +255,34 @@ async def test_a_client_that_pauses_and_reads_on_keeps_its_socket(twisted_farm: 
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_client_that_pings_and_does_not_read_is_not_read_either(twisted_farm: StartTwisted) -> None:
+    """Until it reads its pongs; then it gets all of them."""
+    farm = await twisted_farm({"instance": [{"name": "gpu"}]})
+    ping, pong_bytes, most_bytes = b"\x89\xfd\0\0\0\0" + b"x" * 125, 127, 32 << 20
+    pings, sent_bytes, heard_bytes = ping * 1000, 0, 0
+    with connected(farm, b"me", buffer_bytes=4096) as plain:
+        await turns(farm, lambda: len(farm["gpu"].backend.process.hub.recipients(None)) == 1)
+        refusals = 0
+        while refusals < 100 and sent_bytes < most_bytes:
+            try:
+                sent_bytes += plain.send(pings[sent_bytes % len(ping) :])
+                refusals = 0
+            except BlockingIOError:
+                refusals += 1
+            await deferLater(farm.farm.reactor, 0)
+        assert sent_bytes < most_bytes
+
+        def read() -> bool:
+            nonlocal heard_bytes
+            with suppress(BlockingIOError):
+                heard_bytes += len(plain.recv(1 << 20))
+            return heard_bytes >= sent_bytes // len(ping) * pong_bytes
+
+        await turns(farm, read, most=200_000)
+        assert list(farm.farm.log.of(SocketClosed)) == []
+
+
+@pytest_twisted.ensureDeferred
 async def test_a_half_sent_body_and_a_client_that_hangs_up_harm_nobody(twisted_farm: StartTwisted) -> None:
     """Others are served meanwhile; nothing of it is taken on, and nothing is logged as an error."""
     farm = await twisted_farm({"instance": [{"name": "gpu"}]})

@@ -250,8 +250,8 @@ class FleetState(EventHandler):
     @on(FrameSent)
     def _on_frame_sent(self, event: FrameSent) -> None:
         if event.shown is not None:
-            for client_id in event.to:
-                self.member(event.instance).shown[client_id] = ReportedState(event.at_ms, event.shown)
+            state = ReportedState(event.at_ms, event.shown)
+            self.member(event.instance).shown.update(dict.fromkeys(event.to, state))
 
 
 _AVAILABILITY_EVENTS: frozenset[type[Event]] = frozenset(

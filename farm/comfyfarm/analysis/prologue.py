@@ -226,8 +226,8 @@ class Prologue(EventHandler):
     @on(FrameSent)
     def _on_frame_sent(self, event: FrameSent) -> None:
         if event.shown is not None:
-            for client_id in event.to:
-                self._keep(event, "shown", event.instance, client_id)
+            kept = (event,)
+            self._kept.update({("shown", event.instance, client_id): kept for client_id in event.to})
 
     # Jobs.
 

@@ -42,6 +42,7 @@ class FarmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     :ivar data_dir: the folder of the instances' folders; ``None``: a new temporary folder.
     :ivar log: a file that gets every event as a line of JSON; ``None``: no file.
     :ivar fault_headers: whether a client may send a fault for its one request in ``X-Comfyfarm-Fault``.
+    :ivar journal_bodies: whether headers and bodies of requests are kept in the event log.
     :ivar job_name: where the name of a job is found in a submission that has none of the farm's own.
     :ivar delivery: what counts as delivered, unless a trial says otherwise; ``None``: what the log shows.
     """
@@ -56,6 +57,7 @@ class FarmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     data_dir: str | None = None
     log: str | None = None
     fault_headers: bool = False
+    journal_bodies: bool = False
     job_name: str = "prompt"
     delivery: DeliveryMode | None = None
 

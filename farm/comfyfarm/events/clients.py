@@ -27,6 +27,9 @@ class Exchanged(Event, frozen=True, kw_only=True):
     :ivar shown: the ``queue_remaining`` in the response, which a fault may have changed; ``None`` without one.
     :ivar damage: of the response's body, if its status is 2xx.
     :ivar first_byte: position of the body's first byte in the file, if only a part was requested (206).
+    :ivar traceparent: of W3C Trace Context, from the request's header; empty without one.
+    :ivar request_headers: the request's, a line for each; empty unless ``journal_bodies`` is set.
+    :ivar request_body: the same of its body.
     """
 
     method: str
@@ -42,6 +45,9 @@ class Exchanged(Event, frozen=True, kw_only=True):
     shown: int | None = None
     damage: Damage = ""
     first_byte: int = 0
+    traceparent: str = ""
+    request_headers: str = ""
+    request_body: str = ""
 
 
 class SocketOpened(Event, frozen=True, kw_only=True):

@@ -30,7 +30,7 @@ If a listener raises, the others still get the event and those that are pending;
 the error, or an ``ExceptionGroup`` if there were several.
 
 A listener that needs all events must be added before the first one.  A frozen process defers its own handling (2)
-until it thaws (``FreezeQueue`` in ``server/http/site.py``); the listeners to all events (1) are not delayed.
+until it thaws (``FreezeQueue`` in ``server/http/freeze_queue.py``); the listeners to all events (1) are not delayed.
 """
 
 from collections import deque
@@ -103,21 +103,19 @@ class Log:
             while self._pending:
                 event = self._pending.popleft()
                 batch.append(event)
-                listeners = (*self._listeners, *self._listeners_by_instance.get(event.instance, ()))
-                errors += _call_each(listeners, event)
+                _call_each((*self._listeners, *self._listeners_by_instance.get(event.instance, ())), event, errors)
         finally:
             self._publishing = False
-        errors += _call_each(tuple(self._batch_listeners), batch)
+        if self._batch_listeners:
+            _call_each(tuple(self._batch_listeners), batch, errors)
         if errors:
             raise errors[0] if len(errors) == 1 else ExceptionGroup("listeners to the log failed", errors)
 
 
-def _call_each(listeners: Iterable[Callable[[A], None]], argument: A) -> list[Exception]:
-    """Call the listeners, and return the errors that they raised."""
-    errors: list[Exception] = []
+def _call_each(listeners: Iterable[Callable[[A], None]], argument: A, errors: list[Exception]) -> None:
+    """Call the listeners, and add the errors that they raise."""
     for listener in listeners:
         try:
             listener(argument)
         except Exception as error:  # noqa: BLE001 (raised by the caller, after the other listeners)
             errors.append(error)
-    return errors

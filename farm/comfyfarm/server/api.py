@@ -1,9 +1,8 @@
 """The application of one instance: the objects that its routes share, and the answers to their errors."""
 
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
 
 from klein import Klein
 from twisted.internet.defer import CancelledError, Deferred
@@ -19,6 +18,8 @@ from comfyfarm.server.files.uploads import MAX_FIELDS, TooManyFields
 from comfyfarm.server.files.users import Users
 from comfyfarm.server.front import server_error, unserved
 from comfyfarm.server.http.answer import aiohttp_answer
+from comfyfarm.server.http.comfy_request import ComfyRequest
+from comfyfarm.server.http.recent_bodies import RecentBodies
 from comfyfarm.server.http.request import answer, send
 from comfyfarm.server.server_log import ServerLog
 from comfyfarm.server.time.clock import pass_ms
@@ -33,7 +34,41 @@ from comfyfarm.versions import Behaviour
 
 T = TypeVar("T")
 
+
+class ComfyRoutes(Klein):
+    """Klein, which also takes over a request whose route was called before (``server/direct_server.py``)."""
+
+    def execute_endpoint(self, endpoint: str, request: IRequest, *args: Any, **kwargs: Any) -> Any:
+        served = cast(ComfyRequest, request)
+        if served.outcome is None:
+            return super().execute_endpoint(endpoint, request, *args, **kwargs)
+        (result, reply), served.outcome = served.outcome, None
+        if reply is not None:
+            served.answer_with(reply)
+        return result
+
 _logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
+
+
+@dataclass(eq=False)
+class Moment:
+    """See :meth:`ComfyApi.moment`."""
+
+    driver: InstanceDriver
+
+    def __enter__(self) -> int:
+        try:
+            now_ms = self.driver.catch_up()
+        except BaseException:
+            self.driver.set_alarm()
+            raise
+        if self.driver.is_running:
+            return now_ms
+        self.driver.set_alarm()
+        raise CancelledError
+
+    def __exit__(self, *_: object) -> None:
+        self.driver.set_alarm()
 
 
 @dataclass(eq=False)
@@ -59,7 +94,8 @@ class ComfyApi:
     reactor: Any
     run_or_defer: Callable[[Callable[[], None]], None]
     has_advised: bool = False
-    app = Klein()
+    recent_bodies: RecentBodies = field(default_factory=RecentBodies)
+    app = ComfyRoutes()
 
     @property
     def instance(self) -> Instance:
@@ -87,19 +123,12 @@ class ComfyApi:
         """Return the simulated time as Unix time in seconds."""
         return (self.instance.machine.unix_ms + self.driver.time.now_ms()) / 1000
 
-    @contextmanager
-    def moment(self) -> Iterator[int]:
-        """Bring the simulation up to now, yield the simulated time in milliseconds, and then schedule its next step.
+    def moment(self) -> Moment:
+        """Bring the simulation up to now, give the simulated time in milliseconds, and then schedule its next step.
 
-        :raises CancelledError: if the process has ended, so that the request must not be handled.
+        On entry it raises CancelledError if the process has ended, so that the request must not be handled.
         """
-        try:
-            now_ms = self.driver.catch_up()
-            if not self.driver.is_running:
-                raise CancelledError
-            yield now_ms
-        finally:
-            self.driver.set_alarm()
+        return Moment(self.driver)
 
     def in_turns(self, steps: Generator[None, None, T]) -> Deferred[T]:
         """Run the first step of long work now, and each further one in a turn of its own."""

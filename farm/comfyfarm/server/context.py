@@ -27,6 +27,7 @@ class FarmContext:
     :ivar fire_process: called with each firing that affects an instance's process.
     :ivar on_traffic: called whenever a client sends bytes.
     :ivar fault_headers: whether a request may bring a fault of its own in a header.
+    :ivar keeps_content: whether headers and body of each request are kept in the event log.
     """
 
     reactor: Any
@@ -44,3 +45,4 @@ class FarmContext:
     on_traffic: Callable[[], None]
     fault_headers: bool
     job_names: JobNames
+    keeps_content: bool

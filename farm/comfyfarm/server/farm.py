@@ -173,6 +173,7 @@ class Farm(MultiService):
             on_traffic=self._on_traffic,
             fault_headers=self.config.farm.fault_headers,
             job_names=JobNames(self.config.farm.job_name),
+            keeps_content=self.config.farm.journal_bodies,
         )
         for config, port in zip(self.config.instance, ports, strict=True):
             backend = Backend.of(config, context, port, self.renderers[config.input])

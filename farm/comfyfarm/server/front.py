@@ -18,12 +18,13 @@ from twisted.web.server import NOT_DONE_YET, Request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from comfyfarm.server.http.answer import CLOSES, SERVER, Answer, aiohttp_answer
+from comfyfarm.server.http.comfy_request import ComfyRequest
 from comfyfarm.server.http.faults import BadFault, HttpFaultInjector
 from comfyfarm.server.http.headers import allow_origin, is_foreign
 from comfyfarm.server.http.request import header, prompt_source, send
+from comfyfarm.server.http.request_content import shown_body, shown_headers, traceparent
 from comfyfarm.server.http.request_facts import without_prefix
 from comfyfarm.server.http.response_writer import is_success
-from comfyfarm.server.http.site import ComfyRequest
 from comfyfarm.versions import DEFAULT_BEHAVIOUR, Behaviour
 
 _ONLY_WITH_PREFIX = ("/jobs", "/assets", "/tags", "/tasks")
@@ -69,6 +70,7 @@ class FrontResource(Resource):
         bytes sent.
     :ivar allowed_origin: the origin whose web pages may read the answers, ``*`` for all; ``None``: requests from
         pages of any other origin are refused.
+    :ivar keeps_content: whether headers and body of each request are kept in the event log.
     """
 
     name: str
@@ -78,6 +80,7 @@ class FrontResource(Resource):
     max_body_bytes: int
     allowed_origin: str | None = None
     behaviour: Behaviour = DEFAULT_BEHAVIOUR
+    keeps_content: bool = False
     isLeaf: bool = field(default=True, init=False)
 
     def __post_init__(self) -> None:
@@ -86,12 +89,8 @@ class FrontResource(Resource):
     def render(self, request: ComfyRequest) -> Any:
         """Handle a request: refuse it, pass it to its route, or run it as a faulty exchange."""
         request.behaviour = self.behaviour
-        received_ms = request.connection.received_ms
-        request.record.began_ms = self.fault_injector.now_ms() if received_ms is None else received_ms
-        request.setHeader(b"server", SERVER)
-        request.setHeader(b"x-comfyfarm-instance", self.name.encode())
-        if self.allowed_origin is not None:
-            allow_origin(request, self.allowed_origin)
+        self.begin(request)
+        self.set_defaults(request)
         refusal = self._refuse(request)
         if refusal is not None and request.method == b"POST":   # no route will read the job from it
             source = prompt_source(request, self.fault_injector.driver.instance.names)
@@ -109,6 +108,25 @@ class FrontResource(Resource):
                 on_end=partial(self.on_end, request),
             )
         return NOT_DONE_YET
+
+    def begin(self, request: ComfyRequest) -> None:
+        """Note of a request that is handled now when it was received and, if it shall be kept, what it says."""
+        received_ms: int | None = request.connection.received_ms
+        record = request.record
+        record.began_ms = self.fault_injector.now_ms() if received_ms is None else received_ms
+        record.traceparent = traceparent(request.fields)
+        if self.keeps_content:
+            record.request_headers = shown_headers(request.fields)
+            assert request.content is not None, "it has been received"
+            record.request_body = shown_body(request.content.read())
+            request.content.seek(0)
+
+    def set_defaults(self, request: Request) -> None:
+        """Set the headers that every answer has."""
+        request.setHeader(b"server", SERVER)
+        request.setHeader(b"x-comfyfarm-instance", self.name.encode())
+        if self.allowed_origin is not None:
+            allow_origin(request, self.allowed_origin)
 
     def _serve(self, request: ComfyRequest, refusal: Answer | None) -> None:
         """Handle a request without faults, and report its end."""
@@ -158,13 +176,20 @@ def _sent_status(request: Request) -> int:
     return request.code if request.startedWriting or request.finished else 0
 
 
-def _route_segments(request: Request) -> list[bytes]:
-    """Return the path for the routes: without the prefix, and with a ``/`` inside a segment still quoted."""
-    full_path = request.path.decode("utf-8", "replace")
+def route_path(full_path: str) -> str | None:
+    """Return the path of a request as the routes have it, without ``/api``; ``None`` if there is no such route."""
     path, prefixed = without_prefix(full_path), full_path.startswith("/api/")
-    # Klein would read two slashes as one.  Such a path gets a prefix under which there is no route.
-    if "//" in path or path.startswith(_ONLY_WITHOUT_PREFIX if prefixed else _ONLY_WITH_PREFIX):
-        path = "/api" + path if prefixed else "/unprefixed" + path
+    # Klein would read two slashes as one.
+    is_none = "//" in path or path.startswith(_ONLY_WITHOUT_PREFIX if prefixed else _ONLY_WITH_PREFIX)
+    return None if is_none else path
+
+
+def _route_segments(request: Request) -> list[bytes]:
+    """Return the path for the routes, with a ``/`` inside a segment still quoted."""
+    full_path = request.path.decode("utf-8", "replace")
+    path = route_path(full_path)
+    if path is None:    # it gets a prefix under which there is no route
+        path = f"/unserved{full_path}"
     parts = path.removeprefix("/").split("/")
     # Klein accepts UTF-8 only; other bytes become the replacement character, as in the arguments of a route.
     return [unquote(part).encode().replace(b"%", b"%25").replace(b"/", b"%2F") for part in parts]

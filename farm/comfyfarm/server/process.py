@@ -18,7 +18,7 @@ from state to state:
   program has taken the port meanwhile.
 - *paused*: the worker takes no further step; clients are served.
 - *frozen*: the port is open, but clients are not served and nothing is sent.  Received bytes and events wait in the
-  :class:`~comfyfarm.server.http.site.FreezeQueue`.  The simulation goes on, unless the worker is frozen too.  A process
+  ``FreezeQueue`` (``http/freeze_queue.py``).  The simulation goes on, unless the worker is frozen too.  A process
   that is paused and frozen shows as frozen.
 - ``refuse`` and ``accept`` close and open the port in any of these states; connections that are open stay.
 
@@ -30,7 +30,7 @@ Three things outlive a process; the ``Backend`` keeps them and hands them to the
                       process takes the models at its start, jobs and history at the end of its boot
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -40,20 +40,25 @@ from twisted.internet.task import deferLater
 
 from comfyfarm.config import InstanceConfig
 from comfyfarm.events import Event, Frozen, PortBlocked, Refusing, ServerReady, SocketClosed, SocketOpened, Thawed
+from comfyfarm.events.handler import by_type
 from comfyfarm.faults.editing import encode_message
 from comfyfarm.faults.registry import InstanceFaults
 from comfyfarm.faults.targets import Kept
 from comfyfarm.server import routes
 from comfyfarm.server.api import ComfyApi
 from comfyfarm.server.context import FarmContext
+from comfyfarm.server.direct_server import DirectServer
 from comfyfarm.server.feature_flags import server_flags
 from comfyfarm.server.files.disk import EXAMPLE
 from comfyfarm.server.front import FrontResource
+from comfyfarm.server.http.comfy_request import ComfyRequest
 from comfyfarm.server.http.faults import HttpFaultInjector
+from comfyfarm.server.http.freeze_queue import FreezeQueue
 from comfyfarm.server.http.headers import allowed_origin
 from comfyfarm.server.http.request import exchanged_event
-from comfyfarm.server.http.site import ComfyRequest, FarmSite, FreezeQueue
+from comfyfarm.server.http.site import FarmSite
 from comfyfarm.server.ports import ReopenablePort, url
+from comfyfarm.server.route_table import RouteTable
 from comfyfarm.server.server_log import ServerLog
 from comfyfarm.server.storage import InstanceStorage
 from comfyfarm.server.time.clock import Alarm
@@ -61,7 +66,8 @@ from comfyfarm.server.time.driver import InstanceDriver
 from comfyfarm.server.websocket.faults import WebSocketFaultInjector
 from comfyfarm.server.websocket.hub import Hub, Socket
 from comfyfarm.server.websocket.message import OutgoingMessage
-from comfyfarm.server.websocket.notifier import Outbox, WebSocketNotifier
+from comfyfarm.server.websocket.notifier import WebSocketNotifier
+from comfyfarm.server.websocket.outbox import Outbox
 from comfyfarm.sim.cache import ResultCache
 from comfyfarm.sim.catalogue.catalogue import Catalogue
 from comfyfarm.sim.durations import draw_ms
@@ -70,6 +76,7 @@ from comfyfarm.sim.machine import Machine
 from comfyfarm.sim.memory import Memory
 
 assert routes   # imported so that every route is registered
+_ROUTES = RouteTable(ComfyApi.app)
 State = Literal["booting", "running", "paused", "frozen", "stopped"]
 
 
@@ -103,7 +110,7 @@ class InstanceProcess:
     api: ComfyApi = field(init=False)
     fault_injector: HttpFaultInjector = field(init=False)
     site: FarmSite = field(init=False)
-    _handlers: tuple[Callable[[Event], None], ...] = field(init=False)
+    _handlers: Mapping[type[Event], Sequence[Callable[[Event], None]]] = field(init=False)
     _boot: Alarm = field(init=False)
     _has_begun: bool = field(default=False, init=False)
     _has_hung_up: bool = field(default=False, init=False)
@@ -164,12 +171,13 @@ class InstanceProcess:
             self.publish,
             self.instance.job_before,
         )
-        self.outbox = Outbox(self.hub, fault_injector, self.publish)
+        self.outbox = Outbox(fault_injector, self.publish)
+        self.driver.on_turn_end = self.outbox.flush
         self.notifier = WebSocketNotifier(
-            self.outbox, self.storage.renderer, self.context.unix_ms, self.instance.machine.behaviour
+            self.hub, self.outbox, self.storage.renderer, self.context.unix_ms, self.instance.machine.behaviour
         )
         self.server_log = ServerLog(self.config, self.hub, self.notifier.send_json, self.context.unix_ms)
-        self._handlers = self.server_log.on_event, self.notifier.on_event   # to look them up for each event takes time
+        self._handlers = by_type(self.server_log, self.notifier)
 
     def _make_http(self, system_stats: Mapping[str, Any]) -> None:
         config, context = self.config, self.context
@@ -196,9 +204,18 @@ class InstanceProcess:
         max_bytes, origin = int(config.max_upload_size), allowed_origin(config.enable_cors)
         resource = KleinResource(self.api.app)
         front = FrontResource(
-            config.name, resource, self.fault_injector, self._on_exchange, max_bytes, origin, self.api.behaviour
+            config.name,
+            resource,
+            self.fault_injector,
+            self._on_exchange,
+            max_bytes,
+            origin,
+            self.api.behaviour,
+            context.keeps_content,
         )
         self.site = FarmSite(front, context.reactor, max_bytes, context.on_traffic, self.freezer, context.time.now_ms)
+        direct_server = DirectServer(self.api, front, _ROUTES, context.reactor.seconds)
+        self.site.serve_directly = direct_server.serve
 
     @property
     def _served_static_name(self) -> str | None:
@@ -221,9 +238,7 @@ class InstanceProcess:
         now_ms = self.context.time.now_ms()
         self._has_begun = True
         self.server_log.begin(url(self.context.host, self.port.number), now_ms)
-        self._unsubscribe = self.context.log.listen(
-            lambda event: self.freezer.run_or_defer(partial(self._handle, event)), self.config.name
-        )
+        self._unsubscribe = self.context.log.listen(self._on_event, self.config.name)
         self.instance.machine.at_ms = now_ms
         self.instance.machine.warm_up(self.carried_state.models)
         self.driver.start()
@@ -365,9 +380,9 @@ class InstanceProcess:
     def publish(self, event: Event) -> None:
         self.context.log.publish(event, self.config.name, self.number)
 
-    def _handle(self, event: Event) -> None:
-        for on_event in self._handlers:
-            on_event(event)
+    def _on_event(self, event: Event) -> None:
+        for handle in self._handlers.get(type(event), ()):      # most events have no handler
+            self.freezer.run_or_defer(partial(handle, event))
 
     def _on_open(self, socket: Socket) -> None:
         """Send a new websocket client what ComfyUI sends first: the status, and the node that runs for it."""
@@ -380,13 +395,14 @@ class InstanceProcess:
             # Without prompt_id, as ComfyUI says it to a client that comes back (docs/fidelity.md, "Upstream bugs").
             content, taken = encode_message("executing", {"node": execution.node}), self.notifier.taken
             message = OutgoingMessage(now_ms, "executing", content, taken=taken, node=execution.node, is_logged=False)
-            self.outbox.send(socket, message)
+            self.outbox.send((socket,), message)
         self.driver.set_alarm()
 
     def _send(self, socket: Socket, kind: str, data: object) -> None:
         """Send one socket a message that has no event in the log."""
         message = OutgoingMessage(self.context.time.now_ms(), kind, encode_message(kind, data), is_logged=False)
-        self.outbox.send(socket, message)
+        self.outbox.send((socket,), message)
+        self.outbox.flush()
 
     def _on_close(self, socket: Socket) -> None:
         reason = "too slow" if socket.writer.too_slow else "closed"

@@ -22,6 +22,9 @@ from wsproto.events import CloseConnection, Event
 
 T = TypeVar("T")
 
+_TEXT, _BINARY = b"\x81", b"\x82"     # the first byte of a message that is one frame
+_LONG = (b"\x7e", 2), (b"\x7f", 8)     # what stands for its length, and the bytes of the length that follow
+
 _ADDRESS = IPv4Address("TCP", "127.0.0.1", 80)
 
 
@@ -95,6 +98,31 @@ class Listener:
 
 
 @dataclass(eq=False)
+class _MessageReader:
+    """The protocol of a listener's connection: reads whole messages itself, and has Twisted's read everything else.
+
+    Twisted's takes ten times as long.
+    """
+
+    listener: Listener
+    protocol: IProtocol
+
+    def dataReceived(self, data: bytes) -> None:
+        rest = data
+        while (found := _first_message(rest)) is not None:
+            message, rest = found
+            if isinstance(message, str):
+                self.listener.textMessageReceived(message)
+            else:
+                self.listener.bytesMessageReceived(message)
+        if rest:
+            self.protocol.dataReceived(rest)
+
+    def connectionLost(self, reason: Failure) -> None:
+        self.protocol.connectionLost(reason)
+
+
+@dataclass(eq=False)
 class Asking:
     """An HTTP exchange that may not be answered yet."""
 
@@ -134,7 +162,7 @@ class MemoryWire:
     ) -> Reply:
         """Send an HTTP request, and return the answer."""
         exchange = self.begin(site, method, path, data if json is ... else dumps(json).encode(), headers)
-        if exchange.reply() is None:
+        if not exchange.transport.value():
             self.flush()
             self.reactor.advance(0)     # for what the farm does in the reactor's next turn
         return exchange.end()
@@ -161,12 +189,15 @@ class MemoryWire:
         self._pumps.append(pump)
         _pass_on_resets(pump)
         self.flush()
-        return result_of(opening)
+        listener = result_of(opening)
+        pump.clientIO.protocol = _MessageReader(listener, pump.clientIO.protocol)
+        return listener
 
     def flush(self) -> None:
-        """Deliver everything that was sent."""
+        """Deliver everything that was sent, and forget the connections that have ended."""
         for pump in self._pumps:
             pump.flush()
+        self._pumps = [pump for pump in self._pumps if not (pump.clientIO.disconnected and pump.serverIO.disconnected)]
 
     def close(self) -> None:
         """Close all websockets from the side of the clients."""
@@ -174,6 +205,21 @@ class MemoryWire:
             pump.clientIO.loseConnection()
         self.flush()
         self._pumps.clear()
+
+
+def _first_message(data: bytes) -> tuple[str | bytes, bytes] | None:
+    """Return the message that the data begin with, and the data behind it; None if they begin with anything else."""
+    kind, length, start = data[:1], data[1:2], 2
+    if kind not in (_TEXT, _BINARY):
+        return None
+    for mark, size in _LONG:
+        if length == mark:
+            length, start = data[2 : 2 + size], 2 + size
+    end = start + int.from_bytes(length, "big")
+    if len(data) < end:
+        return None
+    payload = data[start:end]
+    return payload.decode() if kind == _TEXT else payload, data[end:]
 
 
 def result_of(deferred: Deferred[T]) -> T:
@@ -204,6 +250,19 @@ def _request(method: str, path: str, body: bytes, headers: dict[str, str]) -> by
 
 
 def _reply(method: str, sent: bytes) -> Reply:
+    head, _, body = sent.partition(b"\r\n\r\n")
+    first, *lines = head.decode("iso-8859-1").split("\r\n")
+    headers = {name.lower(): value.lstrip() for name, _, value in (line.partition(":") for line in lines)}
+    if first == "HTTP/1.1 200 OK" and method != "HEAD" and headers.get("content-length") == str(len(body)):
+        return Reply(200, headers, body)    # what http.client would make of it, in a tenth of the time
+    return _unusual_reply(method, sent)
+
+
+def _unusual_reply(method: str, sent: bytes) -> Reply:
+    """Return an answer that may be in pieces, without a body, or broken.
+
+    :raises HTTPException: if it is broken.
+    """
     socket: Any = SimpleNamespace(makefile=lambda _mode: BytesIO(sent))
     response = HTTPResponse(socket, method=method)
     response.begin()

@@ -171,6 +171,25 @@ def test_a_window_is_cut_as_comfyui_cuts_it(max_items: int | None, offset: int, 
     assert "".join(history_of("abcde").window(max_items, offset)) == shown
 
 
+def as_listed(ids: list[str], max_items: int | None, offset: int) -> list[str]:
+    """ComfyUI's rule, over a list of all ids."""
+    if max_items is not None and offset < 0:
+        offset = len(ids) - max_items
+    shown = ids[max(0, offset) :]
+    return shown if max_items is None else shown[: max(1, max_items)]
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 5])
+def test_a_window_of_any_size_is_where_it_should_be(size: int) -> None:
+    """Counted from either end, as is nearer."""
+    history = history_of("abcde"[:size])
+    for max_items in (None, *range(-2, size + 3)):
+        for offset in range(-2, size + 3):
+            shown = list(history.window(max_items, offset))
+            assert shown == as_listed(list(history.entries), max_items, offset), (max_items, offset)
+
+
+
 def test_a_window_of_nothing_is_empty() -> None:
     for max_items in (None, -1, 0, 5):
         for offset in (-1, 0, 5):

@@ -28,7 +28,7 @@ const matches = (event, { instance, route, job }) =>
   (event.instance || "").includes(instance) && event.path.includes(route) && (event.job || "").includes(job);
 
 function kept(event) {
-  const headers = Object.entries(event.request_headers || {}).map(([name, value]) => `${name}: ${value}`).join("\n");
+  const headers = event.request_headers || "";
   if (!headers && !event.request_body) return "Headers and bodies are kept with [farm] journal_bodies = true.";
   return `${headers}\n\n${event.request_body || ""}`;
 }

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -17,7 +18,7 @@ def write_new(path: Path, content: bytes) -> None:
     try:
         _link(draft, path)
     finally:
-        draft.unlink(missing_ok=True)
+        _remove(draft)
 
 
 def write_over(path: Path, content: bytes) -> None:
@@ -26,7 +27,19 @@ def write_over(path: Path, content: bytes) -> None:
     try:
         draft.replace(path)
     finally:
-        draft.unlink(missing_ok=True)
+        _remove(draft)
+
+
+def is_taken(path: Path) -> bool:
+    """Return whether something has this path.
+
+    :raises OSError: if nothing can, as it is too long.
+    """
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def system_error(number: int, path: Path) -> OSError:
@@ -37,11 +50,27 @@ def system_error(number: int, path: Path) -> OSError:
 def _write_draft(directory: Path, content: bytes) -> Path:
     draft = directory / f".comfyfarm-{os.getpid()}-{next(_draft_numbers)}.draft"   # no client sees it: see is_draft
     try:
-        draft.write_bytes(content)
+        _write(draft, content)
     except OSError:
-        draft.unlink(missing_ok=True)   # a full disk must not keep half a file
+        _remove(draft)      # a full disk must not keep half a file
         raise
     return draft
+
+
+def _remove(draft: Path) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(draft)    # noqa: PTH108 (Path.unlink takes longer)
+
+
+def _write(path: Path, content: bytes) -> None:
+    # With the system's own calls: a file object first asks for the file's size, position and kind.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    try:
+        written = os.write(descriptor, content)
+        while written < len(content):
+            written += os.write(descriptor, memoryview(content)[written:])
+    finally:
+        os.close(descriptor)
 
 
 def _link(draft: Path, path: Path) -> None:

@@ -10,12 +10,13 @@ import os
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
 from weakref import WeakSet
 
 from comfyfarm.events.base import Folder
-from comfyfarm.server.files.atomic import system_error, write_new, write_over
+from comfyfarm.server.files.atomic import is_taken, system_error, write_new, write_over
 from comfyfarm.server.files.folders import make_folders
 from comfyfarm.server.files.removal import remove_files
 from comfyfarm.server.media.pictures import ImageRenderer, picture_size
@@ -118,11 +119,9 @@ class Disk:
         :raises OSError: if the system refuses: a directory of that name, a full disk.
         """
         path = self.path(place.folder, place.subfolder, place.name)
-        # Checked before anything is rendered.
-        if path.is_dir():
-            raise system_error(errno.EISDIR, path)      # not EEXIST: names() leaves it out, so a retry would fail, too
-        if os.path.lexists(path) or path in self._hidden:
-            raise system_error(errno.EEXIST, path)
+        if path in self._hidden or is_taken(path):     # before anything is rendered
+            # Not EEXIST for a directory: names() leaves it out, so a retry would fail, too.
+            raise system_error(errno.EISDIR if path.is_dir() else errno.EEXIST, path)
         self._create(path, self.renderer.render(place.name, content, self.content_of))
         self._written.add(path)
 
@@ -191,13 +190,10 @@ class Disk:
         :raises Outside: if it leads out of the folder.  As in ComfyUI the texts of the paths are compared, so a symlink
             in a folder may lead out of it.
         """
-        base = self._folders[folder]
-        if "\0" in subfolder or "\0" in name:
-            raise Outside(f"a path with NUL in {folder}")
-        path = os.path.abspath(os.path.join(base, subfolder, name))     # noqa: PTH100, PTH118 (as ComfyUI joins)
-        if os.path.commonpath((base, path)) != str(base):
-            raise Outside(f"{name} in {subfolder or '.'} of {folder}")
-        return Path(path)
+        path = _path_inside(self._folders[folder], subfolder, name)
+        if path is None:
+            raise Outside(f"{name!r} in {subfolder or '.'!r} of {folder}")
+        return path
 
     def digest_at(self, path: Path) -> str | None:
         """Return the SHA-256 of a file, in hex, or ``None`` if there is no file."""
@@ -290,8 +286,11 @@ class Disk:
             return None
 
     def _create(self, path: Path, content: bytes) -> None:
-        self._make(path.parent)
-        write_new(path, content)
+        try:
+            write_new(path, content)
+        except (FileNotFoundError, NotADirectoryError):     # the directory is missing, or is none
+            self._make(path.parent)
+            write_new(path, content)
 
     def _make(self, directory: Path) -> None:
         self._made.update(make_folders(directory))
@@ -314,3 +313,12 @@ class Disk:
                 self._made.discard(directory)
             if not number % _IN_A_TURN:
                 yield
+
+
+@lru_cache(1024)
+def _path_inside(base: Path, subfolder: str, name: str) -> Path | None:
+    """Return the path for a name; ``None`` if it leads out of the folder, or cannot be one."""
+    if "\0" in subfolder or "\0" in name:
+        return None
+    path = os.path.abspath(os.path.join(base, subfolder, name))     # noqa: PTH100, PTH118 (as ComfyUI joins)
+    return Path(path) if os.path.commonpath((base, path)) == str(base) else None

@@ -1,7 +1,8 @@
 """An answer of a ComfyUI route, before it becomes HTTP."""
 
 import json
-from dataclasses import dataclass
+
+import msgspec
 
 SERVER = b"Python/3.11 aiohttp/3.14.5"
 """The header ``Server`` of a real server."""
@@ -10,8 +11,7 @@ CLOSES = ("Connection", "close")
 """The header of an answer after which the server closes the connection."""
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """A whole answer; with a status only, it has no body and no content type.
 
     :ivar headers: names and values as text, sent as UTF-8 (as aiohttp does); without ``Content-Length``, which is the
@@ -25,6 +25,9 @@ class Answer:
     is_raised: bool = False
 
 
+JSON = (("Content-Type", "application/json; charset=utf-8"),)
+
+
 def json_answer(body: object, status: int = 200) -> Answer:
     """Return an answer in JSON, with exactly the text of ComfyUI's ``json.dumps``."""
     return encoded_answer(json.dumps(body), status)
@@ -32,7 +35,7 @@ def json_answer(body: object, status: int = 200) -> Answer:
 
 def encoded_answer(text: str, status: int = 200) -> Answer:
     """Return an answer whose body is JSON already."""
-    return Answer(status, (("Content-Type", "application/json; charset=utf-8"),), text.encode())
+    return Answer(status, JSON, text.encode())
 
 
 def text_answer(status: int, text: str) -> Answer:

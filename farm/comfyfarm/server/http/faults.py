@@ -49,10 +49,10 @@ from comfyfarm.faults.pauses import WAIT, Steps
 from comfyfarm.faults.phases import EXCHANGE, Phase
 from comfyfarm.faults.registry import InstanceFaults
 from comfyfarm.faults.targets import Exchange
+from comfyfarm.server.http.comfy_request import ComfyRequest
 from comfyfarm.server.http.request import header
 from comfyfarm.server.http.request_facts import RequestFacts
 from comfyfarm.server.http.response_writer import BufferedChannel, ResponseWriter, as_text
-from comfyfarm.server.http.site import ComfyRequest
 from comfyfarm.server.time.driver import InstanceDriver
 from comfyfarm.server.time.task import SimTask
 from comfyfarm.sim.errors import describe, origin_of
@@ -83,13 +83,18 @@ class HttpFaultInjector:
     takes_headers: bool = False
     open_exchanges: dict[FaultyExchange, None] = field(default_factory=dict, init=False)
 
+    @property
+    def is_idle(self) -> bool:
+        """True if no exchange can have a fault."""
+        return self.faults.is_quiet and not self.takes_headers
+
     def exchange_for(self, request: ComfyRequest, *, is_refused: bool) -> FaultyExchange | None:
         """Return the exchange of a request that a fault may change, not yet begun; ``None`` for all other requests.
 
         :param is_refused: the request never reaches a route; of the phases before the work only ``request`` applies.
         :raises BadFault: if the fault header is invalid.
         """
-        if self.faults.is_quiet and not self.takes_headers:
+        if self.is_idle:
             return None
         request_facts = RequestFacts.of(request)
         phases_before = ("request",) if is_refused else request_facts.phases_before
@@ -261,7 +266,7 @@ class FaultyExchange:
     def _do_work(self) -> Steps:
         """Do the work, and hold its answer back."""
         channel = self._writer.buffered = BufferedChannel(self.request, self._on_answer)
-        self.request.channel = channel  # type: ignore[assignment]  # it has what a request needs of one
+        self.request.channel = channel
         self._is_working = True
         self._work()
         self._is_working = False

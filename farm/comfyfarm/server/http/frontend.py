@@ -6,7 +6,7 @@ served from there, never copied; so are the example workflows of ``comfyui-workf
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from html import escape
 from importlib.metadata import distributions
@@ -14,6 +14,8 @@ from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from string import Template
 from urllib.parse import quote
+
+from msgspec.structs import replace
 
 from comfyfarm.config import InstanceConfig
 from comfyfarm.server.http.answer import Answer, aiohttp_answer

@@ -1,8 +1,8 @@
 """The headers that ComfyUI adds to an answer: for other origins, for caches, and against script execution."""
 
-from dataclasses import replace
 from urllib.parse import unquote, urlsplit
 
+from msgspec.structs import replace
 from twisted.web.iweb import IRequest
 
 from comfyfarm.config.values import is_loopback

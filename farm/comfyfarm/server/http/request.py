@@ -9,9 +9,8 @@ import msgspec
 from twisted.web.iweb import IRequest
 
 from comfyfarm.events import Exchanged
-from comfyfarm.server.http.answer import CLOSES, Answer, json_answer
-from comfyfarm.server.http.headers import cache_headers, forget_origin
-from comfyfarm.server.http.site import ComfyRequest
+from comfyfarm.server.http.answer import Answer, json_answer
+from comfyfarm.server.http.comfy_request import ComfyRequest
 from comfyfarm.sim.errors import ServerError
 from comfyfarm.sim.prompt.job_names import JobNames
 from comfyfarm.sim.prompt.submission import PromptSource
@@ -115,16 +114,7 @@ segment = unquote
 
 def send(request: IRequest, reply: Answer) -> bytes:
     """Set status and headers of an answer, and return its body, which the route then returns."""
-    request.setResponseCode(reply.status)
-    if reply.is_raised:
-        forget_origin(request)
-    for name, value in (*cache_headers(request.path, reply, cast(ComfyRequest, request).behaviour), *reply.headers):
-        request.setHeader(name.encode(), value.encode("utf-8", "surrogateescape"))
-    if CLOSES in reply.headers:
-        cast(ComfyRequest, request).connection.persistent = False
-    if reply.status != 304:     # a 304 has no body, and no length
-        request.setHeader(b"content-length", str(len(reply.body)).encode())
-    return reply.body
+    return cast(ComfyRequest, request).answer_with(reply)
 
 
 def answer(request: IRequest, body: object, status: int = 200) -> bytes:
@@ -137,19 +127,28 @@ def nothing(request: IRequest, status: int = 200) -> bytes:
 
 
 def note(request: IRequest, **facts: Any) -> None:
-    """Set fields of the :class:`~comfyfarm.server.http.site.ExchangeRecord` of a request, for the event log."""
+    """Set fields of the record of a request (``exchange_record.py``), for the event log."""
     for name, value in facts.items():
         setattr(cast(ComfyRequest, request).record, name, value)
 
 
 def exchanged_event(request: ComfyRequest, at_ms: int, status: int, size_bytes: int) -> Exchanged:
     """Return the event for a request that has ended."""
+    record = request.record
     return Exchanged(
         at_ms=at_ms,
-        method=request.method.decode("ascii", "replace"),
-        path=request.path.decode("utf-8", "replace"),
-        query=request.uri.partition(b"?")[2].decode("utf-8", "replace"),
         status=status,
         size_bytes=size_bytes,
-        **vars(request.record),
+        began_ms=record.began_ms,
+        prompt_id=record.prompt_id,
+        job=record.job,
+        client_id=record.client_id,
+        retry_after_ms=record.retry_after_ms,
+        shown=record.shown,
+        damage=record.damage,
+        first_byte=record.first_byte,
+        traceparent=record.traceparent,
+        request_headers=record.request_headers,
+        request_body=record.request_body,
+        **request.texts,
     )

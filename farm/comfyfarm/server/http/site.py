@@ -1,11 +1,9 @@
-"""HTTP as every port of the farm serves it: the request, the connection and its freezing, and the site."""
+"""HTTP as every port of the farm serves it: the connection and its freezing, and the site."""
 
 from __future__ import annotations
 
-import json
-from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -13,17 +11,16 @@ from weakref import WeakKeyDictionary
 from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import IAddress, IProtocol
 from twisted.internet.protocol import connectionDone
-from twisted.logger import Logger
+from twisted.internet.tcp import Connection
 from twisted.python.failure import Failure
 from twisted.web import http
 from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
-from twisted.web.server import Request, Site
+from twisted.web.server import Site
 
-from comfyfarm.events.clients import Damage
-from comfyfarm.faults.targets import HttpReply
 from comfyfarm.server.http.answer import SERVER
-from comfyfarm.server.http.body_decoder import BodyDecoder
+from comfyfarm.server.http.comfy_request import ComfyRequest
+from comfyfarm.server.http.freeze_queue import FreezeQueue
 from comfyfarm.server.http.request_head import (
     MAX_FIELDS,
     MAX_LINE_BYTES,
@@ -31,129 +28,12 @@ from comfyfarm.server.http.request_head import (
     NO_TLS,
     TLS_START,
     RequestHead,
-    origin_form,
 )
-from comfyfarm.versions import DEFAULT_BEHAVIOUR
+from comfyfarm.server.http.whole_request import RequestLine, WholeRequest, read_whole
 
-_logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
 _MAX_BODY_BYTES = 100 * 1024 * 1024
 _KEEP_ALIVE_S = 3630    # of aiohttp
-
-
-@dataclass(eq=False)
-class ExchangeRecord:
-    """Facts about one exchange for its :class:`~comfyfarm.events.Exchanged`, which describes the fields."""
-
-    began_ms: int = 0
-    prompt_id: str | None = None
-    job: str = ""
-    client_id: str | None = None
-    retry_after_ms: int | None = None
-    shown: int | None = None
-    damage: Damage = ""
-    first_byte: int = 0
-
-    def update_from(self, reply: HttpReply) -> None:
-        """Read from the answer what it shows to the client, because a fault may have changed it."""
-        waits = [value for name, value in reply.headers if name.lower() == "retry-after" and value.isdecimal()]
-        self.retry_after_ms = int(waits[0]) * 1000 if waits else None
-        if self.shown is not None:
-            self.shown = _queue_remaining(reply.body)
-
-
-def _queue_remaining(body: bytes) -> int | None:
-    """Return the ``queue_remaining`` that an answer of ``/queue`` or ``/prompt`` shows; ``None`` if it shows none."""
-    try:
-        content = json.loads(body)
-        if "exec_info" in content:
-            return int(content["exec_info"]["queue_remaining"])
-        lists: Iterable[list[Any]] = (content["queue_running"], content["queue_pending"])
-        return sum(map(len, lists))
-    except (ValueError, TypeError, LookupError):
-        return None
-
-
-@dataclass(eq=False)
-class FreezeQueue:
-    """The state of freezing of one process, and the calls that wait until it thaws."""
-
-    is_frozen: bool = False
-    _waiting: deque[Callable[[], None]] = field(default_factory=deque)
-
-    def run_or_defer(self, act: Callable[[], None]) -> None:
-        """Call a function now, or, if the process is frozen, after all that wait already."""
-        if self.is_frozen or self._waiting:
-            self._waiting.append(act)
-        else:
-            act()
-
-    def release(self) -> None:
-        """Call all functions that wait, in order; if one of them freezes the process again, the rest wait on."""
-        self.is_frozen = False
-        while self._waiting and not self.is_frozen:
-            act = self._waiting.popleft()
-            try:
-                act()
-            except Exception:  # noqa: BLE001 (whatever it is)
-                _logger.failure("what waited for a thaw failed")    # the rest must not wait for ever
-
-    def forget(self) -> None:
-        """Drop all functions that wait: the process has ended."""
-        self.is_frozen = False
-        self._waiting.clear()
-
-
-class ComfyRequest(Request):
-    """A request that decodes its body, drops one that is too large, and keeps a record for the event log.
-
-    :ivar behaviour: that of the instance's version.
-    :ivar too_large: whether the body, decoded, had more bytes than the site accepts.
-    :ivar connection: the channel of the request, also after the request has ended.
-    :ivar on_lost: called if the connection is lost before the answer is complete.
-    """
-
-    channel: _Channel
-
-    defaultContentType = None   # ComfyUI sends none with an answer that is a status only
-    behaviour = DEFAULT_BEHAVIOUR
-    too_large = False
-    _decoder: BodyDecoder | None = None
-    on_lost: Callable[[], None] | None = None
-
-    def __init__(self, channel: _Channel, *args: Any, **kwargs: Any) -> None:
-        super().__init__(channel, *args, **kwargs)
-        self.record, self.connection = ExchangeRecord(), channel
-
-    def gotLength(self, length: int | None) -> None:
-        """Take the length of the body; ``None`` if it comes in chunks."""
-        encoding = self.requestHeaders.getRawHeaders(b"content-encoding", [b""])[-1].decode("latin-1").lower()
-        if encoding in ("gzip", "deflate"):
-            self._decoder = BodyDecoder(encoding)
-        self.too_large = length is not None and length > self.channel.site.max_body_bytes
-        super().gotLength(0 if self.too_large else length)
-
-    def handleContentChunk(self, data: bytes) -> None:
-        assert self.content is not None, "gotLength made it"
-        for piece in (data,) if self._decoder is None else self._decoder.decode(data):
-            if not self.too_large and self.content.tell() + len(piece) > self.channel.site.max_body_bytes:
-                self.too_large = True
-                self.content.truncate(0)
-            if self.too_large:
-                return
-            super().handleContentChunk(piece)
-
-    @property
-    def is_undecodable(self) -> bool:
-        """True if the body is not in the encoding that the request declares."""
-        return self._decoder is not None and self._decoder.is_broken
-
-    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
-        super().requestReceived(command, origin_form(path), version)
-
-    def connectionLost(self, reason: Failure) -> None:
-        super().connectionLost(reason)
-        if self.on_lost is not None:
-            self.on_lost()
+_SEND_LIMIT_BYTES = 4 * 1024 * 1024     # offered to the system at once; by Twisted's own limit it is 128 KiB
 
 
 class _Channel(HTTPChannel):
@@ -169,6 +49,7 @@ class _Channel(HTTPChannel):
     _peer: IAddress
     received_ms: int | None = None
     is_deserted = False
+    _can_write_now = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -179,6 +60,9 @@ class _Channel(HTTPChannel):
         transport: Any = self.transport
         # Kept, because a deferred request may be handled after its client has disconnected.
         self._host, self._peer = transport.getHost(), transport.getPeer()
+        self._can_write_now = isinstance(transport, Connection)
+        if self._can_write_now:
+            transport.SEND_LIMIT = _SEND_LIMIT_BYTES
         super().connectionMade()
 
     def getHost(self) -> IAddress:
@@ -202,12 +86,41 @@ class _Channel(HTTPChannel):
             self.received_ms = None
 
     def _receive(self, data: bytes) -> None:
+        if self._serve_directly(data):
+            return
         if self.line_mode and not self._head.is_begun and (self._buffer + data).startswith(TLS_START):
             self._refuse(NO_TLS)
             return
         super().dataReceived(data)
-        if self.line_mode and b"\n" in self._buffer:
+        if self.line_mode and not self.paused and b"\n" in self._buffer:
             self._refuse(NO_LINE_FEED)      # else this would wait for a carriage return for ever
+
+    def _serve_directly(self, data: bytes) -> bool:
+        """Serve an ordinary request, and return whether that was done."""
+        serve = self.site.serve_directly
+        is_between_requests = not (self.requests or self._buffer or self._head.is_begun or self.paused)
+        if serve is None or not is_between_requests or not self.persistent:
+            return False
+        whole = read_whole(data)
+        if whole is None:
+            return False
+        self.resetTimeout()
+        return serve(self, whole)
+
+    def hand_over(self, line: RequestLine) -> None:
+        """Let Twisted process the latest of the requests, as if it had parsed it."""
+        self._command, self._path, self._version = line.method, line.target, b"HTTP/1.1"
+        self.allContentReceived()
+
+    def write_now(self, *pieces: bytes) -> None:
+        """Write to the client, at once as far as the system takes it; a transport does so in the next turn only."""
+        transport: Any = self.transport
+        sent, size = 0, sum(map(len, pieces))
+        if self._can_write_now and not transport.dataBuffer and not transport._tempDataLen:  # noqa: SLF001
+            with suppress(OSError):     # the system takes nothing, or the connection is lost: the transport will see it
+                sent = transport.socket.sendmsg(pieces)
+        if sent < size:
+            transport.write(b"".join(pieces)[sent:])
 
     def lineReceived(self, line: bytes) -> None:
         if not line and not self._head.is_begun:
@@ -219,6 +132,22 @@ class _Channel(HTTPChannel):
         if not line:
             self._head = RequestHead()
         super().lineReceived(line)
+
+    def requestDone(self, request: http.Request) -> None:
+        """Go on with the next request, unless the client has still to read what it got.
+
+        Twisted reads no more from such a client, but answers all requests that it has read already.
+        """
+        if self._waitingForTransport:
+            self._networkProducer.pauseProducing()
+            self.paused = True      # LineReceiver then keeps what follows
+        super().requestDone(request)
+
+    def resumeProducing(self) -> None:
+        super().resumeProducing()
+        if self.paused:
+            self.paused = False
+            self.dataReceived(b"")
 
     def checkPersistence(self, request: http.Request, version: bytes) -> bool:
         """Return whether the connection stays open, and set the header that says so.
@@ -292,6 +221,7 @@ def _ignore(_: object = None) -> None:
 class FarmSite(Site):
     """A site that can reset all its connections, without an access log (the event log has every exchange).
 
+    :ivar serve_directly: serves a request of a channel, if it can; ``None`` if all take the long way.
     :ivar channels: the open connections, websockets included, in the order in which they were made.
     """
 
@@ -325,6 +255,7 @@ class FarmSite(Site):
         self.on_traffic = on_traffic
         self.freezer = freezer or FreezeQueue()
         self.now_ms = now_ms
+        self.serve_directly: Callable[[Any, WholeRequest], bool] | None = None
         self.channels: WeakKeyDictionary[_Channel, None] = WeakKeyDictionary()
 
     def startFactory(self) -> None:

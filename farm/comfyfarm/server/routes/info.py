@@ -1,25 +1,32 @@
 """Facts about the server: its machine, features, node types and models."""
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from twisted.web.iweb import IRequest
 
 from comfyfarm.server.api import ComfyApi
 from comfyfarm.server.files.model_files import model_list, model_paths, page_folders
-from comfyfarm.server.http.answer import Answer
+from comfyfarm.server.http.answer import JSON, Answer
 from comfyfarm.server.http.request import answer, nothing, segment, send
 from comfyfarm.sim.errors import ServerError, raising_as_comfyui
 
 app = ComfyApi.app
-_JSON = (("Content-Type", "application/json; charset=utf-8"),)
 
 
 @app.route("/system_stats", methods=["GET"])
 def get_system_stats(api: ComfyApi, request: IRequest) -> bytes:
     with api.moment():
         memory = api.instance.machine.memory
-        devices = None if memory.capacity_bytes is None else [_gpu(int(memory.capacity_bytes), memory.used_bytes)]
-    return answer(request, {**api.system_stats, "devices": devices} if devices else api.system_stats)
+        total, used = memory.capacity_bytes, memory.used_bytes
+    body = api.recent_bodies.of(("system_stats", total, used), partial(_system_stats, api, total, used))
+    return send(request, Answer(200, JSON, body))
+
+
+def _system_stats(api: ComfyApi, total_bytes: float | None, used_bytes: int) -> Mapping[str, Any]:
+    devices = None if total_bytes is None else [_gpu(int(total_bytes), used_bytes)]
+    return {**api.system_stats, "devices": devices} if devices else api.system_stats
 
 
 def _gpu(total_bytes: int, used_bytes: int) -> dict[str, Any]:
@@ -42,7 +49,7 @@ def get_features(api: ComfyApi, request: IRequest) -> bytes:
 
 @app.route("/object_info", methods=["GET"])
 def get_object_info(api: ComfyApi, request: IRequest) -> bytes:
-    return send(request, Answer(200, _JSON, api.catalogue.object_info()))
+    return send(request, Answer(200, JSON, api.catalogue.object_info()))
 
 
 @app.route("/object_info/<class_type>", methods=["GET"])

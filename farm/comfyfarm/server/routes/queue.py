@@ -8,13 +8,14 @@ from twisted.web.iweb import IRequest
 from werkzeug.exceptions import MethodNotAllowed
 
 from comfyfarm.server.api import ComfyApi
-from comfyfarm.server.http.answer import encoded_answer
+from comfyfarm.server.http.answer import encoded_answer, json_answer
 from comfyfarm.server.http.request import answer, json_body, note, nothing, query, segment, send
 from comfyfarm.sim.errors import ServerError, raising_as_comfyui
 from comfyfarm.sim.jobs_api import BadQuery, OutputRules, find_job, list_jobs, read_query
 from comfyfarm.sim.prompt.submission import is_canonical_uuid
 
 app = ComfyApi.app
+_EMPTY = json_answer({"queue_running": [], "queue_pending": []})
 _ENTRIES_IN_A_TURN = 200_000        # of the queue's heap, which each deletion puts in order
 _ENTRIES_WORTH_A_MESSAGE = 5_000    # which each deletion sends to every client
 
@@ -24,9 +25,11 @@ def get_queue(api: ComfyApi, request: IRequest) -> bytes:
     with api.moment():
         queue = api.instance.queue
         note(request, shown=queue.remaining)
+        if not queue.remaining:
+            return send(request, _EMPTY)
         running = queue.running.item_json if queue.running else ""
         pending = ", ".join([job.item_json for job in queue.pending])
-        return send(request, encoded_answer(f'{{"queue_running": [{running}], "queue_pending": [{pending}]}}'))
+    return send(request, encoded_answer(f'{{"queue_running": [{running}], "queue_pending": [{pending}]}}'))
 
 
 @app.route("/queue", methods=["POST"])
@@ -58,7 +61,7 @@ def get_history_entry(api: ComfyApi, request: IRequest, prompt_id: str) -> bytes
     with api.moment():
         history = api.instance.history
         entry = history.entries.get(segment(prompt_id))
-        return send(request, encoded_answer(history.json({entry.job.prompt_id: entry} if entry else {})))
+    return send(request, encoded_answer(history.json({entry.job.prompt_id: entry} if entry else {})))
 
 
 @app.route("/history", methods=["POST"])

@@ -16,11 +16,13 @@ class InstanceDriver:
     """Advances an instance to the present simulated time, on an alarm or before it is used.
 
     :ivar is_running: it was started and not stopped since; only then is the alarm set.
+    :ivar on_turn_end: called when the work of a turn is done, before the answer to the request that it was for.
     """
 
     time: SimulatedTime
     instance: Instance
     is_running: bool = field(default=False, init=False)
+    on_turn_end: Callable[[], None] = field(default_factory=lambda: lambda: None, init=False, repr=False)
     _is_catching_up: bool = field(default=False, init=False)
     _is_behind: bool = field(default=False, init=False)
 
@@ -41,6 +43,9 @@ class InstanceDriver:
         Call this before using the instance, and :meth:`set_alarm` afterwards.  On a real clock, what takes longer than
         a turn of the reactor may go on in the next ones, as a real server's worker is another thread.
         """
+        if self.instance.due_ms is None and not self._is_catching_up:
+            self._is_behind = False
+            return self.time.now_ms()
         return self._advance(is_turn=False)     # an instance that is behind goes on when its alarm rings
 
     def _advance(self, *, is_turn: bool) -> int:
@@ -77,8 +82,9 @@ class InstanceDriver:
         return lambda: clock.seconds() < until_s
 
     def set_alarm(self) -> None:
-        """Set the alarm for the next event that is due."""
+        """Set the alarm for the next event that is due: the work of this turn is done."""
         self._alarm.set(self.instance.due_ms if self.is_running else None)
+        self.on_turn_end()
 
     def _wake(self) -> None:
         try:

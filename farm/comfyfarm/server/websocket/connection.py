@@ -3,6 +3,7 @@
 Only this module knows the TCP transport under Twisted's websocket.
 """
 
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -10,15 +11,23 @@ from typing import Any, Generic, TypeVar
 from twisted.internet.interfaces import IPushProducer
 from twisted.python.failure import Failure
 from twisted.web.websocket import WebSocketTransport
-from wsproto.frame_protocol import FrameProtocol
 from zope.interface import implementer
 
 MAX_BACKLOG_BYTES = 16 * 1024 * 1024
 
+_WHOLE_TEXT, _WHOLE_BINARY = 0x81, 0x82     # the first byte of a message that is one frame
+_TWO_BYTE_LENGTH, _EIGHT_BYTE_LENGTH = 126, 127
+
 
 def frame(message: str | bytes) -> bytes:
     """Encode a whole message as one frame of a server; the bytes are the same for every socket."""
-    return bytes(FrameProtocol(client=False, extensions=[]).send_data(message, fin=True))
+    payload, first = (message.encode(), _WHOLE_TEXT) if isinstance(message, str) else (message, _WHOLE_BINARY)
+    length = len(payload)
+    if length < _TWO_BYTE_LENGTH:
+        return bytes((first, length)) + payload
+    if length < 1 << 16:
+        return struct.pack(">BBH", first, _TWO_BYTE_LENGTH, length) + payload
+    return struct.pack(">BBQ", first, _EIGHT_BYTE_LENGTH, length) + payload
 
 
 @implementer(IPushProducer)
@@ -33,6 +42,7 @@ class SocketWriter:
     :ivar too_slow: the connection was aborted because of its backlog.
     :ivar is_cut: the farm has closed or reset the connection.
     :ivar on_drained: called when the client has taken everything after a backlog.
+    :ivar queued: the frames that the next :meth:`flush` or :meth:`write` sends first.
     """
 
     _transport: WebSocketTransport = field(repr=False)
@@ -40,17 +50,17 @@ class SocketWriter:
     too_slow: bool = False
     is_cut: bool = False
     on_drained: Callable[[], None] = field(default=lambda: None, repr=False)
+    queued: list[bytes] = field(default_factory=list, repr=False)
     _paused: bool = False
 
     def __post_init__(self) -> None:
+        wire: Any = self._transport
+        self._tcp: Any = wire.transport
+        self._system_socket = self._tcp.getHandle() if hasattr(self._tcp, "getHandle") else None     # none in memory
+        wire.transport = _Replies(self)
         # Until now the HTTP channel is the producer that Twisted pauses.
         self._tcp.unregisterProducer()
         self._tcp.registerProducer(self, True)
-
-    @property
-    def _tcp(self) -> Any:
-        transport: Any = self._transport
-        return transport.transport
 
     @property
     def has_backlog(self) -> bool:
@@ -66,33 +76,79 @@ class SocketWriter:
         """Send a frame; return False if nothing can be sent any more."""
         if self.is_over:
             return False
+        self.flush()
         was_paused = self._paused
         self._tcp.write(framed)
         if was_paused:      # a single message may be longer than any backlog
             self.backlog_bytes += len(framed)
             if self.backlog_bytes > MAX_BACKLOG_BYTES:
                 # A client that reads, but never all of it, has taken some of what was counted.
-                tcp = self._tcp
-                self.backlog_bytes = len(tcp.dataBuffer) - tcp.offset + tcp._tempDataLen  # noqa: SLF001 (no other name)
+                self.backlog_bytes = self._unsent_bytes
             if self.backlog_bytes > MAX_BACKLOG_BYTES:
                 self.too_slow = True
                 self._tcp.abortConnection()
         return True
 
+    def queue(self, framed: bytes) -> bool:
+        """Send a frame with the next :meth:`flush`; return False if nothing can be sent any more."""
+        if self.is_cut or self.too_slow or self._tcp.disconnecting:     # is_over, without the call: once per frame
+            return False
+        if self._paused:
+            return self.write(framed)
+        self.queued.append(framed)
+        return True
+
+    def flush(self) -> None:
+        """Send the queued frames in one write."""
+        if not self.queued:
+            return
+        joined = b"".join(self.queued)
+        self.queued.clear()
+        sent_bytes = self._send(joined)
+        if sent_bytes < len(joined):
+            self._tcp.write(joined[sent_bytes:])
+
+    def _send(self, framed: bytes) -> int:
+        """Send what the system takes at once, and return its bytes."""
+        # It needs no further turn of the reactor, which costs more than the call itself.
+        if self._system_socket is None or self._unsent_bytes:
+            return 0
+        try:
+            return int(self._system_socket.send(framed))
+        except OSError:     # its buffer is full, or the connection is broken: Twisted handles both
+            return 0
+
+    @property
+    def _unsent_bytes(self) -> int:
+        """The bytes that Twisted has not handed to the system yet."""
+        tcp = self._tcp
+        unsent: int = len(tcp.dataBuffer) - tcp.offset + tcp._tempDataLen   # noqa: SLF001 (no other name)
+        return unsent
+
     def close(self, code: int, reason: str) -> None:
         """Send a close frame, and close the connection when everything is sent."""
         if not self.is_over:
-            self.is_cut = True
             transport: Any = self._transport    # Twisted's own takes a reason, too
             transport.loseConnection(code, reason)
+            self.is_cut = True
 
     def reset(self) -> None:
         """Reset the connection (RST), after sending as much as the system takes at once."""
         if not self.is_over:
+            self.flush()
             self.is_cut = True
             if hasattr(self._tcp, "doWrite"):   # a transport in memory has sent everything
                 self._tcp.doWrite()
             self._tcp.abortConnection()
+
+    def pause_reading(self) -> None:
+        """Read no more from the client until it has taken everything."""
+        self._tcp.pauseProducing()
+
+    def lose_connection(self) -> None:
+        """Close the connection when everything is sent."""
+        self.flush()
+        self._tcp.loseConnection()
 
     def pauseProducing(self) -> None:
         """Count from now on: Twisted's buffer is full."""
@@ -101,10 +157,29 @@ class SocketWriter:
     def resumeProducing(self) -> None:
         """Count no more: the client has taken everything."""
         self._paused, self.backlog_bytes = False, 0
+        self._tcp.resumeProducing()     # reading, if a reply has paused it
         self.on_drained()
 
     def stopProducing(self) -> None:
         """Do nothing: ``connectionLost`` reports the same."""
+
+
+@dataclass(eq=False)
+class _Replies:
+    """The transport of what Twisted's websocket writes by itself: pongs and close frames.
+
+    They take their turn among the frames, and count as these do.  A client that pings but does not read is not read
+    either, as aiohttp waits until a pong is sent.
+    """
+
+    writer: SocketWriter
+
+    def write(self, framed: bytes) -> None:
+        if self.writer.write(framed) and self.writer.has_backlog:
+            self.writer.pause_reading()
+
+    def loseConnection(self) -> None:
+        self.writer.lose_connection()
 
 
 class ServerProtocol:

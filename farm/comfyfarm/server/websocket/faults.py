@@ -49,9 +49,10 @@ class WebSocketFaultInjector:
 
     def is_needed(self, kind: str) -> bool:
         """True if a fault may concern a message of this type."""
-        if self._socket_faults or self._deaf or self.faults.watches("frame"):
+        if self._socket_faults or self._deaf:
             return True
-        return kind == "status" and self.faults.watches("status")
+        faults = self.faults
+        return not faults.is_quiet and (faults.watches("frame") or (kind == "status" and faults.watches("status")))
 
     def send(self, message: OutgoingMessage, sockets: Collection[Socket]) -> list[Socket]:
         """Send a message to each socket, and return those that were sent it now and unchanged.

@@ -1,7 +1,7 @@
 """The websocket connections of an instance at ``/ws``, by client id (docs/fidelity.md, "Websocket")."""
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -74,6 +74,7 @@ class Hub:
     on_close: Callable[[Socket], None]
     send: Callable[[Socket, str, object], None]
     _sockets: dict[str, Socket] = field(default_factory=dict)
+    _everybody: tuple[Socket, ...] | None = field(default=None, init=False)    # None: a socket came or went since
 
     def buildProtocol(self, request: Request) -> Socket:
         return Socket(query(request).get("clientId") or new_uuid(self.sids).hex, self)
@@ -83,6 +84,7 @@ class Hub:
         # It is added last: messages that are due until now, and are sent while it is greeted, are not for it.
         self.on_open(socket)
         self._sockets[socket.client_id] = socket
+        self._everybody = None
         if socket.is_displaced:
             self.displace(socket)
 
@@ -93,6 +95,7 @@ class Hub:
         gets no more messages (docs/fidelity.md, "Upstream bugs").
         """
         self._sockets.pop(socket.client_id, None)
+        self._everybody = None
         self.on_close(socket)
 
     def displace(self, socket: Socket) -> None:
@@ -100,15 +103,18 @@ class Hub:
         socket.is_displaced = True
         if self._sockets.get(socket.client_id) is socket:
             del self._sockets[socket.client_id]
+            self._everybody = None
 
     @property
     def has_backlog(self) -> bool:
         """True if a client has not taken yet what was sent to it."""
         return any(socket.writer.has_backlog for socket in self._sockets.values())
 
-    def recipients(self, to: object) -> Collection[Socket]:
+    def recipients(self, to: object) -> tuple[Socket, ...]:
         """Return the sockets of a client (none or one) by the id it gave, any JSON; all sockets if ``to`` is None."""
         if to is None:
-            return list(self._sockets.values())
+            if self._everybody is None:
+                self._everybody = tuple(self._sockets.values())
+            return self._everybody
         found = self._sockets.get(to) if isinstance(to, str) else None
-        return [found] if found is not None else []
+        return (found,) if found is not None else ()

@@ -179,14 +179,20 @@ class Catalogue:
 
     def object_info(self) -> bytes:
         """Return all entries as JSON; the text is made again only if a file was added or removed."""
+        choices = self.recorded.file_choices.values()
+        folders = sorted({(choice.folder, choice.subfolder) for choice in choices if not choice.remote})
+        files = [set(self.files.names(folder, subfolder)) for folder, subfolder in folders]
+        if self._object_info[0] != files:
+            self._object_info = files, self._make_object_info()
+        return self._object_info[1]
+
+    def _make_object_info(self) -> bytes:
         choices = (*self.recorded.model_choices, *self.recorded.file_choices)
         live_types = {class_type for class_type, _ in choices} & self.recorded.object_info.keys()
         live = {name: json.dumps(self.entry(name)) for name in sorted(live_types)}
-        if self._object_info[0] != live:
-            texts = {**self.recorded.json_entries, **live}
-            body = ", ".join(f"{json.dumps(name)}: {text}" for name, text in texts.items())
-            self._object_info = live, f"{{{body}}}".encode()
-        return self._object_info[1]
+        texts = {**self.recorded.json_entries, **live}
+        body = ", ".join(f"{json.dumps(name)}: {text}" for name, text in texts.items())
+        return f"{{{body}}}".encode()
 
     def _live(self, class_type: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         """Return the entry with the present lists of its file inputs."""

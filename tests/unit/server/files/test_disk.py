@@ -134,13 +134,20 @@ def test_nobody_sees_a_file_before_it_is_whole(disk: Disk, root: Path, monkeypat
 
 def test_a_full_disk_leaves_nothing_behind(disk: Disk, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a file is worse than none."""
-    def full(path: Path, _: bytes) -> None:
-        path.touch()
+    def full(_descriptor: int, _content: bytes) -> int:
         raise OSError(28, "No space left on device")
-    monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    monkeypatch.setattr("os.write", full)
     with pytest.raises(OSError, match="No space"):
         disk.put(Place("output", "", "a.png"), PICTURE)
     assert everything(root / "output") == []
+
+
+def test_too_long_a_name_is_refused_by_its_own_name(disk: Disk, root: Path) -> None:
+    """Not by that of the draft, which no client knows."""
+    place = Place("output", "", f"{'a' * 300}.png")
+    with pytest.raises(OSError, match="too long") as raised:
+        disk.put(place, PICTURE)
+    assert (raised.value.filename, raised.value.filename2) == (str(root / "output" / place.name), None)
 
 
 def test_a_directory_in_the_way_is_an_error_of_its_own(disk: Disk, root: Path) -> None:

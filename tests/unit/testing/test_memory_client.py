@@ -1,0 +1,42 @@
+"""How a listener in memory reads what it is sent."""
+
+import pytest
+from twisted.python.failure import Failure
+from wsproto.frame_protocol import FrameProtocol
+
+from comfyfarm.server.websocket.connection import frame
+from comfyfarm.testing.memory_client import Listener, _MessageReader
+
+
+class Recorder:
+    """In place of Twisted's protocol: records what is left for it."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.lost: list[Failure] = []
+
+    def dataReceived(self, data: bytes) -> None:
+        self.data += data
+
+    def connectionLost(self, reason: Failure) -> None:
+        self.lost.append(reason)
+
+
+def read(data: bytes) -> tuple[list[object], bytes]:
+    """What a listener hears, and what is left for Twisted's protocol."""
+    listener, recorder = Listener(), Recorder()
+    _MessageReader(listener, recorder).dataReceived(data)  # type: ignore[arg-type]  # it is no IProtocol
+    return listener.heard, recorder.data
+
+
+@pytest.mark.parametrize("length", [2, 125, 126, 65535, 65536, 70_000])
+def test_whole_messages_are_heard_in_their_order(length: int) -> None:
+    text, binary = f'"{"x" * (length - 2)}"', b"\xff" * length
+    assert read(frame(text) + frame(binary) + frame(text)) == ([text[1:-1], binary, text[1:-1]], b"")
+
+
+def test_everything_else_is_left_to_the_library() -> None:
+    """Close frames, pings, pieces of messages, and what follows them."""
+    library = FrameProtocol(client=False, extensions=[])
+    for other in (b"\x81\x05abc", library.ping(b"x"), library.close(1000, "over") + frame("{}"), b"\x01\x02{}"):
+        assert read(frame('"a"') + other) == (["a"], other)
