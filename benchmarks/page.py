@@ -1,207 +1,112 @@
-"""Does the page stay live under load, and does it leave the instances alone?
-
-    python benchmarks/page.py [SECONDS]
-
-A farm of 100 instances in a process of its own gets 200 jobs a second over HTTP from another process, while a third
-asks an instance without work for its queue, fifty times a second.  First nobody looks, then the page is open in a
-browser, then the report, the placement, the verdict and the test are asked for as well, one after the other.  The
-figures of each part (SECONDS long, 15): how long ``GET /queue`` took; how long the page needed to draw the lanes, and
-the time between two of the browser's frames.  All share the cores of one machine, so look at the last two parts beside
-the first.
-"""
+"""The results as text, as the table of ``docs/performance.md``, and as pictures beside it."""
 
 from __future__ import annotations
 
-import asyncio
-import json
-import shutil
-import sys
-import time
+import math
+import platform
+import re
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
-from http.client import HTTPConnection
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
-from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import urlopen
+from importlib.metadata import version
+from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from benchmarks.rows import Result
+from comfyfarm.analysis.timeline.markup import tag, text
 
-from comfyfarm.testing.child import run_farm
-from comfyfarm.workflows import text_to_image
-
-INSTANCES, JOBS_PER_SECOND = 100, 200
-ASK_EVERY_S = 0.02
-LIMIT_MS = {"queue": 20, "draw": 50}
-FARM = {
-    "farm": {"seed": 1},
-    "instance": [
-        {"name": "gpu-{n}", "count": INSTANCES},
-        {"name": "other"},
-    ],
-}
-QUESTIONS = ("/api/report", "/api/placement", "/api/verdict", "/api/test", "/api/farm", "/api/timeline")
-FRAMES = """() => {
-    const gaps = window.gaps = [];
-    let last = performance.now();
-    const note = () => { const now = performance.now(); gaps.push(now - last); last = now; requestAnimationFrame(note); };
-    requestAnimationFrame(note);
-    window.comfyfarm.frames.length = 0;
-}"""
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+BEGIN, END = "<!-- measured by ./scripts/bench --write-docs -->", "<!-- end of what was measured -->"
+HEAD = f"{'row':28} {'ours':>10} {'other':>10} {'unit':9} {'ratio':>6}  goal"
+_WIDTH, _LEFT, _RIGHT, _PITCH, _TOP = 900, 210, 70, 20, 44
+_STYLE = """<style>
+.bars{font:12px system-ui,sans-serif;color-scheme:light dark;--ink:#1f2933;--faint:#616e7c;--paper:#fff;--bad:#d0342c;
+--good:#1d7f4c;background:var(--paper)}
+@media(prefers-color-scheme:dark){.bars{--ink:#e4e7eb;--faint:#9aa5b1;--paper:#1f2933;--bad:#ff7b72;--good:#56d08c}}
+.bars text{fill:var(--ink)}.bars .faint{fill:var(--faint)}.bars .good{fill:var(--good)}.bars .bad{fill:var(--bad)}
+.bars line{stroke:var(--ink);stroke-width:1.5}
+</style>"""
 
 
-def share(values: Sequence[float], part: float) -> float:
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(part * len(ordered)))] if ordered else float("nan")
+def as_line(result: Result) -> str:
+    """Return a row as text."""
+    cells = f"{result.name:28} {_number(result.ours):>10} {_other(result):>10} {result.unit:9} {_ratio(result):>6}"
+    return f"{cells}  {_goal(result)}".rstrip()
 
 
-def figures(values: Sequence[float]) -> str:
-    return f"p50 {share(values, 0.5):6.1f}  p95 {share(values, 0.95):6.1f}  worst {max(values, default=0):6.1f} ms"
+def write(results: Sequence[Result]) -> None:
+    """Write the table between the two marks of the page, and its pictures."""
+    page = DOCS / "performance.md"
+    before, _, rest = page.read_text("utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    assert after, f"{page} has no {END}"
+    table = "\n".join(_table(results))
+    page.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}", "utf-8")
+    goals = [(result.name, _share(result)) for result in results if result.goal is not None]
+    ratios = [(result.name, result.ratio) for result in results if result.ratio is not None]
+    for name, heading, bars in (
+        ("goals", "measured, the goal being 1 (left of the line it is met)", goals),
+        ("ratios", "cost beside that of the other in the same run, which is 1", ratios),
+    ):
+        (DOCS / "pictures" / f"performance-{name}.svg").write_text(draw(heading, bars), "utf-8")
 
 
-# Processes of their own.
+def _table(results: Sequence[Result]) -> Iterator[str]:
+    packages = ", ".join(f"{name} {version(name)}" for name in ("twisted", "aiohttp"))
+    yield f"{_processor()}, Python {platform.python_version()}, {packages}.\n"
+    yield "| row | ours | other | ratio | goal | |"
+    yield "|---|---|---|---|---|---|"
+    for result in results:
+        other = f"{_other(result)} ({result.peer})" if result.other is not None else ""
+        bound, _, met = _goal(result).partition(": ")
+        yield f"| {result.name} | {_number(result.ours)} {result.unit} | {other} | {_ratio(result)} | {bound} | {met} |"
 
 
-def ask_queue(url: str, pipe: Connection) -> None:
-    """Ask again and again, and answer each message of the pipe with the times in milliseconds since the last."""
-    connection = HTTPConnection(urlsplit(url).netloc)
-    took: list[float] = []
-    while True:
-        began = time.perf_counter()
-        connection.request("GET", "/queue")
-        connection.getresponse().read()
-        took.append(1000 * (time.perf_counter() - began))
-        if pipe.poll():
-            if pipe.recv() == "end":
-                return
-            pipe.send(took)
-            took = []
-        time.sleep(ASK_EVERY_S)
+def _processor() -> str:
+    found = re.search(r"^model name\s*: (.*)", Path("/proc/cpuinfo").read_text("ascii"), re.MULTILINE)
+    return found[1] if found else platform.machine()
 
 
-def send_jobs(urls: Sequence[str]) -> None:
-    asyncio.run(_send_all(urls))
+def _other(result: Result) -> str:
+    return "" if result.other is None else _number(result.other)
 
 
-async def _send_all(urls: Sequence[str]) -> None:
-    async with asyncio.TaskGroup() as group:
-        for index, url in enumerate(urls):
-            group.create_task(_send_to(url, index, len(urls)))
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-async def _send_to(url: str, index: int, count: int) -> None:
-    """Send jobs to one instance, at its share of the whole rate."""
-    host = urlsplit(url)
-    reader, writer = await asyncio.open_connection(host.hostname, host.port)
-    every_s, number = count / JOBS_PER_SECOND, 0
-    due = time.monotonic() + every_s * index / count
-    while True:
-        await asyncio.sleep(due - time.monotonic())
-        due += every_s
-        number += 1
-        body = json.dumps({"prompt": text_to_image(seed=number * count + index)}).encode()
-        head = f"POST /prompt HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
-        writer.write(head.encode() + body)
-        answer = await reader.readuntil(b"\r\n\r\n")
-        length = next(line for line in answer.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-        await reader.readexactly(int(length.partition(b":")[2]))
+def _ratio(result: Result) -> str:
+    return "" if result.ratio is None else f"{result.ratio:.2f}"
 
 
-@contextmanager
-def process(target: Any, *arguments: Any) -> Iterator[None]:
-    started = get_context("spawn").Process(target=target, args=arguments, daemon=True)
-    started.start()
-    try:
-        yield
-    finally:
-        started.terminate()
-        started.join()
+def _goal(result: Result) -> str:
+    """Return a goal as text, and whether it is met."""
+    if result.goal is None:
+        return ""
+    unit = f" {result.unit}" if result.bounds == "ours" else " x"
+    bound = f"{'at least' if result.at_least else 'at most'} {_number(result.goal)}{unit}"
+    return f"{bound}: {'met' if result.is_met else 'MISSED'}"
 
 
-# The parts.
+def _share(result: Result) -> float:
+    """Return a result as a share of its goal: up to 1 it is met."""
+    assert result.goal is not None
+    return result.goal / result.value if result.at_least else result.value / result.goal
 
 
-@dataclass
-class Bench:
-    """:ivar failures: the limits that were not kept."""
-
-    control_url: str
-    pipe: Connection
-    seconds: float
-    failures: list[str]
-
-    def part(self, title: str, page: Page | None = None) -> None:
-        self.queue_times()
-        if page is not None:
-            page.evaluate(FRAMES)
-            page.wait_for_timeout(1000 * self.seconds)
-        else:
-            time.sleep(self.seconds)
-        queue = self.queue_times()
-        print(f"{title}\n  GET /queue elsewhere  {figures(queue)}")
-        self.check(title, "queue", max(queue))
-        if page is not None:
-            drawn, gaps = page.evaluate("() => [[...window.comfyfarm.frames], window.gaps]")
-            print(f"  the lanes are drawn   {figures(drawn)}\n  between two frames    {figures(gaps)}")
-            self.check(title, "draw", share(gaps, 0.95))
-            behind = page.evaluate("() => window.comfyfarm.store.farm.seq")
-            print(f"  events on the page {behind:,}, in the farm {self.get('/api/verdict')['seq']:,}")
-
-    def check(self, title: str, name: str, ms: float) -> None:
-        if ms > LIMIT_MS[name]:
-            self.failures.append(f"{title}: {name} {ms:.1f} ms, expected at most {LIMIT_MS[name]}")
-
-    def queue_times(self) -> list[float]:
-        self.pipe.send("times")
-        return list(self.pipe.recv())
-
-    def get(self, path: str) -> Any:
-        with urlopen(self.control_url + path, timeout=60) as answer:
-            return json.load(answer)
-
-    def ask_all(self, until: float) -> dict[str, float]:
-        """Ask all questions, one after the other, until then; return the longest time that each took, in seconds."""
-        worst = dict.fromkeys(QUESTIONS, 0.0)
-        while time.monotonic() < until:
-            for path in QUESTIONS:
-                began = time.monotonic()
-                with urlopen(self.control_url + path, timeout=120) as answer:
-                    answer.read()
-                worst[path] = max(worst[path], time.monotonic() - began)
-        return worst
-
-
-def main() -> None:
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 15.0
-    with run_farm(FARM) as farm:
-        urls, other = farm.urls[:INSTANCES], farm["other"].url
-        mine, theirs = get_context("spawn").Pipe()
-        with process(ask_queue, other, theirs), process(send_jobs, urls):
-            bench = Bench(farm.control_url, mine, seconds, [])
-            time.sleep(3)
-            bench.part("nobody looks")
-            look(bench)
-    print(*bench.failures, sep="\n")
-    sys.exit(1 if bench.failures else 0)
-
-
-def look(bench: Bench) -> None:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": 1240, "height": 900})
-        page.goto(bench.control_url)
-        page.wait_for_selector("#stream.live")
-        page.wait_for_timeout(3000)
-        bench.part("the page is open", page)
-        with ThreadPoolExecutor(1) as threads:
-            asked = threads.submit(bench.ask_all, time.monotonic() + bench.seconds)
-            bench.part("and the report and so on are asked for", page)
-            print(*(f"  {path:18} at most {took:5.2f} s" for path, took in asked.result().items()), sep="\n")
-        browser.close()
-
-
-if __name__ == "__main__":
-    main()
+def draw(heading: str, bars: Sequence[tuple[str, float]]) -> str:
+    """Draw horizontal bars on a logarithmic scale, with a line at 1, as one SVG picture."""
+    height = _TOP + _PITCH * len(bars) + 10
+    least = min(0.5, *(value for _, value in bars))
+    most = max(2.0, *(value for _, value in bars))
+    width = (_WIDTH - _LEFT - _RIGHT) / math.log(most / least)
+    parts = [text(8, 18, heading, kind="faint")]
+    for number, (name, value) in enumerate(bars):
+        y, length = _TOP + number * _PITCH, width * math.log(value / least)
+        parts += [
+            text(_LEFT - 8, y + 12, name, anchor="end"),
+            tag("rect", class_="good" if value <= 1 else "bad", x=_LEFT, y=y, width=length + 1, height=_PITCH - 6),
+            text(_LEFT + length + 6, y + 12, f"{value:.2g}", kind="faint"),
+        ]
+    x = _LEFT + width * math.log(1 / least)
+    parts.append(tag("line", x1=x, x2=x, y1=_TOP - 12, y2=height - 6))
+    size = f'width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" class="bars" role="img" aria-label="{heading}" {size}>'
+    return f"{head}{_STYLE}{''.join(parts)}</svg>\n"

@@ -44,7 +44,7 @@ OUTSIDE = {     # what a part imports beside the standard library
     "clients": {"msgspec", "treq", "twisted", "wsproto"},
     "conformance": {"PIL", "rich", "treq", "twisted"},
     "testing": {"_pytest", "msgspec", "pytest", "twisted", "wsproto"},
-    "cli": {"msgspec", "rich", "twisted"},
+    "cli": {"PIL", "click", "msgspec", "rich", "twisted"},
     "tap": {"twisted"},
     "pytest_plugin": {"pytest", "pytest_twisted", "twisted"},
 }
@@ -63,18 +63,21 @@ ONLY = {        # of these a pure part imports nothing but
 }
 ASKS_THE_CLOCK = {"now", "today", "utcnow", "uuid1", "uuid4", "monotonic", "perf_counter"}
 TIME_AND_CHANCE = {     # the only modules that ask the machine for the time or for chance, and why
+    "cli.common": "a command waits for a farm",
+    "cli.load": "seeds that a server has not seen, and how long a load takes",
+    "cli.loading.jobs": "a client draws its own ids",
     "cli.conform": "ids for a real server must not repeat over runs",
     "clients.comfy": "a client draws its own id",
     "clients.comfy_sync": "it waits without a reactor",
     "control.access": "a token must not be guessed",
+    "control.launch": "the wall clock at the start",
     "server.farm": "a seed is drawn if the configuration has none",
     "server.time.monotonic": "a reactor is given a clock that never goes back",
-    "tap": "the wall clock at the start",
     "testing.child": "it waits for a process",
     "testing.remote": "it waits without a reactor",
     "testing.twisted_farm": "the wall clock at the start",
 }
-REACTOR = {"cli.conform", "clients.comfy", "pytest_plugin", "tap", "testing.child_main"}
+REACTOR = {"cli.run", "clients.comfy", "control.launch", "pytest_plugin", "testing.child_main"}
 LIGHT = ("cli.main", "clients", "clients.comfy_sync", "config.sources", "pytest_plugin", "tap", "testing",
          "testing.child")
 SCHEDULING = ("sim.cache", "sim.execution", "sim.instance", "sim.jobs", "sim.machine", "sim.naming", "sim.nodes",
@@ -287,10 +290,11 @@ def test_only_one_place_makes_sites_ports_and_timers() -> None:
         "Site": set(),
         "listenTCP": {"server.ports"},
         "adoptStreamPort": {"server.ports"},
-        # The log file is written in real time, and turns are the reactor's.
+        # The log file is written in real time, as child processes end, and turns are the reactor's.
         "callLater": {
             "control.routes.wait",
             "server.log_file",
+            "server.snapshots",
             "server.ports",
             "server.time.clock",
             "server.time.clock_control",
@@ -306,7 +310,7 @@ def test_every_module_says_what_it_is() -> None:
 def test_every_file_on_the_map_is_there() -> None:
     """Who merges or moves a module redraws docs/architecture.md."""
     page = (SOURCE.parent / "docs" / "architecture.md").read_text("utf-8")
-    folders = (SOURCE, SOURCE.parent / "tests")
+    folders = (SOURCE, SOURCE.parent / "tests", SOURCE.parent / "benchmarks")
     files = [str(path) for folder in folders for path in folder.rglob("*.py")]
     named = set(re.findall(r"[\w/]+\.py\b", page))
     assert [name for name in sorted(named) if not any(file.endswith(f"/{name}") for file in files)] == []

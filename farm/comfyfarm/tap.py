@@ -1,28 +1,31 @@
 """The ``twistd comfyfarm`` command: its options and its service."""
 
-import gc
+import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from twisted.application.service import IService, MultiService
 from twisted.python import usage
 
 from comfyfarm import __version__, config
+from comfyfarm.config.options import FARM_OPTIONS, FarmOption, read_farm
+from comfyfarm.control.launch import NotInstalled, make_app
 
 
-def _number(kind: type[int | float]) -> Callable[[str], Any]:
-    """Return a function that converts a word of the command line to a number.
+def _convert(option: FarmOption, name: str) -> Callable[[str], Any]:
+    """Return a function that converts a word of the command line or of the environment to an option's value.
 
     It raises a ValueError with a readable text, which twistd prints.
+
+    :param name: begins that text.
     """
 
     def convert(word: str) -> Any:
         try:
-            return kind(word)
+            return word.lower() in {"1", "true", "yes", "on"} if option.kind is bool else option.kind(word)
         except ValueError:
-            raise ValueError(f"expected a number, got {word!r}") from None
+            raise ValueError(f"{name}expected a number, got {word!r}") from None
 
     return convert
 
@@ -34,17 +37,16 @@ class Options(usage.Options):
     """
 
     synopsis = "[--config=config.toml] [options]"
-    longdesc = "Hosts mock ComfyUI servers.  Without --config: one static instance on port 8188."
-    optParameters = (
-        ("config", "c", None, "The TOML file that describes the farm; without it no file is read."),
-        ("port", None, None, "The first instance's port; the others count up. 0: any free ones.", _number(int)),
-        ("control-port", None, None, "The control server's port; 0 for any free port.", _number(int)),
-        ("seed", None, None, "Decides everything that is left to chance.", _number(int)),
-        ("speed", None, None, "How many simulated seconds pass in a real one.", _number(float)),
-        ("ready-file", None, None, "A JSON file to put there once every port listens."),
-        ("data-dir", None, None, "Where each instance's input/, output/ and temp/ live."),
+    longdesc = (
+        "Hosts mock ComfyUI servers.  Without --config: one static instance on port 8188.  Each option can also be "
+        "given as an environment variable: --control-port as COMFYFARM_CONTROL_PORT."
     )
-    optFlags = (("disable-static-return", None, "Make every instance dynamic, whatever the file says."),)
+    optParameters = tuple(
+        (option.name, option.short, None, option.about, _convert(option, ""))
+        for option in FARM_OPTIONS
+        if option.kind is not bool
+    )
+    optFlags = tuple((option.name, None, option.about) for option in FARM_OPTIONS if option.kind is bool)
     farm: config.FarmConfig
 
     def opt_version(self) -> None:
@@ -58,55 +60,34 @@ class Options(usage.Options):
 
     def postOptions(self) -> None:
         """Read the configuration; if it is wrong, end the process with one line and status 1."""
-        overrides = config.Overrides(
-            port=self["port"],
-            control_port=self["control-port"],
-            seed=self["seed"],
-            speed=self["speed"],
-            data_dir=self["data-dir"],
-            disable_static_return=bool(self["disable-static-return"]),
-        )
+        for option in FARM_OPTIONS:
+            word, value = os.environ.get(option.variable), self[option.name]
+            if word and (not value if option.kind is bool else value is None):
+                try:
+                    self[option.name] = _convert(option, f"{option.variable}: ")(word)
+                except ValueError as error:
+                    raise usage.UsageError(str(error)) from None
         try:
-            if self["config"] is None:
-                self.farm = config.read({}, Path(), overrides)
-            else:
-                self.farm = config.load(Path(self["config"]), overrides)
+            self.farm = read_farm({option.key: self[option.name] for option in FARM_OPTIONS})
         except config.ConfigError as error:
             raise SystemExit(str(error)) from None
 
 
 def makeService(options: Options) -> IService:
     """Make the service of a farm; if it cannot start, twistd ends with one line and status 1."""
-    import time
-
-    from twisted.internet import reactor
-
-    from comfyfarm.server.time.monotonic import use_monotonic_clock
-
-    use_monotonic_clock(reactor)
     try:
-        from comfyfarm.control.app import FarmApp
-        from comfyfarm.server.farm import make_farm
-        from comfyfarm.server.polling import poll_without_log_context
-        from comfyfarm.server.ports import TcpPort
-    except ImportError as error:
-        if error.name != "multipart":
-            raise
-        raise SystemExit(str(error)) from None
-
-    poll_without_log_context(reactor)
-    bind, unix_ms = TcpPort.binder(reactor), int(time.time() * 1000)
-    ready_file = Path(options["ready-file"]) if options["ready-file"] else None
-    try:
-        farm = make_farm(options.farm, reactor=reactor, clock=reactor, bind=bind, unix_ms=unix_ms, wall_s=time.time)
+        app = make_app(
+            options.farm,
+            ready_file=options["ready-file"],
+            exit_with_parent=bool(options["exit-with-parent"]),
+        )
     except config.ConfigError as error:
         place = f"{options['config']}: " if options["config"] else ""
         raise SystemExit(f"{place}{error}") from None
-    # Events, jobs and history live long, and nearly all else ends without the garbage collector, which took a fifth of
-    # the time of each submission.
-    gc.set_threshold(10_000, 10, 10)
+    except NotInstalled as error:
+        raise SystemExit(str(error)) from None
     process = _Process()
-    FarmApp(farm, ready_file).setServiceParent(process)
+    app.setServiceParent(process)
     return process
 
 
@@ -118,6 +99,5 @@ class _Process(MultiService):
 
         try:
             super().startService()
-            gc.freeze()     # what lives until the end: to look at all of it would hold the reactor for 50 ms and more
         except CannotStart as error:    # as SystemExit it prints one line instead of a traceback
             raise SystemExit(str(error)) from None

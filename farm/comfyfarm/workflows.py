@@ -1,5 +1,6 @@
-"""A standard workflow."""
+"""Standard workflows."""
 
+from collections.abc import Callable
 from typing import Any
 
 
@@ -48,3 +49,24 @@ def text_to_image(
         "8": {"class_type": "VAEDecode", "inputs": {"samples": ["3", 0], "vae": ["4", 2]}},
         "9": {"class_type": "SaveImage", "inputs": {"filename_prefix": prefix, "images": ["8", 0]}},
     }
+
+
+def two_passes(seed: int = 0, prompt: str = "a barn", prefix: str = "ComfyUI") -> dict[str, Any]:
+    """Return a text-to-image workflow that enlarges the latent picture, and samples it a second time."""
+    workflow = text_to_image(seed, prompt, prefix)
+    first = workflow["3"]["inputs"]
+    larger = {"upscale_method": "nearest-exact", "width": 1024, "height": 1024, "crop": "disabled"}
+    workflow["10"] = {"class_type": "LatentUpscale", "inputs": {"samples": ["3", 0], **larger}}
+    second = {**first, "steps": 10, "denoise": 0.5, "latent_image": ["10", 0]}
+    workflow["11"] = {"class_type": "KSampler", "inputs": second}
+    workflow["8"]["inputs"]["samples"] = ["11", 0]
+    return workflow
+
+
+BUILT_IN: dict[str, Callable[[int, str], dict[str, Any]]] = {
+    "text-to-image": lambda seed, prompt: text_to_image(seed, prompt, width=512, height=768),
+    "batch": lambda seed, prompt: text_to_image(seed, prompt, batch_size=4),
+    "large": lambda seed, prompt: text_to_image(seed, prompt, width=1024, height=1024, steps=30),
+    "two-passes": two_passes,
+}
+"""Makes each workflow that the command line knows by name, from a seed and a prompt."""

@@ -137,6 +137,7 @@ def test_a_new_capture_replaces_the_old_one_and_nothing_else(tmp_path: Path) -> 
     write(CapturedServer(entry, {}, {"system": {}}, {"x": 1}), tmp_path, "http://a")
     write(CapturedServer(entry, None, {"system": {}}, None), tmp_path, "http://b")
     assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "captured.sha256",
         "instance.toml",
         "notes.txt",
         "object_info.json",

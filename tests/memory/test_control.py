@@ -121,7 +121,7 @@ def test_an_unknown_instance_is_named_with_those_that_there_are(memory_farm: Sta
 @pytest.mark.parametrize(
     ("data", "status", "said"),
     [
-        (b'{"file": true}', 422, "file: unknown key (there are: files)"),
+        (b'{"file": true}', 422, "file: unknown key (there are: files); did you mean 'files'?"),
         (b'{"files": 1}', 422, "files: expected bool, got int"),
         (b"[]", 422, "expected a table, got a list"),
         (b"null", 422, "expected a table, got null"),

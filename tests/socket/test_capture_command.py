@@ -36,7 +36,7 @@ def test_a_server_that_is_not_there_is_told_in_one_line(tmp_path: Path) -> None:
     with create_server(("127.0.0.1", 0)) as finder:
         port = finder.getsockname()[1]
     done = capture(f"http://127.0.0.1:{port}", tmp_path / "none")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "Connection refused" in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "none").exists()
@@ -58,7 +58,7 @@ def test_a_server_that_is_no_comfyui_is_told_in_one_line(tmp_path: Path) -> None
         url = f"http://127.0.0.1:{server.server_port}"
         done = capture(url, tmp_path)
         server.shutdown()
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr == f"comfyfarm capture: {url}: not a ComfyUI server: /system_stats answered no JSON\n"
 
 
@@ -66,5 +66,20 @@ def test_a_directory_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) 
     (tmp_path / "file").write_text("")
     with run_farm({"instance": [{}]}) as farm:
         done = capture(farm.url, tmp_path / "file")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr == f"comfyfarm capture: {tmp_path}/file: File exists\n"
+
+
+def test_an_edited_capture_is_not_overwritten(tmp_path: Path) -> None:
+    """A capture as it was written is replaced by a newer one; ``--force`` replaces any."""
+    with run_farm({"instance": [{}]}) as farm:
+        assert capture(farm.url, tmp_path).returncode == 0
+        assert capture(farm.url, tmp_path).returncode == 0
+        edited = tmp_path / "instance.toml"
+        edited.write_text(edited.read_text() + "mode = 'dynamic'\n")
+        refused = capture(farm.url, tmp_path)
+        assert refused.returncode == 2
+        assert refused.stderr == f"comfyfarm capture: {tmp_path}: would overwrite instance.toml; --force does it\n"
+        assert edited.read_text().endswith("mode = 'dynamic'\n")
+        assert capture(farm.url, tmp_path, "--force").returncode == 0
+    assert "dynamic" not in edited.read_text()

@@ -114,3 +114,11 @@ def test_a_farm_with_a_token_is_used_like_any_other() -> None:
 def test_a_farm_for_tests_without_a_control_server_is_refused() -> None:
     with pytest.raises(ValueError, match="control = false"):
         run_farm({"farm": {"control": False}})
+
+
+def test_variables_for_other_farms_do_not_reach_the_farm_of_a_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are the options of ``comfyfarm run`` on the same machine."""
+    monkeypatch.setenv("COMFYFARM_ADVERTISE_HOST", "farm.example")
+    monkeypatch.setenv("COMFYFARM_CONFIG", "none.toml")
+    with start_mock_server() as farm:
+        assert farm.url.startswith("http://127.0.0.1:")

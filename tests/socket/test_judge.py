@@ -74,7 +74,7 @@ def test_what_a_killed_farm_has_told_is_in_its_log_which_is_judged_as_torn(tmp_p
     assert log.read_bytes() == told
     judged = judge(log, "--json")
     verdict = msgspec.json.decode(judged.stdout, type=Verdict)
-    assert (judged.returncode, verdict.verdict, verdict.succeeded) == (2, "unknown", 20)
+    assert (judged.returncode, verdict.verdict, verdict.succeeded) == (3, "unknown", 20)
     (finding,) = [finding for finding in verdict.findings if finding.finding == "log_incomplete"]
     assert "the log has no end: the farm was killed, or still runs" in finding.says
 

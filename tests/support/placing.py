@@ -15,7 +15,6 @@ class OptionRecord:
     """One instance at a dispatch, as the table in docs/placement.md has it."""
 
     instance: str
-    epoch: int
     health: str
     depth: int
     work_left_ms: int
@@ -77,7 +76,6 @@ def _option_record(option: Option, at_ms: int) -> OptionRecord:
         models = None if option.needs is None else "in_memory" if option.is_warm else "loadable"
     return OptionRecord(
         instance=snapshot.instance,
-        epoch=snapshot.epoch,
         health=snapshot.health,
         depth=snapshot.depth,
         work_left_ms=option.left.ms,

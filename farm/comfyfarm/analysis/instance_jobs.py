@@ -5,11 +5,20 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import parse_qsl, unquote
 
+import msgspec
+
 from comfyfarm.analysis.logical_jobs import Attempt, JobFile
 from comfyfarm.events import Exchanged
 
 FileKey = tuple[str, str, str]
 """Folder, subfolder and name of a file."""
+
+
+class WrittenFile(msgspec.Struct, frozen=True, gc=False):
+    """A file with the attempt that wrote it."""
+
+    attempt: Attempt
+    file: JobFile
 
 
 @dataclass(eq=False)
@@ -34,7 +43,7 @@ class InstanceJobs:
     history: dict[str, Attempt] = field(default_factory=dict)
     unlisted: dict[Attempt, None] = field(default_factory=dict)
     unanswered: dict[str, list[Attempt]] = field(default_factory=dict)
-    files: dict[FileKey, JobFile] = field(default_factory=dict)
+    files: dict[FileKey, WrittenFile] = field(default_factory=dict)
     garbled: set[str] = field(default_factory=set)
     had_fault: bool = False
     last: Attempt | None = None

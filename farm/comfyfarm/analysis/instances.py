@@ -1,8 +1,13 @@
 """The state of every instance: up or down, models in memory, and the queue length reported to clients."""
 
+from __future__ import annotations
+
+from array import array
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from comfyfarm.analysis.instance_jobs import is_submission, is_turned_away
 from comfyfarm.events import (
@@ -30,8 +35,7 @@ from comfyfarm.events import (
 from comfyfarm.events.handler import EventHandler, on
 
 
-@dataclass(frozen=True, slots=True)
-class ReportedState:
+class ReportedState(msgspec.Struct, frozen=True, gc=False):
     """An instance's queue length as a client received it.
 
     :ivar remaining: jobs waiting and running; not the true number if a fault changed it.
@@ -96,14 +100,16 @@ class FleetState(EventHandler):
         is stopped, frozen, paused or refuses connections.
     :ivar available_since_ms: since when at least one instance has been accepting jobs at all times; ``None``: none
         does now.
+    :ivar _submissions: by instance, the ``seq`` of the answer to each submission: twice, and 1 more if it was turned
+        away.
     """
 
     members: dict[str, InstanceStatus] = field(default_factory=dict)
     seed: int | None = None
     undisturbed_heal: tuple[int, int] | None = None
     available_since_ms: int | None = 0
-    _submissions: dict[str, list[tuple[int, bool]]] = field(default_factory=dict)
-    _decided_seqs: list[int] = field(default_factory=list)
+    _submissions: dict[str, array[int]] = field(default_factory=dict)
+    _decided_seqs: array[int] = field(default_factory=lambda: array("q"))
 
     def member(self, name: str) -> InstanceStatus:
         if name not in self.members:
@@ -145,20 +151,22 @@ class FleetState(EventHandler):
     def would_accept(self, name: str) -> bool:
         """Return whether an instance accepts jobs now: it is up and did not fail or turn away the latest request."""
         member, submissions = self.members[name], self._submissions.get(name)
-        return member.accepts_jobs and not member.failures and not (submissions and submissions[-1][1])
+        return member.accepts_jobs and not member.failures and not (submissions and submissions[-1] % 2)
 
     def turned_away_next(self, name: str, seq: int) -> bool:
         """Return whether an instance answered the next submission after an event with 429, with 5xx or not at all."""
-        submissions = self._submissions.get(name, [])
-        index = bisect_right(submissions, (seq, True))
-        return index < len(submissions) and submissions[index][1]
+        submissions = self._submissions.get(name, array("q"))
+        index = bisect_right(submissions, 2 * seq + 1)
+        return index < len(submissions) and submissions[index] % 2 == 1
 
     def decided_between(self, first_seq: int, last_seq: int) -> bool:
         """Return whether any instance answered a submission otherwise than with 429, with 5xx or not at all."""
         return bisect_right(self._decided_seqs, last_seq) > bisect_right(self._decided_seqs, first_seq)
 
     def _note_submission(self, name: str, seq: int, *, is_turned_away: bool) -> None:
-        self._submissions.setdefault(name, []).append((seq, is_turned_away))
+        if name not in self._submissions:
+            self._submissions[name] = array("q")
+        self._submissions[name].append(2 * seq + is_turned_away)
 
     def _forget_failures(self, name: str, seq: int) -> None:
         self.members[name].failures = 0

@@ -1,12 +1,12 @@
 """All logical jobs of a farm with their attempts, followed through the log: the basis of every analysis."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from sys import intern
 
 from comfyfarm.analysis.instance_jobs import InstanceJobs, is_submission
-from comfyfarm.analysis.logical_jobs import Attempt, End, LogicalJob, Stop
+from comfyfarm.analysis.logical_jobs import Attempt, End, LogicalJob, Stop, with_another
 from comfyfarm.analysis.order_tracker import OrderTracker
 from comfyfarm.analysis.result_tracker import ResultTracker
 from comfyfarm.events import (
@@ -55,6 +55,7 @@ class JobTracker(EventHandler):
     :ivar trial_ms: the beginning of the trial; 0 for the first one.
     :ivar first_ms: the time of the first event; ``None`` if there is none.
     :ivar at_ms: the time of the latest event.
+    :ivar seq: of the latest event.
     :ivar trial: the name of the trial; empty if it has none.
     :ivar others: the names of jobs that are not the trial's own; they count as the farm's load.
     :ivar is_scoped: only the jobs of some clients are the trial's own; whose a request without a client id is, is not
@@ -63,11 +64,12 @@ class JobTracker(EventHandler):
 
     jobs: dict[str, LogicalJob] = field(default_factory=dict)
     by_instance: dict[str, list[Attempt]] = field(default_factory=dict)
-    by_prompt_id: dict[str, list[Attempt]] = field(default_factory=dict)
+    by_prompt_id: dict[str, Sequence[Attempt]] = field(default_factory=dict)
     instances: defaultdict[str, InstanceJobs] = field(default_factory=lambda: defaultdict(InstanceJobs))
     trial_ms: int = 0
     first_ms: int | None = None
     at_ms: int = 0
+    seq: int = 0
     trial: str = ""
     others: set[str] = field(default_factory=set)
     is_scoped: bool = False
@@ -100,6 +102,7 @@ class JobTracker(EventHandler):
 
     def note_time(self, event: Event) -> None:
         """Process what any event says; events without a handler need no more."""
+        self.seq = event.seq
         if event.at_ms != self.at_ms:
             self.at_ms = max(self.at_ms, event.at_ms)
         if self.first_ms is None:
@@ -115,7 +118,8 @@ class JobTracker(EventHandler):
     def _on_submitted(self, event: Submitted) -> None:
         attempt = self._begin(event, event.prompt_id)
         self.instances[event.instance].add(attempt)
-        self.by_prompt_id.setdefault(event.prompt_id, []).append(attempt)
+        same_id = self.by_prompt_id.get(event.prompt_id, ())
+        self.by_prompt_id[attempt.prompt_id or ""] = with_another(same_id, attempt)
 
     @on(PromptRefused)
     def _on_prompt_refused(self, event: PromptRefused) -> None:
@@ -126,11 +130,11 @@ class JobTracker(EventHandler):
 
     def _begin(self, event: Submitted | PromptRefused | Exchanged, prompt_id: str | None) -> Attempt:
         logical_job = self.job(event.job)
-        attempts, instance = logical_job.attempts, self.instances[event.instance]
+        instance, number = self.instances[event.instance], len(logical_job.attempts) + 1
         client_id = event.client_id if isinstance(event.client_id, str) else None
         is_own_load = not isinstance(event, Exchanged) and event.is_load     # load is not sent by HTTP
         attempt = Attempt(
-            len(attempts) + 1,
+            number,
             logical_job.name,
             intern(event.instance),
             event.epoch,
@@ -143,8 +147,8 @@ class JobTracker(EventHandler):
             equipped_seq=instance.equipped_seq,
             is_load=is_own_load or event.job in self.others,
         )
-        attempts.append(attempt)
-        if len(attempts) == 1:
+        logical_job.attempts = with_another(logical_job.attempts, attempt)
+        if number == 1:
             self._tested = None     # only now it is known if it is load
         if not attempt.is_load:
             self.by_instance.setdefault(event.instance, []).append(attempt)
@@ -293,7 +297,7 @@ class JobTracker(EventHandler):
         """Return the logical job that an interrupt names, else the one whose attempt it names."""
         if event.job:
             return self.jobs.get(event.job)
-        attempts = self.by_prompt_id.get(event.prompt_id or "", [])
+        attempts = self.by_prompt_id.get(event.prompt_id or "", ())
         here = [attempt for attempt in attempts if attempt.instance == event.instance]
         return self.jobs[here[-1].job] if here else None
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from typing import Literal
 
 from comfyfarm.analysis.findings import Defects, Thresholds
 from comfyfarm.analysis.job_tracker import JobTracker
+from comfyfarm.analysis.placement.availability import AVAILABILITY_EVENTS
 from comfyfarm.analysis.placement.placement import Placement, PlacementAnalyzer, PlacementThresholds
 from comfyfarm.analysis.timeline.faults import FaultRow, FaultRows
 from comfyfarm.analysis.timeline.timeline import Timeline
 from comfyfarm.analysis.trial_scope import SCOPED, TrialScope
 from comfyfarm.analysis.verdict import Verdict, VerdictBuilder
-from comfyfarm.events import Event, LogEnded, Submitted, TrialBegan
+from comfyfarm.events import Configured, Event, LogEnded, Submitted, TrialBegan
 from comfyfarm.events.handler import by_type
 
-_MOST_PENDING = 1000
+_MOST_PENDING = 250
 
 Part = Literal["placement", "timeline"]
 PARTS: tuple[Part, ...] = ("placement", "timeline")
@@ -40,11 +41,11 @@ class LogAnalysis:
     defects: Defects = field(default_factory=Defects)
     end_seq: int | None = None
     parts: Collection[Part] = PARTS
-    # Events are processed when a result is requested, or 1,000 at a time.  A short run without such requests costs
-    # nothing; in a long run the farm pauses for a few milliseconds now and then.
+    # Events are processed when a result is requested, or 250 at a time: a short run without requests costs nothing.
     _pending: list[Event] = field(default_factory=list)
     _faults: FaultRows = field(default_factory=FaultRows)
     _scope: TrialScope | None = None
+    _epochs: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self, before: Iterable[Event]) -> None:
         tracker = JobTracker()
@@ -52,17 +53,26 @@ class LogAnalysis:
         self._placement = PlacementAnalyzer(attempts=tracker, fleet=self._verdict.fleet)
         self._has_placement = "placement" in self.parts
         self._timeline = Timeline(tracker)
-        self._methods = by_type(self._timeline, self._faults) if "timeline" in self.parts else {}
+        self._methods = self._methods_by_type()
         if self.began is not None:
             tracker.trial_ms, tracker.is_scoped = self.began.at_ms, self.began.client != ""
             self._scope = scope = TrialScope(self.began.at_ms, self.began.client, self.former, tracker.others)
             for event in before:
                 self._process(scope.other(event) if isinstance(event, Submitted) else event)
 
+    def _methods_by_type(self) -> dict[type[Event], list[Callable[[Event], None]]]:
+        # One look-up for each event: most are of kinds that nothing handles.
+        tables: list[Mapping[type[Event], Sequence[Callable[[Event], None]]]] = [self._verdict.methods]
+        if self._has_placement:
+            tables.append(self._placement.methods)
+        if "timeline" in self.parts:
+            tables.append(by_type(self._timeline, self._faults))
+        kinds = {kind for table in tables for kind in table if kind is not LogEnded}
+        return {kind: [method for table in tables for method in table.get(kind, ())] for kind in kinds}
+
     def kinds(self) -> set[type[Event]]:
-        """Return the types of events that are handled."""
-        placement = self._placement.kinds if self._has_placement else set()
-        return {*self._verdict.kinds, *placement, *self._methods}
+        """Return the types of events that are handled; of others only the number, time, instance and epoch count."""
+        return set(self._methods)
 
     def on_event(self, event: Event) -> None:
         self._pending.append(event)
@@ -124,14 +134,24 @@ class LogAnalysis:
                     self._process(own)
 
     def _process(self, event: Event) -> None:
-        if type(event) is LogEnded:
+        kind = type(event)
+        if kind is LogEnded:
             return
         try:
-            self._verdict.on_event(event)
-            if self._has_placement:
-                self._placement.follow(event)
-            for method in self._methods.get(type(event), ()):
+            self._verdict.tracker.note_time(event)
+            if self._epochs.get(event.instance) != event.epoch:
+                self._note_process(event)
+            for method in self._methods.get(kind, ()):
                 method(event)
+            if kind is Configured:      # it describes all instances anew
+                self._epochs.clear()
         except Exception as error:  # noqa: BLE001 (a saved log may hold anything, and a live farm must go on)
             text = f"seq {event.seq} could not be taken into account ({type(error).__name__}: {error})"
             self._verdict.note_defect(text, event.seq)
+
+    def _note_process(self, event: Event) -> None:
+        """Process the first event of an instance, or of a process of it."""
+        self._verdict.fleet.note_process(event)
+        if self._has_placement and type(event) not in AVAILABILITY_EVENTS:
+            self._placement.note_availability(event)
+        self._epochs[event.instance] = event.epoch

@@ -1,11 +1,20 @@
-"""Logical jobs and their attempts, as known from the log so far."""
+"""Logical jobs and their attempts, as known from the log so far.
+
+Python's garbage collector does not look at them (``gc=False``): it would stop the farm for a second when there are
+100,000 jobs.  So none may refer, by way of others, to itself: a file does not know its attempt.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, TypeVar
 
+import msgspec
+
+from comfyfarm.events import Work
 from comfyfarm.events.clients import Content
+
+T = TypeVar("T")
 
 _HASH_LENGTH = 16
 
@@ -14,8 +23,18 @@ End = Literal["success", "error", "interrupted", "lost", "deleted", "forgotten",
 a reset; ``refused``: it was never accepted; ``internal``: by an error of comfyfarm's own."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+def with_another(items: Sequence[T], item: T) -> Sequence[T]:
+    """Return a sequence with one more item; it may be the same one.
+
+    Most jobs have one attempt, one file and one delivery, and a tuple of one item is half as large as a list.
+    """
+    if isinstance(items, list):
+        items.append(item)
+        return items
+    return [*items, item] if items else (item,)
+
+
+class Stop(msgspec.Struct, frozen=True, gc=False):
     """An interrupt that hit an attempt, or its deletion from the queue.
 
     :ivar job: the logical job that the client meant, by its own statement; empty if it named none.
@@ -33,16 +52,16 @@ class Stop:
     is_load: bool = False
 
 
-@dataclass(eq=False, slots=True)
-class JobFile:
+class JobFile(msgspec.Struct, eq=False, gc=False):
     """A file that an attempt wrote.
 
+    :ivar instance: the instance on which it is.
     :ivar size_bytes: 0 if the log does not say.
     :ivar is_cut: a fault has cut it on the instance's disk.
     :ivar parts: the parts of it that clients received, as first and last byte (exclusive), in order.
     """
 
-    attempt: Attempt
+    instance: str
     name: str
     size_bytes: int
     is_cut: bool = False
@@ -61,8 +80,7 @@ class JobFile:
         return is_whole
 
 
-@dataclass(frozen=True, slots=True)
-class BrokenFetch:
+class BrokenFetch(msgspec.Struct, frozen=True, gc=False):
     """A request for a file that was not answered with the whole file.
 
     :ivar name: of the file.
@@ -76,8 +94,7 @@ class BrokenFetch:
     what: str
 
 
-@dataclass(eq=False, slots=True)
-class Attempt:
+class Attempt(msgspec.Struct, eq=False, gc=False):
     """One submission of a logical job that reached an instance.
 
     :ivar number: among the attempts of its logical job, from 1, in the order in which they were decided.
@@ -107,6 +124,7 @@ class Attempt:
     :ivar kill_seq: of the first crash of the process while it ran; 0 if there was none.
     :ivar disturbance: the ``seq`` and the time of the first fault on it, or of the first time that its instance stopped
         working or answering, while it was open; ``None`` if there was none.
+    :ivar work: ``None`` until its run has ended by itself; set only if placement is measured.
     :ivar is_socket_closed: its client's websocket is closed.
     :ivar has_left_files: it was lost with its process after it had written files to a folder that users read.
     :ivar is_load: the farm sent it itself, as load; the system under test is not responsible for it.
@@ -135,7 +153,7 @@ class Attempt:
     end: End | None = None
     ended_ms: int | None = None
     end_seq: int = 0
-    files: list[JobFile] = field(default_factory=list)
+    files: Sequence[JobFile] = ()
     file_fetches: int = 0
     broken_fetch: BrokenFetch | None = None
     is_load: bool = False
@@ -149,6 +167,7 @@ class Attempt:
     kill_seq: int = 0
     had_fault: bool = False
     disturbance: tuple[int, int] | None = None
+    work: Work | None = None
     is_socket_closed: bool = False
     has_left_files: bool = False
 
@@ -220,8 +239,7 @@ class Attempt:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True, gc=False):
     """A delivery, as stated by the system under test; ``stamp_...``: as found in the picture.
 
     :ivar content: what its bytes are; empty if none were passed.
@@ -247,8 +265,7 @@ class Delivery:
         return tuple(prompt_id for prompt_id in (self.prompt_id, self.stamp_prompt_id) if prompt_id)
 
 
-@dataclass(eq=False, slots=True)
-class UserOrder:
+class UserOrder(msgspec.Struct, eq=False, gc=False):
     """A user's order, as reported by the test or by the software under test.
 
     :ivar asked_ms: the time at which the user asked; if that was not reported, of the first report.
@@ -268,8 +285,7 @@ class UserOrder:
     withdrawn_ms: int = 0
 
 
-@dataclass(eq=False, slots=True)
-class LogicalJob:
+class LogicalJob(msgspec.Struct, eq=False, gc=False):
     """A job as its user means it, over all its attempts.
 
     :ivar attempts: in the order in which they were decided.
@@ -278,8 +294,8 @@ class LogicalJob:
     """
 
     name: str
-    attempts: list[Attempt] = field(default_factory=list)
-    delivered: list[Delivery] = field(default_factory=list)
+    attempts: Sequence[Attempt] = ()
+    delivered: Sequence[Delivery] = ()
     order: UserOrder | None = None
     given_up_seq: int = 0
 

@@ -1,10 +1,12 @@
 """Orders and deliveries as they were reported, and the attempts that made what was delivered."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from sys import intern
 
-from comfyfarm.analysis.logical_jobs import Attempt, Delivery, LogicalJob, UserOrder
+from msgspec.structs import replace
+
+from comfyfarm.analysis.logical_jobs import Attempt, Delivery, LogicalJob, UserOrder, with_another
 from comfyfarm.events import Configured, Delivered, OrderReported, ServerReady, TrialBegan
 from comfyfarm.events.handler import EventHandler, on
 from comfyfarm.events.orders import DeliveryMode
@@ -22,7 +24,7 @@ class OrderTracker(EventHandler):
     """
 
     job: Callable[[str], LogicalJob]
-    by_prompt_id: Mapping[str, list[Attempt]]
+    by_prompt_id: Mapping[str, Sequence[Attempt]]
     expected: int | None = None
     delivery: DeliveryMode | None = None
     pictures: dict[str, tuple[str, int]] = field(default_factory=dict)
@@ -61,7 +63,7 @@ class OrderTracker(EventHandler):
             event.prompt_id and intern(event.prompt_id),
             intern(event.stamp_job),
             event.stamp_prompt_id and intern(event.stamp_prompt_id),
-            event.file,
+            intern(event.file),
             event.content,
             0 if is_whole else event.size_bytes,
             "" if event.file and not self.pictures else event.digest,
@@ -70,7 +72,7 @@ class OrderTracker(EventHandler):
             fetches = (attempt.broken_fetch for attempt in self.possible_makers(job, delivery))
             latest = max(filter(None, fetches), key=lambda fetch: fetch.seq, default=None)
             delivery = replace(delivery, broken_fetch=latest)
-        job.delivered.append(delivery)
+        job.delivered = with_another(job.delivered, delivery)
         claimed = self.claimed_maker(delivery)
         if claimed is not None and claimed.job != job.name and not job.attempts:
             claimed.delivered_as = claimed.delivered_as or job.name
@@ -97,6 +99,6 @@ class OrderTracker(EventHandler):
         return [attempt for attempt in accepted if attempt.instance == delivery.instance] or accepted
 
     def _under(self, prompt_id: str | None, delivery: Delivery) -> Attempt | None:
-        attempts = self.by_prompt_id.get(prompt_id or "", [])
+        attempts = self.by_prompt_id.get(prompt_id or "", ())
         here = (attempt for attempt in attempts if attempt.instance == delivery.instance)
         return next(here, attempts[0] if attempts else None)

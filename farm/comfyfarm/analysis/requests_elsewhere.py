@@ -142,10 +142,11 @@ class RequestTracker(EventHandler):
     def _on_view(self, event: Exchanged) -> None:
         file = file_of(event)
         instances = self.tracker.instances.items()
-        writers = {name: jobs.files[file].attempt for name, jobs in instances if file in jobs.files}
-        if event.instance in writers:
+        if file in self.tracker.instances[event.instance].files:
             self._on_right(("view", *file), event.began_ms)
-        elif writers and event.status == 404 and not self.tracker.instances[event.instance].had_fault:
+            return
+        writers = {name: jobs.files[file].attempt for name, jobs in instances if file in jobs.files}
+        if writers and event.status == 404 and not self.tracker.instances[event.instance].had_fault:
             # (If a fault fired on a job there, its file may be late or gone, and have the same name.)
             # Several instances may have a file of this name: the one that nobody has fetched yet is meant, if any.
             holders = sorted(writers.values(), key=lambda attempt: (attempt.file_fetches == 0, attempt.seq))

@@ -1,12 +1,12 @@
 """The results of jobs: the files and pictures that attempts made, and what clients received of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from sys import intern
 from urllib.parse import parse_qsl
 
-from comfyfarm.analysis.instance_jobs import InstanceJobs, file_of, route_of
-from comfyfarm.analysis.logical_jobs import Attempt, BrokenFetch, JobFile
+from comfyfarm.analysis.instance_jobs import InstanceJobs, WrittenFile, file_of, route_of
+from comfyfarm.analysis.logical_jobs import Attempt, BrokenFetch, JobFile, with_another
 from comfyfarm.events import (
     Configured,
     Exchanged,
@@ -34,7 +34,7 @@ class ResultTracker(EventHandler):
     """
 
     instances: Mapping[str, InstanceJobs]
-    by_prompt_id: Mapping[str, list[Attempt]]
+    by_prompt_id: Mapping[str, Sequence[Attempt]]
     requests_files: bool = False
     requests_results: bool = False
     _marks_results: bool = False
@@ -49,14 +49,15 @@ class ResultTracker(EventHandler):
     def _on_written(self, event: Written) -> None:
         instance = self.instances[event.instance]
         if (attempt := instance.open_attempt(event.prompt_id)) is not None:
-            file = JobFile(attempt, event.name, event.size_bytes)
-            attempt.files.append(file)
-            instance.files[intern(event.folder), intern(event.subfolder), event.name] = file
+            file = JobFile(attempt.instance, intern(event.name), event.size_bytes)
+            attempt.files = with_another(attempt.files, file)
+            instance.files[intern(event.folder), intern(event.subfolder), file.name] = WrittenFile(attempt, file)
 
     @on(FileCut)
     def _on_file_cut(self, event: FileCut) -> None:
-        file = self.instances[event.instance].files.get((event.folder, event.subfolder, event.name))
-        if file is not None:
+        written = self.instances[event.instance].files.get((event.folder, event.subfolder, event.name))
+        if written is not None:
+            file = written.file
             file.is_cut = file.is_cut or not file.size_bytes or event.size_bytes < file.size_bytes
 
     @on(Exchanged)
@@ -75,13 +76,13 @@ class ResultTracker(EventHandler):
     def _on_view(self, event: Exchanged) -> None:
         key = file_of(event)
         self.requests_files = self.requests_files or key[0] != "input"
-        file = self.instances[event.instance].files.get(key)
-        if file is None and event.status in {200, 206} and key[0] == "output":
+        written = self.instances[event.instance].files.get(key)
+        if written is None and event.status in {200, 206} and key[0] == "output":
             # It is in a folder that instances share: another one wrote it.
             writers = (jobs.files[key] for jobs in self.instances.values() if key in jobs.files)
-            file = max(writers, key=lambda file: file.attempt.seq, default=None)
-        if file is not None:
-            _count_fetch(file, event)
+            written = max(writers, key=lambda written: written.attempt.seq, default=None)
+        if written is not None:
+            _count_fetch(written.attempt, written.file, event)
 
     @on(HistoryDeleted)
     def _on_history_deleted(self, event: HistoryDeleted) -> None:
@@ -123,9 +124,8 @@ class ResultTracker(EventHandler):
                 attempt.is_socket_closed = isinstance(event, SocketClosed)
 
 
-def _count_fetch(file: JobFile, event: Exchanged) -> None:
+def _count_fetch(attempt: Attempt, file: JobFile, event: Exchanged) -> None:
     """Count a ``GET /view`` of a file for the attempt that wrote it, if its client has all of the file now."""
-    attempt = file.attempt
     if not file.is_cut and _is_whole(file, event):
         attempt.file_fetches, attempt.broken_fetch = attempt.file_fetches + 1, None
     else:

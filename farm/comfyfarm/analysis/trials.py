@@ -82,7 +82,9 @@ class Trials:
         self._checkpoints.append((0, Prologue()))
 
     def on_event(self, event: Event) -> None:
-        if isinstance(event, TrialBegan):
+        kind = type(event)
+        if kind is TrialBegan:
+            assert isinstance(event, TrialBegan)
             self._begin(event).on_event(event)
         else:
             self._current.on_event(event)
@@ -90,12 +92,16 @@ class Trials:
                 analysis.on_event(event)
         if not self._has_clients and isinstance(event, _BY_CLIENTS):
             self._has_clients = not (isinstance(event, Submitted | PromptRefused) and event.is_load)
+        if kind in Prologue.handlers:
+            self._keep(event)
+        if event.seq % _CHECKPOINT == 0:
+            self._checkpoints.append((event.seq, self._prologue.copy()))
+
+    def _keep(self, event: Event) -> None:
         try:
             self._prologue.on_event(event)
         except Exception as error:  # noqa: BLE001 (as in LogAnalysis)
             self.note_defect(f"seq {event.seq} says no state of a farm ({type(error).__name__}: {error})", event.seq)
-        if event.seq % _CHECKPOINT == 0:
-            self._checkpoints.append((event.seq, self._prologue.copy()))
 
     def kinds(self) -> set[type[Event]]:
         """Return the types of events that are handled."""

@@ -72,23 +72,24 @@ def _count(count: int, what: str) -> str:
 
 @dataclass(eq=False)
 class VerdictBuilder:
-    """Follows a log from its first event, and returns a verdict at any time."""
+    """Follows a log from its first event, and returns a verdict at any time.
+
+    :ivar methods: by type of event, those that process it, in this order.
+    """
 
     bounds: Thresholds = field(default_factory=Thresholds)
     tracker: JobTracker = field(default_factory=JobTracker)
     fleet: FleetState = field(default_factory=FleetState)
     rules: list[FindingRule] = field(default_factory=lambda: [kind() for _, kind in sorted(RULES.items())])
     _defects: Defects = field(default_factory=Defects)
-    _seq: int = 0
     _lateness: Lateness = field(default_factory=Lateness)
 
     def __post_init__(self) -> None:
         self._requests, self._listeners = RequestTracker(self.tracker, self.fleet), ListenerTracker(self.tracker)
         self._context = self._context_with(self.bounds)
-        self._methods = self._methods_by_type()
+        self.methods = self._methods_by_type()
 
     def _methods_by_type(self) -> dict[type[Event], list[Callable[[Event], None]]]:
-        # One look-up for each event: most are of kinds that nothing here handles.
         tracker = self.tracker
         trackers = tracker, tracker.results, tracker.orders, self.fleet, self._requests, self._listeners
         methods = by_type(*trackers, self._lateness)
@@ -99,16 +100,10 @@ class VerdictBuilder:
             methods.setdefault(kind, []).append(partial(self._pass, rules))
         return methods
 
-    @property
-    def kinds(self) -> set[type[Event]]:
-        """The events that are handled; of others only the number, time, instance and epoch count."""
-        return set(self._methods)
-
     def on_event(self, event: Event) -> None:
-        self._seq = event.seq
         self.tracker.note_time(event)
         self.fleet.note_process(event)
-        for method in self._methods.get(type(event), ()):
+        for method in self.methods.get(type(event), ()):
             method(event)
 
     def _pass(self, rules: list[FindingRule], event: Event) -> None:
@@ -132,7 +127,7 @@ class VerdictBuilder:
             verdict="fail" if "error" in severities else "unknown" if "unknown" in severities else "pass",
             trial=self.tracker.trial,
             at_ms=self.tracker.at_ms,
-            seq=self._seq,
+            seq=self.tracker.seq,
             basis=basis_of(context),
             delivery=context.taking.mode or ("http" if outcomes["delivered"] else ""),
             orders=outcomes.total() if self.tracker.orders.expected is None else self.tracker.orders.expected,

@@ -1,68 +1,153 @@
 """``comfyfarm conform``: compare servers with ComfyUI, and print a score."""
 
 import json
-from argparse import Namespace
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from random import SystemRandom
 from typing import Any
 
+import click
 import msgspec
-from rich.console import Console
-from twisted.internet.defer import Deferred
-from twisted.internet.task import react
-from twisted.python.failure import Failure
 
-from comfyfarm.conformance.report import list_scenarios, print_line, print_report, progress_bar
+from comfyfarm.cli.common import NO, OK, Trouble, as_url, console, header_option, in_reactor, path_option
 from comfyfarm.conformance.scenario import ConformanceScenario
 from comfyfarm.conformance.score import ScenarioOutcome, Score, by_family
-from comfyfarm.conformance.suite import NoSuchScenario, ScenarioResult, Suite, Unreachable, chosen, judged
-
-_FULL, _DIFFERS, _NOT_JUDGED = 0, 1, 2
+from comfyfarm.versions import DEFAULT, RECORDED
 
 
-def conform(arguments: Namespace) -> int:
-    """Run the suite, print its report, and return the exit status."""
-    console = Console()
+@click.command(
+    epilog="The server must be idle and nobody else's meanwhile.  The exit status is 0 only if the score is full, 1 if "
+    "something differs, 2 if no server could be judged."
+)
+@click.argument("urls", metavar="[URL]...", nargs=-1, callback=as_url)
+@click.option("--self", "is_self", is_flag=True, help="Judge comfyfarm itself, on a farm like the recorded servers.")
+@click.option("--only", metavar="NAMES", help="Scenarios, with commas between them: 'run_*,features'.")
+@click.option("--family", metavar="FAMILY", help="Only the scenarios of one family.")
+@click.option(
+    "--version", type=click.Choice(RECORDED), help="Of ComfyUI, to compare with; default: as the server says."
+)
+@click.option("--without-files", is_flag=True, help="Leave output files out (for a static instance).")
+@path_option("--json", "json_file", metavar="FILE", help="Write score and differences there.")
+@click.option("--list", "only_list", is_flag=True, help="Say which scenarios there are, and stop.")
+@header_option
+@click.option("-v", "--verbose", is_flag=True, help="Tell each scenario, and every difference in full.")
+def conform(
+    urls: Sequence[str],
+    *,
+    is_self: bool,
+    only: str | None,
+    family: str | None,
+    version: str | None,
+    without_files: bool,
+    json_file: Path | None,
+    only_list: bool,
+    headers: Mapping[str, str],
+    verbose: bool,
+) -> int:
+    """Compare servers with ComfyUI's recorded behaviour, and print a score.
+
+    Several equal servers share the work.
+    """
+    from comfyfarm.conformance.report import list_scenarios, print_report
+    from comfyfarm.conformance.suite import NoSuchScenario, Unreachable, chosen
+
     try:
-        scenarios = chosen(arguments.only, arguments.family, files=not arguments.without_files)
-        if arguments.only_list:
-            list_scenarios(console, scenarios)
-            return _FULL
-        version, outcomes = _judge(arguments, scenarios, console)
-        if arguments.json is not None:
-            arguments.json.write_text(json.dumps(_as_json(version, outcomes), indent=1))
-    except (NoSuchScenario, Unreachable, OSError) as error:
-        Console(stderr=True).print(f"comfyfarm conform: {error}", markup=False, highlight=False, soft_wrap=True)
-        return _NOT_JUDGED
-    print_report(console, outcomes, in_full=arguments.verbose, version=version)
-    return _FULL if Score.of(outcomes).is_full else _DIFFERS
+        scenarios = chosen(only, family, files=not without_files)
+        if only_list:
+            list_scenarios(console(), scenarios)
+            return OK
+        if bool(urls) == is_self:
+            raise Trouble("which server?  comfyfarm conform URL, or comfyfarm conform --self")
+        run = _Run(version, headers, verbose=verbose, files=not without_files)
+        own_shares = _own_shares(version, scenarios, files=not without_files)
+        with own_shares if is_self else nullcontext([(urls, scenarios)]) as shares:
+            outcomes = run.judge(shares)
+    except (NoSuchScenario, Unreachable) as error:
+        raise Trouble(str(error)) from error
+    if json_file is not None:
+        json_file.write_text(json.dumps(_as_json(run.version, outcomes), indent=1))
+    print_report(console(), outcomes, in_full=verbose, version=run.version)
+    if not is_self:
+        _explain(run.own, outcomes)
+    return OK if Score.of(outcomes).is_full else NO
 
 
-def _judge(
-    arguments: Namespace, scenarios: Sequence[ConformanceScenario], console: Console
-) -> tuple[str, list[ScenarioOutcome]]:
-    """Return the version that the servers were compared with, and the outcomes."""
-    if not arguments.urls:
-        raise Unreachable("which server?  comfyfarm conform URL")
-    outcomes: dict[str, ScenarioOutcome] = {}
-    versions: set[str] = set()
-    with progress_bar(console) as progress:
-        bar = progress.add_task("", total=len(scenarios))
+_Share = tuple[Sequence[str], Sequence[ConformanceScenario]]
+"""The URLs of equal servers, and the scenarios for them."""
 
-        def on_result(result: ScenarioResult) -> None:
-            versions.add(result.version)
-            outcome = outcomes[result.scenario.name] = judged(result, files=not arguments.without_files)
-            progress.update(bar, advance=1, description=outcome.name)
-            if arguments.verbose:
-                print_line(console, outcome)
 
-        def begin(reactor: Any) -> Coroutine[Any, Any, None]:
-            suite = Suite(reactor, SystemRandom(), arguments.version)
-            return suite.play(arguments.urls, scenarios, on_result)
+@contextmanager
+def _own_shares(
+    version: str | None, scenarios: Sequence[ConformanceScenario], *, files: bool
+) -> Iterator[Sequence[_Share]]:
+    """Run a farm that has what the recorded servers had; samplers need one that has models."""
+    from comfyfarm.conformance.own import farm_tables
+    from comfyfarm.testing.child import run_farm
 
-        in_reactor(begin)
-    return min(versions), [outcomes[scenario.name] for scenario in scenarios]
+    with run_farm(farm_tables(version or DEFAULT, files=files)) as farm:
+        sampling = [scenario for scenario in scenarios if scenario.family == "sampling"]
+        others = [scenario for scenario in scenarios if scenario.family != "sampling"]
+        *recorded, with_models = farm.urls
+        yield [share for share in ((recorded, others), ([with_models], sampling)) if share[1]]
+
+
+def _explain(own: Mapping[str, str], outcomes: Sequence[ScenarioOutcome]) -> None:
+    """Say why an instance of comfyfarm differs."""
+    from comfyfarm.conformance.own import explanation
+
+    lines = list(explanation(outcomes))
+    if own and lines:
+        click.echo(f"{', '.join(own.values())}: of comfyfarm, with settings that the recorded servers did not have")
+        for line in lines:
+            click.echo(f"  {line}")
+        click.echo("comfyfarm conform --self judges one that has them all.")
+
+
+class _Run:
+    """One run of the suite.
+
+    :ivar version: the version that the servers are compared with; empty until it is known.
+    :ivar own: the names of those servers that are instances of comfyfarm, by URL.
+    """
+
+    def __init__(self, version: str | None, headers: Mapping[str, str], *, verbose: bool, files: bool) -> None:
+        self._headers = headers
+        self.version = version or ""
+        self.own: dict[str, str] = {}
+        self._verbose = verbose
+        self._files = files
+
+    def judge(self, shares: Sequence[_Share]) -> list[ScenarioOutcome]:
+        from comfyfarm.conformance.report import print_line, progress_bar
+        from comfyfarm.conformance.suite import ScenarioResult, Suite, judged
+
+        outcomes: dict[str, ScenarioOutcome] = {}
+        screen, wanted = console(), self.version or None
+        scenarios = [scenario for _, share in shares for scenario in share]
+        with progress_bar(screen) as progress:
+            bar = progress.add_task("", total=len(scenarios))
+
+            def on_result(result: ScenarioResult) -> None:
+                self.version = result.version
+                outcome = outcomes[result.scenario.name] = judged(result, files=self._files)
+                progress.update(bar, advance=1, description=outcome.name)
+                if self._verbose:
+                    print_line(screen, outcome)
+
+            async def play(reactor: Any) -> None:
+                from twisted.internet.defer import Deferred, FirstError, gatherResults
+
+                suite = Suite(reactor, SystemRandom(), wanted, self._headers)
+                runs = [Deferred.fromCoroutine(suite.play(urls, share, on_result)) for urls, share in shares]
+                try:
+                    await gatherResults(runs, consumeErrors=True)
+                except FirstError as error:
+                    error.subFailure.raiseException()
+                self.own = suite.own
+
+            in_reactor(play)
+        return [outcomes[scenario.name] for scenario in scenarios]
 
 
 def _as_json(version: str, outcomes: Sequence[ScenarioOutcome]) -> dict[str, Any]:
@@ -77,18 +162,3 @@ def _as_json(version: str, outcomes: Sequence[ScenarioOutcome]) -> dict[str, Any
 
 def _numbers(score: Score) -> dict[str, Any]:
     return {**msgspec.to_builtins(score), "share": score.share, "is_full": score.is_full}
-
-
-def in_reactor(begin: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
-    """Run the reactor until the coroutine ends, and raise what it raises. It can be called once per process.
-
-    :param begin: is called with the reactor.
-    :raises KeyboardInterrupt: if the reactor was stopped before.
-    """
-    ended: list[Failure | None] = []
-    with suppress(SystemExit):
-        react(lambda reactor: Deferred.fromCoroutine(begin(reactor)).addBoth(ended.append))
-    if not ended:
-        raise KeyboardInterrupt
-    if ended[0] is not None:
-        ended[0].raiseException()

@@ -1,30 +1,23 @@
 """``comfyfarm events``: print a saved log with each event as a line that has all its fields."""
 
-import sys
-from argparse import Namespace
-from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
-from typing import BinaryIO
+import click
 
+from comfyfarm.cli.common import NO, OK, log_argument, opened, print_bytes
 from comfyfarm.events.encoding import as_json
 from comfyfarm.events.saved_log import read_events
 
-_DONE, _NOT_DONE = 0, 1
 
-
-def events(arguments: Namespace) -> int:
-    """Print the events, and the defects of the log to the standard error; return the exit status: 1 if it has any."""
+@click.command(
+    epilog="FILE is a saved log; - reads what comes in.  The exit status is 1 if a part of it could not be read, 2 if "
+    "it could not be opened.  docs/log-lines.md explains the lines of a saved log."
+)
+@log_argument
+def events(log: str) -> int:
+    """Print a saved log with each event as a line that has all its fields."""
     defects: list[str] = []
-    try:
-        with _opened(arguments.log) as lines:
-            for event in read_events(lines, lambda text, _seq: defects.append(text)):
-                sys.stdout.buffer.write(as_json(event) + b"\n")
-        sys.stdout.buffer.flush()
-    except OSError as error:
-        defects.append(f"{error.filename or arguments.log}: {error.strerror or error}")
-    sys.stderr.writelines(f"comfyfarm events: {text}\n" for text in defects)
-    return _NOT_DONE if defects else _DONE
-
-
-def _opened(path: str) -> AbstractContextManager[BinaryIO]:
-    return nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb")
+    with opened(log) as lines:
+        for event in read_events(lines, lambda text, _seq: defects.append(text)):
+            print_bytes(as_json(event) + b"\n")
+    for text in defects:
+        click.echo(f"comfyfarm events: {text}", err=True)
+    return NO if defects else OK

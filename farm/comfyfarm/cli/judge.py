@@ -1,11 +1,9 @@
 """``comfyfarm judge``: print the verdict and the placement of a saved log."""
 
-import sys
-from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, BinaryIO
+from typing import Any
 
+import click
 import msgspec
 from rich.console import Console
 from rich.table import Table
@@ -16,41 +14,50 @@ from comfyfarm.analysis.log_analysis import Part
 from comfyfarm.analysis.placement.placement import Placement, PlacementThresholds
 from comfyfarm.analysis.trials import UnknownTrial, analyse_saved
 from comfyfarm.analysis.verdict import Verdict
+from comfyfarm.cli.common import NO, OK, UNKNOWN, Trouble, console, log_argument, opened, print_bytes, trial_option
 from comfyfarm.config.decoding import ConfigError, decode_text
 from comfyfarm.events.encoding import as_json
 
-_STATUS = {"pass": 0, "fail": 1, "unknown": 2}
-_UNREADABLE = 2
+_STATUS = {"pass": OK, "fail": NO, "unknown": UNKNOWN}
 _STYLES = {"pass": "green", "fail": "red", "unknown": "yellow", "error": "red", "warning": "yellow", "note": "dim"}
 _ELSEWHERE = ("n", "is_small", "says")      # not among the figures of a measure
 
 
-def judge(arguments: Namespace) -> int:
-    """Judge a saved log and return the exit status: 0 for pass, 1 for fail, 2 for unknown or an unreadable log."""
+@click.command(
+    epilog="FILE is a log that a farm has written ([farm] log, --log); - reads what comes in.  The exit status is 0 "
+    "for pass, 1 for fail, 3 for unknown, 2 if the file or an option is wrong.  docs/verdict.md and docs/placement.md "
+    "define all of it."
+)
+@log_argument
+@trial_option
+@click.option(
+    "--set",
+    "bounds",
+    metavar="BOUND=VALUE",
+    multiple=True,
+    help="Another bound than the usual one: reaction=5s, retries=3; also the placement's fresh and overtakes.",
+)
+@click.option("--json", "form", flag_value="json", help="Print the verdict alone, byte for byte as GET /api/verdict.")
+@click.option(
+    "--placement-json", "form", flag_value="placement", help="Print the placement alone, as GET /api/placement."
+)
+def judge(log: str, trial: str | None, bounds: Sequence[str], form: str | None) -> int:
+    """Say what a saved log proves about the software that used the farm."""
     try:
-        thresholds, placement_thresholds = _read_thresholds(arguments.set)
-        parts: tuple[Part, ...] = () if arguments.json else ("placement",)
-        with _opened(arguments.log) as file:
-            analysis = analyse_saved(
-                file, needs_end=arguments.log != "-", trial=arguments.trial, parts=parts
-            )
+        thresholds, placement_thresholds = _read_thresholds(bounds)
+        parts: tuple[Part, ...] = () if form == "json" else ("placement",)
+        with opened(log) as file:
+            analysis = analyse_saved(file, needs_end=log != "-", trial=trial, parts=parts)
         verdict = analysis.verdict(thresholds)
-    except (ConfigError, OSError, UnknownTrial) as error:
-        text = f"{arguments.log}: {error.strerror or error}" if isinstance(error, OSError) else str(error)
-        Console(stderr=True).print(f"comfyfarm judge: {text}", markup=False, highlight=False, soft_wrap=True)
-        return _UNREADABLE
-    if arguments.json or arguments.placement_json:
-        sys.stdout.buffer.write(as_json(verdict if arguments.json else analysis.placement(placement_thresholds)))
-        sys.stdout.buffer.flush()
+    except (ConfigError, UnknownTrial) as error:
+        raise Trouble(str(error)) from error
+    if not verdict.seq:
+        raise Trouble(f"{log}: there is no event in it")
+    if form is None:
+        _print(console(), verdict, analysis.placement(placement_thresholds))
     else:
-        _print(Console(), verdict, analysis.placement(placement_thresholds))
+        print_bytes(as_json(verdict if form == "json" else analysis.placement(placement_thresholds)))
     return _STATUS[verdict.verdict]
-
-
-def _opened(path: str) -> AbstractContextManager[BinaryIO]:
-    if path == "-":
-        return nullcontext(sys.stdin.buffer)
-    return open(path, "rb")  # noqa: PTH123 (Path turns an empty path into ".")
 
 
 def _read_thresholds(settings: Sequence[str]) -> tuple[Thresholds, PlacementThresholds]:
@@ -85,7 +92,7 @@ def _print(console: Console, verdict: Verdict, placement: Placement) -> None:
     if placement.dispatches:
         console.print(_measures(placement))
         console.print(placement.arrivals.says, highlight=False)
-        console.print("[dim]* too few to show much.  docs/placement.md defines each measure.[/]", highlight=False)
+        console.print("* too few to show much.  docs/placement.md defines each measure.", style="dim")
 
 
 def _findings(verdict: Verdict) -> Table:

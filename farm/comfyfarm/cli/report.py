@@ -1,12 +1,10 @@
 """``comfyfarm report``: write a saved log as a page, a picture, or a trace for other tools."""
 
 import sys
-from argparse import Namespace
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import BinaryIO
 
+import click
 import msgspec
 
 from comfyfarm.analysis.log_analysis import LogAnalysis
@@ -15,44 +13,47 @@ from comfyfarm.analysis.timeline.perfetto import as_trace
 from comfyfarm.analysis.timeline.svg import draw
 from comfyfarm.analysis.timeline.text import as_text
 from comfyfarm.analysis.trials import UnknownTrial, analyse_saved
+from comfyfarm.cli.common import Trouble, log_argument, opened, path_option, print_bytes, trial_option
 
-_DONE, _NOT_DONE = 0, 1
 
-
-def report(arguments: Namespace) -> int:
-    """Write the requested files and return the exit status: 0 if all were written, else 1."""
+@click.command(
+    epilog="FILE is a log that a farm has written ([farm] log, --log); - reads what comes in.  The exit status is 2 if "
+    "something could not be read or written, else 0, whatever the verdict.  docs/timeline.md says what it shows."
+)
+@log_argument
+@trial_option
+@path_option("-o", "--output", metavar="FILE", help="The page; default, if nothing else is asked for: LOG.html.")
+@path_option("--trace", metavar="FILE", help="The timeline for Perfetto and chrome://tracing.")
+@path_option("--svg", metavar="FILE", help="The timeline as a picture.")
+@click.option("--text", is_flag=True, help="Print the timeline as text.")
+def report(
+    log: str, trial: str | None, output: Path | None, trace: Path | None, svg: Path | None, *, text: bool
+) -> None:
+    """Show a saved log as one page: verdict, timeline, placement, faults."""
     try:
-        with _opened(arguments.log) as lines:
-            analysis = analyse_saved(lines, needs_end=arguments.log != "-", trial=arguments.trial)
-        if not analysis.verdict().seq:
-            return _fail(f"{arguments.log}: there is no event in it")
-        if arguments.text:
-            _print(as_text(analysis.timeline()))
-        for path, content in _files(arguments):
-            if _is_same(path, arguments.log):
-                return _fail(f"{path}: that is the log itself; name another file with -o")
-            path.write_bytes(content(analysis))
-            if not arguments.text:
-                _print(str(path))
-    except OSError as error:
-        return _fail(f"{error.filename or arguments.log}: {error.strerror or error}")
+        with opened(log) as lines:
+            analysis = analyse_saved(lines, needs_end=log != "-", trial=trial)
     except UnknownTrial as error:
-        return _fail(str(error))
-    return _DONE
+        raise Trouble(str(error)) from error
+    if not analysis.verdict().seq:
+        raise Trouble(f"{log}: there is no event in it")
+    if output is None and not text and trace is None and svg is None:
+        output = Path("run.html") if log == "-" else Path(log).with_suffix(".html")
+    if text:
+        _print(as_text(analysis.timeline()))
+    for path, content in _files(output, trace, svg):
+        if _is_same(path, log):
+            raise Trouble(f"{path}: that is the log itself; name another file with -o")
+        path.write_bytes(content(analysis))
+        if not text:
+            _print(str(path))
 
 
-def _opened(path: str) -> AbstractContextManager[BinaryIO]:
-    return nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb")
-
-
-def _files(arguments: Namespace) -> Iterator[tuple[Path, Callable[[LogAnalysis], bytes]]]:
+def _files(
+    output: Path | None, trace: Path | None, svg: Path | None
+) -> Iterator[tuple[Path, Callable[[LogAnalysis], bytes]]]:
     """Yield each requested file with the function that makes its content."""
-    others = (arguments.trace, _trace), (arguments.svg, _svg)
-    if arguments.output is not None:
-        yield arguments.output, _page
-    elif not arguments.text and all(path is None for path, _ in others):
-        yield Path("run.html") if arguments.log == "-" else Path(arguments.log).with_suffix(".html"), _page
-    for path, form in others:
+    for path, form in ((output, _page), (trace, _trace), (svg, _svg)):
         if path is not None:
             yield path, form
 
@@ -75,10 +76,4 @@ def _is_same(path: Path, log: str) -> bool:
 
 def _print(text: str) -> None:
     """Print a text; letters that the terminal's encoding lacks are replaced."""
-    sys.stdout.buffer.write(text.encode(sys.stdout.encoding or "utf-8", "replace") + b"\n")
-    sys.stdout.flush()
-
-
-def _fail(text: str) -> int:
-    sys.stderr.write(f"comfyfarm report: {text}\n")
-    return _NOT_DONE
+    print_bytes(text.encode(sys.stdout.encoding or "utf-8", "replace") + b"\n")

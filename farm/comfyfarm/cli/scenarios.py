@@ -1,40 +1,42 @@
 """``comfyfarm scenarios``: list the incidents that can be staged, or print all about one."""
 
-
-from argparse import Namespace
-
+import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from comfyfarm.config.scenarios import Incident, UnknownIncident, find_incident, incidents
+from comfyfarm.cli.common import Trouble, console
+from comfyfarm.config.scenarios import Incident, UnknownIncident, find_incident
+from comfyfarm.config.scenarios import incidents as all_incidents
 
-_OK, _UNKNOWN = 0, 2
 
-
-def scenarios(_arguments: Namespace) -> int:
-    """List all incidents and return the exit status."""
+@click.group(
+    invoke_without_command=True,
+    epilog="The exit status is 2 if there is no such incident.  docs/scenarios.md tells how to stage one, and how to "
+    "write one of your own.",
+)
+@click.pass_context
+def scenarios(context: click.Context) -> None:
+    """List the incidents that a farm can stage, and tell all about one."""
+    if context.invoked_subcommand is not None:
+        return
     table = Table(box=None, pad_edge=False)
     for column in ("id", "name", "what happens"):
         table.add_column(column, no_wrap=column == "id")
-    for incident in incidents().values():
+    for incident in all_incidents().values():
         table.add_row(incident.id, Text(incident.name), Text(incident.what))
-    console = Console()
-    console.print(table)
-    console.print("\ncomfyfarm scenarios show F08 tells all about one.", highlight=False)
-    return _OK
+    console().print(table)
+    click.echo("\ncomfyfarm scenarios show F08 tells all about one.")
 
 
-def show_scenario(arguments: Namespace) -> int:
-    """Print all about one incident and return the exit status."""
-    name = arguments.incident
+@scenarios.command()
+@click.argument("incident", metavar="ID")
+def show(incident: str) -> None:
+    """Tell all about one incident, such as F08."""
     try:
-        incident = find_incident(name.upper() if name.upper() in incidents() else name)
+        _print(console(), find_incident(incident.upper() if incident.upper() in all_incidents() else incident))
     except UnknownIncident as error:
-        Console(stderr=True).print(f"comfyfarm scenarios: {error}", markup=False, highlight=False, soft_wrap=True)
-        return _UNKNOWN
-    _print(Console(), incident)
-    return _OK
+        raise Trouble(str(error)) from error
 
 
 def _print(console: Console, incident: Incident) -> None:

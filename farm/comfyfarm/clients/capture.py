@@ -1,19 +1,20 @@
-"""``comfyfarm capture``: writes down what a real server reports about itself, so that a farm can serve the same."""
+"""Write down what a real server reports about itself, so that a farm can serve the same."""
 
-import argparse
+import hashlib
 import json
-import sys
 from collections.abc import Callable, Iterator, Mapping
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from comfyfarm.clients.comfy_sync import HttpStatusError, ask
+from comfyfarm.clients.comfy_sync import HttpStatusError
 from comfyfarm.config.captured import FEATURES, MODELS, OBJECT_INFO, SYSTEM_STATS, CapturedServer, check_object_info
 
 FRAGMENT = "instance.toml"
-_TIMEOUT_S = 60.0       # a server with many packs of nodes takes its time over /object_info
+DIGESTS = "captured.sha256"
+"""The digests of the other files as they were written, in the form of ``sha256sum``."""
+
+TIMEOUT_S = 60.0       # a server with many packs of nodes takes its time over /object_info
 
 Get = Callable[[str], bytes]
 
@@ -93,12 +94,28 @@ def write(captured: CapturedServer, directory: Path, url: str, name: str = "capt
         FEATURES: _indented(captured.features),
         FRAGMENT: _fragment(captured, url, name),
     }
-    for file, text in texts.items():
-        if text is None:
-            (directory / file).unlink(missing_ok=True)
-        else:
-            (directory / file).write_text(text, encoding="utf-8")
-    return [directory / file for file, text in texts.items() if text is not None]
+    written = {file: text for file, text in texts.items() if text is not None}
+    lines = (f"{_digest(text.encode())}  {file}\n" for file, text in written.items())
+    for file in texts.keys() - written.keys():
+        (directory / file).unlink(missing_ok=True)
+    for file, text in {**written, DIGESTS: "".join(lines)}.items():
+        (directory / file).write_text(text, encoding="utf-8")
+    return [directory / file for file in written]
+
+
+def edited_files(directory: Path) -> list[str]:
+    """Return the names of the files in a directory that a capture would overwrite and none has written as they are.
+
+    :raises OSError: if a file cannot be read.
+    """
+    digests = directory / DIGESTS
+    written = digests.read_text("utf-8").splitlines() if digests.exists() else []
+    files = [file for file in (OBJECT_INFO, MODELS, SYSTEM_STATS, FEATURES, FRAGMENT) if (directory / file).exists()]
+    return [file for file in files if f"{_digest((directory / file).read_bytes())}  {file}" not in written]
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _one_per_line(entries: Mapping[str, Any]) -> str:
@@ -116,7 +133,7 @@ def _fragment(captured: CapturedServer, url: str, name: str) -> str:
     models = sum(map(len, (captured.models or {}).values()))
     return f"""\
 # Captured from {url}: ComfyUI {version}, {len(captured.object_info)} node types, {models} model files.
-# It can be served as it is (twistd -n comfyfarm --config {FRAGMENT}), or copied into another config.toml:
+# It can be served as it is (comfyfarm run --config {FRAGMENT}), or copied into another config.toml:
 # captured is relative to the file that it stands in.
 
 [[instance]]
@@ -124,26 +141,3 @@ name = {json.dumps(name)}
 captured = "."
 # vram = "24GB"       # then /system_stats follows what is loaded, instead of standing as it was captured
 """
-
-
-def capture(options: argparse.Namespace) -> int:
-    """Capture a server, and print what was written."""
-    url, directory = options.url, options.output
-    try:
-        captured = take(lambda path: ask("GET", url + path, timeout_s=_TIMEOUT_S))
-        paths = write(captured, directory, url, options.name)
-    except NotComfyUI as error:
-        return _fail(f"{url}: not a ComfyUI server: {error}")
-    except HTTPException as error:
-        return _fail(f"{url}: not a ComfyUI server: {error!r}")
-    except OSError as error:
-        place = error.filename or url
-        return _fail(f"{place}: {getattr(error, 'reason', None) or error.strerror or error}")
-    for path in paths:
-        print(path)     # noqa: T201 (a command prints its result)
-    return 0
-
-
-def _fail(message: str) -> int:
-    print(f"comfyfarm capture: {message}", file=sys.stderr)     # noqa: T201
-    return 1

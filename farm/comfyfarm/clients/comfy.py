@@ -42,14 +42,23 @@ class ComfyClient:
     :ivar client_id: sent with each workflow; the server sends the messages of a job to the client that submitted it.
     """
 
-    def __init__(self, base_url: str, client_id: str | None = None, *, reactor: Any = None) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        client_id: str | None = None,
+        *,
+        reactor: Any = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         """Make a client without connecting it.
 
         :param client_id: ``None``: a new UUID.
         :param reactor: ``None``: the global one.
+        :param headers: sent with each request and with the opening of a websocket, such as ``Authorization``.
         """
         self.base_url = base_url.rstrip("/")
         self.client_id = client_id or str(uuid4())
+        self._headers = dict(headers or {})
         if reactor is None:
             from twisted.internet import reactor  # noqa: PLC0415  (it installs a reactor, so it must not come early)
         self._reactor = reactor
@@ -78,7 +87,7 @@ class ComfyClient:
         if the server closes the connection, it raises ``twisted.internet.error.ConnectionClosed``.  Use one block at
         a time for one client id: ComfyUI sends to the newest websocket only, and to none once any of them is closed.
         """
-        socket = await ComfyWebSocket.open(self._reactor, self._socket_url())
+        socket = await ComfyWebSocket.open(self._reactor, self._socket_url(), self._headers)
         self._sockets.add(socket)
         try:
             yield socket
@@ -127,6 +136,10 @@ class ComfyClient:
     async def queue(self) -> dict[str, Any]:
         """Return ``queue_running`` and ``queue_pending``, whose items begin with number and prompt id."""
         return dict(await self._fetch_json("GET", "/queue"))
+
+    async def node_types(self, node_type: str | None = None) -> dict[str, Any]:
+        """Return ``/object_info``: the declaration of one node type, or of all, by name."""
+        return dict(await self._fetch_json("GET", "/object_info" if node_type is None else f"/object_info/{node_type}"))
 
     async def download(self, filename: str, subfolder: str = "", type: str = "output") -> bytes:  # noqa: A002
         """Return the content of a file; the history names files by these three values."""
@@ -185,7 +198,8 @@ class ComfyClient:
             self._requests.discard(request)
 
     async def _exchange(self, method: str, path: str, **options: Any) -> bytes:
-        response = await self._http.request(method, self.base_url + path, reactor=self._reactor, **options)
+        url, headers = self.base_url + path, {**self._headers, **options.pop("headers", {})}
+        response = await self._http.request(method, url, reactor=self._reactor, headers=headers, **options)
         content: bytes = await response.content()
         if response.code >= 400:
             raise HttpStatusError(response.code, content)

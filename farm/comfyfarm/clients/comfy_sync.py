@@ -29,12 +29,13 @@ def ask(
     """Send an HTTP request, and return the content of the answer.
 
     :param body: sent as JSON; ``None``: no body.
+    :param headers: further ones, such as ``Authorization``.
     :raises HttpStatusError: if the status is 400 or more.
     :raises OSError: if there is no answer (``urllib.error.URLError`` is one).
     """
     data = None if body is None else json.dumps(body).encode()
-    kind = {} if body is None else {"Content-Type": "application/json"}
-    request = Request(url, data, {**kind, **(headers or {})}, method=method)  # noqa: S310  (the caller's own URL)
+    content_type = {} if body is None else {"Content-Type": "application/json"}
+    request = Request(url, data, {**content_type, **(headers or {})}, method=method)  # noqa: S310  (the caller's own URL)
     try:
         with _opener.open(request, timeout=timeout_s) as answer:
             return bytes(answer.read())

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredQueue
-from twisted.internet.interfaces import IReactorTCP
+from twisted.internet.interfaces import IReactorTCP, ITransport
 from twisted.python.failure import Failure
 from twisted.web.websocket import ConnectionRejected, WebSocketClientEndpoint, WebSocketTransport
+from wsproto import WSConnection
+from wsproto.events import Request
 from wsproto.utilities import LocalProtocolError
 
 from comfyfarm.clients.comfy_sync import HttpStatusError
@@ -33,6 +36,8 @@ class ComfyWebSocket:
     The class is also Twisted's protocol of the connection.
     """
 
+    _url: str = ""
+    _headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     _messages: DeferredQueue[Message | _ConnectionEnd] = field(default_factory=DeferredQueue, repr=False)
     _closed: Deferred[None] = field(default_factory=Deferred, repr=False)
     _lost: Failure | None = field(default=None, repr=False)
@@ -40,13 +45,16 @@ class ComfyWebSocket:
     _transport: WebSocketTransport = field(init=False, repr=False)
 
     @classmethod
-    async def open(cls, reactor: IReactorTCP, url: str) -> ComfyWebSocket:
-        """Open a websocket at ``url`` (``ws://...``).
+    async def open(
+        cls, reactor: IReactorTCP, url: str, headers: Mapping[str, str] | None = None
+    ) -> ComfyWebSocket:
+        """Open a websocket at ``url`` (``ws://...`` or ``wss://...``).
 
+        :param headers: of the request that opens it.
         :raises HttpStatusError: if the server refuses the upgrade.
         :raises ConnectionClosed: if the server closes the connection instead of answering.
         """
-        socket = cls()
+        socket = cls(url, headers or {})
         socket._opening = Deferred.fromCoroutine(WebSocketClientEndpoint.new(reactor, url).connect(socket))
         try:
             return await socket._opening
@@ -92,6 +100,14 @@ class ComfyWebSocket:
 
     def negotiationStarted(self, transport: WebSocketTransport) -> None:
         self._transport = transport
+        if self._headers:
+            # Twisted's endpoint cannot send headers; this is called before it sends its request.
+            vars(transport)["_bootstrap"] = self._send_request
+
+    def _send_request(self, connection: WSConnection, transport: ITransport) -> None:
+        url = urlsplit(self._url)
+        headers = [(name.encode(), value.encode()) for name, value in self._headers.items()]
+        transport.write(connection.send(Request(url.netloc, f"{url.path}?{url.query}", extra_headers=headers)))
 
     def negotiationFinished(self) -> None:
         pass

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -106,7 +107,14 @@ def check_keys(table: Mapping[str, Any], known: Collection[str], where: str) -> 
     """
     for key in table:
         if key not in known:
-            raise ConfigError(f"{where}.{key}: unknown key (there are: {', '.join(known) or 'none'})")
+            there_are = f"(there are: {', '.join(known) or 'none'})"
+            raise ConfigError(f"{where}.{key}: unknown key {there_are}{did_you_mean(key, known)}")
+
+
+def did_you_mean(word: object, known: Collection[str]) -> str:
+    """Return a question that names the known word that is most like another; empty if none is like it."""
+    similar = get_close_matches(str(word), known, n=1)
+    return f"; did you mean {similar[0]!r}?" if similar else ""
 
 
 def _parse(kind: type[Any], value: object) -> Any:
@@ -123,7 +131,8 @@ def _located(text: str, where: str, raw: object, kind: object) -> str:
     place = where + keys
     unknown = re.fullmatch(r"Object contains unknown field (.*)", what)
     if unknown:
-        return f"{place}.{unknown[1]}: unknown key"
+        fields = [name for option in _options(hint) for name in getattr(option, "__struct_fields__", ())]
+        return f"{place}.{unknown[1]}: unknown key{did_you_mean(unknown[1].strip(chr(39)), fields)}"
     missing = re.fullmatch(r"Object missing required field (.*)", what)
     if missing:
         words = ", ".join(_allowed_words(_field_type(hint, missing[1])))
@@ -132,7 +141,9 @@ def _located(text: str, where: str, raw: object, kind: object) -> str:
     if named:
         return f"{place}.{named[1]}: {what[named.end() :]}"
     if what.startswith("Invalid enum value"):
-        what = f"expected one of {', '.join(_allowed_words(hint))}, got {what.split()[-1]}"
+        allowed, got = list(_allowed_words(hint)), what.split()[-1]
+        suggestion = did_you_mean(got.strip("'"), [word.strip("'") for word in allowed])
+        what = f"expected one of {', '.join(allowed)}, got {got}{suggestion}"
     what = what.replace("object", "a table").replace("array", "a list").replace(" | ", " or ")
     return f"{place}: {what[0].lower()}{what[1:]}"
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from comfyfarm.config.decoding import ConfigError, check_keys, decode, read_table
+from comfyfarm.config.decoding import ConfigError, check_keys, decode, did_you_mean, read_table
 from comfyfarm.faults.effects import EFFECTS, Effect
 from comfyfarm.faults.fault import Fault, Rule
 from comfyfarm.faults.phases import At
@@ -40,7 +40,7 @@ def _effect_type(do: object, where: str) -> type[Effect]:
     if do is None:
         raise ConfigError(f"{where}.do: is missing (expected one of {known})")
     if not isinstance(do, str) or do not in EFFECTS:
-        raise ConfigError(f"{where}.do: expected one of {known}, got {do!r}")
+        raise ConfigError(f"{where}.do: expected one of {known}, got {do!r}{did_you_mean(do, sorted(EFFECTS))}")
     return EFFECTS[do]
 
 

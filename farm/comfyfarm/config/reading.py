@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from comfyfarm.config.captured import CapturedServer, NotCaptured
-from comfyfarm.config.decoding import ConfigError, check_numbers, decode, read_table, read_tables
+from comfyfarm.config.decoding import ConfigError, check_numbers, decode, did_you_mean, read_table, read_tables
 from comfyfarm.config.fault_tables import read_fault
 from comfyfarm.config.scenarios.scenario import Scenario
 from comfyfarm.config.scenarios.tables import INSTANCE_ONLY_KEYS, read_scenarios
@@ -22,6 +22,7 @@ from comfyfarm.seeds import Seeds
 S = TypeVar("S", bound=msgspec.Struct)
 Table = dict[str, Any]
 
+TABLES = ("farm", "profile", "instance", "fault", "scenario")
 _PATHS = ("input", "output_dir", "object_info", "captured", "data_dir", "log")
 _MAX_INSTANCES = _MAX_PORT = 65535
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
@@ -33,11 +34,13 @@ class _Instance:
 
     :ivar table: its own keys and those of its profile.
     :ivar index: of its ``[[instance]]``.
+    :ivar profile: the name of its profile; empty for none.
     """
 
     config: InstanceConfig
     table: Table
     index: int
+    profile: str
 
 
 def load(path: Path, overrides: Overrides = Overrides()) -> FarmConfig:
@@ -64,8 +67,8 @@ def read(raw: Table, folder: Path, overrides: Overrides = Overrides()) -> FarmCo
     :raises ConfigError: without the name of a file.
     """
     for key in raw:
-        if key not in ("farm", "profile", "instance", "fault", "scenario"):
-            raise ConfigError(f"{key}: unknown key")
+        if key not in TABLES:
+            raise ConfigError(f"{key}: unknown key{did_you_mean(key, TABLES)}")
     check_numbers(raw)
     profiles = read_table(raw.get("profile", {}), "profile")
     for name, profile in profiles.items():
@@ -83,6 +86,7 @@ def read(raw: Table, folder: Path, overrides: Overrides = Overrides()) -> FarmCo
         fault=faults,
         scenario=scenarios,
         tables=tuple(instance.index for instance in instances),
+        profiles=tuple(instance.profile for instance in instances),
     )
     config = _override(config, overrides)
     _check(config)
@@ -133,7 +137,8 @@ def _expand(index: int, own: Table, profiles: Table, folder: Path) -> Iterator[_
     profile = own.pop("profile", None)
     if profile is not None and profile not in list(profiles):
         known = ", ".join(sorted(profiles)) or "none"
-        raise ConfigError(f"{where}.profile: unknown profile {profile!r} (there are: {known})")
+        meant = did_you_mean(profile, sorted(profiles))
+        raise ConfigError(f"{where}.profile: unknown profile {profile!r} (there are: {known}){meant}")
     if not 1 <= count <= _MAX_INSTANCES:
         raise ConfigError(f"{where}.count: expected 1 to {_MAX_INSTANCES}, got {count}")
     own = _merge(profiles.get(profile, {}), own)
@@ -141,7 +146,7 @@ def _expand(index: int, own: Table, profiles: Table, folder: Path) -> Iterator[_
     for n in range(1, count + 1):
         port = config.port + n - 1 if config.port else 0
         name = config.name.replace("{n}", str(n))
-        yield _Instance(msgspec.structs.replace(config, name=name, port=port), own, index)
+        yield _Instance(msgspec.structs.replace(config, name=name, port=port), own, index, profile or "")
 
 
 def _decode_instance(own: Table, folder: Path, where: str) -> InstanceConfig:
@@ -173,8 +178,13 @@ def _resolve_paths(config: S, folder: Path) -> S:
 
 
 def _override(config: FarmConfig, overrides: Overrides) -> FarmConfig:
-    options = {key: getattr(overrides, key) for key in ("control_port", "seed", "speed", "data_dir")}
-    farm = msgspec.structs.replace(config.farm, **{key: value for key, value in options.items() if value is not None})
+    options = {key: getattr(overrides, key) for key in overrides.__struct_fields__ if hasattr(config.farm, key)}
+    try:
+        farm = msgspec.structs.replace(
+            config.farm, **{key: value for key, value in options.items() if value is not None}
+        )
+    except ValueError as error:
+        raise ConfigError(f"farm.{error}") from error
     instances = list(config.instance)
     if overrides.disable_static_return:
         instances = [msgspec.structs.replace(instance, mode="dynamic") for instance in instances]

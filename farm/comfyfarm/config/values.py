@@ -33,6 +33,7 @@ class FarmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     :ivar host: the address that every port is bound to.
     :ivar control: whether there is a control server.
+    :ivar advertise_host: the host in the URLs that the farm tells; ``None``: ``host``.
     :ivar control_port: of the control server; 0: any free port.
     :ivar control_token: what its clients have to send; ``None``: nothing if ``host`` is a loopback address, else one is
         drawn, and logged.
@@ -49,6 +50,7 @@ class FarmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     host: str = "127.0.0.1"
     control: bool = True
+    advertise_host: str | None = None
     control_port: int = 8180
     control_token: str | None = None
     seed: int | None = None
@@ -65,6 +67,11 @@ class FarmSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         JobNames(self.job_name)     # raises if it has none of the known forms
         if self.control_token is not None and not _TOKEN.fullmatch(self.control_token):
             raise ValueError("control_token: expected at least 8 letters, digits or ._~-")
+
+    @property
+    def url_host(self) -> str:
+        """The host in the URLs that the farm tells."""
+        return self.advertise_host or self.host
 
 
 class InstanceConfig(Settings, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -122,6 +129,7 @@ class FarmConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     :ivar instance: in the order of the file; ``count``, ``profile`` and the settings of scenarios are merged in.
     :ivar fault: the faults that are armed from the start.
     :ivar tables: for each instance, the index of its ``[[instance]]``; empty: there was no file.
+    :ivar profiles: for each instance, the name of its ``[profile.NAME]`` or an empty text; empty: there was no file.
     """
 
     farm: FarmSettings = FarmSettings()
@@ -129,10 +137,15 @@ class FarmConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     fault: tuple[Fault, ...] = ()
     scenario: tuple[Scenario, ...] = ()
     tables: tuple[int, ...] = ()
+    profiles: tuple[str, ...] = ()
 
     def place(self, index: int) -> str:
         """Return the place of an instance in the file, for error messages."""
         return f"instance[{self.tables[index] if self.tables else index}]"
+
+    def profile(self, index: int) -> str:
+        """Return the name of an instance's profile; empty for none."""
+        return self.profiles[index] if self.profiles else ""
 
 
 class Overrides(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,9 +155,13 @@ class Overrides(msgspec.Struct, frozen=True, kw_only=True):
     :ivar disable_static_return: every instance becomes dynamic.
     """
 
+    host: str | None = None
+    advertise_host: str | None = None
     port: int | None = None
     control_port: int | None = None
+    control_token: str | None = None
     seed: int | None = None
     speed: float | None = None
     data_dir: str | None = None
+    log: str | None = None
     disable_static_return: bool = False

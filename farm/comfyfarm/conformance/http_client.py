@@ -46,10 +46,12 @@ class RawHttpClient:
     """One server, and the pool of connections to it.
 
     :ivar base_url: without a slash at the end.
+    :ivar headers: sent with each request, unless it has them itself.
     """
 
-    def __init__(self, reactor: Any, base_url: str) -> None:
+    def __init__(self, reactor: Any, base_url: str, headers: Mapping[str, str] | None = None) -> None:
         self.reactor = reactor
+        self.headers = dict(headers or {})
         self.base_url = base_url.rstrip("/")
         self._pool = HTTPConnectionPool(reactor)
         self._pool.maxPersistentPerHost = 24
@@ -60,7 +62,7 @@ class RawHttpClient:
 
         :raises Exception: one of :data:`NO_REPLY_ERRORS` if there is no reply within a minute.
         """
-        reply = Deferred.fromCoroutine(self._request(line, body, headers or {}))
+        reply = Deferred.fromCoroutine(self._request(line, body, {**self.headers, **(headers or {})}))
         try:
             return await reply.addTimeout(_TIMEOUT_S, self.reactor)
         except DeferredTimeout:

@@ -172,7 +172,8 @@ class Session(Transcript):
         """Open a websocket and wait for its first ``status``."""
         own_id = self.new_id("client") if client_id is None else client_id
         url = f"ws{self.server.base_url.removeprefix('http')}/ws?{urlencode({'clientId': own_id})}"
-        listener = cast(SocketRecorder, await SocketRecorder.open(self.server.reactor, url))
+        socket = await SocketRecorder.open(self.server.reactor, url, self.server.headers)
+        listener = cast(SocketRecorder, socket)
         self._listeners.append(listener)
         listener.name, listener.client_id = f"websocket {len(self._listeners)}", own_id
         await self.wait_for_message(listener, "status")

@@ -1,8 +1,8 @@
 """Run scenarios on servers, and compare their transcripts with the recorded facts."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from random import Random
 from typing import Any
@@ -14,7 +14,7 @@ from comfyfarm.conformance.describe import Step
 from comfyfarm.conformance.differences import Difference, differences
 from comfyfarm.conformance.facts import recorded
 from comfyfarm.conformance.families import FAMILIES
-from comfyfarm.conformance.http_client import NO_REPLY_ERRORS, RawHttpClient
+from comfyfarm.conformance.http_client import NO_REPLY_ERRORS, RawHttpClient, RawReply
 from comfyfarm.conformance.normalise import without_files
 from comfyfarm.conformance.scenario import ConformanceScenario
 from comfyfarm.conformance.score import ScenarioOutcome
@@ -22,6 +22,7 @@ from comfyfarm.conformance.session import NotPossible, Session
 from comfyfarm.versions import REFERENCE, behaviour_of, newest_recorded
 
 _SCENARIO_TIMEOUT_S = 120.0
+_OWN_HEADER = "x-comfyfarm-instance"
 
 
 class Unreachable(Exception):
@@ -75,11 +76,15 @@ class Suite:
     :ivar chance: the source of ids and names that are new to every server.
     :ivar version: the recorded version that the servers are compared with; ``None``: the one nearest to what the first
         server says of itself.
+    :ivar headers: sent with each request.
+    :ivar own: the names of those servers that are instances of comfyfarm, by URL; known while the suite runs.
     """
 
     reactor: Any
     chance: Random
     version: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    own: dict[str, str] = field(default_factory=dict, init=False)
 
     async def play(
         self, urls: Sequence[str], scenarios: Iterable[ConformanceScenario], on_result: Callable[[ScenarioResult], None]
@@ -91,10 +96,12 @@ class Suite:
         :raises Unreachable: if a server does not answer like ComfyUI; then no scenario was run.
         """
         waiting = deque(scenarios)
-        servers = [RawHttpClient(self.reactor, url) for url in urls]
+        servers = [RawHttpClient(self.reactor, url, self.headers) for url in urls]
         try:
             for server in servers:
-                await _check(server)
+                reply = await _check(server)
+                if _OWN_HEADER in reply.headers:
+                    self.own[server.base_url] = reply.headers[_OWN_HEADER]
             version = self.version or await version_of(servers[0])
             await gatherResults(
                 [Deferred.fromCoroutine(self._work(server, version, waiting, on_result)) for server in servers],
@@ -138,7 +145,7 @@ def _early_end(failure: Failure) -> dict[str, str]:
     return {"broke_off": f"{type(failure.value).__name__}: {failure.value}"}
 
 
-async def _check(server: RawHttpClient) -> None:
+async def _check(server: RawHttpClient) -> RawReply:
     try:
         reply = await server.request("GET /prompt")
     except NO_REPLY_ERRORS as error:
@@ -148,6 +155,7 @@ async def _check(server: RawHttpClient) -> None:
         int(reply.json["exec_info"]["queue_remaining"])
     except (LookupError, TypeError, ValueError) as error:
         raise Unreachable(f"{server.base_url}: answers, but not as a ComfyUI does") from error
+    return reply
 
 
 async def version_of(server: RawHttpClient) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,13 @@ class CannotStart(Exception):
 class FarmApp(MultiService):
     """A farm and its control server; no port is bound and no file is written before it starts.
 
-    :ivar ready_file: the JSON file to write once every port listens; None for none.
+    :ivar ready_file: the JSON file that exists while every port listens; None for none.
     """
 
     farm: Farm
     ready_file: Path | None = None
     _server: ControlServer | None = field(default=None, init=False)
+    _announced: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -44,11 +46,20 @@ class FarmApp(MultiService):
             raise ValueError("[farm] control = false: this farm has no control server, which its tests need")
         return self._server
 
+    @property
+    def control_address(self) -> str | None:
+        """The URL of the control server with the token that it requires; ``None`` if there is no such server."""
+        if self._server is None:
+            return None
+        token = self._server.access.token
+        return self._server.url if token is None else f"{self._server.url}/?token={token}"
+
     def startService(self) -> None:
         """Bind every port, then make the folders, then serve.
 
         :raises CannotStart: if a port is taken or a file cannot be written; nothing is left behind.
         """
+        self._remove_ready_file()
         ports = self._bind_all()
         try:
             self.farm.open(ports[-len(self.farm.config.instance) :])
@@ -61,6 +72,21 @@ class FarmApp(MultiService):
         except OSError as error:
             self._abandon(ports)
             raise CannotStart(f"{error.filename or 'comfyfarm'}: {error.strerror or error}") from error
+
+    async def stopService(self) -> None:
+        """Remove the ready file, unless another farm has replaced it, and stop."""
+        with suppress(OSError):
+            if self.ready_file is not None and self.ready_file.read_text() == self._announced:
+                self.ready_file.unlink()
+        await super().stopService()
+
+    def _remove_ready_file(self) -> None:
+        """Remove the ready file of an earlier farm, which was killed."""
+        try:
+            if self.ready_file is not None:
+                self.ready_file.unlink(missing_ok=True)
+        except OSError as error:
+            raise CannotStart(f"{self.ready_file}: {error.strerror}") from error
 
     def _bind_all(self) -> list[BoundPort]:
         """Bind the ports of the control server, if there is one, and of the instances, in this order."""
@@ -102,11 +128,11 @@ class FarmApp(MultiService):
     def _announce(self) -> None:
         for name, backend in self.farm.backends.items():
             _logger.info("{name}: {url} ({mode})", name=name, url=backend.url, mode=backend.config.mode)
-        if self._server is not None:
-            token = self._server.access.token
-            _logger.info("control: {url}", url=self._server.url + ("" if token is None else f"/?token={token}"))
+        if self.control_address is not None:
+            _logger.info("control: {url}", url=self.control_address)
         if self.ready_file is not None:
-            _write_atomically(self.ready_file, json.dumps(self.described(), indent=1))
+            self._announced = json.dumps(self.described(), indent=1)
+            _write_atomically(self.ready_file, self._announced)
 
 
 def _write_atomically(path: Path, text: str) -> None:

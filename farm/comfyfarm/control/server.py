@@ -20,17 +20,18 @@ from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from comfyfarm.control.access import Access, GuardedResource
-from comfyfarm.control.routes import analysis, clock, faults, instances, log, openapi, page, wait
+from comfyfarm.control.routes import analysis, clock, faults, instances, log, metrics, openapi, page, wait
 from comfyfarm.control.routing import ROUTES, ApiError, Route, answer
 from comfyfarm.control.schema.farm import Problem
 from comfyfarm.server.farm import Farm
 from comfyfarm.server.http.site import FarmSite
 from comfyfarm.server.ports import BoundPort, url
+from comfyfarm.server.snapshots import NoResult
 
 _logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
 
 # Imported so that every route is registered.
-assert all((analysis, clock, faults, instances, log, openapi, page, wait))
+assert all((analysis, clock, faults, instances, log, metrics, openapi, page, wait))
 
 _PAGE = Path(__file__).parent / "page"
 _MAX_BYTES = max(route.endpoint.max_bytes for route in ROUTES)
@@ -76,6 +77,10 @@ class ControlApi:
             request.setHeader(b"allow", ", ".join(sorted(error.valid_methods or ())).encode())
         text = f"{request.method.decode()} {request.path.decode('utf-8', 'replace')}: {error.name}"
         return answer(request, Problem(text), error.code or 500)
+
+    @app.handle_errors(NoResult)
+    def _on_no_result(self, request: IRequest, failure: Failure) -> bytes:
+        return answer(request, Problem(str(failure.value)), 503)
 
     @app.handle_errors(CancelledError)
     def _on_cancelled(self, request: IRequest, failure: Failure) -> bytes:
@@ -125,7 +130,7 @@ class ControlServer(Service):
     _listening: IListeningPort | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self.url = self.farm.control_url = url(self.farm.config.farm.host, self.port.number)
+        self.url = self.farm.control_url = url(self.farm.config.farm.url_host, self.port.number)
         self.access = Access.of(self.farm.config.farm)
         routes = GuardedResource(self.access, _ControlResource(ControlApi(self.farm).app))
         self.site = FarmSite(routes, self.farm.reactor, _MAX_BYTES, self.farm.lag.on_traffic)

@@ -10,8 +10,10 @@ def snake_case(name: str) -> str:
     return "".join("_" + letter.lower() if letter.isupper() else letter for letter in name).lstrip("_")
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=snake_case, omit_defaults=True):
-    """The base of all events.
+class Event(
+    msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=snake_case, omit_defaults=True, gc=False
+):
+    """The base of all events: values, of which none refers to itself, so that the garbage collector can ignore them.
 
     :ivar seq: position in the log, from 1; 0 until the event is published.
     :ivar at_ms: simulated milliseconds since the farm started.

@@ -54,7 +54,7 @@ class Backend(Service):
 
     @property
     def url(self) -> str:
-        return url(self.context.host, self.port.number)
+        return url(self.context.url_host, self.port.number)
 
     @property
     def state(self) -> State:

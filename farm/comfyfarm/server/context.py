@@ -23,6 +23,7 @@ class FarmContext:
     :ivar reactor: sockets and keep-alive timeouts use its time.
     :ivar unix_ms: the wall-clock time of simulated time 0.
     :ivar temporary: what ``data_dir`` is if it is removed when the farm ends; ``None`` if it is a folder of the user.
+    :ivar url_host: the host in the URLs of the instances.
     :ivar bind: binds a port.
     :ivar fire_process: called with each firing that affects an instance's process.
     :ivar on_traffic: called whenever a client sends bytes.
@@ -37,6 +38,7 @@ class FarmContext:
     seeds: Seeds
     equipment_cache: EquipmentCache
     host: str
+    url_host: str
     data_dir: Path
     temporary: TemporaryFolder | None
     bind: Bind

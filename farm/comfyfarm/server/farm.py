@@ -28,8 +28,10 @@ from comfyfarm.server.files.temporary import TemporaryFolder
 from comfyfarm.server.live_analysis import LiveAnalysis
 from comfyfarm.server.log_file import LogFile
 from comfyfarm.server.media.pictures import ImageRenderer, UnreadablePicture, read_picture
+from comfyfarm.server.metric_counts import MetricCounts
 from comfyfarm.server.ports import Bind, BoundPort
 from comfyfarm.server.scenario_runner import ScenarioRunner
+from comfyfarm.server.snapshots import Snapshots
 from comfyfarm.server.time.clock import EPOCH_UNIX_MS, SimulatedTime, VirtualClock
 from comfyfarm.server.time.clock_control import ClockControl
 from comfyfarm.server.time.lag import LagGauge
@@ -107,14 +109,17 @@ class Farm(MultiService):
     clock_control: ClockControl = field(init=False)
     lag: LagGauge = field(init=False)
     analysis: LiveAnalysis = field(init=False)
+    counts: MetricCounts = field(init=False)
     registry: FaultRegistry = field(init=False)
     fault_controller: FaultController = field(init=False)
     scenario_runner: ScenarioRunner = field(init=False)
+    snapshots: Snapshots = field(init=False)
     _temporary: TemporaryFolder | None = field(default=None, init=False)
     _log_file: LogFile | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         super().__init__()
+        self.snapshots = Snapshots(self.reactor)
 
     def open(self, ports: Sequence[BoundPort]) -> None:
         """Make the folders, the log and the instances; nothing listens before the service is started.
@@ -146,8 +151,11 @@ class Farm(MultiService):
         self.scenario_runner.setServiceParent(self)
 
     def _open_log(self) -> None:
-        # Both read the log from its first event on.
+        # All of them read the log from its first event on.
         self.analysis = LiveAnalysis(self.log, self._now_ms, self._epochs)
+        self.counts = MetricCounts.of(self.config)
+        if self.config.farm.control:
+            self.log.listen(self.counts.on_event)
         if self.config.farm.log:
             self._log_file = LogFile.open(Path(self.config.farm.log), self.log, self.reactor)
         described = _described(self.config)
@@ -165,6 +173,7 @@ class Farm(MultiService):
             seeds=seeds,
             equipment_cache=self.equipment_cache,
             host=self.config.farm.host,
+            url_host=self.config.farm.url_host,
             data_dir=self.data_dir,
             temporary=self._temporary,
             bind=self.bind,
@@ -189,6 +198,7 @@ class Farm(MultiService):
         self.lag.stop()
         if self.registry.never_fired:
             _logger.info("faults that never fired: {ids}", ids=", ".join(self.registry.never_fired))
+        await self.snapshots.stop()
         await super().stopService()
         try:
             self.log.publish(LogEnded(at_ms=self.log.events[-1].at_ms))
@@ -241,8 +251,8 @@ def _described(config: FarmConfig) -> dict[str, Any]:
     """Return the configuration for the log: without ports and paths, so that equal runs give equal logs."""
     described: dict[str, Any] = msgspec.to_builtins(config, enc_hook=str)
     # Faults and scenarios have events of their own.
-    del described["tables"], described["fault"], described["scenario"]
-    for key in ("host", "control", "control_port", "control_token", "data_dir", "log"):
+    del described["tables"], described["profiles"], described["fault"], described["scenario"]
+    for key in ("host", "advertise_host", "control", "control_port", "control_token", "data_dir", "log"):
         described["farm"].pop(key, None)
     for instance in described["instance"]:
         for key in ("port", "input", "output_dir", "object_info", "captured"):

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 
 from msgspec.structs import replace
@@ -37,6 +38,19 @@ class TrialExists(ValueError):
     """The log has a trial of this name already."""
 
 
+@dataclass(frozen=True)
+class Selection:
+    """A part of the log that is to be analysed.
+
+    :ivar events: how many it has, at most: with many, the analysis and its results take long.
+    :ivar analyse: returns its analysis; it raises :class:`~comfyfarm.analysis.trials.UnknownTrial` if the log no longer
+        has what is needed.
+    """
+
+    events: int
+    analyse: Callable[[], LogAnalysis]
+
+
 @dataclass(eq=False)
 class LiveAnalysis:
     """Analyses a farm's log from its first event on, trial by trial; the log itself keeps only the latest events.
@@ -67,23 +81,36 @@ class LiveAnalysis:
     def log_analysis(
         self, *, trial: str | None = None, since: int | None = None, client: str | None = None
     ) -> LogAnalysis:
-        """Return the analysis of the current trial until now, or of another part of the log.
+        """Return the analysis of what :meth:`select` selects.
+
+        :raises UnknownTrial: if there is no such trial, or the log no longer has what is needed.
+        :raises ValueError: if ``trial`` is given together with another.
+        """
+        return self.select(trial=trial, since=since, client=client).analyse()
+
+    def select(self, *, trial: str | None = None, since: int | None = None, client: str | None = None) -> Selection:
+        """Select the current trial until now, or another part of the log.
 
         :param trial: the name of a trial.
         :param since: the ``seq`` of an event: what came after it is analysed as if a trial had begun there.
         :param client: only the jobs of clients whose id matches this glob count; others are the farm's load.
-        :raises UnknownTrial: if there is no such trial, or the log no longer has what is needed.
+        :raises UnknownTrial: if there is no such trial.
         :raises ValueError: if ``trial`` is given together with another.
         """
         if trial is not None and (since is not None or client is not None):
             raise ValueError("trial: stands alone, without since and client")
+        self._note_time()
+        if since is None and client is None:
+            analysis = self._trials.find(trial)
+            last_seq = self.log.seq if analysis.end_seq is None else analysis.end_seq
+            return Selection(last_seq + 1 - analysis.first_seq, lambda: analysis)
+        return Selection(len(self.log.events), partial(self._trials.since, since, self.log.events, client or ""))
+
+    def _note_time(self) -> None:
         # The time of the last event counts as now; an event is needed if time has passed since.
         now_ms = self.now_ms()
         if not self.log.events or self.log.events[-1].at_ms < now_ms:
             self.log.publish(Judged(at_ms=now_ms))
-        if since is None and client is None:
-            return self._trials.find(trial)
-        return self._trials.since(since, self.log.events, client or "")
 
     def journal(self, trial: str | None = None) -> Journal:
         """Return the events of a trial, as far as the log has them; that of the current one follows the log.
@@ -119,7 +146,7 @@ class LiveAnalysis:
             name = next(free for number in numbers if (free := f"trial-{number}") not in names)
         if name in names:
             raise TrialExists(f"name: there is a trial {name!r} already")
-        self.log_analysis()     # so that the trial that ends here is judged at the present time
+        self._note_time()       # so that the trial that ends here is judged at the present time
         now_ms = self.now_ms()
         began = TrialBegan(
             seq=self.log.seq + 1, at_ms=now_ms, name=name, jobs=jobs, delivery=delivery, client=client

@@ -13,12 +13,16 @@ from typing import Any
 
 from twisted.scripts.twistd import run
 
+from comfyfarm.config.options import PREFIX
+
 
 def main(folder: str) -> None:
     """Run ``twistd`` with the arguments of this process.
 
     :param folder: the parent's temporary folder, removed here if the parent was killed and cannot do it.
     """
+    for name in [name for name in os.environ if name.startswith(PREFIX)]:
+        del os.environ[name]        # the options of this farm are the parent's
     threading.Thread(target=_end_with_parent, args=(Path(folder),), daemon=True).start()
     run()
 

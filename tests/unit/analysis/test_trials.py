@@ -169,7 +169,7 @@ def test_a_model_in_memory_is_a_reason_to_choose_an_instance() -> None:
     analysis = trials_of(USED, loaded, trial(at=100), job).find()
     assert analysis.placement().dispatches == 1
     (choice,) = analysis._placement.choices()
-    assert [len(snapshot.models) for snapshot in choice.dispatch.snapshots] == [1, 0]
+    assert [len(option.snapshot.models) for option in choice.options] == [1, 0]
     assert len(analysis._placement._recorder.workload().warm["a"]) == 1
 
 
@@ -186,7 +186,7 @@ def test_placement_counts_a_job_of_an_earlier_trial_as_load() -> None:
     placement = analysis.placement()
     assert (placement.jobs, placement.dispatches) == (1, 1)
     (choice,) = analysis._placement.choices()
-    assert [snapshot.depth for snapshot in choice.dispatch.snapshots] == [2, 0]
+    assert [option.snapshot.depth for option in choice.options] == [2, 0]
 
 
 def test_the_timeline_begins_with_the_trial() -> None:

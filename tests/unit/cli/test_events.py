@@ -37,5 +37,5 @@ def test_what_cannot_be_read_is_reported_and_the_rest_printed(
     found = capsysbinary.readouterr()
     assert found.out == as_json(EVENTS[0]) + b"\n"
     assert found.err == b"comfyfarm events: line 2 is torn\n"
-    assert main(["events", str(tmp_path / "missing")]) == 1
+    assert main(["events", str(tmp_path / "missing")]) == 2
     assert b"No such file" in capsysbinary.readouterr().err

@@ -33,7 +33,7 @@ def save(path: Path, events: list[Event]) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize(("events", "status", "word"), [(WELL, 0, "pass"), (BADLY, 1, "fail"), (OPEN, 2, "unknown")])
+@pytest.mark.parametrize(("events", "status", "word"), [(WELL, 0, "pass"), (BADLY, 1, "fail"), (OPEN, 3, "unknown")])
 def test_the_exit_status_is_the_verdict(
     path: Path, events: list[Event], status: int, word: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -92,7 +92,7 @@ def test_the_last_trial_is_judged_or_the_one_that_is_named(path: Path, capsys: p
 def test_bounds_are_set_on_the_command_line(path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     """And the placement's terms, too."""
     retried = log(farm("gpu-1"), *(ran("j1", on="gpu-1", at=at, until=at + 5, ends="error") for at in (0, 500)))
-    assert main(["judge", save(path, retried), "--json"]) == 2
+    assert main(["judge", save(path, retried), "--json"]) == 3
     assert main(["judge", save(path, retried), "--json", "--set", "backoff=1s", "--set", "quick_retries=0"]) == 1
     capsysbinary.readouterr()
     main(["judge", str(path), "--placement-json", "--set", "fresh=7s", "--set", "overtakes=4"])
@@ -128,12 +128,22 @@ def test_a_log_that_cannot_be_opened_is_reported_in_a_line(tmp_path: Path, capsy
     ]
 
 
-def test_what_is_no_log_at_all_is_unknown(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path.write_bytes(bytes(range(256)) * 100)
-    assert main(["judge", str(path)]) == 2
+@pytest.mark.parametrize("content", [b"", bytes(range(256)) * 100])
+def test_what_is_no_log_at_all_is_refused(path: Path, content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says nothing of the software, not even that it is unknown."""
+    path.write_bytes(content)
+    assert main(["judge", str(path), "--json"]) == 2
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", f"comfyfarm judge: {path}: there is no event in it\n")
+
+
+def test_a_log_with_a_broken_line_is_judged_as_far_as_it_goes(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save(path, WELL)
+    path.write_bytes(path.read_bytes() + b"\x00\xff\n")
+    assert main(["judge", str(path)]) == 3
     words = " ".join(capsys.readouterr().out.split())
     assert "unknown log_incomplete" in words
-    assert "line 1 is no JSON; line 2 is no JSON;" in words
+    assert "is no JSON" in words
 
 
 def test_a_log_may_come_in_from_another_program(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +159,7 @@ def test_a_log_without_its_end_is_no_pass_unless_a_live_farm_may_have_sent_it(
     first, *others = WELL
     assert isinstance(first, Configured)
     save(path, [replace(first, version="0.2"), *others])
-    assert main(["judge", str(path)]) == 2
+    assert main(["judge", str(path)]) == 3
     assert "the log has no end: the farm was killed, or still runs" in capsys.readouterr().out
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
     assert main(["judge", "-"]) == 0

@@ -56,7 +56,7 @@ def test_a_trial_can_be_named(path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "j7" in capsys.readouterr().out
     assert main(["report", str(path), "--text", "--trial", ""]) == 0
     assert "j7" not in capsys.readouterr().out
-    assert main(["report", str(path), "--text", "--trial", "none"]) == 1
+    assert main(["report", str(path), "--text", "--trial", "none"]) == 2
     assert capsys.readouterr().err == "comfyfarm report: trial: there is no 'none' (there are: last)\n"
 
 
@@ -93,7 +93,7 @@ def test_a_torn_log_is_shown_as_far_as_it_goes(path: Path) -> None:
 def test_what_is_no_log_is_refused(path: Path, content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     """In one line; nothing is written."""
     path.write_bytes(content)
-    assert main(["report", str(path)]) == 1
+    assert main(["report", str(path)]) == 2
     assert capsys.readouterr().err == f"comfyfarm report: {path}: there is no event in it\n"
     assert [each.name for each in path.parent.iterdir()] == ["run.jsonl"]
 
@@ -108,6 +108,6 @@ def test_files_that_fail_are_named(path: Path, capsys: pytest.CaptureFixture[str
         (["report", str(path), "-o", str(path)], f"{path}: that is the log itself; name another file with -o"),
     ]
     for asked, said in tries:
-        assert main(asked) == 1
+        assert main(asked) == 2
         assert capsys.readouterr().err == f"comfyfarm report: {said}\n"
     assert path.read_bytes().startswith(b'{"kind":"configured"')

@@ -199,7 +199,7 @@ def test_a_mistake_in_an_input_is_refused_with_its_place(inputs: dict[str, Any],
 
 def test_a_mistake_in_a_node_type_is_refused_with_its_place() -> None:
     where = "node_types.UltimateSDUpscale"
-    assert complaint(declared(output=["IMAGE"])) == f"instance[0].{where}.output: unknown key"
+    assert complaint(declared(output=["IMAGE"])) == f"instance[0].{where}.output: unknown key; did you mean 'outputs'?"
     assert complaint(declared(outputs=3)).startswith(f"instance[0].{where}.outputs: expected a table or a list")
     assert complaint({}, profile={"p": declared(duration="3 potatoes")}).startswith(f"profile.p.{where}.duration: ")
 

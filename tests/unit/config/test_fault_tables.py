@@ -59,7 +59,7 @@ WRONG = {
     'do = "oom"\nat = 5': "at: expected a phase, or a table with one, got int",
     'do = "oom"\nat = "lunch"': f"at.phase: expected one of {PHASES}, got 'lunch'",
     'do = "oom"\nat = { node = "3" }': f"at.phase: is missing (expected one of {PHASES})",
-    'do = "oom"\nat = { phase = "node", nod = "3" }': f"at.nod: unknown key (there are: {AT})",
+    'do = "oom"\nat = { phase = "node", nod = "3" }': f"at.nod: unknown key (there are: {AT}); did you mean 'node'?",
     'do = "hold"\nat = { phase = "start", node = "3" }': (
         "at.node: has no meaning at phase 'start' (there are: job, client, model, node_type)"
     ),

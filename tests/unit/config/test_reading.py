@@ -16,6 +16,7 @@ WRONG = {
     # The whole file.
     "x = 1": "x: unknown key",
     '[fault]\ndo = "crash"': "fault: expected [[fault]] tables",
+    "profiles = []": "profiles: unknown key; did you mean 'profile'?",
     "farm = 5": "farm: expected a table, got int",
     "profile = 5": "profile: expected a table, got int",
     "instance = 5": "instance: expected [[instance]] tables",
@@ -46,7 +47,7 @@ WRONG = {
         "got 'user'"
     ),
     # An instance.
-    "[[instance]]\nprot = 1": "instance[0].prot: unknown key",
+    "[[instance]]\nprot = 1": "instance[0].prot: unknown key; did you mean 'port'?",
     '[[instance]]\nvram = "24"': 'instance[0].vram: expected a size such as "512MB" or "6.9GB", got \'24\'',
     '[[instance]]\nport = "x"': "instance[0].port: expected int, got str",
     "[[instance]]\nport = 8188.0": "instance[0].port: expected int, got float",
@@ -59,7 +60,9 @@ WRONG = {
     '[[instance]]\nname = ".."': "instance[0].name: expected letters, digits and ._- only, got '..'",
     '[[instance]]\nname = "ä"': "instance[0].name: expected letters, digits and ._- only, got 'ä'",
     '[[instance]]\nname = "a\\n"': "instance[0].name: expected letters, digits and ._- only, got 'a\\n'",
-    '[[instance]]\nmode = "dynamik"': "instance[0].mode: expected one of 'static', 'dynamic', got 'dynamik'",
+    '[[instance]]\nmode = "dynamik"': (
+        "instance[0].mode: expected one of 'static', 'dynamic', got 'dynamik'; did you mean 'dynamic'?"
+    ),
     "[[instance]]\nmode = 5": "instance[0].mode: expected str, got int",
     '[[instance]]\nnaming = "x"': (
         "instance[0].naming: expected one of 'counter', 'prompt_id', 'timestamp', got 'x'"
@@ -90,7 +93,7 @@ WRONG = {
     ),
     # Its timing.
     '[[instance]]\ntiming = "fast"': "instance[0].timing: expected a table, got str",
-    '[[instance]]\ntiming = { stepp = "5ms" }': "instance[0].timing.stepp: unknown key",
+    '[[instance]]\ntiming = { stepp = "5ms" }': "instance[0].timing.stepp: unknown key; did you mean 'step'?",
     "[[instance]]\ntiming = { step = 5 }": (
         'instance[0].timing.step: expected a duration such as "45ms", "1.5s", "2min" or "1h", got 5'
     ),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.testing import MemoryReactorClock
 
 from comfyfarm.config import read
@@ -40,7 +41,7 @@ def test_a_farm_without_a_control_server_serves_its_instances_and_says_so() -> N
     app = FarmApp(make_farm(config, reactor=reactor, clock=reactor, bind=partial(_bind, reactor), unix_ms=0))
     app.startService()
     described = app.described()
-    app.stopService()
+    maybeDeferred(app.stopService)
     assert described["control"] is None
     assert described["instances"]["gpu-1"]["url"] == "http://127.0.0.1:7"
 

@@ -178,10 +178,10 @@ def test_a_verdict_alone_is_the_same_as_one_with_everything_else() -> None:
     assert as_json(alone.verdict()) == as_json(verdict_of(lines(TWICE)))
 
 
-def test_an_analysis_handles_events_in_batches_of_a_thousand_without_losing_any() -> None:
+def test_an_analysis_handles_events_in_batches_without_losing_any() -> None:
     analysis = LogAnalysis()
-    for seq in range(1, 3501):
+    for seq in range(1, 901):
         analysis.on_event(Healed(seq=seq, at_ms=seq))
-    assert analysis._verdict.tracker.at_ms == 3000
-    assert analysis.verdict().seq == 3500
-    assert analysis.placement().seq == 3500
+    assert analysis._verdict.tracker.at_ms == 750
+    assert analysis.verdict().seq == 900
+    assert analysis.placement().seq == 900

@@ -42,7 +42,7 @@ def _share(job: LogicalJob, delivery: Delivery, files: list[JobFile], tracker: J
     larger = [file for file in larger if file.name == delivery.file] or larger
     if len(larger) == 1:
         file = larger[0]
-        return f"{size_bytes:,} of the {file.size_bytes:,} bytes of {file.name} from {file.attempt.instance}"
+        return f"{size_bytes:,} of the {file.size_bytes:,} bytes of {file.name} from {file.instance}"
     for attempt in tracker.orders.possible_makers(job, delivery) if not files else ():
         _, whole_bytes = tracker.orders.pictures.get(attempt.instance, ("", 0))
         if whole_bytes > size_bytes:

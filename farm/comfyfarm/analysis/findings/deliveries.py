@@ -1,7 +1,7 @@
 """Findings about deliveries: done twice, of another job, too early, or of something that is no whole picture."""
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from comfyfarm.analysis.findings.broken import cause_of, what_is_wrong
 from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
@@ -153,7 +153,7 @@ def _excused(false: dict[LogicalJob, Delivery], tracker: JobTracker) -> set[Logi
     return excused
 
 
-def _attempts_of(job: LogicalJob, delivery: Delivery, tracker: JobTracker) -> list[Attempt]:
+def _attempts_of(job: LogicalJob, delivery: Delivery, tracker: JobTracker) -> Sequence[Attempt]:
     """Return the attempts of a job; of one whose name was in no prompt, the attempt that made what was delivered."""
     maker = None if job.attempts else tracker.orders.maker_of(delivery)
     return job.attempts if maker is None else [maker]

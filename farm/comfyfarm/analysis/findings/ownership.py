@@ -36,7 +36,7 @@ def owner_of(job_name: str, delivery: Delivery, tracker: JobTracker) -> Owner | 
         stamped = maker if maker is not None and maker.prompt_id == delivery.stamp_prompt_id else None
         return _owned_by(delivery.stamp_job, stamped, job, delivery, _BY_STAMP)
     for prompt_id in delivery.prompt_ids:
-        attempts = tracker.by_prompt_id.get(prompt_id, [])
+        attempts = tracker.by_prompt_id.get(prompt_id, ())
         if attempts and all(attempt.job != job_name for attempt in attempts):
             how = _BY_STAMP if prompt_id == delivery.stamp_prompt_id else _BY_ID
             return _owned_by(attempts[0].job, attempts[0], job, delivery, how)

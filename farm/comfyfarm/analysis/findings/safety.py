@@ -1,6 +1,11 @@
 """Findings about work: lost, done twice, left behind, or stopped by mistake."""
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from operator import attrgetter
+from typing import NamedTuple
 
 from comfyfarm.analysis.findings.availability import has_had_time
 from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
@@ -92,13 +97,13 @@ class WrongCancel(FindingRule):
     """
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
-        withdrawn = [job for job in context.tracker.tested if job.order is not None and job.order.withdrawn_seq]
+        withdrawn = _Withdrawn(context.tracker.tested, context.bounds.reaction)
         for job in context.tracker.jobs.values():
             for attempt in job.attempts:
                 stop = attempt.stop
                 if stop is None:
                     continue
-                proof = _named_another(attempt, stop) or _unnamed_proof(job, attempt, stop, withdrawn, context)
+                proof = _named_another(attempt, stop) or _unnamed_proof(job, attempt, stop, withdrawn)
                 if proof is not None:
                     events, why = proof
                     says = f"An interrupt on {attempt.instance} at {moment(stop.at_ms)} stopped {job.name}, {why}."
@@ -113,9 +118,7 @@ def _named_another(attempt: Attempt, stop: Stop) -> _Proof:
     return ((stop.seq,), f"though it was meant for {stop.job}") if stop.job not in {"", attempt.job} else None
 
 
-def _unnamed_proof(
-    job: LogicalJob, attempt: Attempt, stop: Stop, withdrawn: list[LogicalJob], context: RuleContext
-) -> _Proof:
+def _unnamed_proof(job: LogicalJob, attempt: Attempt, stop: Stop, withdrawn: _Withdrawn) -> _Proof:
     if stop.is_load or stop.job or stop.names_prompt or not stop.had_other_jobs:
         return None
     if attempt.end != "interrupted" or attempt.had_fault:
@@ -127,22 +130,52 @@ def _unnamed_proof(
         return (stop.seq, again.seq), f"{why}; {named_nothing}"
     if job.order is None or job.order.withdrawn_seq:
         return None
-    meant = next((other for other in withdrawn if _is_meant(other, attempt, stop, context.bounds.reaction)), None)
-    if meant is None or meant.order is None:
+    meant = withdrawn.meant_by(stop, attempt)
+    if meant is None:
         return None
-    why = f"which its user still wanted: it was {meant.name} that was withdrawn, at {moment(meant.order.withdrawn_ms)}"
-    return (meant.order.withdrawn_seq, stop.seq), f"{why}; {named_nothing}"
+    why = f"which its user still wanted: it was {meant.name} that was withdrawn, at {moment(meant.withdrawn_ms)}"
+    return (meant.withdrawn_seq, stop.seq), f"{why}; {named_nothing}"
 
 
-def _is_meant(job: LogicalJob, hit: Attempt, stop: Stop, reaction_ms: int) -> bool:
-    """Return whether a nameless interrupt was probably meant for a job that was withdrawn before."""
-    order = job.order
-    if order is None or order.withdrawn_seq > stop.seq or stop.at_ms - order.withdrawn_ms > reaction_ms:
-        return False
-    return any(
-        attempt.instance == hit.instance
-        and attempt.seq < stop.seq
-        and (attempt.stop is None or attempt.end == "deleted")
-        and (attempt.is_open or attempt.end_seq > min(hit.seq, order.withdrawn_seq))
-        for attempt in job.attempts
-    )
+class _Candidate(NamedTuple):
+    """An attempt of a withdrawn order that a nameless interrupt at its instance may have been meant for.
+
+    :ivar place: of its logical job.
+    """
+
+    withdrawn_ms: int
+    place: int
+    withdrawn_seq: int
+    name: str
+    attempt: Attempt
+
+    def may_be_meant(self, stop: Stop, hit: Attempt) -> bool:
+        attempt = self.attempt
+        is_earlier = self.withdrawn_seq <= stop.seq and attempt.seq < stop.seq
+        return is_earlier and (attempt.is_open or attempt.end_seq > min(hit.seq, self.withdrawn_seq))
+
+
+class _Withdrawn:
+    """The orders that their users withdrew, by instance and time: a stop looks at the few just before it."""
+
+    def __init__(self, jobs: Iterable[LogicalJob], reaction_ms: int) -> None:
+        self._reaction_ms = reaction_ms
+        self._candidates: dict[str, list[_Candidate]] = {}
+        for place, job in enumerate(jobs):
+            order = job.order
+            if order is None or not order.withdrawn_seq:
+                continue
+            for attempt in job.attempts:
+                if attempt.stop is None or attempt.end == "deleted":
+                    candidate = _Candidate(order.withdrawn_ms, place, order.withdrawn_seq, job.name, attempt)
+                    self._candidates.setdefault(attempt.instance, []).append(candidate)
+        for candidates in self._candidates.values():
+            candidates.sort(key=attrgetter("withdrawn_ms"))
+
+    def meant_by(self, stop: Stop, hit: Attempt) -> _Candidate | None:
+        """Return the first job that a nameless interrupt was probably meant for: withdrawn shortly before."""
+        candidates = self._candidates.get(hit.instance, [])
+        first = bisect_left(candidates, stop.at_ms - self._reaction_ms, key=attrgetter("withdrawn_ms"))
+        last = bisect_right(candidates, stop.at_ms, key=attrgetter("withdrawn_ms"))
+        meant = (candidate for candidate in candidates[first:last] if candidate.may_be_meant(stop, hit))
+        return min(meant, key=attrgetter("place"), default=None)

@@ -159,7 +159,7 @@ class FailingServer(FindingRule):
 
 def _ended_with(event: Event, context: RuleContext) -> Attempt | None:
     """Return the attempt of the tested system that ended with an event."""
-    attempts = context.tracker.by_prompt_id.get(event.prompt_id, []) if isinstance(event, Finished) else []
+    attempts = context.tracker.by_prompt_id.get(event.prompt_id, ()) if isinstance(event, Finished) else ()
     ended = (attempt for attempt in reversed(attempts) if attempt.end_seq == event.seq and not attempt.is_load)
     return next(ended, None)
 

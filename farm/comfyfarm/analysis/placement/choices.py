@@ -1,17 +1,18 @@
 """The options of each dispatch: the snapshots of its instances, completed by facts that the log shows only later."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from comfyfarm.analysis.placement.dispatches import Dispatch, InstanceSnapshot
+from comfyfarm.analysis.placement.dispatches import Dispatch, Dispatches
 from comfyfarm.analysis.placement.eligibility import InstanceEquipment, JobNeeds, needs_of
-from comfyfarm.analysis.placement.work_left import WorkLeft, work_left
+from comfyfarm.analysis.placement.snapshots import InstanceSnapshot
+from comfyfarm.analysis.placement.work_left import NO_WORK, WorkLeft, work_left
 from comfyfarm.events import Work
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """One instance as a possible target of one job.
 
     :ivar is_eligible: the instance has, or can load, all that the job needs.
@@ -34,27 +35,20 @@ class Choice:
     """One dispatch with all its options.
 
     :ivar options: every instance, in configuration order.
+    :ivar candidates: the eligible options whose health is ``up``, and in any case the chosen one.
     :ivar chosen: the option to which the job was sent.
     :ivar work: of the job; ``None`` if it never ran to an end.
     """
 
     dispatch: Dispatch
     options: tuple[Option, ...]
+    candidates: tuple[Option, ...]
     chosen: Option
     work: Work | None
 
     @property
     def is_accepted(self) -> bool:
         return self.dispatch.attempt.is_accepted
-
-    @property
-    def candidates(self) -> list[Option]:
-        """The eligible options whose health is ``up``, and in any case the chosen one."""
-        return [
-            option
-            for option in self.options
-            if (option.is_eligible and option.snapshot.health == "up") or option is self.chosen
-        ]
 
     def finishes_sooner(self, option: Option, work: Work) -> bool:
         """Return whether an option would have ended a job of this work before the chosen one, by their settings.
@@ -72,77 +66,112 @@ class Choice:
         return self.chosen.needs.models
 
 
-def choices_of(dispatches: Sequence[Dispatch], at_ms: int) -> list[Choice]:
+def choices_of(dispatches: Dispatches, at_ms: int) -> list[Choice]:
     """Return the choice of each dispatch, in their order, by all that the log shows so far.
 
     :param at_ms: the time of the latest event.
     """
-    evidence = _Evidence(dispatches)
-    left = work_left(dispatches, at_ms)
-    return [_choice(dispatch, left[dispatch], evidence) for dispatch in dispatches]
+    places = {name: place for place, name in enumerate(dispatches.fleet.members)}
+    sent = [_Sent(dispatch, snapshots, places[dispatch.instance]) for dispatch, snapshots in dispatches.snapshots()]
+    evidence, left = _Evidence(sent, dispatches.equipment()), work_left(dispatches.all, at_ms)
+    return [evidence.choice(dispatch, left[dispatch.dispatch]) for dispatch in sent]
+
+
+class _Sent(NamedTuple):
+    """A dispatch with its snapshots, and the place of the chosen one among them."""
+
+    dispatch: Dispatch
+    snapshots: tuple[InstanceSnapshot, ...]
+    place: int
 
 
 class _Evidence:
     """The evidence in a log that an instance can or cannot run a job.
 
-    :ivar needs: by logical job; jobs that never ran to an end are not in it.
-    :ivar works: by logical job, the work of each of its runs.
+    :ivar _needs: by logical job; jobs that never ran to an end are not in it.
+    :ivar _works: by logical job, the work of each of its runs.
+    :ivar _accepted: by logical job, the equipment of instances at the time that they accepted it.
+    :ivar _lacking: by logical job, the equipment of instances at the time that they refused it for what they lack.
+    :ivar _fitting: by needs, the equipment that can run such jobs by its settings.
     """
 
-    def __init__(self, dispatches: Iterable[Dispatch]) -> None:
-        self._accepted: set[tuple[str, InstanceEquipment]] = set()
-        self._lacking: set[tuple[str, InstanceEquipment]] = set()
+    def __init__(self, sent: Iterable[_Sent], equipment: Collection[InstanceEquipment]) -> None:
+        self._works: dict[str, list[Work]] = defaultdict(list)
+        self._accepted: dict[str, list[InstanceEquipment]] = defaultdict(list)
+        self._lacking: dict[str, list[InstanceEquipment]] = defaultdict(list)
         self._latest: dict[str, Option] = {}
-        self._fitting: dict[tuple[JobNeeds, InstanceEquipment], bool] = {}
-        self.works: dict[str, list[Work]] = defaultdict(list)
-        equipment: set[InstanceEquipment] = set()
-        for dispatch in dispatches:
-            attempt, key = dispatch.attempt, (dispatch.attempt.job, dispatch.chosen.equipment)
-            equipment.update(snapshot.equipment for snapshot in dispatch.snapshots)
+        for dispatch, snapshots, place in sent:
+            attempt = dispatch.attempt
             if dispatch.work is not None:
-                self.works[attempt.job].append(dispatch.work)
+                self._works[attempt.job].append(dispatch.work)
             if attempt.is_accepted:
-                self._accepted.add(key)
+                self._accepted[attempt.job].append(snapshots[place].equipment)
             elif attempt.missing:
-                self._lacking.add(key)
-        shared: dict[JobNeeds, JobNeeds] = {}     # one object for many jobs with equal needs
-        self.needs = {job: shared.setdefault(needs := needs_of(runs), needs) for job, runs in self.works.items()}
-        self._declared = frozenset(node for own in equipment for node in own.own_nodes)
+                self._lacking[attempt.job].append(snapshots[place].equipment)
+        shared = _SharedNeeds()
+        self._needs = {job: shared.of(runs) for job, runs in self._works.items()}
+        declared, distinct = frozenset(node for own in equipment for node in own.own_nodes), set(self._needs.values())
+        self._fitting = {needs: {own for own in equipment if own.has(needs, declared)} for needs in distinct}
+        self._all = set(equipment)
 
-    def shared(self, option: Option) -> Option:
+    def choice(self, sent: _Sent, left: Mapping[str, WorkLeft]) -> Choice:
+        """Return the choice of a dispatch.
+
+        :param left: the work on the instances that have some.
+        """
+        dispatch, job = sent.dispatch, sent.dispatch.attempt.job
+        needs, eligible = self._needs.get(job), self._eligible(job)
+        options = tuple(
+            self._option(
+                snapshot, needs, left.get(snapshot.instance, NO_WORK), is_eligible=snapshot.equipment in eligible
+            )
+            for snapshot in sent.snapshots
+        )
+        chosen = options[sent.place]
+        candidates = tuple(
+            option for option in options if (option.is_eligible and option.snapshot.health == "up") or option is chosen
+        )
+        work = self._works[job][0] if dispatch.work is None and needs is not None else dispatch.work
+        return Choice(dispatch, options, options if len(candidates) == len(options) else candidates, chosen, work)
+
+    def _eligible(self, job: str) -> set[InstanceEquipment]:
+        """Decide by what an instance accepted or refused, else by its settings, else assume that it is."""
+        needs = self._needs.get(job)
+        eligible = self._all if needs is None else self._fitting[needs]
+        accepted, lacking = self._accepted.get(job, ()), self._lacking.get(job, ())
+        # An accepted job may still be too large for the memory.
+        held = [own for own in accepted if needs is None or own.holds(needs)]
+        if not lacking and len(held) == len(accepted) and eligible.issuperset(held):
+            return eligible
+        return eligible.difference(lacking, accepted).union(held)
+
+    def _option(
+        self, snapshot: InstanceSnapshot, needs: JobNeeds | None, left: WorkLeft, *, is_eligible: bool
+    ) -> Option:
         """Return the instance's latest option if it is equal: many are."""
-        latest = self._latest.get(option.snapshot.instance)
+        latest = self._latest.get(snapshot.instance)
         if (
             latest is None
-            or latest.snapshot is not option.snapshot
-            or latest.left is not option.left
-            or latest.needs is not option.needs
-            or latest.is_eligible != option.is_eligible
+            or latest.snapshot is not snapshot
+            or latest.left is not left
+            or latest.needs is not needs
+            or latest.is_eligible != is_eligible
         ):
-            latest = self._latest[option.snapshot.instance] = option
+            latest = self._latest[snapshot.instance] = Option(snapshot, is_eligible, needs, left)
         return latest
 
-    def is_eligible(self, job: str, equipment: InstanceEquipment) -> bool:
-        """Decide by what the instance accepted or refused, else by its settings, else assume that it is."""
-        needs = self.needs.get(job)
-        if (job, equipment) in self._accepted:
-            return needs is None or equipment.holds(needs)      # an accepted job may still be too large for the memory
-        if (job, equipment) in self._lacking:
-            return False
-        if needs is None:
-            return True
-        if (needs, equipment) not in self._fitting:
-            self._fitting[needs, equipment] = equipment.has(needs, self._declared)
-        return self._fitting[needs, equipment]
 
+@dataclass(eq=False)
+class _SharedNeeds:
+    """Makes the needs of jobs; equal ones are one object, as there are few."""
 
-def _choice(dispatch: Dispatch, lefts: tuple[WorkLeft, ...], evidence: _Evidence) -> Choice:
-    job = dispatch.attempt.job
-    needs = evidence.needs.get(job)
-    options = tuple(
-        evidence.shared(Option(snapshot, evidence.is_eligible(job, snapshot.equipment), needs, left))
-        for snapshot, left in zip(dispatch.snapshots, lefts, strict=True)
-    )
-    chosen = next(option for option in options if option.snapshot is dispatch.chosen)
-    work = evidence.works[job][0] if dispatch.work is None and needs is not None else dispatch.work
-    return Choice(dispatch, options, chosen, work)
+    _needs: dict[JobNeeds, JobNeeds] = field(default_factory=dict)
+    _of_work: dict[int, JobNeeds] = field(default_factory=dict)     # by the work's id: few are distinct
+
+    def of(self, runs: Sequence[Work]) -> JobNeeds:
+        if len(runs) > 1:
+            return self._needs.setdefault(needs := needs_of(runs), needs)
+        key = id(runs[0])
+        if key not in self._of_work:
+            self._of_work[key] = self._needs.setdefault(needs := needs_of(runs), needs)
+        return self._of_work[key]

@@ -1,55 +1,24 @@
-"""The dispatches of a log, each with a snapshot of every instance."""
+"""The dispatches of a log, each with its place among the changes of the instances."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from operator import attrgetter
-from typing import Literal
+
+import msgspec
 
 from comfyfarm import events
-from comfyfarm.analysis.instances import FleetState, InstanceStatus, ReportedState
+from comfyfarm.analysis.instances import FleetState
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.logical_jobs import Attempt
 from comfyfarm.analysis.placement.eligibility import InstanceEquipment
+from comfyfarm.analysis.placement.snapshots import InstanceSnapshot, InstanceState, SnapshotReader, SnapshotRecorder
 from comfyfarm.events.handler import EventHandler, on
 
-Health = Literal["up", "down", "frozen", "refusing", "draining"]
 
-
-@dataclass(frozen=True, slots=True)
-class InstanceSnapshot:
-    """One instance just before a job was sent.
-
-    :ivar depth: the true number of jobs waiting and running there.
-    :ivar is_draining: whatever its health.
-    :ivar models: in memory, by folder and name.
-    :ivar shown: the latest queue length that the client was sent, by its own websocket or over HTTP;
-        ``None`` if there was none in this epoch.
-    :ivar sent_since: the number of this client's jobs that the instance accepted since then.
-    """
-
-    instance: str
-    epoch: int
-    depth: int
-    health: Health
-    is_draining: bool
-    models: frozenset[tuple[str, str]]
-    equipment: InstanceEquipment
-    shown: ReportedState | None
-    sent_since: int
-
-    @property
-    def believed_depth(self) -> int | None:
-        """The depth that the client could infer: shown + sent since; ``None`` if nothing was shown."""
-        return None if self.shown is None else self.shown.remaining + self.sent_since
-
-
-@dataclass(eq=False, slots=True)
-class Dispatch:
+class Dispatch(msgspec.Struct, eq=False, gc=False):
     """One ``POST /prompt`` that was accepted or refused.
 
-    :ivar chosen: the instance to which it was sent.
-    :ivar snapshots: every instance, in configuration order.
+    :ivar changes: how many changes of instances there were before it.
     :ivar taken_ms: when its run began; ``None`` while it waits, also again after a stop that kept the queue.
     :ivar spent_ms: the length of its runs that such stops have broken off.
     :ivar loads: the number of models that were loaded for it.
@@ -57,13 +26,17 @@ class Dispatch:
     """
 
     attempt: Attempt
-    chosen: InstanceSnapshot
-    snapshots: tuple[InstanceSnapshot, ...]
+    changes: int
     taken_ms: int | None = None
     taken_seq: int = 0
     spent_ms: int = 0
     loads: int = 0
     work: events.Work | None = None
+
+    @property
+    def instance(self) -> str:
+        """The instance to which it was sent."""
+        return self.attempt.instance
 
     def served_ms(self, at_ms: int) -> int:
         """Return the length of its run, until now if it has not ended."""
@@ -84,8 +57,8 @@ class Dispatches(EventHandler):
 
     :ivar all: in the order in which they were decided.
     :ivar reloads: by instance, the number of loads of a model that had been unloaded in the same epoch to make room.
-    :ivar _open: by instance and prompt id, the dispatches that wait or run.
-    :ivar _sent: by instance and client id, the jobs accepted since the client was shown the queue.
+    :ivar _by_attempt: the dispatches that wait or run.
+    :ivar _open: the same, by instance and prompt id.
     """
 
     tracker: JobTracker
@@ -95,20 +68,28 @@ class Dispatches(EventHandler):
     _by_attempt: dict[Attempt, Dispatch] = field(default_factory=dict)
     _running: dict[str, Dispatch] = field(default_factory=dict)
     _open: dict[str, dict[str, list[Dispatch]]] = field(default_factory=lambda: defaultdict(dict))
-    _depths: Counter[str] = field(default_factory=Counter)
-    _equipment: dict[str, InstanceEquipment] = field(default_factory=dict)
-    _models: dict[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
     _evicted: dict[str, set[tuple[str, str]]] = field(default_factory=lambda: defaultdict(set))
-    _sent: dict[str, Counter[str | None]] = field(default_factory=lambda: defaultdict(Counter))
-    _latest: dict[str, InstanceSnapshot] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._recorder = SnapshotRecorder(self.fleet)
+
+    def snapshots(self) -> list[tuple[Dispatch, tuple[InstanceSnapshot, ...]]]:
+        """Return each dispatch with every instance just before it, in configuration order."""
+        reader = SnapshotReader(self._recorder.changes)
+        return [(dispatch, reader.read(dispatch.attempt.client_id, dispatch.changes)) for dispatch in self.all]
+
+    def equipment(self) -> set[InstanceEquipment]:
+        """Return that of all instances, at any dispatch."""
+        return {state.equipment for state in self._recorder.changes if isinstance(state, InstanceState)}
 
     @on(events.Submitted)
     def _on_submitted(self, event: events.Submitted) -> None:
+        self._recorder.note_change(event.instance)      # it may be up only now
         dispatch = self._add(event, event.job)
         if dispatch is not None:
             self._open[event.instance].setdefault(event.prompt_id, []).append(dispatch)
-            self._depths[event.instance] += 1
-            self._sent[event.instance][dispatch.attempt.client_id] += 1
+            self._recorder.add_depth(event.instance, 1)
+            self._recorder.note_sent(event.instance, dispatch.attempt.client_id)
 
     @on(events.PromptRefused)
     def _on_prompt_refused(self, event: events.PromptRefused) -> None:
@@ -116,56 +97,33 @@ class Dispatches(EventHandler):
 
     @on(events.Exchanged)
     def _on_exchanged(self, event: events.Exchanged) -> None:
+        if event.shown is not None:
+            self._recorder.note_change(event.instance)
         if event.method == "POST" and event.job:
             self._add(event, event.job)     # a refusal before the prompt was read has no other event
         if event.shown is not None:
-            self._sent[event.instance].clear()
+            self._recorder.note_shown_to_all(event.instance)
 
     def _add(self, event: events.Event, name: str) -> Dispatch | None:
-        """Add the job's latest attempt if this event records it and it is not added yet."""
+        """Add the job's latest attempt if this event records it."""
         job = self.tracker.jobs.get(name)
         attempt = job.attempts[-1] if job is not None and job.attempts else None
         if (
             attempt is None
-            or attempt in self._by_attempt
             or (attempt.seq, attempt.instance) != (event.seq, event.instance)
+            or event.instance not in self.fleet.members     # no farm writes that
         ):
             return None
-        snapshots = tuple(self._snapshot(member, attempt.client_id) for member in self.fleet.members.values())
-        chosen = next((snapshot for snapshot in snapshots if snapshot.instance == event.instance), None)
-        if chosen is None:
-            return None     # an event without an instance: no farm writes that
-        dispatch = self._by_attempt[attempt] = Dispatch(attempt, chosen, snapshots)
+        dispatch = Dispatch(attempt, self._recorder.note_dispatch(attempt.client_id))
+        if attempt.is_open:
+            self._by_attempt[attempt] = dispatch
         self.all.append(dispatch)
         return dispatch
-
-    def _snapshot(self, member: InstanceStatus, client_id: str | None) -> InstanceSnapshot:
-        name = member.name
-        if name not in self._models:
-            self._models[name] = frozenset(member.models)
-        if name not in self._equipment:
-            self._equipment[name] = InstanceEquipment.of(member.settings)
-        reports = [member.shown[key] for key in (client_id, None) if key in member.shown]
-        snapshot = InstanceSnapshot(
-            instance=name,
-            epoch=member.epoch,
-            depth=self._depths[name],
-            health=_health_of(member),
-            is_draining=member.is_draining,
-            models=self._models[name],
-            equipment=self._equipment[name],
-            shown=max(reports, key=attrgetter("at_ms"), default=None),     # of equals that of the websocket
-            sent_since=self._sent[name][client_id],
-        )
-        if self._latest.get(name) != snapshot:      # equal snapshots share one object: there are many
-            self._latest[name] = snapshot
-        return self._latest[name]
 
     @on(events.FrameSent)
     def _on_frame_sent(self, event: events.FrameSent) -> None:
         if event.shown is not None:
-            for client_id in event.to:
-                self._sent[event.instance].pop(client_id, None)
+            self._recorder.note_shown(event.instance, event.to)
 
     @on(events.Taken)
     def _on_taken(self, event: events.Taken) -> None:
@@ -198,33 +156,43 @@ class Dispatches(EventHandler):
             running.spent_ms += running.served_ms(event.at_ms)
             running.taken_ms, running.taken_seq = None, 0
         self._running.pop(event.instance, None)
-        self._models.pop(event.instance, None)
         self._evicted.pop(event.instance, None)
-        self._sent.pop(event.instance, None)
+        self._recorder.forget_process(event.instance)
 
     def _remove_ended(self, event: events.Event, prompt_ids: Iterable[str]) -> None:
         by_prompt_id = self._open[event.instance]
         for prompt_id in prompt_ids:
             before = by_prompt_id.pop(prompt_id, [])
             after = [dispatch for dispatch in before if dispatch.attempt.is_open]
+            for dispatch in before:
+                if not dispatch.attempt.is_open:
+                    del self._by_attempt[dispatch.attempt]
             if after:
                 by_prompt_id[prompt_id] = after
-            self._depths[event.instance] -= len(before) - len(after)
+            self._recorder.add_depth(event.instance, len(after) - len(before))
         running = self._running.get(event.instance)
         if running is not None and not running.attempt.is_open:
             del self._running[event.instance]
 
     @on(events.Configured)
     def _on_configured(self, event: events.Configured) -> None:
-        self._equipment.clear()
+        for name in self.fleet.members:
+            self._recorder.forget_views(name)
+        self._recorder.forget_equipment(self.fleet.members)
+
+    @on(events.Draining, events.Frozen, events.Thawed, events.Refusing, events.ServerReady)
+    def _on_health(
+        self, event: events.Draining | events.Frozen | events.Thawed | events.Refusing | events.ServerReady
+    ) -> None:
+        self._recorder.note_change(event.instance)
 
     @on(events.SettingsChanged)
     def _on_settings_changed(self, event: events.SettingsChanged) -> None:
-        self._equipment.pop(event.instance, None)
+        self._recorder.forget_equipment([event.instance])
 
     @on(events.ModelLoaded)
     def _on_model_loaded(self, event: events.ModelLoaded) -> None:
-        self._models.pop(event.instance, None)
+        self._recorder.forget_models(event.instance)
         running = self._running.get(event.instance)
         if event.prompt_id is not None and running is not None and running.attempt.prompt_id == event.prompt_id:
             running.loads += 1
@@ -235,16 +203,6 @@ class Dispatches(EventHandler):
 
     @on(events.ModelUnloaded)
     def _on_model_unloaded(self, event: events.ModelUnloaded) -> None:
-        self._models.pop(event.instance, None)
+        self._recorder.forget_models(event.instance)
         if event.reason == "room":
             self._evicted[event.instance].add((event.folder, event.name))
-
-
-def _health_of(member: InstanceStatus) -> Health:
-    if not member.is_up:
-        return "down"
-    if member.is_frozen:
-        return "frozen"
-    if member.is_refusing:
-        return "refusing"
-    return "draining" if member.is_draining else "up"

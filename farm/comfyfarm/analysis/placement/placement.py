@@ -1,6 +1,8 @@
 """All measures of placement, computed from the events so far."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -81,23 +83,25 @@ class PlacementAnalyzer:
 
     :ivar attempts: may be shared, as may the fleet. Their owner must then process each event before calling
         :meth:`follow`.
+    :ivar methods: by type of event, those that process it, in this order.
     """
 
     attempts: JobTracker = field(default_factory=JobTracker)
     fleet: FleetState = field(default_factory=FleetState)
     _availability: AvailabilityPeriods = field(default_factory=AvailabilityPeriods)
     _works: dict[bytes, Work] = field(default_factory=dict)     # by their JSON
-    _seq: int = 0
 
     def __post_init__(self) -> None:
         self._dispatches = Dispatches(self.attempts, self.fleet)
         self._recorder = WorkloadRecorder(self.attempts, self._availability)
-        self._methods = by_type(self._dispatches, self._recorder)
+        self.methods = self._methods_by_type()
 
-    @property
-    def kinds(self) -> set[type[Event]]:
-        """The events that :meth:`follow` needs."""
-        return {*self._methods, *AVAILABILITY_EVENTS}
+    def _methods_by_type(self) -> dict[type[Event], list[Callable[[Event], None]]]:
+        methods = by_type(self._dispatches, self._recorder)
+        methods[Finished] = [partial(self._on_finished, methods[Finished])]
+        for kind in AVAILABILITY_EVENTS:
+            methods.setdefault(kind, []).insert(0, self.note_availability)
+        return methods
 
     def on_event(self, event: Event) -> None:
         self.attempts.on_event(event)
@@ -106,13 +110,20 @@ class PlacementAnalyzer:
 
     def follow(self, event: Event) -> None:
         """Process an event that ``attempts`` and ``fleet`` have processed already."""
-        self._seq = event.seq
+        if type(event) not in AVAILABILITY_EVENTS:
+            self.note_availability(event)
+        for method in self.methods.get(type(event), ()):
+            method(event)
+
+    def note_availability(self, event: Event) -> None:
+        """Process one of :data:`AVAILABILITY_EVENTS`, or the first event of an instance, before the methods."""
         self._availability.on_event(event, self.fleet)
-        if (methods := self._methods.get(type(event))) is not None:
-            if type(event) is Finished:
-                event = replace(event, work=self._shared(event.work))
-            for method in methods:
-                method(event)
+
+    def _on_finished(self, methods: Sequence[Callable[[Event], None]], event: Event) -> None:
+        assert isinstance(event, Finished)
+        event = replace(event, work=self._shared(event.work))
+        for method in methods:
+            method(event)
 
     def _shared(self, work: Work) -> Work:
         """Return one object for equal works, of which there are few."""
@@ -121,7 +132,7 @@ class PlacementAnalyzer:
     def choices(self) -> list[Choice]:
         """Return every dispatch of the system under test with its options, in order."""
         # A scenario's own load counts as work in the queues, but its placement is not judged.
-        choices = choices_of(self._dispatches.all, self.attempts.at_ms)
+        choices = choices_of(self._dispatches, self.attempts.at_ms)
         return [choice for choice in choices if not choice.dispatch.attempt.is_load]
 
     def placement(self, thresholds: PlacementThresholds | None = None) -> Placement:
@@ -145,7 +156,7 @@ class PlacementAnalyzer:
         done = [span for span in spans if span.ended_ms is not None and span.began_ms is not None]
         return Placement(
             at_ms=at_ms,
-            seq=self._seq,
+            seq=self.attempts.seq,
             jobs=len(jobs),
             dispatches=len(sent),
             arrivals=arrivals(sent, arrived, unsent, at_ms),

@@ -1,5 +1,6 @@
 """One instance's lane of a timeline: spans of attempts, outages and marks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal, NamedTuple
@@ -23,7 +24,7 @@ class Interval(NamedTuple):
     to_ms: int
 
 
-class SpanPart(msgspec.Struct, frozen=True):
+class SpanPart(msgspec.Struct, frozen=True, gc=False):
     """An interval of a run that was spent on models or on files."""
 
     kind: PartKind
@@ -31,7 +32,7 @@ class SpanPart(msgspec.Struct, frozen=True):
     to_ms: int
 
 
-class Outage(msgspec.Struct, frozen=True):
+class Outage(msgspec.Struct, frozen=True, gc=False):
     """An interval in which an instance did not work as usual.
 
     :ivar to_ms: ``None`` while it lasts.
@@ -46,7 +47,7 @@ class Outage(msgspec.Struct, frozen=True):
         return Interval(self.from_ms, end_ms if self.to_ms is None else self.to_ms)
 
 
-class Mark(msgspec.Struct, frozen=True):
+class Mark(msgspec.Struct, frozen=True, gc=False):
     """An event with a sign of its own.
 
     :ivar job: the logical job concerned; empty if there is none.
@@ -58,18 +59,17 @@ class Mark(msgspec.Struct, frozen=True):
     job: str = ""
 
 
-@dataclass(eq=False, slots=True)
-class AttemptSpan:
+class AttemptSpan(msgspec.Struct, eq=False, gc=False):
     """The time of one attempt on its instance.
 
     :ivar broken_runs: runs that ended in a crash after which the job waited again, because the queue was kept.
     """
 
     attempt: Attempt
-    parts: list[SpanPart] = field(default_factory=list)
-    broken_runs: list[Interval] = field(default_factory=list)
+    parts: Sequence[SpanPart] = ()
+    broken_runs: Sequence[Interval] = ()
 
-    def runs(self, end_ms: int) -> list[Interval]:
+    def runs(self, end_ms: int) -> Sequence[Interval]:
         """Return when it ran; a run that lasts ends at ``end_ms``."""
         taken_ms = self.attempt.taken_ms
         if taken_ms is None:

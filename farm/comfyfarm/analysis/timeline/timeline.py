@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from comfyfarm import events
 from comfyfarm.analysis.instance_jobs import route_of
 from comfyfarm.analysis.job_tracker import JobTracker
-from comfyfarm.analysis.logical_jobs import Attempt
+from comfyfarm.analysis.logical_jobs import Attempt, with_another
 from comfyfarm.analysis.timeline.lane import AttemptSpan, Interval, Lane, Mark, MarkKind, OutageKind, PartKind, SpanPart
 from comfyfarm.analysis.timeline.markup import clipped
 from comfyfarm.events.handler import EventHandler, on
 
 _MOST_FIRINGS = 200     # marked, of one fault on one lane
+_FEW_SPANS = 100
 _MOST_LETTERS = 60      # of a job's name in a sentence
 _BEGIN_OR_END: dict[type[events.Event], tuple[OutageKind, bool]] = {
     events.ServerReady: ("down", False),
@@ -33,7 +34,8 @@ class Timeline(EventHandler):
     tracker: JobTracker
     lanes: dict[str, Lane] = field(default_factory=dict)
     marks: list[Mark] = field(default_factory=list)
-    _spans: dict[Attempt, AttemptSpan] = field(default_factory=dict)
+    _spans: dict[Attempt, AttemptSpan] = field(default_factory=dict)    # those that are open, and some that are not
+    _prunes_at: int = _FEW_SPANS
     _running: dict[str, tuple[AttemptSpan, int]] = field(default_factory=dict)  # by instance: the span, running since
     _part_since_ms: dict[str, int] = field(default_factory=dict)    # by instance: the start of the current part
     _firings: dict[tuple[str, str], int] = field(default_factory=dict)      # by instance and fault
@@ -48,7 +50,7 @@ class Timeline(EventHandler):
     def end_ms(self) -> int:
         """The time of the latest event; if nothing is going on any more, shortly after the last visible event."""
         now_ms = max(self.from_ms, self.tracker.at_ms)
-        if not self._spans or self._is_under_way(now_ms):
+        if not any(lane.spans for lane in self.lanes.values()) or self._is_under_way(now_ms):
             return now_ms
         last_ms = max(self._last_visible_ms, self.from_ms)
         return min(now_ms, last_ms + (last_ms - self.from_ms) // 50)
@@ -72,6 +74,9 @@ class Timeline(EventHandler):
     def _on_submitted(self, event: events.Submitted) -> None:
         attempt = self.tracker.jobs[event.job].attempts[-1]
         span = self._spans[attempt] = AttemptSpan(attempt)
+        if len(self._spans) > self._prunes_at:
+            self._spans = {attempt: span for attempt, span in self._spans.items() if attempt.is_open}
+            self._prunes_at = 2 * len(self._spans) + _FEW_SPANS
         lane = self.lane(event.instance)
         lane.end("down", event.at_ms)       # The log may lack the event that it came up.
         lane.spans.append(span)
@@ -111,10 +116,11 @@ class Timeline(EventHandler):
         self._part_since_ms[event.instance] = self._last_visible_ms = event.at_ms
         if event.instance not in self._running or from_ms >= event.at_ms:
             return
-        parts = self._running[event.instance][0].parts
-        if parts and parts[-1].kind == kind and parts[-1].to_ms == from_ms:     # Adjacent parts of one kind are merged.
-            from_ms = parts.pop().from_ms
-        parts.append(SpanPart(kind, from_ms, event.at_ms))
+        span = self._running[event.instance][0]
+        last = span.parts[-1] if span.parts else None
+        if last is not None and last.kind == kind and last.to_ms == from_ms:    # Adjacent parts of one kind are merged.
+            from_ms, span.parts = last.from_ms, span.parts[:-1]
+        span.parts = with_another(span.parts, SpanPart(kind, from_ms, event.at_ms))
 
     @on(events.Finished)
     def _on_finished(self, event: events.Finished) -> None:
@@ -135,7 +141,7 @@ class Timeline(EventHandler):
         running = self._running.pop(event.instance, None)
         if running is not None and running[0].attempt.is_open:
             span, since_ms = running
-            span.broken_runs.append(Interval(since_ms, event.at_ms))
+            span.broken_runs = with_another(span.broken_runs, Interval(since_ms, event.at_ms))
         for kind in ("frozen", "paused", "refusing"):
             self.lane(event.instance).end(kind, event.at_ms)
         self._set_outage(event, "down", on=True)

@@ -55,36 +55,46 @@ def post_trial(farm: Farm, body: analysis.TrialBody) -> analysis.TrialState:
 
 
 @route(endpoints.GET_VERDICT)
-def get_verdict(farm: Farm, query: analysis.VerdictQuery) -> Raw:
+async def get_verdict(farm: Farm, query: analysis.VerdictQuery) -> Raw:
     """Return the verdict on the system under test until now.
 
     ``comfyfarm judge --json`` gives the same bytes for the saved log.  The query sets other thresholds.
     """
-    return _json(_analysis_of(farm, query).verdict(query))
+    return await _result(farm, query, lambda log_analysis: _json(log_analysis.verdict(query)), places=1)
 
 
 @route(endpoints.GET_PLACEMENT)
-def get_placement(farm: Farm, query: analysis.PlacementQuery) -> Raw:
+async def get_placement(farm: Farm, query: analysis.PlacementQuery) -> Raw:
     """Return how well the work was placed until now.
 
     ``comfyfarm judge --placement-json`` gives the same bytes for the saved log.
     """
-    return _json(_analysis_of(farm, query).placement(query))
+    return await _result(farm, query, lambda log_analysis: _json(log_analysis.placement(query)))
 
 
-def _analysis_of(
-    farm: Farm, query: analysis.VerdictQuery | analysis.PlacementQuery | analysis.TrialQuery
-) -> LogAnalysis:
-    """Return the analysis of what a query asks for.
+async def _result(
+    farm: Farm,
+    query: analysis.VerdictQuery | analysis.PlacementQuery | analysis.TrialQuery,
+    encode: Callable[[LogAnalysis], Raw],
+    *,
+    places: int | None = None,
+) -> Raw:
+    """Return an encoded result of the analysis that a query selects, made off the reactor if it takes long.
 
+    :param places: how many instances each event is compared with; ``None``: all.
     :raises ApiError: if there is no such trial, or the query contradicts itself.
     """
     try:
-        return farm.analysis.log_analysis(trial=query.trial, since=query.since, client=query.client)
+        selection = farm.analysis.select(trial=query.trial, since=query.since, client=query.client)
     except UnknownTrial as error:
         raise ApiError(404, str(error)) from error
     except ValueError as error:
         raise ApiError(422, str(error)) from error
+    try:
+        size = selection.events * (places or len(farm.backends))
+        return await farm.snapshots.run(lambda: encode(selection.analyse()), size)
+    except UnknownTrial as error:
+        raise ApiError(404, str(error)) from error
 
 
 def _json(result: msgspec.Struct) -> Raw:
@@ -92,19 +102,19 @@ def _json(result: msgspec.Struct) -> Raw:
 
 
 @route(endpoints.GET_TIMELINE)
-def get_timeline(farm: Farm, query: analysis.TimelineQuery) -> Raw:
+async def get_timeline(farm: Farm, query: analysis.TimelineQuery) -> Raw:
     """Return what each instance did when: its jobs, its outages and its faults.
 
     As values, as a drawing (``format=svg``), for Perfetto and chrome://tracing (``trace``), or for a terminal
     (``text``).
     """
-    return _TIMELINE[query.format](_analysis_of(farm, query).timeline())
+    return await _result(farm, query, lambda log_analysis: _TIMELINE[query.format](log_analysis.timeline()))
 
 
 @route(endpoints.GET_REPORT)
-def get_report(farm: Farm, query: analysis.TrialQuery) -> Raw:
+async def get_report(farm: Farm, query: analysis.TrialQuery) -> Raw:
     """Return the verdict, the timeline, the placement and the faults as one page without external resources."""
-    return Raw(page(_analysis_of(farm, query)).encode(), HTML)
+    return await _result(farm, query, lambda log_analysis: Raw(page(log_analysis).encode(), HTML))
 
 
 @route(endpoints.REPORT_ORDERS)

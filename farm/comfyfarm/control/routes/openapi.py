@@ -8,23 +8,15 @@ from typing import Any
 
 import msgspec
 
+from comfyfarm.config.schema import custom_schema
 from comfyfarm.control import routing
 from comfyfarm.control.routing import ROUTES, Raw, Route
 from comfyfarm.control.schema import endpoints
 from comfyfarm.control.schema.endpoints import JSON, Endpoint
 from comfyfarm.control.schema.farm import Problem
 from comfyfarm.server.farm import Farm
-from comfyfarm.sim.catalogue.models import Model
-from comfyfarm.sim.distributions import Distribution
-from comfyfarm.units import Duration, Size
 
 _TEXT = {"type": "string"}
-_CUSTOM_TYPES: dict[type[Any], dict[str, Any]] = {
-    Duration: _TEXT | {"examples": ["45ms", "1.5s", "2min", "1h"]},
-    Model: _TEXT | {"examples": ["sdxl.safetensors:6.9GB"]},
-    Size: _TEXT | {"examples": ["512MB", "6.9GB"]},
-    Distribution: {"examples": ["45ms", {"normal": "45ms", "sd": "5ms"}]},
-}
 
 
 @routing.route(endpoints.GET_OPENAPI)
@@ -37,7 +29,7 @@ def get_openapi(_farm: Farm) -> Raw:
 def _document() -> bytes:
     types = list(dict.fromkeys((Problem, *(kind for route in ROUTES for kind in _types(route)))))
     schemas, components = msgspec.json.schema_components(
-        types, schema_hook=_custom_schema, ref_template="#/components/schemas/{name}"
+        types, schema_hook=custom_schema, ref_template="#/components/schemas/{name}"
     )
     schema_of = dict(zip(map(repr, types), schemas, strict=True))
     paths: dict[str, Any] = {}
@@ -46,12 +38,6 @@ def _document() -> bytes:
     info = {"title": "comfyfarm", "version": "1", "description": "A farm of mock ComfyUI servers: its own API."}
     document = {"openapi": "3.1.0", "info": info, "paths": paths, "components": {"schemas": components}}
     return msgspec.json.encode(document)
-
-
-def _custom_schema(kind: type[Any]) -> dict[str, Any]:
-    if kind in _CUSTOM_TYPES:
-        return _CUSTOM_TYPES[kind]
-    raise NotImplementedError(kind)
 
 
 def _body_type(route: Route) -> Any:

@@ -18,6 +18,7 @@ A = TypeVar("A")
 
 JSON, LINES = "application/json", "application/x-ndjson"
 SVG, TEXT, HTML = "image/svg+xml", "text/plain; charset=utf-8", "text/html; charset=utf-8"
+METRICS = "text/plain; version=0.0.4; charset=utf-8"     # Prometheus's text format
 
 Table = dict[str, Any]
 """A body written as a table of the configuration; its handler decodes it."""
@@ -106,6 +107,7 @@ GET_PICTURE = Endpoint(
 
 WAIT = Endpoint("POST", "/api/wait", farm.WaitState, farm.WaitBody, others=((504, farm.WaitTimedOut),))
 GET_HEALTH = Endpoint("GET", "/healthz", farm.Done)
+GET_METRICS = Endpoint("GET", "/metrics", bytes, media_type=METRICS)
 GET_FARM = Endpoint("GET", "/api/farm", farm.FarmState)
 RESET = Endpoint("POST", "/api/reset", farm.Done, farm.ResetBody)
 GET_OPENAPI = Endpoint("GET", "/openapi.json", dict[str, Any])

@@ -105,7 +105,7 @@ def test_the_loading_of_models_is_told_from_the_rest() -> None:
         finished("j", on="a", at=900),
     )
     (span,) = timeline.lanes["a"].spans
-    assert span.parts == [SpanPart("loading", 200, 600)]
+    assert list(span.parts) == [SpanPart("loading", 200, 600)]
 
 
 def test_saving_begins_where_the_last_step_ended() -> None:
@@ -115,13 +115,13 @@ def test_saving_begins_where_the_last_step_ended() -> None:
         *(submitted("j", on="a", at=0), taken("j", on="a", at=0), step),
         *(saved("j", on="a", at=760, name="x.png"), finished("j", on="a", at=760)),
     )
-    assert timeline.lanes["a"].spans[0].parts == [SpanPart("saving", 700, 760)]
+    assert list(timeline.lanes["a"].spans[0].parts) == [SpanPart("saving", 700, 760)]
 
 
 def test_models_that_are_there_from_the_start_belong_to_no_job() -> None:
     warm = loaded("a", "m", at=0), loaded("a", "m2", at=50)
     timeline = timeline_of(farm("a"), warm, ran("j", on="a", at=100, until=200))
-    assert timeline.lanes["a"].spans[0].parts == []
+    assert not timeline.lanes["a"].spans[0].parts
 
 
 # Marks.

@@ -82,7 +82,7 @@ def instance_uses(
         for name, speed in _speeds(dispatches, settings).items()
     }
     for dispatch in dispatches:
-        use = uses[dispatch.chosen.instance]
+        use = uses[dispatch.instance]
         use.busy_ms += dispatch.spent_ms + dispatch.served_ms(at_ms)
         use.runs += dispatch.taken_ms is not None
     return uses
@@ -206,6 +206,8 @@ class _FleetWork:
     @property
     def is_wasteful(self) -> bool:
         """Some idle instance could run a job that waits at another."""
+        if not self._waiting:
+            return False
         idle = [name for name in self._usable if not self._taken[name]]
         return any(name in eligible and name != instance for name in idle for instance, eligible in self._waiting)
 
@@ -220,7 +222,7 @@ class _FleetWork:
             self._apply_step(event)
 
     def _apply_step(self, event: DispatchEvent) -> None:
-        instance = event.dispatch.chosen.instance
+        instance = event.dispatch.instance
         if event.step == "taken":
             self._taken[instance].add(event.dispatch)
         if event.step == "ended" and event.dispatch in self._taken[instance]:

@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from comfyfarm.analysis.placement.choices import Choice, Option
-from comfyfarm.analysis.placement.dispatches import InstanceSnapshot
+from comfyfarm.analysis.placement.snapshots import InstanceSnapshot
 from comfyfarm.analysis.placement.statistics import ENOUGH, ENOUGH_FOR_P99, Measure, percentile
 
 Reason = Literal["could_not_know", "knew_and_ignored"]

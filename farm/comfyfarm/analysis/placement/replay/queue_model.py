@@ -8,7 +8,7 @@ millisecond, so a change of timing or memory in ``sim/`` needs the same change h
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from comfyfarm.analysis.placement.costs import (
     NO_MOVES,
@@ -37,6 +37,17 @@ class _Entry:
     memory_before: tuple[ModelFile, ...] = ()
     moves: Moves = NO_MOVES
     alone_ms: int = 0
+
+
+class _Outlook(NamedTuple):
+    """What a job would find after the jobs in the queue.
+
+    :ivar absent_bytes: the size of its models that will not be in memory.
+    :ivar service_ms: how long it would run, if no job waits behind it.
+    """
+
+    absent_bytes: int
+    service_ms: int
 
 
 @dataclass(eq=False)
@@ -69,6 +80,7 @@ class QueueModel:
     _waiting: int = 0
     _needed: dict[int, list[list[ModelFile]]] = field(default_factory=dict)     # by the work's id: few are distinct
     _service_ms: dict[tuple[int, tuple[int, ...], int, int], int] = field(default_factory=dict)
+    _outlooks: dict[int, _Outlook] = field(default_factory=dict)    # by the work's id, until memory or costs change
 
     def __post_init__(self) -> None:
         self._read_settings()
@@ -85,15 +97,22 @@ class QueueModel:
 
     def total_ms(self, work: Work, now_ms: int) -> int:
         """Return how long a job that is added now takes to its end, as far as :meth:`work_left_ms` tells."""
-        moves = NO_MOVES
-        if work.models and self.absent_bytes(work):
-            moves = move_models(Memory(self._memory.capacity_bytes, self._memory.loaded.copy()), work)
-        return self.work_left_ms(now_ms) + self.costs.service_ms(work, moves)
+        return self.work_left_ms(now_ms) + self._outlook_of(work).service_ms
 
     def absent_bytes(self, work: Work) -> int:
         """Return the size of the job's models that will not be in memory after the jobs in the queue."""
-        files = [ModelFile(*model) for model in work.models]
-        return sum(file.size_bytes for file in files if file not in self._memory.loaded)
+        return self._outlook_of(work).absent_bytes
+
+    def _outlook_of(self, work: Work) -> _Outlook:
+        outlook = self._outlooks.get(id(work))
+        if outlook is None:
+            loaded, moves = self._memory.loaded, NO_MOVES
+            files = [ModelFile(*model) for model in work.models]
+            absent_bytes = sum(file.size_bytes for file in files if file not in loaded)
+            if absent_bytes:
+                moves = move_models(Memory(self._memory.capacity_bytes, loaded.copy()), work)
+            outlook = self._outlooks[id(work)] = _Outlook(absent_bytes, self.costs.service_ms(work, moves))
+        return outlook
 
     def add(self, job: int, work: Work, now_ms: int) -> None:
         """Append a job; :meth:`begin` runs it."""
@@ -156,6 +175,7 @@ class QueueModel:
         needed, loaded = self._needed[id(work)], self._memory.loaded
         if loaded and len(needed) == 1 and needed[0] == [next(reversed(loaded))]:
             return NO_MOVES     # the usual case: the model of the job before
+        self._outlooks.clear()
         return move_together(self._memory, needed)
 
     def _service_of(self, entry: _Entry, waiting: int) -> int:
@@ -172,6 +192,7 @@ class QueueModel:
         loading = next((entry for entry in later if entry.work.models), None)
         if loading is not None:
             self._memory.loaded = OrderedDict.fromkeys(loading.memory_before)
+            self._outlooks.clear()
         self._queue_ms -= sum(entry.alone_ms for entry in later)
         for _ in later:
             self._queue.pop()
@@ -194,8 +215,10 @@ class QueueModel:
         self.equipment = InstanceEquipment.of(self.settings)
         self.costs = self.equipment.costs
         self._service_ms.clear()
+        self._outlooks.clear()
         self._memory.capacity_bytes = self.equipment.vram_bytes
 
     def _load_warm_models(self) -> None:
         self._memory.unload_all()
+        self._outlooks.clear()
         move_models(self._memory, Work(models=tuple((file.folder, file.name, file.size_bytes) for file in self.warm)))

@@ -81,6 +81,7 @@ class _Replay:
         self._recorded_left = Counter(assignment.job for assignment in self.recorded)
         self._needs = _needs_of_all(self.workload.arrivals) if self.policy is not None else []
         self._fits: dict[tuple[int, InstanceEquipment], bool] = {}
+        self._usual: dict[int, list[QueueModel]] = {}     # by the needs' id, until a queue opens, shuts or changes
 
     def run(self) -> None:
         """Apply all inputs; after the last one every instance is up until all jobs are done."""
@@ -125,6 +126,7 @@ class _Replay:
         elif (queue := self._by_name.get(source.instance)) is not None:
             if isinstance(source, SettingsChange):
                 queue.change(source.settings)
+                self._usual.clear()
             else:
                 self._set_availability(queue, source.at_ms, is_up=source.is_up, is_open=source.is_usable)
             self._place_waiting(source.at_ms)
@@ -132,6 +134,7 @@ class _Replay:
     def _set_availability(self, queue: QueueModel, at_ms: int, *, is_up: bool, is_open: bool) -> None:
         stops = queue.is_up and not is_up
         queue.is_up, queue.is_open = is_up, is_open
+        self._usual.clear()
         if stops:
             for job in queue.stop():
                 self._place_again(job, queue, at_ms)
@@ -173,23 +176,32 @@ class _Replay:
     def _place(self, job: int, at_ms: int) -> None:
         """Place a job by the policy; if no instance can take it, it waits until one can."""
         assert self.policy is not None, "only policies place jobs here"
-        candidates = [queue for queue in self._queues if self._can_take(queue, job)]
+        candidates = self._candidates(job)
         if candidates:
             self._add(job, self.policy(self.workload.arrivals[job].work, candidates, at_ms), at_ms)
         else:
             self._unplaced.append(job)
 
-    def _can_take(self, queue: QueueModel, job: int) -> bool:
-        arrival = self.workload.arrivals[job]
-        if not (queue.is_up and queue.is_open):
-            return False
-        if queue.name == arrival.ran_on:
-            return True     # the log proves it
-        if queue.name in arrival.refused_by:
-            return False
-        key = id(self._needs[job]), queue.equipment
+    def _candidates(self, job: int) -> Sequence[QueueModel]:
+        arrival, needs = self.workload.arrivals[job], self._needs[job]
+        usual = self._usual.get(id(needs))
+        if usual is None:
+            usual = [queue for queue in self._queues if _is_open(queue) and self._fits_in(queue, needs)]
+            self._usual[id(needs)] = usual
+        own = self._by_name[arrival.ran_on]     # the log proves that it can run there
+        if not arrival.refused_by and (self._fits_in(own, needs) or not _is_open(own)):
+            return usual
+        return [
+            queue
+            for queue in self._queues
+            if _is_open(queue)
+            and (queue is own or (queue.name not in arrival.refused_by and self._fits_in(queue, needs)))
+        ]
+
+    def _fits_in(self, queue: QueueModel, needs: JobNeeds) -> bool:
+        key = id(needs), queue.equipment
         if key not in self._fits:
-            self._fits[key] = queue.equipment.has(self._needs[job], self._declared)
+            self._fits[key] = queue.equipment.has(needs, self._declared)
         return self._fits[key]
 
     def _place_waiting(self, at_ms: int) -> None:
@@ -210,6 +222,10 @@ class _Replay:
         if queue.ends_ms is not None and self._due_ms.get(queue.order) != queue.ends_ms:
             self._due_ms[queue.order] = queue.ends_ms
             heapq.heappush(self._ends, (queue.ends_ms, queue.order))
+
+
+def _is_open(queue: QueueModel) -> bool:
+    return queue.is_up and queue.is_open
 
 
 def _needs_of_all(arrivals: Sequence[Arrival]) -> list[JobNeeds]:

@@ -87,7 +87,6 @@ class WorkloadRecorder(EventHandler):
     availability: AvailabilityPeriods
     _settings: dict[str, Settings] = field(default_factory=dict)
     _warm: dict[str, dict[ModelFile, None]] = field(default_factory=dict)
-    _works: dict[int, Work] = field(default_factory=dict)       # by the seq of the run's end
     _changes: list[SettingsChange] = field(default_factory=list)
 
     @on(Configured)
@@ -107,7 +106,9 @@ class WorkloadRecorder(EventHandler):
 
     @on(Finished)
     def _on_finished(self, event: Finished) -> None:
-        self._works[event.seq] = event.work
+        attempt = self.tracker.instances[event.instance].last
+        if attempt is not None and attempt.end_seq == event.seq:
+            attempt.work = event.work
 
     def workload(self) -> Workload:
         """Return the workload of the events so far."""
@@ -133,7 +134,7 @@ class WorkloadRecorder(EventHandler):
     def _decisive(self, job: LogicalJob) -> Attempt | None:
         """Return the first attempt that succeeded, else the last that ran to an end; ``None`` if none did."""
         ran = [
-            attempt for attempt in job.attempts if attempt.end_seq in self._works and attempt.instance in self._settings
+            attempt for attempt in job.attempts if attempt.work is not None and attempt.instance in self._settings
         ]
         return next((attempt for attempt in ran if attempt.end == "success"), ran[-1] if ran else None)
 
@@ -142,7 +143,8 @@ class WorkloadRecorder(EventHandler):
         lacking = {attempt.instance for attempt in job.attempts if attempt.missing}
         others = self._settings.keys() - {last.instance} if job.is_load else set()      # a scenario's load stays put
         refused_by = frozenset(lacking | others)
-        return Arrival(job.name, arrival.at_ms, arrival.seq, self._works[last.end_seq], last.instance, refused_by)
+        assert last.work is not None, "it ran to an end"
+        return Arrival(job.name, arrival.at_ms, arrival.seq, last.work, last.instance, refused_by)
 
     def _assignments(self, ran: list[tuple[LogicalJob, Attempt]]) -> Iterator[Assignment]:
         """Yield each job's accepted attempts up to the decisive one; later ones were needless."""

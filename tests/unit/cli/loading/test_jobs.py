@@ -1,12 +1,12 @@
-"""The demonstration's decisions: who gets which job, what a message means, where a picture goes, what adds up."""
+"""The jobs of ``comfyfarm load``: what a message means, where a picture goes, what adds up."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from examples.demo.jobs import Job, Target, choose_checkpoint, failure, on_message, pictures, plan, saved_path
-from examples.demo.show import counts, row
+from comfyfarm.cli.loading.jobs import Job, choose_checkpoint, failure, on_message, pictures, saved_path
+from comfyfarm.cli.loading.show import as_facts, counts, row
 
 OUT = Path("out")
 STATIC = "../input/kernie_512x768.jpg"
@@ -16,19 +16,14 @@ def picture(filename: str, subfolder: str = "") -> dict[str, str]:
     return {"filename": filename, "subfolder": subfolder, "type": "output"}
 
 
+def new_job(number: int = 1, target: str = "alpha", **facts: Any) -> Job:
+    return Job(number, 0.0, "text-to-image", "a barn", target, **facts)
+
+
 def ended_job(number: int, target: str, *files: tuple[str, str], error: str | None = None) -> Job:
-    job = Job(number=number, target=target, text="a barn", submitted_s=1.0, started_s=1.5, ended_s=3.75)
-    job.saved, job.error = list(files), error
-    return job
-
-
-def test_jobs_go_round_robin_and_all_differ() -> None:
-    """24 jobs over three instances: eight each, no seed, text or prompt id twice."""
-    jobs = plan([Target(name, f"http://{name}", "x.safetensors") for name in ("alpha", "beta", "gamma")], 24)
-    assert [job.target for job in jobs[:4]] == ["alpha", "beta", "gamma", "alpha"]
-    assert [job.number for job in jobs] == list(range(1, 25))
-    for different in ("seed", "text", "prompt_id"):
-        assert len({getattr(job, different) for job in jobs}) == 24
+    return new_job(
+        number, target, submitted_s=1.0, started_s=1.5, ended_s=3.75, fetched_s=4.0, saved=list(files), error=error
+    )
 
 
 @pytest.mark.parametrize(
@@ -61,14 +56,22 @@ def test_the_name_of_an_instance_is_one_folder(name: str, folder: str) -> None:
 
 def test_messages_move_the_job_that_they_name() -> None:
     """Start, progress and end are noted with the time at which they came."""
-    job = Job(number=1, target="alpha", text="a barn", submitted_s=1.0)
+    job = new_job(submitted_s=1.0)
     jobs = {job.prompt_id: job}
     told = {"prompt_id": job.prompt_id}
     assert on_message(jobs, {"type": "execution_start", "data": told}, 2.0) is job
     assert on_message(jobs, {"type": "progress", "data": {**told, "value": 5, "max": 20}}, 3.0) is job
-    assert (job.step, job.steps, job.over) == (5, 20, False)
+    assert (job.step, job.steps, job.is_over) == (5, 20, False)
     assert on_message(jobs, {"type": "execution_success", "data": told}, 4.5) is job
-    assert (job.started_s, job.ended_s, job.over) == (2.0, 4.5, True)
+    assert (job.started_s, job.ended_s, job.is_over) == (2.0, 4.5, True)
+
+
+def test_a_message_that_comes_after_the_end_was_known_changes_no_time() -> None:
+    """A client that is behind with its messages would measure itself."""
+    job = new_job(submitted_s=1.0, ended_s=2.0)
+    late = {"type": "execution_start", "data": {"prompt_id": job.prompt_id}}
+    assert on_message({job.prompt_id: job}, late, 3.0) is None
+    assert (job.started_s, job.ended_s) == (None, 2.0)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +85,7 @@ def test_messages_move_the_job_that_they_name() -> None:
 )
 def test_other_messages_move_nothing(message: dict[str, Any] | bytes) -> None:
     """Previews, the queue's length and other people's jobs are let pass."""
-    job = Job(number=1, target="alpha", text="a barn", prompt_id="ours")
+    job = new_job(prompt_id="ours")
     assert on_message({"ours": job}, message, 2.0) is None
     assert job.started_s is None
 
@@ -121,7 +124,7 @@ def test_a_row_says_who_ran_what_and_how_long() -> None:
         "3", "beta", "a barn", "0.50 s", "2.25 s", "a.png, b.png",
     )  # fmt: skip
     assert row(ended_job(4, "beta", error="interrupted"))[-1] == "interrupted"
-    assert row(Job(number=5, target="beta", text="a barn"))[3:] == ("?", "?", "none")
+    assert row(new_job(5, "beta"))[3:] == ("?", "?", "none")
 
 
 def test_pictures_are_counted_by_instance_and_name_and_by_content() -> None:
@@ -133,8 +136,8 @@ def test_pictures_are_counted_by_instance_and_name_and_by_content() -> None:
         ended_job(4, "alpha", (STATIC, "kernie")),
         ended_job(5, "beta", error="interrupted"),
     ]
-    assert counts(jobs) == [
-        "5 jobs on 3 instances, 1 failed",
+    assert counts(jobs, 12.34) == [
+        "5 jobs on 3 instances in 12.3 s, 1 not delivered",
         "4 pictures: 3 different by instance and name, 3 by SHA-256",
         f"alpha is static: 2 times {STATIC}",
     ]
@@ -152,4 +155,18 @@ def test_pictures_are_counted_by_instance_and_name_and_by_content() -> None:
 def test_a_checkpoint_is_chosen_that_the_server_has(ckpt_name: list[Any], chosen: str) -> None:
     """Instances differ in their models; a job asks for one that is there."""
     required = {"ckpt_name": ckpt_name}
+    assert choose_checkpoint({"KSampler": {}}) is None
     assert choose_checkpoint({"CheckpointLoaderSimple": {"input": {"required": required}}}) == chosen
+
+
+def test_a_machine_gets_figures_and_every_job() -> None:
+    """Percentiles lie between the values; of one value all are the same."""
+    slow = new_job(3, "beta", submitted_s=0.0, started_s=1.0, ended_s=11.0, fetched_s=12.0)
+    facts = as_facts([ended_job(1, "alpha", ("a.png", "1")), ended_job(2, "beta", error="interrupted"), slow], 20.0)
+    assert (facts["jobs"], facts["delivered"], facts["reasons"]) == (3, 2, {"interrupted": 1})
+    assert facts["figures"]["in_all"] == pytest.approx(
+        {"jobs": 3, "mean": 6.0, "p50": 3.0, "p90": 10.2, "p95": 11.1, "p99": 11.82, "max": 12.0}
+    )
+    assert facts["figures"]["in_all:alpha"]["p99"] == facts["figures"]["in_all:alpha"]["max"] == 3.0
+    assert facts["results"][0]["pictures"] == ["a.png"]
+    assert (facts["results"][2]["waited_s"], facts["results"][2]["ran_s"]) == (1.0, 10.0)
