@@ -1,6 +1,6 @@
 """Does the page stay live under load, and does it leave the instances alone?
 
-    python benchmarks/live_page.py [SECONDS]
+    python -m benchmarks.live_page [SECONDS]
 
 A farm of 100 instances in a process of its own gets 200 jobs a second over HTTP from another process, while a third
 asks an instance without work for its queue, fifty times a second.  First nobody looks, then the page is open in a
@@ -26,7 +26,6 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import urlopen
 
 from playwright.sync_api import Page, sync_playwright
 
@@ -47,7 +46,12 @@ QUESTIONS = ("/api/report", "/api/placement", "/api/verdict", "/api/test", "/api
 FRAMES = """() => {
     const gaps = window.gaps = [];
     let last = performance.now();
-    const note = () => { const now = performance.now(); gaps.push(now - last); last = now; requestAnimationFrame(note); };
+    const note = () => {
+        const now = performance.now();
+        gaps.push(now - last);
+        last = now;
+        requestAnimationFrame(note);
+    };
     requestAnimationFrame(note);
     window.comfyfarm.frames.length = 0;
 }"""
@@ -148,7 +152,7 @@ class Bench:
             print(f"  the lanes are drawn   {figures(drawn)}\n  between two frames    {figures(gaps)}")
             self.check(title, "draw", share(gaps, 0.95))
             behind = page.evaluate("() => window.comfyfarm.store.farm.seq")
-            print(f"  events on the page {behind:,}, in the farm {self.get('/api/verdict')['seq']:,}")
+            print(f"  events on the page {behind:,}, in the farm {json.loads(self.get('/api/verdict'))['seq']:,}")
 
     def check(self, title: str, name: str, ms: float) -> None:
         if ms > LIMIT_MS[name]:
@@ -158,9 +162,12 @@ class Bench:
         self.pipe.send("times")
         return list(self.pipe.recv())
 
-    def get(self, path: str) -> Any:
-        with urlopen(self.control_url + path, timeout=60) as answer:
-            return json.load(answer)
+    def get(self, path: str) -> bytes:
+        connection = HTTPConnection(urlsplit(self.control_url).netloc)
+        connection.request("GET", path)
+        content = connection.getresponse().read()
+        connection.close()
+        return content
 
     def ask_all(self, until: float) -> dict[str, float]:
         """Ask all questions, one after the other, until then; return the longest time that each took, in seconds."""
@@ -168,8 +175,7 @@ class Bench:
         while time.monotonic() < until:
             for path in QUESTIONS:
                 began = time.monotonic()
-                with urlopen(self.control_url + path, timeout=120) as answer:
-                    answer.read()
+                self.get(path)
                 worst[path] = max(worst[path], time.monotonic() - began)
         return worst
 
@@ -190,7 +196,8 @@ def main() -> None:
 
 def look(bench: Bench) -> None:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"])
+        arguments = ["--no-sandbox", "--disable-gpu"]
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
         page = browser.new_page(viewport={"width": 1240, "height": 900})
         page.goto(bench.control_url)
         page.wait_for_selector("#stream.live")

@@ -469,6 +469,29 @@ def test_the_arrow_keys_go_through_the_tabs_and_the_instances(visit: Callable[..
     seen.page.wait_for_selector("#panel [aria-label=gpu-2]")
 
 
+def test_of_a_long_log_the_last_part_is_shown_with_the_state_of_now(
+    visit: Callable[..., Visit],
+) -> None:
+    seen = visit(VIRTUAL)
+    seen.farm.control.stop("gpu-3")
+    submit(seen.farm, steps=10_000)
+    submit(seen.farm, steps=10_000)
+    submit(seen.farm, steps=20)
+    seen.farm.run_until_idle()
+    submit(seen.farm, steps=4000)
+    seen.farm.advance("1s")
+    seen.page.reload()
+    seen.page.wait_for_selector("#stream.live")
+    seen.until("() => window.comfyfarm.store.verdict?.seq <= window.comfyfarm.store.farm.seq")
+    shown = """() => {
+        const { state, finished, version, spans } = window.comfyfarm.store.farm.lanes.get("gpu-1");
+        return [state, finished, version, spans.length > 0];
+    }"""
+    assert seen.page.evaluate(shown) == ["running", 3, "0.33.0", True]
+    assert seen.page.evaluate("() => window.comfyfarm.store.farm.lanes.get('gpu-3').state") == "down"
+    assert seen.page.evaluate("() => window.comfyfarm.store.farm.count") < seen.farm.control.verdict().seq
+
+
 def test_an_instance_is_chosen_and_crashed_with_the_keyboard(visit: Callable[..., Visit]) -> None:
     seen = visit()
     seen.page.locator("button.lane[aria-label='gpu-3']").focus()

@@ -75,7 +75,7 @@ def farm(memory_farm: Start) -> MemoryFarm:
 def folded(farm: MemoryFarm) -> Any:
     assert NODE is not None
     lines = b"\n".join(map(as_json, farm.farm.log.events))
-    command = [NODE, Path(__file__).with_name("fold_log.mjs"), PAGE]
+    command = [NODE, str(Path(__file__).with_name("fold_log.mjs")), str(PAGE)]
     return json.loads(subprocess.run(command, input=lines, capture_output=True, timeout=60, check=True).stdout)
 
 
@@ -87,7 +87,7 @@ def test_the_lanes_have_the_runs_of_the_timeline_with_their_parts_and_ends(farm:
     timeline = farm.control("GET", "/api/timeline").json()
     lanes = folded(farm)["lanes"]
     assert [lane["name"] for lane in lanes] == [lane["name"] for lane in timeline["lanes"]]
-    ends = set()
+    ends: set[str] = set()
     for lane, expected in zip(lanes, timeline["lanes"], strict=True):
         parts = [[span["job"], *run, span["end"], span["parts"]] for span in expected["stays"] for run in span["runs"]]
         ended = [run for run in parts if run[3] is not None]
@@ -102,7 +102,7 @@ def test_the_lanes_have_the_runs_of_the_timeline_with_their_parts_and_ends(farm:
 def test_the_lanes_have_the_outages_and_the_marks_of_the_timeline(farm: MemoryFarm) -> None:
     timeline = farm.control("GET", "/api/timeline").json()
     fold = folded(farm)
-    kinds = set()
+    kinds: set[str] = set()
     for lane, expected in zip(fold["lanes"], timeline["lanes"], strict=True):
         outages = [[outage["kind"], outage["from_ms"], outage["to_ms"]] for outage in lane["outages"]]
         assert by_time(outages) == by_time([list(outage.values()) for outage in expected["outages"]])

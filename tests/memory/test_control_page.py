@@ -168,6 +168,18 @@ def test_a_stream_in_batches_has_every_event_once(memory_farm: Start) -> None:
     for seed in range(3):
         post(farm, seed=seed)
     farm.run_until_idle()
+    kept = len(stream.heard)
+    farm.wire.reactor.advance(0.05)
+    farm.wire.flush()
     seqs = [event["seq"] for message in stream.heard for event in message]
     assert seqs == list(range(1, farm.farm.log.seq + 1))
-    assert len(stream.heard) < len(seqs)
+    assert (kept, len(stream.heard)) == (1, 2)      # what there was, and what happened within 50 ms of real time
+
+
+def test_a_stream_in_batches_that_is_closed_sends_no_more(memory_farm: Start) -> None:
+    farm = memory_farm(TWO)
+    stream = farm.wire.listen_at(farm.app.server.port.number, "/api/log/stream?batch=true")
+    post(farm)
+    farm.wire.close()
+    farm.wire.reactor.advance(1)
+    assert stream.heard == []

@@ -8,7 +8,7 @@ import { duration } from "./words.js";
 const FRAME_MS = 40;            // between two pictures
 const CALM_MS = 1000;           // the same for readers who want less motion
 const REST = 3;                 // times as long as the last picture took, the page waits for the next
-const SHORTEST_MS = 10e3;
+const SHORTEST_MS = 5e3;
 const KEPT_FRAMES = 600;
 const CALM = matchMedia("(prefers-reduced-motion: reduce)");
 

@@ -1,7 +1,7 @@
 // Draws the lanes of all instances on one canvas: the last minutes of each.
 
 import { colour_of, inks, sign } from "./signs.js";
-import { clip, duration } from "./words.js";
+import { clip, count, duration } from "./words.js";
 
 const TICKS_MS = [100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 3e4, 6e4, 12e4, 3e5, 6e5, 18e5, 36e5];
 const INKS_MS = 1000;       // how long the colours of the style sheet are taken as they were
@@ -116,7 +116,7 @@ function words({ pen, ink, pitch }, lane, top) {
   pen.textAlign = "left";
   pen.font = "11px system-ui, sans-serif";
   pen.fillText(`${lane.mode} ${lane.version}, process ${lane.epoch}`, 8, top + 31);
-  pen.fillText(`${lane.models.size} models, ${lane.finished} done`, 8, top + 45);
+  pen.fillText(`${count(lane.models.size, "model")}, ${lane.finished} done`, 8, top + 45);
 }
 
 /** What an instance does, in a word. */

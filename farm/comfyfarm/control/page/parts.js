@@ -12,11 +12,20 @@ export function Hand({ store, hand, disabled, children }) {
 export function Copy({ text, label = "copy" }) {
   const [done, say] = useState(false);
   const copy = async () => {
-    await navigator.clipboard.writeText(text);
+    if (navigator.clipboard) await navigator.clipboard.writeText(text);
+    else copy_selected(text);       // a page of another machine without TLS has no clipboard
     say(true);
     setTimeout(() => say(false), 1500);
   };
   return html`<button class="copy" onClick=${copy}>${done ? "copied" : label}</button>`;
+}
+
+function copy_selected(text) {
+  const field = document.body.appendChild(document.createElement("textarea"));
+  field.value = text;
+  field.select();
+  document.execCommand("copy");
+  field.remove();
 }
 
 /** Tabs; the arrow keys go from one to the next. */

@@ -5,7 +5,7 @@ import { get, request, curl } from "./api.js";
 import { NOISE } from "./filters.js";
 import { follow } from "./stream.js";
 
-const WHOLE_LOG = 20000;        // events: a longer log is followed from now on only
+const WHOLE_LOG = 20000;        // events: of a longer log the page reads only so many
 const CLOCK_MS = 1000;
 const LAG_MS = 2000;
 const SETTLE_MS = 150;          // between an event and the question for the verdict
@@ -21,6 +21,7 @@ export class Store {
     this.clock_at = performance.now();
     this.lag_ms = 0;                // how late the farm itself was
     this.max_lag_ms = 0;
+    this.known = null;              // the state of all instances at a seq that the stream has not come to yet
     this.verdict = null;
     this.selected = null;           // the name of an instance
     this.lit = null;                // a logical job
@@ -39,29 +40,47 @@ export class Store {
     await this.ask_verdict();
   }
 
-  /** Forget the log, take the instances as they are, and return the seq to follow the log from. */
+  /** Forget the log, and return the seq to follow it from: 0, or of a long log that of an event of its last part. */
   async begin() {
     const state = await get("/api/farm");
     const { seq } = await get("/api/verdict");
+    const since = Math.max(0, seq - WHOLE_LOG);
     this.farm = new Farm();
-    for (const [name, instance] of Object.entries(state.instances)) {
-      const lane = this.farm.lane(name);
-      Object.assign(lane, { mode: instance.mode, epoch: instance.epoch, draining: instance.draining, url: instance.url });
-      lane.state = instance.state === "stopped" ? "down" : instance.state;
-      lane.finished = instance.finished;
-      if (seq > WHOLE_LOG && lane.state !== "down") lane.outages.length = 0;
-    }
+    if (since) await this.configure(state);
     this.farm.trial = state.trial;
     this.take_lag(state);
-    return seq > WHOLE_LOG ? seq : 0;
+    this.known = since ? { seq, state } : null;
+    return since;
+  }
+
+  /** Take the instances as they are: the events that tell of it will not come. */
+  async configure({ instances }) {
+    const first = await get("/api/log?since=0&limit=1");
+    const event = first ? JSON.parse(first) : { kind: "" };
+    if (event.kind === "configured") this.farm.apply(event);
+    for (const [name, { mode, epoch }] of Object.entries(instances)) {
+      Object.assign(this.farm.lane(name), { mode, epoch, state: "running", outages: [] });
+    }
   }
 
   apply(events) {
+    if (this.known) this.known.from_ms ??= events[0].at_ms;
     for (const event of events) {
       this.farm.apply(event);
       if (!NOISE.has(event.kind)) this.is_old = true;
+      if (this.known && event.seq >= this.known.seq) this.settle(this.known);
     }
     if (this.is_old) this.ask_verdict_soon();
+  }
+
+  /** Correct by the state of a moment what the last part of the log could not tell of it. */
+  settle({ state: { instances }, from_ms }) {
+    this.known = null;
+    for (const [name, { state, draining, finished }] of Object.entries(instances)) {
+      const lane = this.farm.lane(name);
+      Object.assign(lane, { state: state === "stopped" ? "down" : state, draining, finished });
+      if (lane.state === "down") lane.begin("down", from_ms);
+    }
   }
 
   on_stream(stream) {

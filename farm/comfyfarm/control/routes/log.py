@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 
+from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 from twisted.web.websocket import WebSocketResource
@@ -23,6 +24,7 @@ from comfyfarm.server.time.turns import in_turns
 from comfyfarm.server.websocket.connection import ServerProtocol, frame
 
 _EVENTS_IN_A_TURN = 250
+_BATCH_S = 0.05     # of real time, in which the events of one batch come together
 
 
 @route(endpoints.GET_LOG)
@@ -70,7 +72,8 @@ async def _joined(farm: Farm, lines: Iterator[bytes]) -> Raw:
 
 @route(endpoints.STREAM_LOG)
 def get_stream(farm: Farm, query: StreamQuery) -> WebSocketResource:
-    """Open a websocket that sends each event as it happens, one message of JSON each, or with ``batch`` several.
+    """Open a websocket that sends each event as it happens, one message of JSON each, or with ``batch`` those
+    of 50 ms of real time together.
 
     With ``since``, the events that the log has kept come first.  A client that falls behind by more than the log keeps
     is cut off, with the ``seq`` that it has got to.
@@ -117,6 +120,7 @@ class _Stream(ServerProtocol):
     _seq: int = 0
     _last_seq: int = 0
     _is_sending: bool = False
+    _batch: IDelayedCall | None = None
     _unsubscribe: Callable[[], None] | None = None
 
     def negotiationFinished(self) -> None:
@@ -131,6 +135,13 @@ class _Stream(ServerProtocol):
 
     def _on_event(self, event: Event) -> None:
         self._last_seq = event.seq
+        if not self.is_batched:
+            self._send()
+        elif self._batch is None:
+            self._batch = self.farm.reactor.callLater(_BATCH_S, self._send_batch)
+
+    def _send_batch(self) -> None:
+        self._batch = None
         self._send()
 
     def _send(self) -> None:
@@ -179,3 +190,5 @@ class _Stream(ServerProtocol):
     def connectionLost(self, reason: Failure) -> None:
         if self._unsubscribe is not None:
             self._unsubscribe()
+        if self._batch is not None:
+            self._batch.cancel()

@@ -227,7 +227,8 @@ WRONG = {
         "scenario[0].after: nothing in 'F19' happens at a time; settings hold from the start"
     ),
     '[[scenario]]\nname = "x"\nsteps = []': (
-        "scenario[0].steps: unknown key (there are: name, on, after, begins, settings, fault, step); did you mean 'step'?"
+        "scenario[0].steps: unknown key (there are: name, on, after, begins, settings, fault, step); "
+        "did you mean 'step'?"
     ),
     '[[scenario]]\nname = ""': "scenario[0].name: expected str of length >= 1",
     '[[scenario]]\nname = "x"\nstep = 5': "scenario[0].step: expected [[scenario.step]] tables",
