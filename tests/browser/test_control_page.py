@@ -281,6 +281,9 @@ def test_a_virtual_clock_is_advanced_and_runs_until_idle(visit: Callable[..., Vi
     seen.press("auto")
     seen.did("farm.control.auto(True)")
     assert seen.farm.control.clock().auto
+    seen.press("auto off")
+    seen.did("farm.control.auto(False)")
+    assert not seen.farm.control.clock().auto
 
 
 def test_a_fault_is_armed_from_its_form_and_removed(visit: Callable[..., Visit]) -> None:
@@ -297,6 +300,16 @@ def test_a_fault_is_armed_from_its_form_and_removed(visit: Callable[..., Visit])
     seen.press("remove")
     seen.did("farm.control.remove_fault(")
     assert seen.farm.control.faults().faults[0].state == "removed"
+
+
+def test_a_fault_is_narrowed_to_a_step_and_a_job(visit: Callable[..., Visit]) -> None:
+    seen = visit()
+    seen.tab("Faults")
+    seen.page.get_by_label("at.step", exact=True).first.fill("3")
+    seen.page.get_by_label("at.job", exact=True).first.fill("order-*")
+    seen.press("arm")
+    seen.did('at={"phase": "step", "job": "order-*", "step": 3}')
+    assert seen.farm.control.faults().faults[0].fault["at"] == {"phase": "step", "job": "order-*", "step": 3}
 
 
 def test_a_form_that_is_not_filled_in_rightly_shows_the_farms_own_words(visit: Callable[..., Visit]) -> None:
@@ -409,6 +422,28 @@ def test_a_job_that_a_finding_is_about_is_lit_in_the_lanes(visit: Callable[..., 
     assert seen.page.evaluate("() => Boolean(window.comfyfarm.store.lit)")
     seen.press("show job", within=".findings")
     assert not seen.page.evaluate("() => Boolean(window.comfyfarm.store.lit)")
+
+
+def test_a_click_on_a_job_lights_it_and_the_window_is_chosen(visit: Callable[..., Visit]) -> None:
+    seen = visit(VIRTUAL)
+    submit(seen.farm, steps=4000)
+    seen.farm.advance("40s")
+    seen.until("() => window.comfyfarm.store.clock.at_ms === 40000")
+    seen.page.get_by_label("window").select_option("last 10 s")
+    canvas = seen.page.locator(".lanes canvas")
+    box = canvas.bounding_box()
+    assert box is not None
+    canvas.click(position={"x": 180, "y": 40})      # within the last 10 s gpu-1 ran all the time
+    seen.until("() => window.comfyfarm.store.lit")
+    canvas.hover(position={"x": box["width"] - 20, "y": 40})
+    assert re.search(r"on gpu-1: .* still runs", canvas.get_attribute("title") or "")
+
+
+def test_the_report_is_a_click_away(visit: Callable[..., Visit]) -> None:
+    seen = visit()
+    with seen.page.expect_popup() as opened:
+        seen.page.get_by_role("link", name="report").click()
+    opened.value.wait_for_selector("svg.timeline")
 
 
 def test_all_instances_are_listed_and_one_is_chosen_from_the_list(visit: Callable[..., Visit]) -> None:

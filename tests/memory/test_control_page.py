@@ -46,6 +46,8 @@ def test_the_form_of_a_fault_has_every_effect_with_its_own_keys_and_their_meanin
     assert by_name.keys() == EFFECTS.keys() - {"hold"}
     assert all(effect["says"] and effect["phases"] for effect in by_name.values())
     assert {"times", "skip", "every", "chance", "after"} <= {field["name"] for field in effects["common"]}
+    assert [field["name"] for field in effects["filters"]["view"]] == ["file", "client"]
+    assert all(effects["filters"].keys() >= set(effect["phases"]) for effect in effects["effects"])
     assert "F08" in [scenario["name"] for scenario in effects["scenarios"]]
 
 

@@ -4,7 +4,7 @@ import inspect
 import re
 from collections.abc import Generator, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -29,6 +29,7 @@ from comfyfarm.control.schema.page import (
 from comfyfarm.events import Event, FaultArmed
 from comfyfarm.faults.effects import EFFECTS
 from comfyfarm.faults.fault import Rule
+from comfyfarm.faults.phases import At, Phase, filter_keys
 from comfyfarm.server.farm import Farm
 from comfyfarm.server.time.turns import in_turns
 
@@ -52,10 +53,13 @@ def _effects() -> EffectList:
         if name != _HOLD
     ]
     common = [field for field in _fields(Rule) if field.name not in _WRITTEN_APART]
+    conditions = {field.name: field for field in _fields(At)}
+    filters = {phase: tuple(conditions[key] for key in filter_keys(phase)) for phase in get_args(Phase)}
     scenarios = [ScenarioState(name=one.id, title=one.name, says=one.what) for one in incidents().values()]
     return EffectList(
         effects=tuple(effects),
         common=tuple(common),
+        filters=filters,
         gate_phases=EFFECTS[_HOLD].phases,
         scenarios=tuple(scenarios),
     )
