@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from comfyfarm.clients import HttpStatusError
-from comfyfarm.clients.control import ControlMethods, FarmControl, SyncFarmControl
+from comfyfarm.clients.control import FarmControl, SyncFarmControl
 from comfyfarm.clients.control_calls import Call
+from comfyfarm.clients.control_methods import ControlMethods
 from comfyfarm.control import server as service
 from comfyfarm.control.routing import ROUTES
 from comfyfarm.control.schema import endpoints

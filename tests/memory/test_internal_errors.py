@@ -11,8 +11,8 @@ from comfyfarm.events import InternalError
 from comfyfarm.server.http.response_writer import ResponseWriter
 from comfyfarm.server.routes import info
 from comfyfarm.server.websocket.notifier import WebSocketNotifier
-from comfyfarm.sim import execution
 from comfyfarm.sim.durations import JobDurations
+from comfyfarm.sim.execution import job_nodes, node_runner
 from comfyfarm.sim.saving import Saver
 from comfyfarm.testing import MemoryFarm
 from comfyfarm.workflows import text_to_image
@@ -37,7 +37,7 @@ def test_a_job_in_which_comfyfarm_fails_names_comfyfarm_and_the_next_one_runs(
     meant_errors.append(TypeError)
     farm = memory_farm(ONE)
     with monkeypatch.context() as patch:
-        patch.setattr(execution, "run", fail)
+        patch.setattr(node_runner, "run", fail)
         first = post(farm, "order-1")
         farm.advance(1)
     second = post(farm, "order-2")
@@ -54,11 +54,11 @@ def test_a_job_in_which_comfyfarm_fails_names_comfyfarm_and_the_next_one_runs(
 @pytest.mark.parametrize(
     ("place", "name"),
     [
-        (execution, "links_in"),
-        (execution, "run"),
+        (job_nodes, "links_in"),
+        (node_runner, "run"),
         (JobDurations, "node_ms"),
         (Saver, "write"),
-        (WebSocketNotifier, "_progress_state"),
+        (WebSocketNotifier, "_send_progress_state"),
     ],
 )
 def test_a_client_sees_an_error_of_comfyfarm_as_that_of_a_node(
@@ -106,7 +106,7 @@ def test_a_request_whose_fault_fails_is_reset_and_named(
         farm.advance(2)
     assert exchange.transport.disconnected
     assert exchange.reply() is None
-    assert farm["gpu-1"].backend.process.fault_injector.open_exchanges == {}
+    assert farm["gpu-1"].backend.process.parts.fault_injector.open_exchanges == {}
     (event,) = farm.farm.log.of(InternalError)
     assert (event.request, event.error) == ("GET /queue", "TypeError: not a picture")
 
@@ -117,7 +117,7 @@ def test_a_request_is_answered_though_a_job_that_was_due_failed(
     meant_errors.append(TypeError)
     farm = memory_farm(ONE)
     post(farm, "order-1")
-    monkeypatch.setattr(execution, "run", fail)
+    monkeypatch.setattr(node_runner, "run", fail)
     farm["gpu-1"].backend.driver._alarm.set(None)      # so that the request comes first
     farm.advance(0.1)
     assert farm["gpu-1"].ask("GET", "/prompt").json() == {"exec_info": {"queue_remaining": 0}}

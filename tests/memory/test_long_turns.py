@@ -11,7 +11,7 @@ import pytest
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
-from comfyfarm.events import OrderReported, QueueDeleted, TextSent
+from comfyfarm.events import InternalError, OrderReported, QueueDeleted, TextSent
 from comfyfarm.events.line_writer import LineWriter
 from comfyfarm.server.websocket.connection import SocketWriter
 from comfyfarm.testing import MemoryFarm, MemoryInstance
@@ -114,6 +114,37 @@ def test_other_instances_answer_while_a_reset_removes_many_files(memory_farm: St
     assert set(folder.iterdir()) - before == {last}
     farm.control("POST", "/api/reset")
     assert set(folder.iterdir()) == before
+
+
+def faulty_prompt(count: int) -> dict[str, Any]:
+    """A prompt with this many outputs that all lack their picture; the answer names each of them at each before it."""
+    return {str(number): {"class_type": "PreviewImage", "inputs": {}} for number in range(count)}
+
+
+def test_other_instances_answer_while_the_errors_of_many_outputs_are_written(memory_farm: Start) -> None:
+    farm = memory_farm(TWO)
+    body = dumps({"prompt": faulty_prompt(500)}).encode()
+    exchange = farm.wire.begin(farm["gpu-1"].backend.site, "POST", "/prompt", body)
+    assert exchange.reply() is None
+    assert farm.wire.begin(farm["gpu-2"].backend.site, "GET", "/queue").end().status == 200
+    farm.wire.reactor.advance(0)
+    reply = exchange.end()
+    assert reply.status == 400
+    errors = reply.json()["node_errors"]
+    assert [int(node) for node in errors] == list(range(500))
+    assert [error["dependent_outputs"][0] for error in errors.values()] == list(errors)
+    assert [len(error["dependent_outputs"]) for error in errors.values()] == list(range(500, 0, -1))
+    assert reply.body.decode() == dumps(reply.json())
+
+
+def test_a_client_may_leave_while_the_errors_of_its_prompt_are_written(memory_farm: Start) -> None:
+    farm = memory_farm(TWO)
+    site, body = farm["gpu-1"].backend.site, dumps({"prompt": faulty_prompt(500)}).encode()
+    exchange = farm.wire.begin(site, "POST", "/prompt", body)
+    exchange.channel.connectionLost(Failure(ConnectionDone()))
+    farm.wire.reactor.advance(0)
+    assert farm.wire.begin(site, "GET", "/queue").end().status == 200
+    assert not any(isinstance(event, InternalError) for event in farm.farm.log.events)
 
 
 @pytest.mark.parametrize("begins_at_once", [True, False])

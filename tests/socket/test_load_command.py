@@ -81,7 +81,7 @@ def test_a_load_that_is_interrupted_shows_how_far_it_got(
     with running("load", farm.url, "--jobs", "2", cwd=tmp_path) as load:
         farm.control.wait(running=1)
         load.send_signal(signal.SIGINT)
-        output, _ = load.communicate(timeout=20)
+        output, _ = load.communicate(timeout=60)
     assert load.returncode == 130
     assert "2 jobs on 1 instances in " in output
     assert "2 not delivered" in output

@@ -36,7 +36,7 @@ def test_it_prints_where_everything_is_and_then_each_request_and_job(tmp_path: P
         client = SyncComfyClient(told["instances"]["comfyui-2"]["url"])
         client.wait_for_completion(client.submit_workflow(text_to_image()))
         farm.send_signal(ending)
-        output, _ = farm.communicate(timeout=20)
+        output, _ = farm.communicate(timeout=60)
     assert farm.returncode == 0
     assert not ready.exists()
     assert "comfyui-2     POST /prompt 200 (" in output

@@ -35,7 +35,7 @@ def received(port: int, *sends: bytes) -> bytes:
 async def test_a_slow_reader_gets_every_byte_in_order(twisted_farm: Start) -> None:
     """Of one answer that the system does not take at once, and of many that wait for each other."""
     farm = await twisted_farm({"instance": [{"name": "gpu", "port": 0}]})
-    port, body = farm["gpu"].backend.port.number, farm["gpu"].backend.process.api.catalogue.object_info()
+    port, body = farm["gpu"].backend.port.number, farm["gpu"].backend.process.parts.api.catalogue.object_info()
     cases = (1, [REQUEST, LAST]), (COUNT, [REQUEST * COUNT + LAST]), (COUNT, [*[REQUEST] * COUNT, LAST])
     for count, sends in cases:
         answers = await deferToThread(received, port, *sends)

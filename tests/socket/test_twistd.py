@@ -163,7 +163,7 @@ def test_a_farm_lives_and_ends_leaving_nothing_but_what_was_asked_for(tmp_path: 
             assert process.wait(10) == -signal.SIGTERM
             assert time.monotonic() - before < 2      # a second is promised, of a machine that has nothing else to do
     assert list((tmp_path / "tmp").iterdir()) == []
-    assert {path.name for path in tmp_path.iterdir()} == {"farm.toml", "r.json", "run.jsonl", "tmp", "tmp.log"}
+    assert {path.name for path in tmp_path.iterdir()} == {"farm.toml", "run.jsonl", "tmp", "tmp.log"}
     assert "Traceback" not in (tmp_path / "tmp.log").read_text()
     lines = (tmp_path / "run.jsonl").read_bytes().splitlines()
     told = [as_object(event) for event in read_events(lines, lambda text, _seq: pytest.fail(text))]
@@ -202,7 +202,7 @@ async def test_a_client_that_stops_reading_is_dropped_and_the_others_hear_on(twi
     """It costs a bounded amount of memory; one that reads hears every message."""
     farm = await twisted_farm({"instance": [{"name": "gpu"}]})
     backend = farm["gpu"].backend
-    sockets = backend.process.hub.recipients
+    sockets = backend.process.parts.hub.recipients
     piece = "x" * (1 << 20)
     heard = 0
 
@@ -238,8 +238,8 @@ async def test_a_client_that_pauses_and_reads_on_keeps_its_socket(twisted_farm: 
     farm = await twisted_farm({"instance": [{"name": "gpu"}]})
     backend = farm["gpu"].backend
     with connected(farm, b"slow", buffer_bytes=4096) as plain:
-        await turns(farm, lambda: len(backend.process.hub.recipients(None)) == 1)
-        (slow,) = backend.process.hub.recipients("slow")
+        await turns(farm, lambda: len(backend.process.parts.hub.recipients(None)) == 1)
+        (slow,) = backend.process.parts.hub.recipients("slow")
         for _ in range(8):
             backend.publish(TextSent(at_ms=0, prompt_id="p", node="1", text="x" * (1 << 20)))
         assert slow.writer.backlog_bytes > 4 << 20
@@ -261,7 +261,7 @@ async def test_a_client_that_pings_and_does_not_read_is_not_read_either(twisted_
     ping, pong_bytes, most_bytes = b"\x89\xfd\0\0\0\0" + b"x" * 125, 127, 32 << 20
     pings, sent_bytes, heard_bytes = ping * 1000, 0, 0
     with connected(farm, b"me", buffer_bytes=4096) as plain:
-        await turns(farm, lambda: len(farm["gpu"].backend.process.hub.recipients(None)) == 1)
+        await turns(farm, lambda: len(farm["gpu"].backend.process.parts.hub.recipients(None)) == 1)
         refusals = 0
         while refusals < 100 and sent_bytes < most_bytes:
             try:

@@ -10,7 +10,7 @@ import msgspec
 
 from comfyfarm.cli.common import NO, OK, console, json_option, print_bytes
 from comfyfarm.config import FarmConfig, InstanceConfig, load
-from comfyfarm.config.problems import Problem, find_problems
+from comfyfarm.config.problems import FileProblem, find_problems
 
 if TYPE_CHECKING:
     from comfyfarm.server.farm import Farm
@@ -49,7 +49,7 @@ def _make(config: FarmConfig) -> "Farm":
     return make_farm(config, reactor=clock, clock=clock, bind=lambda _, port: MemoryPort(clock, port), unix_ms=0)
 
 
-def _facts(file: Path, problems: Sequence[Problem], config: FarmConfig | None) -> dict[str, Any]:
+def _facts(file: Path, problems: Sequence[FileProblem], config: FarmConfig | None) -> dict[str, Any]:
     rows = [] if config is None else [_row(config, instance) for instance in config.instance]
     instances = [dict(zip(_COLUMNS, row, strict=True)) for row in rows]
     return {"file": str(file), "errors": [asdict(problem) for problem in problems], "instances": instances}

@@ -1,4 +1,4 @@
-"""What several commands share: options, the console, and the error that ends a command with one line."""
+"""Options, the console, and the error that ends a command with one line: parts that several commands share."""
 
 import math
 import os

@@ -54,6 +54,9 @@ class Call(Generic[A]):
         """Return the same request; its decoded result is passed through ``change``."""
         return self.decoded_by(lambda content: change(self.decode(content)))
 
+    def without_result(self) -> Call[None]:
+        return self.then(lambda _: None)
+
     def error(self, error: HttpStatusError) -> Exception:
         """Return the exception to raise for an error status: ``TimeoutError`` if a wait timed out, else ``error``."""
         if self.endpoint is endpoints.WAIT and error.status == 504:

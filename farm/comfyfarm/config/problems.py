@@ -24,7 +24,7 @@ _NO_INSTANCE = "matches no instance"
 
 
 @dataclass(frozen=True)
-class Problem:
+class FileProblem:
     """One error of a configuration.
 
     :ivar error: the place in the file, and what is wrong there.
@@ -35,7 +35,7 @@ class Problem:
     error: str
 
 
-def find_problems(path: FilePath, check: Callable[[FarmConfig], object]) -> list[Problem]:
+def find_problems(path: FilePath, check: Callable[[FarmConfig], object]) -> list[FileProblem]:
     """Return every error of a file, in the order of the lines.
 
     :param check: checks what can be checked once the file is read; raises :class:`ConfigError`.
@@ -47,9 +47,9 @@ def find_problems(path: FilePath, check: Callable[[FarmConfig], object]) -> list
         lines = lines_of(content.decode())
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         place = _SYNTAX_PLACE.search(str(error))
-        return [Problem(int(place[1]) if place else None, _SYNTAX_PLACE.sub("", str(error)))]
+        return [FileProblem(int(place[1]) if place else None, _SYNTAX_PLACE.sub("", str(error)))]
     errors = _Repairs(tables).errors(lambda: check(read(deepcopy(tables), path.parent)))
-    problems = [Problem(line_of(place, lines), message) for place, message in errors]
+    problems = [FileProblem(line_of(place, lines), message) for place, message in errors]
     return sorted(problems, key=lambda problem: problem.line or 0)
 
 

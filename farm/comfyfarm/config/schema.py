@@ -79,8 +79,8 @@ def _scenario(fault: Any, settings: Any) -> Any:
     jobs = {"at": Duration, "load": load, "fault": fault}
     kinds = {**jobs, **actions, "change": dict[str, Any], "heal": Literal[True]}
     step = _struct("Step", "One action of a scenario, at a time.", kinds, required={"at"})
-    heads = {"use": Literal[tuple(incidents())], "name": str, "on": Globs, "after": Duration, "begins": Begin, "settings": settings}
-    more = {**heads, "fault": list[fault], "step": list[step]}   # type: ignore[valid-type]
+    heads = {"use": Literal[tuple(incidents())], "name": str, "on": Globs, "after": Duration, "begins": Begin}
+    more = {**heads, "settings": settings, "fault": list[fault], "step": list[step]}   # type: ignore[valid-type]
     return _struct("Scenario", "An incident (use), or a scenario of your own (name).", more)
 
 

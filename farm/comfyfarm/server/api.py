@@ -20,7 +20,7 @@ from comfyfarm.server.front import server_error, unserved
 from comfyfarm.server.http.answer import aiohttp_answer
 from comfyfarm.server.http.comfy_request import ComfyRequest
 from comfyfarm.server.http.recent_bodies import RecentBodies
-from comfyfarm.server.http.request import answer, send
+from comfyfarm.server.http.request import send
 from comfyfarm.server.server_log import ServerLog
 from comfyfarm.server.time.clock import pass_ms
 from comfyfarm.server.time.driver import InstanceDriver
@@ -28,7 +28,7 @@ from comfyfarm.server.time.turns import in_turns
 from comfyfarm.server.websocket.hub import Hub
 from comfyfarm.sim.catalogue.catalogue import Catalogue
 from comfyfarm.sim.durations import draw_ms
-from comfyfarm.sim.errors import PromptRejected, ServerError, describe, origin_of
+from comfyfarm.sim.errors import ServerError, describe, origin_of
 from comfyfarm.sim.instance import Instance
 from comfyfarm.versions import Behaviour
 
@@ -145,11 +145,6 @@ class ComfyApi:
         released: Deferred[None] = Deferred()
         self.run_or_defer(lambda: released.callback(None))
         return released
-
-    @app.handle_errors(PromptRejected)
-    def _on_rejected_prompt(self, request: IRequest, failure: Failure) -> bytes:
-        assert isinstance(failure.value, PromptRejected)
-        return answer(request, failure.value.body, 400)
 
     @app.handle_errors(TooManyFields)
     def _on_too_many_fields(self, request: IRequest, failure: Failure) -> bytes:

@@ -77,19 +77,19 @@ class Backend(Service):
 
     @property
     def instance(self) -> Instance:
-        return self.process.instance
+        return self.process.parts.instance
 
     @property
     def driver(self) -> InstanceDriver:
-        return self.process.driver
+        return self.process.parts.driver
 
     @property
     def site(self) -> FarmSite:
-        return self.process.site
+        return self.process.parts.site
 
     @property
     def faults(self) -> InstanceFaults:
-        return self.process.faults
+        return self.process.parts.faults
 
     @property
     def disk(self) -> Disk:
@@ -131,7 +131,7 @@ class Backend(Service):
 
     def _end(self, reason: Literal["stopped", "crashed"], keep: Collection[Kept]) -> None:
         process = self.process
-        now_ms = process.driver.catch_up()
+        now_ms = process.parts.driver.catch_up()
         if self.state == "stopped":     # perhaps by a fault that was due until now
             return
         self._carried_state, lost = process.end(keep)
@@ -218,4 +218,4 @@ class Backend(Service):
             self.storage.namer.forget()     # a job may have counted on after a file that had not been removed yet
 
     def publish(self, event: Event) -> None:
-        self.process.publish(event)
+        self.process.parts.publish(event)

@@ -244,7 +244,7 @@ class Farm(MultiService):
         return {name: backend.epoch for name, backend in self.backends.items()}
 
     def _has_backlog(self) -> bool:
-        return any(backend.process.hub.has_backlog for backend in self.backends.values())
+        return any(backend.process.parts.hub.has_backlog for backend in self.backends.values())
 
 
 def _described(config: FarmConfig) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What happened, counted for ``GET /metrics``: jobs, requests, loaded models, faults (docs/metrics.md).
+"""Counts for ``GET /metrics``: jobs, requests, loaded models, faults (docs/metrics.md).
 
 The numbers grow from the farm's start on; no reset sets them back, because Prometheus would take that for a new start.
 """

@@ -21,7 +21,7 @@ from comfyfarm.events import Finished, InternalError, Paused, Resumed, Taken
 from comfyfarm.faults.fault import Firing
 from comfyfarm.faults.pauses import Hold, Pause, Sleep
 from comfyfarm.sim.errors import describe, origin_of
-from comfyfarm.sim.execution import Execution
+from comfyfarm.sim.execution.execution import Execution
 from comfyfarm.sim.jobs import History, HistoryEntry, Job, Queue
 from comfyfarm.sim.machine import Machine
 from comfyfarm.sim.nodes import NodeError
@@ -138,9 +138,9 @@ class Worker:
     def _work(self, execution: Execution) -> Generator[Pause, None, None]:
         try:
             yield from execution.run()
-            yield from execution.fire_faults("history")
+            yield from execution.faults.fire("history")
         finally:
-            execution.release()
+            execution.faults.release()
         self._end(execution)
 
     def _continue(self) -> None:
@@ -211,7 +211,7 @@ class Worker:
             self._report(error, self.queue.running)
         if execution is not None:
             with suppress(Exception):
-                execution.fail(NodeError.of(error), {})
+                execution.record.fail(NodeError.of(error), {})
             with suppress(Exception):
                 self._end(execution)
         self._steps = self.execution = self.queue.running = None
@@ -235,10 +235,10 @@ class Worker:
 
     def _end(self, execution: Execution) -> None:
         # The history entry is there before clients learn of the end, as in ComfyUI.
-        entry = execution.entry
+        entry = execution.record.entry
         self._add_to_history(entry)
-        if execution.forget_after_ms is not None:
-            self._drop_entry_after(entry, execution.forget_after_ms)
+        if execution.faults.forget_after_ms is not None:
+            self._drop_entry_after(entry, execution.faults.forget_after_ms)
         self._steps = self.execution = self.queue.running = None
         self._free()
         self.machine.publish(

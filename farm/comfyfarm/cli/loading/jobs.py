@@ -22,7 +22,7 @@ class Target(NamedTuple):
 
 
 @dataclass(eq=False)
-class Job:
+class LoadJob:
     """One job, from plan to pictures.
 
     :ivar due_s: when it is to be sent, from the start of the load.
@@ -63,7 +63,7 @@ class Job:
         return self.fetched_s is not None and self.error is None
 
 
-def on_message(jobs: Mapping[str, Job], message: dict[str, Any] | bytes, now_s: float) -> Job | None:
+def on_message(jobs: Mapping[str, LoadJob], message: dict[str, Any] | bytes, now_s: float) -> LoadJob | None:
     """Note what a websocket message says about one of the jobs (by prompt id), and return that job.
 
     ``None`` if it is about none of them, or says nothing that is shown.  What comes after the history has shown the end

@@ -11,7 +11,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from comfyfarm.cli.loading.jobs import Job, Target
+from comfyfarm.cli.loading.jobs import LoadJob, Target
 from comfyfarm.workflows import BUILT_IN
 
 Workflow = dict[str, Any]
@@ -54,7 +54,7 @@ class Kind:
             raise NoWorkflow(f"{text}: expected a weight above 0")
         return cls(name, share, None if name in BUILT_IN else read_workflow(Path(name)))
 
-    def make(self, job: Job, checkpoint: str | None, seed: int) -> Workflow:
+    def make(self, job: LoadJob, checkpoint: str | None, seed: int) -> Workflow:
         """Return the workflow of a job, with a seed of its own in every sampler.
 
         :param checkpoint: for a built-in workflow.
@@ -109,15 +109,15 @@ class Plan:
     rate: float | None = None
     is_poisson: bool = False
 
-    def jobs(self, chance: Random) -> list[Job]:
+    def jobs(self, chance: Random) -> list[LoadJob]:
         """Return the jobs in the order of their times."""
-        jobs: list[Job] = []
+        jobs: list[LoadJob] = []
         for number, due_s in enumerate(self._times(chance), 1):
             if number - 1 == self.count or (self.for_s is not None and due_s >= self.for_s):
                 break
             (kind,) = chance.choices(self.kinds, [kind.weight for kind in self.kinds])
             text = _TEXTS[(number - 1) % len(_TEXTS)] if kind.content is None else kind.name
-            jobs.append(Job(number, due_s, kind.name, text))
+            jobs.append(LoadJob(number, due_s, kind.name, text))
         return jobs
 
     def _times(self, chance: Random) -> Iterator[float]:
@@ -127,7 +127,7 @@ class Plan:
             if self.rate is not None:
                 due_s += chance.expovariate(self.rate) if self.is_poisson else 1 / self.rate
 
-    def kind(self, job: Job) -> Kind:
+    def kind(self, job: LoadJob) -> Kind:
         return next(kind for kind in self.kinds if kind.name == job.workflow)
 
 

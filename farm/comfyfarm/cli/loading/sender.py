@@ -15,7 +15,7 @@ from twisted.internet.error import ConnectError, ConnectionClosed
 from twisted.internet.task import deferLater
 from twisted.web.client import RequestTransmissionFailed, ResponseFailed
 
-from comfyfarm.cli.loading.jobs import Job, Target, choose_checkpoint, failure, on_message, pictures, saved_path
+from comfyfarm.cli.loading.jobs import LoadJob, Target, choose_checkpoint, failure, on_message, pictures, saved_path
 from comfyfarm.cli.loading.plan import Plan, Policy
 from comfyfarm.cli.loading.show import Bars
 from comfyfarm.clients import HttpStatusError, Message
@@ -52,7 +52,7 @@ class _Server:
 
     target: Target
     client: ComfyClient
-    jobs: dict[str, Job] = field(default_factory=dict)
+    jobs: dict[str, LoadJob] = field(default_factory=dict)
     slots: DeferredSemaphore = field(default_factory=lambda: DeferredSemaphore(_MOST_REQUESTS))
 
     async def history(self, prompt_id: str) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class _Server:
         async with self.slots:
             return await self.client.download(**picture)
 
-    async def has_queued(self, job: Job) -> bool:
+    async def has_queued(self, job: LoadJob) -> bool:
         async with self.slots:
             queue = await self.client.queue()
         return any(item[1] == job.prompt_id for item in (*queue["queue_running"], *queue["queue_pending"]))
@@ -80,7 +80,7 @@ class Sender:
 
     reactor: Any
     plan: Plan
-    jobs: Sequence[Job]
+    jobs: Sequence[LoadJob]
     policy: Policy
     chance: Random
     bars: Bars
@@ -89,7 +89,7 @@ class Sender:
     headers: Mapping[str, str]
     _servers: dict[str, _Server] = field(default_factory=dict, init=False)
     _open: Counter[str] = field(default_factory=Counter, init=False)
-    _ends: dict[Job, Deferred[None]] = field(default_factory=dict, init=False)
+    _ends: dict[LoadJob, Deferred[None]] = field(default_factory=dict, init=False)
 
     async def run(self, urls: Mapping[str, str]) -> None:
         """Send all jobs, and wait until each is delivered or has failed; a job that goes wrong stops no other.
@@ -143,7 +143,7 @@ class Sender:
                 if job.is_over and (end := self._ends.pop(job, None)):
                     end.callback(None)
 
-    async def _run_job(self, job: Job, began_s: float) -> None:
+    async def _run_job(self, job: LoadJob, began_s: float) -> None:
         await deferLater(self.reactor, max(0.0, began_s + job.due_s - self.reactor.seconds()))
         targets = [server.target for server in self._servers.values()]
         job.target = self.policy(targets, self._open, job.number, self.chance).name
@@ -156,7 +156,7 @@ class Sender:
         self._open[job.target] -= 1
         self.bars.changed(job)
 
-    async def _submit(self, job: Job) -> None:
+    async def _submit(self, job: LoadJob) -> None:
         server = self._servers[job.target]
         workflow = self.plan.kind(job).make(job, server.target.checkpoint, self.chance.getrandbits(48))
         server.jobs[job.prompt_id] = job
@@ -167,7 +167,7 @@ class Sender:
             job.prompt_id = await server.client.submit(workflow, prompt_id=job.prompt_id)
         server.jobs[job.prompt_id] = job
 
-    async def _collect(self, job: Job, server: _Server) -> None:
+    async def _collect(self, job: LoadJob, server: _Server) -> None:
         entry = await self._entry(job, server)
         job.ended_s = job.ended_s or self.reactor.seconds()
         job.error = failure(entry)
@@ -180,7 +180,7 @@ class Sender:
             job.saved.append((picture["filename"], hashlib.sha256(content).hexdigest()))
         job.fetched_s = self.reactor.seconds()
 
-    async def _entry(self, job: Job, server: _Server) -> dict[str, Any]:
+    async def _entry(self, job: LoadJob, server: _Server) -> dict[str, Any]:
         """Wait until a job has ended, and return its history entry.
 
         :raises TimeoutError: if it has not ended in time.
@@ -201,7 +201,7 @@ class Sender:
                 look_s = min(look_s * 1.5, _LONGEST_LOOK_S)
         return dict(history[job.prompt_id])
 
-    async def _end_of(self, job: Job, limit_s: float) -> None:
+    async def _end_of(self, job: LoadJob, limit_s: float) -> None:
         """Wait until the websocket says that a job has ended, at most for a while."""
         end: Deferred[None] = Deferred()
         if job.ended_s is None:

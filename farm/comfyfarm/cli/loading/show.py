@@ -1,4 +1,4 @@
-"""What a load shows: a bar for each server, then the jobs, the percentiles and the counts."""
+"""The output of a load: a bar for each server, then the jobs, the percentiles and the counts."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from comfyfarm.cli.loading.jobs import Job
+from comfyfarm.cli.loading.jobs import LoadJob
 
 _BETWEEN_STEPS_S = 0.05
 _PERCENTILES = (50, 90, 95, 99)
-_MEASURES: Mapping[str, Callable[[Job], float | None]] = {
+_MEASURES: Mapping[str, Callable[[LoadJob], float | None]] = {
     "waited": lambda job: _between(job.submitted_s, job.started_s),
     "ran": lambda job: _between(job.started_s, job.ended_s),
     "fetched": lambda job: _between(job.ended_s, job.fetched_s),
@@ -44,7 +44,7 @@ class Bars(Progress):
         self._known: set[int] = set()
         self._next_s = 0.0
 
-    def changed(self, job: Job) -> None:
+    def changed(self, job: LoadJob) -> None:
         """Show how a job stands now; its steps are shown now and then only, so that a large load is not slowed down."""
         over, now_s = self._over[job.target], self.get_time()
         if job.is_over:
@@ -62,7 +62,7 @@ class Bars(Progress):
         self.update(self._bars[job.target], total=total, completed=len(over) + done, doing=doing)
 
 
-def print_jobs(console: Console, jobs: Sequence[Job]) -> None:
+def print_jobs(console: Console, jobs: Sequence[LoadJob]) -> None:
     """Print who ran what, how long it took, and what came of it."""
     headings = ("job", "instance", "text", "waited", "ran", "picture")
     table = Table(*headings, box=box.SIMPLE_HEAD if console.is_terminal else None)
@@ -71,14 +71,14 @@ def print_jobs(console: Console, jobs: Sequence[Job]) -> None:
     console.print(table)
 
 
-def row(job: Job) -> tuple[str, ...]:
+def row(job: LoadJob) -> tuple[str, ...]:
     """Return one line of the table of jobs."""
     names = job.error or ", ".join(filename for filename, _ in job.saved) or "none"
     waited, ran = (_seconds(_MEASURES[measure](job)) for measure in ("waited", "ran"))
     return str(job.number), job.target, job.text, waited, ran, names
 
 
-def print_percentiles(console: Console, jobs: Sequence[Job]) -> None:
+def print_percentiles(console: Console, jobs: Sequence[LoadJob]) -> None:
     """Print how long the jobs took."""
     table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None)
     for column in ("seconds", "jobs", "mean", *(f"p{number}" for number in _PERCENTILES), "max"):
@@ -89,7 +89,7 @@ def print_percentiles(console: Console, jobs: Sequence[Job]) -> None:
     console.print(table)
 
 
-def _all_figures(jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
+def _all_figures(jobs: Sequence[LoadJob]) -> dict[str, dict[str, Any]]:
     """Return the figures of each measure, and of each server in all, if there are several."""
     measured = {name: [measure(job) for job in jobs] for name, measure in _MEASURES.items()}
     targets = dict.fromkeys(job.target for job in jobs if job.target)
@@ -107,7 +107,7 @@ def _figures(values: Sequence[float]) -> dict[str, Any]:
     return {"jobs": len(values), "mean": mean(values), **percentiles, "max": max(values)}
 
 
-def counts(jobs: Sequence[Job], seconds: float) -> list[str]:
+def counts(jobs: Sequence[LoadJob], seconds: float) -> list[str]:
     """Return what a load adds up to, in sentences."""
     names = Counter((job.target, filename) for job in jobs for filename, _ in job.saved)
     contents = {sha256 for job in jobs for _, sha256 in job.saved}
@@ -123,12 +123,12 @@ def counts(jobs: Sequence[Job], seconds: float) -> list[str]:
     ]
 
 
-def reasons(jobs: Sequence[Job]) -> Counter[str]:
+def reasons(jobs: Sequence[LoadJob]) -> Counter[str]:
     """Return why jobs were not delivered, and how many."""
     return Counter(job.error or "not ended" for job in jobs if not job.is_delivered)
 
 
-def as_facts(jobs: Sequence[Job], seconds: float) -> dict[str, Any]:
+def as_facts(jobs: Sequence[LoadJob], seconds: float) -> dict[str, Any]:
     """Return what a load adds up to, for ``--json``."""
     delivered = sum(job.is_delivered for job in jobs)
     return {

@@ -1,7 +1,7 @@
 """The table of all endpoints of the control server.
 
 Handlers are registered for its endpoints (:func:`comfyfarm.control.routing.route`), ``/openapi.json`` is made from it,
-and :mod:`comfyfarm.clients.control` makes its requests from it.  It imports neither Twisted nor Klein.
+and :mod:`comfyfarm.clients.control_methods` makes its requests from it.  It imports neither Twisted nor Klein.
 """
 
 from dataclasses import dataclass

@@ -65,7 +65,10 @@ def parse_form(content_type: str, body: bytes) -> Form | None:
             return _form(starmap(_parse_part, _parts(options["boundary"], body)))
         if kind == "application/x-www-form-urlencoded":
             charset = options.get("charset", "utf-8")
-            return _form(parse_qsl(body.rstrip().decode(charset), keep_blank_values=True, encoding=charset))
+            text = body.rstrip().decode(charset)
+            if text.count("&") >= MAX_FIELDS:       # aiohttp counts empty fields, too
+                raise TooManyFields
+            return _form(parse_qsl(text, keep_blank_values=True, encoding=charset))
     except (MultipartError, LookupError, ValueError) as error:
         raise ServerError(f"broken form: {error}") from error
     return None

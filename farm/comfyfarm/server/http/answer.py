@@ -1,6 +1,8 @@
 """An answer of a ComfyUI route, before it becomes HTTP."""
 
 import json
+from collections.abc import Generator
+from typing import Any
 
 import msgspec
 
@@ -9,6 +11,8 @@ SERVER = b"Python/3.11 aiohttp/3.14.5"
 
 CLOSES = ("Connection", "close")
 """The header of an answer after which the server closes the connection."""
+
+_NAMES_IN_A_STEP = 50_000       # about 5 ms
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -36,6 +40,22 @@ def json_answer(body: object, status: int = 200) -> Answer:
 def encoded_answer(text: str, status: int = 200) -> Answer:
     """Return an answer whose body is JSON already."""
     return Answer(status, JSON, text.encode())
+
+
+def prompt_answer(body: dict[str, Any], status: int = 200) -> Generator[None, None, Answer]:
+    """Return the answer to a ``POST /prompt``, in steps: each faulty node may name thousands of outputs.
+
+    :param body: its last key is ``node_errors``.
+    """
+    parts = [json.dumps({**body, "node_errors": {}}).removesuffix("}}").encode()]
+    names, separator = 0, ""
+    for node_id, error in body["node_errors"].items():
+        parts.append(f"{separator}{json.dumps(node_id)}: {json.dumps(error)}".encode())
+        names, separator = names + len(error["dependent_outputs"]), ", "
+        if names >= _NAMES_IN_A_STEP:
+            names = 0
+            yield
+    return Answer(status, JSON, b"".join((*parts, b"}}")))
 
 
 def text_answer(status: int, text: str) -> Answer:

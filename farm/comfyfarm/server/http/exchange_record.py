@@ -1,4 +1,4 @@
-"""What is noted of an exchange while it is served, for the event log."""
+"""The facts of an exchange that are noted while it is served, for the event log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a frozen process does later: the state of freezing, and the calls that wait until it thaws."""
+"""The state of freezing of a process, and the calls that wait until it thaws."""
 
 from collections import deque
 from collections.abc import Callable

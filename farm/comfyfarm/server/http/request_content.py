@@ -1,4 +1,4 @@
-"""What the event log keeps of a request: the trace that it belongs to, and with ``journal_bodies`` its content."""
+"""The facts of a request that the event log keeps: its trace, and with ``journal_bodies`` its content."""
 
 import re
 

@@ -1,12 +1,14 @@
 """Routes that submit prompts, interrupt jobs and free memory."""
 
+from functools import partial
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.web.iweb import IRequest
 
 from comfyfarm.server.api import ComfyApi
-from comfyfarm.server.http.answer import JSON, Answer
+from comfyfarm.server.http.answer import JSON, Answer, prompt_answer
 from comfyfarm.server.http.request import answer, json_body, note, nothing, prompt_source, raw_body, send
 from comfyfarm.sim.errors import PromptRejected, ServerError, raising_as_comfyui
 
@@ -24,24 +26,33 @@ def get_prompt(api: ComfyApi, request: IRequest) -> bytes:
 
 
 @app.route("/prompt", methods=["POST"])
-def post_prompt(api: ComfyApi, request: IRequest) -> bytes:
+def post_prompt(api: ComfyApi, request: IRequest) -> bytes | Deferred[bytes]:
     body = json_body(request)
     source = prompt_source(request, api.instance.names)
-    with api.moment() as now_ms:
-        try:
+    try:
+        with api.moment() as now_ms:
             accepted = api.instance.submit(body, source, now_ms)
-        except (PromptRejected, ServerError) as error:
-            note(request, job=error.job if isinstance(body, dict) else "")
-            _advise(api, error)
-            raise
+    except PromptRejected as error:
+        note(request, job=error.job if isinstance(body, dict) else "")
+        _advise(api, error)
+        return _answer(api, request, error.body, 400)
+    except ServerError as error:
+        note(request, job=error.job if isinstance(body, dict) else "")
+        raise
     note(request, prompt_id=accepted.prompt_id, job=accepted.job)
-    return answer(request, accepted.as_json())
+    return _answer(api, request, accepted.as_json(), 200)
 
 
-def _advise(api: ComfyApi, error: PromptRejected | ServerError) -> None:
+def _answer(api: ComfyApi, request: IRequest, body: dict[str, Any], status: int) -> bytes | Deferred[bytes]:
+    if not body["node_errors"]:     # as most are
+        return answer(request, body, status)
+    return api.in_turns(prompt_answer(body, status)).addCallback(partial(send, request))
+
+
+def _advise(api: ComfyApi, error: PromptRejected) -> None:
     """Log once what the operator of the farm can do about unknown node types."""
-    details = error.body["error"] if isinstance(error, PromptRejected) else {}
-    if details.get("type") == "missing_node_type" and not api.has_advised:
+    details = error.body["error"]
+    if details["type"] == "missing_node_type" and not api.has_advised:
         api.has_advised = True
         _logger.warn(
             '{name}: refused a prompt with the unknown node type {class_type!r}; validation = "lenient" lets unknown '

@@ -1,4 +1,4 @@
-"""How late the farm itself is: its reactor was held up, or has more work than time; and jumps of the wall clock."""
+"""The lateness of the farm itself, whose reactor was held up or has too much work; and jumps of the wall clock."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

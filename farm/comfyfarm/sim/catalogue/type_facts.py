@@ -1,4 +1,4 @@
-"""What a catalogue says of one node type, looked up and compiled once, because each node of each job asks for it."""
+"""The facts of a node type in a catalogue, looked up and compiled once: each node of each job needs them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from math import inf

@@ -13,7 +13,9 @@ from comfyfarm.sim.catalogue.type_facts import PlainInput, TypeFacts
 
 Prompt = dict[str, Any]
 
-_MOST_NODES = 500       # a longer chain or cycle is beyond the depth that ComfyUI takes
+LONGEST_CHAIN = 950
+"""Beyond this number of nodes ComfyUI reports Python's RecursionError.  It takes 600 and refuses 1,000."""
+
 _EXACT = 1 << 53        # up to here each integer is a float
 _NO_META: dict[str, Any] = {}
 
@@ -23,7 +25,7 @@ def plain_outputs(prompt: Prompt, targets: Container[str] | None, catalogue: Cat
 
     Empty if the prompt is not plain, and if it has no output.
     """
-    if catalogue.validation == "off" or len(prompt) > _MOST_NODES:
+    if catalogue.validation == "off":
         return ()
     facts = _facts_of(prompt, catalogue)
     if facts is None:
@@ -61,19 +63,27 @@ def _are_plain(
     catalogue: Catalogue,
     changes: list[tuple[dict[str, Any], str, float]],
 ) -> bool:
-    """Return whether these nodes and all that feed them are plain and in no cycle; collect the changes."""
-    ahead = outputs.copy()
+    """Return whether these nodes and all that feed them are plain, in no cycle and no long chain; collect the changes.
+
+    They are looked at in the order of the validation, on which it depends how long a chain it meets.
+    """
+    ahead = outputs[::-1]
     is_done: dict[str, bool] = {}       # by node; False while the nodes that feed it are under way
+    depth = 0
     while ahead:
         node_id = ahead[-1]
         if node_id in is_done:
-            is_done[ahead.pop()] = True
+            ahead.pop()
+            if not is_done[node_id]:
+                is_done[node_id] = True
+                depth -= 1
             continue
         is_done[node_id] = False
+        depth += 1
         sources = _sources(prompt[node_id].get("inputs"), facts[node_id], facts, catalogue, changes)
-        if sources is None:
+        if sources is None or depth > LONGEST_CHAIN:
             return False
-        for source in sources:
+        for source in reversed(sources):
             if source not in is_done:
                 ahead.append(source)
             elif not is_done[source]:

@@ -5,6 +5,7 @@ The texts and the order of checks are those of docs/fidelity.md, "Validation".
 
 from collections.abc import Container, Generator, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from comfyfarm.sim.catalogue.catalogue import Catalogue
@@ -12,14 +13,12 @@ from comfyfarm.sim.catalogue.dynamic_inputs import declared_inputs
 from comfyfarm.sim.catalogue.node_types import Input, accepts
 from comfyfarm.sim.errors import TOO_DEEP, PromptRejected
 from comfyfarm.sim.prompt.input_checks import Problem, check_files, check_value, problem
-from comfyfarm.sim.prompt.plain_prompts import plain_outputs
+from comfyfarm.sim.prompt.plain_prompts import LONGEST_CHAIN, plain_outputs
 from comfyfarm.sim.prompt.workflow import consumed
 
 Prompt = dict[str, Any]
 Walk = Generator[str, None, None]
-# Beyond these ComfyUI reports Python's RecursionError.  It takes a chain of 600 nodes and refuses one of 1,000.
-_LONGEST_CHAIN = 950
-_LONGEST_CYCLE = 500
+_LONGEST_CYCLE = 500        # beyond it ComfyUI reports Python's RecursionError
 
 
 @dataclass(frozen=True)
@@ -115,8 +114,10 @@ class _Check:
 
     def run(self, outputs: list[str]) -> ValidationResult:
         good: list[str] = []
+        bad: list[str] = []
         lines: list[str] = []
-        node_errors: dict[str, Any] = {}
+        found: dict[str, int] = {}      # by faulty node, the number of outputs that had failed before it was found
+        known = 0
         for output in outputs:
             self._walk(output)
             result = self.results[output]
@@ -124,7 +125,11 @@ class _Check:
                 good.append(output)
                 continue
             lines.extend(f"{entry['message']}: {entry['details']}" for entry in result.problems)
-            self._add_errors(output, node_errors)
+            new = list(islice(reversed(self.results), len(self.results) - known))
+            found |= dict.fromkeys((node_id for node_id in reversed(new) if self._is_faulty(node_id)), len(bad))
+            known = len(self.results)
+            bad.append(output)
+        node_errors = {node_id: self._error(node_id, bad[before:]) for node_id, before in found.items()}
         if good:
             return ValidationResult(tuple(good), node_errors)
         error = PromptRejected.because(
@@ -133,13 +138,17 @@ class _Check:
         error.body["node_errors"] = node_errors
         raise error
 
-    def _add_errors(self, output: str, node_errors: dict[str, Any]) -> None:
-        """Add the failed output to every faulty node so far, related or not, as ComfyUI does."""
-        for node_id, result in self.results.items():
-            if result.valid is False and result.problems:
-                class_type = self.prompt[node_id]["class_type"]
-                entry = {"errors": result.problems, "dependent_outputs": [], "class_type": class_type}
-                node_errors.setdefault(node_id, entry)["dependent_outputs"].append(output)
+    def _is_faulty(self, node_id: str) -> bool:
+        result = self.results[node_id]
+        return result.valid is False and bool(result.problems)
+
+    def _error(self, node_id: str, dependents: list[str]) -> dict[str, Any]:
+        """Return the error of a faulty node.
+
+        :param dependents: every output that failed then or later, related or not, as ComfyUI has it.
+        """
+        problems, class_type = self.results[node_id].problems, self.prompt[node_id]["class_type"]
+        return {"errors": problems, "dependent_outputs": dependents, "class_type": class_type}
 
     def _walk(self, output: str) -> None:
         if output in self.results:
@@ -160,7 +169,7 @@ class _Check:
                 elif not is_known:
                     path.append(source)
                     walks.append(self._node(source))
-                    if len(path) > _LONGEST_CHAIN:
+                    if len(path) > LONGEST_CHAIN:
                         self._fail(path, walks, RecursionError(TOO_DEEP))
 
     def _fail(self, path: list[str], walks: list[Walk], error: Exception) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from comfyfarm.cli.loading.jobs import Job, choose_checkpoint, failure, on_message, pictures, saved_path
+from comfyfarm.cli.loading.jobs import LoadJob, choose_checkpoint, failure, on_message, pictures, saved_path
 from comfyfarm.cli.loading.show import as_facts, counts, row
 
 OUT = Path("out")
@@ -16,11 +16,11 @@ def picture(filename: str, subfolder: str = "") -> dict[str, str]:
     return {"filename": filename, "subfolder": subfolder, "type": "output"}
 
 
-def new_job(number: int = 1, target: str = "alpha", **facts: Any) -> Job:
-    return Job(number, 0.0, "text-to-image", "a barn", target, **facts)
+def new_job(number: int = 1, target: str = "alpha", **facts: Any) -> LoadJob:
+    return LoadJob(number, 0.0, "text-to-image", "a barn", target, **facts)
 
 
-def ended_job(number: int, target: str, *files: tuple[str, str], error: str | None = None) -> Job:
+def ended_job(number: int, target: str, *files: tuple[str, str], error: str | None = None) -> LoadJob:
     return new_job(
         number, target, submitted_s=1.0, started_s=1.5, ended_s=3.75, fetched_s=4.0, saved=list(files), error=error
     )

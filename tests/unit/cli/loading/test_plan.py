@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from comfyfarm.cli.loading.jobs import Job, Target
+from comfyfarm.cli.loading.jobs import LoadJob, Target
 from comfyfarm.cli.loading.plan import POLICIES, Kind, NoWorkflow, Plan
 from comfyfarm.workflows import text_to_image
 
 TARGETS = [Target(name, f"http://{name}", None) for name in ("a", "b", "c")]
 
 
-def jobs(*kinds: str, **settings: Any) -> list[Job]:
+def jobs(*kinds: str, **settings: Any) -> list[LoadJob]:
     parsed = [Kind.parse(kind) for kind in kinds or ("text-to-image",)]
     return Plan(kinds=parsed, **{"count": None, **settings}).jobs(Random(7))
 

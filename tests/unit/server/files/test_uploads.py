@@ -10,7 +10,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from comfyfarm.server.files.disk import Disk
-from comfyfarm.server.files.uploads import Form, SentFile, parse_form, store_image, store_mask
+from comfyfarm.server.files.uploads import Form, SentFile, TooManyFields, parse_form, store_image, store_mask
 from comfyfarm.server.http.answer import Answer
 from comfyfarm.server.media.pictures import ImageRenderer
 from comfyfarm.server.time.turns import at_once
@@ -296,3 +296,11 @@ def test_a_mask_that_does_not_fit_is_a_500(
     with pytest.raises(ServerError):
         store_mask(disk, form(name, content, original_ref='{"filename": "a.png", "type": "input"}'))
     assert files(tmp_path) == ["input/a.png"]
+
+
+@pytest.mark.parametrize("body", [b"a=1&" * 1000, b"&" * 1000])
+def test_a_form_in_the_url_s_encoding_has_at_most_1000_fields_empty_ones_included(body: bytes) -> None:
+    kind = "application/x-www-form-urlencoded"
+    assert parse_form(kind, body[:-1]) is not None
+    with pytest.raises(TooManyFields):
+        parse_form(kind, body + b"b=2")

@@ -18,11 +18,8 @@ from tests.support.instance_story import catalogue
 
 Prompt = dict[str, Any]
 FILES = MemoryFiles({Place("input", "", "cat.png"): (32, 16)})
-# Nobody uses them, but with so many nodes the quick look is left out.
-PADDING = {
-    f"pad-{index}": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0}}
-    for index in range(500)
-}
+# Nobody uses it, but its inputs depend on their values, which the quick look leaves to the validation.
+PADDING = {"pad": {"class_type": "BatchImagesNode", "inputs": {}}}
 VALUES: tuple[Any, ...] = (
     None, True, 0, 1, 8, -1, 7.5, 1e9, float("nan"), 1 << 60, "", "euler", "cat.png", "cat.png [output]", "a\0b", "5",
     {}, {"__value__": 5}, [], ["4"], ["4", 0], ["4", 1], ["4", -1], ["4", 7], ["3", 0], ["8", 0], ["no", 0], [4, 0],
@@ -74,6 +71,41 @@ def test_a_prompt_is_judged_the_same_with_and_without_it(
     server = catalogue(FILES, models=models, settings=Settings(validation=validation))
     padded = deepcopy(prompt) | deepcopy(PADDING)
     assert verdict(prompt, targets, server) == verdict(padded, targets, server)
+
+
+def long_chain(count: int, *shown: int) -> Prompt:
+    """A chain of this many nodes, and outputs behind some of them, in this order."""
+    first = {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0}}
+    rest = {
+        str(index): {"class_type": "ImageInvert", "inputs": {"image": [str(index - 1), 0]}} for index in range(1, count)
+    }
+    outputs = {f"out-{index}": {"class_type": "PreviewImage", "inputs": {"images": [str(index), 0]}} for index in shown}
+    return {"0": first} | rest | outputs
+
+
+@pytest.mark.parametrize(
+    ("prompt", "is_plain"),
+    [
+        (long_chain(949, 948), True),
+        (long_chain(950, 949), False),
+        (long_chain(1500, 800, 1499), True),        # the second output's check ends where the first one has been
+        (long_chain(1500, 1499, 800), False),
+    ],
+)
+def test_a_chain_is_as_long_as_the_validation_finds_it(prompt: Prompt, is_plain: bool) -> None:
+    server = catalogue(FILES)
+    assert bool(plain_outputs(prompt, None, server)) == is_plain
+    assert verdict(prompt, None, server) == verdict(prompt | PADDING, None, server)
+
+
+@pytest.mark.parametrize("sources", [("800", "1499"), ("1499", "800")])
+def test_a_chain_is_followed_in_the_order_of_a_nodes_inputs(sources: tuple[str, str]) -> None:
+    prompt, server = long_chain(1500, 0), catalogue(FILES)
+    both = {"image1": [sources[0], 0], "image2": [sources[1], 0]}
+    prompt |= {"both": {"class_type": "ImageBatch", "inputs": both}}
+    prompt |= {"end": {"class_type": "PreviewImage", "inputs": {"images": ["both", 0]}}}
+    assert bool(plain_outputs(prompt, None, server)) == (sources[0] == "800")
+    assert verdict(prompt, None, server) == verdict(prompt | PADDING, None, server)
 
 
 def test_the_standard_workflow_is_plain_and_its_integers_become_floats() -> None:
