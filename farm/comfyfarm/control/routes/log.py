@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from twisted.internet.interfaces import IDelayedCall
@@ -38,13 +38,19 @@ async def get_log(farm: Farm, query: LogQuery) -> Raw:
         return await _joined(farm, LineWriter().each_line(tuple(farm.log.events)))
     event_filter = _filter(farm, query)
     try:
-        kept = farm.log.events if query.trial is None else farm.analysis.journal(query.trial)
+        kept = _since(farm, query) if query.trial is None else farm.analysis.journal(query.trial)
     except UnknownTrial as error:
         raise ApiError(404, str(error)) from error
-    return await _joined(farm, _lines(tuple(kept), event_filter, query.limit))
+    return await _joined(farm, _lines(kept, event_filter, query.limit))
 
 
-def _lines(events: Sequence[Event], event_filter: EventFilter, limit: int | None) -> Iterator[bytes]:
+def _since(farm: Farm, query: LogQuery) -> Sequence[Event]:
+    """Return a copy of the kept events after ``since``, without a look at those before."""
+    events = tuple(farm.log.events)
+    return events[max(0, (query.since or 0) + 1 - events[0].seq) :] if events else ()
+
+
+def _lines(events: Iterable[Event], event_filter: EventFilter, limit: int | None) -> Iterator[bytes]:
     """Yield a line for each event, empty if the filter does not take it, up to the limit."""
     for event in events:
         if not event_filter.takes(event):

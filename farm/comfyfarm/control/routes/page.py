@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable
 from functools import cache
 from typing import Any, get_args
 
@@ -34,7 +34,7 @@ from comfyfarm.server.farm import Farm
 from comfyfarm.server.time.turns import in_turns
 
 _HOLD = "hold"
-_EVENTS_IN_A_TURN = 5000
+_EVENTS_IN_A_TURN = 2500
 _WRITTEN_APART = ("on", "at", "id", "cites")       # keys of a rule that a form asks for in another way, or not at all
 _IVAR = re.compile(r":ivar (\w+): (.*?)(?=\s*:ivar|\s*\Z)", re.DOTALL)
 
@@ -127,7 +127,7 @@ async def get_test(farm: Farm, query: TestQuery) -> Raw:
         journal = farm.analysis.journal(query.trial)
     except UnknownTrial as error:
         raise ApiError(404, str(error)) from error
-    events = await in_turns(farm.reactor, _of_hands(tuple(journal)))
+    events = await in_turns(farm.reactor, _of_hands(journal))
     own = {event.id for event in events if isinstance(event, FaultArmed)}
     armed = [
         fault.fault.as_written()
@@ -139,9 +139,11 @@ async def get_test(farm: Farm, query: TestQuery) -> Raw:
     return Raw((done.as_test() if query.format == "pytest" else done.as_toml()).encode(), TEXT)
 
 
-def _of_hands(events: Sequence[Event]) -> Generator[None, None, list[Event]]:
+def _of_hands(journal: Iterable[Event]) -> Generator[None, None, list[Event]]:
     found: list[Event] = []
-    for first in range(0, len(events), _EVENTS_IN_A_TURN):
-        found += (event for event in events[first : first + _EVENTS_IN_A_TURN] if isinstance(event, OF_HANDS))
-        yield
+    for number, event in enumerate(journal, 1):
+        if isinstance(event, OF_HANDS):
+            found.append(event)
+        if not number % _EVENTS_IN_A_TURN:
+            yield
     return found
