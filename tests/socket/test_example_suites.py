@@ -1,17 +1,20 @@
 """The suites of examples/suites, run as their users would."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.commands import environment_with_commands
+
 ROOT = Path(__file__).resolve().parents[2]
 SUITES = ROOT / "examples" / "suites"
 
 
-def run(*command: str) -> str:
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+def run(*command: str, env: dict[str, str] | None = None) -> str:
+    ended = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     return ended.stdout + ended.stderr
 
@@ -25,3 +28,10 @@ def test_a_suite_passes_under_pytest(suite: str, request: pytest.FixtureRequest)
 
 def test_the_suite_of_unittest_passes_without_pytest() -> None:
     assert run(sys.executable, "-m", "unittest", str(SUITES / "test_unittest.py")).endswith("OK\n")
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node here")
+def test_the_suite_of_node_passes(tmp_path: Path) -> None:
+    said = run("node", "--test", str(SUITES / "suite.test.mjs"), env=environment_with_commands(tmp_path / "bin"))
+    assert "# pass 2\n" in said
+    assert "# fail 0\n" in said

@@ -9,7 +9,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-SNIPPET = re.compile(r"^```python\n(@pytest_twisted.*?)^```$", re.MULTILINE | re.DOTALL)
 LONGEST_S = 120     # it takes about 5 seconds, on a machine that has nothing else to do
 REPORT = re.compile(r"^_+ (test_\w+) _+$", re.MULTILINE)
 
@@ -64,9 +63,3 @@ def test_the_naive_dispatcher_is_found_out_and_the_text_says_what_it_did(request
     for test, sentences in BUGS.items():
         missing = [each for each in ("   0 ms   ", "job-1", *sentences) if each not in reports.get(test, "")]
         assert not missing, reports.get(test, said)
-
-
-def test_the_readme_shows_one_of_the_tests_as_it_stands() -> None:
-    """Word for word."""
-    (shown,) = SNIPPET.findall((ROOT / "README.md").read_text(encoding="utf-8"))
-    assert shown in (ROOT / "examples" / "test_dispatcher.py").read_text(encoding="utf-8")

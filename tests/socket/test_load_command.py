@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
-import shlex
-import shutil
 import signal
-import subprocess
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 
 from comfyfarm.testing.child import RunningFarm
-from tests.support.commands import COMMAND, ENVIRONMENT, comfyfarm, running
+from tests.support.commands import comfyfarm, running
 
-ROOT = Path(__file__).parents[2]
 TWO = {"instance": [{"name": "alpha", "mode": "static"}, {"name": "beta", "mode": "dynamic"}]}
 
 
@@ -132,32 +127,3 @@ def test_a_server_of_something_else_is_named() -> None:
     assert (done.returncode, status.returncode, listed.returncode) == (1, 1, 2)
     assert status.stderr == f"comfyfarm status: {url}: answers, but not as a farm does\n"
     assert listed.stderr == f"comfyfarm fault: {url}: answers, but not as a farm does\n"
-
-
-def test_the_first_block_of_the_readme_ends_with_the_table_of_jobs(tmp_path: Path) -> None:
-    """As it is pasted, with the project installed already; only the ports are others."""
-    block = re.findall(r"^```sh\n(.*?)^```$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)[0]
-    for name in ("scripts/demo", "scripts/install", "config.toml", "pyproject.toml", "farm/comfyfarm/__init__.py"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, tmp_path / name)
-    config = tmp_path / "config.toml"
-    config.write_text(re.sub(r"port = 8\d+", "port = 0", config.read_text()))
-    bin_folder = tmp_path / ".venv" / "bin"
-    bin_folder.mkdir(parents=True)
-    for name, command in (("python", COMMAND[:1]), ("comfyfarm", COMMAND)):
-        (bin_folder / name).write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
-        (bin_folder / name).chmod(0o755)
-    (tmp_path / ".venv" / "installed-plain").touch()
-    environment = {**ENVIRONMENT, "COMFYFARM_CONTROL_PORT": "1"}
-    done = subprocess.run(
-        ["bash", "-ec", block], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    assert lines[-28].split() == ["job", "instance", "text", "waited", "ran", "picture"]
-    assert lines[-4].split()[:2] == ["24", "gamma"]
-    assert lines[-3].endswith("all delivered")
-    assert lines[-2:] == [
-        "24 pictures: 17 different by instance and name, 17 by SHA-256",
-        "alpha is static: 8 times ../input/kernie_512x768.jpg",
-    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 COMMAND = [sys.executable, "-m", "comfyfarm.cli.main"]
+TWISTD = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 _TIMEOUT_S = 60
 
@@ -21,6 +23,16 @@ def comfyfarm(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedP
     return subprocess.run(
         words, capture_output=True, text=True, env=ENVIRONMENT, timeout=_TIMEOUT_S, check=False, cwd=cwd
     )
+
+
+def environment_with_commands(folder: Path) -> dict[str, str]:
+    """Write ``comfyfarm`` and ``twistd`` into a folder, and return an environment in which they are found."""
+    folder.mkdir()
+    for name, words in (("comfyfarm", COMMAND), ("twistd", TWISTD)):
+        command = folder / name
+        command.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+        command.chmod(0o755)
+    return {**ENVIRONMENT, "PATH": f"{folder}:{ENVIRONMENT['PATH']}"}
 
 
 @contextmanager

@@ -101,7 +101,7 @@ def test_every_example_is_a_configuration_that_reads() -> None:
     blocks = re.findall(r"^```toml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     read_faults = [read({**three, **msgspec.toml.decode(block)}, Path()).fault for block in blocks]
     assert [len(faults) for faults in read_faults] == [1, 4, 1, 1]
-    assert len(blocks) == PAGE.count("```toml")
+    assert len(blocks) == PAGE.count("```toml\n")
 
 
 def test_the_header_of_the_page_is_a_fault() -> None:
@@ -109,6 +109,6 @@ def test_the_header_of_the_page_is_a_fault() -> None:
     assert read_fault(json.loads(header)).effect.do == "drop"
 
 
-def test_the_front_page_counts_them_right() -> None:
-    front = (ROOT / "README.md").read_text("utf-8")
-    assert f"any of {len(EFFECTS)} effects at the phase" in front
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
+def test_the_front_pages_count_them_right(page: str) -> None:
+    assert f"any of {len(EFFECTS)} effects at the phase" in (ROOT / page).read_text("utf-8")
