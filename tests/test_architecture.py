@@ -290,8 +290,9 @@ def test_only_one_place_makes_sites_ports_and_timers() -> None:
         "Site": set(),
         "listenTCP": {"server.ports"},
         "adoptStreamPort": {"server.ports"},
-        # The log file is written in real time, as child processes end, and turns are the reactor's.
+        # The log file and batches of events are written in real time, as child processes end; turns are the reactor's.
         "callLater": {
+            "control.routes.log",
             "control.routes.wait",
             "server.log_file",
             "server.snapshots",

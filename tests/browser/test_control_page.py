@@ -35,6 +35,7 @@ LONG_MS = 15_000    # for anything that the page does; mostly it takes a hundred
 
 SEND_JOBS = """
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
@@ -66,7 +67,8 @@ def see_through(urls, job):
 
 @pytest.fixture
 def send_jobs():
-    return lambda urls: [see_through(urls, job) for job in range(3)]
+    with ThreadPoolExecutor() as threads:
+        yield lambda urls: list(threads.map(lambda job: see_through(urls, job), range(3)))
 """
 
 
@@ -152,27 +154,50 @@ def state(visit: Visit, name: str = "gpu-2") -> Any:
     return visit.farm.control.instance(name)
 
 
-def test_a_crash_by_click_shows_the_lane_down_and_the_lost_job_with_the_events_that_prove_it(
-    visit: Callable[..., Visit],
+def run_copied(text: str, tries: int, folder: Path, request: pytest.FixtureRequest) -> subprocess.CompletedProcess[str]:
+    """Run a copied test as it is, with a dispatcher that tries each job so often."""
+    (folder / "test_copied.py").write_text(text)
+    (folder / "conftest.py").write_text(SEND_JOBS.format(tries=tries))
+    installed = request.config.pluginmanager.hasplugin("comfyfarm")
+    plugin = [] if installed else ["-p", "comfyfarm.pytest_plugin"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, "test_copied.py"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=90, check=False)
+
+
+def copied(seen: Visit, button: str) -> str:
+    seen.press(button)
+    return str(seen.page.evaluate("() => navigator.clipboard.readText()"))
+
+
+def test_a_crash_by_click_is_seen_proved_and_kept_as_a_test_that_only_a_good_dispatcher_passes(
+    visit: Callable[..., Visit], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    seen = visit({**THREE, "farm": {"speed": 20.0}})
-    SyncComfyClient(seen.farm["gpu-2"].url).submit_workflow(text_to_image(steps=4000))
+    seen = visit({"instance": [{"name": "gpu-{n}", "count": 2, "mode": "dynamic", "timing": {"step": "200ms"}}]})
     seen.choose("gpu-2")
+    SyncComfyClient(seen.farm["gpu-2"].url).submit_workflow(text_to_image(steps=400))
     seen.until("() => window.comfyfarm.store.farm.lanes.get('gpu-2').running")
     seen.press("crash")
     seen.did('farm.control.crash("gpu-2")')
     seen.until("() => window.comfyfarm.store.farm.lanes.get('gpu-2').state === 'down'")
-    finding = seen.page.locator(".findings li", has_text="gpu-2").first
-    assert "was lost with gpu-2" in finding.inner_text() or "went down with it" in finding.inner_text()
+    finding = seen.page.locator(".findings li", has_text=re.compile("was lost with gpu-2|went down with it")).first
     finding.locator("button.evidence").click()
     seen.page.wait_for_selector("text=The events that prove it")
-    assert "submitted" in seen.page.locator(".log table").inner_text()
+    seen.until("() => document.querySelector('.log table').innerText.includes('server_stopped')")
+    assert '"kind":"server_stopped"' in copied(seen, "copy events")
     seen.press("back to the log")
     seen.page.wait_for_selector("text=The events that prove it", state="detached")
+    seen.tab("Test")
+    seen.until("() => document.querySelector('#test').textContent.includes('crash')")
+    text = copied(seen, "copy as test")
+    naive = run_copied(text, 1, tmp_path, request)
+    assert naive.returncode == 1, naive.stdout
+    assert "order-1" in naive.stdout
+    good = run_copied(text, 100, tmp_path, request)
+    assert good.returncode == 0, good.stdout
 
 
 @pytest.mark.parametrize(("tries", "passes"), [(1, False), (10, True)], ids=["naive", "good"])
-def test_the_copied_test_fails_for_a_naive_dispatcher_and_passes_for_a_good_one(
+def test_a_fault_that_was_armed_before_the_first_job_holds_from_the_start_of_the_copied_test(
     tries: int, passes: bool, visit: Callable[..., Visit], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     seen = visit({"instance": [{"name": "gpu-{n}", "count": 2, "mode": "dynamic", "timing": {"step": "40ms"}}]})
@@ -182,18 +207,10 @@ def test_the_copied_test_fails_for_a_naive_dispatcher_and_passes_for_a_good_one(
     seen.did('farm.control.arm(do="crash", at="step", on="gpu-2", times=1)')
     seen.tab("Test")
     seen.until("() => document.querySelector('#test').textContent.includes('crash-1')")
-    seen.press("copy as test")
-    copied = seen.page.evaluate("() => navigator.clipboard.readText()")
-    # What was armed some seconds after the farm's start has to hold before the first job comes.
-    (tmp_path / "test_copied.py").write_text(re.sub(r", 'after': '\d+ms'", "", copied))
-    (tmp_path / "conftest.py").write_text(SEND_JOBS.format(tries=tries))
-    installed = request.config.pluginmanager.hasplugin("comfyfarm")
-    plugin = [] if installed else ["-p", "comfyfarm.pytest_plugin"]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, "test_copied.py"]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=90, check=False)
+    ended = run_copied(copied(seen, "copy as test"), tries, tmp_path, request)
     assert (ended.returncode == 0) == passes, ended.stdout
     if not passes:
-        assert "error lost: order-1 was accepted by gpu-2" in ended.stdout or "unfinished" in ended.stdout
+        assert "order-1" in ended.stdout
 
 
 def test_each_hand_on_an_instance_does_what_it_says(visit: Callable[..., Visit]) -> None:
@@ -264,6 +281,9 @@ def test_a_virtual_clock_is_advanced_and_runs_until_idle(visit: Callable[..., Vi
     seen.press("auto")
     seen.did("farm.control.auto(True)")
     assert seen.farm.control.clock().auto
+    seen.press("auto off")
+    seen.did("farm.control.auto(False)")
+    assert not seen.farm.control.clock().auto
 
 
 def test_a_fault_is_armed_from_its_form_and_removed(visit: Callable[..., Visit]) -> None:
@@ -280,6 +300,16 @@ def test_a_fault_is_armed_from_its_form_and_removed(visit: Callable[..., Visit])
     seen.press("remove")
     seen.did("farm.control.remove_fault(")
     assert seen.farm.control.faults().faults[0].state == "removed"
+
+
+def test_a_fault_is_narrowed_to_a_step_and_a_job(visit: Callable[..., Visit]) -> None:
+    seen = visit()
+    seen.tab("Faults")
+    seen.page.get_by_label("at.step", exact=True).first.fill("3")
+    seen.page.get_by_label("at.job", exact=True).first.fill("order-*")
+    seen.press("arm")
+    seen.did('at={"phase": "step", "job": "order-*", "step": 3}')
+    assert seen.farm.control.faults().faults[0].fault["at"] == {"phase": "step", "job": "order-*", "step": 3}
 
 
 def test_a_form_that_is_not_filled_in_rightly_shows_the_farms_own_words(visit: Callable[..., Visit]) -> None:
@@ -326,15 +356,18 @@ def test_the_log_the_requests_the_pictures_and_the_numbers_show_a_job(visit: Cal
     seen.until("() => document.querySelectorAll('.log tr').length === 0")
     seen.tab("Requests")
     seen.page.get_by_label("route").fill("/prompt")
-    seen.page.locator("tr.row").first.click()
+    seen.press("/prompt", within=".log table")
     seen.page.wait_for_selector("text=journal_bodies")
+    seen.press("close")
+    seen.page.wait_for_selector(".content", state="detached")
     seen.tab("Pictures")
     seen.until("() => document.querySelector('.pictures img')?.naturalWidth > 0")
     assert "barn_00001_.png" in seen.page.locator(".pictures").inner_text()
     seen.tab("Numbers")
     seen.press("how well was the work placed?")
     seen.page.wait_for_selector(".placement")
-    assert '"jobs"' in seen.page.locator(".placement").inner_text()
+    assert "1 job, sent 1 time" in seen.page.locator(".placement").inner_text()
+    assert "longest wait" in seen.page.locator(".placement").inner_text()
     assert seen.farm.log.requests(route="/view") == []
 
 
@@ -345,8 +378,95 @@ def test_the_configuration_is_copied_too(visit: Callable[..., Visit]) -> None:
     seen.did("pause")
     seen.tab("Test")
     seen.until("() => document.querySelector('#toml').textContent.includes('pause')")
-    seen.press("copy as TOML")
-    assert 'name = "gpu-1"' in seen.page.evaluate("() => navigator.clipboard.readText()")
+    assert 'name = "gpu-1"' in copied(seen, "copy as TOML")
+
+
+def test_the_last_action_is_copied_for_a_shell_and_for_python(visit: Callable[..., Visit]) -> None:
+    seen = visit()
+    seen.press("new trial")
+    seen.did("farm.trial()")
+    assert copied(seen, "copy curl") == f"curl {seen.farm.control_url}/api/trial -d '{{}}'"
+    assert copied(seen, "copy Python") == "farm.trial()"
+
+
+def test_a_request_is_shown_with_its_headers_and_its_body_if_they_are_kept(visit: Callable[..., Visit]) -> None:
+    seen = visit({**THREE, "farm": {"journal_bodies": True}})
+    ask("POST", f"{seen.farm.url}/prompt", {"prompt": text_to_image(prefix="<b>barn</b>")})
+    seen.tab("Requests")
+    seen.page.get_by_label("method").fill("POST")
+    seen.page.get_by_label("route").fill("/pro*")
+    seen.press("/prompt", within=".log table")
+    seen.until("() => /content-type/i.test(document.querySelector('.content').innerText)")
+    assert "<b>barn</b>" in seen.page.locator(".content pre.body").inner_text()
+    assert "POST /prompt HTTP/1.1" in copied(seen, "copy request")
+
+
+def test_the_log_is_filtered_held_still_and_goes_on(visit: Callable[..., Visit]) -> None:
+    seen = visit()
+    for name, want in (("instance", "gpu-?"), ("kind", "submitted"), ("job", "order-*")):
+        seen.page.get_by_label(name, exact=True).fill(want)
+    seen.until("() => document.querySelectorAll('.log tr').length === 0")
+    seen.press("hold still")
+    ask("POST", f"{seen.farm.url}/prompt", {"prompt": text_to_image(), "extra_data": {"comfyfarm_job": "order-7"}})
+    seen.until("() => window.comfyfarm.store.farm.events.some(event => event.job === 'order-7')")
+    assert seen.page.locator(".log tr").count() == 0
+    seen.press("go on", within=".log")
+    seen.until("() => /order-7/.test(document.querySelector('.log table').innerText)")
+    assert seen.page.locator(".log tr").count() == 1
+
+
+def test_a_job_that_a_finding_is_about_is_lit_in_the_lanes(visit: Callable[..., Visit]) -> None:
+    seen = visit()
+    ask("POST", f"{seen.farm.url}/prompt", {"prompt": text_to_image(steps=4000)})
+    seen.press("show job", within=".findings")
+    assert seen.page.evaluate("() => Boolean(window.comfyfarm.store.lit)")
+    seen.press("show job", within=".findings")
+    assert not seen.page.evaluate("() => Boolean(window.comfyfarm.store.lit)")
+
+
+def test_a_click_on_a_job_lights_it_and_the_window_is_chosen(visit: Callable[..., Visit]) -> None:
+    seen = visit(VIRTUAL)
+    submit(seen.farm, steps=4000)
+    seen.farm.advance("40s")
+    seen.until("() => window.comfyfarm.store.clock.at_ms === 40000")
+    seen.page.get_by_label("window").select_option("last 10 s")
+    canvas = seen.page.locator(".lanes canvas")
+    box = canvas.bounding_box()
+    assert box is not None
+    canvas.click(position={"x": 180, "y": 40})      # within the last 10 s gpu-1 ran all the time
+    seen.until("() => window.comfyfarm.store.lit")
+    canvas.hover(position={"x": box["width"] - 20, "y": 40})
+    assert re.search(r"on gpu-1: .* still runs", canvas.get_attribute("title") or "")
+
+
+def test_the_report_is_a_click_away(visit: Callable[..., Visit]) -> None:
+    seen = visit()
+    with seen.page.expect_popup() as opened:
+        seen.page.get_by_role("link", name="report").click()
+    opened.value.wait_for_selector("svg.timeline")
+
+
+def test_all_instances_are_listed_and_one_is_chosen_from_the_list(visit: Callable[..., Visit]) -> None:
+    seen = visit()
+    seen.tab("Instances")
+    assert seen.page.locator("#panel tbody tr").count() == 3
+    seen.press("gpu-2", within="#panel")
+    seen.press("all instances")
+    seen.page.wait_for_selector("#panel table")
+
+
+def test_the_lateness_of_the_farm_is_shown_and_marked(visit: Callable[..., Visit]) -> None:
+    seen = visit()
+    assert re.fullmatch(r"\d+ ms late, at most \d+ ms", seen.page.locator("#lag").inner_text())
+    marks = """() => {
+        const { farm } = window.comfyfarm.store, seq = farm.seq;
+        farm.apply({ kind: "farm_late", seq, at_ms: 900, instance: "", since_ms: 300, late_ms: 250 });
+        farm.apply({ kind: "wall_clock_jumped", seq, at_ms: 950, instance: "", by_ms: -7000 });
+        return farm.marks.slice(-2).map(({ kind, from_ms, at_ms }) => [kind, from_ms ?? at_ms]);
+    }"""
+    assert seen.page.evaluate(marks) == [["late", 300], ["jump", 950]]
+    seen.page.locator("details.legend summary").click()
+    assert "the farm itself was late" in seen.page.locator("ul.legend").inner_text()
 
 
 def test_texts_of_clients_are_never_markup(visit: Callable[..., Visit]) -> None:
@@ -365,8 +485,46 @@ def test_the_page_says_that_it_is_stale_and_goes_on_where_it_was(visit: Callable
     submit(seen.farm)
     seen.page.wait_for_selector("#stream.live")
     seen.until("() => /submitted/.test(document.querySelector('.log table').innerText)")
-    seqs = seen.page.evaluate("() => window.comfyfarm.store.farm.events.map(event => event.seq)")
-    assert seqs == list(range(1, len(seqs) + 1))
+    count, seq = seen.page.evaluate("() => [window.comfyfarm.store.farm.count, window.comfyfarm.store.farm.seq]")
+    assert count == seq
+
+
+def test_the_arrow_keys_go_through_the_tabs_and_the_instances(visit: Callable[..., Visit]) -> None:
+    seen = visit()
+    seen.page.get_by_role("tab", name="Log").focus()
+    seen.page.keyboard.press("ArrowRight")
+    seen.page.wait_for_selector("[role=tab][aria-selected=true]:has-text('Requests')")
+    seen.page.keyboard.press("End")
+    seen.page.wait_for_selector("#test")
+    seen.page.keyboard.press("ArrowRight")
+    seen.page.wait_for_selector("[role=tab][aria-selected=true]:has-text('Instances')")
+    seen.page.locator("button.lane").first.focus()
+    seen.page.keyboard.press("ArrowDown")
+    seen.page.keyboard.press("Enter")
+    seen.page.wait_for_selector("#panel [aria-label=gpu-2]")
+
+
+def test_of_a_long_log_the_last_part_is_shown_with_the_state_of_now(
+    visit: Callable[..., Visit],
+) -> None:
+    seen = visit(VIRTUAL)
+    seen.farm.control.stop("gpu-3")
+    submit(seen.farm, steps=10_000)
+    submit(seen.farm, steps=10_000)
+    submit(seen.farm, steps=20)
+    seen.farm.run_until_idle()
+    submit(seen.farm, steps=4000)
+    seen.farm.advance("1s")
+    seen.page.reload()
+    seen.page.wait_for_selector("#stream.live")
+    seen.until("() => window.comfyfarm.store.verdict?.seq <= window.comfyfarm.store.farm.seq")
+    shown = """() => {
+        const { state, finished, version, spans } = window.comfyfarm.store.farm.lanes.get("gpu-1");
+        return [state, finished, version, spans.length > 0];
+    }"""
+    assert seen.page.evaluate(shown) == ["running", 3, "0.33.0", True]
+    assert seen.page.evaluate("() => window.comfyfarm.store.farm.lanes.get('gpu-3').state") == "down"
+    assert seen.page.evaluate("() => window.comfyfarm.store.farm.count") < seen.farm.control.verdict().seq
 
 
 def test_an_instance_is_chosen_and_crashed_with_the_keyboard(visit: Callable[..., Visit]) -> None:

@@ -46,6 +46,8 @@ def test_the_form_of_a_fault_has_every_effect_with_its_own_keys_and_their_meanin
     assert by_name.keys() == EFFECTS.keys() - {"hold"}
     assert all(effect["says"] and effect["phases"] for effect in by_name.values())
     assert {"times", "skip", "every", "chance", "after"} <= {field["name"] for field in effects["common"]}
+    assert [field["name"] for field in effects["filters"]["view"]] == ["file", "client"]
+    assert all(effects["filters"].keys() >= set(effect["phases"]) for effect in effects["effects"])
     assert "F08" in [scenario["name"] for scenario in effects["scenarios"]]
 
 
@@ -74,6 +76,19 @@ def test_a_scenario_that_is_started_counts_its_times_from_then(memory_farm: Star
     )
     assert started.json() == {"name": "mine", "on": ["gpu-1", "gpu-2"], "steps": 1}
     farm.advance("2999ms")
+    assert farm.control("GET", "/api/instances/gpu-2").json()["state"] == "running"
+    farm.advance("1ms")
+    assert farm.control("GET", "/api/instances/gpu-2").json()["state"] == "stopped"
+
+
+def test_a_scenario_that_is_started_to_begin_with_the_next_job_waits_for_it(memory_farm: Start) -> None:
+    farm = memory_farm(TWO)
+    farm.advance("1h")
+    scenario = {"name": "mine", "begins": "first job", "step": [{"at": "2s", "crash": "gpu-2"}]}
+    assert farm.control("POST", "/api/scenarios", json=scenario).status == 200
+    farm.advance("1h")
+    post(farm)
+    farm.advance("1999ms")
     assert farm.control("GET", "/api/instances/gpu-2").json()["state"] == "running"
     farm.advance("1ms")
     assert farm.control("GET", "/api/instances/gpu-2").json()["state"] == "stopped"
@@ -135,11 +150,15 @@ def test_what_was_done_by_hand_in_a_trial_is_written_as_a_test_and_as_a_configur
     farm.advance("5s")
     farm.control("POST", "/api/trial", json={"name": "two"})
     farm.advance("1s")
+    farm.control("POST", "/api/faults", json={"do": "reset", "at": "reply", "on": "gpu-2"})
+    farm.advance("1s")
+    post(farm)
+    farm.advance("1s")
     farm.control("POST", "/api/instances/gpu-2/crash")
-    farm.control("POST", "/api/faults", json={"do": "reset", "at": "reply", "on": "gpu-1"})
     test = farm.control("GET", "/api/test").body.decode()
-    assert "'step': [{'at': '1000ms', 'crash': ['gpu-2']}]" in test
-    assert "'do': 'reset'" in test
+    assert '"step": [{"at": "1000ms", "crash": ["gpu-2"]}]' in test
+    assert '"do": "reset"' in test
+    assert "pause" not in test
     toml = farm.control("GET", "/api/test?format=toml").body.decode()
     assert 'step = [{ at = "1000ms", crash = ["gpu-2"] }]' in toml
     assert farm.control("GET", "/api/test?trial=none").status == 404
@@ -151,6 +170,18 @@ def test_a_stream_in_batches_has_every_event_once(memory_farm: Start) -> None:
     for seed in range(3):
         post(farm, seed=seed)
     farm.run_until_idle()
+    kept = len(stream.heard)
+    farm.wire.reactor.advance(0.05)
+    farm.wire.flush()
     seqs = [event["seq"] for message in stream.heard for event in message]
     assert seqs == list(range(1, farm.farm.log.seq + 1))
-    assert len(stream.heard) < len(seqs)
+    assert (kept, len(stream.heard)) == (1, 2)      # what there was, and what happened within 50 ms of real time
+
+
+def test_a_stream_in_batches_that_is_closed_sends_no_more(memory_farm: Start) -> None:
+    farm = memory_farm(TWO)
+    stream = farm.wire.listen_at(farm.app.server.port.number, "/api/log/stream?batch=true")
+    post(farm)
+    farm.wire.close()
+    farm.wire.reactor.advance(1)
+    assert stream.heard == []

@@ -49,6 +49,31 @@ def post(farm: MemoryFarm, name: str, seed: int = 0, **body: Any) -> str:
 # Steps.
 
 
+def test_a_scenario_that_begins_with_the_first_job_counts_its_times_from_then(memory_farm: Start) -> None:
+    """Those of its faults, too; and neither its own load nor a second job begins it again."""
+    farm = play(
+        memory_farm,
+        {"at": "0s", "pause": "gpu-1"},
+        {"at": "1s", "load": {"jobs": 1, "on": "gpu-2"}},
+        {"at": "2s", "fault": {"at": "submit", "do": "status", "status": 503, "after": "3s", "until": "4s"}},
+        begins="first job",
+    )
+    farm.advance("10s")
+    assert taken(farm) == []
+    post(farm, "gpu-2")
+    farm.advance("2999ms")
+    post(farm, "gpu-2", seed=1)
+    assert [(at_ms, action) for at_ms, action, _, _ in taken(farm)] == [
+        (10_000, "pause"),
+        (11_000, "load"),
+        (12_000, "fault"),
+    ]
+    farm.advance("1ms")
+    assert farm["gpu-2"].ask("POST", "/prompt", json={"prompt": text_to_image(2)}).status == 503
+    farm.advance("1s")
+    post(farm, "gpu-2", seed=3)
+
+
 def test_each_step_is_taken_at_its_moment_and_told(memory_farm: Start) -> None:
     """Whatever the order in which they are written, and all of them shifted by after."""
     farm = play(

@@ -1,31 +1,34 @@
 """The configuration and the test that repeat what was done to a farm by hand."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pprint import pformat
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from comfyfarm.config.live_changes import as_written
+from comfyfarm.config.python_text import arguments_text
 from comfyfarm.config.scenarios.scenario import INSTANCE_ACTIONS
 from comfyfarm.config.sources import toml_document, toml_tables
 from comfyfarm.config.values import FarmSettings, InstanceConfig
-from comfyfarm.events import Event, FaultArmed, StepTaken
+from comfyfarm.events import Event, FaultArmed, FaultHealed, Healed, PromptRefused, StepTaken, Submitted
+from comfyfarm.events.filters import is_job
 from comfyfarm.units import Duration
 
 Table = dict[str, Any]
 
 _OF_ONE_RUN = {"output_dir", "control_port", "control_token", "data_dir", "log", "seed", "host"}
 _HOLD = "hold"      # a gate: a test that nobody watches would wait for ever
+OF_HANDS = (FaultArmed, FaultHealed, Healed, StepTaken, Submitted, PromptRefused)
+"""The events from which a repetition is made."""
+
 _TEST = """import pytest
 
 
 @pytest.mark.comfy_farm(
-{arguments}
-)
+{arguments})
 def test_what_was_done_by_hand(comfy_farm, send_jobs):
-    send_jobs(comfy_farm().urls)        # your fixture: the software under test, which sends jobs and sees them through
+    send_jobs(comfy_farm().urls)  # your fixture: has the software under test do its jobs
 """
 
 
@@ -33,14 +36,16 @@ def test_what_was_done_by_hand(comfy_farm, send_jobs):
 class Repetition:
     """What a test needs to repeat a trial.
 
-    :ivar faults: as tables of a configuration; their times count from the beginning of the trial.
-    :ivar steps: what was done to instances by hand, as steps of a scenario.
+    :ivar faults: that hold from the start, as tables of a configuration.
+    :ivar first_steps: what was done before the first job, as steps of a scenario.
+    :ivar steps: what was done after it, at its time since then.
     """
 
     seed: int
     farm: Table
     instances: Sequence[Table]
     faults: Sequence[Table]
+    first_steps: Sequence[Table]
     steps: Sequence[Table]
 
     def as_test(self) -> str:
@@ -50,11 +55,10 @@ class Repetition:
         arguments: Table = {"config": {**config, "instance": instances}, "seed": self.seed}
         if self.faults:
             arguments["faults"] = list(self.faults)
-        if self.steps:
-            arguments["scenario"] = [self._scenario()]
+        if self._scenarios:
+            arguments["scenario"] = self._scenarios
         arguments["verdict"] = "pass"
-        lines = (f"{key}={pformat(value, width=100, sort_dicts=False)}," for key, value in arguments.items())
-        return _TEST.format(arguments="\n".join(_indented(line) for line in lines))
+        return _TEST.format(arguments=arguments_text(arguments))
 
     def as_toml(self) -> str:
         """Return the text of a configuration."""
@@ -62,49 +66,119 @@ class Repetition:
             f"[farm]\n{toml_document({**self.farm, 'seed': self.seed})}",
             toml_tables("instance", self.instances),
             toml_tables("fault", self.faults),
-            toml_tables("scenario", [self._scenario()] if self.steps else []),
+            toml_tables("scenario", self._scenarios),
         ]
         return "\n".join(part for part in parts if part)
 
-    def _scenario(self) -> Table:
-        return {"name": "by hand", "step": list(self.steps)}
+    @property
+    def _scenarios(self) -> list[Table]:
+        before: Table = {"name": "by hand, before the first job", "step": list(self.first_steps)}
+        after: Table = {"name": "by hand", "begins": "first job", "step": list(self.steps)}
+        return [scenario for scenario in (before, after) if scenario["step"]]
 
 
 def repetition(
     farm: FarmSettings,
     instances: Iterable[InstanceConfig],
-    trial: Iterable[Event],
-    trial_ms: int,
+    trial: Sequence[Event],
     armed: Iterable[Mapping[str, Any]] = (),
 ) -> Repetition:
     """Return what repeats a trial.
 
-    :param trial: the events of the trial.
-    :param trial_ms: when it began.
+    What was there when its first job was submitted holds from the start.  What was done later has its time since then,
+    because a test needs another time until its first job than the people at the page.
+
+    :param trial: the events of the trial, at least those of ``OF_HANDS``.
     :param armed: faults that were armed before it and still are, as tables.
     """
-    faults = [dict(table) for table in armed]
-    steps: list[Table] = []
+    first = next((event for event in trial if is_job(event)), None)
+    hands = _Hands(None if first is None else first.at_ms)
+    for table in armed:
+        hands.arm(table, None)
     for event in trial:
-        at = str(Duration(event.at_ms - trial_ms))
-        if isinstance(event, FaultArmed):
-            faults.append(_later(event.fault, event.at_ms - trial_ms))
-        elif isinstance(event, StepTaken) and event.action in INSTANCE_ACTIONS and not event.refused:
-            steps.append({"at": at, event.action: list(event.on)})
+        hands.on_event(event)
     return Repetition(
         seed=farm.seed or 0,
         farm=_changed(farm, FarmSettings()),
         instances=[_table(config) for config in instances],
-        faults=[fault for fault in faults if fault.get("do") != _HOLD],
-        steps=steps,
+        faults=list(hands.faults.values()),
+        first_steps=hands.first_steps,
+        steps=hands.steps,
     )
 
 
-def _later(table: Mapping[str, Any], ms: int) -> Table:
-    """Return a fault that begins as much later as it was armed."""
-    if ms <= 0 or "after" in table:
-        return dict(table)
-    return {**table, "after": str(Duration(ms))}
+@dataclass(eq=False)
+class _Hands:
+    """What was done to a farm in a trial.
+
+    :ivar first_job_ms: ``None``: no job came.
+    :ivar faults: those that were armed before the first job, by id.
+    :ivar steps: what was done since then.
+    """
+
+    first_job_ms: int | None
+    faults: dict[str, Table] = field(default_factory=dict)
+    first_steps: list[Table] = field(default_factory=list)
+    steps: list[Table] = field(default_factory=list)
+    _later_faults: dict[str, Table] = field(default_factory=dict)
+
+    def on_event(self, event: Event) -> None:
+        match event:
+            case FaultArmed(fault=table):
+                self.arm(table, event.at_ms)
+            case FaultHealed(reason="removed"):
+                self._remove(event.id, event.at_ms)
+            case StepTaken(refused="", action=action) if action in INSTANCE_ACTIONS:
+                self._step(event.at_ms, {action: list(event.on)})
+            case Healed() if self._is_before(event.at_ms):
+                self.faults.clear()
+                self.first_steps.clear()
+            case Healed():
+                self._step(event.at_ms, {"heal": True})
+
+    def arm(self, table: Mapping[str, Any], at_ms: int | None) -> None:
+        """Note a fault, with its times since the first job.
+
+        :param at_ms: when it was armed; ``None``: before the trial.
+        """
+        ends_ms = [Duration.parse(table["until"])] if "until" in table else []
+        fault = {key: value for key, value in table.items() if key not in ("after", "until")}
+        if at_ms is not None and self._is_before(at_ms) and "ttl" in fault:
+            ends_ms.append(Duration(at_ms + Duration.parse(fault.pop("ttl"))))
+        first_ms = self.first_job_ms or 0
+        if fault["do"] == _HOLD or (ends_ms and min(ends_ms) <= first_ms):
+            return
+        if "after" in table and (after_ms := Duration.parse(table["after"])) > max(at_ms or 0, first_ms):
+            fault["after"] = _text(after_ms - first_ms)
+        if ends_ms:
+            fault["until"] = _text(min(ends_ms) - first_ms)
+        if at_ms is None or self._is_before(at_ms):
+            self.faults[fault["id"]] = fault
+        else:
+            self._later_faults[fault["id"]] = fault
+            self._step(at_ms, {"fault": fault})
+
+    def _remove(self, fault_id: str, at_ms: int) -> None:
+        """Note that a fault was taken off: it ends then, or was of no effect."""
+        if self._is_before(at_ms):
+            self.faults.pop(fault_id, None)
+            return
+        fault = self.faults.get(fault_id, self._later_faults.get(fault_id))
+        if fault is not None:
+            fault["until"] = _text(at_ms - (self.first_job_ms or 0))
+
+    def _step(self, at_ms: int, action: Table) -> None:
+        if self._is_before(at_ms):
+            self.first_steps.append({"at": "0ms", **action})
+        else:
+            self.steps.append({"at": _text(at_ms - (self.first_job_ms or 0)), **action})
+
+    def _is_before(self, at_ms: int) -> bool:
+        return self.first_job_ms is None or at_ms < self.first_job_ms
+
+
+def _text(ms: int) -> str:
+    return str(Duration(ms))
 
 
 def _table(config: InstanceConfig) -> Table:
@@ -122,7 +196,3 @@ def _changed(value: msgspec.Struct, default: msgspec.Struct) -> Table:
         is_nested = isinstance(own, msgspec.Struct) and type(own) is type(usual)
         table[key] = _changed(own, usual) if is_nested else as_written(own)
     return table
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"    {line}" for line in text.splitlines())

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_type_hints
 import msgspec
 
 from comfyfarm.config.scenarios import incidents
-from comfyfarm.config.scenarios.scenario import INSTANCE_ACTIONS, LoadStep
+from comfyfarm.config.scenarios.scenario import INSTANCE_ACTIONS, Begin, LoadStep
 from comfyfarm.config.scenarios.tables import INSTANCE_ONLY_KEYS, Globs
 from comfyfarm.config.values import FarmSettings, InstanceConfig
 from comfyfarm.faults.effects import EFFECTS
@@ -79,8 +79,8 @@ def _scenario(fault: Any, settings: Any) -> Any:
     jobs = {"at": Duration, "load": load, "fault": fault}
     kinds = {**jobs, **actions, "change": dict[str, Any], "heal": Literal[True]}
     step = _struct("Step", "One action of a scenario, at a time.", kinds, required={"at"})
-    heads = {"use": Literal[tuple(incidents())], "name": str, "on": Globs, "after": Duration, "settings": settings}
-    more = {**heads, "fault": list[fault], "step": list[step]}   # type: ignore[valid-type]
+    heads = {"use": Literal[tuple(incidents())], "name": str, "on": Globs, "after": Duration, "begins": Begin}
+    more = {**heads, "settings": settings, "fault": list[fault], "step": list[step]}   # type: ignore[valid-type]
     return _struct("Scenario", "An incident (use), or a scenario of your own (name).", more)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from comfyfarm.events import Event
+from comfyfarm.events import Event, PromptRefused, Submitted
 
 
 def kind_of(event: Event | type[Event]) -> str:
@@ -13,6 +13,11 @@ def kind_of(event: Event | type[Event]) -> str:
 
 def all_kinds() -> list[str]:
     return sorted(kind_of(event_type) for event_type in Event.__subclasses__())
+
+
+def is_job(event: Event) -> bool:
+    """Return whether the event is a job that a client submits, accepted or refused."""
+    return isinstance(event, Submitted | PromptRefused) and not event.is_load
 
 
 @dataclass(frozen=True)

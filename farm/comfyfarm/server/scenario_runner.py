@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
+import msgspec
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
@@ -22,7 +23,8 @@ from comfyfarm.config.scenarios.scenario import (
     Scenario,
     Step,
 )
-from comfyfarm.events import StepTaken, Unsubmitted
+from comfyfarm.events import Event, StepTaken, Unsubmitted
+from comfyfarm.events.filters import is_job
 from comfyfarm.events.log import Log
 from comfyfarm.faults.registry import UnknownFault
 from comfyfarm.server.backend import Backend
@@ -50,12 +52,13 @@ class ScenarioRunner(Service):
     _due: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list, init=False)
     _count: int = field(default=0, init=False)
     _jobs: Counter[str] = field(default_factory=Counter, init=False)
+    _waiting: list[Scenario] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         self._alarm = Alarm(self.time, self._resume)
+        self._unlisten: Callable[[], None] | None = None
         for scenario in self.scenarios:
-            for step in scenario.steps:
-                self._later(step.at_ms, partial(self._take, scenario, step))
+            self._schedule(scenario)
 
     def startService(self) -> None:
         """Take the steps that are due at once; the instances have been started."""
@@ -81,11 +84,31 @@ class ScenarioRunner(Service):
             check_change(config, others, self.equipment_cache)
         for backend, config in changes:
             backend.change(config, list(scenario.settings))
-        for step in scenario.steps:
-            self._later(step.at_ms, partial(self._take, scenario, step))
+        self._schedule(scenario)
         self._resume()
 
     # Times.
+
+    def _schedule(self, scenario: Scenario) -> None:
+        if scenario.begins == "first job":
+            self._waiting.append(scenario)
+            self._unlisten = self._unlisten or self.log.listen(self._on_event)
+            return
+        for step in scenario.steps:
+            self._later(step.at_ms, partial(self._take, scenario, step))
+
+    def _on_event(self, event: Event) -> None:
+        """Begin the scenarios that wait for a job, if this is the submission of one."""
+        if not is_job(event):
+            return
+        if self._unlisten is not None:
+            self._unlisten()
+            self._unlisten = None
+        for scenario in self._waiting:
+            self._schedule(msgspec.structs.replace(scenario.later(event.at_ms), begins="start"))
+        self._waiting.clear()
+        if self.running:
+            self._alarm.set(self._due[0][0] if self._due else None)
 
     def _later(self, at_ms: int, act: Callable[[], None]) -> None:
         self._count += 1

@@ -4,9 +4,11 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from comfyfarm.config import read
 from comfyfarm.config.repetition import Repetition, repetition
-from comfyfarm.events import Event, FaultArmed, StepTaken
+from comfyfarm.events import Event, FaultArmed, FaultHealed, Healed, PromptRefused, StepTaken, Submitted
 
 FARM: dict[str, Any] = {
     "farm": {"seed": 7, "clock": "virtual", "control_port": 9000, "log": "run.jsonl"},
@@ -18,9 +20,17 @@ FARM: dict[str, Any] = {
 CRASH = {"do": "crash", "at": {"phase": "step"}, "on": "gpu-1", "id": "crash-1", "times": 1}
 
 
-def repeated(*trial: Event, began_ms: int = 0, armed: tuple[dict[str, Any], ...] = ()) -> Repetition:
+def repeated(*trial: Event, armed: tuple[dict[str, Any], ...] = ()) -> Repetition:
     config = read(FARM, Path())
-    return repetition(config.farm, config.instance, trial, began_ms, armed)
+    return repetition(config.farm, config.instance, trial, armed)
+
+
+def crash_armed(at: int, **more: Any) -> FaultArmed:
+    return FaultArmed(at_ms=at, id="crash-1", fault={**CRASH, **more}, on=("gpu-1",))
+
+
+def job(at: int) -> Submitted:
+    return Submitted(at_ms=at, prompt_id="p", number=1, job="order-1", outputs=(), queue_remaining=1)
 
 
 def by_hand(action: str, at: int, *on: str, scenario: str = "", refused: str = "") -> StepTaken:
@@ -36,14 +46,71 @@ def test_the_configuration_describes_the_same_farm_without_what_belongs_to_one_r
     assert [instance.port for instance in again.instance] == [9001, 9002]
 
 
-def test_a_fault_begins_as_much_later_as_it_was_armed() -> None:
-    trial = FaultArmed(at_ms=12_500, id="crash-1", fault=CRASH, on=("gpu-1",))
-    assert repeated(trial, began_ms=10_000).faults == [{**CRASH, "after": "2500ms"}]
-    assert repeated(trial, began_ms=12_500).faults == [CRASH]
+def test_what_was_done_before_the_first_job_holds_from_the_start() -> None:
+    done = repeated(crash_armed(12_500), by_hand("pause", 13_000, "gpu-2"), job(20_000))
+    assert done.faults == [CRASH]
+    assert done.first_steps == [{"at": "0ms", "pause": ["gpu-2"]}]
+    assert done.steps == []
+
+
+def test_what_was_done_before_any_job_came_holds_from_the_start() -> None:
+    assert repeated(crash_armed(12_500)).faults == [CRASH]
+
+
+def test_what_was_done_after_the_first_job_comes_as_much_later() -> None:
+    done = repeated(job(20_000), crash_armed(21_500), by_hand("stop", 22_000, "gpu-2"), job(23_000))
+    assert done.faults == []
+    assert done.steps == [{"at": "1500ms", "fault": CRASH}, {"at": "2000ms", "stop": ["gpu-2"]}]
+
+
+def test_a_job_that_was_refused_counts_as_the_first_one_and_a_load_does_not() -> None:
+    load = Submitted(at_ms=1, prompt_id="l", number=1, job="load-1", outputs=(), queue_remaining=1, is_load=True)
+    done = repeated(load, crash_armed(10), PromptRefused(at_ms=500, error="x"), by_hand("stop", 700, "gpu-2"))
+    assert done.faults == [CRASH]
+    assert done.steps == [{"at": "200ms", "stop": ["gpu-2"]}]
+
+
+@pytest.mark.parametrize(
+    ("at", "written", "repeated_as"),
+    [
+        (10_000, {"after": "5s"}, {}),
+        (10_000, {"after": "30s"}, {"after": "10000ms"}),
+        (10_000, {"until": "25s"}, {"until": "5000ms"}),
+        (10_000, {"until": "15s"}, None),
+        (10_000, {"ttl": "12s"}, {"until": "2000ms"}),
+        (10_000, {"ttl": "10s"}, None),
+    ],
+    ids=str,
+)
+def test_the_times_of_a_fault_count_from_the_first_job(
+    at: int, written: dict[str, Any], repeated_as: dict[str, Any] | None
+) -> None:
+    expected = [] if repeated_as is None else [{**CRASH, **repeated_as}]
+    assert repeated(crash_armed(at, **written), job(20_000)).faults == expected
+
+
+def test_a_fault_that_was_armed_after_the_first_job_keeps_its_ttl() -> None:
+    done = repeated(job(20_000), crash_armed(21_000, ttl="3s", after="30s"))
+    assert done.steps == [{"at": "1000ms", "fault": {**CRASH, "ttl": "3s", "after": "10000ms"}}]
+
+
+def test_a_fault_that_was_taken_off_ends_then_or_is_left_out() -> None:
+    off = FaultHealed(at_ms=22_000, id="crash-1", reason="removed")
+    assert repeated(crash_armed(10_000), job(20_000), off).faults == [{**CRASH, "until": "2000ms"}]
+    assert repeated(job(20_000), crash_armed(21_000), off).steps == [
+        {"at": "1000ms", "fault": {**CRASH, "until": "2000ms"}}
+    ]
+    assert repeated(crash_armed(10_000), off, job(30_000)).faults == []
+
+
+def test_healing_ends_what_was_before_it_and_later_is_a_step() -> None:
+    done = repeated(crash_armed(10_000), by_hand("stop", 11_000, "gpu-2"), Healed(at_ms=12_000), job(20_000))
+    assert (done.faults, done.first_steps, done.steps) == ([], [], [])
+    assert repeated(job(20_000), Healed(at_ms=25_000)).steps == [{"at": "5000ms", "heal": True}]
 
 
 def test_a_fault_that_was_armed_before_the_trial_holds_from_its_beginning() -> None:
-    assert repeated(began_ms=10_000, armed=(CRASH,)).faults == [CRASH]
+    assert repeated(job(10_000), armed=(CRASH,)).faults == [CRASH]
 
 
 def test_a_gate_is_left_out_because_nobody_would_open_it() -> None:
@@ -52,8 +119,8 @@ def test_a_gate_is_left_out_because_nobody_would_open_it() -> None:
 
 
 def test_what_was_done_to_an_instance_becomes_a_step_at_its_time() -> None:
-    trial = by_hand("crash", 11_000, "gpu-1"), by_hand("start", 12_000, "gpu-1"), by_hand("pause", 13_000, "gpu-2")
-    assert repeated(*trial, began_ms=10_000).steps == [
+    hands = by_hand("crash", 11_000, "gpu-1"), by_hand("start", 12_000, "gpu-1"), by_hand("pause", 13_000, "gpu-2")
+    assert repeated(job(10_000), *hands).steps == [
         {"at": "1000ms", "crash": ["gpu-1"]},
         {"at": "2000ms", "start": ["gpu-1"]},
         {"at": "3000ms", "pause": ["gpu-2"]},
@@ -62,13 +129,11 @@ def test_what_was_done_to_an_instance_becomes_a_step_at_its_time() -> None:
 
 def test_steps_that_need_more_than_an_instance_or_were_refused_are_left_out() -> None:
     trial = by_hand("load", 1, "gpu-1", scenario="F08"), by_hand("crash", 2, "gpu-1", refused="gpu-1 is stopped")
-    assert repeated(*trial).steps == []
+    assert repeated(job(0), *trial).steps == []
 
 
 def test_the_test_is_a_module_whose_marker_has_all_of_it() -> None:
-    text = repeated(
-        FaultArmed(at_ms=0, id="crash-1", fault=CRASH, on=("gpu-1",)), by_hand("stop", 500, "gpu-2")
-    ).as_test()
+    text = repeated(crash_armed(0), by_hand("pause", 1, "gpu-1"), job(500), by_hand("stop", 1000, "gpu-2")).as_test()
     marks: dict[str, Any] = {}
     module = text.replace("import pytest\n", "").replace("@pytest.mark.comfy_farm(", "@mark(")
 
@@ -80,5 +145,22 @@ def test_the_test_is_a_module_whose_marker_has_all_of_it() -> None:
     assert marks["seed"] == 7
     assert marks["verdict"] == "pass"
     assert marks["faults"] == [CRASH]
-    assert marks["scenario"] == [{"name": "by hand", "step": [{"at": "500ms", "stop": ["gpu-2"]}]}]
+    assert marks["scenario"] == [
+        {"name": "by hand, before the first job", "step": [{"at": "0ms", "pause": ["gpu-1"]}]},
+        {"name": "by hand", "begins": "first job", "step": [{"at": "500ms", "stop": ["gpu-2"]}]},
+    ]
     assert [instance["name"] for instance in marks["config"]["instance"]] == ["gpu-1", "gpu-2"]
+
+
+def test_the_test_is_laid_out_as_a_formatter_does() -> None:
+    text = repeated(crash_armed(0), job(500), by_hand("stop", 1000, "gpu-2")).as_test()
+    assert "'" not in text
+    assert max(map(len, text.splitlines())) <= 100
+    assert '    faults=[{"do": "crash", "at": {"phase": "step"}, ' in text
+
+
+def test_a_configuration_with_what_was_done_can_be_read() -> None:
+    text = repeated(crash_armed(0), job(500), by_hand("stop", 1000, "gpu-2"), crash_armed(1500, id="x")).as_toml()
+    config = read(tomllib.loads(text), Path())
+    assert [scenario.begins for scenario in config.scenario] == ["first job"]
+    assert [step.at_ms for scenario in config.scenario for step in scenario.steps] == [500, 1000]

@@ -42,6 +42,8 @@ def test_it_is_a_schema_that_every_file_of_ours_fits(schema: Path) -> None:
         ("[[fault]]\nat = 'reply'\ndo = 'drop'\non = ['a', 'b']\ntimes = 2\n", True),
         ("[[fault]]\nat = { phase = 'reply', route = '/prompt' }\ndo = 'status'\nstatus = 503\n", True),
         ("[[scenario]]\nuse = 'F08'\n", True),
+        ("[[scenario]]\nuse = 'F08'\nbegins = 'first job'\n", True),
+        ("[[scenario]]\nuse = 'F08'\nbegins = 'never'\n", False),
         ("[[scenario]]\nname = 'x'\n[[scenario.step]]\nat = '1s'\nload = { jobs = 2 }\n", True),
         ("[[instance]]\nprot = 8188\n", False),
         ("[profile.x]\nport = 8188\n", False),

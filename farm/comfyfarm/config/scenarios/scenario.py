@@ -1,6 +1,6 @@
 """Scenarios as values: steps that are taken at their simulated times."""
 
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, get_args
 
 import msgspec
 
@@ -12,6 +12,9 @@ InstanceAction = Literal[
 ]
 """The actions on an instance that take no settings; the last three are requests that any client may send."""
 INSTANCE_ACTIONS: tuple[InstanceAction, ...] = get_args(InstanceAction)
+
+Begin = Literal["start", "first job"]
+"""The moment from which a scenario's times count: the farm's start, or the first job that a client submits."""
 
 _AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -80,7 +83,7 @@ Action: TypeAlias = LoadStep | ArmStep | ActionStep | ChangeStep | HealStep
 class Step(msgspec.Struct, frozen=True):
     """One action of a scenario.
 
-    :ivar at_ms: from the farm's start.
+    :ivar at_ms: from the farm's start, or from the moment at which the scenario begins.
     :ivar place: of the step in the configuration.
     """
 
@@ -102,3 +105,17 @@ class Scenario(msgspec.Struct, frozen=True):
     on: tuple[str, ...]
     settings: dict[str, Any]
     steps: tuple[Step, ...]
+    begins: Begin = "start"
+
+    def later(self, ms: int) -> Self:
+        """Return the scenario with all its times, also those of its faults, so much later."""
+        return msgspec.structs.replace(self, steps=tuple(_later(step, ms) for step in self.steps))
+
+
+def _later(step: Step, ms: int) -> Step:
+    action = step.action
+    if isinstance(action, ArmStep):
+        rule = action.fault.rule
+        times = {key: Duration(time + ms) for key in ("after", "until") if (time := getattr(rule, key)) is not None}
+        action = ArmStep(Fault(msgspec.structs.replace(rule, **times), action.fault.effect))
+    return Step(step.at_ms + ms, action, step.place)

@@ -17,6 +17,7 @@ from comfyfarm.config.scenarios.scenario import (
     Action,
     ActionStep,
     ArmStep,
+    Begin,
     ChangeStep,
     HealStep,
     LoadStep,
@@ -26,8 +27,8 @@ from comfyfarm.config.scenarios.scenario import (
 from comfyfarm.faults.fault import Fault
 from comfyfarm.units import Duration
 
-_INCIDENT_KEYS = ("use", "on", "after")
-_OWN_KEYS = ("name", "on", "after", "settings", "fault", "step")
+_INCIDENT_KEYS = ("use", "on", "after", "begins")
+_OWN_KEYS = ("name", "on", "after", "begins", "settings", "fault", "step")
 INSTANCE_ONLY_KEYS = ("name", "port", "count", "profile")
 _ACTIONS = ("load", "fault", *INSTANCE_ACTIONS, "change", "heal")
 
@@ -41,6 +42,7 @@ class _Head(msgspec.Struct, frozen=True, kw_only=True):
     name: Annotated[str, msgspec.Meta(min_length=1)] = "scenario"
     on: Globs | None = None
     after: Duration = Duration(0)
+    begins: Begin = "start"
 
 
 class _Body(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,7 +114,7 @@ def _read(raw: object, where: str, names: Sequence[str], ids: _FaultIds) -> Scen
     for key in body.settings:       # the values are decoded when they are merged into the instances
         if key in INSTANCE_ONLY_KEYS:
             raise ConfigError(f"{where}.settings.{key}: cannot be set by a scenario")
-    return Scenario(name, on, body.settings, steps)
+    return Scenario(name, on, body.settings, steps, head.begins)
 
 
 def _incident(use: str | None, where: str) -> Incident | None:

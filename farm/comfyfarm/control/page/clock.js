@@ -2,7 +2,7 @@
 
 import { html, useState } from "./vendor/preact.js";
 import { HANDS } from "./api.js";
-import { duration } from "./lanes.js";
+import { duration } from "./words.js";
 import { Hand } from "./parts.js";
 
 export function Clock({ store }) {

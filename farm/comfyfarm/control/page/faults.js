@@ -4,6 +4,8 @@ import { html, useEffect, useState } from "./vendor/preact.js";
 import { get, HANDS } from "./api.js";
 import { Hand } from "./parts.js";
 
+const AT = "at.";       // before the names of the keys that narrow a phase
+
 export function Faults({ store }) {
   const [effects, keep] = useState(null);
   const [gates, hold] = useState([]);
@@ -54,17 +56,22 @@ function FaultForm({ store, effects }) {
     set({ do: chosen.name, at: chosen.phases.includes(table.at) ? table.at : chosen.phases[0], on: table.on, times: table.times });
   };
   const fields = [...effect.fields, ...effects.common];
-  return html`<form class="fault" onSubmit=${(event) => { event.preventDefault(); store.act(HANDS.arm(typed(table, fields))); }}>
+  return html`<form class="fault" onSubmit=${(event) => { event.preventDefault(); store.act(HANDS.arm(typed(table, fields, effects.filters[table.at]))); }}>
     <label>do <select aria-label="do" onChange=${change_effect}>
       <${Options} values=${effects.effects.map(({ name }) => name)} chosen=${table.do} /></select></label>
     <label>at <select aria-label="at" onChange=${write("at")}>
       <${Options} values=${effect.phases} chosen=${table.at} /></select></label>
     <${On} store=${store} value=${table.on} onInput=${write("on")} />
+    <${Conditions} effects=${effects} table=${table} write=${write} />
     ${fields.map((field) => html`<${Field} field=${field} value=${table[field.name] || ""} onInput=${write(field.name)} />`)}
     <button class="hand">arm</button>
     <p class="faint">${effect.says}</p>
   </form>`;
 }
+
+/** Fields that narrow the phase: only this route, job, node, … */
+const Conditions = ({ effects, table, write }) => effects.filters[table.at].map((field) => html`
+  <${Field} field=${{ ...field, name: `${AT}${field.name}` }} value=${table[AT + field.name] || ""} onInput=${write(AT + field.name)} />`);
 
 function Field({ field, value, onInput }) {
   const { name, type, choices, is_required, says } = field;
@@ -79,11 +86,17 @@ const On = ({ store, value, onInput }) => html`<label>on <input aria-label="on" 
   <datalist id="names"><option value="*" />${[...store.farm.lanes.keys()].map((name) => html`<option value=${name} />`)}</datalist></label>`;
 
 /** Return the table with numbers, booleans and lists as such; empty fields and `on = "*"` are left out. */
-function typed(table, fields) {
+function typed(table, fields, filters) {
   const types = Object.fromEntries(fields.map(({ name, type }) => [name, type]));
   const filled = Object.entries(table).filter(([key, text]) => text !== "" && !(key === "on" && text === "*"));
-  return Object.fromEntries(filled.map(([key, text]) => [key, value_of(text, types[key])]));
+  const own = filled.filter(([key]) => !key.startsWith(AT)).map(([key, text]) => [key, value_of(text, types[key])]);
+  const narrowed = filters.filter(({ name }) => table[AT + name]).map(({ name, type }) => [name, condition(table[AT + name], type)]);
+  const at = narrowed.length ? { phase: table.at, ...Object.fromEntries(narrowed) } : table.at;
+  return { ...Object.fromEntries(own), at };
 }
+
+/** A condition without a type is a number or a name. */
+const condition = (text, type) => (type === "" && /^\d+$/.test(text) ? Number(text) : value_of(text, type));
 
 function value_of(text, type) {
   if (type === "number" || type === "integer") return Number(text);
@@ -101,10 +114,11 @@ function value_of(text, type) {
 function GateForm({ store, effects }) {
   const [table, set] = useState({ at: "history", on: "*" });
   const write = (key) => (event) => set({ ...table, [key]: event.target.value });
-  return html`<form class="fault" onSubmit=${(event) => { event.preventDefault(); store.act(HANDS.hold(typed(table, []))); }}>
+  return html`<form class="fault" onSubmit=${(event) => { event.preventDefault(); store.act(HANDS.hold(typed(table, [], effects.filters[table.at]))); }}>
     <label>at <select aria-label="hold at" onChange=${write("at")}>
       <${Options} values=${effects.gate_phases} chosen=${table.at} /></select></label>
     <${On} store=${store} value=${table.on} onInput=${write("on")} />
+    <${Conditions} effects=${effects} table=${table} write=${write} />
     <button class="hand">hold</button></form>`;
 }
 

@@ -1,69 +1,33 @@
 // Folds the events of the log into what the page shows.  Pure: no document, no network, no clock.
 
+import { NOISE } from "./filters.js";
+import { keep, KEPT_SPANS, Lane } from "./lane.js";
+
 const KEPT_EVENTS = 2000;       // of the log's tail
-const KEPT_SPANS = 400;         // of a lane; older ones are out of sight
+const KEPT_NOISE = 1000;
 const KEPT_PICTURES = 12;
-
-/** What the log says of one instance. */
-class Lane {
-  constructor(name, settings) {
-    this.name = name;
-    this.mode = settings.mode || "static";
-    this.version = settings.comfyui_version || "";
-    this.state = "down";
-    this.epoch = 0;
-    this.draining = false;
-    this.refusing = false;
-    this.sockets = 0;
-    this.waiting = new Map();   // by prompt id: {job, since_ms}
-    this.running = null;        // {prompt, job, from_ms, node, value, max}
-    this.finished = 0;
-    this.models = new Map();    // by folder/name: size in bytes
-    this.spans = [];            // {job, from_ms, to_ms, end}
-    this.outages = [];          // {kind, from_ms, to_ms}, to_ms null while it lasts
-    this.marks = [];            // {kind, at_ms, text}
-    this.depths = [];           // [at_ms, waiting jobs], a step for each change
-    this.begin("down", 0);
-  }
-
-  begin(kind, at_ms) {
-    if (!this.outages.some((outage) => outage.kind === kind && outage.to_ms === null)) {
-      this.outages.push({ kind, from_ms: at_ms, to_ms: null });
-    }
-  }
-
-  end(kind, at_ms) {
-    for (const outage of this.outages) {
-      if (outage.kind === kind && outage.to_ms === null) outage.to_ms = at_ms;
-    }
-  }
-
-  finish(at_ms, end) {
-    if (!this.running) return;
-    const { job, prompt, from_ms } = this.running;
-    keep(this.spans, { job, prompt, from_ms, to_ms: at_ms, end }, KEPT_SPANS);
-    this.running = null;
-  }
-
-  note_depth(at_ms) {
-    keep(this.depths, [at_ms, this.waiting.size], 2 * KEPT_SPANS);
-  }
-}
+const KEPT_JOBS = 20000;
+const KEPT_FAULTS = 500;
 
 /** All that the page knows of the farm, as far as the log has told it. */
 export class Farm {
   constructor() {
     this.seq = 0;
+    this.count = 0;             // of the events that were folded
     this.at_ms = 0;
     this.config = null;
     this.version = "";
     this.trial = "";
     this.lanes = new Map();
     this.colours = new Map();   // of logical jobs: the order in which they came
+    this.next_colour = 0;
     this.marks = [];            // of the farm as a whole
-    this.events = [];           // the latest ones
+    this.events = [];           // the latest ones without the many small ones, which are in noise
+    this.noise = [];
+    this.exchanges = [];        // the latest requests
     this.pictures = [];         // the latest ones: {instance, folder, subfolder, name, job}
     this.jobs = new Map();      // by prompt id: the logical job
+    this.places = new Map();    // by logical job: the instance on which it succeeded last
     this.armed = new Map();     // faults by id: the table and the number of firings
   }
 
@@ -73,22 +37,24 @@ export class Farm {
   }
 
   colour(job) {
-    if (!this.colours.has(job)) this.colours.set(job, this.colours.size);
+    if (!this.colours.has(job)) remember(this.colours, job, this.next_colour++);
     return this.colours.get(job);
   }
 
   apply(event) {
     this.seq = event.seq;
     this.at_ms = Math.max(this.at_ms, event.at_ms);
-    keep(this.events, event, KEPT_EVENTS);
+    this.count += 1;
+    if (NOISE.has(event.kind)) keep(this.noise, event, KEPT_NOISE);
+    else keep(this.events, event, KEPT_EVENTS);
     const handle = HANDLERS[event.kind];
     if (handle) handle(this, event, event.instance ? this.lane(event.instance) : null);
   }
 }
 
-function keep(list, item, count) {
-  list.push(item);
-  if (list.length > 1.5 * count) list.splice(0, list.length - count);
+function remember(map, key, value) {
+  map.set(key, value);
+  if (map.size > KEPT_JOBS) map.delete(map.keys().next().value);
 }
 
 function mark(farm, lane, event, kind, text) {
@@ -113,6 +79,11 @@ const HANDLERS = {
     mark(farm, null, event, "trial", `trial ${event.name}`);
   },
   healed: (farm, event) => mark(farm, null, event, "heal", "healed"),
+  farm_late(farm, event) {
+    mark(farm, null, event, "late", `the farm itself was up to ${event.late_ms} ms late`);
+    farm.marks[farm.marks.length - 1].from_ms = event.since_ms;
+  },
+  wall_clock_jumped: (farm, event) => mark(farm, null, event, "jump", `the wall clock jumped by ${event.by_ms} ms`),
 
   server_started(farm, event, lane) {
     lane.state = "booting";
@@ -124,12 +95,14 @@ const HANDLERS = {
     lane.end("down", event.at_ms);
   },
   server_stopped(farm, event, lane) {
+    const { running } = lane;
     lane.finish(event.at_ms, "lost");
     lane.state = "down";
     lane.sockets = 0;
     lane.refusing = false;
     const kept = event.kept || [];
     if (!kept.includes("queue")) lane.waiting.clear();
+    else if (running) lane.waiting.set(running.prompt, { job: running.job, since_ms: event.at_ms });
     if (!kept.includes("models")) lane.models.clear();
     for (const kind of ["frozen", "paused", "refusing"]) lane.end(kind, event.at_ms);
     lane.begin("down", event.at_ms);
@@ -165,6 +138,7 @@ const HANDLERS = {
   reset(farm, event, lane) {
     lane.finish(event.at_ms, "forgotten");
     lane.waiting.clear();
+    lane.end("paused", event.at_ms);
     lane.finished = 0;
     lane.note_depth(event.at_ms);
   },
@@ -173,24 +147,41 @@ const HANDLERS = {
   },
 
   submitted(farm, event, lane) {
-    farm.jobs.set(event.prompt_id, event.job);
-    if (farm.jobs.size > 20000) farm.jobs.delete(farm.jobs.keys().next().value);
+    remember(farm.jobs, event.prompt_id, event.job);
+    if (farm.colours.has(event.job)) mark(farm, lane, event, "retry", `${event.job} was sent again`);
     farm.colour(event.job);
+    lane.end("down", event.at_ms);      // the log may lack the event that it came up
     lane.waiting.set(event.prompt_id, { job: event.job, since_ms: event.at_ms });
     lane.note_depth(event.at_ms);
   },
-  prompt_refused: (farm, event, lane) => mark(farm, lane, event, "refused", `refused ${event.job}: ${event.error}`),
+  prompt_refused(farm, event, lane) {
+    lane.refused = event.job;
+    farm.colour(event.job);
+    mark(farm, lane, event, "refused", `refused ${event.job}: ${event.error}`);
+  },
+  exchanged(farm, event, lane) {
+    keep(farm.exchanges, event, KEPT_NOISE);
+    if (event.method !== "POST" || !event.job || event.prompt_id || !/^(\/api)?\/prompt$/.test(event.path)) return;
+    // A submission that failed before validation has no other event.
+    if (lane.refused !== event.job) mark(farm, lane, event, "refused", `${event.job} was answered ${event.status || "nothing"}`);
+    farm.colour(event.job);
+    lane.refused = null;
+  },
   taken(farm, event, lane) {
     leave_queue(lane, event, [event.prompt_id]);
-    lane.running = { prompt: event.prompt_id, job: event.job, from_ms: event.at_ms, node: "", value: 0, max: 0 };
+    lane.running = { prompt: event.prompt_id, job: event.job, from_ms: event.at_ms, node: "", value: 0, max: 0, parts: [] };
+    lane.part_ms = event.at_ms;
   },
   node_started(farm, event, lane) {
+    lane.part_ms = event.at_ms;
     if (lane.running) Object.assign(lane.running, { node: event.class_type || event.node, value: 0, max: 0 });
   },
   progressed(farm, event, lane) {
+    lane.part_ms = event.at_ms;
     if (lane.running) Object.assign(lane.running, { value: event.value, max: event.max });
   },
   finished(farm, event, lane) {
+    if (event.status === "success" && lane.running) remember(farm.places, lane.running.job, lane.name);
     lane.finish(event.at_ms, lane.running && lane.running.interrupted ? "interrupted" : event.status);
     lane.finished += 1;
   },
@@ -205,15 +196,22 @@ const HANDLERS = {
   queue_cleared: (farm, event, lane) => leave_queue(lane, event, event.prompt_ids),
   worker_died: (farm, event, lane) => lane.finish(event.at_ms, "lost"),
 
-  model_loaded: (farm, event, lane) => lane.models.set(`${event.folder}/${event.name}`, event.size_bytes),
-  model_unloaded: (farm, event, lane) => lane.models.delete(`${event.folder}/${event.name}`),
-  written(farm, event) {
+  model_loaded(farm, event, lane) {
+    lane.models.set(`${event.folder}/${event.name}`, event.size_bytes);
+    lane.end_part("loading", event.at_ms);
+  },
+  model_unloaded(farm, event, lane) {
+    lane.models.delete(`${event.folder}/${event.name}`);
+    lane.end_part("loading", event.at_ms);
+  },
+  written(farm, event, lane) {
+    lane.end_part("saving", event.at_ms);
     const { instance, folder, subfolder = "", name, prompt_id } = event;
-    keep(farm.pictures, { instance, folder, subfolder, name, job: farm.jobs.get(prompt_id) || "" }, KEPT_PICTURES);
+    keep(farm.pictures, { seq: event.seq, instance, folder, subfolder, name, job: farm.jobs.get(prompt_id) || "" }, KEPT_PICTURES);
   },
   delivered(farm, event) {
-    const lane = event.instance ? farm.lane(event.instance) : null;
-    mark(farm, lane, event, "delivered", `delivered ${event.job}`);
+    const name = event.instance || farm.places.get(event.job);
+    mark(farm, name ? farm.lane(name) : null, event, "delivered", `delivered ${event.job}`);
   },
 
   socket_opened: (farm, event, lane) => { lane.sockets += 1; },
@@ -221,6 +219,8 @@ const HANDLERS = {
 
   fault_armed(farm, event) {
     farm.armed.set(event.id, { id: event.id, table: event.fault, on: event.on, fired: 0, state: "armed" });
+    if (farm.armed.size <= KEPT_FAULTS) return;
+    for (const [id, { state }] of farm.armed) if (state !== "armed") farm.armed.delete(id);
   },
   fault_fired(farm, event, lane) {
     const fault = farm.armed.get(event.id);

@@ -2,12 +2,14 @@
 
 import { Farm } from "./fold.js";
 import { get, request, curl } from "./api.js";
+import { NOISE } from "./filters.js";
 import { follow } from "./stream.js";
 
-const WHOLE_LOG = 20000;        // events: a longer log is followed from now on only
+const WHOLE_LOG = 20000;        // events: of a longer log the page reads only so many
 const CLOCK_MS = 1000;
+const LAG_MS = 2000;
 const SETTLE_MS = 150;          // between an event and the question for the verdict
-const TELLS_NOTHING = new Set(["progressed", "frame_sent", "picture_sent", "judged", "node_started"]);
+const REST = 4;                 // times as long as the farm took for the last verdict, it is not asked for the next
 
 /** Keeps the state, and calls `changed` when something but the log has changed. */
 export class Store {
@@ -17,6 +19,9 @@ export class Store {
     this.stream = "connecting";     // live, stale
     this.clock = { clock: "real", at_ms: 0, speed: 1, frozen: false, auto: false };
     this.clock_at = performance.now();
+    this.lag_ms = 0;                // how late the farm itself was
+    this.max_lag_ms = 0;
+    this.known = null;              // the state of all instances at a seq that the stream has not come to yet
     this.verdict = null;
     this.selected = null;           // the name of an instance
     this.lit = null;                // a logical job
@@ -29,32 +34,53 @@ export class Store {
     const since = await this.begin();
     this.followed = follow(since, (events) => this.apply(events), (stream) => this.on_stream(stream), () => this.begin());
     setInterval(() => this.ask_clock(), CLOCK_MS);
+    setInterval(() => this.ask_lag(), LAG_MS);
+    setInterval(() => { if (this.is_open) this.ask_verdict_soon(); }, CLOCK_MS);
     await this.ask_clock();
     await this.ask_verdict();
   }
 
-  /** Forget the log, take the instances as they are, and return the seq to follow the log from. */
+  /** Forget the log, and return the seq to follow it from: 0, or of a long log that of an event of its last part. */
   async begin() {
     const state = await get("/api/farm");
     const { seq } = await get("/api/verdict");
+    const since = Math.max(0, seq - WHOLE_LOG);
     this.farm = new Farm();
-    for (const [name, instance] of Object.entries(state.instances)) {
-      const lane = this.farm.lane(name);
-      Object.assign(lane, { mode: instance.mode, epoch: instance.epoch, draining: instance.draining, url: instance.url });
-      lane.state = instance.state === "stopped" ? "down" : instance.state;
-      lane.finished = instance.finished;
-      if (seq > WHOLE_LOG && lane.state !== "down") lane.outages.length = 0;
-    }
+    if (since) await this.configure(state);
     this.farm.trial = state.trial;
-    return seq > WHOLE_LOG ? seq : 0;
+    this.take_lag(state);
+    this.known = since ? { seq, state } : null;
+    return since;
+  }
+
+  /** Take the instances as they are: the events that tell of it will not come. */
+  async configure({ instances }) {
+    const first = await get("/api/log?since=0&limit=1");
+    const event = first ? JSON.parse(first) : { kind: "" };
+    if (event.kind === "configured") this.farm.apply(event);
+    for (const [name, { mode, epoch }] of Object.entries(instances)) {
+      Object.assign(this.farm.lane(name), { mode, epoch, state: "running", outages: [] });
+    }
   }
 
   apply(events) {
+    if (this.known) this.known.from_ms ??= events[0].at_ms;
     for (const event of events) {
       this.farm.apply(event);
-      if (!TELLS_NOTHING.has(event.kind)) this.is_old = true;
+      if (!NOISE.has(event.kind)) this.is_old = true;
+      if (this.known && event.seq >= this.known.seq) this.settle(this.known);
     }
     if (this.is_old) this.ask_verdict_soon();
+  }
+
+  /** Correct by the state of a moment what the last part of the log could not tell of it. */
+  settle({ state: { instances }, from_ms }) {
+    this.known = null;
+    for (const [name, { state, draining, finished }] of Object.entries(instances)) {
+      const lane = this.farm.lane(name);
+      Object.assign(lane, { state: state === "stopped" ? "down" : state, draining, finished });
+      if (lane.state === "down") lane.begin("down", from_ms);
+    }
   }
 
   on_stream(stream) {
@@ -79,6 +105,20 @@ export class Store {
     this.changed();
   }
 
+  async ask_lag() {
+    await get("/api/farm").then((state) => this.take_lag(state), () => {});
+  }
+
+  take_lag({ lag_ms, max_lag_ms }) {
+    Object.assign(this, { lag_ms, max_lag_ms });
+  }
+
+  /** True if the verdict changes by the mere passing of time: a client still has some to make good what it lost. */
+  get is_open() {
+    const { clock, frozen } = this.clock;
+    return clock === "real" && !frozen && this.verdict?.verdict === "unknown" && this.verdict.orders > 0;
+  }
+
   ask_verdict_soon() {
     if (this.asking) return;
     this.asking = true;
@@ -95,8 +135,8 @@ export class Store {
       return;
     }
     this.changed();
-    const pause = 4 * (performance.now() - began);
-    if (pause > 400) await new Promise((resolve) => setTimeout(resolve, Math.min(pause, 10000)));
+    const pause = REST * (performance.now() - began);
+    await new Promise((resolve) => setTimeout(resolve, Math.min(pause, 10000)));
     if (this.is_old) setTimeout(() => this.ask_verdict_soon(), SETTLE_MS);
   }
 

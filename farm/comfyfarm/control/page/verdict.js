@@ -1,6 +1,7 @@
 // The verdict as it stands, and its findings; each leads to the events that prove it.
 
 import { html } from "./vendor/preact.js";
+import { count } from "./words.js";
 
 const MOST = 200;
 
@@ -10,11 +11,11 @@ export function Verdict({ store, onEvents }) {
   const { orders, delivered, told, withdrawn, jobs, attempts, succeeded, findings } = verdict;
   return html`<section class="verdict" aria-label="verdict">
     <h2>Verdict <a class="faint" href="/api/report" target="_blank" rel="noopener">report</a></h2>
-    <p>${orders} orders: ${delivered} delivered, ${told} told of a failure, ${withdrawn} withdrawn;
-      ${" "}${jobs} jobs, ${attempts} attempts, ${succeeded} succeeded</p>
+    <p>${count(orders, "order")}: ${delivered} delivered, ${told} told of a failure, ${withdrawn} withdrawn;
+      ${" "}${count(jobs, "job")}, ${count(attempts, "attempt")}, ${succeeded} succeeded</p>
     ${findings.length === 0 && html`<p class="faint">Nothing was found.</p>`}
     <ol class="findings">
-      ${findings.slice(0, MOST).map((finding) => html`<li class=${finding.severity}>
+      ${findings.slice(0, MOST).map((finding) => html`<li key=${key_of(finding)} class=${finding.severity}>
         <b>${finding.severity} ${finding.finding}</b> ${finding.says}
         ${finding.job && html`<button class="link" onClick=${() => store.light(finding.job)}>show job</button>`}
         ${(finding.events || []).length > 0 && html`
@@ -25,3 +26,5 @@ export function Verdict({ store, onEvents }) {
     ${findings.length > MOST && html`<p class="faint">and ${findings.length - MOST} more</p>`}
   </section>`;
 }
+
+const key_of = ({ finding, job, instance, events }) => [finding, job, instance, ...(events || [])].join();

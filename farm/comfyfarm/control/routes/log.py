@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 from twisted.web.iweb import IRequest
 from twisted.web.websocket import WebSocketResource
@@ -23,6 +24,7 @@ from comfyfarm.server.time.turns import in_turns
 from comfyfarm.server.websocket.connection import ServerProtocol, frame
 
 _EVENTS_IN_A_TURN = 250
+_BATCH_S = 0.05     # of real time, in which the events of one batch come together
 
 
 @route(endpoints.GET_LOG)
@@ -36,13 +38,19 @@ async def get_log(farm: Farm, query: LogQuery) -> Raw:
         return await _joined(farm, LineWriter().each_line(tuple(farm.log.events)))
     event_filter = _filter(farm, query)
     try:
-        kept = farm.log.events if query.trial is None else farm.analysis.journal(query.trial)
+        kept = _since(farm, query) if query.trial is None else farm.analysis.journal(query.trial)
     except UnknownTrial as error:
         raise ApiError(404, str(error)) from error
-    return await _joined(farm, _lines(tuple(kept), event_filter, query.limit))
+    return await _joined(farm, _lines(kept, event_filter, query.limit))
 
 
-def _lines(events: Sequence[Event], event_filter: EventFilter, limit: int | None) -> Iterator[bytes]:
+def _since(farm: Farm, query: LogQuery) -> Sequence[Event]:
+    """Return a copy of the kept events after ``since``, without a look at those before."""
+    events = tuple(farm.log.events)
+    return events[max(0, (query.since or 0) + 1 - events[0].seq) :] if events else ()
+
+
+def _lines(events: Iterable[Event], event_filter: EventFilter, limit: int | None) -> Iterator[bytes]:
     """Yield a line for each event, empty if the filter does not take it, up to the limit."""
     for event in events:
         if not event_filter.takes(event):
@@ -70,7 +78,8 @@ async def _joined(farm: Farm, lines: Iterator[bytes]) -> Raw:
 
 @route(endpoints.STREAM_LOG)
 def get_stream(farm: Farm, query: StreamQuery) -> WebSocketResource:
-    """Open a websocket that sends each event as it happens, one message of JSON each, or with ``batch`` several.
+    """Open a websocket that sends each event as it happens, one message of JSON each, or with ``batch`` those
+    of 50 ms of real time together.
 
     With ``since``, the events that the log has kept come first.  A client that falls behind by more than the log keeps
     is cut off, with the ``seq`` that it has got to.
@@ -117,6 +126,7 @@ class _Stream(ServerProtocol):
     _seq: int = 0
     _last_seq: int = 0
     _is_sending: bool = False
+    _batch: IDelayedCall | None = None
     _unsubscribe: Callable[[], None] | None = None
 
     def negotiationFinished(self) -> None:
@@ -131,6 +141,13 @@ class _Stream(ServerProtocol):
 
     def _on_event(self, event: Event) -> None:
         self._last_seq = event.seq
+        if not self.is_batched:
+            self._send()
+        elif self._batch is None:
+            self._batch = self.farm.reactor.callLater(_BATCH_S, self._send_batch)
+
+    def _send_batch(self) -> None:
+        self._batch = None
         self._send()
 
     def _send(self) -> None:
@@ -179,3 +196,5 @@ class _Stream(ServerProtocol):
     def connectionLost(self, reason: Failure) -> None:
         if self._unsubscribe is not None:
             self._unsubscribe()
+        if self._batch is not None:
+            self._batch.cancel()

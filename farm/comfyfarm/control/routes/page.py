@@ -2,16 +2,16 @@
 
 import inspect
 import re
+from collections.abc import Generator, Iterable
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from comfyfarm.analysis.trials import UnknownTrial
 from comfyfarm.config.decoding import ConfigError
-from comfyfarm.config.repetition import repetition
+from comfyfarm.config.repetition import OF_HANDS, repetition
 from comfyfarm.config.scenarios import incidents
-from comfyfarm.config.scenarios.scenario import Scenario
 from comfyfarm.config.scenarios.tables import read_scenarios
 from comfyfarm.control.routes.instances import backend_of
 from comfyfarm.control.routing import ApiError, Raw, route
@@ -26,13 +26,15 @@ from comfyfarm.control.schema.page import (
     ScenarioState,
     TestQuery,
 )
-from comfyfarm.events import FaultArmed
+from comfyfarm.events import Event, FaultArmed
 from comfyfarm.faults.effects import EFFECTS
 from comfyfarm.faults.fault import Rule
+from comfyfarm.faults.phases import At, Phase, filter_keys
 from comfyfarm.server.farm import Farm
-from comfyfarm.units import Duration
+from comfyfarm.server.time.turns import in_turns
 
 _HOLD = "hold"
+_EVENTS_IN_A_TURN = 2500
 _WRITTEN_APART = ("on", "at", "id", "cites")       # keys of a rule that a form asks for in another way, or not at all
 _IVAR = re.compile(r":ivar (\w+): (.*?)(?=\s*:ivar|\s*\Z)", re.DOTALL)
 
@@ -51,10 +53,13 @@ def _effects() -> EffectList:
         if name != _HOLD
     ]
     common = [field for field in _fields(Rule) if field.name not in _WRITTEN_APART]
+    conditions = {field.name: field for field in _fields(At)}
+    filters = {phase: tuple(conditions[key] for key in filter_keys(phase)) for phase in get_args(Phase)}
     scenarios = [ScenarioState(name=one.id, title=one.name, says=one.what) for one in incidents().values()]
     return EffectList(
         effects=tuple(effects),
         common=tuple(common),
+        filters=filters,
         gate_phases=EFFECTS[_HOLD].phases,
         scenarios=tuple(scenarios),
     )
@@ -89,20 +94,12 @@ def post_scenario(farm: Farm, body: Any) -> ScenarioStarted:
     Settings that instances must have from their start are changed first, as far as they may change while they run.
     """
     try:
-        scenario = _read_scenario(farm, body)
-        if scenario.steps:      # once more, with times that count from now
-            after_ms = Duration.parse(body.get("after", "0ms")) + farm.time.now_ms()
-            scenario = _read_scenario(farm, {**body, "after": f"{after_ms}ms"})
-        farm.scenario_runner.start(scenario)
+        ids = [armed.fault.id for armed in farm.registry.armed.values()]
+        (scenario,) = read_scenarios([body], list(farm.backends), ids)
+        farm.scenario_runner.start(scenario.later(farm.time.now_ms()) if scenario.begins == "start" else scenario)
     except ConfigError as error:
         raise ApiError(422, str(error).removeprefix("scenario[0]").lstrip(".: ")) from error
     return ScenarioStarted(name=scenario.name, on=scenario.on, steps=len(scenario.steps))
-
-
-def _read_scenario(farm: Farm, body: Any) -> Scenario:
-    ids = [armed.fault.id for armed in farm.registry.armed.values()]
-    (scenario,) = read_scenarios([body], list(farm.backends), ids)
-    return scenario
 
 
 @route(endpoints.GET_PICTURE)
@@ -120,17 +117,17 @@ _MEDIA_TYPES = {".png": "image/png", ".webp": "image/webp", ".jpg": "image/jpeg"
 
 
 @route(endpoints.GET_TEST)
-def get_test(farm: Farm, query: TestQuery) -> Raw:
+async def get_test(farm: Farm, query: TestQuery) -> Raw:
     """Return the test, or the configuration, that repeats what was done to the farm in a trial.
 
-    It has the faults that were armed, and what was done to instances by hand, at their times since the trial began.
+    It has the faults that were armed and what was done to instances by hand: from the start if it was before the first
+    job of the trial, else at the same time after it.
     """
     try:
         journal = farm.analysis.journal(query.trial)
-        analysis = farm.analysis.log_analysis(trial=query.trial)
     except UnknownTrial as error:
         raise ApiError(404, str(error)) from error
-    events = list(journal)
+    events = await in_turns(farm.reactor, _of_hands(journal))
     own = {event.id for event in events if isinstance(event, FaultArmed)}
     armed = [
         fault.fault.as_written()
@@ -138,6 +135,15 @@ def get_test(farm: Farm, query: TestQuery) -> Raw:
         if fault.state == "armed" and not fault.is_private and fault.fault.id not in own
     ]
     configs = [backend.config for backend in farm.backends.values()]
-    began_ms = analysis.began.at_ms if analysis.began is not None else 0
-    done = repetition(farm.config.farm, configs, events, began_ms, armed)
+    done = repetition(farm.config.farm, configs, events, armed)
     return Raw((done.as_test() if query.format == "pytest" else done.as_toml()).encode(), TEXT)
+
+
+def _of_hands(journal: Iterable[Event]) -> Generator[None, None, list[Event]]:
+    found: list[Event] = []
+    for number, event in enumerate(journal, 1):
+        if isinstance(event, OF_HANDS):
+            found.append(event)
+        if not number % _EVENTS_IN_A_TURN:
+            yield
+    return found

@@ -51,11 +51,13 @@ class EffectList(msgspec.Struct, frozen=True, kw_only=True):
     """What can be armed, held and started.
 
     :ivar common: the keys that every fault may have.
+    :ivar filters: for each phase, the keys of ``at`` that narrow it.
     :ivar gate_phases: the phases at which a gate can hold.
     """
 
     effects: tuple[EffectState, ...]
     common: tuple[FieldState, ...]
+    filters: dict[str, tuple[FieldState, ...]]
     gate_phases: tuple[str, ...]
     scenarios: tuple[ScenarioState, ...]
 

@@ -216,9 +216,9 @@ WRONG = {
     '[[scenario]]\nuse = "F49"': f"scenario[0].use: there is no incident 'F49' (there are: {', '.join(ALL)})",
     "[[scenario]]\nuse = 8": "scenario[0].use: expected str, got int",
     '[[scenario]]\nuse = "F08"\nonn = "x"': (
-        "scenario[0].onn: unknown key (there are: use, on, after); did you mean 'on'?"
+        "scenario[0].onn: unknown key (there are: use, on, after, begins); did you mean 'on'?"
     ),
-    '[[scenario]]\nuse = "F08"\nname = "x"': "scenario[0].name: unknown key (there are: use, on, after)",
+    '[[scenario]]\nuse = "F08"\nname = "x"': "scenario[0].name: unknown key (there are: use, on, after, begins)",
     '[[scenario]]\nuse = "F08"\non = "gpu-7"': "scenario[0].on: 'gpu-7' matches no instance (there are: gpu-1)",
     '[[scenario]]\nuse = "F08"\nafter = 5': (
         'scenario[0].after: expected a duration such as "45ms", "1.5s", "2min" or "1h", got 5'
@@ -227,7 +227,8 @@ WRONG = {
         "scenario[0].after: nothing in 'F19' happens at a time; settings hold from the start"
     ),
     '[[scenario]]\nname = "x"\nsteps = []': (
-        "scenario[0].steps: unknown key (there are: name, on, after, settings, fault, step); did you mean 'step'?"
+        "scenario[0].steps: unknown key (there are: name, on, after, begins, settings, fault, step); "
+        "did you mean 'step'?"
     ),
     '[[scenario]]\nname = ""': "scenario[0].name: expected str of length >= 1",
     '[[scenario]]\nname = "x"\nstep = 5': "scenario[0].step: expected [[scenario.step]] tables",
