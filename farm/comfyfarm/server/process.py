@@ -238,7 +238,7 @@ class InstanceProcess:
         now_ms = self.context.time.now_ms()
         self._has_begun = True
         self.server_log.begin(url(self.context.host, self.port.number), now_ms)
-        self._unsubscribe = self.context.log.listen(self._on_event, self.config.name)
+        self._unsubscribe = self.context.log.listen(self._on_event, self.config.name, self._handlers)
         self.instance.machine.at_ms = now_ms
         self.instance.machine.warm_up(self.carried_state.models)
         self.driver.start()
@@ -381,8 +381,11 @@ class InstanceProcess:
         self.context.log.publish(event, self.config.name, self.number)
 
     def _on_event(self, event: Event) -> None:
-        for handle in self._handlers.get(type(event), ()):      # most events have no handler
-            self.freezer.run_or_defer(partial(handle, event))
+        for handle in self._handlers[type(event)]:
+            if self.freezer.is_clear:
+                handle(event)
+            else:
+                self.freezer.run_or_defer(partial(handle, event))
 
     def _on_open(self, socket: Socket) -> None:
         """Send a new websocket client what ComfyUI sends first: the status, and the node that runs for it."""
