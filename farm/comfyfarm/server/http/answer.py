@@ -1,8 +1,8 @@
 """An answer of a ComfyUI route, before it becomes HTTP."""
 
-import json
-
 import msgspec
+
+from comfyfarm.json_text import encode_text
 
 SERVER = b"Python/3.11 aiohttp/3.14.5"
 """The header ``Server`` of a real server."""
@@ -30,7 +30,7 @@ JSON = (("Content-Type", "application/json; charset=utf-8"),)
 
 def json_answer(body: object, status: int = 200) -> Answer:
     """Return an answer in JSON, with exactly the text of ComfyUI's ``json.dumps``."""
-    return encoded_answer(json.dumps(body), status)
+    return encoded_answer(encode_text(body), status)
 
 
 def encoded_answer(text: str, status: int = 200) -> Answer:
