@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 
 from twisted.web.iweb import IRequest
 
@@ -18,7 +19,7 @@ app = ComfyApi.app
 
 @app.route("/view", methods=["GET"])
 def get_view(api: ComfyApi, request: IRequest) -> bytes:
-    reply = view(api.disk, query(request), lambda name: header(request, name), api.static_name, api.behaviour)
+    reply = view(api.disk, query(request), partial(header, request), api.static_name, api.behaviour)
     if reply.status == 206:
         content_range = dict(reply.headers)["Content-Range"]
         note(request, first_byte=int(content_range.removeprefix("bytes ").partition("-")[0]))

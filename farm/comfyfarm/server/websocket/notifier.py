@@ -223,7 +223,8 @@ class WebSocketNotifier(EventHandler):
     def _send_fields(self, to: Any, event: Event, kind: str, fields: Callable[[], Fields]) -> None:
         """Send a message about the job."""
         if sockets := self.hub.recipients(to):
-            self._put(sockets, event, kind, encode_fields(kind, {**self._metadata, **fields()}))
+            data = {**self._metadata, **fields()} if self._metadata else fields()
+            self._put(sockets, event, kind, encode_fields(kind, data))
 
     def _send(self, to: Any, event: Event, kind: str, make: Callable[[], str | bytes]) -> None:
         if sockets := self.hub.recipients(to):
