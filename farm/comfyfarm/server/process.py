@@ -89,6 +89,7 @@ class InstanceProcess:
     :ivar carried_state: what the process before has left, until this one takes it at the end of its boot.
     :ivar has_ended: it was stopped or has crashed.
     :ivar is_refusing: the port is closed to new connections.
+    :ivar publish: publishes an event of this process.
     """
 
     number: int
@@ -99,6 +100,7 @@ class InstanceProcess:
     carried_state: CarriedState = CarriedState()   # noqa: RUF009 (frozen)
     has_ended: bool = field(default=False, init=False)
     is_refusing: bool = field(default=False, init=False)
+    publish: Callable[[Event], None] = field(init=False)
     freezer: FreezeQueue = field(default_factory=FreezeQueue, init=False)
     faults: InstanceFaults = field(init=False)
     instance: Instance = field(init=False)
@@ -117,6 +119,7 @@ class InstanceProcess:
     _unsubscribe: Callable[[], None] = field(default=lambda: None, init=False)
 
     def __post_init__(self) -> None:
+        self.publish = partial(self.context.log.publish, instance=self.config.name, epoch=self.number)
         self.storage.namer.keep_temp_prefixes({})
         equipment = self.context.equipment_cache.equip(self.config)
         self._make_simulation()
@@ -376,9 +379,6 @@ class InstanceProcess:
         self.fault_injector.wake()
 
     # Events and messages.
-
-    def publish(self, event: Event) -> None:
-        self.context.log.publish(event, self.config.name, self.number)
 
     def _on_event(self, event: Event) -> None:
         for handle in self._handlers[type(event)]:

@@ -6,8 +6,7 @@ from twisted.logger import Logger
 from twisted.web.iweb import IRequest
 
 from comfyfarm.server.api import ComfyApi
-from comfyfarm.server.http.answer import JSON, Answer
-from comfyfarm.server.http.request import answer, json_body, note, nothing, prompt_source, raw_body, send
+from comfyfarm.server.http.request import answer, json_body, note, nothing, prompt_source, raw_body
 from comfyfarm.sim.errors import PromptRejected, ServerError, raising_as_comfyui
 
 _logger = Logger()
@@ -19,8 +18,7 @@ def get_prompt(api: ComfyApi, request: IRequest) -> bytes:
     with api.moment():
         remaining = api.instance.queue.remaining
     note(request, shown=remaining)
-    body = api.recent_bodies.of(("prompt", remaining), lambda: {"exec_info": {"queue_remaining": remaining}})
-    return send(request, Answer(200, JSON, body))
+    return answer(request, {"exec_info": {"queue_remaining": remaining}})
 
 
 @app.route("/prompt", methods=["POST"])
