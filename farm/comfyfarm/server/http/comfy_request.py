@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any, ClassVar, Self
 
-from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 from twisted.web import http
 from twisted.web.http_headers import Headers
@@ -57,8 +56,7 @@ class ComfyRequest(Request):
     _line: RequestLine | None = None
     _fields: HeadFields | None = None
 
-    def __init__(self, channel: Any, *_args: Any) -> None:
-        Componentized.__init__(self)    # the rest of what Request does is done by __getattr__
+    def __init__(self, channel: Any, *_args: Any) -> None:     # what Request does besides is done by __getattr__
         self.channel = self.connection = channel
 
     def __getattr__(self, name: str) -> Any:
@@ -134,6 +132,7 @@ class ComfyRequest(Request):
         return cookies
 
     _parts: ClassVar[dict[str, Callable[[Any], Any]]] = {
+        "_adapterCache": lambda _: {},
         "args": lambda self: http.parse_qs(self._query, 1),
         "client": lambda self: self.connection.getPeer(),
         "cookies": lambda _: [],
