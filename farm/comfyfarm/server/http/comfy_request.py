@@ -101,9 +101,9 @@ class ComfyRequest(Request):
         return self.uri.partition(b"?")[2]
 
     def field_text(self, name: str) -> str | None:
-        """Return a header by its name in small letters; if it was sent several times, the first one."""
+        """Return a header; if it was sent several times, the first one."""
         if self._fields is not None:
-            return self._fields.texts.get(name)
+            return self._fields.texts.get(name.lower())
         values = self.requestHeaders.getRawHeaders(name.encode())
         return values[0].decode("utf-8", "replace") if values else None
 

@@ -88,7 +88,7 @@ def _charset(request: IRequest) -> str:
 
 def header(request: IRequest, name: str) -> str | None:
     """Return a header; if it was sent several times, the first one."""
-    return cast(ComfyRequest, request).field_text(name.lower())
+    return cast(ComfyRequest, request).field_text(name)
 
 
 def prompt_source(request: IRequest, names: JobNames) -> PromptSource:
