@@ -43,6 +43,7 @@ class SentFile:
 
 
 MAX_FIELDS = 1000
+_FIELD = re.compile("[^&]+")    # of a form in one line; of very many, the first tell that it is refused
 
 
 class TooManyFields(ServerError):
@@ -65,7 +66,9 @@ def parse_form(content_type: str, body: bytes) -> Form | None:
             return _form(starmap(_parse_part, _parts(options["boundary"], body)))
         if kind == "application/x-www-form-urlencoded":
             charset = options.get("charset", "utf-8")
-            return _form(parse_qsl(body.rstrip().decode(charset), keep_blank_values=True, encoding=charset))
+            text = body.rstrip().decode(charset)
+            fields = "&".join(field[0] for field in islice(_FIELD.finditer(text), MAX_FIELDS + 1))
+            return _form(parse_qsl(fields, keep_blank_values=True, encoding=charset))
     except (MultipartError, LookupError, ValueError) as error:
         raise ServerError(f"broken form: {error}") from error
     return None
