@@ -170,6 +170,7 @@ def test_the_log_begins_with_the_effective_configuration(memory_farm: Start) -> 
         "seed": 7,
         "speed": 1.0,
         "fault_headers": False,
+        "journal_bodies": False,
         "job_name": "prompt",
         "delivery": None,
     }

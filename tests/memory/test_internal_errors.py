@@ -58,7 +58,7 @@ def test_a_job_in_which_comfyfarm_fails_names_comfyfarm_and_the_next_one_runs(
         (execution, "run"),
         (JobDurations, "node_ms"),
         (Saver, "write"),
-        (WebSocketNotifier, "_progress_state"),
+        (WebSocketNotifier, "_send_progress_state"),
     ],
 )
 def test_a_client_sees_an_error_of_comfyfarm_as_that_of_a_node(

@@ -192,7 +192,7 @@ def test_a_picture_over_the_websocket_is_received(memory_farm: Start) -> None:
     post(farm, "gpu-1", "j", prompt=BY_SOCKET)
     assert "binary" in listener.types()
     found = attempt(farm)
-    assert (found.files, found.pictures, found.pictures_sent) == ([], 1, 1)
+    assert (found.files, found.pictures, found.pictures_sent) == ((), 1, 1)
 
 
 def test_a_preview_of_a_sampler_is_no_result(memory_farm: Start) -> None:
