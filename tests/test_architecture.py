@@ -20,7 +20,7 @@ SOURCE = Path(__file__).resolve().parent.parent / "farm"
 
 # From the ground up: a part imports from lines above its own only, early or late, also for the type checker.
 LAYERS = (
-    ("units", "seeds", "versions", "workflows"),
+    ("units", "seeds", "versions", "workflows", "json_text"),
     ("events",),
     ("faults",),
     ("sim",),
@@ -31,7 +31,7 @@ LAYERS = (
     ("conformance", "testing"),
     ("cli", "tap", "pytest_plugin"),
 )
-PURE = ("units", "seeds", "versions", "workflows", "events", "faults", "sim", "analysis")
+PURE = ("units", "seeds", "versions", "workflows", "json_text", "events", "faults", "sim", "analysis")
 
 OUTSIDE = {     # what a part imports beside the standard library
     "events": {"msgspec"},

@@ -92,16 +92,14 @@ class Trials:
                 analysis.on_event(event)
         if not self._has_clients and isinstance(event, _BY_CLIENTS):
             self._has_clients = not (isinstance(event, Submitted | PromptRefused) and event.is_load)
-        if kind in Prologue.handlers:
-            self._keep(event)
+        if (keep := Prologue.handlers.get(kind)) is not None:
+            try:
+                keep(self._prologue, event)
+            except Exception as error:  # noqa: BLE001 (as in LogAnalysis)
+                says = f"seq {event.seq} says no state of a farm ({type(error).__name__}: {error})"
+                self.note_defect(says, event.seq)
         if event.seq % _CHECKPOINT == 0:
             self._checkpoints.append((event.seq, self._prologue.copy()))
-
-    def _keep(self, event: Event) -> None:
-        try:
-            self._prologue.on_event(event)
-        except Exception as error:  # noqa: BLE001 (as in LogAnalysis)
-            self.note_defect(f"seq {event.seq} says no state of a farm ({type(error).__name__}: {error})", event.seq)
 
     def kinds(self) -> set[type[Event]]:
         """Return the types of events that are handled."""

@@ -66,4 +66,4 @@ def _spare_garbage_collector() -> None:
     nearly all else ends without the collector, which took a fifth of the time of each submission.
     """
     gc.freeze()
-    gc.set_threshold(10_000, 10, 10)
+    gc.set_threshold(50_000, 2, 10)

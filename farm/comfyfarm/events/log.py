@@ -12,10 +12,13 @@ An event's way through the log::
                          _pending                     holds more than one only while listeners publish
                             |
                             v
-           1. listeners to all events                 job counter, analysis;
+           1. listeners of the farm                   job counter, analysis;
                             |                         then streams and waits of the control API
                             v
            2. listeners to the event's instance       its process: server log, websocket notifier
+
+A listener may name the types of events that it wants; which listeners get an event is looked up by its type, so that
+those that most events do not concern cost nothing.
 
 Listeners are called before ``publish`` returns, in the order in which they were added.  The exception is an event
 that a listener publishes: the websocket notifier, for example, publishes ``FrameSent`` while it handles
@@ -30,13 +33,13 @@ If a listener raises, the others still get the event and those that are pending;
 the error, or an ``ExceptionGroup`` if there were several.
 
 A listener that needs all events must be added before the first one.  A frozen process defers its own handling (2)
-until it thaws (``FreezeQueue`` in ``server/http/freeze_queue.py``); the listeners to all events (1) are not delayed.
+until it thaws (``FreezeQueue`` in ``server/http/freeze_queue.py``); the listeners of the farm (1) are not delayed.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -50,6 +53,13 @@ BatchListener = Callable[[Sequence[Event]], None]
 KEPT = 100_000
 
 
+class _Subscription(NamedTuple):
+    """A listener, and the types of events that it wants; ``None``: all."""
+
+    listener: Listener
+    kinds: Collection[type[Event]] | None
+
+
 @dataclass(eq=False)
 class Log:
     """The events of a farm, and their listeners.
@@ -60,8 +70,8 @@ class Log:
 
     events: deque[Event] = field(default_factory=lambda: deque(maxlen=KEPT))
     seq: int = 0
-    _listeners: list[Listener] = field(default_factory=list)
-    _listeners_by_instance: dict[str, list[Listener]] = field(default_factory=dict)
+    _subscriptions: dict[str, list[_Subscription]] = field(default_factory=dict)    # by instance; "" for all of them
+    _listeners: dict[tuple[str, type[Event]], tuple[Listener, ...]] = field(default_factory=dict)   # as looked up
     _batch_listeners: list[BatchListener] = field(default_factory=list)
     _pending: deque[Event] = field(default_factory=deque)
     _publishing: bool = False
@@ -75,11 +85,23 @@ class Log:
         if not self._publishing:
             self._call_listeners()
 
-    def listen(self, listener: Listener, instance: str | None = None) -> Callable[[], None]:
-        """Add a listener, to the events of one instance or of all; the returned function removes it."""
-        listeners = self._listeners if instance is None else self._listeners_by_instance.setdefault(instance, [])
-        listeners.append(listener)
-        return lambda: listeners.remove(listener)
+    def listen(
+        self, listener: Listener, instance: str = "", kinds: Collection[type[Event]] | None = None
+    ) -> Callable[[], None]:
+        """Add a listener; the returned function removes it.
+
+        :param instance: the one whose events it gets; empty: those of all, and of the farm.
+        :param kinds: the types of events that it gets; ``None``: all.
+        """
+        subscriptions, subscription = self._subscriptions.setdefault(instance, []), _Subscription(listener, kinds)
+        subscriptions.append(subscription)
+        self._listeners.clear()
+
+        def remove() -> None:
+            subscriptions.remove(subscription)
+            self._listeners.clear()
+
+        return remove
 
     def listen_to_batches(self, listener: BatchListener) -> Callable[[], None]:
         """Add a listener to batches; the returned function removes it."""
@@ -103,13 +125,22 @@ class Log:
             while self._pending:
                 event = self._pending.popleft()
                 batch.append(event)
-                _call_each((*self._listeners, *self._listeners_by_instance.get(event.instance, ())), event, errors)
+                _call_each(self._listeners.get((event.instance, type(event))) or self._look_up(event), event, errors)
         finally:
             self._publishing = False
         if self._batch_listeners:
             _call_each(tuple(self._batch_listeners), batch, errors)
         if errors:
             raise errors[0] if len(errors) == 1 else ExceptionGroup("listeners to the log failed", errors)
+
+    def _look_up(self, event: Event) -> tuple[Listener, ...]:
+        kind, own = type(event), self._subscriptions.get(event.instance, ()) if event.instance else ()
+        found = self._listeners[event.instance, kind] = tuple(
+            listener
+            for listener, kinds in (*self._subscriptions.get("", ()), *own)
+            if kinds is None or kind in kinds
+        )
+        return found
 
 
 def _call_each(listeners: Iterable[Callable[[A], None]], argument: A, errors: list[Exception]) -> None:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import msgspec
 
@@ -28,14 +29,12 @@ class FaultRegistry:
     :ivar publish: takes the events that belong to a fault and not to one instance.
     :ivar armed: every known fault by id, in the order of arming; those that are over stay until their id is reused
         or :data:`KEPT_OVER` others are over.
-    :ivar _watched: ``None`` after a change; it is made when it is read, so that many changes together cost little.
     """
 
     instances: tuple[str, ...]
     seeds: Seeds
     publish: Callable[[Event], None]
     armed: dict[str, ArmedFault] = field(default_factory=dict)
-    _watched: dict[str, dict[Phase, list[ArmedFault]]] | None = None
     _most: int = 2 * KEPT_OVER      # faults, until the oldest are forgotten
     _last_numbers: Counter[str] = field(default_factory=Counter)
 
@@ -57,7 +56,7 @@ class FaultRegistry:
         armed = self.armed[fault.id] = ArmedFault(
             fault, counts, self.seeds.of(fault.id), ends_by, is_private=is_private
         )
-        self._watched = None
+        self._forget_watched()
         self.publish(FaultArmed(at_ms=now_ms, id=fault.id, fault=fault.as_written(), on=names))
         return armed
 
@@ -141,7 +140,7 @@ class FaultRegistry:
         armed.firings.clear()
         if was_armed:
             armed.state = state
-            self._watched = None
+            self._forget_watched()
         if was_armed or lasts:
             self.publish(FaultHealed(at_ms=now_ms, id=armed.fault.id, reason=state))
 
@@ -170,7 +169,7 @@ class FaultRegistry:
 
     def _expire(self, armed: ArmedFault, reason: str, now_ms: int) -> None:
         armed.state = "expired"
-        self._watched = None
+        self._forget_watched()
         self.publish(FaultExpired(at_ms=now_ms, id=armed.fault.id, reason=reason))
 
     def restarted(self, name: str, now_ms: int) -> None:
@@ -182,16 +181,19 @@ class FaultRegistry:
 
     # Queries.
 
-    @property
+    @cached_property
     def watched(self) -> dict[str, dict[Phase, list[ArmedFault]]]:
         """The faults that can fire, by instance and phase, so that a phase without faults costs nothing."""
-        if self._watched is None:
-            self._watched = {}
-            for armed in self.armed.values():
-                if armed.state == "armed" and not armed.is_private:
-                    for name in armed.counts:
-                        self._watched.setdefault(name, {}).setdefault(armed.fault.rule.at.phase, []).append(armed)
-        return self._watched
+        watched: dict[str, dict[Phase, list[ArmedFault]]] = {}
+        for armed in self.armed.values():
+            if armed.state == "armed" and not armed.is_private:
+                for name in armed.counts:
+                    watched.setdefault(name, {}).setdefault(armed.fault.rule.at.phase, []).append(armed)
+        return watched
+
+    def _forget_watched(self) -> None:
+        """Forget it after a change; it is made when it is read, so that many changes together cost little."""
+        self.__dict__.pop("watched", None)
 
     def watching(self, name: str, phase: Phase) -> Iterable[ArmedFault]:
         watched = self.watched

@@ -1,7 +1,8 @@
 """The application of one instance: the objects that its routes share, and the answers to their errors."""
 
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from klein import Klein
@@ -17,9 +18,8 @@ from comfyfarm.server.files.disk import Disk
 from comfyfarm.server.files.uploads import MAX_FIELDS, TooManyFields
 from comfyfarm.server.files.users import Users
 from comfyfarm.server.front import server_error, unserved
-from comfyfarm.server.http.answer import aiohttp_answer
+from comfyfarm.server.http.answer import Answer, aiohttp_answer, json_answer
 from comfyfarm.server.http.comfy_request import ComfyRequest
-from comfyfarm.server.http.recent_bodies import RecentBodies
 from comfyfarm.server.http.request import send
 from comfyfarm.server.server_log import ServerLog
 from comfyfarm.server.time.clock import pass_ms
@@ -94,7 +94,6 @@ class ComfyApi:
     reactor: Any
     run_or_defer: Callable[[Callable[[], None]], None]
     has_advised: bool = False
-    recent_bodies: RecentBodies = field(default_factory=RecentBodies)
     app = ComfyRoutes()
 
     @property
@@ -110,6 +109,11 @@ class ComfyApi:
     def behaviour(self) -> Behaviour:
         """What the instance's version does."""
         return self.instance.machine.behaviour
+
+    @cached_property
+    def plain_system_stats(self) -> Answer:
+        """The answer of ``/system_stats`` without simulated devices, encoded once."""
+        return json_answer(self.system_stats)
 
     def require(self, has_route: bool) -> None:
         """Continue if this version has a route.

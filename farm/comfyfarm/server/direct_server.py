@@ -16,13 +16,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import NO_BODY_CODES, RESPONSES
+from twisted.web.http_headers import Headers
 
 from comfyfarm.server.front import FrontResource
 from comfyfarm.server.http.answer import CLOSES, Answer
@@ -48,6 +49,7 @@ class DirectServer:
     seconds: Callable[[], float]
     _heads: dict[tuple[int, tuple[tuple[str, str], ...]], bytes] = field(default_factory=dict, init=False)
     _second: int = field(default=-1, init=False)
+    _defaults: dict[bytes, bytes] = field(default_factory=dict, init=False)
 
     def serve(self, channel: Any, whole: WholeRequest) -> bool:
         """Serve a request; return whether that was done, or the request has still to take the long way."""
@@ -101,26 +103,38 @@ class DirectServer:
         """Return the head of an answer up to its length, which comes last; ``None`` for an unusual one."""
         second = int(self.seconds())
         if second != self._second:
-            self._second = second
+            self._second, self._defaults = second, self._default_fields(request)
             self._heads.clear()
         key = reply.status, reply.headers
         head = self._heads.get(key)
-        if head is None and len(self._heads) < _MOST_HEADS and _is_usual(reply):
-            head = self._heads[key] = self._make_head(request, reply)
+        if head is None and _is_usual(reply):
+            head = self._make_head(reply)
+            if len(self._heads) < _MOST_HEADS:
+                self._heads[key] = head
         return head
 
-    def _make_head(self, request: ComfyRequest, reply: Answer) -> bytes:
+    def _default_fields(self, request: ComfyRequest) -> dict[bytes, bytes]:
+        """Return the header fields that every answer of this second has, in their order."""
         like_it = ComfyRequest(request.connection)
-        like_it.path, like_it.behaviour, like_it.set_defaults = request.path, request.behaviour, self.front.set_defaults
-        like_it.answer_with(reply)
-        names = [(name, value) for name, values in like_it.responseHeaders.getAllRawHeaders() for value in values]
-        assert names[-1][0] == b"Content-Length"
-        status = b"HTTP/1.1 %d %b\r\n" % (reply.status, RESPONSES[reply.status])
-        return status + b"".join(b"%b: %b\r\n" % field for field in names[:-1]) + b"Content-Length: "
+        like_it.set_defaults = self.front.set_defaults
+        return {name: values[0] for name, values in like_it.responseHeaders.getAllRawHeaders()}
+
+    def _make_head(self, reply: Answer) -> bytes:
+        # No caching headers: there are some only for paths with a dot, which are not served directly.
+        own = {_as_sent(name): value.encode() for name, value in reply.headers}
+        fields = b"".join([b"%b: %b\r\n" % field for field in (self._defaults | own).items()])
+        return b"HTTP/1.1 %d %b\r\n%bContent-Length: " % (reply.status, RESPONSES[reply.status], fields)
+
+
+@lru_cache
+def _as_sent(name: str) -> bytes:
+    """Return the name of a header field as Twisted writes it."""
+    return next(name for name, _ in Headers({name: [""]}).getAllRawHeaders())
 
 
 def _is_usual(reply: Answer) -> bool:
-    return reply.status in RESPONSES and reply.status not in NO_BODY_CODES and CLOSES not in reply.headers
+    is_plain = all(value.isascii() and value.isprintable() for _, value in reply.headers)
+    return reply.status in RESPONSES and reply.status not in NO_BODY_CODES and is_plain and CLOSES not in reply.headers
 
 
 def _drop(result: Any) -> None:

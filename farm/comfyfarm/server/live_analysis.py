@@ -69,13 +69,13 @@ class LiveAnalysis:
     _trials: Trials = field(default_factory=Trials)
 
     def __post_init__(self) -> None:
-        self.log.listen(self._count)
+        self.log.listen(self._count, kinds=(Finished, Reset))
         self.log.listen(self._trials.on_event)
 
     def _count(self, event: Event) -> None:
         if isinstance(event, Finished):
             self.finished[event.instance] += 1
-        elif isinstance(event, Reset):
+        else:
             self.finished[event.instance] = 0
 
     def log_analysis(

@@ -104,7 +104,7 @@ class InstanceProcess:
         now_ms = self.context.time.now_ms()
         self._has_begun = True
         parts.server_log.begin(url(self.context.host, self.port.number), now_ms)
-        self._unsubscribe = self.context.log.listen(parts.on_event, self.config.name)
+        self._unsubscribe = self.context.log.listen(parts.on_event, self.config.name, parts.handlers)
         parts.instance.machine.at_ms = now_ms
         parts.instance.machine.warm_up(self.carried_state.models)
         parts.driver.start()

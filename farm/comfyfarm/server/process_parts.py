@@ -59,6 +59,7 @@ class ProcessParts:
 
     :ivar epoch: how many times the instance has been started, this time included.
     :ivar has_ended: returns whether the process was stopped or has crashed.
+    :ivar publish: publishes an event of this process.
     :param accepted: number of jobs that the instance has accepted in earlier epochs.
     """
 
@@ -69,6 +70,7 @@ class ProcessParts:
     has_ended: Callable[[], bool]
     accepted: InitVar[int]
     name: str = field(init=False)
+    publish: Callable[[Event], None] = field(init=False)
     freezer: FreezeQueue = field(default_factory=FreezeQueue, init=False)
     faults: InstanceFaults = field(init=False)
     instance: Instance = field(init=False)
@@ -80,10 +82,11 @@ class ProcessParts:
     api: ComfyApi = field(init=False)
     fault_injector: HttpFaultInjector = field(init=False)
     site: FarmSite = field(init=False)
-    _handlers: Mapping[type[Event], Sequence[Callable[[Event], None]]] = field(init=False)
+    handlers: Mapping[type[Event], Sequence[Callable[[Event], None]]] = field(init=False)
 
     def __post_init__(self, config: InstanceConfig, accepted: int) -> None:
         self.name = config.name
+        self.publish = partial(self.context.log.publish, instance=self.name, epoch=self.epoch)
         equipment = self.context.equipment_cache.equip(config)
         self._make_simulation(config, accepted)
         self._make_websockets(config, server_flags(config, equipment.features))
@@ -141,7 +144,7 @@ class ProcessParts:
             self.hub, self.outbox, self.storage.renderer, self.context.unix_ms, self.instance.machine.behaviour
         )
         self.server_log = ServerLog(config, self.hub, self.notifier.send_json, self.context.unix_ms)
-        self._handlers = by_type(self.server_log, self.notifier)
+        self.handlers = by_type(self.server_log, self.notifier)
 
     def _make_http(self, config: InstanceConfig, system_stats: Mapping[str, Any]) -> None:
         context = self.context
@@ -195,13 +198,13 @@ class ProcessParts:
         machine.catalogue = self._make_catalogue(config)
         machine.memory.capacity_bytes = config.vram
 
-    def publish(self, event: Event) -> None:
-        self.context.log.publish(event, self.name, self.epoch)
-
     def on_event(self, event: Event) -> None:
         """Handle an event of the log that concerns the instance."""
-        for handle in self._handlers.get(type(event), ()):      # most events have no handler
-            self.freezer.run_or_defer(partial(handle, event))
+        for handle in self.handlers[type(event)]:
+            if self.freezer.is_clear:
+                handle(event)
+            else:
+                self.freezer.run_or_defer(partial(handle, event))
 
     def _on_open(self, socket: Socket) -> None:
         """Send a new websocket client what ComfyUI sends first: the status, and the node that runs for it."""

@@ -29,7 +29,6 @@ class ServerLog(EventHandler):
 
     :ivar send: sends a websocket message to a client: client id, event that caused it, type, data.
     :ivar unix_ms: the Unix time at simulated time 0.
-    :ivar entries: time and text of each line, oldest first.
     :ivar subscribers: the client ids, as the clients sent them, in order of subscription.
     """
 
@@ -37,13 +36,13 @@ class ServerLog(EventHandler):
     hub: Hub
     send: Callable[[str, Event, str, dict[str, Any]], None]
     unix_ms: int
-    entries: deque[dict[str, str]] = field(default_factory=lambda: deque(maxlen=_MAX_ENTRIES))
     subscribers: dict[Any, None] = field(default_factory=dict)
+    _lines: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=_MAX_ENTRIES))     # Unix ms, text
     _taken_ms: int = 0
 
     def begin(self, url: str, at_ms: int) -> None:
         """Clear everything, and print what a server prints at its start."""
-        self.entries.clear()
+        self._lines.clear()
         self.subscribers.clear()
         for text in _startup_lines(self.config, url):
             self._print(text, Event(at_ms=at_ms))
@@ -53,6 +52,11 @@ class ServerLog(EventHandler):
             self.subscribers[client_id] = None
         else:
             self.subscribers.pop(client_id, None)
+
+    @property
+    def entries(self) -> list[dict[str, str]]:
+        """Time and text of each line, oldest first."""
+        return [_entry(*line) for line in self._lines]
 
     def text(self) -> str:
         return "".join(f"{entry['t']} - {entry['m']}" for entry in self.entries)
@@ -92,15 +96,19 @@ class ServerLog(EventHandler):
 
     def _print(self, text: str, event: Event) -> None:
         """Add a line, and send it to the subscribers; those who have disconnected are removed."""
-        # The local time in the format of a real server's log.
-        local = datetime.fromtimestamp((self.unix_ms + event.at_ms) / 1000, tz=UTC).astimezone().replace(tzinfo=None)
-        entry = {"t": local.isoformat(timespec="microseconds"), "m": f"{text}\n"}
-        self.entries.append(entry)
+        line = self.unix_ms + event.at_ms, text
+        self._lines.append(line)
         for client_id in list(self.subscribers):
             if isinstance(client_id, str) and self.hub.recipients(client_id):
-                self.send(client_id, event, "logs", {"entries": [entry], "size": None})
+                self.send(client_id, event, "logs", {"entries": [_entry(*line)], "size": None})
             else:
                 del self.subscribers[client_id]
+
+
+def _entry(unix_ms: int, text: str) -> dict[str, str]:
+    # The local time in the format of a real server's log.
+    local = datetime.fromtimestamp(unix_ms / 1000, tz=UTC).astimezone().replace(tzinfo=None)
+    return {"t": local.isoformat(timespec="microseconds"), "m": f"{text}\n"}
 
 
 def _startup_lines(config: InstanceConfig, url: str) -> Iterator[str]:

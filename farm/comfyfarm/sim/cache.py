@@ -1,7 +1,6 @@
 """The cache of results that outlive a job (docs/fidelity.md, "Result cache")."""
 
 import hashlib
-import json
 from collections import OrderedDict
 from collections.abc import Collection, Generator, Mapping
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from comfyfarm.json_text import encode_text
 from comfyfarm.sim.catalogue.catalogue import Catalogue, annotated
 from comfyfarm.sim.prompt.workflow import is_link, links
 
@@ -106,7 +106,7 @@ def _key(prompt: Mapping[str, Any], node: str, keys: Mapping[str, Key | None], c
             parts.append([name, value, _digest(class_type, name, value, catalogue)])
     if class_type in _NEVER_CACHED:
         return None
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return hashlib.sha256(encode_text(parts).encode()).hexdigest()
 
 
 def _digest(class_type: Any, name: str, value: Any, catalogue: Catalogue) -> str | None:

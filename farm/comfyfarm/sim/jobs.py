@@ -1,7 +1,6 @@
 """Jobs, the queue of those that wait or run, and the history of those that ended."""
 
 import heapq
-import json
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -9,6 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from typing import Any
+
+from comfyfarm.json_text import encode_text
 
 
 def workflow_id(extra_data: Mapping[str, Any]) -> Any:
@@ -48,11 +49,11 @@ class Job:
 
     @cached_property
     def prompt_json(self) -> str:
-        return json.dumps(self.prompt)
+        return encode_text(self.prompt)
 
     @cached_property
     def item_json(self) -> str:
-        start, end = json.dumps([self.number, self.prompt_id]), json.dumps([self.extra_data, self.outputs])
+        start, end = encode_text([self.number, self.prompt_id]), encode_text([self.extra_data, self.outputs])
         return f"{start[:-1]}, {self.prompt_json}, {end[1:]}"
 
     def hide(self, secrets: Iterable[str]) -> None:
@@ -203,7 +204,7 @@ class HistoryEntry:
     @cached_property
     def json(self) -> str:
         """The entry of a job that has ended, as JSON; made when the first client asks for it."""
-        outputs, status, meta = (json.dumps(part) for part in (self.outputs, self.status, self.meta))
+        outputs, status, meta = (encode_text(part) for part in (self.outputs, self.status, self.meta))
         text = f'{{"prompt": {self.job.item_json}, "outputs": {outputs}, "status": {status}, "meta": {meta}}}'
         self.job.forget_texts()     # the job is no longer in the queue
         return text
@@ -242,5 +243,5 @@ class History:
 
     def json(self, entries: Mapping[str, HistoryEntry]) -> str:
         """Return some of the entries as ``/history`` shows them."""
-        shown = (f"{json.dumps(prompt_id)}: {entry.json}" for prompt_id, entry in entries.items())
+        shown = (f"{encode_text(prompt_id)}: {entry.json}" for prompt_id, entry in entries.items())
         return f"{{{', '.join(shown)}}}"

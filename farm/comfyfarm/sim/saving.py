@@ -1,12 +1,12 @@
 """The files that a job saves, and what faults do to them."""
 
-import json
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from comfyfarm.events import Event, FileAppeared, FileCut, FileRemoved, Written
+from comfyfarm.json_text import encode_text
 from comfyfarm.sim.catalogue.catalogue import Catalogue
 from comfyfarm.sim.catalogue.staging import filled
 from comfyfarm.sim.files import ROOT, FileContent, Place
@@ -150,10 +150,10 @@ class Saver:
         text = {"prompt": self.job.prompt_json}
         pnginfo = self.job.extra_data.get("extra_pnginfo")
         if isinstance(pnginfo, dict):
-            text |= {key: json.dumps(value) for key, value in pnginfo.items()}
+            text |= {key: encode_text(value) for key, value in pnginfo.items()}
         pictures = [save.picture] if save.animated else save.picture.each()
         return (FileContent(picture, text, self._stamp(index)) for index, picture in enumerate(pictures))
 
     def _stamp(self, index: int) -> str:
         origin = {"instance": self.machine.name, "epoch": self.machine.epoch, "prompt_id": self.job.prompt_id}
-        return json.dumps(origin | {"job": self.job.name, "node": self.node, "index": index})
+        return encode_text(origin | {"job": self.job.name, "node": self.node, "index": index})

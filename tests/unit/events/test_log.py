@@ -63,6 +63,23 @@ def test_a_listener_to_one_instance_gets_no_events_of_others() -> None:
     assert [event.seq for event in received] == [1, 4]
 
 
+def test_a_listener_to_some_types_gets_no_others() -> None:
+    """Also if it is added, or removed, after events of these types were published."""
+    log = Log()
+    all_events: list[Event] = []
+    some: list[Event] = []
+    log.listen(all_events.append)
+    log.publish(started(), "gpu-1")
+    stop = log.listen(some.append, "gpu-1", {Succeeded})
+    for event in (started(), Succeeded(at_ms=1, prompt_id="a")):
+        log.publish(event, "gpu-1")
+        log.publish(event, "gpu-2")
+    stop()
+    log.publish(Succeeded(at_ms=2, prompt_id="b"), "gpu-1")
+    assert [event.seq for event in some] == [4]
+    assert [event.seq for event in all_events] == list(range(1, 7))
+
+
 def test_a_removed_listener_gets_no_more_events() -> None:
     """Also if it is removed while it handles an event; the other listeners still get it."""
     log = Log()

@@ -320,5 +320,7 @@ def _path_inside(base: Path, subfolder: str, name: str) -> Path | None:
     """Return the path for a name; ``None`` if it leads out of the folder, or cannot be one."""
     if "\0" in subfolder or "\0" in name:
         return None
+    if name not in ("", ".", "..") and "/" not in name and (folder := _path_inside(base, subfolder, "")) is not None:
+        return folder / name    # as nearly all: jobs write ever new names into the same folders
     path = os.path.abspath(os.path.join(base, subfolder, name))     # noqa: PTH100, PTH118 (as ComfyUI joins)
     return Path(path) if os.path.commonpath((base, path)) == str(base) else None

@@ -1,10 +1,11 @@
 """An answer of a ComfyUI route, before it becomes HTTP."""
 
-import json
 from collections.abc import Generator
 from typing import Any
 
 import msgspec
+
+from comfyfarm.json_text import encode_text
 
 SERVER = b"Python/3.11 aiohttp/3.14.5"
 """The header ``Server`` of a real server."""
@@ -34,7 +35,7 @@ JSON = (("Content-Type", "application/json; charset=utf-8"),)
 
 def json_answer(body: object, status: int = 200) -> Answer:
     """Return an answer in JSON, with exactly the text of ComfyUI's ``json.dumps``."""
-    return encoded_answer(json.dumps(body), status)
+    return encoded_answer(encode_text(body), status)
 
 
 def encoded_answer(text: str, status: int = 200) -> Answer:
@@ -47,10 +48,10 @@ def prompt_answer(body: dict[str, Any], status: int = 200) -> Generator[None, No
 
     :param body: its last key is ``node_errors``.
     """
-    parts = [json.dumps({**body, "node_errors": {}}).removesuffix("}}").encode()]
+    parts = [encode_text({**body, "node_errors": {}}).removesuffix("}}").encode()]
     names, separator = 0, ""
     for node_id, error in body["node_errors"].items():
-        parts.append(f"{separator}{json.dumps(node_id)}: {json.dumps(error)}".encode())
+        parts.append(f"{separator}{encode_text(node_id)}: {encode_text(error)}".encode())
         names, separator = names + len(error["dependent_outputs"]), ", "
         if names >= _NAMES_IN_A_STEP:
             names = 0

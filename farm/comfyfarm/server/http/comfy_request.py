@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any, ClassVar, Self
 
-from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 from twisted.web import http
 from twisted.web.http_headers import Headers
@@ -17,7 +16,7 @@ from comfyfarm.server.http.body_decoder import BodyDecoder
 from comfyfarm.server.http.exchange_record import ExchangeRecord
 from comfyfarm.server.http.headers import cache_headers, forget_origin
 from comfyfarm.server.http.request_head import origin_form
-from comfyfarm.server.http.whole_request import RequestLine, WholeRequest
+from comfyfarm.server.http.whole_request import HeadFields, RequestLine, WholeRequest, query_parameters
 from comfyfarm.versions import DEFAULT_BEHAVIOUR
 
 _HTTP_1_1 = b"HTTP/1.1"
@@ -55,10 +54,9 @@ class ComfyRequest(Request):
     reply: Answer | None = None
     outcome: tuple[Any, Answer | None] | None = None
     _line: RequestLine | None = None
-    _fields: Headers | None = None
+    _fields: HeadFields | None = None
 
-    def __init__(self, channel: Any, *_args: Any) -> None:
-        Componentized.__init__(self)    # the rest of what Request does is done by __getattr__
+    def __init__(self, channel: Any, *_args: Any) -> None:     # what Request does besides is done by __getattr__
         self.channel = self.connection = channel
 
     def __getattr__(self, name: str) -> Any:
@@ -76,9 +74,8 @@ class ComfyRequest(Request):
         """
         request, line = cls(channel), whole.line
         request.record = ExchangeRecord()
-        request._line, request._fields = line, whole.fields.headers
+        request._line, request._fields = line, whole.fields
         request.method, request.uri, request.path, request.clientproto = line.method, line.target, line.path, _HTTP_1_1
-        request.args = http.parse_qs(line.query, 1) if line.query else {}
         request.content = BytesIO(whole.body)
         request.set_defaults = set_defaults
         return request
@@ -91,16 +88,32 @@ class ComfyRequest(Request):
         return {
             "method": self.method.decode("ascii", "replace"),
             "path": self.path.decode("utf-8", "replace"),
-            "query": self.uri.partition(b"?")[2].decode("utf-8", "replace"),
+            "query": self._query.decode("utf-8", "replace"),
         }
+
+    @property
+    def parameters(self) -> Mapping[str, str]:
+        """Those of the query; of a repeated name the first value."""
+        return query_parameters(self._query) if self._line is None else self._line.parameters
+
+    @property
+    def _query(self) -> bytes:
+        return self.uri.partition(b"?")[2]
+
+    def field_text(self, name: str) -> str | None:
+        """Return a header; if it was sent several times, the first one."""
+        if self._fields is not None:
+            return self._fields.texts.get(name.lower())
+        values = self.requestHeaders.getRawHeaders(name.encode())
+        return values[0].decode("utf-8", "replace") if values else None
 
     @property
     def fields(self) -> Headers:
         """The request's headers, to be read only: several requests may share them."""
-        return self.requestHeaders if self._fields is None else self._fields
+        return self.requestHeaders if self._fields is None else self._fields.headers
 
     def _make_request_headers(self) -> Headers:
-        return Headers() if self._fields is None else self._fields.copy()
+        return Headers() if self._fields is None else self._fields.headers.copy()
 
     def _make_response_headers(self) -> Headers:
         headers = self.responseHeaders = Headers()
@@ -119,6 +132,8 @@ class ComfyRequest(Request):
         return cookies
 
     _parts: ClassVar[dict[str, Callable[[Any], Any]]] = {
+        "_adapterCache": lambda _: {},
+        "args": lambda self: http.parse_qs(self._query, 1),
         "client": lambda self: self.connection.getPeer(),
         "cookies": lambda _: [],
         "host": lambda self: self.connection.getHost(),

@@ -16,12 +16,17 @@ class FreezeQueue:
     is_frozen: bool = False
     _waiting: deque[Callable[[], None]] = field(default_factory=deque)
 
+    @property
+    def is_clear(self) -> bool:
+        """True if :meth:`run_or_defer` would call a function now."""
+        return not (self.is_frozen or self._waiting)
+
     def run_or_defer(self, act: Callable[[], None]) -> None:
         """Call a function now, or, if the process is frozen, after all that wait already."""
-        if self.is_frozen or self._waiting:
-            self._waiting.append(act)
-        else:
+        if self.is_clear:
             act()
+        else:
+            self._waiting.append(act)
 
     def release(self) -> None:
         """Call all functions that wait, in order; if one of them freezes the process again, the rest wait on."""

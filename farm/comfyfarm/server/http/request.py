@@ -1,9 +1,9 @@
 """Reading requests and sending answers, as the routes need it."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 import msgspec
 from twisted.web.iweb import IRequest
@@ -88,8 +88,7 @@ def _charset(request: IRequest) -> str:
 
 def header(request: IRequest, name: str) -> str | None:
     """Return a header; if it was sent several times, the first one."""
-    values = request.requestHeaders.getRawHeaders(name.encode())
-    return values[0].decode("utf-8", "replace") if values else None
+    return cast(ComfyRequest, request).field_text(name)
 
 
 def prompt_source(request: IRequest, names: JobNames) -> PromptSource:
@@ -101,11 +100,9 @@ def prompt_source(request: IRequest, names: JobNames) -> PromptSource:
     )
 
 
-def query(request: IRequest) -> dict[str, str]:
+def query(request: IRequest) -> Mapping[str, str]:
     """Return the query parameters; of a repeated name the first value."""
-    # Not ``request.args``: Twisted splits at ";" too, which is part of ``preview=webp;90``.
-    pairs = parse_qsl(request.uri.partition(b"?")[2].decode("utf-8", "replace"), keep_blank_values=True)
-    return dict(reversed(pairs))
+    return cast(ComfyRequest, request).parameters
 
 
 segment = unquote

@@ -1,12 +1,14 @@
 """Files as aiohttp serves them: validators, conditional requests and ranges; large ones are streamed."""
 
 import math
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import formatdate, parsedate
+from functools import lru_cache
 from os import stat_result
 from pathlib import Path
 from typing import BinaryIO
@@ -34,9 +36,11 @@ class ByteRange:
     count: int
 
     def of(self, path: Path) -> bytes:
-        with path.open("rb") as file:
-            file.seek(self.start)
-            return file.read(self.count)
+        descriptor = os.open(path, os.O_RDONLY)     # a file object first asks for the file's size, position and kind
+        try:
+            return os.pread(descriptor, self.count, self.start)
+        finally:
+            os.close(descriptor)
 
 
 def serve(path: Path, own: Headers, ask: Ask) -> Answer:
@@ -58,7 +62,7 @@ def choose(path: Path, own: Headers, ask: Ask) -> tuple[Answer, ByteRange | None
     if file_stat is None:
         return Answer(404, own), None
     # Rounded up, so that this date is not before the file's own when a client sends it back.
-    last_modified = formatdate(math.ceil(file_stat.st_mtime), usegmt=True)
+    last_modified = _http_date(math.ceil(file_stat.st_mtime))
     validators = (("Etag", f'"{_etag(file_stat)}"'), ("Last-Modified", last_modified))
     status = _condition(file_stat, ask)
     if status is not None:
@@ -76,6 +80,11 @@ def choose(path: Path, own: Headers, ask: Ask) -> tuple[Answer, ByteRange | None
 
 class _Unsatisfiable(Exception):
     """The range lies beyond the file, or cannot be parsed."""
+
+
+@lru_cache
+def _http_date(unix_s: int) -> str:
+    return formatdate(unix_s, usegmt=True)
 
 
 def _condition(file_stat: stat_result, ask: Ask) -> int | None:

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple
+from urllib.parse import parse_qsl
 
 from twisted.web.http_headers import Headers, InvalidHeaderName
 
@@ -43,6 +44,10 @@ class RequestLine:
         """Method, path and query as text, by these names."""
         return {name: getattr(self, name).decode("ascii") for name in ("method", "path", "query")}
 
+    @cached_property
+    def parameters(self) -> dict[str, str]:
+        return query_parameters(self.query)
+
 
 @dataclass(frozen=True)
 class HeadFields:
@@ -56,6 +61,18 @@ class HeadFields:
     headers: Headers
     body_bytes: int
     is_of_page: bool
+
+    @cached_property
+    def texts(self) -> dict[str, str]:
+        """The first value of each, as text, by its name in small letters."""
+        fields = self.headers.getAllRawHeaders()
+        return {name.decode("ascii").lower(): values[0].decode("ascii") for name, values in fields}
+
+
+def query_parameters(query: bytes) -> dict[str, str]:
+    """Return the parameters of a query; of a repeated name the first value."""
+    # Not as Twisted does: it splits at ";" too, which is part of ``preview=webp;90``.
+    return dict(reversed(parse_qsl(query.decode("utf-8", "replace"), keep_blank_values=True)))
 
 
 class WholeRequest(NamedTuple):

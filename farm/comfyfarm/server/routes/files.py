@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from typing import cast
 
 from twisted.web.iweb import IRequest
 
@@ -11,6 +12,7 @@ from comfyfarm.server.files.disk import Disk
 from comfyfarm.server.files.uploads import Form, parse_form, store_image, store_mask
 from comfyfarm.server.files.views import view
 from comfyfarm.server.http.answer import Answer
+from comfyfarm.server.http.comfy_request import ComfyRequest
 from comfyfarm.server.http.request import header, note, nothing, query, raw_body, send
 
 app = ComfyApi.app
@@ -18,7 +20,7 @@ app = ComfyApi.app
 
 @app.route("/view", methods=["GET"])
 def get_view(api: ComfyApi, request: IRequest) -> bytes:
-    reply = view(api.disk, query(request), lambda name: header(request, name), api.static_name, api.behaviour)
+    reply = view(api.disk, query(request), cast(ComfyRequest, request).field_text, api.static_name, api.behaviour)
     if reply.status == 206:
         content_range = dict(reply.headers)["Content-Range"]
         note(request, first_byte=int(content_range.removeprefix("bytes ").partition("-")[0]))

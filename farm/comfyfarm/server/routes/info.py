@@ -1,7 +1,5 @@
 """Facts about the server: its machine, features, node types and models."""
 
-from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from twisted.web.iweb import IRequest
@@ -20,13 +18,9 @@ def get_system_stats(api: ComfyApi, request: IRequest) -> bytes:
     with api.moment():
         memory = api.instance.machine.memory
         total, used = memory.capacity_bytes, memory.used_bytes
-    body = api.recent_bodies.of(("system_stats", total, used), partial(_system_stats, api, total, used))
-    return send(request, Answer(200, JSON, body))
-
-
-def _system_stats(api: ComfyApi, total_bytes: float | None, used_bytes: int) -> Mapping[str, Any]:
-    devices = None if total_bytes is None else [_gpu(int(total_bytes), used_bytes)]
-    return {**api.system_stats, "devices": devices} if devices else api.system_stats
+    if total is None:
+        return send(request, api.plain_system_stats)
+    return answer(request, {**api.system_stats, "devices": [_gpu(int(total), used)]})
 
 
 def _gpu(total_bytes: int, used_bytes: int) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def get_log(api: ComfyApi, request: IRequest) -> bytes:
 
 @app.route("/internal/logs/raw", methods=["GET"])
 def get_log_entries(api: ComfyApi, request: IRequest) -> bytes:
-    return answer(request, {"entries": list(api.server_log.entries), "size": SIZE})
+    return answer(request, {"entries": api.server_log.entries, "size": SIZE})
 
 
 @app.route("/internal/logs/subscribe", methods=["PATCH"])

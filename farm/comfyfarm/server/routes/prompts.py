@@ -8,7 +8,7 @@ from twisted.logger import Logger
 from twisted.web.iweb import IRequest
 
 from comfyfarm.server.api import ComfyApi
-from comfyfarm.server.http.answer import JSON, Answer, prompt_answer
+from comfyfarm.server.http.answer import prompt_answer
 from comfyfarm.server.http.request import answer, json_body, note, nothing, prompt_source, raw_body, send
 from comfyfarm.sim.errors import PromptRejected, ServerError, raising_as_comfyui
 
@@ -21,8 +21,7 @@ def get_prompt(api: ComfyApi, request: IRequest) -> bytes:
     with api.moment():
         remaining = api.instance.queue.remaining
     note(request, shown=remaining)
-    body = api.recent_bodies.of(("prompt", remaining), lambda: {"exec_info": {"queue_remaining": remaining}})
-    return send(request, Answer(200, JSON, body))
+    return answer(request, {"exec_info": {"queue_remaining": remaining}})
 
 
 @app.route("/prompt", methods=["POST"])

@@ -1,6 +1,6 @@
 """Routes of the users: their settings and their files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ def get_userdata(api: ComfyApi, request: IRequest) -> bytes:
     return send(request, _list(_folder_of(api, request), query(request)))
 
 
-def _list(folder: UserFolder, parameters: dict[str, str]) -> Answer:
+def _list(folder: UserFolder, parameters: Mapping[str, str]) -> Answer:
     if not parameters.get("dir"):
         return text_answer(400, "Directory not provided")
     try:
@@ -196,16 +196,16 @@ def _inside(name: str, folder: UserFolder) -> Iterator[Path | None]:
         raise ServerError(f"userdata {name}: {error}") from error
 
 
-def _refusal(path: Path | None, parameters: dict[str, str]) -> Answer | None:
+def _refusal(path: Path | None, parameters: Mapping[str, str]) -> Answer | None:
     """Return the answer if an existing file may not be overwritten, or ``None``."""
     taken = path is not None and parameters.get("overwrite") == "false" and is_there(path)
     return text_answer(409, "File already exists") if taken else None
 
 
-def _written(folder: UserFolder, path: Path, parameters: dict[str, str]) -> Answer:
+def _written(folder: UserFolder, path: Path, parameters: Mapping[str, str]) -> Answer:
     body: Any = folder.full_info(path) if _is_true(parameters, "full_info") else folder.name_of(path)
     return json_answer(body)
 
 
-def _is_true(parameters: dict[str, str], name: str) -> bool:
+def _is_true(parameters: Mapping[str, str], name: str) -> bool:
     return parameters.get(name, "").lower() == "true"

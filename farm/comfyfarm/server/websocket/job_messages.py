@@ -4,11 +4,12 @@ The result is that of ``json.dumps``, byte for byte.  Faster encoders such as ms
 write no spaces, and no escapes for characters that are not ASCII.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from json.encoder import encode_basestring_ascii
 from typing import Any, Literal, Self
+
+from comfyfarm.json_text import encode_text
 
 Fields = Mapping[str, str]
 """The data of a message: by name, the values; both are JSON already."""
@@ -28,7 +29,7 @@ def joined(fields: Fields) -> str:
 
 
 def fields_of(data: Mapping[str, Any]) -> Fields:
-    return {quoted(name): json.dumps(value) for name, value in data.items()}
+    return {quoted(name): encode_text(value) for name, value in data.items()}
 
 
 @dataclass(eq=False)

@@ -1,6 +1,5 @@
 """Translates events into ComfyUI's websocket messages (docs/fidelity.md, "Websocket"), and sends them."""
 
-import json
 import struct
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from comfyfarm.events import (
     TextSent,
 )
 from comfyfarm.events.handler import EventHandler, on
+from comfyfarm.json_text import encode_text
 from comfyfarm.server.media.pictures import ImageRenderer
 from comfyfarm.server.websocket.hub import Hub, Socket
 from comfyfarm.server.websocket.job_messages import (
@@ -223,7 +223,8 @@ class WebSocketNotifier(EventHandler):
     def _send_fields(self, to: Any, event: Event, kind: str, fields: Callable[[], Fields]) -> None:
         """Send a message about the job."""
         if sockets := self.hub.recipients(to):
-            self._put(sockets, event, kind, encode_fields(kind, {**self._metadata, **fields()}))
+            data = {**self._metadata, **fields()} if self._metadata else fields()
+            self._put(sockets, event, kind, encode_fields(kind, data))
 
     def _send(self, to: Any, event: Event, kind: str, make: Callable[[], str | bytes]) -> None:
         if sockets := self.hub.recipients(to):
@@ -248,7 +249,7 @@ def _executing(event: NodeStarted, display_node: str) -> Fields:
 
 def _executed(event: NodeFinished, display_node: str, output: dict[str, Any]) -> Fields:
     names = {'"node"': quoted(event.shown_as), '"display_node"': quoted(display_node)}
-    return {**names, '"output"': json.dumps(output), '"prompt_id"': quoted(event.prompt_id)}
+    return {**names, '"output"': encode_text(output), '"prompt_id"': quoted(event.prompt_id)}
 
 
 def _progressed(event: Progressed | PictureSent) -> Fields:

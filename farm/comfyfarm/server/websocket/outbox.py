@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from comfyfarm.events import Event
 from comfyfarm.server.websocket.connection import SocketWriter
@@ -9,6 +10,7 @@ from comfyfarm.server.websocket.faults import WebSocketFaultInjector
 from comfyfarm.server.websocket.hub import Socket
 from comfyfarm.server.websocket.message import OutgoingMessage
 
+_client_id = attrgetter("client_id")
 _MAX_QUEUED_BYTES = 64 * 1024   # what Twisted buffers for a connection before it pauses the producer
 
 
@@ -42,7 +44,7 @@ class Outbox:
         else:
             reached = self._queue(message.framed, sockets)
         if reached and message.is_logged:
-            self.publish(message.as_event(tuple([socket.client_id for socket in reached])))
+            self.publish(message.as_event(tuple(map(_client_id, reached))))
 
     def _queue(self, framed: bytes, sockets: Collection[Socket]) -> list[Socket]:
         """Queue a frame at each socket, and return those that take it."""

@@ -1,15 +1,15 @@
 """The logical job of each submission: the client's own name for it, else a hash (docs/job-names.md)."""
 
 import hashlib
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from comfyfarm.json_text import text_encoder
 from comfyfarm.sim.prompt.submission import PromptSource
 
-_canonical = json.JSONEncoder(sort_keys=True).encode
+_canonical = text_encoder(sort_keys=True)
 _HALF = 8       # of the digits of a hash
 _SETTING = re.compile(
     r"header:(?P<header>[\w!#$%&'*+.^`|~-]+)"
