@@ -1,6 +1,7 @@
 """What does a test leave behind?  pytest-twisted does not ask, so the fixture here does, for every test."""
 
 import gc
+import signal
 import sys
 from collections.abc import Iterator
 
@@ -39,6 +40,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="a real ComfyUI to be held against the recordings of its version, too; idle, and nobody else's meanwhile",
     )
     parser.addoption("--versions", action="store_true", help="hold instances of every recorded version against theirs")
+
+
+def pytest_configure() -> None:
+    """Let the processes that tests start take SIGINT, also if this one was started in a shell's background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:

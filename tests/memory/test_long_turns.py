@@ -11,9 +11,10 @@ import pytest
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
 
-from comfyfarm.events import InternalError, OrderReported, QueueDeleted, TextSent
+from comfyfarm.events import InternalError, OrderReported, QueueDeleted, Submitted, TextSent
 from comfyfarm.events.line_writer import LineWriter
 from comfyfarm.server.websocket.connection import SocketWriter
+from comfyfarm.sim.prompt.job_names import hash_of
 from comfyfarm.testing import MemoryFarm, MemoryInstance
 from comfyfarm.testing.memory_client import Asking
 from comfyfarm.workflows import text_to_image
@@ -388,3 +389,14 @@ def test_what_fires_is_worked_out_once_for_many_faults_that_are_armed_and_healed
     farm.control("DELETE", "/api/faults")
     assert registry.watched == {}
     assert {state["state"] for state in farm.control("GET", "/api/faults").json()["faults"]} == {"removed"}
+
+
+def test_a_large_prompt_is_read_in_turns_and_is_the_same_job_as_ever(memory_farm: Start) -> None:
+    farm = memory_farm(TWO)
+    prompt = text_to_image(prompt="a barn " * 60_000)
+    large = farm["gpu-1"].ask("POST", "/prompt", json={"prompt": prompt})
+    assert (large.status, large.json()["node_errors"]) == (200, {})
+    (submitted,) = [event for event in farm.log if isinstance(event, Submitted)]
+    assert submitted.job == hash_of(prompt)
+    refused = farm["gpu-1"].ask("POST", "/prompt", data=b'{"prompt": ' + b" " * 300_000)
+    assert refused.status == 500

@@ -1,5 +1,7 @@
 """Routes that submit prompts, interrupt jobs and free memory."""
 
+from collections.abc import Generator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,8 +13,11 @@ from comfyfarm.server.api import ComfyApi
 from comfyfarm.server.http.answer import prompt_answer
 from comfyfarm.server.http.request import answer, json_body, note, nothing, prompt_source, raw_body, send
 from comfyfarm.sim.errors import PromptRejected, ServerError, raising_as_comfyui
+from comfyfarm.sim.prompt.job_names import hash_of
+from comfyfarm.sim.prompt.submission import PromptSource
 
 _logger = Logger()
+_LARGE_BYTES = 256 * 1024
 app = ComfyApi.app
 
 
@@ -26,8 +31,23 @@ def get_prompt(api: ComfyApi, request: IRequest) -> bytes:
 
 @app.route("/prompt", methods=["POST"])
 def post_prompt(api: ComfyApi, request: IRequest) -> bytes | Deferred[bytes]:
+    if len(raw_body(request)) > _LARGE_BYTES:
+        return api.in_turns(_read_large(api, request)).addCallback(lambda read: _submit(api, request, *read))
+    return _submit(api, request, json_body(request), prompt_source(request, api.instance.names))
+
+
+def _read_large(api: ComfyApi, request: IRequest) -> Generator[None, None, tuple[Any, PromptSource]]:
+    """Read a request in steps, each of which may take as long as all of an ordinary one."""
     body = json_body(request)
+    yield
     source = prompt_source(request, api.instance.names)
+    if isinstance(body, dict):
+        source = replace(source, prompt_hash=hash_of(body.get("prompt")))
+    yield
+    return body, source
+
+
+def _submit(api: ComfyApi, request: IRequest, body: Any, source: PromptSource) -> bytes | Deferred[bytes]:
     try:
         with api.moment() as now_ms:
             accepted = api.instance.submit(body, source, now_ms)

@@ -51,7 +51,7 @@ class JobNames:
         if own is not None or sender.job is not None:
             return str(own if own is not None else sender.job)
         found = sender.header if self.header else _text_at(body, self._path)
-        return found or self._hash_of(body)
+        return found or self._hash_of(sender.prompt_hash or hash_of(body.get("prompt")))
 
     def on_accepted(self, name: str, sender: PromptSource) -> None:
         """Note that a submission was accepted as this job."""
@@ -67,13 +67,17 @@ class JobNames:
         """
         return value if value in self._from_header else ""
 
-    def _hash_of(self, body: Mapping[str, Any]) -> str:
-        digits = hashlib.sha256(_canonical(body.get("prompt")).encode()).hexdigest()[: 2 * _HALF]
+    def _hash_of(self, digits: str) -> str:
         if not self._counts_each:
             return digits
         # A refused submission belongs to the same job as the next accepted one of the same prompt, its likely retry.
         half = digits[:_HALF]
         return f"{half}{self._accepted[half] + 1:0{_HALF}x}"
+
+
+def hash_of(prompt: object) -> str:
+    """Return the hash of a prompt, whatever it is: 16 hexadecimal digits."""
+    return hashlib.sha256(_canonical(prompt).encode()).hexdigest()[: 2 * _HALF]
 
 
 def _path_in_body(form: re.Match[str]) -> tuple[str, ...]:

@@ -26,12 +26,14 @@ class PromptSource:
     :ivar job: the header ``X-Comfyfarm-Job``: the logical job.
     :ivar header: the header that the farm's ``job_name`` names; ``None`` if it names none, or there is none.
     :ivar is_load: the farm sends the request itself, as background load.
+    :ivar prompt_hash: the hash of the prompt, if it has been computed already.
     """
 
     usage_source: str | None = None
     job: str | None = None
     header: str | None = None
     is_load: bool = False
+    prompt_hash: str | None = None
 
 
 def read_prompt(body: Mapping[str, Any], behaviour: Behaviour = DEFAULT_BEHAVIOUR) -> dict[str, Any]:
