@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import parse_qsl
@@ -62,6 +63,12 @@ class ListenerTracker(EventHandler):
         if attempt.end not in {"success", "error"} or attempt.client_id in self._aware:
             return None
         return self._listeners.get(attempt)
+
+    def forget(self, attempts: Iterable[Attempt]) -> None:
+        """Drop what is known of attempts that nobody asks for any more."""
+        for attempt in attempts:
+            self.silenced.pop(attempt, None)
+            self._listeners.pop(attempt, None)
 
     @on(SocketOpened)
     def _on_socket_opened(self, event: SocketOpened) -> None:

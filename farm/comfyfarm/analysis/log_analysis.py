@@ -18,6 +18,7 @@ from comfyfarm.events import Configured, Event, LogEnded, Submitted, TrialBegan
 from comfyfarm.events.handler import by_type
 
 _MOST_PENDING = 250
+_KEPT_JOBS = 10_000
 
 Part = Literal["placement", "timeline"]
 PARTS: tuple[Part, ...] = ("placement", "timeline")
@@ -33,6 +34,8 @@ class LogAnalysis:
     :ivar defects: those of the log so far.
     :ivar end_seq: of the last event of the trial; ``None`` if it has not ended.
     :ivar parts: what may be requested apart from the verdict; each needs time and memory.
+    :ivar kept_jobs: so many of the latest logical jobs are kept in any case; of the older ones only those of which
+        something may still be found (:mod:`comfyfarm.analysis.forgotten`).
     """
 
     began: TrialBegan | None = None
@@ -41,6 +44,7 @@ class LogAnalysis:
     defects: Defects = field(default_factory=Defects)
     end_seq: int | None = None
     parts: Collection[Part] = PARTS
+    kept_jobs: int = _KEPT_JOBS
     # Events are processed when a result is requested, or 250 at a time: a short run without requests costs nothing.
     _pending: list[Event] = field(default_factory=list)
     _faults: FaultRows = field(default_factory=FaultRows)
@@ -53,10 +57,13 @@ class LogAnalysis:
         self._placement = PlacementAnalyzer(attempts=tracker, fleet=self._verdict.fleet)
         self._has_placement = "placement" in self.parts
         self._timeline = Timeline(tracker)
+        self._forgets_at = self._next_forgetting()
         self._methods = self._methods_by_type()
         if self.began is not None:
             tracker.trial_ms, tracker.is_scoped = self.began.at_ms, self.began.client != ""
-            self._scope = scope = TrialScope(self.began.at_ms, self.began.client, self.former, tracker.others)
+            self._scope = scope = TrialScope(
+                self.began.at_ms, self.began.client, self.former, tracker.others, tracker.forgotten.names
+            )
             for event in before:
                 self._process(scope.other(event) if isinstance(event, Submitted) else event)
 
@@ -68,7 +75,9 @@ class LogAnalysis:
         if "timeline" in self.parts:
             tables.append(by_type(self._timeline, self._faults))
         kinds = {kind for table in tables for kind in table if kind is not LogEnded}
-        return {kind: [method for table in tables for method in table.get(kind, ())] for kind in kinds}
+        methods = {kind: [method for table in tables for method in table.get(kind, ())] for kind in kinds}
+        methods[Submitted].append(self._forget_old)
+        return methods
 
     def kinds(self) -> set[type[Event]]:
         """Return the types of events that are handled; of others only the number, time, instance and epoch count."""
@@ -148,6 +157,26 @@ class LogAnalysis:
         except Exception as error:  # noqa: BLE001 (a saved log may hold anything, and a live farm must go on)
             text = f"seq {event.seq} could not be taken into account ({type(error).__name__}: {error})"
             self._verdict.note_defect(text, event.seq)
+
+    def _next_forgetting(self) -> int:
+        """Return the number of jobs at which the oldest will be forgotten: an eighth at a time, as each look costs."""
+        return len(self._verdict.tracker.jobs) + max(1, self.kept_jobs // 8)
+
+    def _forget_old(self, _event: Event) -> None:
+        """Forget the oldest jobs of which nothing more can be found, if there are many more than are kept.
+
+        When depends on the number of jobs only, so that a saved log gives what the live farm gave.
+        """
+        if len(self._verdict.tracker.jobs) < max(self._forgets_at, self.kept_jobs):
+            return
+        self._forgets_at = self._next_forgetting()
+        if jobs := self._verdict.settled(self.kept_jobs):
+            self._verdict.forget(jobs)
+            self._placement.forget()
+            self._timeline.forget(jobs)
+            if self._scope is not None:
+                self._scope.forget(jobs)
+        self._forgets_at = self._next_forgetting()
 
     def _note_process(self, event: Event) -> None:
         """Process the first event of an instance, or of a process of it."""

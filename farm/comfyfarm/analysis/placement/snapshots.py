@@ -126,6 +126,15 @@ class SnapshotRecorder:
             self.changes.append(ClientView(client_id, name, shown, self._sent[name][client_id]))
         return len(self.changes)
 
+    def merge(self, count: int) -> int:
+        """Replace the first changes by the latest of each kind among them; return by how many there are fewer."""
+        latest: dict[tuple[str | None, ...], Change] = {}
+        for change in self.changes[:count]:
+            client = (change.client_id,) if isinstance(change, ClientView) else ()
+            latest[change.instance, *client] = change
+        self.changes[:count] = latest.values()
+        return count - len(latest)
+
     def _state_of(self, member: InstanceStatus) -> InstanceState:
         name = member.name
         if name not in self._models:
