@@ -83,8 +83,9 @@ class Dispatches(EventHandler):
         """Drop the dispatches up to an event."""
         first = bisect_right(self.all, seq, key=lambda dispatch: dispatch.attempt.seq)
         if first:
-            dropped = self._recorder.merge(self.all[first - 1].changes)
+            count = self.all[first - 1].changes
             del self.all[:first]
+            dropped = self._recorder.merge(count, {dispatch.attempt.client_id for dispatch in self.all})
             for dispatch in self.all:
                 dispatch.changes -= dropped
 

@@ -5,7 +5,7 @@ one.  :class:`SnapshotReader` makes whole snapshots of the changes, when somebod
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -126,13 +126,21 @@ class SnapshotRecorder:
             self.changes.append(ClientView(client_id, name, shown, self._sent[name][client_id]))
         return len(self.changes)
 
-    def merge(self, count: int) -> int:
-        """Replace the first changes by the latest of each kind among them; return by how many there are fewer."""
+    def merge(self, count: int, clients: Container[str | None]) -> int:
+        """Replace the first changes by the latest of each kind among them; return by how many there are fewer.
+
+        :param clients: what others know is forgotten.
+        """
         latest: dict[tuple[str | None, ...], Change] = {}
         for change in self.changes[:count]:
-            client = (change.client_id,) if isinstance(change, ClientView) else ()
-            latest[change.instance, *client] = change
+            if isinstance(change, InstanceState):
+                latest[change.instance,] = change
+            elif change.client_id in clients:
+                latest[change.instance, change.client_id] = change
         self.changes[:count] = latest.values()
+        for known in (self._stale_views, *self._sent.values(), *self._viewers.values()):
+            for client_id in [client_id for client_id in known if client_id not in clients]:
+                del known[client_id]
         return count - len(latest)
 
     def _state_of(self, member: InstanceStatus) -> InstanceState:
