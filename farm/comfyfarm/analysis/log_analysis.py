@@ -159,8 +159,8 @@ class LogAnalysis:
             self._verdict.note_defect(text, event.seq)
 
     def _next_forgetting(self) -> int:
-        """Return the number of jobs at which the oldest will be forgotten: an eighth at a time, as each look costs."""
-        return len(self._verdict.tracker.jobs) + max(1, self.kept_jobs // 8)
+        """Return the number of jobs at which the oldest will be forgotten: many at a time, as it costs a look at all."""
+        return len(self._verdict.tracker.jobs) + max(1, self.kept_jobs // 16)
 
     def _forget_old(self, _event: Event) -> None:
         """Forget the oldest jobs of which nothing more can be found, if there are many more than are kept.

@@ -157,7 +157,8 @@ class VerdictBuilder:
         context = self._context_with(bounds)
         sent = [job for job in self.tracker.jobs.values() if job.attempts]
         sent.sort(key=lambda job: job.attempts[0].seq)
-        return [job for job in sent[: max(0, len(sent) - most)] if is_settled(job, self.rules, context)]
+        rules = [rule for rule in self.rules if type(rule).concerns is not FindingRule.concerns]
+        return [job for job in sent[: max(0, len(sent) - most)] if is_settled(job, rules, context)]
 
     def forget(self, jobs: Sequence[LogicalJob]) -> None:
         """Drop such jobs; from then on only their number is known, and their names if they come again."""

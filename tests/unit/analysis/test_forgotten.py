@@ -67,7 +67,7 @@ def sentence_of(*pieces: Piece) -> str:
 def test_of_many_jobs_the_numbers_stay_right_and_the_verdict_says_how_many_are_no_longer_kept() -> None:
     verdict = analysis_of(FARM, many(200)).verdict()
     whole = analysis_of(FARM, many(200), kept=1000).verdict()
-    assert 175 <= verdict.forgotten <= 180
+    assert 178 <= verdict.forgotten <= 180
     assert whole.forgotten == 0
     assert verdict.summary() == f"{whole.summary()} ({verdict.forgotten} of them no longer shown)"
     numbers = verdict.orders, verdict.delivered, verdict.jobs, verdict.attempts, verdict.succeeded
