@@ -159,7 +159,7 @@ class LogAnalysis:
             self._verdict.note_defect(text, event.seq)
 
     def _next_forgetting(self) -> int:
-        """Return the number of jobs at which the oldest will be forgotten: many at a time, as it costs a look at all."""
+        """Return the number of jobs at which the oldest are forgotten: many at a time, as it costs a look at all."""
         return len(self._verdict.tracker.jobs) + max(1, self.kept_jobs // 16)
 
     def _forget_old(self, _event: Event) -> None:
