@@ -48,7 +48,8 @@ def _verdict_of(
         if not isinstance(event, Configured | TrialBegan):
             builder.tracker.orders.delivery = builder.tracker.orders.delivery or delivery
         if forgets:
-            builder.forget([job for job in builder.settled(0) if job.delivered or not is_reported])
+            settled = builder.settled(builder.tracker.jobs.values())
+            builder.forget([job for job in settled if job.delivered or not is_reported])
     for defect in defects:
         builder.note_defect(defect)
     return builder.verdict()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from typing import Literal
 
 from comfyfarm.analysis.findings import Defects, Thresholds
 from comfyfarm.analysis.job_tracker import JobTracker
+from comfyfarm.analysis.logical_jobs import LogicalJob
 from comfyfarm.analysis.placement.availability import AVAILABILITY_EVENTS
 from comfyfarm.analysis.placement.placement import Placement, PlacementAnalyzer, PlacementThresholds
 from comfyfarm.analysis.timeline.faults import FaultRow, FaultRows
@@ -47,6 +49,8 @@ class LogAnalysis:
     kept_jobs: int = _KEPT_JOBS
     # Events are processed when a result is requested, or 250 at a time: a short run without requests costs nothing.
     _pending: list[Event] = field(default_factory=list)
+    _latest: deque[LogicalJob] = field(default_factory=deque)       # in the order of their first attempts
+    _unsettled: deque[LogicalJob] = field(default_factory=deque)    # earlier ones that are kept
     _faults: FaultRows = field(default_factory=FaultRows)
     _scope: TrialScope | None = None
     _epochs: dict[str, int] = field(default_factory=dict)
@@ -57,7 +61,6 @@ class LogAnalysis:
         self._placement = PlacementAnalyzer(attempts=tracker, fleet=self._verdict.fleet)
         self._has_placement = "placement" in self.parts
         self._timeline = Timeline(tracker)
-        self._forgets_at = self._next_forgetting()
         self._methods = self._methods_by_type()
         if self.began is not None:
             tracker.trial_ms, tracker.is_scoped = self.began.at_ms, self.began.client != ""
@@ -76,7 +79,7 @@ class LogAnalysis:
             tables.append(by_type(self._timeline, self._faults))
         kinds = {kind for table in tables for kind in table if kind is not LogEnded}
         methods = {kind: [method for table in tables for method in table.get(kind, ())] for kind in kinds}
-        methods[Submitted].append(self._forget_old)
+        methods[Submitted].append(self._on_submitted)
         return methods
 
     def kinds(self) -> set[type[Event]]:
@@ -158,25 +161,32 @@ class LogAnalysis:
             text = f"seq {event.seq} could not be taken into account ({type(error).__name__}: {error})"
             self._verdict.note_defect(text, event.seq)
 
-    def _next_forgetting(self) -> int:
-        """Return the number of jobs at which the oldest are forgotten: many at a time, as it costs a look at all."""
-        return len(self._verdict.tracker.jobs) + max(1, self.kept_jobs // 16)
-
-    def _forget_old(self, _event: Event) -> None:
+    def _on_submitted(self, event: Event) -> None:
         """Forget the oldest jobs of which nothing more can be found, if there are many more than are kept.
 
-        When depends on the number of jobs only, so that a saved log gives what the live farm gave.
+        When depends on the number of jobs only, so that a saved log gives what the live farm gave.  Of the older ones
+        that could not be forgotten some are looked at again each time, so that no look is long.
         """
-        if len(self._verdict.tracker.jobs) < max(self._forgets_at, self.kept_jobs):
-            return
-        self._forgets_at = self._next_forgetting()
-        if jobs := self._verdict.settled(self.kept_jobs):
-            self._verdict.forget(jobs)
-            self._placement.forget()
-            self._timeline.forget(jobs)
-            if self._scope is not None:
-                self._scope.forget(jobs)
-        self._forgets_at = self._next_forgetting()
+        assert isinstance(event, Submitted)
+        job = self._verdict.tracker.jobs[event.job]
+        if len(job.attempts) == 1:
+            self._latest.append(job)
+        count = max(1, self.kept_jobs // 16)
+        if len(self._latest) >= self.kept_jobs + count:
+            again = min(count, len(self._unsettled))
+            jobs = [self._latest.popleft() for _ in range(count)] + [self._unsettled.popleft() for _ in range(again)]
+            settled = self._verdict.settled(jobs)
+            forgotten = set(settled)
+            self._unsettled += [job for job in jobs if job not in forgotten]
+            if settled:
+                self._forget(settled)
+
+    def _forget(self, jobs: Sequence[LogicalJob]) -> None:
+        self._verdict.forget(jobs)
+        self._placement.forget()
+        self._timeline.forget(jobs)
+        if self._scope is not None:
+            self._scope.forget(jobs)
 
     def _note_process(self, event: Event) -> None:
         """Process the first event of an instance, or of a process of it."""

@@ -1,6 +1,6 @@
 """The verdict on the system under test, as far as the log proves it: pass, fail or unknown (docs/verdict.md)."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
@@ -148,17 +148,12 @@ class VerdictBuilder:
             findings=tuple(findings),
         )
 
-    def settled(self, most: int) -> list[LogicalJob]:
-        """Return the jobs of which nothing more can be found, in the order of their first attempts.
-
-        :param most: so many of the latest jobs are left out.
-        """
+    def settled(self, jobs: Iterable[LogicalJob]) -> list[LogicalJob]:
+        """Return those of some jobs of which nothing more can be found."""
         bounds = msgspec.structs.replace(self.bounds, wire=Duration(0))      # with which there are the most findings
         context = self._context_with(bounds)
-        sent = [job for job in self.tracker.jobs.values() if job.attempts]
-        sent.sort(key=lambda job: job.attempts[0].seq)
         rules = [rule for rule in self.rules if type(rule).concerns is not FindingRule.concerns]
-        return [job for job in sent[: max(0, len(sent) - most)] if is_settled(job, rules, context)]
+        return [job for job in jobs if is_settled(job, rules, context)]
 
     def forget(self, jobs: Sequence[LogicalJob]) -> None:
         """Drop such jobs; from then on only their number is known, and their names if they come again."""
