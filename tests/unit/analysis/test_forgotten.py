@@ -159,6 +159,27 @@ def test_the_names_of_a_named_trials_forgotten_jobs_are_still_its_own() -> None:
     assert findings == [("delivered_twice", "job-3")]
 
 
+def test_it_does_not_matter_how_often_somebody_asks() -> None:
+    """A saved log is asked once, a live farm at any time."""
+    often, once = LogAnalysis(kept_jobs=KEPT), analysis_of(FARM, many(100))
+    for event in log(FARM, many(100)):
+        often.on_event(event)
+        often.verdict()
+    for result in ("verdict", "placement"):
+        assert as_json(getattr(often, result)()) == as_json(getattr(once, result)())
+    assert as_json(as_values(often.timeline())) == as_json(as_values(once.timeline()))
+
+
+def test_a_job_that_is_delivered_late_is_forgotten_later() -> None:
+    runs = [clean(f"late-{number}", at=100 + number)[:-1] for number in range(50)]
+    late = [delivered(f"late-{number}", at=1000 + number, on="a") for number in range(50)]
+    before = delivered("none", at=1)      # so that a result that is only fetched is not delivered
+    kept = analysis_of(FARM, before, runs)
+    assert kept.verdict().forgotten == 0
+    long_after = analysis_of(FARM, before, runs, late, many(120, first=20))
+    assert long_after.verdict().forgotten == 120 + 50 - KEPT
+
+
 def test_a_hash_set_knows_what_was_added() -> None:
     names = HashSet()
     assert not names.has("a")

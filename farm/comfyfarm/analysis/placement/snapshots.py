@@ -7,7 +7,7 @@ one.  :class:`SnapshotReader` makes whole snapshots of the changes, when somebod
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -138,9 +138,10 @@ class SnapshotRecorder:
             elif change.client_id in clients:
                 latest[change.instance, change.client_id] = change
         self.changes[:count] = latest.values()
-        for known in (self._stale_views, *self._sent.values(), *self._viewers.values()):
-            for client_id in [client_id for client_id in known if client_id not in clients]:
-                del known[client_id]
+        tables: list[dict[str | None, Any]] = [self._stale_views, *self._sent.values(), *self._viewers.values()]
+        for table in tables:
+            for client_id in [client_id for client_id in table if client_id not in clients]:
+                del table[client_id]
         return count - len(latest)
 
     def _state_of(self, member: InstanceStatus) -> InstanceState:
