@@ -21,6 +21,8 @@ from comfyfarm.events.handler import by_type
 
 _MOST_PENDING = 250
 _KEPT_JOBS = 10_000
+MOST_FORMER = 10_000
+"""So many names of jobs of earlier trials are known in a later one."""
 
 Part = Literal["placement", "timeline"]
 PARTS: tuple[Part, ...] = ("placement", "timeline")
@@ -51,6 +53,7 @@ class LogAnalysis:
     _pending: list[Event] = field(default_factory=list)
     _latest: deque[LogicalJob] = field(default_factory=deque)       # in the order of their first attempts
     _unsettled: deque[LogicalJob] = field(default_factory=deque)    # earlier ones that are kept
+    _forgotten_names: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_FORMER))
     _faults: FaultRows = field(default_factory=FaultRows)
     _scope: TrialScope | None = None
     _epochs: dict[str, int] = field(default_factory=dict)
@@ -102,10 +105,10 @@ class LogAnalysis:
         return 1 if self.began is None else self.began.seq
 
     def job_names(self) -> list[str]:
-        """Return the names of the logical jobs that belong to the trial."""
+        """Return the names of the logical jobs that belong to the trial; of the forgotten ones only the latest."""
         self._process_pending()
         tracker = self._verdict.tracker
-        return [name for name in tracker.jobs if name not in tracker.others]
+        return [*self._forgotten_names, *(name for name in tracker.jobs if name not in tracker.others)]
 
     def verdict(self, bounds: Thresholds | None = None) -> Verdict:
         """Return the verdict on the log so far; ``None``: with the default bounds."""
@@ -182,6 +185,7 @@ class LogAnalysis:
                 self._forget(settled)
 
     def _forget(self, jobs: Sequence[LogicalJob]) -> None:
+        self._forgotten_names.extend(job.name for job in jobs if not job.is_load)
         self._verdict.forget(jobs)
         self._placement.forget()
         self._timeline.forget(jobs)

@@ -159,6 +159,12 @@ def test_the_names_of_a_named_trials_forgotten_jobs_are_still_its_own() -> None:
     assert findings == [("delivered_twice", "job-3")]
 
 
+def test_the_next_trial_knows_the_names_of_forgotten_jobs() -> None:
+    """Else what is delivered late would seem to be made up."""
+    names = analysis_of(FARM, many(100)).job_names()
+    assert names == [f"job-{number}" for number in range(100)]
+
+
 def test_it_does_not_matter_how_often_somebody_asks() -> None:
     """A saved log is asked once, a live farm at any time."""
     often, once = LogAnalysis(kept_jobs=KEPT), analysis_of(FARM, many(100))
