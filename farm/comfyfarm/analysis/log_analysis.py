@@ -20,7 +20,7 @@ from comfyfarm.events import Configured, Event, LogEnded, Submitted, TrialBegan
 from comfyfarm.events.handler import by_type
 
 _MOST_PENDING = 250
-_KEPT_JOBS = 10_000
+_KEPT_JOBS = 5_000
 MOST_FORMER = 10_000
 """So many names of jobs of earlier trials are known in a later one."""
 
