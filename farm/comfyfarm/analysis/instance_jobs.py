@@ -1,6 +1,7 @@
 """The jobs of one instance: its queue, its history, and the requests that still lack an answer."""
 
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import lru_cache
 from urllib.parse import parse_qsl, unquote
@@ -109,6 +110,16 @@ class InstanceJobs:
         for prompt_id in prompt_ids:
             if (attempt := self.history.pop(prompt_id, None)) is not None:
                 self.unlisted.pop(attempt, None)
+
+    def forget(self, attempts: AbstractSet[Attempt]) -> list[FileKey]:
+        """Drop attempts that have ended; return the files that they wrote."""
+        ended = [prompt_id for prompt_id, attempt in self.history.items() if attempt in attempts]
+        self.remove_from_history(ended)
+        self.unanswered = {id_: same_id for id_, same_id in self.unanswered.items() if attempts.isdisjoint(same_id)}
+        files = [key for key, written in self.files.items() if written.attempt in attempts]
+        for key in files:
+            del self.files[key]
+        return files
 
     def clear_history(self) -> None:
         self.history.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +35,7 @@ from comfyfarm.events import (
 )
 from comfyfarm.events.handler import EventHandler, on
 
+_MOST_SHOWN = 10_000        # clients whose websockets told them the queue length
 
 class ReportedState(msgspec.Struct, frozen=True, gc=False):
     """An instance's queue length as a client received it.
@@ -79,6 +81,15 @@ class InstanceStatus:
     @property
     def accepts_jobs(self) -> bool:
         return self.is_available and not self.is_draining
+
+    def note_shown(self, client_ids: Iterable[str], state: ReportedState) -> None:
+        """Note what clients were sent over their websockets; of very many only the latest are kept."""
+        self.shown.update(dict.fromkeys(client_ids, state))
+        if len(self.shown) > 2 * _MOST_SHOWN:
+            in_order = sorted(self.shown, key=lambda client: self.shown[client].at_ms)
+            for client_id in in_order[:-_MOST_SHOWN]:
+                if client_id is not None:
+                    del self.shown[client_id]
 
     def note_answer(self, event: Exchanged) -> None:
         """Count failures in a row; after the latest of them it is taken to answer again."""
@@ -259,7 +270,7 @@ class FleetState(EventHandler):
     def _on_frame_sent(self, event: FrameSent) -> None:
         if event.shown is not None:
             state = ReportedState(event.at_ms, event.shown)
-            self.member(event.instance).shown.update(dict.fromkeys(event.to, state))
+            self.member(event.instance).note_shown(event.to, state)
 
 
 _AVAILABILITY_EVENTS: frozenset[type[Event]] = frozenset(

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from sys import intern
 
+from comfyfarm.analysis.forgotten import Forgotten
 from comfyfarm.analysis.instance_jobs import InstanceJobs, is_submission
 from comfyfarm.analysis.logical_jobs import Attempt, End, LogicalJob, Stop, with_another
 from comfyfarm.analysis.order_tracker import OrderTracker
@@ -50,6 +51,7 @@ class JobTracker(EventHandler):
     :ivar by_instance: the attempts of the software under test at an instance, in the order in which they were decided.
     :ivar by_prompt_id: all attempts that were accepted under a prompt id.
     :ivar instances: the queue and the history of each instance.
+    :ivar forgotten: the jobs that are no longer kept.
     :ivar results: follows what the attempts made, after the tracker has handled an event.
     :ivar orders: follows what was reported of orders, after that.
     :ivar trial_ms: the beginning of the trial; 0 for the first one.
@@ -73,17 +75,18 @@ class JobTracker(EventHandler):
     trial: str = ""
     others: set[str] = field(default_factory=set)
     is_scoped: bool = False
+    forgotten: Forgotten = field(default_factory=Forgotten)
     _tested: list[LogicalJob] | None = None     # None if it is out of date
 
     def __post_init__(self) -> None:
-        self.results = ResultTracker(self.instances, self.by_prompt_id)
+        self.results = ResultTracker(self.instances, self.by_prompt_id, self.forgotten.files)
         self.orders = OrderTracker(self.job, self.by_prompt_id)
 
     def job(self, name: str) -> LogicalJob:
         """Return a logical job; create it if the name is new."""
         if name not in self.jobs:
             name = intern(name)
-            self.jobs[name] = LogicalJob(name)
+            self.jobs[name] = LogicalJob(name, is_returned=self.forgotten.returns(name))
             self._tested = None
         return self.jobs[name]
 
@@ -93,6 +96,22 @@ class JobTracker(EventHandler):
         if self._tested is None:
             self._tested = [job for job in self.jobs.values() if not job.is_load]
         return self._tested
+
+    def forget(self, jobs: Sequence[LogicalJob]) -> None:
+        """Drop jobs of which nothing more can be found, but for what :class:`Forgotten` keeps of them."""
+        attempts = {attempt for job in jobs for attempt in job.attempts}
+        for job in jobs:
+            self.forgotten.add(job)
+            del self.jobs[job.name]
+        for attempt in attempts:
+            self.by_prompt_id.pop(attempt.prompt_id or "", None)
+        for name, instance in self.instances.items():
+            for file in instance.forget(attempts):
+                self.forgotten.files.add(name, *file)
+        for name, sent in self.by_instance.items():
+            self.by_instance[name] = [attempt for attempt in sent if attempt not in attempts]
+        self.others.difference_update(job.name for job in jobs)
+        self._tested = None
 
     def on_event(self, event: Event) -> None:
         self.note_time(event)

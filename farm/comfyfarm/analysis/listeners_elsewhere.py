@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import parse_qsl
 
+from comfyfarm.analysis.forgotten import HashSet
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.logical_jobs import Attempt
 from comfyfarm.events import Exchanged, FaultFired, FaultHealed, ServerStopped, SocketClosed, SocketOpened, Taken
 from comfyfarm.events.handler import EventHandler, on
 
+_MOST_FORMER = 10_000       # clients that had a websocket; only a reason in a sentence needs them
 _SILENCING_EFFECTS = {"mute": "its client's websocket was mute", "displace": "its client's websocket was displaced"}
 _NO_SOCKET = "its client had no websocket there any more"
 _REFUSED_SOCKET = "its client was refused a websocket there"
@@ -49,9 +52,9 @@ class ListenerTracker(EventHandler):
     _listeners: dict[Attempt, ListenerElsewhere] = field(default_factory=dict)
     _sockets: dict[str, dict[str, _Sockets]] = field(default_factory=dict)
     _refused: set[tuple[str, str]] = field(default_factory=set)
-    _former: set[tuple[str, str]] = field(default_factory=set)
+    _former: dict[tuple[str, str], None] = field(default_factory=dict)
     _silent: dict[tuple[str, str], FaultFired] = field(default_factory=dict)
-    _aware: set[str] = field(default_factory=set)
+    _aware: HashSet = field(default_factory=HashSet)
 
     def listener_of(self, attempt: Attempt) -> ListenerElsewhere | None:
         """Return the websocket elsewhere of an attempt that ran to its end without one at its own instance.
@@ -59,16 +62,24 @@ class ListenerTracker(EventHandler):
         ``None`` also if its client has had websockets at several instances at once: it knows the instances, and lacks
         one for another reason.
         """
-        if attempt.end not in {"success", "error"} or attempt.client_id in self._aware:
+        if attempt.end not in {"success", "error"} or self._aware.has(attempt.client_id or ""):
             return None
         return self._listeners.get(attempt)
+
+    def forget(self, attempts: Iterable[Attempt]) -> None:
+        """Drop what is known of attempts that nobody asks for any more."""
+        for attempt in attempts:
+            self.silenced.pop(attempt, None)
+            self._listeners.pop(attempt, None)
 
     @on(SocketOpened)
     def _on_socket_opened(self, event: SocketOpened) -> None:
         client, instance = event.client_id, event.instance
         sockets = self._sockets.setdefault(client, {})
         sockets[instance] = _Sockets(event.seq, sockets[instance].number + 1 if instance in sockets else 1)
-        self._former.add((client, instance))
+        self._former[client, instance] = None
+        if len(self._former) > 2 * _MOST_FORMER:
+            self._former = dict.fromkeys(list(self._former)[-_MOST_FORMER:])
         self._refused.discard((client, instance))
         self._silent.pop((client, instance), None)
         if len(sockets) > 1:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from typing import Literal
 
 from comfyfarm.analysis.findings import Defects, Thresholds
 from comfyfarm.analysis.job_tracker import JobTracker
+from comfyfarm.analysis.logical_jobs import LogicalJob
 from comfyfarm.analysis.placement.availability import AVAILABILITY_EVENTS
 from comfyfarm.analysis.placement.placement import Placement, PlacementAnalyzer, PlacementThresholds
 from comfyfarm.analysis.timeline.faults import FaultRow, FaultRows
@@ -18,6 +20,9 @@ from comfyfarm.events import Configured, Event, LogEnded, Submitted, TrialBegan
 from comfyfarm.events.handler import by_type
 
 _MOST_PENDING = 250
+_KEPT_JOBS = 5_000
+MOST_FORMER = 10_000
+"""So many names of jobs of earlier trials are known in a later one."""
 
 Part = Literal["placement", "timeline"]
 PARTS: tuple[Part, ...] = ("placement", "timeline")
@@ -33,6 +38,8 @@ class LogAnalysis:
     :ivar defects: those of the log so far.
     :ivar end_seq: of the last event of the trial; ``None`` if it has not ended.
     :ivar parts: what may be requested apart from the verdict; each needs time and memory.
+    :ivar kept_jobs: so many of the latest logical jobs are kept in any case; of the older ones only those of which
+        something may still be found (:mod:`comfyfarm.analysis.forgotten`).
     """
 
     began: TrialBegan | None = None
@@ -41,8 +48,12 @@ class LogAnalysis:
     defects: Defects = field(default_factory=Defects)
     end_seq: int | None = None
     parts: Collection[Part] = PARTS
+    kept_jobs: int = _KEPT_JOBS
     # Events are processed when a result is requested, or 250 at a time: a short run without requests costs nothing.
     _pending: list[Event] = field(default_factory=list)
+    _latest: deque[LogicalJob] = field(default_factory=deque)       # in the order of their first attempts
+    _unsettled: deque[LogicalJob] = field(default_factory=deque)    # earlier ones that are kept
+    _forgotten_names: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_FORMER))
     _faults: FaultRows = field(default_factory=FaultRows)
     _scope: TrialScope | None = None
     _epochs: dict[str, int] = field(default_factory=dict)
@@ -56,7 +67,9 @@ class LogAnalysis:
         self._methods = self._methods_by_type()
         if self.began is not None:
             tracker.trial_ms, tracker.is_scoped = self.began.at_ms, self.began.client != ""
-            self._scope = scope = TrialScope(self.began.at_ms, self.began.client, self.former, tracker.others)
+            self._scope = scope = TrialScope(
+                self.began.at_ms, self.began.client, self.former, tracker.others, tracker.forgotten.names
+            )
             for event in before:
                 self._process(scope.other(event) if isinstance(event, Submitted) else event)
 
@@ -68,7 +81,9 @@ class LogAnalysis:
         if "timeline" in self.parts:
             tables.append(by_type(self._timeline, self._faults))
         kinds = {kind for table in tables for kind in table if kind is not LogEnded}
-        return {kind: [method for table in tables for method in table.get(kind, ())] for kind in kinds}
+        methods = {kind: [method for table in tables for method in table.get(kind, ())] for kind in kinds}
+        methods[Submitted].append(self._on_submitted)
+        return methods
 
     def kinds(self) -> set[type[Event]]:
         """Return the types of events that are handled; of others only the number, time, instance and epoch count."""
@@ -90,10 +105,10 @@ class LogAnalysis:
         return 1 if self.began is None else self.began.seq
 
     def job_names(self) -> list[str]:
-        """Return the names of the logical jobs that belong to the trial."""
+        """Return the names of the logical jobs that belong to the trial; of the forgotten ones only the latest."""
         self._process_pending()
         tracker = self._verdict.tracker
-        return [name for name in tracker.jobs if name not in tracker.others]
+        return [*self._forgotten_names, *(name for name in tracker.jobs if name not in tracker.others)]
 
     def verdict(self, bounds: Thresholds | None = None) -> Verdict:
         """Return the verdict on the log so far; ``None``: with the default bounds."""
@@ -148,6 +163,34 @@ class LogAnalysis:
         except Exception as error:  # noqa: BLE001 (a saved log may hold anything, and a live farm must go on)
             text = f"seq {event.seq} could not be taken into account ({type(error).__name__}: {error})"
             self._verdict.note_defect(text, event.seq)
+
+    def _on_submitted(self, event: Event) -> None:
+        """Forget the oldest jobs of which nothing more can be found, if there are many more than are kept.
+
+        When depends on the number of jobs only, so that a saved log gives what the live farm gave.  Of the older ones
+        that could not be forgotten some are looked at again each time, so that no look is long.
+        """
+        assert isinstance(event, Submitted)
+        job = self._verdict.tracker.jobs[event.job]
+        if len(job.attempts) == 1:
+            self._latest.append(job)
+        count = max(1, self.kept_jobs // 16)
+        if len(self._latest) >= self.kept_jobs + count:
+            again = min(count, len(self._unsettled))
+            jobs = [self._latest.popleft() for _ in range(count)] + [self._unsettled.popleft() for _ in range(again)]
+            settled = self._verdict.settled(jobs)
+            forgotten = set(settled)
+            self._unsettled += [job for job in jobs if job not in forgotten]
+            if settled:
+                self._forget(settled)
+
+    def _forget(self, jobs: Sequence[LogicalJob]) -> None:
+        self._forgotten_names.extend(job.name for job in jobs if not job.is_load)
+        self._verdict.forget(jobs)
+        self._placement.forget()
+        self._timeline.forget(jobs)
+        if self._scope is not None:
+            self._scope.forget(jobs)
 
     def _note_process(self, event: Event) -> None:
         """Process the first event of an instance, or of a process of it."""

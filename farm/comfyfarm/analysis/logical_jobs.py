@@ -291,6 +291,8 @@ class LogicalJob(msgspec.Struct, eq=False, gc=False):
     :ivar attempts: in the order in which they were decided.
     :ivar order: what was reported of the user's order; ``None``: nothing.
     :ivar given_up_seq: of the latest interrupt that named the job or one of its attempts, hit or not; 0 if none.
+    :ivar is_returned: it had succeeded and been delivered, and then been forgotten
+        (:mod:`comfyfarm.analysis.forgotten`); all else is what came later.
     """
 
     name: str
@@ -298,6 +300,7 @@ class LogicalJob(msgspec.Struct, eq=False, gc=False):
     delivered: Sequence[Delivery] = ()
     order: UserOrder | None = None
     given_up_seq: int = 0
+    is_returned: bool = False
 
     @property
     def is_load(self) -> bool:

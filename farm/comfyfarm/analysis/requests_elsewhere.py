@@ -97,6 +97,11 @@ class RequestTracker(EventHandler):
             self._result = now_ms, result
         return self._result[1]
 
+    def jobs(self) -> set[str]:
+        """Return the jobs that such requests were about, those that may be searches included."""
+        pending = {request.attempt.job for requests in self._pending.values() for request in requests}
+        return pending.union(self._settled)
+
     def _settle(self, key: _Key, now_ms: int) -> None:
         """Count the requests that can no longer be part of a search."""
         recent = []

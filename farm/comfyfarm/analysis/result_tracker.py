@@ -1,10 +1,11 @@
 """The results of jobs: the files and pictures that attempts made, and what clients received of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from sys import intern
 from urllib.parse import parse_qsl
 
+from comfyfarm.analysis.forgotten import HashSet
 from comfyfarm.analysis.instance_jobs import InstanceJobs, WrittenFile, file_of, route_of
 from comfyfarm.analysis.logical_jobs import Attempt, BrokenFetch, JobFile, with_another
 from comfyfarm.events import (
@@ -29,12 +30,14 @@ class ResultTracker(EventHandler):
     """Follows the results of a :class:`~comfyfarm.analysis.job_tracker.JobTracker`'s attempts.
 
     :ivar instances: the tracker's, as is ``by_prompt_id``.
+    :ivar forgotten_files: by instance and parts of their name, the files of attempts that are no longer kept.
     :ivar requests_files: somebody requested a job's file from an instance.
     :ivar requests_results: somebody requested a history entry or the state of a job, or opened a websocket.
     """
 
     instances: Mapping[str, InstanceJobs]
     by_prompt_id: Mapping[str, Sequence[Attempt]]
+    forgotten_files: HashSet = field(default_factory=HashSet)
     requests_files: bool = False
     requests_results: bool = False
     _marks_results: bool = False
@@ -77,7 +80,8 @@ class ResultTracker(EventHandler):
         key = file_of(event)
         self.requests_files = self.requests_files or key[0] != "input"
         written = self.instances[event.instance].files.get(key)
-        if written is None and event.status in {200, 206} and key[0] == "output":
+        is_elsewhere = written is None and event.status in {200, 206} and key[0] == "output"
+        if is_elsewhere and not self.forgotten_files.has(event.instance, *key):
             # It is in a folder that instances share: another one wrote it.
             writers = (jobs.files[key] for jobs in self.instances.values() if key in jobs.files)
             written = max(writers, key=lambda written: written.attempt.seq, default=None)

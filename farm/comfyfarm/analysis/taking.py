@@ -45,7 +45,7 @@ class ResultTaking:
             tracker.orders.delivery,
             tracker.results.requests_files,
             tracker.results.requests_results,
-            reports=bool(delivered),
+            reports=bool(delivered) or tracker.forgotten.is_reported,
             reports_unbound=any(not job.attempts and not delivery.prompt_ids for job, delivery in delivered),
             reported_prompt_ids=frozenset(prompt_id for _, delivery in delivered for prompt_id in delivery.prompt_ids),
         )

@@ -6,7 +6,9 @@ from fnmatch import fnmatchcase
 
 from msgspec.structs import replace
 
+from comfyfarm.analysis.forgotten import HashSet
 from comfyfarm.analysis.instance_jobs import is_submission
+from comfyfarm.analysis.logical_jobs import LogicalJob
 from comfyfarm.events import Delivered, Event, Exchanged, InterruptAsked, OrderReported, PromptRefused, Submitted
 
 _SUBMISSIONS = Submitted, PromptRefused, Exchanged
@@ -25,6 +27,7 @@ class TrialScope:
     :ivar began_ms: the beginning of the trial.
     :ivar client: a glob: the jobs of clients with such an id are the trial's own; empty: those of all clients.
     :ivar former: the names of logical jobs of earlier trials.
+    :ivar forgotten: the names of the trial's own jobs that are no longer kept.
     :ivar others: the names of all jobs that are not the trial's own, as they are here.
     """
 
@@ -32,6 +35,7 @@ class TrialScope:
     client: str
     former: Collection[str]
     others: set[str]
+    forgotten: HashSet = field(default_factory=HashSet)
     _own: set[str] = field(default_factory=set)
     _other_ids: dict[str, str] = field(default_factory=dict)    # by prompt id, the name that the log has for the job
     _held: dict[str, list[Event]] = field(default_factory=dict)
@@ -45,6 +49,13 @@ class TrialScope:
         if isinstance(event, InterruptAsked) and event.hit in self._other_ids:
             return (replace(event, hit=None),)
         return (event,)
+
+    def forget(self, jobs: Iterable[LogicalJob]) -> None:
+        """Drop the names of jobs that are no longer kept."""
+        for job in jobs:
+            self._own.discard(job.name)
+            for attempt in job.attempts:
+                self._other_ids.pop(attempt.prompt_id or "", None)
 
     def other(self, event: Submitted | PromptRefused | Exchanged) -> Event:
         """Return a submission as that of a job that is not the trial's own; the farm's own load stays as it is."""
@@ -74,7 +85,7 @@ class TrialScope:
             self._other_ids.get, (event.prompt_id or "", event.stamp_prompt_id or "")
         ):
             return ()   # It is what another job of this name has made.
-        if event.job in self._own:
+        if event.job in self._own or self.forgotten.has(event.job):
             return (event,)
         if self.client:     # Whose it is will be known when it is submitted.
             self._held.setdefault(event.job, []).append(event)

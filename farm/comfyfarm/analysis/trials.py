@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from comfyfarm.analysis.findings import Defects
-from comfyfarm.analysis.log_analysis import PARTS, LogAnalysis, Part
+from comfyfarm.analysis.log_analysis import MOST_FORMER, PARTS, LogAnalysis, Part
 from comfyfarm.analysis.prologue import Prologue
 from comfyfarm.events import (
     Delivered,
@@ -24,7 +24,6 @@ from comfyfarm.events.saved_log import read_events
 
 _JUST_BEGUN_MS = 1000
 _CHECKPOINT = 10_000        # events between two copies of the prologue
-_MOST_FORMER = 10_000       # names of jobs of earlier trials
 _MOST_KEPT = 100            # trials
 _MOST_SIDE_BY_SIDE = 32
 _MOST_NAMED = 20            # trials in an error
@@ -182,7 +181,7 @@ class Trials:
     def _new(self, event: TrialBegan) -> LogAnalysis:
         if not event.client:
             self._former |= dict.fromkeys(self._current.job_names())
-            for name in list(self._former)[:-_MOST_FORMER]:
+            for name in list(self._former)[:-MOST_FORMER]:
                 del self._former[name]
         defects = Defects(list(self._current.defects.examples), self._current.defects.count)
         before = self._prologue.events(event.at_ms)

@@ -1,6 +1,6 @@
 """The verdict on the system under test, as far as the log proves it: pass, fail or unknown (docs/verdict.md)."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
@@ -9,19 +9,22 @@ import msgspec
 
 from comfyfarm.analysis.findings import RULES, Defects, Finding, FindingRule, RuleContext, Severity, Thresholds
 from comfyfarm.analysis.findings.order_outcome import Basis, basis_of, count_outcomes
+from comfyfarm.analysis.findings.settled import is_settled
 from comfyfarm.analysis.instances import CHANGING_EVENTS, FleetState
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.lateness import Lateness
 from comfyfarm.analysis.listeners_elsewhere import ListenerTracker
+from comfyfarm.analysis.logical_jobs import LogicalJob
 from comfyfarm.analysis.requests_elsewhere import RequestTracker
 from comfyfarm.events import Event
 from comfyfarm.events.handler import by_type
+from comfyfarm.units import Duration
 
 _ORDER: tuple[Severity, ...] = ("error", "unknown", "warning", "note")
 _DOUBT = "(The log is incomplete: what disproves it may be missing.)"
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A verdict on the log up to its latest event.
 
     :ivar verdict: ``fail`` if a finding is an error; else ``unknown`` if one is unknown; else ``pass``.
@@ -37,6 +40,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     :ivar jobs: the number of logical jobs that something was sent for.
     :ivar attempts: the number of their attempts.
     :ivar succeeded: logical jobs with at least one successful run.
+    :ivar forgotten: those of the jobs that are no longer kept: each succeeded at the first attempt, was delivered,
+        and nothing was wrong with it.
     :ivar findings: errors first; those of one kind together, in the order of the log.
     """
 
@@ -53,6 +58,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     jobs: int
     attempts: int
     succeeded: int
+    forgotten: int = 0
     findings: tuple[Finding, ...]
 
     def summary(self) -> str:
@@ -60,7 +66,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         ends = {"delivered": self.delivered, "failed with a word": self.told, "withdrawn": self.withdrawn}
         settled = ", ".join(f"{count} {end}" for end, count in ends.items() if count or end == "delivered")
         jobs = f"{_count(self.attempts, 'attempt')}, {_count(self.succeeded, 'job')} succeeded"
-        return f"{_count(self.orders, 'order')} {_BASES[self.basis]}: {settled}; {jobs}"
+        forgotten = f" ({self.forgotten} of them no longer shown)" if self.forgotten else ""
+        return f"{_count(self.orders, 'order')} {_BASES[self.basis]}: {settled}; {jobs}{forgotten}"
 
 
 _BASES: dict[Basis, str] = {"names": "by name", "count": "by count", "prompts": "by what was sent"}
@@ -122,7 +129,7 @@ class VerdictBuilder:
         findings = [finding for rule in self.rules for finding in self._conclude(rule, context)]
         findings.sort(key=lambda finding: _ORDER.index(finding.severity))
         severities = {finding.severity for finding in findings}
-        jobs, outcomes = self.tracker.tested, count_outcomes(context)
+        jobs, forgotten, outcomes = self.tracker.tested, self.tracker.forgotten, count_outcomes(context)
         return Verdict(
             verdict="fail" if "error" in severities else "unknown" if "unknown" in severities else "pass",
             trial=self.tracker.trial,
@@ -134,11 +141,24 @@ class VerdictBuilder:
             delivered=outcomes["delivered"],
             told=outcomes["told"],
             withdrawn=outcomes["withdrawn"],
-            jobs=sum(bool(job.attempts) for job in jobs),
-            attempts=sum(len(job.attempts) for job in jobs),
-            succeeded=sum(bool(job.ended("success")) for job in jobs),
+            jobs=forgotten.count + sum(job.is_returned or bool(job.attempts) for job in jobs),
+            attempts=forgotten.runs + sum(len(job.attempts) for job in jobs),
+            succeeded=forgotten.count + sum(job.is_returned or bool(job.ended("success")) for job in jobs),
+            forgotten=forgotten.count,
             findings=tuple(findings),
         )
+
+    def settled(self, jobs: Iterable[LogicalJob]) -> list[LogicalJob]:
+        """Return those of some jobs of which nothing more can be found."""
+        bounds = msgspec.structs.replace(self.bounds, wire=Duration(0))      # with which there are the most findings
+        context = self._context_with(bounds)
+        rules = [rule for rule in self.rules if type(rule).concerns is not FindingRule.concerns]
+        return [job for job in jobs if is_settled(job, rules, context)]
+
+    def forget(self, jobs: Sequence[LogicalJob]) -> None:
+        """Drop such jobs; from then on only their number is known, and their names if they come again."""
+        self._listeners.forget(attempt for job in jobs for attempt in job.attempts)
+        self.tracker.forget(jobs)
 
     def _conclude(self, rule: FindingRule, context: RuleContext) -> Iterator[Finding]:
         # An error by absence may be disproved by what is missing from the log.

@@ -48,6 +48,7 @@ class InstanceNeverUsed(FindingRule):
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         used = {attempt.instance for job in context.tracker.jobs.values() for attempt in job.attempts}
+        used |= context.tracker.forgotten.instances
         if used:
             for name in context.fleet.members:
                 if name not in used:
@@ -93,7 +94,7 @@ class NoJob(FindingRule):
         self._requests += isinstance(event, Exchanged) and event.method != ""   # one of before the trial has none
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
-        if any(job.attempts for job in context.tracker.tested):
+        if context.tracker.forgotten.runs or any(job.attempts for job in context.tracker.tested):
             return
         if self._requests:
             what = f"{self._requests} {'request' if self._requests == 1 else 'requests'} came, but none submitted one"

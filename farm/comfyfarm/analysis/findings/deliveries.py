@@ -19,6 +19,9 @@ def is_good(job: LogicalJob, delivery: Delivery, tracker: JobTracker) -> bool:
 class BrokenDelivery(FindingRule):
     """What was delivered is not a whole picture; a warning if the job was delivered whole later."""
 
+    def concerns(self, job: LogicalJob, context: RuleContext) -> bool:
+        return any(what_is_wrong(job, delivery, context.tracker) for delivery in job.delivered)
+
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         tracker = context.tracker
         for job in tracker.tested:
@@ -46,16 +49,34 @@ class DeliveredTwice(FindingRule):
     Several files of one attempt are one delivery; broken and misattributed deliveries do not count.
     """
 
+    def concerns(self, job: LogicalJob, context: RuleContext) -> bool:
+        return _repeated_delivery(job, context.tracker) is not None
+
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         for job in context.tracker.tested:
             pair = _repeated_delivery(job, context.tracker)
-            if pair is not None:
+            if job.is_returned:
+                yield from self._again(job, context.tracker)
+            elif pair is not None:
                 first, second = pair
                 says = (
                     f"{job.name} was delivered at {moment(first.at_ms)}{_source(first)} and again at "
                     f"{moment(second.at_ms)}{_source(second)}."
                 )
                 yield self.found(says, job=job.name, events=(first.seq, second.seq))
+
+
+    def _again(self, job: LogicalJob, tracker: JobTracker) -> Iterator[Finding]:
+        """Yield a finding if a job was delivered that had been delivered and forgotten before."""
+        again = next((delivery for delivery in job.delivered if is_good(job, delivery, tracker)), None)
+        if again is None or not tracker.forgotten.is_reported:
+            return
+        says = f"{job.name} was delivered long ago and again at {moment(again.at_ms)}{_source(again)}"
+        if tracker.forgotten.is_complete:
+            yield self.found(f"{says}.", job=job.name, events=[again.seq])
+        else:
+            says += "; the first delivery is no longer kept, so that it is not known if this is another file of it."
+            yield self.found(says, job=job.name, events=[again.seq], severity="unknown")
 
 
 def _repeated_delivery(job: LogicalJob, tracker: JobTracker) -> tuple[Delivery, Delivery] | None:
@@ -94,6 +115,9 @@ def _source(delivery: Delivery) -> str:
 class Misattributed(FindingRule):
     """A delivery belongs to another job, by the stamp in the picture, by its prompt id or by its bytes."""
 
+    def concerns(self, job: LogicalJob, context: RuleContext) -> bool:
+        return any(owner_of(job.name, delivery, context.tracker) for delivery in job.delivered)
+
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         for job in context.tracker.tested:
             for delivery in job.delivered:
@@ -113,6 +137,9 @@ class FalseCompletion(FindingRule):
 
     by_absence = True
 
+    def concerns(self, job: LogicalJob, context: RuleContext) -> bool:
+        return _first_false(job, context.tracker) is not None
+
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         tracker = context.tracker
         false = {job: delivery for job in tracker.tested if (delivery := _first_false(job, tracker)) is not None}
@@ -126,7 +153,7 @@ class FalseCompletion(FindingRule):
 
 def _first_false(job: LogicalJob, tracker: JobTracker) -> Delivery | None:
     """Return the first delivery before any attempt had finished, unless it is another job's."""
-    for delivery in job.delivered:
+    for delivery in () if job.is_returned else job.delivered:
         done_seqs = (attempt.done_seq for attempt in _attempts_of(job, delivery, tracker) if attempt.done_seq)
         is_early = min(done_seqs, default=delivery.seq) >= delivery.seq
         if is_early and not _is_made(job, delivery) and owner_of(job.name, delivery, tracker) is None:
@@ -148,7 +175,7 @@ def _excused(false: dict[LogicalJob, Delivery], tracker: JobTracker) -> set[Logi
     excused: set[LogicalJob] = set()
     nameless = (job for job in false if not job.attempts and tracker.orders.maker_of(false[job]) is None)
     for job in sorted(nameless, key=lambda job: false[job].seq):
-        if len(excused) < bisect_left(done_seqs, false[job].seq):
+        if len(excused) < tracker.forgotten.unnamed + bisect_left(done_seqs, false[job].seq):
             excused.add(job)
     return excused
 

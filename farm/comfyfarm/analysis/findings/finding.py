@@ -8,11 +8,12 @@ from typing import ClassVar, Literal, TypeVar
 import msgspec
 
 from comfyfarm.analysis.findings.job_status import possible_retries
+from comfyfarm.analysis.findings.retry_after import early
 from comfyfarm.analysis.instances import FleetState
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.lateness import Lateness
 from comfyfarm.analysis.listeners_elsewhere import ListenerTracker
-from comfyfarm.analysis.logical_jobs import Attempt
+from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob
 from comfyfarm.analysis.requests_elsewhere import RequestTracker
 from comfyfarm.analysis.taking import Outcome, ResultTaking
 from comfyfarm.analysis.thresholds import Thresholds
@@ -86,6 +87,22 @@ class RuleContext:
         return possible_retries(self.tracker.tested, self.bounds)
 
     @cached_property
+    def retrying(self) -> set[str]:
+        """The names of the jobs that may be such a retry."""
+        return {retry.job for retry in self.retries.values()}
+
+    @cached_property
+    def hasty(self) -> set[Attempt]:
+        """The attempts that came before a ``Retry-After`` had passed."""
+        instances, wire_ms = self.tracker.by_instance, self.bounds.wire
+        return {attempt for name in instances for attempt, _ in early(self.tracker, name, wire_ms)}
+
+    @cached_property
+    def requested_elsewhere(self) -> set[str]:
+        """The jobs that were, or may have been, requested from an instance that did not have them."""
+        return self.requests.jobs()
+
+    @cached_property
     def outcomes(self) -> dict[str, Outcome]:
         """The outcomes of orders that are known so far, by logical job."""
         return {}
@@ -136,6 +153,10 @@ class FindingRule:
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         """Yield the findings so far, in the order of the log.  May be called again after further events."""
         raise NotImplementedError(self.name)
+
+    def concerns(self, job: LogicalJob, context: RuleContext) -> bool:
+        """Return whether there may be a finding, now or later, about a job that succeeded once and was delivered."""
+        return False
 
     def found(
         self,

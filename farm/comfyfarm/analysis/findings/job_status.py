@@ -13,7 +13,7 @@ with a process.  ``failed``: its last attempt was not accepted, for a reason tha
 
 
 def status_of(job: LogicalJob, bounds: Thresholds) -> JobStatus:
-    if not job.attempts or job.delivered or any(attempt.has_result for attempt in job.attempts):
+    if not job.attempts or job.is_returned or job.delivered or any(attempt.has_result for attempt in job.attempts):
         return "done"
     if job.order is not None and (job.order.failed_seq or job.order.withdrawn_seq):
         return "reported"

@@ -27,6 +27,8 @@ def outcome_of(job: LogicalJob, context: RuleContext) -> Outcome:
 
 
 def _outcome_of(job: LogicalJob, context: RuleContext) -> Outcome:
+    if job.is_returned:
+        return "delivered"
     order, taking = job.order, context.taking
     if taking.has_delivered(job):
         is_bad = job.delivered and not any(is_good(job, delivery, context.tracker) for delivery in job.delivered)
@@ -78,7 +80,7 @@ def _is_withdrawn(job: LogicalJob, context: RuleContext) -> bool:
 
 
 def basis_of(context: RuleContext) -> Basis:
-    if any(job.is_ordered for job in context.tracker.tested):
+    if context.tracker.forgotten.is_ordered or any(job.is_ordered for job in context.tracker.tested):
         return "names"
     return "prompts" if context.tracker.orders.expected is None else "count"
 
@@ -95,12 +97,12 @@ def is_late(job: LogicalJob, outcome: Outcome, context: RuleContext) -> bool:
 
 def count_outcomes(context: RuleContext) -> Counter[Outcome]:
     """Return the number of orders for each outcome; each delivered run of an unnamed job may be an order of its own."""
-    counts: Counter[Outcome] = Counter()
+    counts: Counter[Outcome] = Counter({"delivered": context.tracker.forgotten.count})
     for job in context.tracker.tested:
         outcome = outcome_of(job, context)
         wishes = 1
         if is_hash(job.name) and outcome == "delivered":
-            wishes = max(len(job.ended("success")), 1)
+            wishes = max(len(job.ended("success")) + job.is_returned, 1)
         counts[outcome] += wishes
     return counts
 

@@ -40,6 +40,8 @@ def owner_of(job_name: str, delivery: Delivery, tracker: JobTracker) -> Owner | 
         if attempts and all(attempt.job != job_name for attempt in attempts):
             how = _BY_STAMP if prompt_id == delivery.stamp_prompt_id else _BY_ID
             return _owned_by(attempts[0].job, attempts[0], job, delivery, how)
+        if not (attempts or job.is_returned) and tracker.forgotten.prompt_ids.has(prompt_id):
+            return Owner("", "is that of another job that was delivered long ago, as its prompt id says")
     return _owner_by_bytes(job, delivery, tracker)
 
 

@@ -8,42 +8,12 @@ from comfyfarm.analysis.findings.availability import available, has_had_time, ot
 from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
 from comfyfarm.analysis.findings.job_status import last_of, status_of
 from comfyfarm.analysis.findings.resubmitted import needless
+from comfyfarm.analysis.findings.retry_after import early
 from comfyfarm.analysis.instance_jobs import is_submission, is_turned_away
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob, is_hash
 from comfyfarm.analysis.thresholds import Thresholds
 from comfyfarm.events import Event, Exchanged
-
-_MOST_WAITS = 100
-"""How many answers with ``Retry-After`` are remembered of a client, or for a job."""
-
-
-def early(tracker: JobTracker, instance: str, wire_ms: int) -> Iterator[tuple[Attempt, Attempt]]:
-    """Yield each attempt at an instance that came before its ``Retry-After``, and the attempt that received that.
-
-    A ``Retry-After`` holds for the client id that received it, and for the logical job.
-    """
-    attempts = tracker.by_instance.get(instance, [])
-    if all(attempt.retry_after_ms is None for attempt in attempts):
-        return
-    waits: dict[tuple[str, str], list[Attempt]] = {}
-    for attempt in attempts:
-        keys = [("job", attempt.job)] + ([("client", attempt.client_id)] if attempt.client_id is not None else [])
-        for key in keys:
-            if key in waits:    # The latest may not be known to its client yet, so earlier ones matter, too.
-                in_force = [wait for wait in waits[key] if attempt.began_ms < _earliest_retry_ms(wait)]
-                waits[key] = in_force[-_MOST_WAITS:]
-        received = [wait for key in keys for wait in reversed(waits.get(key, []))]
-        before = next((wait for wait in received if attempt.is_sent_after_failure_of(wait, wire_ms)), None)
-        if before is not None:
-            yield attempt, before
-        if attempt.end == "refused" and attempt.status in {429, 503} and attempt.retry_after_ms is not None:
-            for key in keys:
-                waits.setdefault(key, []).append(attempt)
-
-
-def _earliest_retry_ms(attempt: Attempt) -> int:
-    return (attempt.reported_ms or 0) + (attempt.retry_after_ms or 0)
 
 
 def excess_kills(job: LogicalJob, bounds: Thresholds) -> list[Attempt]:
@@ -113,7 +83,7 @@ class RetryStorm(FindingRule):
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         tracker, bounds = context.tracker, context.bounds
-        hasty = {attempt for name in tracker.by_instance for attempt, _ in early(tracker, name, bounds.wire)}
+        hasty = context.hasty
         for job in tracker.tested:
             if len(job.attempts) <= min(bounds.retries, bounds.quick_retries + 1):
                 continue
@@ -182,6 +152,9 @@ class RetryAfterIgnored(FindingRule):
 
     One finding for each logical job and instance.
     """
+
+    def concerns(self, job: LogicalJob, context: RuleContext) -> bool:
+        return any(attempt in context.hasty for attempt in job.attempts)
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         found: dict[tuple[str, str], list[tuple[Attempt, Attempt]]] = {}

@@ -9,7 +9,7 @@ from comfyfarm.analysis.findings.availability import available, other_instances
 from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
 from comfyfarm.analysis.findings.resubmitted import needless
 from comfyfarm.analysis.instance_jobs import is_submission, route_of
-from comfyfarm.analysis.logical_jobs import Attempt
+from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob
 from comfyfarm.events import Draining, Event, Exchanged, FaultArmed, FaultExpired, FaultFired, FaultHealed
 
 
@@ -132,7 +132,8 @@ class _Drain:
 
     def covers(self, attempt: Attempt, wire_ms: int) -> bool:
         is_sent_after = attempt.seq > self.seq and attempt.began_ms > self.at_ms + wire_ms
-        return is_sent_after and (self.end_seq is None or attempt.seq < self.end_seq)
+        is_here = attempt.instance == self.instance
+        return is_here and is_sent_after and (self.end_seq is None or attempt.seq < self.end_seq)
 
 
 @rule("sent_to_draining")
@@ -144,6 +145,9 @@ class SentToDraining(FindingRule):
     by_absence = True
     _drains: list[_Drain] = field(default_factory=list)
     _current: dict[str, _Drain] = field(default_factory=dict)
+
+    def concerns(self, job: LogicalJob, context: RuleContext) -> bool:
+        return any(drain.covers(attempt, 0) for drain in self._drains for attempt in job.attempts)
 
     def on_event(self, event: Event, context: RuleContext) -> None:
         if not isinstance(event, Draining):
@@ -284,6 +288,7 @@ class CostlyPolls(FindingRule):
         if context.tracker.is_scoped:
             return
         jobs = sum(any(attempt.is_accepted for attempt in job.attempts) for job in context.tracker.tested)
+        jobs += context.tracker.forgotten.count
         polls, size_bytes, bounds = self._polls.total(), self._size_bytes, context.bounds
         if jobs and (polls > bounds.polls * jobs or size_bytes > bounds.poll_size_bytes * jobs):
             accepted = "1 accepted job" if jobs == 1 else f"{jobs} accepted jobs"

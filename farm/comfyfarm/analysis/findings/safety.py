@@ -48,7 +48,12 @@ class RanTwice(FindingRule):
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         for job in context.tracker.tested:
             runs = runs_of_one_wish(job)
-            if len(runs) > 1:
+            if job.is_returned and not is_hash(job.name) and runs:
+                run, again = runs[0], "again" if len(runs) == 1 else f"{len(runs)} times again"
+                where = f"on {run.instance} at {moment(run.ended_ms or 0)}"
+                says = f"{job.name} ran to its end and was delivered long ago, and ran {again}, {where}."
+                yield self.found(says, job=job.name, events=[run.end_seq for run in runs])
+            elif len(runs) > 1:
                 where = ", ".join(f"on {run.instance} at {moment(run.ended_ms or 0)}" for run in runs)
                 says = f"{job.name} ran {len(runs)} times to its end, {where}{_why_twice(runs)}."
                 yield self.found(says, job=job.name, events=[run.end_seq for run in runs])
@@ -56,14 +61,16 @@ class RanTwice(FindingRule):
 
     def _more_than_announced(self, context: RuleContext) -> Iterator[Finding]:
         """Yield a finding if more prompts without a name succeeded than were ordered."""
-        expected = context.tracker.orders.expected
+        expected, forgotten = context.tracker.orders.expected, context.tracker.forgotten
         jobs = [job for job in context.tracker.tested if job.ended("success")]
         unnamed = [run for job in jobs if is_hash(job.name) for run in job.ended("success")]
-        if expected is None or not unnamed:
+        unnamed_count = len(unnamed) + forgotten.unnamed
+        if expected is None or not unnamed_count:
             return
-        count = len(unnamed) + sum(not is_hash(job.name) for job in jobs)
+        named_count = sum(not (is_hash(job.name) or job.is_returned) for job in jobs)
+        count = len(unnamed) + named_count + forgotten.runs
         if count > expected:
-            says = f"{count} jobs ran to their end for {expected} orders; {len(unnamed)} of them had no name."
+            says = f"{count} jobs ran to their end for {expected} orders; {unnamed_count} of them had no name."
             yield self.found(says, events=[run.end_seq for run in unnamed[-20:]])
 
 

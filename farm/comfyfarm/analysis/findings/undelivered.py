@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
+from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, Severity, moment, rule
 from comfyfarm.analysis.findings.job_status import last_of
 from comfyfarm.analysis.findings.order_outcome import (
     SETTLED,
@@ -145,7 +145,7 @@ def _is_over(context: RuleContext) -> bool:
 
 
 def _came(context: RuleContext) -> str:
-    sent = sum(bool(job.attempts) for job in context.tracker.tested)
+    sent = context.tracker.forgotten.count + sum(bool(job.attempts) for job in context.tracker.tested)
     return "1 job was sent in all" if sent == 1 else f"{sent} jobs were sent in all"
 
 
@@ -169,6 +169,11 @@ class Contradicted(FindingRule):
                 delivery = job.delivered[0]
                 says = f"{told}, and it was delivered at {moment(delivery.at_ms)}."
                 yield self.found(says, job=job.name, events=sorted((order.failed_seq, delivery.seq)))
+            elif job.is_returned:
+                was_delivered = context.tracker.forgotten.is_complete
+                says = f"{told}, but it had {'been delivered' if was_delivered else 'succeeded'} long before."
+                severity: Severity = "error" if was_delivered else "warning"
+                yield self.found(says, job=job.name, events=[order.failed_seq], severity=severity)
             elif run is not None:
                 says = f"{told}, but it succeeded on {run.instance} at {moment(run.ended_ms or 0)}."
                 events = sorted((order.failed_seq, run.end_seq))

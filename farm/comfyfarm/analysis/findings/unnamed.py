@@ -8,7 +8,7 @@ from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContex
 from comfyfarm.analysis.findings.job_status import last_of
 from comfyfarm.analysis.findings.order_outcome import settles_count
 from comfyfarm.analysis.findings.safety import runs_of_one_wish
-from comfyfarm.analysis.logical_jobs import is_hash
+from comfyfarm.analysis.logical_jobs import LogicalJob, is_hash
 
 
 @rule("unnamed")
@@ -17,13 +17,17 @@ class Unnamed(FindingRule):
 
     severity = "note"
 
+    def concerns(self, job: LogicalJob, context: RuleContext) -> bool:
+        return job.name in context.retrying
+
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         severity: Severity = "note" if settles_count(context) else "unknown"
         for job in context.tracker.tested:
             runs = job.ended("success")
-            if is_hash(job.name) and len(runs) > 1 and not runs_of_one_wish(job):
+            count = len(runs) + job.is_returned
+            if is_hash(job.name) and runs and count > 1 and not runs_of_one_wish(job):
                 says = (
-                    f"The prompt {job.name} ran {len(runs)} times to its end; it has no name but its hash, so it is "
+                    f"The prompt {job.name} ran {count} times to its end; it has no name but its hash, so it is "
                     "not known if one of them was a retry. Name the jobs to know (job_name)."
                 )
                 yield self.found(says, job=job.name, events=[run.end_seq for run in runs])

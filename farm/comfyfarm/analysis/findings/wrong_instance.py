@@ -21,6 +21,9 @@ class AskedElsewhere(FindingRule):
     severity = "warning"
     by_absence = True
 
+    def concerns(self, job: LogicalJob, context: RuleContext) -> bool:
+        return job.name in context.requested_elsewhere
+
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         in_order = sorted(context.requests.by_job().items(), key=lambda item: item[1].first.seq)
         for name, requests in in_order:
@@ -78,6 +81,9 @@ class ListenedElsewhere(FindingRule):
 
     severity = "warning"
     by_absence = True
+
+    def concerns(self, job: LogicalJob, context: RuleContext) -> bool:
+        return any(context.listeners.listener_of(attempt) for attempt in job.attempts)
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         for job in context.tracker.tested:

@@ -36,4 +36,4 @@ def unsent_of(jobs: Iterable[LogicalJob]) -> list[str]:
 
 
 def _is_settled(job: LogicalJob) -> bool:
-    return bool(job.delivered or (job.order and (job.order.failed_seq or job.order.withdrawn_seq)))
+    return bool(job.is_returned or job.delivered or (job.order and (job.order.failed_seq or job.order.withdrawn_seq)))

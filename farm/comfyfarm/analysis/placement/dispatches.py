@@ -1,5 +1,6 @@
 """The dispatches of a log, each with its place among the changes of the instances."""
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -77,6 +78,16 @@ class Dispatches(EventHandler):
         """Return each dispatch with every instance just before it, in configuration order."""
         reader = SnapshotReader(self._recorder.changes)
         return [(dispatch, reader.read(dispatch.attempt.client_id, dispatch.changes)) for dispatch in self.all]
+
+    def forget(self, seq: int) -> None:
+        """Drop the dispatches up to an event."""
+        first = bisect_right(self.all, seq, key=lambda dispatch: dispatch.attempt.seq)
+        if first:
+            count = self.all[first - 1].changes
+            del self.all[:first]
+            dropped = self._recorder.merge(count, {dispatch.attempt.client_id for dispatch in self.all})
+            for dispatch in self.all:
+                dispatch.changes -= dropped
 
     def equipment(self) -> set[InstanceEquipment]:
         """Return that of all instances, at any dispatch."""

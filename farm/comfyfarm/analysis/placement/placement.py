@@ -37,7 +37,7 @@ class PlacementThresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     overtakes: Annotated[int, msgspec.Meta(ge=0)] = 10
 
 
-class Placement(msgspec.Struct, frozen=True, kw_only=True):
+class Placement(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All measures of placement (docs/placement.md).
 
     Each measure has its sample size (``n``) and whether that is too small to show much (``is_small``). A value is
@@ -46,6 +46,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     :ivar at_ms: of the latest event, in simulated milliseconds.
     :ivar seq: of the latest event.
     :ivar jobs: logical jobs that were sent.
+    :ivar forgotten: earlier ones, which are not among them and in no measure: only the latest jobs are kept.
     :ivar dispatches: accepted and refused.
     :ivar waits: from a logical job's arrival to the beginning of its first successful run.
     :ivar totals: from a logical job's arrival to the end of that run.
@@ -57,6 +58,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
     seq: int
     jobs: int
+    forgotten: int = 0
     dispatches: int
     arrivals: Arrivals
     fairness: balance.Fairness
@@ -129,6 +131,10 @@ class PlacementAnalyzer:
         """Return one object for equal works, of which there are few."""
         return self._works.setdefault(as_json(work), work)
 
+    def forget(self) -> None:
+        """Drop the dispatches up to the latest one whose job is no longer kept."""
+        self._dispatches.forget(self.attempts.forgotten.seq)
+
     def choices(self) -> list[Choice]:
         """Return every dispatch of the system under test with its options, in order."""
         # A scenario's own load counts as work in the queues, but its placement is not judged.
@@ -152,12 +158,14 @@ class PlacementAnalyzer:
         choosable = depth.with_alternatives(choices)
         settings = {name: member.settings for name, member in self.fleet.members.items()}
         uses = balance.instance_uses(self._dispatches.all, settings, self._availability, window, at_ms)
-        jobs = [job.attempts for job in self.attempts.tested if job.attempts]
+        sent_jobs = [job.attempts for job in self.attempts.tested if job.attempts]
+        jobs = [attempts for attempts in sent_jobs if attempts[-1].seq > self.attempts.forgotten.seq]
         done = [span for span in spans if span.ended_ms is not None and span.began_ms is not None]
         return Placement(
             at_ms=at_ms,
             seq=self.attempts.seq,
             jobs=len(jobs),
+            forgotten=self.attempts.forgotten.count + len(sent_jobs) - len(jobs),
             dispatches=len(sent),
             arrivals=arrivals(sent, arrived, unsent, at_ms),
             fairness=balance.fairness(uses),

@@ -5,9 +5,9 @@ one.  :class:`SnapshotReader` makes whole snapshots of the changes, when somebod
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -125,6 +125,24 @@ class SnapshotRecorder:
             shown = None if client_id is None else self.fleet.members[name].shown.get(client_id)
             self.changes.append(ClientView(client_id, name, shown, self._sent[name][client_id]))
         return len(self.changes)
+
+    def merge(self, count: int, clients: Container[str | None]) -> int:
+        """Replace the first changes by the latest of each kind among them; return by how many there are fewer.
+
+        :param clients: what others know is forgotten.
+        """
+        latest: dict[tuple[str | None, ...], Change] = {}
+        for change in self.changes[:count]:
+            if isinstance(change, InstanceState):
+                latest[change.instance,] = change
+            elif change.client_id in clients:
+                latest[change.instance, change.client_id] = change
+        self.changes[:count] = latest.values()
+        tables: list[dict[str | None, Any]] = [self._stale_views, *self._sent.values(), *self._viewers.values()]
+        for table in tables:
+            for client_id in [client_id for client_id in table if client_id not in clients]:
+                del table[client_id]
+        return count - len(latest)
 
     def _state_of(self, member: InstanceStatus) -> InstanceState:
         name = member.name

@@ -81,6 +81,9 @@ class _Drawing:
         meanings, height = legend(self.signs, 10, below, self.width - 20)
         yield from meanings
         self.height = below + height + 6
+        if said := self.timeline.forgotten_says:
+            yield text(10, self.height + 8, said, kind="faint")
+            self.height += 16
 
     def _axis(self) -> Iterator[str]:
         for at_ms in self.scale.ticks():

@@ -58,6 +58,8 @@ class _Text:
             yield self._line("", self._marks(self.timeline.marks))
         yield from self._lines([f"{sign} {MEANINGS[kind]}" for kind, sign in _SIGNS.items() if sign in self.signs])
         yield from self._lines(list(self._job_names()))
+        if said := self.timeline.forgotten_says:
+            yield self._line("", said)
 
     def _line(self, name: str, rest: str) -> str:
         return f"{name}{' ' * (self.gutter - extent(name))} {rest}".rstrip()

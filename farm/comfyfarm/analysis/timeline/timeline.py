@@ -1,11 +1,12 @@
 """The timeline of a run: a lane for each instance, followed through the log."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from comfyfarm import events
 from comfyfarm.analysis.instance_jobs import route_of
 from comfyfarm.analysis.job_tracker import JobTracker
-from comfyfarm.analysis.logical_jobs import Attempt, with_another
+from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob, with_another
 from comfyfarm.analysis.timeline.lane import AttemptSpan, Interval, Lane, Mark, MarkKind, OutageKind, PartKind, SpanPart
 from comfyfarm.analysis.timeline.markup import clipped
 from comfyfarm.events.handler import EventHandler, on
@@ -47,6 +48,12 @@ class Timeline(EventHandler):
         return self.tracker.trial_ms or self.tracker.first_ms or 0
 
     @property
+    def forgotten_says(self) -> str:
+        """How many jobs are no longer in it; empty if none."""
+        count = self.tracker.forgotten.count
+        return f"not shown: {count} earlier {'job' if count == 1 else 'jobs'}, delivered at once" if count else ""
+
+    @property
     def end_ms(self) -> int:
         """The time of the latest event; if nothing is going on any more, shortly after the last visible event."""
         now_ms = max(self.from_ms, self.tracker.at_ms)
@@ -62,6 +69,15 @@ class Timeline(EventHandler):
     def lane(self, name: str) -> Lane:
         """Return an instance's lane; create it if the name is new."""
         return self.lanes.setdefault(name, Lane(name))
+
+    def forget(self, jobs: Iterable[LogicalJob]) -> None:
+        """Drop the spans of jobs, and the marks that name them."""
+        names = {job.name for job in jobs}
+        for lane in self.lanes.values():
+            lane.spans = [span for span in lane.spans if span.attempt.job not in names]
+            lane.marks = [mark for mark in lane.marks if mark.job not in names]
+        self.marks = [mark for mark in self.marks if mark.job not in names]
+        self._spans = {attempt: span for attempt, span in self._spans.items() if attempt.job not in names}
 
     @on(events.Configured)
     def _on_configured(self, event: events.Configured) -> None:

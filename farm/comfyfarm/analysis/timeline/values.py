@@ -41,18 +41,20 @@ class InstanceLane(msgspec.Struct, frozen=True, kw_only=True):
     marks: tuple[Mark, ...]
 
 
-class RunTimeline(msgspec.Struct, frozen=True, kw_only=True):
+class RunTimeline(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A run; all times in simulated milliseconds.
 
     :ivar from_ms: 0, unless the beginning of the log is missing.
     :ivar end_ms: the latest time; intervals that last end here.
     :ivar marks: of the farm as a whole.
+    :ivar forgotten: how many earlier jobs are not in it, because only the latest are kept, and those with findings.
     """
 
     from_ms: int
     end_ms: int
     lanes: tuple[InstanceLane, ...]
     marks: tuple[Mark, ...]
+    forgotten: int = 0
 
 
 def as_values(timeline: Timeline) -> RunTimeline:
@@ -62,6 +64,7 @@ def as_values(timeline: Timeline) -> RunTimeline:
         end_ms=end_ms,
         lanes=tuple(_lane(lane, end_ms) for lane in timeline.lanes.values()),
         marks=tuple(timeline.marks),
+        forgotten=timeline.tracker.forgotten.count,
     )
 
 

@@ -18,6 +18,7 @@ from weakref import WeakSet
 from comfyfarm.events.base import Folder
 from comfyfarm.server.files.atomic import is_taken, system_error, write_new, write_over
 from comfyfarm.server.files.folders import make_folders
+from comfyfarm.server.files.path_set import PathSet
 from comfyfarm.server.files.removal import remove_files
 from comfyfarm.server.media.pictures import ImageRenderer, picture_size
 from comfyfarm.server.stat_cache import FileFactCache, digest_of, is_draft, regular_file
@@ -54,7 +55,7 @@ class Disk:
     output_dir: Path
     temp_dir: Path
     renderer: ImageRenderer
-    _written: set[Path] = field(default_factory=set, init=False, repr=False)
+    _written: PathSet = field(default_factory=PathSet, init=False, repr=False)
     _uploads: set[Path] = field(default_factory=set, init=False, repr=False)
     _provided: set[Path] = field(default_factory=set, init=False, repr=False)
     _made: set[Path] = field(default_factory=set, init=False, repr=False)
@@ -268,7 +269,7 @@ class Disk:
 
     def remove_outputs(self) -> Iterator[None]:
         """Remove the jobs' files (for a reset with ``files=true``)."""
-        written, self._written = self._written, set()
+        written, self._written = self._written, PathSet()
         self._hidden.clear()
         yield from self._remove(written)
 

@@ -203,7 +203,7 @@ def test_one_result_given_to_its_user_twice_was_delivered_twice() -> None:
 
 def test_several_files_of_one_attempt_are_one_delivery() -> None:
     parts = [delivered("j", at=4_000 + each, on="a", prompt_id="j@a", file=f"{each}.png") for each in range(4)]
-    assert found(farm("a"), ran("j", on="a", at=0, until=3_000), parts) == []
+    assert found(farm("a"), ran("j", on="a", at=0, until=3_000), parts, may_forget=False) == []
 
 
 def test_a_second_run_is_told_once_and_not_as_an_orphan() -> None:

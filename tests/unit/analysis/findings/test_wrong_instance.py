@@ -163,7 +163,7 @@ def test_a_file_that_was_removed_by_a_reset_is_nowhere() -> None:
     taken_result = fetched("j.png", on="a", at=6_000)
     missing = not_found("j.png", on="b", at=8_000)
     kept = reset("a", at=7_000)
-    assert found(ABC, PICTURE, taken_result, kept, missing, LATER) == [("asked_elsewhere", "j", "a")]
+    assert found(ABC, PICTURE, taken_result, kept, missing, LATER, may_forget=False) == [("asked_elsewhere", "j", "a")]
     assert found(ABC, PICTURE, taken_result, replace(kept, files=True), missing, LATER) == []
 
 
@@ -186,7 +186,7 @@ def test_a_search_asks_every_instance_on_purpose() -> None:
     slowly = missed("b", 6_000), seen("j", on="a", at=6_251), LATER
     assert found(ABC, J, slowly) == [("asked_elsewhere", "j", "a")]
     too_late = seen("j", on="a", at=6_000), missed("b", 6_251), LATER
-    assert found(ABC, J, too_late) == [("asked_elsewhere", "j", "a")]
+    assert found(ABC, J, too_late, may_forget=False) == [("asked_elsewhere", "j", "a")]
     not_over_yet = missed("b", 6_000), asked("/queue", on="a", at=6_250)
     assert found(ABC, J, not_over_yet) == []
 

@@ -457,7 +457,7 @@ def test_the_end_and_an_emptied_temp_do_not_wait_for_many_files(
     at_once(disk.empty_temp())
     assert [len(paths) for paths in lists] == [AT_ONCE + 1]
     assert not (disk.temp_dir / "mine.png").exists()
-    disk._written.update(disk.output_dir / f"{number:05}.png" for number in range(AT_ONCE + 1))
+    disk._written |= {disk.output_dir / f"{number:05}.png" for number in range(AT_ONCE + 1)}
     disk.remove_all()
     folders = {os.fsencode(folder) for folder in (disk.temp_dir, disk.output_dir, disk.input_dir)}
     assert set(lists[1][AT_ONCE + 1 :][:3]) == folders

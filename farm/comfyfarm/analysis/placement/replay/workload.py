@@ -112,7 +112,8 @@ class WorkloadRecorder(EventHandler):
 
     def workload(self) -> Workload:
         """Return the workload of the events so far."""
-        jobs = list(self.tracker.jobs.values())
+        since_seq = self.tracker.forgotten.seq
+        jobs = [job for job in self.tracker.jobs.values() if not job.attempts or job.attempts[-1].seq > since_seq]
         ran = [(job, last) for job in jobs if (last := self._decisive(job)) is not None]
         ran.sort(key=lambda pair: arrival_of(pair[0]))
         assignments = sorted(self._assignments(ran), key=lambda assignment: (assignment.at_ms, assignment.seq))
