@@ -276,3 +276,12 @@ def test_names_that_mean_nothing_are_refused(farm: MemoryFarm) -> None:
             farm.assert_nothing_ran_twice(jobs=jobs)  # type: ignore[arg-type]  # (what mypy cannot see)
     with pytest.raises(ValueError, match="5 parsecs"):
         farm.assert_all_finished(within="5 parsecs")
+
+
+def test_a_failed_comparison_of_pytest_shows_a_farm_in_a_few_words(memory_farm: Callable[[Any], MemoryFarm]) -> None:
+    """It writes the text of every object in the comparison; that of a farm would have the whole log."""
+    farm = memory_farm({"instance": [{"name": "gpu-1"}]})
+    farm["gpu-1"].ask("GET", "/queue")
+    with farm.fault(do="crash", at="process", after="1h") as fault:
+        for thing in (farm, farm["gpu-1"], farm.evidence, farm.farm, farm.farm.log, farm.app, fault):
+            assert len(repr(thing)) < 1000

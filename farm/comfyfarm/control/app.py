@@ -21,7 +21,7 @@ class CannotStart(Exception):
     """A port cannot be bound or a file cannot be written; the message says which and why, in one line."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class FarmApp(MultiService):
     """A farm and its control server; no port is bound and no file is written before it starts.
 

@@ -60,7 +60,7 @@ class _Subscription(NamedTuple):
     kinds: Collection[type[Event]] | None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Log:
     """The events of a farm, and their listeners.
 

@@ -27,7 +27,7 @@ from comfyfarm.versions import advice
 _logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Backend(Service):
     """An instance: its storage, its port, and the process that uses them (:mod:`comfyfarm.server.process`).
 

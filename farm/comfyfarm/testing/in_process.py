@@ -50,7 +50,7 @@ def as_config(config: ConfigSource | FarmConfig) -> FarmConfig:
         return load(config_file(config, Path(folder)), Overrides(control_port=0))
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class InProcessFarm(JudgedFarm[R]):
     """The base of the farms in this process.  The results can also be read after the farm has been stopped."""
 
@@ -76,7 +76,7 @@ class InProcessFarm(JudgedFarm[R]):
         return now_ms
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class InProcessView:
     """The view of a farm in this process.
 
@@ -135,7 +135,7 @@ def _decode(settings: Mapping[str, Any], kind: type[S]) -> S:
     return decode_alone(as_table(kind, settings), kind)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class LiveFault:
     """A fault that the test has armed."""
 
@@ -176,7 +176,7 @@ class LiveFault:
             self.fault_controller.remove(self.id)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class LiveGate(LiveFault):
     """A gate that the test has closed."""
 

@@ -25,7 +25,7 @@ from comfyfarm.testing.waiting import Within
 F = TypeVar("F", bound=LiveFault)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class MemoryInstance:
     """An instance in memory, as its clients see it."""
 
@@ -58,7 +58,7 @@ class MemoryInstance:
             raise ConnectionRefusedError(self.backend.url)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class MemoryFarm(InProcessFarm[None]):
     """A farm without sockets, on a virtual clock: ``farm["gpu-1"].ask(...)``, ``farm.advance("5s")``."""
 

@@ -27,7 +27,7 @@ from comfyfarm.testing.waiting import Within
 F = TypeVar("F", bound=LiveFault)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class TwistedInstance:
     """An instance in this reactor.
 
@@ -40,7 +40,7 @@ class TwistedInstance:
     client: ComfyClient
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class TwistedFarm(InProcessFarm[Coroutine[Any, Any, None]]):
     """A farm in the test's own reactor, on real sockets: ``farm["gpu-1"].url``.
 
