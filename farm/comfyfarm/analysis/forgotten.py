@@ -1,4 +1,4 @@
-"""What is still known of jobs that are no longer kept: how many they were, and hashes of their names.
+"""The jobs of a trial that are no longer kept: how many they were, and hashes of their names.
 
 A run of days would fill the memory with jobs of which nothing more can be found.  So the oldest of them are counted
 here and dropped (:func:`~comfyfarm.analysis.findings.settled.is_settled` says which, and

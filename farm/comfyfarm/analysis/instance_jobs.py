@@ -15,7 +15,7 @@ FileKey = tuple[str, str, str]
 """Folder, subfolder and name of a file."""
 
 
-class WrittenFile(msgspec.Struct, frozen=True, gc=False):
+class ResultFile(msgspec.Struct, frozen=True, gc=False):
     """A file with the attempt that wrote it."""
 
     attempt: Attempt
@@ -44,7 +44,7 @@ class InstanceJobs:
     history: dict[str, Attempt] = field(default_factory=dict)
     unlisted: dict[Attempt, None] = field(default_factory=dict)
     unanswered: dict[str, list[Attempt]] = field(default_factory=dict)
-    files: dict[FileKey, WrittenFile] = field(default_factory=dict)
+    files: dict[FileKey, ResultFile] = field(default_factory=dict)
     garbled: set[str] = field(default_factory=set)
     had_fault: bool = False
     last: Attempt | None = None

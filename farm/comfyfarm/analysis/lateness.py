@@ -1,4 +1,4 @@
-"""When the farm itself was late: what a client did, or did not do, in that time may be the farm's doing."""
+"""The times at which the farm itself was late: what a client did, or did not do, then may be the farm's doing."""
 
 from bisect import bisect_right
 from collections.abc import Iterator

@@ -6,7 +6,7 @@ from sys import intern
 from urllib.parse import parse_qsl
 
 from comfyfarm.analysis.forgotten import HashSet
-from comfyfarm.analysis.instance_jobs import InstanceJobs, WrittenFile, file_of, route_of
+from comfyfarm.analysis.instance_jobs import InstanceJobs, ResultFile, file_of, route_of
 from comfyfarm.analysis.logical_jobs import Attempt, BrokenFetch, JobFile, with_another
 from comfyfarm.events import (
     Configured,
@@ -54,7 +54,7 @@ class ResultTracker(EventHandler):
         if (attempt := instance.open_attempt(event.prompt_id)) is not None:
             file = JobFile(attempt.instance, intern(event.name), event.size_bytes)
             attempt.files = with_another(attempt.files, file)
-            instance.files[intern(event.folder), intern(event.subfolder), file.name] = WrittenFile(attempt, file)
+            instance.files[intern(event.folder), intern(event.subfolder), file.name] = ResultFile(attempt, file)
 
     @on(FileCut)
     def _on_file_cut(self, event: FileCut) -> None:

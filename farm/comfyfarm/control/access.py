@@ -1,4 +1,4 @@
-"""Who may use the control server: requests of foreign web pages and without the token are refused.
+"""The rules of access to the control server: requests of foreign web pages and without the token are refused.
 
 A page that somebody has open in a browser can send requests to any port of this machine.  So a request that comes from
 another origin is refused, and so is one for a host name that is not this farm's: a foreign name may resolve to this
