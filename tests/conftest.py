@@ -9,6 +9,8 @@ import pytest
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import capturedLogs
 
+SLOW = {"browser", "conformance", "socket", "test_docs.py"}
+
 
 @pytest.fixture(autouse=True)
 def meant_errors() -> Iterator[list[type[Exception]]]:
@@ -46,6 +48,11 @@ def pytest_configure() -> None:
     """Let the processes that tests start take SIGINT, also if this one was started in a shell's background."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files whose tests wait for processes, so that no worker is left with one of them in the end."""
+    items.sort(key=lambda item: not SLOW & {*item.path.parts})
 
 
 def pytest_collection_finish() -> None:

@@ -30,7 +30,7 @@ FARM = {
     "farm": {"speed": 50.0},
     "instance": [{"name": "gpu-{n}", "count": 3, "mode": "dynamic", "timing": {"step": "100ms"}}],
 }
-JOBS, PATIENCE_S = 6, 10
+JOBS, PATIENCE_S = 3, 10
 PAGE = (Path(__file__).parents[2] / "docs" / "balancers.md").read_text("utf-8")
 
 
@@ -127,7 +127,7 @@ async def listen(url: str, job: str) -> bool:
         async with session.post("/prompt", json=body) as answer:
             assert answer.status == 200
         try:
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(1):
                 while True:
                     message = await messages.receive_json()
                     if message["type"] == "executed":
