@@ -30,6 +30,8 @@ def as_line(result: Result) -> str:
     cells = f"{result.name:28} {_number(result.ours):>10} {_other(result):>10} {result.unit:9} {_ratio(result):>6}"
     return f"{cells}  {_goal(result)}".rstrip()
 
+_LEAST = 0.01
+
 
 def write(results: Sequence[Result]) -> None:
     """Write the table between the two marks of the page, and its pictures."""
@@ -94,6 +96,7 @@ def _share(result: Result) -> float:
 def draw(heading: str, bars: Sequence[tuple[str, float]]) -> str:
     """Draw horizontal bars on a logarithmic scale, with a line at 1, as one SVG picture."""
     height = _TOP + _PITCH * len(bars) + 10
+    bars = [(name, max(value, _LEAST)) for name, value in bars]     # an idle farm may need no time at all
     least = min(0.5, *(value for _, value in bars))
     most = max(2.0, *(value for _, value in bars))
     width = (_WIDTH - _LEFT - _RIGHT) / math.log(most / least)
