@@ -12,7 +12,7 @@ from comfyfarm.analysis.instances import FleetState
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.logical_jobs import Attempt
 from comfyfarm.analysis.placement.eligibility import InstanceEquipment
-from comfyfarm.analysis.placement.snapshots import InstanceSnapshot, SnapshotReader, SnapshotRecorder, StateChange
+from comfyfarm.analysis.placement.snapshots import InstanceSnapshot, SnapshotReader, SnapshotRecorder, TrueState
 from comfyfarm.events.handler import EventHandler, on
 
 
@@ -91,7 +91,7 @@ class Dispatches(EventHandler):
 
     def equipment(self) -> set[InstanceEquipment]:
         """Return that of all instances, at any dispatch."""
-        return {state.equipment for state in self._recorder.changes if isinstance(state, StateChange)}
+        return {state.equipment for state in self._recorder.changes if isinstance(state, TrueState)}
 
     @on(events.Submitted)
     def _on_submitted(self, event: events.Submitted) -> None:

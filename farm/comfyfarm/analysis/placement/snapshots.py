@@ -17,8 +17,8 @@ from comfyfarm.analysis.placement.eligibility import InstanceEquipment
 Health = Literal["up", "down", "frozen", "refusing", "draining"]
 
 
-class StateChange(msgspec.Struct, frozen=True, gc=False):
-    """One instance just before a job was sent, whoever sent it.
+class TrueState(msgspec.Struct, frozen=True, gc=False):
+    """One instance as it truly was just before a job was sent, whoever sent it.
 
     :ivar depth: the true number of jobs waiting and running there.
     :ivar is_draining: whatever its health.
@@ -49,7 +49,7 @@ class ClientView(msgspec.Struct, frozen=True, gc=False):
     sent_since: int
 
 
-Change = StateChange | ClientView
+Change = TrueState | ClientView
 """A state or a view that replaces the one before."""
 
 
@@ -75,7 +75,7 @@ class InstanceSnapshot:
         return None if self.shown is None else self.shown.remaining + self.sent_since
 
 
-def _snapshot(state: StateChange, view: ClientView | None = None) -> InstanceSnapshot:
+def _snapshot(state: TrueState, view: ClientView | None = None) -> InstanceSnapshot:
     shown, sent_since = (None, 0) if view is None else (view.shown, view.sent_since)
     if shown is None or (state.shown is not None and state.shown.at_ms > shown.at_ms):    # of equals the websocket's
         shown = state.shown
@@ -106,7 +106,7 @@ class SnapshotRecorder:
     _equipment: dict[str, InstanceEquipment] = field(default_factory=dict)
     _models: dict[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
     _sent: dict[str, Counter[str | None]] = field(default_factory=lambda: defaultdict(Counter))
-    _states: dict[str, StateChange] = field(default_factory=dict)
+    _states: dict[str, TrueState] = field(default_factory=dict)
     _stale: dict[str, None] = field(default_factory=dict)
     _stale_views: dict[str | None, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
     _viewers: dict[str, dict[str | None, None]] = field(default_factory=lambda: defaultdict(dict))
@@ -133,7 +133,7 @@ class SnapshotRecorder:
         """
         latest: dict[tuple[str | None, ...], Change] = {}
         for change in self.changes[:count]:
-            if isinstance(change, StateChange):
+            if isinstance(change, TrueState):
                 latest[change.instance,] = change
             elif change.client_id in clients:
                 latest[change.instance, change.client_id] = change
@@ -144,7 +144,7 @@ class SnapshotRecorder:
                 del table[client_id]
         return count - len(latest)
 
-    def _state_of(self, member: InstanceStatus) -> StateChange:
+    def _state_of(self, member: InstanceStatus) -> TrueState:
         name = member.name
         if name not in self._models:
             self._models[name] = frozenset(member.models)
@@ -152,7 +152,7 @@ class SnapshotRecorder:
             self._equipment[name] = InstanceEquipment.of(member.settings)
         health, shown = _health_of(member), member.shown.get(None)
         models, equipment = self._models[name], self._equipment[name]
-        return StateChange(name, self._depths[name], health, member.is_draining, models, equipment, shown)
+        return TrueState(name, self._depths[name], health, member.is_draining, models, equipment, shown)
 
     def note_change(self, name: str) -> None:
         """Note that the state of an instance may have changed."""
@@ -231,7 +231,7 @@ class SnapshotReader:
         self._changes = changes
         self._count = 0
         self._places: dict[str, int] = {}
-        self._states: list[StateChange] = []
+        self._states: list[TrueState] = []
         self._common: list[InstanceSnapshot] = []       # of a client that knows nothing by itself
         self._views: dict[str | None, dict[str, ClientView]] = defaultdict(dict)
         self._known: dict[str | None, _Known] = {}
@@ -255,7 +255,7 @@ class SnapshotReader:
             changed = [
                 change.instance
                 for change in changes
-                if isinstance(change, StateChange) or change.client_id == client_id
+                if isinstance(change, TrueState) or change.client_id == client_id
             ]
             known.count = count
             known.snapshots += self._common[len(known.snapshots) :]
