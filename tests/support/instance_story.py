@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -24,10 +24,11 @@ from comfyfarm.sim.naming import Namer
 from comfyfarm.sim.prompt.submission import PromptSource
 from comfyfarm.sim.settings import Settings
 
-__all__ = ["STARTED_UNIX_MS", "Story", "catalogue", "chain", "picture", "tell"]
+__all__ = ["STARTED_UNIX_MS", "Story", "catalogue", "chain", "picture", "result_of", "tell"]
 
 STARTED_UNIX_MS = 1_700_000_000_000     # Tuesday, 14 November 2023, 22:13:20 UTC
 E = TypeVar("E", bound=Event)
+T = TypeVar("T")
 Prompt = dict[str, Any]
 
 
@@ -94,7 +95,7 @@ class Story:
         return [snake_case(type(event).__name__) for event in self.events]
 
     def entry(self, prompt_id: str) -> dict[str, Any]:
-        return self.instance.history.entries[prompt_id].as_json()
+        return self.instance.history.entries[prompt_id].content()
 
     def names(self) -> list[str]:
         """Return the files written, in order, as ``folder/subfolder/name``."""
@@ -160,3 +161,13 @@ def chain(length: int) -> Prompt:
         prompt[str(number)] = {"class_type": "ImageInvert", "inputs": {"image": [source, 0]}}
     prompt["2"]["inputs"]["images"] = [str(length), 0]
     return prompt
+
+
+def result_of(steps: Generator[object, None, T]) -> T:
+    """Take all steps of some work, and return its result."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result

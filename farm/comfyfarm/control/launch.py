@@ -60,10 +60,10 @@ def make_app(config: FarmConfig, *, ready_file: str | None, exit_with_parent: bo
 
 
 def _spare_garbage_collector() -> None:
-    """Let the garbage collector leave out what the farm has at its start, and run seldom.
+    """Let the garbage collector leave out what the farm has at its start, and run in small portions.
 
-    To look at all of it would hold up every instance for 50 ms and more.  Events, jobs and history live long, and
-    nearly all else ends without the collector, which took a fifth of the time of each submission.
+    To look at all of it would hold up every instance for 50 ms and more.  What the farm keeps of its run is made of
+    few objects that the collector looks at (docs/architecture.md, "Garbage"), so that a full collection stays short.
     """
     gc.freeze()
-    gc.set_threshold(50_000, 2, 10)
+    gc.set_threshold(5_000, 10, 10)

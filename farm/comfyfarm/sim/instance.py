@@ -229,7 +229,7 @@ class Instance(Worker):
 
     def job_before(self, client_id: str, prompt_id: str | None) -> str | None:
         """Return the id of the client's last ended job other than this one; ``None`` if history has none."""
-        latest_first = (entry.job for entry in reversed(self.history.entries.values()))
+        latest_first = reversed(self.history.entries.values())
         return next(
             (job.prompt_id for job in latest_first if job.client_id == client_id and job.prompt_id != prompt_id), None
         )

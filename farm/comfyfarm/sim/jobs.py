@@ -1,6 +1,7 @@
 """Jobs, the queue of those that wait or run, and the history of those that ended."""
 
 import heapq
+import json
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -8,6 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from typing import Any
+
+import msgspec
 
 from comfyfarm.json_text import encode_text
 
@@ -60,12 +63,7 @@ class Job:
         """Remove these keys from the extra data."""
         for secret in secrets:
             self.extra_data.pop(secret, None)
-        self.forget_texts()
-
-    def forget_texts(self) -> None:
-        """Free the memory of the texts, which are made again if they are asked for."""
-        for name in ("prompt_json", "item_json"):
-            self.__dict__.pop(name, None)
+        self.__dict__.pop("item_json", None)
 
     @property
     def client_id(self) -> Any:
@@ -179,7 +177,7 @@ class Queue:
 
 @dataclass(eq=False)
 class HistoryEntry:
-    """One job that ended.
+    """The entry of a job that runs, as far as it has got.
 
     :ivar outputs: by node id, what the node showed.
     :ivar meta: by node id, the ids of the node that produced the output.
@@ -193,21 +191,33 @@ class HistoryEntry:
     status_str: str = "success"
     messages: list[list[Any]] = field(default_factory=list)
 
-    @property
-    def status(self) -> dict[str, Any]:
-        completed = self.status_str == "success"
-        return {"status_str": self.status_str, "completed": completed, "messages": self.messages}
+    def ended(self) -> "EndedJob":
+        """Return the entry as it is kept; the job has ended."""
+        job, completed = self.job, self.status_str == "success"
+        status = {"status_str": self.status_str, "completed": completed, "messages": self.messages}
+        more = encode_text({"outputs": self.outputs, "status": status, "meta": self.meta})
+        return EndedJob(job.prompt_id, job.order, job.client_id, f'{{"prompt": {job.item_json}, {more[1:]}')
 
-    def as_json(self) -> dict[str, Any]:
-        return {"prompt": self.job.item, "outputs": self.outputs, "status": self.status, "meta": self.meta}
 
-    @cached_property
-    def json(self) -> str:
-        """The entry of a job that has ended, as JSON; made when the first client asks for it."""
-        outputs, status, meta = (encode_text(part) for part in (self.outputs, self.status, self.meta))
-        text = f'{{"prompt": {self.job.item_json}, "outputs": {outputs}, "status": {status}, "meta": {meta}}}'
-        self.job.forget_texts()     # the job is no longer in the queue
-        return text
+class EndedJob(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """A job in the history.
+
+    It is kept as text, as Python's garbage collector would look at each object of each entry again and again.
+
+    :ivar order: see :class:`Job`.
+    :ivar client_id: see :class:`Job`.
+    :ivar json: the entry, as ``/history`` shows it.
+    """
+
+    prompt_id: str
+    order: int
+    client_id: Any
+    json: str
+
+    def content(self) -> dict[str, Any]:
+        """Return the entry: ``prompt``, ``outputs``, ``status`` and ``meta``."""
+        content: dict[str, Any] = json.loads(self.json)
+        return content
 
 
 @dataclass(eq=False)
@@ -215,18 +225,18 @@ class History:
     """The entries by prompt id, in order of completion; a repeated id keeps its old place."""
 
     # A plain dictionary finds its first key the slower the more first keys were deleted.
-    entries: OrderedDict[str, HistoryEntry] = field(default_factory=OrderedDict)
+    entries: OrderedDict[str, EndedJob] = field(default_factory=OrderedDict)
 
-    def add(self, entry: HistoryEntry, limit: int) -> None:
+    def add(self, ended: EndedJob, limit: int) -> None:
         """Add an entry, and drop the oldest if there are too many.
 
         ComfyUI checks before it adds, so that one more than its limit is seen (docs/fidelity.md, "History").
         """
         if len(self.entries) > limit:
             self.entries.popitem(last=False)
-        self.entries[entry.job.prompt_id] = entry
+        self.entries[ended.prompt_id] = ended
 
-    def window(self, max_items: int | None, offset: int = -1) -> dict[str, HistoryEntry]:
+    def window(self, max_items: int | None, offset: int = -1) -> dict[str, EndedJob]:
         """Return at most ``max_items`` entries from ``offset`` on; without an offset the last ones.
 
         ComfyUI counts after it has added one, so that 0 from 0 is 1 (docs/fidelity.md, "History").
@@ -241,7 +251,7 @@ class History:
         from_end = islice(reversed(self.entries.items()), count - last, max(0, count - first))
         return dict(reversed(list(from_end)))
 
-    def json(self, entries: Mapping[str, HistoryEntry]) -> str:
+    def json(self, entries: Mapping[str, EndedJob]) -> str:
         """Return some of the entries as ``/history`` shows them."""
         shown = (f"{encode_text(prompt_id)}: {entry.json}" for prompt_id, entry in entries.items())
         return f"{{{', '.join(shown)}}}"

@@ -1,11 +1,11 @@
 """The jobs API: queue and history as one list (docs/fidelity.md, "Jobs")."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from comfyfarm.sim.instance import Instance
-from comfyfarm.sim.jobs import HistoryEntry, Job, workflow_id
+from comfyfarm.sim.jobs import EndedJob, Job, Queue, workflow_id
 from comfyfarm.versions import DEFAULT_BEHAVIOUR, Behaviour
 
 _STATUSES = ("pending", "in_progress", "completed", "failed", "cancelled")
@@ -13,6 +13,7 @@ _PREVIEWABLE = ("images", "video", "gifs", "audio", "3d")
 _SHAPES = (".obj", ".fbx", ".gltf", ".glb", ".usdz")
 _DOCUMENTS = (".txt", ".md", ".json")
 _LONGEST_TEXT = 1024
+_JOBS_OF_A_STEP = 200       # some milliseconds
 
 
 class BadQuery(Exception):
@@ -156,16 +157,17 @@ def _text_preview(text: str, node: str) -> dict[str, Any]:
     return {**preview, "nodeId": node, "mediaType": "text"}
 
 
-def list_jobs(instance: Instance, query: JobQuery, rules: OutputRules) -> dict[str, Any]:
-    """Return the body of ``GET /api/jobs``."""
-    found = [
-        (job, item)
-        for job, item in _all_jobs(instance, rules)
-        if item["status"] in query.statuses and query.workflow_id in (None, item.get("workflow_id"))
-    ]
+def list_jobs(instance: Instance, query: JobQuery, rules: OutputRules) -> Generator[None, None, dict[str, Any]]:
+    """Return the body of ``GET /api/jobs``; each step looks at some of the jobs that there were at the first one."""
+    found: list[tuple[int, dict[str, Any]]] = []
+    for number, (order, item) in enumerate(_all_jobs(instance, rules), 1):
+        if item["status"] in query.statuses and query.workflow_id in (None, item.get("workflow_id")):
+            found.append((order, item))
+        if number % _JOBS_OF_A_STEP == 0:
+            yield
     key = _duration if query.sort_by == "execution_duration" else _created
     # Simulated jobs may be created in the same millisecond: then the order of their submission decides.
-    found.sort(key=lambda pair: (key(pair[1]), pair[0].order), reverse=query.descending)
+    found.sort(key=lambda pair: (key(pair[1]), pair[0]), reverse=query.descending)
     jobs = [item for _, item in found]
     end = len(jobs) if query.limit is None else query.offset + query.limit
     pagination = {"offset": query.offset, "limit": query.limit, "total": len(jobs), "has_more": end < len(jobs)}
@@ -174,20 +176,27 @@ def list_jobs(instance: Instance, query: JobQuery, rules: OutputRules) -> dict[s
 
 def find_job(instance: Instance, prompt_id: str, rules: OutputRules) -> dict[str, Any] | None:
     """Return the body of ``GET /api/jobs/{id}``, or ``None`` if there is no such job."""
-    entry = instance.history.entries.get(prompt_id)
-    if entry is not None:
-        details = {"outputs": entry.outputs, "execution_status": entry.status}
-        workflow = {"prompt": entry.job.prompt, "extra_data": entry.job.extra_data}
-        return {**_ended_item(entry, rules), **details, "workflow": workflow}
-    return next((item for job, item in _all_jobs(instance, rules) if job.prompt_id == prompt_id), None)
+    ended = instance.history.entries.get(prompt_id)
+    if ended is not None:
+        job, item, content = _read_ended(ended, rules)
+        details = {"outputs": content["outputs"], "execution_status": content["status"]}
+        return {**item, **details, "workflow": {"prompt": job.prompt, "extra_data": job.extra_data}}
+    return next((item for job, item in _queued_jobs(instance.queue, rules) if job.prompt_id == prompt_id), None)
 
 
-def _all_jobs(instance: Instance, rules: OutputRules) -> Iterator[tuple[Job, dict[str, Any]]]:
-    running = instance.queue.running
-    if running is not None:
-        yield running, _job_item(running, "in_progress", rules, {})
-    yield from ((job, _job_item(job, "pending", rules, {})) for job in instance.queue.pending)
-    yield from ((entry.job, _ended_item(entry, rules)) for entry in instance.history.entries.values())
+def _all_jobs(instance: Instance, rules: OutputRules) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield what is shown of each job, with the number of jobs that were accepted before it."""
+    all_ended = list(instance.history.entries.values())
+    yield from ((job.order, item) for job, item in _queued_jobs(instance.queue, rules))
+    for ended in all_ended:
+        _, item, _ = _read_ended(ended, rules)
+        yield ended.order, item
+
+
+def _queued_jobs(queue: Queue, rules: OutputRules) -> Iterator[tuple[Job, dict[str, Any]]]:
+    if queue.running is not None:
+        yield queue.running, _job_item(queue.running, "in_progress", rules, {})
+    yield from ((job, _job_item(job, "pending", rules, {})) for job in queue.pending)
 
 
 def _created(job: Mapping[str, Any]) -> int:
@@ -212,23 +221,28 @@ def _job_item(job: Job, status: str, rules: OutputRules, outputs: Outputs, **mor
     return {key: value for key, value in item.items() if value is not None}
 
 
-def _ended_item(entry: HistoryEntry, rules: OutputRules) -> dict[str, Any]:
-    times = {kind: data["timestamp"] for kind, data in entry.messages}
-    ends = {kind: data for kind, data in entry.messages if kind not in ("execution_start", "execution_cached")}
-    return _job_item(
-        entry.job,
-        _status(entry, rules.behaviour),
+def _read_ended(ended: EndedJob, rules: OutputRules) -> tuple[Job, dict[str, Any], dict[str, Any]]:
+    """Return an ended job, what is shown of it in a list, and its entry in the history."""
+    content = ended.content()
+    number, prompt_id, prompt, extra_data, outputs = content["prompt"]
+    job, messages = Job(number, prompt_id, prompt, extra_data, outputs, name=""), content["status"]["messages"]
+    times = {kind: data["timestamp"] for kind, data in messages}
+    ends = {kind: data for kind, data in messages if kind not in ("execution_start", "execution_cached")}
+    item = _job_item(
+        job,
+        _status(content["status"], rules.behaviour),
         rules,
-        entry.outputs,
+        content["outputs"],
         execution_start_time=times.get("execution_start"),
         execution_end_time=next((data["timestamp"] for data in ends.values()), None),
         execution_error=ends.get("execution_error"),
-        preview_output=rules.preview(entry.outputs),
+        preview_output=rules.preview(content["outputs"]),
     )
+    return job, item, content
 
 
-def _status(entry: HistoryEntry, behaviour: Behaviour) -> str:
-    if entry.status_str == "success":
+def _status(status: Mapping[str, Any], behaviour: Behaviour) -> str:
+    if status["completed"]:
         return "completed"
-    interrupted = behaviour.has_cancelled_jobs and any(kind == "execution_interrupted" for kind, _ in entry.messages)
-    return "cancelled" if interrupted else "failed"
+    is_interrupted = any(kind == "execution_interrupted" for kind, _ in status["messages"])
+    return "cancelled" if behaviour.has_cancelled_jobs and is_interrupted else "failed"

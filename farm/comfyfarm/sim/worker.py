@@ -22,7 +22,7 @@ from comfyfarm.faults.fault import Firing
 from comfyfarm.faults.pauses import Hold, Pause, Sleep
 from comfyfarm.sim.errors import describe, origin_of
 from comfyfarm.sim.execution.execution import Execution
-from comfyfarm.sim.jobs import History, HistoryEntry, Job, Queue
+from comfyfarm.sim.jobs import EndedJob, History, HistoryEntry, Job, Queue
 from comfyfarm.sim.machine import Machine
 from comfyfarm.sim.nodes import NodeError
 from comfyfarm.sim.prompt.submission import SECRETS
@@ -228,17 +228,19 @@ class Worker:
             )
         )
 
-    def _add_to_history(self, entry: HistoryEntry) -> None:
+    def _add_to_history(self, entry: HistoryEntry) -> EndedJob:
         if self.machine.behaviour.hides_secrets_in_history:
             entry.job.hide(SECRETS)     # an older queue has shown them until now
-        self.history.add(entry, self.machine.settings.history_limit)
+        ended = entry.ended()
+        self.history.add(ended, self.machine.settings.history_limit)
+        return ended
 
     def _end(self, execution: Execution) -> None:
         # The history entry is there before clients learn of the end, as in ComfyUI.
         entry = execution.record.entry
-        self._add_to_history(entry)
+        ended = self._add_to_history(entry)
         if execution.faults.forget_after_ms is not None:
-            self._drop_entry_after(entry, execution.faults.forget_after_ms)
+            self._drop_after(ended, execution.faults.forget_after_ms)
         self._steps = self.execution = self.queue.running = None
         self._free()
         self.machine.publish(
@@ -251,10 +253,10 @@ class Worker:
             )
         )
 
-    def _drop_entry_after(self, entry: HistoryEntry, after_ms: int) -> None:
+    def _drop_after(self, ended: EndedJob, after_ms: int) -> None:
         def drop() -> None:
-            if self.history.entries.get(entry.job.prompt_id) is entry:      # a later job may have the same id
-                del self.history.entries[entry.job.prompt_id]
+            if self.history.entries.get(ended.prompt_id) is ended:      # a later job may have the same id
+                del self.history.entries[ended.prompt_id]
 
         if after_ms:
             self.later(after_ms, drop)

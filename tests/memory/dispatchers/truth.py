@@ -123,7 +123,7 @@ def _stopped(farm: MemoryFarm, users: Users, wire: Wire) -> Iterator[Harm]:
             continue
         if entry is None and any(_takes_out(stop, submission) for stop in stops):
             yield Harm(submission.order, "was taken out of the queue")
-        elif entry is not None and any(kind == "execution_interrupted" for kind, _ in entry.messages):
+        elif entry is not None and "execution_interrupted" in entry.json:
             yield Harm(submission.order, "was interrupted")
 
 

@@ -1,14 +1,16 @@
 """The order in which jobs are listed and run, and what is remembered of ended jobs."""
 
+import gc
 import heapq
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comfyfarm.sim.jobs import History, HistoryEntry, Job, Queue
+from comfyfarm.sim.jobs import EndedJob, History, HistoryEntry, Job, Queue
 
 
 def make_job(number: float, prompt_id: str = "", prompt: Any = None, order: int = 0) -> Job:
@@ -138,10 +140,14 @@ def entry(prompt_id: str) -> HistoryEntry:
     return HistoryEntry(Job(1, prompt_id, {}, {}, ["2"], "name"))
 
 
+def ended(prompt_id: str, **facts: Any) -> EndedJob:
+    return replace(entry(prompt_id), **facts).ended()
+
+
 def history_of(ids: str, limit: int = 100) -> History:
     history = History()
     for prompt_id in ids:
-        history.add(entry(prompt_id), limit)
+        history.add(ended(prompt_id), limit)
     return history
 
 
@@ -204,8 +210,7 @@ def test_one_more_than_the_limit_is_remembered() -> None:
 def test_a_repeated_id_keeps_its_place() -> None:
     """Its content is that of the new entry."""
     history = history_of("abc")
-    again = entry("a")
-    again.status_str = "error"
+    again = ended("a", status_str="error")
     history.add(again, 100)
     assert "".join(history.entries) == "abc"
     assert history.entries["a"] is again
@@ -218,28 +223,31 @@ def test_a_repeated_id_in_a_full_history_still_makes_room() -> None:
 
 
 def test_an_entry_has_its_keys_in_comfyuis_order() -> None:
-    shown = entry("a").as_json()
+    shown = ended("a").content()
     assert list(shown) == ["prompt", "outputs", "status", "meta"]
     assert shown["prompt"] == [1, "a", {}, {}, ["2"]]
     assert list(shown["status"].items()) == [("status_str", "success"), ("completed", True), ("messages", [])]
 
 
 def test_only_success_is_completed() -> None:
-    failed = entry("a")
-    failed.status_str = "error"
-    assert failed.status == {"status_str": "error", "completed": False, "messages": []}
+    failed = ended("a", status_str="error").content()
+    assert failed["status"] == {"status_str": "error", "completed": False, "messages": []}
 
 
 def test_the_texts_that_routes_send_are_those_of_json() -> None:
-    """However often they are asked for, and whatever was asked for before."""
-    history = history_of("abé")
-    history.entries["é"].outputs["9"] = {"images": [{"filename": "é.png"}]}
-    for prompt_id, ended in history.entries.items():
-        assert ended.job.item_json == json.dumps(ended.job.item)
-        assert history.json({prompt_id: ended}) == json.dumps({prompt_id: ended.as_json()})
-    shown = {prompt_id: ended.as_json() for prompt_id, ended in history.entries.items()}
+    history = history_of("ab")
+    history.add(ended("é", outputs={"9": {"images": [{"filename": "é\ud800.png"}]}}, meta={"9": {"x": 1e-7}}), 100)
+    shown = {prompt_id: job.content() for prompt_id, job in history.entries.items()}
+    for prompt_id, job in history.entries.items():
+        assert history.json({prompt_id: job}) == json.dumps({prompt_id: shown[prompt_id]})
+    assert shown["é"]["outputs"]["9"]["images"] == [{"filename": "é\ud800.png"}]
     assert history.json(history.window(None)) == json.dumps(shown)
     assert history.json({}) == "{}"
+
+
+def test_the_garbage_collector_looks_at_no_job_of_the_history() -> None:
+    """Else each full collection would stop the whole farm, the longer the more jobs have ended."""
+    assert not any(gc.is_tracked(job) for job in history_of("abc").entries.values())
 
 
 def test_a_secret_is_gone_from_the_text_too() -> None:

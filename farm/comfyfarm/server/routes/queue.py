@@ -61,7 +61,7 @@ def get_history_entry(api: ComfyApi, request: IRequest, prompt_id: str) -> bytes
     with api.moment():
         history = api.instance.history
         entry = history.entries.get(segment(prompt_id))
-    return send(request, encoded_answer(history.json({entry.job.prompt_id: entry} if entry else {})))
+    return send(request, encoded_answer(history.json({entry.prompt_id: entry} if entry else {})))
 
 
 @app.route("/history", methods=["POST"])
@@ -84,7 +84,7 @@ def _to_delete(body: Any) -> Any:
 
 
 @app.route("/jobs", methods=["GET"])
-def get_jobs(api: ComfyApi, request: IRequest) -> bytes:
+async def get_jobs(api: ComfyApi, request: IRequest) -> bytes:
     """Answer with all jobs, pending, running and ended, as one list."""
     api.require(api.behaviour.has_jobs)
     try:
@@ -92,7 +92,8 @@ def get_jobs(api: ComfyApi, request: IRequest) -> bytes:
     except BadQuery as error:
         return answer(request, {"error": str(error)}, 400)
     with api.moment():
-        return answer(request, list_jobs(api.instance, jobs_query, OutputRules(api.behaviour)))
+        listing = api.in_turns(list_jobs(api.instance, jobs_query, OutputRules(api.behaviour)))
+    return answer(request, await listing)
 
 
 @app.route("/jobs/<prompt_id>", methods=["GET"])
