@@ -13,6 +13,8 @@ from twisted.python.failure import Failure
 
 from comfyfarm.events import InternalError, OrderReported, QueueDeleted, Submitted, TextSent
 from comfyfarm.events.line_writer import LineWriter
+from comfyfarm.server.time.clock import SimulatedTime
+from comfyfarm.server.time.driver import InstanceDriver
 from comfyfarm.server.websocket.connection import SocketWriter
 from comfyfarm.sim.prompt.job_names import hash_of
 from comfyfarm.testing import MemoryFarm, MemoryInstance
@@ -48,6 +50,17 @@ def test_other_instances_answer_while_many_jobs_are_deleted(memory_farm: Start) 
     farm.wire.reactor.advance(0)
     assert exchange.end().status == 200
     assert deleted(farm) == ids[::-1]
+
+
+def test_a_question_to_the_farm_does_not_do_all_that_is_due_on_all_instances(
+    memory_farm: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else 100 busy instances would stand still for as long as each of them may work in a turn, one after the other."""
+    farm, caught_up = memory_farm({"instance": [{"name": "gpu-{n}", "count": 5}]}), list[int]()
+    monkeypatch.setattr(SimulatedTime, "turn", lambda _: lambda: len(caught_up) < 3)
+    monkeypatch.setattr(InstanceDriver, "catch_up", lambda _: caught_up.append(1) or 0)
+    farm.farm.catch_up()
+    assert len(caught_up) == 3
 
 
 def test_a_deletion_goes_on_if_its_client_leaves(memory_farm: Start) -> None:

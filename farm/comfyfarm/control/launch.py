@@ -66,4 +66,4 @@ def _spare_garbage_collector() -> None:
     few objects that the collector looks at (docs/architecture.md, "Garbage"), so that a full collection stays short.
     """
     gc.freeze()
-    gc.set_threshold(5_000, 10, 10)
+    gc.set_threshold(2_000, 10, 10)

@@ -14,7 +14,7 @@ EPOCH_UNIX_MS = 1_700_000_000_000
 """The wall-clock time of simulated time 0 on a virtual clock: 14 November 2023, 22:13:20 UTC."""
 
 TURN_S = 0.005
-"""How long the work of one instance, or the ringing of alarms, may hold a turn of the reactor on a real clock."""
+"""How long work that is due may hold a turn of the reactor on a real clock."""
 
 _MOST_STALE = 64    # entries of alarms that were set again, beside as many as are valid
 _DIGITS = 6     # of a second, on a virtual clock: calls for the same time get exactly the same number
@@ -54,6 +54,16 @@ class SimulatedTime:
         if self.is_frozen:
             return 0.0 if left_ms <= 1e-3 else None
         return max(0.0, left_ms / 1000 / self.speed)
+
+    def turn(self) -> Callable[[], bool]:
+        """Return what says whether a turn of the reactor that begins now has time left.
+
+        On a virtual clock it always has, so that equal runs are equal.
+        """
+        if self.is_virtual:
+            return lambda: True
+        until_s = self.clock.seconds() + TURN_S
+        return lambda: self.clock.seconds() < until_s
 
     def change(self, *, speed: float | None = None, is_frozen: bool | None = None) -> None:
         """Change the speed, or freeze or unfreeze time, from now on; None changes nothing."""
@@ -145,7 +155,7 @@ class AlarmHeap:
     def _ring(self) -> None:
         """Ring what is due, for the time of a turn; what is set meanwhile has to wait for the next turn."""
         self._call, self._call_ms, self._is_ringing = None, None, True
-        began_ms, next_order, until_s = self.time.now_ms(), next(self._orders), self.time.clock.seconds() + TURN_S
+        began_ms, next_order, has_time = self.time.now_ms(), next(self._orders), self.time.turn()
         late_ms = None
         try:
             while self._heap and self._heap[0][0] <= began_ms and self._heap[0][1] < next_order:
@@ -156,7 +166,7 @@ class AlarmHeap:
                 self._set -= 1
                 alarm.due_ms = None
                 alarm.ring()
-                if self.time.clock.seconds() >= until_s:
+                if not has_time():
                     break
         finally:
             self._is_ringing = False

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from twisted.logger import Logger
 
-from comfyfarm.server.time.clock import TURN_S, Alarm, SimulatedTime
+from comfyfarm.server.time.clock import Alarm, SimulatedTime
 from comfyfarm.sim.instance import Instance
 
 _logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
@@ -65,21 +65,13 @@ class InstanceDriver:
 
     def _run(self, now_ms: int) -> None:
         """Run what is due.  What fails of it concerns its job only, never the request that comes at this moment."""
-        may_go_on, fails = self._limit(), True
+        has_time, fails = self.time.turn(), True
         while fails:
             try:
-                self.instance.advance(now_ms, may_go_on)
+                self.instance.advance(now_ms, has_time)
                 fails = False
             except Exception:  # noqa: BLE001 (whatever it is, the other jobs go on)
                 _logger.failure("{name}: comfyfarm itself failed", name=self.instance.machine.name)
-
-    def _limit(self) -> Callable[[], bool]:
-        """Return what says whether the turn has time left; on a virtual clock all is done at once, for equal logs."""
-        if self.time.is_virtual:
-            return lambda: True
-        clock = self.time.clock
-        until_s = clock.seconds() + TURN_S
-        return lambda: clock.seconds() < until_s
 
     def set_alarm(self) -> None:
         """Set the alarm for the next event that is due: the work of this turn is done."""
