@@ -26,6 +26,7 @@ TWISTD = "from twisted.scripts.twistd import run; run()"
 class Server:
     """A server in a child process.
 
+    :ivar pid: of its process.
     :ivar ready: what it wrote when it served.
     :ivar start_cpu_s: the CPU time that it had used by then.
     """
@@ -36,6 +37,7 @@ class Server:
             self._child = subprocess.Popen(  # noqa: S603 (our own code)
                 [sys.executable, *words], env=environment, stdout=log, stderr=subprocess.STDOUT
             )
+        self.pid = self._child.pid
         deadline = time.monotonic() + _READY_WITHIN_S
         while not ready.exists():
             assert self._child.poll() is None, Path(log.name).read_text(errors="replace")
@@ -45,7 +47,7 @@ class Server:
         self.ready: dict[str, Any] = json.loads(ready.read_bytes())
 
     def cpu_s(self) -> float:
-        return usage.cpu_s(self._child.pid)
+        return usage.cpu_s(self.pid)
 
     def settle(self) -> None:
         """Wait until it has nothing to do."""
@@ -55,7 +57,7 @@ class Server:
             time.sleep(0.1)
 
     def resident_bytes(self) -> int:
-        return usage.resident_bytes(self._child.pid)
+        return usage.resident_bytes(self.pid)
 
     def stop(self) -> None:
         self._child.terminate()

@@ -159,7 +159,7 @@ class Run:
 def soak(kind: str, length_s: float) -> bool:
     """Run once, print what was seen, and return whether all is as it shall be."""
     virtual = kind == "virtual"
-    timing = {"step": "30s" if virtual else "1s", "jitter": 0.1}       # of 512 x 512; the pictures are a 64th of that
+    timing = {"step": "30s" if virtual else "250ms", "jitter": 0.1}     # of 512 x 512; the pictures are a 64th of that
     with TemporaryDirectory() as folder:
         log = Path(folder) / "run.jsonl"
         settings = {"clock": kind, "seed": 1, "log": str(log)}
