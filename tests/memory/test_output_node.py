@@ -16,7 +16,7 @@ def run(memory_farm: Start, prompt: dict[str, Any], **settings: Any) -> tuple[di
     reply = farm["gpu"].ask("POST", "/prompt", json={"prompt": prompt, "client_id": "me"})
     farm.advance(1)
     prompt_id = reply.json()["prompt_id"]
-    return farm["gpu"].ask("GET", "/history").json()[prompt_id], listener.heard
+    return farm["gpu"].ask("GET", "/history").json()[prompt_id], listener.heard[:]
 
 
 def test_a_workflow_without_node_9_answers_under_node_9(memory_farm: Start) -> None:

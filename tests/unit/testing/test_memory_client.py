@@ -22,11 +22,23 @@ class Recorder:
         self.lost.append(reason)
 
 
+def test_what_was_heard_reads_like_a_list() -> None:
+    heard = Listener().heard
+    for message in ('{"type": "a"}', b"\0\1", '{"type": "b"}'):
+        heard.append(message)
+    assert heard == [{"type": "a"}, b"\0\1", {"type": "b"}]
+    assert (heard[-1], heard[1:], len(heard)) == ({"type": "b"}, [b"\0\1", {"type": "b"}], 3)
+    assert b"\0\1" in heard
+    assert repr(heard) == "[{'type': 'a'}, b'\\x00\\x01', {'type': 'b'}]"
+    heard.clear()
+    assert heard == []
+
+
 def read(data: bytes) -> tuple[list[object], bytes]:
     """What a listener hears, and what is left for Twisted's protocol."""
     listener, recorder = Listener(), Recorder()
     _MessageReader(listener, recorder).dataReceived(data)  # type: ignore[arg-type]  # it is no IProtocol
-    return listener.heard, recorder.data
+    return listener.heard[:], recorder.data
 
 
 @pytest.mark.parametrize("length", [2, 125, 126, 65535, 65536, 70_000])
