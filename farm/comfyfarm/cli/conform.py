@@ -125,13 +125,12 @@ class _Run:
         outcomes: dict[str, ScenarioOutcome] = {}
         screen, wanted = console(), self.version or None
         scenarios = [scenario for _, share in shares for scenario in share]
-        with progress_bar(screen) as progress:
-            bar = progress.add_task("", total=len(scenarios))
+        with progress_bar(screen, len(scenarios)) as show_ended:
 
             def on_result(result: ScenarioResult) -> None:
                 self.version = result.version
                 outcome = outcomes[result.scenario.name] = judged(result, files=self._files)
-                progress.update(bar, advance=1, description=outcome.name)
+                show_ended(outcome.name)
                 if self._verbose:
                     print_line(screen, outcome)
 

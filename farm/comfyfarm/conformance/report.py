@@ -1,6 +1,7 @@
 """The output of ``comfyfarm conform``."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -17,10 +18,16 @@ _MAX_DIFFERENCES = 3
 _MAX_LETTERS = 160
 
 
-def progress_bar(console: Console) -> Progress:
-    """Return a progress bar, which shows only on a terminal."""
+@contextmanager
+def progress_bar(console: Console, total: int) -> Iterator[Callable[[str], None]]:
+    """Show a progress bar on a terminal, and yield what is called with the name of each scenario that has ended."""
+    if not console.is_terminal:
+        yield lambda _name: None    # a bar that is disabled prints an empty line before rich 14.3
+        return
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task("", total=total)
+        yield lambda name: progress.update(bar, advance=1, description=name)
 
 
 def print_line(console: Console, outcome: ScenarioOutcome) -> None:
