@@ -62,9 +62,10 @@ class ListenerTracker(EventHandler):
         ``None`` also if its client has had websockets at several instances at once: it knows the instances, and lacks
         one for another reason.
         """
-        if attempt.end not in {"success", "error"} or self._aware.has(attempt.client_id or ""):
+        listener = self._listeners.get(attempt)
+        if listener is None or attempt.end not in {"success", "error"} or self._aware.has(attempt.client_id or ""):
             return None
-        return self._listeners.get(attempt)
+        return listener
 
     def forget(self, attempts: Iterable[Attempt]) -> None:
         """Drop what is known of attempts that nobody asks for any more."""

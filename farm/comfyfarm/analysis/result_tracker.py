@@ -52,9 +52,10 @@ class ResultTracker(EventHandler):
     def _on_written(self, event: Written) -> None:
         instance = self.instances[event.instance]
         if (attempt := instance.open_attempt(event.prompt_id)) is not None:
-            file = JobFile(attempt.instance, intern(event.name), event.size_bytes)
+            folder, subfolder, name = intern(event.folder), intern(event.subfolder), intern(event.name)
+            file = JobFile(attempt.instance, folder, subfolder, name, event.size_bytes)
             attempt.files = with_another(attempt.files, file)
-            instance.files[intern(event.folder), intern(event.subfolder), file.name] = ResultFile(attempt, file)
+            instance.files[folder, subfolder, name] = ResultFile(attempt, file)
 
     @on(FileCut)
     def _on_file_cut(self, event: FileCut) -> None:

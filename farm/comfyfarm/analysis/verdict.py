@@ -9,7 +9,7 @@ import msgspec
 
 from comfyfarm.analysis.findings import RULES, Defects, Finding, FindingRule, RuleContext, Severity, Thresholds
 from comfyfarm.analysis.findings.order_outcome import Basis, basis_of, count_outcomes
-from comfyfarm.analysis.findings.settled import is_settled
+from comfyfarm.analysis.findings.settled import settled_of
 from comfyfarm.analysis.instances import CHANGING_EVENTS, FleetState
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.lateness import Lateness
@@ -152,8 +152,7 @@ class VerdictBuilder:
         """Return those of some jobs of which nothing more can be found."""
         bounds = msgspec.structs.replace(self.bounds, wire=Duration(0))      # with which there are the most findings
         context = self._context_with(bounds)
-        rules = [rule for rule in self.rules if type(rule).concerns is not FindingRule.concerns]
-        return [job for job in jobs if is_settled(job, rules, context)]
+        return settled_of(jobs, self.rules, context)
 
     def forget(self, jobs: Sequence[LogicalJob]) -> None:
         """Drop such jobs; from then on only their number is known, and their names if they come again."""

@@ -1,6 +1,6 @@
 """Findings, and the registry of the rules that make them."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar, Literal, TypeVar
@@ -84,7 +84,7 @@ class RuleContext:
     @cached_property
     def retries(self) -> dict[str, Attempt]:
         """The possible retries of unnamed jobs that were lost or failed, by the name of the job."""
-        return possible_retries(self.tracker.tested, self.bounds)
+        return possible_retries(self.tracker, self.bounds)
 
     @cached_property
     def retrying(self) -> set[str]:
@@ -96,11 +96,6 @@ class RuleContext:
         """The attempts that came before a ``Retry-After`` had passed."""
         instances, wire_ms = self.tracker.by_instance, self.bounds.wire
         return {attempt for name in instances for attempt, _ in early(self.tracker, name, wire_ms)}
-
-    @cached_property
-    def requested_elsewhere(self) -> set[str]:
-        """The jobs that were, or may have been, requested from an instance that did not have them."""
-        return self.requests.jobs()
 
     @cached_property
     def outcomes(self) -> dict[str, Outcome]:
@@ -154,9 +149,12 @@ class FindingRule:
         """Yield the findings so far, in the order of the log.  May be called again after further events."""
         raise NotImplementedError(self.name)
 
-    def concerns(self, job: LogicalJob, context: RuleContext) -> bool:
-        """Return whether there may be a finding, now or later, about a job that succeeded once and was delivered."""
-        return False
+    def concerned(self, jobs: Sequence[LogicalJob], context: RuleContext) -> Iterable[LogicalJob]:
+        """Return those of some jobs about which there may be a finding, now or later.
+
+        :param jobs: each succeeded at its only attempt, and was delivered well.
+        """
+        return ()
 
     def found(
         self,

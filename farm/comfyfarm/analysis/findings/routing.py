@@ -1,7 +1,7 @@
 """Findings about where clients send: to instances that are down, draining or lack something; and too many polls."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -146,8 +146,8 @@ class SentToDraining(FindingRule):
     _drains: list[_Drain] = field(default_factory=list)
     _current: dict[str, _Drain] = field(default_factory=dict)
 
-    def concerns(self, job: LogicalJob, context: RuleContext) -> bool:
-        return any(drain.covers(attempt, 0) for drain in self._drains for attempt in job.attempts)
+    def concerned(self, jobs: Sequence[LogicalJob], context: RuleContext) -> Iterable[LogicalJob]:
+        return [job for drain in self._drains for job in jobs if drain.covers(job.attempts[0], 0)]
 
     def on_event(self, event: Event, context: RuleContext) -> None:
         if not isinstance(event, Draining):

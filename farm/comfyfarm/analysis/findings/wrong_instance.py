@@ -1,7 +1,7 @@
 """Findings about clients that address another instance than the one that has the job, or one that fails every job."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
@@ -21,8 +21,9 @@ class AskedElsewhere(FindingRule):
     severity = "warning"
     by_absence = True
 
-    def concerns(self, job: LogicalJob, context: RuleContext) -> bool:
-        return job.name in context.requested_elsewhere
+    def concerned(self, jobs: Sequence[LogicalJob], context: RuleContext) -> Iterable[LogicalJob]:
+        requested = context.requests.jobs()
+        return [job for job in jobs if job.name in requested]
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         in_order = sorted(context.requests.by_job().items(), key=lambda item: item[1].first.seq)
@@ -82,8 +83,8 @@ class ListenedElsewhere(FindingRule):
     severity = "warning"
     by_absence = True
 
-    def concerns(self, job: LogicalJob, context: RuleContext) -> bool:
-        return any(context.listeners.listener_of(attempt) for attempt in job.attempts)
+    def concerned(self, jobs: Sequence[LogicalJob], context: RuleContext) -> Iterable[LogicalJob]:
+        return [job for job in jobs if context.listeners.listener_of(job.attempts[0]) is not None]
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         for job in context.tracker.tested:
