@@ -197,7 +197,7 @@ class JobTracker(EventHandler):
         if _EQUIPMENT & event.settings.keys():
             self.instances[event.instance].equipped_seq = event.seq
 
-    @on(Exchanged)
+    @on("POST /prompt")
     def _on_exchanged(self, event: Exchanged) -> None:
         if not is_submission(event):
             return

@@ -95,10 +95,10 @@ class ListenerTracker(EventHandler):
             else:
                 self._check_listener(running)
 
-    @on(Exchanged)
+    @on("GET /ws")
     def _on_handshake_failed(self, event: Exchanged) -> None:
         # A handshake that succeeds is no exchange.
-        if event.method != "GET" or event.path not in {"/ws", "/api/ws"}:
+        if event.path not in {"/ws", "/api/ws"}:
             return
         client = dict(parse_qsl(event.query)).get("clientId")
         if client is None or event.instance in self._sockets.get(client, {}):

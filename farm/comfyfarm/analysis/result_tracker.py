@@ -64,20 +64,16 @@ class ResultTracker(EventHandler):
             file = written.file
             file.is_cut = file.is_cut or not file.size_bytes or event.size_bytes < file.size_bytes
 
-    @on(Exchanged)
-    def _on_exchanged(self, event: Exchanged) -> None:
-        if event.method != "GET":
-            return
-        route = route_of(event.path)
-        if route == "/view":
-            self._on_view(event)
-            return
-        if route.startswith(("/history", "/jobs")):
-            self.requests_results = True
+    @on("GET /history", "GET /jobs")
+    def _on_results_requested(self, event: Exchanged) -> None:
+        self.requests_results = True
         if event.status == 200 and not event.damage:
-            self.instances[event.instance].count_reads(route)
+            self.instances[event.instance].count_reads(route_of(event.path))
 
+    @on("GET /view")
     def _on_view(self, event: Exchanged) -> None:
+        if route_of(event.path) != "/view":
+            return
         key = file_of(event)
         self.requests_files = self.requests_files or key[0] != "input"
         written = self.instances[event.instance].files.get(key)

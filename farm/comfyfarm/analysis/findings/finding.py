@@ -18,6 +18,7 @@ from comfyfarm.analysis.requests_elsewhere import RequestTracker
 from comfyfarm.analysis.taking import Outcome, ResultTaking
 from comfyfarm.analysis.thresholds import Thresholds
 from comfyfarm.events import Event
+from comfyfarm.events.handler import Kind
 
 _MOST_EXAMPLES = 20
 
@@ -62,19 +63,20 @@ class Defects:
 
 @dataclass(frozen=True)
 class RuleContext:
-    """All that a rule may use besides its own events.
-
-    :ivar at_ms: the time of the verdict, which is that of the latest event.
-    """
+    """All that a rule may use besides its own events; what is cached here holds for one verdict."""
 
     tracker: JobTracker
     fleet: FleetState
     requests: RequestTracker
     listeners: ListenerTracker
     bounds: Thresholds
-    at_ms: int
     defects: Defects
     lateness: Lateness
+
+    @property
+    def at_ms(self) -> int:
+        """The time of the verdict, which is that of the latest event."""
+        return self.tracker.at_ms
 
     @cached_property
     def taking(self) -> ResultTaking:
@@ -133,17 +135,20 @@ class FindingRule:
 
     :cvar name: the finding's.
     :cvar severity: of its findings, unless one has its own.
-    :cvar handles: the events that are passed to :meth:`on_event`.
+    :cvar handles: the kinds of events that are passed to :meth:`on_event`.
     :cvar by_absence: it concludes from what the log does *not* contain; if the log is incomplete, it proves nothing.
     """
 
     name: ClassVar[str] = ""
     severity: ClassVar[Severity] = "error"
-    handles: ClassVar[tuple[type[Event], ...]] = ()
+    handles: ClassVar[tuple[Kind, ...]] = ()
     by_absence: ClassVar[bool] = False
 
     def on_event(self, event: Event, context: RuleContext) -> None:
-        """Process an event; the tracker and the fleet in the context have already done so."""
+        """Process an event; the tracker and the fleet in the context have already done so.
+
+        Of exchanges also others of the same first part of the route may come.
+        """
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         """Yield the findings so far, in the order of the log.  May be called again after further events."""

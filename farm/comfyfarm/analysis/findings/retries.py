@@ -74,7 +74,7 @@ class RetryStorm(FindingRule):
     :ivar _others: by the ``seq`` of the answer, the instances that seemed available when an attempt was turned away.
     """
 
-    handles = (Exchanged,)
+    handles = ("POST /prompt",)
     _others: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
     def on_event(self, event: Event, context: RuleContext) -> None:

@@ -139,7 +139,8 @@ class FailingServer(FindingRule):
         attempt = _ended_with(event, context)
         if attempt is None or attempt.end == "interrupted":
             return
-        rows = self._rows.setdefault(attempt.instance, [_ErrorRow()])
+        if (rows := self._rows.get(attempt.instance)) is None:
+            rows = self._rows[attempt.instance] = [_ErrorRow()]
         if attempt.end == "error":
             rows[-1].attempts.append(attempt)
             return
@@ -167,8 +168,10 @@ class FailingServer(FindingRule):
 def _ended_with(event: Event, context: RuleContext) -> Attempt | None:
     """Return the attempt of the tested system that ended with an event."""
     attempts = context.tracker.by_prompt_id.get(event.prompt_id, ()) if isinstance(event, Finished) else ()
-    ended = (attempt for attempt in reversed(attempts) if attempt.end_seq == event.seq and not attempt.is_load)
-    return next(ended, None)
+    for attempt in reversed(attempts):
+        if attempt.end_seq == event.seq and not attempt.is_load:
+            return attempt
+    return None
 
 
 def _counted(row: list[Attempt], context: RuleContext) -> list[Attempt]:

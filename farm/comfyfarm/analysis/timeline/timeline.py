@@ -121,9 +121,9 @@ class Timeline(EventHandler):
     def _on_prompt_refused(self, event: events.PromptRefused) -> None:
         self._mark(event, "refused", f"refused {_short(event.job)}: {event.error}", event.job)
 
-    @on(events.Exchanged)
+    @on("POST /prompt")
     def _on_exchanged(self, event: events.Exchanged) -> None:
-        if not event.job or event.prompt_id is not None or event.method != "POST" or route_of(event.path) != "/prompt":
+        if not event.job or event.prompt_id is not None or route_of(event.path) != "/prompt":
             return
         # A submission that failed before validation has no other event.
         attempts = self.tracker.job(event.job).attempts
@@ -163,8 +163,8 @@ class Timeline(EventHandler):
     @on(events.Delivered)
     def _on_delivered(self, event: events.Delivered) -> None:
         # If the delivery names no instance, it is the one that succeeded last.
-        succeeded = self.tracker.job(event.job).ended("success")
-        instance = event.instance or (succeeded[-1].instance if succeeded else "")
+        succeeded = [] if event.instance else self.tracker.job(event.job).ended("success")
+        instance = succeeded[-1].instance if succeeded else ""
         self._mark(event, "delivered", f"delivered {_short(event.job)}", event.job, instance)
 
     # Instances.
@@ -220,8 +220,8 @@ class Timeline(EventHandler):
         name = instance or event.instance
         marks = self.lane(name).marks if name else self.marks
         marks.add(Mark(kind, event.at_ms, says, job), event.seq)
-        if job in self.tracker.jobs:
-            self.tracker.jobs[job].marked_seq = event.seq
+        if (tracked := self.tracker.jobs.get(job)) is not None:
+            tracked.marked_seq = event.seq
 
 
 def _short(job: str) -> str:
