@@ -31,8 +31,9 @@ class HashSet:
     def add(self, *parts: str) -> None:
         number = hash(parts)
         place, packed = self._place(number), _packed(number)
-        if packed not in self._buckets[place]:
-            self._buckets[place] += packed
+        bucket = self._buckets[place]
+        if packed not in bucket:
+            self._buckets[place] = bucket + packed
             self._count += 1
             if self._count > _PER_BUCKET * len(self._buckets):
                 self._split()

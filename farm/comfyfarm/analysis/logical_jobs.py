@@ -264,7 +264,8 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def prompt_ids(self) -> tuple[str, ...]:
-        return tuple(filter(None, (self.prompt_id, self.stamp_prompt_id)))
+        stated, stamped = self.prompt_id, self.stamp_prompt_id
+        return tuple(filter(None, (stated,) if stated == stamped else (stated, stamped)))
 
 
 class UserOrder(msgspec.Struct, eq=False, gc=False):

@@ -148,7 +148,7 @@ class FalseCompletion(FindingRule):
 def _first_false(job: LogicalJob, tracker: JobTracker) -> Delivery | None:
     """Return the first delivery before any attempt had finished, unless it is another job's."""
     for delivery in () if job.is_returned else job.delivered:
-        done_seqs = (attempt.done_seq for attempt in _attempts_of(job, delivery, tracker) if attempt.done_seq)
+        done_seqs = [attempt.done_seq for attempt in _attempts_of(job, delivery, tracker) if attempt.done_seq]
         is_early = min(done_seqs, default=delivery.seq) >= delivery.seq
         if is_early and not _is_made(job, delivery) and owner_of(job.name, delivery, tracker) is None:
             return delivery
