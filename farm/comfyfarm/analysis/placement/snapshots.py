@@ -53,8 +53,7 @@ Change = TrueState | ClientView
 """A state or a view that replaces the one before."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class InstanceSnapshot:
+class InstanceSnapshot(msgspec.Struct, frozen=True, eq=False, gc=False):
     """One instance just before a job was sent, as the client of the job could know it; the fields are those of both.
 
     :ivar shown: the latest queue length that the client was sent, by its own websocket or over HTTP.
