@@ -1,44 +1,61 @@
 """The jobs of a trial that are no longer kept: how many they were, and hashes of their names.
 
 A run of days would fill the memory with jobs of which nothing more can be found.  So the oldest of them are counted
-here and dropped (:func:`~comfyfarm.analysis.findings.settled.is_settled` says which, and
+here and dropped (:func:`~comfyfarm.analysis.findings.settled.settled_of` says which, and
 :class:`~comfyfarm.analysis.log_analysis.LogAnalysis` when).  If the log names one of them again, the job that is made
 for it is marked as returned, so that a second run or delivery is still known to be one.
 """
 
 from array import array
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from hashlib import blake2b
+from struct import Struct
 
 from comfyfarm.analysis.logical_jobs import LogicalJob, is_hash
 
-_BUCKETS = 1024
-_SEPARATOR = "\0"       # no name of a file has one
+_PER_BUCKET = 32
+_packed = Struct("q").pack
 
 
 class HashSet:
-    """A set of texts that has 64 bits of each, in about 9 bytes of memory.  Two are taken for one by a rare chance."""
+    """A set of texts that has 64 bits of each, in about 9 bytes of memory.  Two are taken for one by a rare chance.
+
+    The hashes are Python's own, one after another in buckets.  Whenever there are more than 32 of them for each bucket,
+    one bucket is split into two (linear hashing), so that neither looking nor adding takes longer the more there are.
+    """
 
     def __init__(self) -> None:
-        self._buckets: dict[int, array[int]] = {}
+        self._buckets: list[bytes] = [b""]
+        self._doubled = 1       # their number when it had last doubled
+        self._count = 0
 
     def add(self, *parts: str) -> None:
-        number = _hash_of(parts)
-        bucket = self._buckets.setdefault(number % _BUCKETS, array("Q"))
-        if number not in bucket:
-            bucket.append(number)
+        number = hash(parts)
+        place, packed = self._place(number), _packed(number)
+        bucket = self._buckets[place]
+        if packed not in bucket:
+            self._buckets[place] = bucket + packed
+            self._count += 1
+            if self._count > _PER_BUCKET * len(self._buckets):
+                self._split()
 
     def has(self, *parts: str) -> bool:
-        if not self._buckets:
+        if not self._count:
             return False
-        number = _hash_of(parts)
-        return number in self._buckets.get(number % _BUCKETS, ())
+        number = hash(parts)
+        return _packed(number) in self._buckets[self._place(number)]
 
+    def _place(self, number: int) -> int:
+        place = number % (2 * self._doubled)
+        return place if place < len(self._buckets) else place - self._doubled   # its bucket is not split yet
 
-def _hash_of(parts: Iterable[str]) -> int:
-    text = _SEPARATOR.join(parts).encode("utf-8", "surrogatepass")
-    return int.from_bytes(blake2b(text, digest_size=8).digest(), "big")
+    def _split(self) -> None:
+        """Move half of the hashes of the first bucket that is not split yet into a new one."""
+        place, moves = len(self._buckets) - self._doubled, self._doubled
+        numbers = array("q", self._buckets[place])
+        self._buckets[place] = array("q", [number for number in numbers if not number & moves]).tobytes()
+        self._buckets.append(array("q", [number for number in numbers if number & moves]).tobytes())
+        if len(self._buckets) == 2 * self._doubled:
+            self._doubled *= 2
 
 
 @dataclass(eq=False)

@@ -1,10 +1,9 @@
 """The jobs of one instance: its queue, its history, and the requests that still lack an answer."""
 
 from collections.abc import Iterable, Iterator
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from functools import lru_cache
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote, unquote_plus
 
 import msgspec
 
@@ -35,6 +34,7 @@ class InstanceJobs:
     :ivar garbled: logical jobs whose next answer to ``POST /prompt`` is corrupted by a fault.
     :ivar had_fault: a fault fired on a job there that is not the farm's load.
     :ivar last: the attempt that ended last.
+    :ivar asked_to_wait: a submission was answered with ``Retry-After``.
     :ivar upload_seq: of the latest upload; 0 if there was none.
     :ivar equipped_seq: of the latest change of its models or node types; 0 if there was none.
     """
@@ -48,6 +48,7 @@ class InstanceJobs:
     garbled: set[str] = field(default_factory=set)
     had_fault: bool = False
     last: Attempt | None = None
+    asked_to_wait: bool = False
     upload_seq: int = 0
     equipped_seq: int = 0
 
@@ -111,14 +112,20 @@ class InstanceJobs:
             if (attempt := self.history.pop(prompt_id, None)) is not None:
                 self.unlisted.pop(attempt, None)
 
-    def forget(self, attempts: AbstractSet[Attempt]) -> list[FileKey]:
-        """Drop attempts that have ended; return the files that they wrote."""
-        ended = [prompt_id for prompt_id, attempt in self.history.items() if attempt in attempts]
-        self.remove_from_history(ended)
-        self.unanswered = {id_: same_id for id_, same_id in self.unanswered.items() if attempts.isdisjoint(same_id)}
-        files = [key for key, written in self.files.items() if written.attempt in attempts]
-        for key in files:
-            del self.files[key]
+    def forget(self, attempt: Attempt) -> list[FileKey]:
+        """Drop an attempt that has ended; return the files that it wrote."""
+        prompt_id = attempt.prompt_id or ""
+        if self.history.get(prompt_id) is attempt:
+            self.remove_from_history([prompt_id])
+        if attempt in self.unanswered.get(prompt_id, ()):
+            del self.unanswered[prompt_id]
+        files = []
+        for file in attempt.files:
+            key = file.folder, file.subfolder, file.name
+            written = self.files.get(key)
+            if written is not None and written.attempt is attempt:
+                files.append(key)
+                del self.files[key]
         return files
 
     def clear_history(self) -> None:
@@ -147,5 +154,8 @@ def file_of(event: Exchanged) -> FileKey:
 
 @lru_cache(maxsize=16)      # several parts of the analysis ask for the file of the same event
 def _file_in(text: str) -> tuple[str, str, str]:
-    query = dict(reversed(parse_qsl(text, keep_blank_values=True)))
+    query: dict[str, str] = {}      # as parse_qsl reads it, in half the time
+    for pair in text.split("&"):
+        name, _, value = pair.partition("=")
+        query.setdefault(unquote_plus(name), unquote_plus(value))
     return query.get("type", "output"), query.get("subfolder", ""), query.get("filename", "")

@@ -111,6 +111,7 @@ class FleetState(EventHandler):
         is stopped, frozen, paused or refuses connections.
     :ivar available_since_ms: since when at least one instance has been accepting jobs at all times; ``None``: none
         does now.
+    :ivar requests: how many exchanges there were.
     :ivar _submissions: by instance, the ``seq`` of the answer to each submission: twice, and 1 more if it was turned
         away.
     """
@@ -119,6 +120,7 @@ class FleetState(EventHandler):
     seed: int | None = None
     undisturbed_heal: tuple[int, int] | None = None
     available_since_ms: int | None = 0
+    requests: int = 0
     _submissions: dict[str, array[int]] = field(default_factory=dict)
     _decided_seqs: array[int] = field(default_factory=lambda: array("q"))
 
@@ -258,6 +260,7 @@ class FleetState(EventHandler):
 
     @on(Exchanged)
     def _on_exchanged(self, event: Exchanged) -> None:
+        self.requests += event.method != ""     # one of before the trial has none
         self.member(event.instance).note_answer(event)
         if is_submission(event):
             self._note_submission(event.instance, event.seq, is_turned_away=is_turned_away(event))

@@ -1,13 +1,15 @@
 """All logical jobs of a farm with their attempts, followed through the log: the basis of every analysis."""
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from sys import intern
 
 from comfyfarm.analysis.forgotten import Forgotten
 from comfyfarm.analysis.instance_jobs import InstanceJobs, is_submission
-from comfyfarm.analysis.logical_jobs import Attempt, End, LogicalJob, Stop, with_another
+from comfyfarm.analysis.logical_jobs import Attempt, End, LogicalJob, Stop, is_hash, with_another
 from comfyfarm.analysis.order_tracker import OrderTracker
 from comfyfarm.analysis.result_tracker import ResultTracker
 from comfyfarm.events import (
@@ -39,6 +41,7 @@ from comfyfarm.events.handler import EventHandler, on
 _GARBLING_EFFECTS = frozenset({"garbage", "truncate"})
 _EQUIPMENT = frozenset({"missing_nodes", "mode", "models", "open_models", "output_node", "validation"})
 """The settings that decide which prompts an instance refuses."""
+_BY_SEQ = attrgetter("seq")
 
 
 @dataclass(eq=False)
@@ -52,6 +55,7 @@ class JobTracker(EventHandler):
     :ivar by_prompt_id: all attempts that were accepted under a prompt id.
     :ivar instances: the queue and the history of each instance.
     :ivar forgotten: the jobs that are no longer kept.
+    :ivar unnamed_failures: the names of jobs without a name of their own of which an attempt was lost or refused.
     :ivar results: follows what the attempts made, after the tracker has handled an event.
     :ivar orders: follows what was reported of orders, after that.
     :ivar trial_ms: the beginning of the trial; 0 for the first one.
@@ -76,6 +80,7 @@ class JobTracker(EventHandler):
     others: set[str] = field(default_factory=set)
     is_scoped: bool = False
     forgotten: Forgotten = field(default_factory=Forgotten)
+    unnamed_failures: set[str] = field(default_factory=set)
     _tested: list[LogicalJob] | None = None     # None if it is out of date
 
     def __post_init__(self) -> None:
@@ -103,14 +108,16 @@ class JobTracker(EventHandler):
         for job in jobs:
             self.forgotten.add(job)
             del self.jobs[job.name]
+            self.others.discard(job.name)
         for attempt in attempts:
             self.by_prompt_id.pop(attempt.prompt_id or "", None)
-        for name, instance in self.instances.items():
-            for file in instance.forget(attempts):
-                self.forgotten.files.add(name, *file)
-        for name, sent in self.by_instance.items():
-            self.by_instance[name] = [attempt for attempt in sent if attempt not in attempts]
-        self.others.difference_update(job.name for job in jobs)
+            for file in self.instances[attempt.instance].forget(attempt):
+                self.forgotten.files.add(attempt.instance, *file)
+        last_seq = max((attempt.seq for attempt in attempts), default=0)
+        for name in {attempt.instance for attempt in attempts}:
+            sent = self.by_instance.get(name, [])
+            end = bisect_right(sent, last_seq, key=_BY_SEQ)     # Most of the others are later.
+            sent[:end] = [attempt for attempt in sent[:end] if attempt not in attempts]
         self._tested = None
 
     def on_event(self, event: Event) -> None:
@@ -175,6 +182,11 @@ class JobTracker(EventHandler):
 
     def _refuse(self, attempt: Attempt, event: Event, status: int) -> None:
         attempt.end, attempt.ended_ms, attempt.end_seq, attempt.status = "refused", event.at_ms, event.seq, status
+        self._note_failure(attempt)
+
+    def _note_failure(self, attempt: Attempt) -> None:
+        if is_hash(attempt.job):
+            self.unnamed_failures.add(attempt.job)
 
     @on(Uploaded)
     def _on_uploaded(self, event: Uploaded) -> None:
@@ -185,7 +197,7 @@ class JobTracker(EventHandler):
         if _EQUIPMENT & event.settings.keys():
             self.instances[event.instance].equipped_seq = event.seq
 
-    @on(Exchanged)
+    @on("POST /prompt")
     def _on_exchanged(self, event: Exchanged) -> None:
         if not is_submission(event):
             return
@@ -201,6 +213,7 @@ class JobTracker(EventHandler):
             return
         attempt.began_ms = min(attempt.sent_ms, event.began_ms)     # if they are equal, one object for both
         attempt.answered_ms, attempt.answer_seq, attempt.retry_after_ms = event.at_ms, event.seq, event.retry_after_ms
+        instance.asked_to_wait = instance.asked_to_wait or event.retry_after_ms is not None
         attempt.is_unreadable = attempt.job in instance.garbled
         instance.garbled.discard(attempt.job)
 
@@ -279,6 +292,7 @@ class JobTracker(EventHandler):
             if (attempt := instance.open_attempt(prompt_id)) is not None:
                 attempt.has_left_files = self.orders.delivery == "folder" and bool(attempt.files)
                 self._end(attempt, event, "lost")
+                self._note_failure(attempt)
         _note_disturbance(instance.all_open(), event)
         kept, instance.running = instance.running, None
         if kept is not None:    # The process kept its queue: the job waits again.

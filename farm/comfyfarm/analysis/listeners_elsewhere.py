@@ -62,9 +62,10 @@ class ListenerTracker(EventHandler):
         ``None`` also if its client has had websockets at several instances at once: it knows the instances, and lacks
         one for another reason.
         """
-        if attempt.end not in {"success", "error"} or self._aware.has(attempt.client_id or ""):
+        listener = self._listeners.get(attempt)
+        if listener is None or attempt.end not in {"success", "error"} or self._aware.has(attempt.client_id or ""):
             return None
-        return self._listeners.get(attempt)
+        return listener
 
     def forget(self, attempts: Iterable[Attempt]) -> None:
         """Drop what is known of attempts that nobody asks for any more."""
@@ -94,10 +95,10 @@ class ListenerTracker(EventHandler):
             else:
                 self._check_listener(running)
 
-    @on(Exchanged)
+    @on("GET /ws")
     def _on_handshake_failed(self, event: Exchanged) -> None:
         # A handshake that succeeds is no exchange.
-        if event.method != "GET" or event.path not in {"/ws", "/api/ws"}:
+        if event.path not in {"/ws", "/api/ws"}:
             return
         client = dict(parse_qsl(event.query)).get("clientId")
         if client is None or event.instance in self._sockets.get(client, {}):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import InitVar, dataclass, field
 from typing import Literal
 
@@ -16,8 +16,8 @@ from comfyfarm.analysis.timeline.faults import FaultRow, FaultRows
 from comfyfarm.analysis.timeline.timeline import Timeline
 from comfyfarm.analysis.trial_scope import SCOPED, TrialScope
 from comfyfarm.analysis.verdict import Verdict, VerdictBuilder
-from comfyfarm.events import Configured, Event, LogEnded, Submitted, TrialBegan
-from comfyfarm.events.handler import by_type
+from comfyfarm.events import Configured, Event, Exchanged, LogEnded, Submitted, TrialBegan
+from comfyfarm.events.handler import Methods, by_type, merged, methods_of
 
 _MOST_PENDING = 250
 _KEPT_JOBS = 5_000
@@ -71,23 +71,20 @@ class LogAnalysis:
                 self.began.at_ms, self.began.client, self.former, tracker.others, tracker.forgotten.names
             )
             for event in before:
-                self._process(scope.other(event) if isinstance(event, Submitted) else event)
+                self._process([scope.other(event) if isinstance(event, Submitted) else event])
 
-    def _methods_by_type(self) -> dict[type[Event], list[Callable[[Event], None]]]:
+    def _methods_by_type(self) -> Methods:
         # One look-up for each event: most are of kinds that nothing handles.
-        tables: list[Mapping[type[Event], Sequence[Callable[[Event], None]]]] = [self._verdict.methods]
+        tables = [self._verdict.methods]
         if self._has_placement:
             tables.append(self._placement.methods)
         if "timeline" in self.parts:
             tables.append(by_type(self._timeline, self._faults))
-        kinds = {kind for table in tables for kind in table if kind is not LogEnded}
-        methods = {kind: [method for table in tables for method in table.get(kind, ())] for kind in kinds}
-        methods[Submitted].append(self._on_submitted)
-        return methods
+        return merged(*tables, {Submitted: [self._on_submitted]})
 
     def kinds(self) -> set[type[Event]]:
         """Return the types of events that are handled; of others only the number, time, instance and epoch count."""
-        return set(self._methods)
+        return {kind for kind in self._methods if isinstance(kind, type)}
 
     def on_event(self, event: Event) -> None:
         self._pending.append(event)
@@ -141,28 +138,33 @@ class LogAnalysis:
 
     def _process_pending(self) -> None:
         pending, self._pending = self._pending, []
-        for event in pending:
-            if self._scope is None or type(event) not in SCOPED:
-                self._process(event)
-            else:
-                for own in self._scope.events(event):
-                    self._process(own)
+        self._process(pending if self._scope is None else self._in_scope(pending, self._scope))
 
-    def _process(self, event: Event) -> None:
-        kind = type(event)
-        if kind is LogEnded:
-            return
-        try:
-            self._verdict.tracker.note_time(event)
-            if self._epochs.get(event.instance) != event.epoch:
-                self._note_process(event)
-            for method in self._methods.get(kind, ()):
-                method(event)
-            if kind is Configured:      # it describes all instances anew
-                self._epochs.clear()
-        except Exception as error:  # noqa: BLE001 (a saved log may hold anything, and a live farm must go on)
-            text = f"seq {event.seq} could not be taken into account ({type(error).__name__}: {error})"
-            self._verdict.note_defect(text, event.seq)
+    def _in_scope(self, events: Iterable[Event], scope: TrialScope) -> Iterator[Event]:
+        for event in events:
+            if type(event) in SCOPED:
+                yield from scope.events(event)
+            else:
+                yield event
+
+    def _process(self, events: Iterable[Event]) -> None:
+        # The loop has few calls, because most events need no more than this.
+        epochs, note_time, methods = self._epochs, self._verdict.tracker.note_time, self._methods
+        for event in events:
+            kind = type(event)
+            if kind is LogEnded:
+                continue
+            try:
+                note_time(event)
+                if epochs.get(event.instance) != event.epoch:
+                    self._note_process(event)
+                for method in methods_of(event, methods) if kind is Exchanged else methods.get(kind, ()):
+                    method(event)
+                if kind is Configured:      # it describes all instances anew
+                    epochs.clear()
+            except Exception as error:  # noqa: BLE001 (a saved log may hold anything, and a live farm must go on)
+                text = f"seq {event.seq} could not be taken into account ({type(error).__name__}: {error})"
+                self._verdict.note_defect(text, event.seq)
 
     def _on_submitted(self, event: Event) -> None:
         """Forget the oldest jobs of which nothing more can be found, if there are many more than are kept.

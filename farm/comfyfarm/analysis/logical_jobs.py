@@ -55,13 +55,15 @@ class Stop(msgspec.Struct, frozen=True, gc=False):
 class JobFile(msgspec.Struct, eq=False, gc=False):
     """A file that an attempt wrote.
 
-    :ivar instance: the instance on which it is.
+    :ivar instance: the instance on which it is, in ``folder`` and ``subfolder``.
     :ivar size_bytes: 0 if the log does not say.
     :ivar is_cut: a fault has cut it on the instance's disk.
     :ivar parts: the parts of it that clients received, as first and last byte (exclusive), in order.
     """
 
     instance: str
+    folder: str
+    subfolder: str
     name: str
     size_bytes: int
     is_cut: bool = False
@@ -262,7 +264,8 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def prompt_ids(self) -> tuple[str, ...]:
-        return tuple(prompt_id for prompt_id in (self.prompt_id, self.stamp_prompt_id) if prompt_id)
+        stated, stamped = self.prompt_id, self.stamp_prompt_id
+        return tuple(filter(None, (stated,) if stated == stamped else (stated, stamped)))
 
 
 class UserOrder(msgspec.Struct, eq=False, gc=False):
@@ -291,6 +294,7 @@ class LogicalJob(msgspec.Struct, eq=False, gc=False):
     :ivar attempts: in the order in which they were decided.
     :ivar order: what was reported of the user's order; ``None``: nothing.
     :ivar given_up_seq: of the latest interrupt that named the job or one of its attempts, hit or not; 0 if none.
+    :ivar marked_seq: of the latest event about it that has a mark on the timeline; 0 if none.
     :ivar is_returned: it had succeeded and been delivered, and then been forgotten
         (:mod:`comfyfarm.analysis.forgotten`); all else is what came later.
     """
@@ -300,6 +304,7 @@ class LogicalJob(msgspec.Struct, eq=False, gc=False):
     delivered: Sequence[Delivery] = ()
     order: UserOrder | None = None
     given_up_seq: int = 0
+    marked_seq: int = 0
     is_returned: bool = False
 
     @property

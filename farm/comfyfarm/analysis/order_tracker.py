@@ -100,5 +100,7 @@ class OrderTracker(EventHandler):
 
     def _under(self, prompt_id: str | None, delivery: Delivery) -> Attempt | None:
         attempts = self.by_prompt_id.get(prompt_id or "", ())
+        if len(attempts) == 1:
+            return attempts[0]
         here = (attempt for attempt in attempts if attempt.instance == delivery.instance)
         return next(here, attempts[0] if attempts else None)

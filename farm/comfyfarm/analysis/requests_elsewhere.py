@@ -113,16 +113,17 @@ class RequestTracker(EventHandler):
         if recent:
             self._pending[key] = recent
 
-    @on(Exchanged)
-    def _on_exchanged(self, event: Exchanged) -> None:
-        route = route_of(event.path)
-        parts = route.split("/")
-        if event.method == "GET" and route == "/view":
-            self._on_view(event)
-        elif event.method == "GET" and len(parts) == 3 and parts[1] in {"history", "jobs"}:
+    @on("GET /history", "GET /jobs")
+    def _on_result_requested(self, event: Exchanged) -> None:
+        parts = route_of(event.path).split("/")
+        if len(parts) == 3:
             what = "history entry" if parts[1] == "history" else "state"
             self._on_request(event, what, unquote(parts[2]), event.began_ms)
-        elif event.method == "POST" and len(parts) == 4 and parts[1] == "jobs" and parts[3] == "cancel":
+
+    @on("POST /jobs")
+    def _on_job_posted(self, event: Exchanged) -> None:
+        parts = route_of(event.path).split("/")
+        if len(parts) == 4 and parts[3] == "cancel":
             self._on_request(event, "interrupt", unquote(parts[2]), event.began_ms)
 
     @on(InterruptAsked)
@@ -134,7 +135,8 @@ class RequestTracker(EventHandler):
         attempts = self.tracker.by_prompt_id.get(prompt_id)
         if not attempts:
             return
-        if any(attempt.instance == event.instance for attempt in attempts):
+        prompt_id = attempts[0].prompt_id or ""     # the text that is kept already
+        if event.instance in [attempt.instance for attempt in attempts]:
             self._on_right((what, prompt_id), began_ms)
         elif not isinstance(event, Exchanged) or event.status in {200, 404}:
             kept = [] if what == "interrupt" else filter(self._is_in_history, attempts)
@@ -144,7 +146,10 @@ class RequestTracker(EventHandler):
     def _is_in_history(self, attempt: Attempt) -> bool:
         return self.tracker.instances[attempt.instance].history.get(attempt.prompt_id or "") is attempt
 
+    @on("GET /view")
     def _on_view(self, event: Exchanged) -> None:
+        if route_of(event.path) != "/view":
+            return
         file = file_of(event)
         instances = self.tracker.instances.items()
         if file in self.tracker.instances[event.instance].files:
@@ -162,8 +167,9 @@ class RequestTracker(EventHandler):
         if len(self._last_right_ms) >= _MOST_RECENT:
             self._earlier_right_ms, self._last_right_ms = self._last_right_ms, {}
         self._last_right_ms[key] = began_ms
-        self._settle(key, began_ms)
-        self._pending.pop(key, None)
+        if key in self._pending:
+            self._settle(key, began_ms)
+            self._pending.pop(key, None)
 
     def _on_wrong(
         self, event: Exchanged | InterruptAsked, what: str, holders: list[Attempt], key: _Key, began_ms: int

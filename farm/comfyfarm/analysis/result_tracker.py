@@ -52,9 +52,10 @@ class ResultTracker(EventHandler):
     def _on_written(self, event: Written) -> None:
         instance = self.instances[event.instance]
         if (attempt := instance.open_attempt(event.prompt_id)) is not None:
-            file = JobFile(attempt.instance, intern(event.name), event.size_bytes)
+            folder, subfolder, name = intern(event.folder), intern(event.subfolder), intern(event.name)
+            file = JobFile(attempt.instance, folder, subfolder, name, event.size_bytes)
             attempt.files = with_another(attempt.files, file)
-            instance.files[intern(event.folder), intern(event.subfolder), file.name] = ResultFile(attempt, file)
+            instance.files[folder, subfolder, name] = ResultFile(attempt, file)
 
     @on(FileCut)
     def _on_file_cut(self, event: FileCut) -> None:
@@ -63,20 +64,16 @@ class ResultTracker(EventHandler):
             file = written.file
             file.is_cut = file.is_cut or not file.size_bytes or event.size_bytes < file.size_bytes
 
-    @on(Exchanged)
-    def _on_exchanged(self, event: Exchanged) -> None:
-        if event.method != "GET":
-            return
-        route = route_of(event.path)
-        if route == "/view":
-            self._on_view(event)
-            return
-        if route.startswith(("/history", "/jobs")):
-            self.requests_results = True
+    @on("GET /history", "GET /jobs")
+    def _on_results_requested(self, event: Exchanged) -> None:
+        self.requests_results = True
         if event.status == 200 and not event.damage:
-            self.instances[event.instance].count_reads(route)
+            self.instances[event.instance].count_reads(route_of(event.path))
 
+    @on("GET /view")
     def _on_view(self, event: Exchanged) -> None:
+        if route_of(event.path) != "/view":
+            return
         key = file_of(event)
         self.requests_files = self.requests_files or key[0] != "input"
         written = self.instances[event.instance].files.get(key)

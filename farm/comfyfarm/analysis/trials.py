@@ -28,6 +28,7 @@ _MOST_KEPT = 100            # trials
 _MOST_SIDE_BY_SIDE = 32
 _MOST_NAMED = 20            # trials in an error
 _BY_CLIENTS = Submitted, PromptRefused, Exchanged, SocketOpened, Delivered, OrderReported
+_NOTED = frozenset({*_BY_CLIENTS, *Prologue.handlers})
 
 
 class UnknownTrial(ValueError):
@@ -87,22 +88,27 @@ class Trials:
             self._begin(event).on_event(event)
         else:
             self._current.on_event(event)
-            for analysis in self._side_by_side.values():
-                analysis.on_event(event)
-        if not self._has_clients and isinstance(event, _BY_CLIENTS):
-            self._has_clients = not (isinstance(event, Submitted | PromptRefused) and event.is_load)
-        if (keep := Prologue.handlers.get(kind)) is not None:
-            try:
-                keep(self._prologue, event)
-            except Exception as error:  # noqa: BLE001 (as in LogAnalysis)
-                says = f"seq {event.seq} says no state of a farm ({type(error).__name__}: {error})"
-                self.note_defect(says, event.seq)
+            if self._side_by_side:
+                for analysis in self._side_by_side.values():
+                    analysis.on_event(event)
+        if kind in _NOTED:
+            self._note(event)
         if event.seq % _CHECKPOINT == 0:
             self._checkpoints.append((event.seq, self._prologue.copy()))
 
+    def _note(self, event: Event) -> None:
+        """Note what later trials have to know."""
+        if not self._has_clients and isinstance(event, _BY_CLIENTS):
+            self._has_clients = not (isinstance(event, Submitted | PromptRefused) and event.is_load)
+        try:
+            self._prologue.on_event(event)
+        except Exception as error:  # noqa: BLE001 (as in LogAnalysis)
+            says = f"seq {event.seq} says no state of a farm ({type(error).__name__}: {error})"
+            self.note_defect(says, event.seq)
+
     def kinds(self) -> set[type[Event]]:
         """Return the types of events that are handled."""
-        return {*self._current.kinds(), *self._prologue.handlers, *_BY_CLIENTS, TrialBegan}
+        return {*self._current.kinds(), *(kind for kind in _NOTED if isinstance(kind, type)), TrialBegan}
 
     def note_defect(self, text: str, seq: int) -> None:
         """Note a defect of the log and its place (0 if not known), for the trials that have not ended."""

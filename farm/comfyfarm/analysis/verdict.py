@@ -1,6 +1,6 @@
 """The verdict on the system under test, as far as the log proves it: pass, fail or unknown (docs/verdict.md)."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
@@ -9,7 +9,7 @@ import msgspec
 
 from comfyfarm.analysis.findings import RULES, Defects, Finding, FindingRule, RuleContext, Severity, Thresholds
 from comfyfarm.analysis.findings.order_outcome import Basis, basis_of, count_outcomes
-from comfyfarm.analysis.findings.settled import is_settled
+from comfyfarm.analysis.findings.settled import settled_of
 from comfyfarm.analysis.instances import CHANGING_EVENTS, FleetState
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.lateness import Lateness
@@ -17,7 +17,7 @@ from comfyfarm.analysis.listeners_elsewhere import ListenerTracker
 from comfyfarm.analysis.logical_jobs import LogicalJob
 from comfyfarm.analysis.requests_elsewhere import RequestTracker
 from comfyfarm.events import Event
-from comfyfarm.events.handler import by_type
+from comfyfarm.events.handler import Methods, by_type, merged, methods_of
 from comfyfarm.units import Duration
 
 _ORDER: tuple[Severity, ...] = ("error", "unknown", "warning", "note")
@@ -81,7 +81,7 @@ def _count(count: int, what: str) -> str:
 class VerdictBuilder:
     """Follows a log from its first event, and returns a verdict at any time.
 
-    :ivar methods: by type of event, those that process it, in this order.
+    :ivar methods: by kind of events, those that process them, in this order.
     """
 
     bounds: Thresholds = field(default_factory=Thresholds)
@@ -96,28 +96,21 @@ class VerdictBuilder:
         self._context = self._context_with(self.bounds)
         self.methods = self._methods_by_type()
 
-    def _methods_by_type(self) -> dict[type[Event], list[Callable[[Event], None]]]:
+    def _methods_by_type(self) -> Methods:
         tracker = self.tracker
         trackers = tracker, tracker.results, tracker.orders, self.fleet, self._requests, self._listeners
-        methods = by_type(*trackers, self._lateness)
-        for kind in CHANGING_EVENTS:
-            methods.setdefault(kind, []).append(self.fleet.on_change)
-        for kind in {kind for rule in self.rules for kind in rule.handles}:
-            rules = [rule for rule in self.rules if kind in rule.handles]
-            methods.setdefault(kind, []).append(partial(self._pass, rules))
-        return methods
+        changes: Methods = {kind: [self.fleet.on_change] for kind in CHANGING_EVENTS}
+        rules = ({kind: [partial(self._pass, rule)] for kind in rule.handles} for rule in self.rules)
+        return merged(by_type(*trackers, self._lateness), changes, *rules)
 
     def on_event(self, event: Event) -> None:
         self.tracker.note_time(event)
         self.fleet.note_process(event)
-        for method in self.methods.get(type(event), ()):
+        for method in methods_of(event, self.methods):
             method(event)
 
-    def _pass(self, rules: list[FindingRule], event: Event) -> None:
-        if self._context.at_ms != self.tracker.at_ms:
-            self._context = self._context_with(self.bounds)
-        for rule in rules:
-            rule.on_event(event, self._context)
+    def _pass(self, rule: FindingRule, event: Event) -> None:
+        rule.on_event(event, self._context)
 
     def note_defect(self, text: str, seq: int = 0) -> None:
         """Note a defect of the log and its place (0 if not known); from now on, findings by absence prove nothing."""
@@ -152,8 +145,7 @@ class VerdictBuilder:
         """Return those of some jobs of which nothing more can be found."""
         bounds = msgspec.structs.replace(self.bounds, wire=Duration(0))      # with which there are the most findings
         context = self._context_with(bounds)
-        rules = [rule for rule in self.rules if type(rule).concerns is not FindingRule.concerns]
-        return [job for job in jobs if is_settled(job, rules, context)]
+        return settled_of(jobs, self.rules, context)
 
     def forget(self, jobs: Sequence[LogicalJob]) -> None:
         """Drop such jobs; from then on only their number is known, and their names if they come again."""
@@ -171,4 +163,4 @@ class VerdictBuilder:
 
     def _context_with(self, bounds: Thresholds) -> RuleContext:
         trackers = self.tracker, self.fleet, self._requests, self._listeners
-        return RuleContext(*trackers, bounds, self.tracker.at_ms, self._defects, self._lateness)
+        return RuleContext(*trackers, bounds, self._defects, self._lateness)

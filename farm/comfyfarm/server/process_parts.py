@@ -144,7 +144,8 @@ class ProcessParts:
             self.hub, self.outbox, self.storage.renderer, self.context.unix_ms, self.instance.machine.behaviour
         )
         self.server_log = ServerLog(config, self.hub, self.notifier.send_json, self.context.unix_ms)
-        self.handlers = by_type(self.server_log, self.notifier)
+        methods = by_type(self.server_log, self.notifier)
+        self.handlers = {kind: methods[kind] for kind in methods if isinstance(kind, type)}
 
     def _make_http(self, config: InstanceConfig, system_stats: Mapping[str, Any]) -> None:
         context = self.context

@@ -2,6 +2,7 @@
 
 import gc
 import tracemalloc
+from sys import getsizeof
 
 from comfyfarm.analysis.forgotten import HashSet
 from comfyfarm.analysis.log_analysis import LogAnalysis
@@ -193,6 +194,17 @@ def test_a_hash_set_knows_what_was_added() -> None:
         names.add(f"job-{number}", "x")
     assert all(names.has(f"job-{number}", "x") for number in range(10_000))
     assert not any(names.has(f"job-{number}", "y") for number in range(10_000))
+
+
+def test_a_hash_set_stays_small_and_flat() -> None:
+    names = HashSet()
+    for number in range(50_000):
+        names.add(f"job-{number}")
+    buckets = names._buckets
+    assert getsizeof(buckets) + sum(map(getsizeof, buckets)) < 50_000 * 10
+    # One bucket is looked at, and one is split, however many there are.
+    assert max(map(len, buckets)) < 8 * 128
+    assert sum(map(len, buckets)) == 8 * 50_000
 
 
 def memory_after(count: int) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from comfyfarm.events import Event, Healed, Paused, Resumed
-from comfyfarm.events.handler import EventHandler, by_type, on
+from comfyfarm.events import Event, Exchanged, Healed, Paused, Resumed
+from comfyfarm.events.handler import EventHandler, by_type, methods_of, on
 
 
 class Recorder(EventHandler):
@@ -38,3 +38,39 @@ def test_several_handlers_get_an_event_in_their_order_and_only_those_that_handle
             method(event)
     assert calls == [("a", 1), ("b", 1), ("a", 2), ("b", 3)]
     assert Event not in methods
+
+
+class HistoryRecorder(Recorder):
+    @on("GET /history")
+    def _on_history(self, event: Exchanged) -> None:
+        self.calls.append((self.name, event.seq))
+
+
+class ExchangeRecorder(Recorder):
+    @on(Exchanged)
+    def _on_exchanged(self, event: Exchanged) -> None:
+        self.calls.append((self.name, event.seq))
+
+
+def exchanges() -> list[Exchanged]:
+    requests = ("GET", "/history/a"), ("GET", "/api/history"), ("POST", "/history"), ("GET", "/historyx"), ("", "")
+    return [
+        Exchanged(seq=seq, at_ms=0, method=method, path=path, status=200) for seq, (method, path) in enumerate(requests)
+    ]
+
+
+def test_a_handler_may_name_the_requests_whose_exchanges_it_gets() -> None:
+    calls: list[tuple[str, int]] = []
+    for event in exchanges():
+        HistoryRecorder("history", calls).on_event(event)
+        ExchangeRecorder("all", calls).on_event(event)
+    assert calls == [("history", 0), ("all", 0), ("history", 1), ("all", 1), ("all", 2), ("all", 3), ("all", 4)]
+
+
+def test_several_handlers_get_an_exchange_in_their_order_whether_they_name_its_request_or_not() -> None:
+    calls: list[tuple[str, int]] = []
+    methods = by_type(ExchangeRecorder("a", calls), HistoryRecorder("b", calls), ExchangeRecorder("c", calls))
+    for event in exchanges()[:3]:
+        for method in methods_of(event, methods):
+            method(event)
+    assert calls == [("a", 0), ("b", 0), ("c", 0), ("a", 1), ("b", 1), ("c", 1), ("a", 2), ("c", 2)]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
-from comfyfarm.events import Event, Exchanged, FaultArmed, FaultFired, InternalError
+from comfyfarm.events import Event, FaultArmed, FaultFired, InternalError
 
 
 @rule("fault_never_fired")
@@ -81,23 +81,18 @@ class LogIncomplete(FindingRule):
 
 
 @rule("no_job")
-@dataclass(eq=False)
 class NoJob(FindingRule):
     """The system under test submitted no job, so the log says nothing about it."""
 
     severity = "unknown"
-    handles = (Exchanged,)
     by_absence = True
-    _requests: int = 0
-
-    def on_event(self, event: Event, context: RuleContext) -> None:
-        self._requests += isinstance(event, Exchanged) and event.method != ""   # one of before the trial has none
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         if context.tracker.forgotten.runs or any(job.attempts for job in context.tracker.tested):
             return
-        if self._requests:
-            what = f"{self._requests} {'request' if self._requests == 1 else 'requests'} came, but none submitted one"
+        requests = context.fleet.requests
+        if requests:
+            what = f"{requests} {'request' if requests == 1 else 'requests'} came, but none submitted one"
             look_at = "see in the log what they were"
         else:
             what = "no request came at all"

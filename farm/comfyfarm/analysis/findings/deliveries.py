@@ -1,7 +1,7 @@
 """Findings about deliveries: done twice, of another job, too early, or of something that is no whole picture."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from comfyfarm.analysis.findings.broken import cause_of, what_is_wrong
 from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
@@ -18,9 +18,6 @@ def is_good(job: LogicalJob, delivery: Delivery, tracker: JobTracker) -> bool:
 @rule("broken_delivery")
 class BrokenDelivery(FindingRule):
     """What was delivered is not a whole picture; a warning if the job was delivered whole later."""
-
-    def concerns(self, job: LogicalJob, context: RuleContext) -> bool:
-        return any(what_is_wrong(job, delivery, context.tracker) for delivery in job.delivered)
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         tracker = context.tracker
@@ -49,8 +46,8 @@ class DeliveredTwice(FindingRule):
     Several files of one attempt are one delivery; broken and misattributed deliveries do not count.
     """
 
-    def concerns(self, job: LogicalJob, context: RuleContext) -> bool:
-        return _repeated_delivery(job, context.tracker) is not None
+    def concerned(self, jobs: Sequence[LogicalJob], context: RuleContext) -> Iterable[LogicalJob]:
+        return [job for job in jobs if _repeated_delivery(job, context.tracker) is not None]
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         for job in context.tracker.tested:
@@ -115,9 +112,6 @@ def _source(delivery: Delivery) -> str:
 class Misattributed(FindingRule):
     """A delivery belongs to another job, by the stamp in the picture, by its prompt id or by its bytes."""
 
-    def concerns(self, job: LogicalJob, context: RuleContext) -> bool:
-        return any(owner_of(job.name, delivery, context.tracker) for delivery in job.delivered)
-
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         for job in context.tracker.tested:
             for delivery in job.delivered:
@@ -137,8 +131,8 @@ class FalseCompletion(FindingRule):
 
     by_absence = True
 
-    def concerns(self, job: LogicalJob, context: RuleContext) -> bool:
-        return _first_false(job, context.tracker) is not None
+    def concerned(self, jobs: Sequence[LogicalJob], context: RuleContext) -> Iterable[LogicalJob]:
+        return [job for job in jobs if _first_false(job, context.tracker) is not None]
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         tracker = context.tracker
@@ -154,7 +148,7 @@ class FalseCompletion(FindingRule):
 def _first_false(job: LogicalJob, tracker: JobTracker) -> Delivery | None:
     """Return the first delivery before any attempt had finished, unless it is another job's."""
     for delivery in () if job.is_returned else job.delivered:
-        done_seqs = (attempt.done_seq for attempt in _attempts_of(job, delivery, tracker) if attempt.done_seq)
+        done_seqs = [attempt.done_seq for attempt in _attempts_of(job, delivery, tracker) if attempt.done_seq]
         is_early = min(done_seqs, default=delivery.seq) >= delivery.seq
         if is_early and not _is_made(job, delivery) and owner_of(job.name, delivery, tracker) is None:
             return delivery

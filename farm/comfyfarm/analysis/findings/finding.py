@@ -1,6 +1,6 @@
 """Findings, and the registry of the rules that make them."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar, Literal, TypeVar
@@ -18,6 +18,7 @@ from comfyfarm.analysis.requests_elsewhere import RequestTracker
 from comfyfarm.analysis.taking import Outcome, ResultTaking
 from comfyfarm.analysis.thresholds import Thresholds
 from comfyfarm.events import Event
+from comfyfarm.events.handler import Kind
 
 _MOST_EXAMPLES = 20
 
@@ -62,19 +63,20 @@ class Defects:
 
 @dataclass(frozen=True)
 class RuleContext:
-    """All that a rule may use besides its own events.
-
-    :ivar at_ms: the time of the verdict, which is that of the latest event.
-    """
+    """All that a rule may use besides its own events; what is cached here holds for one verdict."""
 
     tracker: JobTracker
     fleet: FleetState
     requests: RequestTracker
     listeners: ListenerTracker
     bounds: Thresholds
-    at_ms: int
     defects: Defects
     lateness: Lateness
+
+    @property
+    def at_ms(self) -> int:
+        """The time of the verdict, which is that of the latest event."""
+        return self.tracker.at_ms
 
     @cached_property
     def taking(self) -> ResultTaking:
@@ -84,7 +86,7 @@ class RuleContext:
     @cached_property
     def retries(self) -> dict[str, Attempt]:
         """The possible retries of unnamed jobs that were lost or failed, by the name of the job."""
-        return possible_retries(self.tracker.tested, self.bounds)
+        return possible_retries(self.tracker, self.bounds)
 
     @cached_property
     def retrying(self) -> set[str]:
@@ -96,11 +98,6 @@ class RuleContext:
         """The attempts that came before a ``Retry-After`` had passed."""
         instances, wire_ms = self.tracker.by_instance, self.bounds.wire
         return {attempt for name in instances for attempt, _ in early(self.tracker, name, wire_ms)}
-
-    @cached_property
-    def requested_elsewhere(self) -> set[str]:
-        """The jobs that were, or may have been, requested from an instance that did not have them."""
-        return self.requests.jobs()
 
     @cached_property
     def outcomes(self) -> dict[str, Outcome]:
@@ -138,25 +135,31 @@ class FindingRule:
 
     :cvar name: the finding's.
     :cvar severity: of its findings, unless one has its own.
-    :cvar handles: the events that are passed to :meth:`on_event`.
+    :cvar handles: the kinds of events that are passed to :meth:`on_event`.
     :cvar by_absence: it concludes from what the log does *not* contain; if the log is incomplete, it proves nothing.
     """
 
     name: ClassVar[str] = ""
     severity: ClassVar[Severity] = "error"
-    handles: ClassVar[tuple[type[Event], ...]] = ()
+    handles: ClassVar[tuple[Kind, ...]] = ()
     by_absence: ClassVar[bool] = False
 
     def on_event(self, event: Event, context: RuleContext) -> None:
-        """Process an event; the tracker and the fleet in the context have already done so."""
+        """Process an event; the tracker and the fleet in the context have already done so.
+
+        Of exchanges also others of the same first part of the route may come.
+        """
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         """Yield the findings so far, in the order of the log.  May be called again after further events."""
         raise NotImplementedError(self.name)
 
-    def concerns(self, job: LogicalJob, context: RuleContext) -> bool:
-        """Return whether there may be a finding, now or later, about a job that succeeded once and was delivered."""
-        return False
+    def concerned(self, jobs: Sequence[LogicalJob], context: RuleContext) -> Iterable[LogicalJob]:
+        """Return those of some jobs about which there may be a finding, now or later.
+
+        :param jobs: each succeeded at its only attempt, and was delivered well.
+        """
+        return ()
 
     def found(
         self,

@@ -1,8 +1,8 @@
 """The status of logical jobs, and those without a name that may be retries of others."""
 
-from collections.abc import Iterable
 from typing import Literal
 
+from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob, is_hash
 from comfyfarm.analysis.thresholds import Thresholds
 
@@ -44,14 +44,17 @@ def last_of(job: LogicalJob) -> Attempt:
     return max(job.attempts, key=lambda attempt: attempt.end_seq)
 
 
-def possible_retries(jobs: Iterable[LogicalJob], bounds: Thresholds) -> dict[str, Attempt]:
+def possible_retries(tracker: JobTracker, bounds: Thresholds) -> dict[str, Attempt]:
     """Return, for unnamed jobs that were lost or failed, the first attempt of another that may be the retry.
 
     A prompt with another seed has another hash.  Each attempt is the retry of one job at most, and as many jobs as
     possible have one, so that those without one are certainly as many as were not sent again.
     """
-    unnamed = [job for job in jobs if job.attempts and is_hash(job.name)]
-    failed = [last_of(job) for job in unnamed if status_of(job, bounds) in {"lost", "failed"}]
+    if not tracker.unnamed_failures:
+        return {}
+    unnamed = [job for job in tracker.tested if job.attempts and is_hash(job.name)]
+    suspects = [job for job in unnamed if job.name in tracker.unnamed_failures]
+    failed = [last_of(job) for job in suspects if status_of(job, bounds) in {"lost", "failed"}]
     firsts = sorted((job.attempts[0] for job in unnamed), key=lambda attempt: attempt.seq)
     retries: dict[str, Attempt] = {}
     later: list[Attempt] = []   # than the failure; the earliest comes last

@@ -37,7 +37,7 @@ def owner_of(job_name: str, delivery: Delivery, tracker: JobTracker) -> Owner | 
         return _owned_by(delivery.stamp_job, stamped, job, delivery, _BY_STAMP)
     for prompt_id in delivery.prompt_ids:
         attempts = tracker.by_prompt_id.get(prompt_id, ())
-        if attempts and all(attempt.job != job_name for attempt in attempts):
+        if attempts and job_name not in [attempt.job for attempt in attempts]:
             how = _BY_STAMP if prompt_id == delivery.stamp_prompt_id else _BY_ID
             return _owned_by(attempts[0].job, attempts[0], job, delivery, how)
         if not (attempts or job.is_returned) and tracker.forgotten.prompt_ids.has(prompt_id):

@@ -1,6 +1,6 @@
 """Findings about retries: too early, too often, of a job that crashes processes, or not sent at all."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -74,7 +74,7 @@ class RetryStorm(FindingRule):
     :ivar _others: by the ``seq`` of the answer, the instances that seemed available when an attempt was turned away.
     """
 
-    handles = (Exchanged,)
+    handles = ("POST /prompt",)
     _others: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
     def on_event(self, event: Event, context: RuleContext) -> None:
@@ -153,8 +153,8 @@ class RetryAfterIgnored(FindingRule):
     One finding for each logical job and instance.
     """
 
-    def concerns(self, job: LogicalJob, context: RuleContext) -> bool:
-        return any(attempt in context.hasty for attempt in job.attempts)
+    def concerned(self, jobs: Sequence[LogicalJob], context: RuleContext) -> Iterable[LogicalJob]:
+        return [job for job in jobs if job.attempts[0] in context.hasty]
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         found: dict[tuple[str, str], list[tuple[Attempt, Attempt]]] = {}

@@ -14,11 +14,10 @@ def early(tracker: JobTracker, instance: str, wire_ms: int) -> Iterator[tuple[At
 
     A ``Retry-After`` holds for the client id that received it, and for the logical job.
     """
-    attempts = tracker.by_instance.get(instance, [])
-    if all(attempt.retry_after_ms is None for attempt in attempts):
+    if not tracker.instances[instance].asked_to_wait:
         return
     waits: dict[tuple[str, str], list[Attempt]] = {}
-    for attempt in attempts:
+    for attempt in tracker.by_instance.get(instance, []):
         keys = [("job", attempt.job)] + ([("client", attempt.client_id)] if attempt.client_id is not None else [])
         for key in keys:
             if key in waits:    # The latest may not be known to its client yet, so earlier ones matter, too.

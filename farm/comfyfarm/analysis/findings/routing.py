@@ -1,7 +1,7 @@
 """Findings about where clients send: to instances that are down, draining or lack something; and too many polls."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -51,7 +51,9 @@ class _ArmedFaults:
     def untried_under(self, event: Exchanged) -> set[str]:
         """Return where a fault that fired on a submission may fire, too: nothing was sent there since it was armed."""
         self.tried_seq[event.instance] = event.seq
-        fired = self.fired.pop((event.instance, event.job), ())
+        fired = self.fired.pop((event.instance, event.job), None)
+        if fired is None:
+            return set()
         faults = [self.by_id[fault_id] for fault_id in fired if fault_id in self.by_id]
         return {name for fault in faults for name in fault.on if self.tried_seq.get(name, 0) < fault.seq}
 
@@ -68,7 +70,7 @@ class SentToDown(FindingRule):
     :ivar _rows: by instance, the failures between two other answers.
     """
 
-    handles = (Exchanged, FaultArmed, FaultFired, FaultExpired, FaultHealed)
+    handles = ("POST /prompt", FaultArmed, FaultFired, FaultExpired, FaultHealed)
     by_absence = True
     _rows: dict[str, list[list[_Failure]]] = field(default_factory=dict)
     _faults: _ArmedFaults = field(default_factory=_ArmedFaults)
@@ -146,8 +148,8 @@ class SentToDraining(FindingRule):
     _drains: list[_Drain] = field(default_factory=list)
     _current: dict[str, _Drain] = field(default_factory=dict)
 
-    def concerns(self, job: LogicalJob, context: RuleContext) -> bool:
-        return any(drain.covers(attempt, 0) for drain in self._drains for attempt in job.attempts)
+    def concerned(self, jobs: Sequence[LogicalJob], context: RuleContext) -> Iterable[LogicalJob]:
+        return [job for drain in self._drains for job in jobs if drain.covers(job.attempts[0], 0)]
 
     def on_event(self, event: Event, context: RuleContext) -> None:
         if not isinstance(event, Draining):
@@ -261,20 +263,19 @@ class CostlyPolls(FindingRule):
     """
 
     severity = "warning"
-    handles = (Exchanged,)
+    handles = tuple(f"GET {route}" for route in _STATE_ROUTES)
     _polls: Counter[str] = field(default_factory=Counter)
     _size_bytes: int = 0
     _checks_due_ms: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def on_event(self, event: Event, context: RuleContext) -> None:
-        if isinstance(event, Exchanged) and event.method == "GET":
-            route = "/" + route_of(event.path).split("/")[1] if "/" in event.path else ""
-            if route in _STATE_ROUTES and not self._is_health_check(event):
-                self._polls[route] += 1
+        if isinstance(event, Exchanged):
+            route = route_of(event.path)
+            if not self._is_health_check(event, route):
+                self._polls["/" + route.split("/")[1]] += 1
                 self._size_bytes += event.size_bytes
 
-    def _is_health_check(self, event: Exchanged) -> bool:
-        route = route_of(event.path)
+    def _is_health_check(self, event: Exchanged, route: str) -> bool:
         if route not in _CHECK_ROUTES or event.size_bytes > _CHECK_SIZE_BYTES or event.client_id is not None:
             return False
         key = event.instance, route

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, Severity, moment, rule
 from comfyfarm.analysis.findings.job_status import last_of
@@ -17,8 +17,8 @@ class Unnamed(FindingRule):
 
     severity = "note"
 
-    def concerns(self, job: LogicalJob, context: RuleContext) -> bool:
-        return job.name in context.retrying
+    def concerned(self, jobs: Sequence[LogicalJob], context: RuleContext) -> Iterable[LogicalJob]:
+        return [job for job in jobs if job.name in context.retrying]
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         severity: Severity = "note" if settles_count(context) else "unknown"

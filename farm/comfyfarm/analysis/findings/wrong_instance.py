@@ -1,7 +1,7 @@
 """Findings about clients that address another instance than the one that has the job, or one that fails every job."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from comfyfarm.analysis.findings.finding import Finding, FindingRule, RuleContext, moment, rule
@@ -21,8 +21,9 @@ class AskedElsewhere(FindingRule):
     severity = "warning"
     by_absence = True
 
-    def concerns(self, job: LogicalJob, context: RuleContext) -> bool:
-        return job.name in context.requested_elsewhere
+    def concerned(self, jobs: Sequence[LogicalJob], context: RuleContext) -> Iterable[LogicalJob]:
+        requested = context.requests.jobs()
+        return [job for job in jobs if job.name in requested]
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         in_order = sorted(context.requests.by_job().items(), key=lambda item: item[1].first.seq)
@@ -82,8 +83,8 @@ class ListenedElsewhere(FindingRule):
     severity = "warning"
     by_absence = True
 
-    def concerns(self, job: LogicalJob, context: RuleContext) -> bool:
-        return any(context.listeners.listener_of(attempt) for attempt in job.attempts)
+    def concerned(self, jobs: Sequence[LogicalJob], context: RuleContext) -> Iterable[LogicalJob]:
+        return [job for job in jobs if context.listeners.listener_of(job.attempts[0]) is not None]
 
     def conclude(self, context: RuleContext) -> Iterator[Finding]:
         for job in context.tracker.tested:
@@ -138,7 +139,8 @@ class FailingServer(FindingRule):
         attempt = _ended_with(event, context)
         if attempt is None or attempt.end == "interrupted":
             return
-        rows = self._rows.setdefault(attempt.instance, [_ErrorRow()])
+        if (rows := self._rows.get(attempt.instance)) is None:
+            rows = self._rows[attempt.instance] = [_ErrorRow()]
         if attempt.end == "error":
             rows[-1].attempts.append(attempt)
             return
@@ -166,8 +168,10 @@ class FailingServer(FindingRule):
 def _ended_with(event: Event, context: RuleContext) -> Attempt | None:
     """Return the attempt of the tested system that ended with an event."""
     attempts = context.tracker.by_prompt_id.get(event.prompt_id, ()) if isinstance(event, Finished) else ()
-    ended = (attempt for attempt in reversed(attempts) if attempt.end_seq == event.seq and not attempt.is_load)
-    return next(ended, None)
+    for attempt in reversed(attempts):
+        if attempt.end_seq == event.seq and not attempt.is_load:
+            return attempt
+    return None
 
 
 def _counted(row: list[Attempt], context: RuleContext) -> list[Attempt]:

@@ -1,9 +1,11 @@
 """The options of each dispatch: the snapshots of its instances, completed by facts that the log shows only later."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import msgspec
 
 from comfyfarm.analysis.placement.dispatches import Dispatch, Dispatches
 from comfyfarm.analysis.placement.eligibility import InstanceEquipment, JobNeeds, needs_of
@@ -12,7 +14,7 @@ from comfyfarm.analysis.placement.work_left import NO_WORK, WorkLeft, work_left
 from comfyfarm.events import Work
 
 
-class Option(NamedTuple):
+class Option(msgspec.Struct, frozen=True, gc=False):
     """One instance as a possible target of one job.
 
     :ivar is_eligible: the instance has, or can load, all that the job needs.
@@ -30,8 +32,7 @@ class Option(NamedTuple):
         return self.needs is not None and self.needs.models <= self.snapshot.models
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(msgspec.Struct, frozen=True, gc=False):
     """One dispatch with all its options.
 
     :ivar options: every instance, in configuration order.
@@ -121,12 +122,7 @@ class _Evidence:
         """
         dispatch, job = sent.dispatch, sent.dispatch.attempt.job
         needs, eligible = self._needs.get(job), self._eligible(job)
-        options = tuple(
-            self._option(
-                snapshot, needs, left.get(snapshot.instance, NO_WORK), is_eligible=snapshot.equipment in eligible
-            )
-            for snapshot in sent.snapshots
-        )
+        options = self._options(sent.snapshots, needs, eligible, left)
         chosen = options[sent.place]
         candidates = tuple(
             option for option in options if (option.is_eligible and option.snapshot.health == "up") or option is chosen
@@ -145,20 +141,28 @@ class _Evidence:
             return eligible
         return eligible.difference(lacking, accepted).union(held)
 
-    def _option(
-        self, snapshot: InstanceSnapshot, needs: JobNeeds | None, left: WorkLeft, *, is_eligible: bool
-    ) -> Option:
-        """Return the instance's latest option if it is equal: many are."""
-        latest = self._latest.get(snapshot.instance)
-        if (
-            latest is None
-            or latest.snapshot is not snapshot
-            or latest.left is not left
-            or latest.needs is not needs
-            or latest.is_eligible != is_eligible
-        ):
-            latest = self._latest[snapshot.instance] = Option(snapshot, is_eligible, needs, left)
-        return latest
+    def _options(
+        self,
+        snapshots: Iterable[InstanceSnapshot],
+        needs: JobNeeds | None,
+        eligible: Container[InstanceEquipment],
+        lefts: Mapping[str, WorkLeft],
+    ) -> tuple[Option, ...]:
+        """Return an option for each instance, which is its latest one if that is equal: many are."""
+        options = []
+        for snapshot in snapshots:
+            name, is_eligible = snapshot.instance, snapshot.equipment in eligible
+            option, left = self._latest.get(name), lefts.get(name, NO_WORK)
+            if (
+                option is None
+                or option.snapshot is not snapshot
+                or option.left is not left
+                or option.needs is not needs
+                or option.is_eligible != is_eligible
+            ):
+                option = self._latest[name] = Option(snapshot, is_eligible, needs, left)
+            options.append(option)
+        return tuple(options)
 
 
 @dataclass(eq=False)

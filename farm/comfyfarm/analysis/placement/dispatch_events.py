@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Literal, NamedTuple
+from typing import Literal
+
+import msgspec
 
 from comfyfarm.analysis.placement.arrival import JobArrival
 from comfyfarm.analysis.placement.dispatches import Dispatch
 
 
-class DispatchEvent(NamedTuple):
+class DispatchEvent(msgspec.Struct, frozen=True, gc=False):
     """One step of a dispatch."""
 
     seq: int

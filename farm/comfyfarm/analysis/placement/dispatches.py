@@ -19,7 +19,7 @@ from comfyfarm.events.handler import EventHandler, on
 class Dispatch(msgspec.Struct, eq=False, gc=False):
     """One ``POST /prompt`` that was accepted or refused.
 
-    :ivar changes: how many changes of instances there were before it.
+    :ivar changes: how many changes of instances there were before it, in the whole log.
     :ivar taken_ms: when its run began; ``None`` while it waits, also again after a stop that kept the queue.
     :ivar spent_ms: the length of its runs that such stops have broken off.
     :ivar loads: the number of models that were loaded for it.
@@ -66,6 +66,7 @@ class Dispatches(EventHandler):
     fleet: FleetState
     all: list[Dispatch] = field(default_factory=list)
     reloads: Counter[str] = field(default_factory=Counter)
+    _clients: Counter[str | None] = field(default_factory=Counter)      # the dispatches of each
     _by_attempt: dict[Attempt, Dispatch] = field(default_factory=dict)
     _running: dict[str, Dispatch] = field(default_factory=dict)
     _open: dict[str, dict[str, list[Dispatch]]] = field(default_factory=lambda: defaultdict(dict))
@@ -76,18 +77,21 @@ class Dispatches(EventHandler):
 
     def snapshots(self) -> list[tuple[Dispatch, tuple[InstanceSnapshot, ...]]]:
         """Return each dispatch with every instance just before it, in configuration order."""
-        reader = SnapshotReader(self._recorder.changes)
-        return [(dispatch, reader.read(dispatch.attempt.client_id, dispatch.changes)) for dispatch in self.all]
+        reader, merged = SnapshotReader(self._recorder.changes), self._recorder.merged
+        return [(dispatch, reader.read(dispatch.attempt.client_id, dispatch.changes - merged)) for dispatch in self.all]
 
     def forget(self, seq: int) -> None:
         """Drop the dispatches up to an event."""
         first = bisect_right(self.all, seq, key=lambda dispatch: dispatch.attempt.seq)
         if first:
             count = self.all[first - 1].changes
+            for dispatch in self.all[:first]:
+                client_id = dispatch.attempt.client_id
+                self._clients[client_id] -= 1
+                if not self._clients[client_id]:
+                    del self._clients[client_id]
             del self.all[:first]
-            dropped = self._recorder.merge(count, {dispatch.attempt.client_id for dispatch in self.all})
-            for dispatch in self.all:
-                dispatch.changes -= dropped
+            self._recorder.merge(count, self._clients)
 
     def equipment(self) -> set[InstanceEquipment]:
         """Return that of all instances, at any dispatch."""
@@ -129,6 +133,7 @@ class Dispatches(EventHandler):
         if attempt.is_open:
             self._by_attempt[attempt] = dispatch
         self.all.append(dispatch)
+        self._clients[attempt.client_id] += 1
         return dispatch
 
     @on(events.FrameSent)

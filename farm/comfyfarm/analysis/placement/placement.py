@@ -22,7 +22,7 @@ from comfyfarm.analysis.placement.replay.regret import Regret, regret_of
 from comfyfarm.analysis.placement.replay.workload import WorkloadRecorder
 from comfyfarm.events import Event, Finished, Work
 from comfyfarm.events.encoding import as_json
-from comfyfarm.events.handler import by_type
+from comfyfarm.events.handler import Methods, by_type, methods_of
 from comfyfarm.units import Duration
 
 
@@ -85,20 +85,21 @@ class PlacementAnalyzer:
 
     :ivar attempts: may be shared, as may the fleet. Their owner must then process each event before calling
         :meth:`follow`.
-    :ivar methods: by type of event, those that process it, in this order.
+    :ivar methods: by kind of events, those that process them, in this order.
     """
 
     attempts: JobTracker = field(default_factory=JobTracker)
     fleet: FleetState = field(default_factory=FleetState)
     _availability: AvailabilityPeriods = field(default_factory=AvailabilityPeriods)
     _works: dict[bytes, Work] = field(default_factory=dict)     # by their JSON
+    _latest_work: Work | None = None
 
     def __post_init__(self) -> None:
         self._dispatches = Dispatches(self.attempts, self.fleet)
         self._recorder = WorkloadRecorder(self.attempts, self._availability)
         self.methods = self._methods_by_type()
 
-    def _methods_by_type(self) -> dict[type[Event], list[Callable[[Event], None]]]:
+    def _methods_by_type(self) -> Methods:
         methods = by_type(self._dispatches, self._recorder)
         methods[Finished] = [partial(self._on_finished, methods[Finished])]
         for kind in AVAILABILITY_EVENTS:
@@ -114,7 +115,7 @@ class PlacementAnalyzer:
         """Process an event that ``attempts`` and ``fleet`` have processed already."""
         if type(event) not in AVAILABILITY_EVENTS:
             self.note_availability(event)
-        for method in self.methods.get(type(event), ()):
+        for method in methods_of(event, self.methods):
             method(event)
 
     def note_availability(self, event: Event) -> None:
@@ -129,7 +130,9 @@ class PlacementAnalyzer:
 
     def _shared(self, work: Work) -> Work:
         """Return one object for equal works, of which there are few."""
-        return self._works.setdefault(as_json(work), work)
+        if self._latest_work is None or work != self._latest_work:
+            self._latest_work = self._works.setdefault(as_json(work), work)
+        return self._latest_work
 
     def forget(self) -> None:
         """Drop the dispatches up to the latest one whose job is no longer kept."""

@@ -53,8 +53,7 @@ Change = TrueState | ClientView
 """A state or a view that replaces the one before."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class InstanceSnapshot:
+class InstanceSnapshot(msgspec.Struct, frozen=True, eq=False, gc=False):
     """One instance just before a job was sent, as the client of the job could know it; the fields are those of both.
 
     :ivar shown: the latest queue length that the client was sent, by its own websocket or over HTTP.
@@ -95,13 +94,15 @@ def _snapshot(state: TrueState, view: ClientView | None = None) -> InstanceSnaps
 class SnapshotRecorder:
     """Follows the fleet, and notes at each dispatch what has changed since the one before.
 
-    :ivar changes: in their order; a dispatch is known by how many there are before it.
+    :ivar changes: in their order; a dispatch is known by how many there were before it.
+    :ivar merged: how many there are fewer, because earlier ones were merged.
     :ivar _sent: by instance and client id, the jobs accepted since the client was shown the queue.
     :ivar _viewers: by instance, the clients with a view of it.
     """
 
     fleet: FleetState
     changes: list[Change] = field(default_factory=list)
+    merged: int = 0
     _depths: Counter[str] = field(default_factory=Counter)
     _equipment: dict[str, InstanceEquipment] = field(default_factory=dict)
     _models: dict[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
@@ -112,7 +113,7 @@ class SnapshotRecorder:
     _viewers: dict[str, dict[str | None, None]] = field(default_factory=lambda: defaultdict(dict))
 
     def note_dispatch(self, client_id: str | None) -> int:
-        """Note what has changed, for a dispatch of a client; return how many changes there are now."""
+        """Note what has changed, for a dispatch of a client; return how many changes there were so far."""
         if len(self._states) < len(self.fleet.members):
             self._stale = dict.fromkeys(self.fleet.members)     # in this order
         for name in self._stale:
@@ -124,25 +125,27 @@ class SnapshotRecorder:
         for name in self._stale_views.pop(client_id, ()):
             shown = None if client_id is None else self.fleet.members[name].shown.get(client_id)
             self.changes.append(ClientView(client_id, name, shown, self._sent[name][client_id]))
-        return len(self.changes)
+        return self.merged + len(self.changes)
 
-    def merge(self, count: int, clients: Container[str | None]) -> int:
-        """Replace the first changes by the latest of each kind among them; return by how many there are fewer.
+    def merge(self, count: int, clients: Container[str | None]) -> None:
+        """Replace the first changes by the latest of each kind among them.
 
+        :param count: how many there were up to the last of them.
         :param clients: what others know is forgotten.
         """
+        first = count - self.merged
         latest: dict[tuple[str | None, ...], Change] = {}
-        for change in self.changes[:count]:
+        for change in self.changes[:first]:
             if isinstance(change, TrueState):
                 latest[change.instance,] = change
             elif change.client_id in clients:
                 latest[change.instance, change.client_id] = change
-        self.changes[:count] = latest.values()
+        self.changes[:first] = latest.values()
+        self.merged += first - len(latest)
         tables: list[dict[str | None, Any]] = [self._stale_views, *self._sent.values(), *self._viewers.values()]
         for table in tables:
             for client_id in [client_id for client_id in table if client_id not in clients]:
                 del table[client_id]
-        return count - len(latest)
 
     def _state_of(self, member: InstanceStatus) -> TrueState:
         name = member.name

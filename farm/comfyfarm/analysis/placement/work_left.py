@@ -8,14 +8,15 @@ on that instance.
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+
+import msgspec
 
 from comfyfarm.analysis.placement.dispatch_events import DispatchEvent, dispatch_events
 from comfyfarm.analysis.placement.dispatches import Dispatch
 from comfyfarm.analysis.placement.statistics import percentile
 
 
-class WorkLeft(NamedTuple):
+class WorkLeft(msgspec.Struct, frozen=True, gc=False):
     """The work left on one instance.
 
     :ivar is_exact: every run in it has ended by itself, so that its length is known.

@@ -1,6 +1,8 @@
 """One instance's lane of a timeline: spans of attempts, outages and marks."""
 
-from collections.abc import Sequence
+from array import array
+from bisect import bisect_right
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Literal, NamedTuple
@@ -89,6 +91,26 @@ class AttemptSpan(msgspec.Struct, eq=False, gc=False):
         return end_ms if self.attempt.ended_ms is None else self.attempt.ended_ms
 
 
+class Marks(list[Mark]):
+    """Marks, in the order of their events."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seqs = array("q")
+
+    def add(self, mark: Mark, seq: int) -> None:
+        """Add the mark of an event."""
+        self.append(mark)
+        self._seqs.append(seq)
+
+    def drop(self, jobs: Container[str], last_seq: int) -> None:
+        """Drop the marks that name one of these jobs, of which none is of a later event."""
+        end = bisect_right(self._seqs, last_seq)
+        kept = [place for place, mark in enumerate(self[:end]) if mark.job not in jobs]
+        self[:end] = [self[place] for place in kept]
+        self._seqs[:end] = array("q", [self._seqs[place] for place in kept])
+
+
 @dataclass(eq=False)
 class Lane:
     """The lane of one instance.
@@ -101,7 +123,7 @@ class Lane:
     name: str
     spans: list[AttemptSpan] = field(default_factory=list)
     outages: list[Outage] = field(default_factory=list)
-    marks: list[Mark] = field(default_factory=list)
+    marks: Marks = field(default_factory=Marks)
     ongoing: dict[OutageKind, int] = field(default_factory=dict)
 
     def begin(self, kind: OutageKind, at_ms: int) -> None:

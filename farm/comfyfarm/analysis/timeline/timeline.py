@@ -1,13 +1,24 @@
 """The timeline of a run: a lane for each instance, followed through the log."""
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from comfyfarm import events
 from comfyfarm.analysis.instance_jobs import route_of
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob, with_another
-from comfyfarm.analysis.timeline.lane import AttemptSpan, Interval, Lane, Mark, MarkKind, OutageKind, PartKind, SpanPart
+from comfyfarm.analysis.timeline.lane import (
+    AttemptSpan,
+    Interval,
+    Lane,
+    Mark,
+    MarkKind,
+    Marks,
+    OutageKind,
+    PartKind,
+    SpanPart,
+)
 from comfyfarm.analysis.timeline.markup import clipped
 from comfyfarm.events.handler import EventHandler, on
 
@@ -34,7 +45,7 @@ class Timeline(EventHandler):
 
     tracker: JobTracker
     lanes: dict[str, Lane] = field(default_factory=dict)
-    marks: list[Mark] = field(default_factory=list)
+    marks: Marks = field(default_factory=Marks)
     _spans: dict[Attempt, AttemptSpan] = field(default_factory=dict)    # those that are open, and some that are not
     _prunes_at: int = _FEW_SPANS
     _running: dict[str, tuple[AttemptSpan, int]] = field(default_factory=dict)  # by instance: the span, running since
@@ -70,14 +81,20 @@ class Timeline(EventHandler):
         """Return an instance's lane; create it if the name is new."""
         return self.lanes.setdefault(name, Lane(name))
 
-    def forget(self, jobs: Iterable[LogicalJob]) -> None:
+    def forget(self, jobs: Sequence[LogicalJob]) -> None:
         """Drop the spans of jobs, and the marks that name them."""
         names = {job.name for job in jobs}
-        for lane in self.lanes.values():
-            lane.spans = [span for span in lane.spans if span.attempt.job not in names]
-            lane.marks = [mark for mark in lane.marks if mark.job not in names]
-        self.marks = [mark for mark in self.marks if mark.job not in names]
-        self._spans = {attempt: span for attempt, span in self._spans.items() if attempt.job not in names}
+        attempts = {attempt for job in jobs for attempt in job.attempts}
+        sent_seq = max((attempt.seq for attempt in attempts), default=0)
+        for name in {attempt.instance for attempt in attempts}:
+            spans = self.lane(name).spans
+            end = bisect_right(spans, sent_seq, key=lambda span: span.attempt.seq)
+            spans[:end] = [span for span in spans[:end] if span.attempt not in attempts]
+        for attempt in attempts:
+            self._spans.pop(attempt, None)
+        marked_seq = max(sent_seq, *(job.marked_seq for job in jobs))
+        for marks in (self.marks, *(lane.marks for lane in self.lanes.values())):
+            marks.drop(names, marked_seq)
 
     @on(events.Configured)
     def _on_configured(self, event: events.Configured) -> None:
@@ -104,9 +121,9 @@ class Timeline(EventHandler):
     def _on_prompt_refused(self, event: events.PromptRefused) -> None:
         self._mark(event, "refused", f"refused {_short(event.job)}: {event.error}", event.job)
 
-    @on(events.Exchanged)
+    @on("POST /prompt")
     def _on_exchanged(self, event: events.Exchanged) -> None:
-        if not event.job or event.prompt_id is not None or event.method != "POST" or route_of(event.path) != "/prompt":
+        if not event.job or event.prompt_id is not None or route_of(event.path) != "/prompt":
             return
         # A submission that failed before validation has no other event.
         attempts = self.tracker.job(event.job).attempts
@@ -146,8 +163,8 @@ class Timeline(EventHandler):
     @on(events.Delivered)
     def _on_delivered(self, event: events.Delivered) -> None:
         # If the delivery names no instance, it is the one that succeeded last.
-        succeeded = self.tracker.job(event.job).ended("success")
-        instance = event.instance or (succeeded[-1].instance if succeeded else "")
+        succeeded = [] if event.instance else self.tracker.job(event.job).ended("success")
+        instance = succeeded[-1].instance if succeeded else ""
         self._mark(event, "delivered", f"delivered {_short(event.job)}", event.job, instance)
 
     # Instances.
@@ -202,7 +219,9 @@ class Timeline(EventHandler):
         self._last_visible_ms = event.at_ms
         name = instance or event.instance
         marks = self.lane(name).marks if name else self.marks
-        marks.append(Mark(kind, event.at_ms, says, job))
+        marks.add(Mark(kind, event.at_ms, says, job), event.seq)
+        if (tracked := self.tracker.jobs.get(job)) is not None:
+            tracked.marked_seq = event.seq
 
 
 def _short(job: str) -> str:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
 
+import msgspec
+
 from comfyfarm.analysis.placement.costs import (
     NO_MOVES,
     Costs,
@@ -23,8 +25,7 @@ from comfyfarm.events import Work
 from comfyfarm.sim.memory import Memory, ModelFile
 
 
-@dataclass(eq=False, slots=True)
-class _Entry:
+class _Entry(msgspec.Struct, eq=False, gc=False):
     """A job in the queue.
 
     :ivar job: its index in the arrivals.
@@ -58,6 +59,7 @@ class QueueModel:
     :ivar warm: the models that are in memory when the process starts.
     :ivar is_up: the process runs; while it does not, the jobs in the queue wait.
     :ivar is_open: it takes new jobs.
+    :ivar depth: the number of jobs that wait and run.
     :ivar ends_ms: when the running job will end, as things are; ``None`` while none runs.
     :ivar _memory: as it will be after all jobs in the queue. The order of the jobs is fixed, so it is known at once.
     :ivar _waiting: the number of waiting jobs for which ``ends_ms`` was computed.
@@ -69,6 +71,7 @@ class QueueModel:
     warm: tuple[ModelFile, ...] = ()
     is_up: bool = False
     is_open: bool = False
+    depth: int = 0
     ends_ms: int | None = None
     costs: Costs = field(init=False)
     equipment: InstanceEquipment = field(init=False)
@@ -86,18 +89,14 @@ class QueueModel:
         self._read_settings()
         self._load_warm_models()
 
-    @property
-    def depth(self) -> int:
-        """The number of jobs that wait and run."""
-        return len(self._queue) + (self._running is not None)
-
     def work_left_ms(self, now_ms: int) -> int:
         """Return how long it is still busy if no other job comes and no waiting job is slowed by others."""
         return self._queue_ms + (0 if self.ends_ms is None else self.ends_ms - now_ms)
 
     def total_ms(self, work: Work, now_ms: int) -> int:
         """Return how long a job that is added now takes to its end, as far as :meth:`work_left_ms` tells."""
-        return self.work_left_ms(now_ms) + self._outlook_of(work).service_ms
+        left_ms = self._queue_ms + (0 if self.ends_ms is None else self.ends_ms - now_ms)
+        return left_ms + self._outlook_of(work).service_ms
 
     def absent_bytes(self, work: Work) -> int:
         """Return the size of the job's models that will not be in memory after the jobs in the queue."""
@@ -134,6 +133,7 @@ class QueueModel:
         assert self._running is not None, "ends_ms was set"
         job = self._running.job
         self._running = self.ends_ms = None
+        self.depth -= 1
         return job
 
     def remove(self, job: int, now_ms: int) -> None:
@@ -151,7 +151,7 @@ class QueueModel:
         jobs = [entry.job for entry in (*running, *self._queue)]
         self._running = self.ends_ms = None
         self._queue.clear()
-        self._queue_ms = 0
+        self._queue_ms = self.depth = 0
         self._load_warm_models()
         return jobs
 
@@ -168,6 +168,7 @@ class QueueModel:
         entry.alone_ms = self._service_of(entry, 0)
         self._queue_ms += entry.alone_ms
         self._queue.append(entry)
+        self.depth += 1
 
     def _move_models(self, work: Work) -> Moves:
         if id(work) not in self._needed:
@@ -196,6 +197,7 @@ class QueueModel:
         self._queue_ms -= sum(entry.alone_ms for entry in later)
         for _ in later:
             self._queue.pop()
+        self.depth -= len(later)
         for entry in later[drop:]:
             self._append(entry)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import msgspec
 
@@ -10,6 +11,8 @@ from comfyfarm.analysis.placement.replay.replay import Policy, ReplayResult, rep
 from comfyfarm.analysis.placement.replay.workload import Workload
 from comfyfarm.analysis.placement.statistics import ENOUGH, ENOUGH_PER_INSTANCE
 from comfyfarm.events import Work
+
+Cost = TypeVar("Cost", int, tuple[int, int])
 
 
 @dataclass(eq=False)
@@ -23,19 +26,24 @@ class _RoundRobin:
 
 
 def _shortest_queue(work: Work, candidates: Sequence[QueueModel], now_ms: int) -> QueueModel:
-    return min(candidates, key=lambda queue: queue.depth)
+    return _first_of_least(candidates, [queue.depth for queue in candidates])
 
 
 def _least_work_left(work: Work, candidates: Sequence[QueueModel], now_ms: int) -> QueueModel:
-    return min(candidates, key=lambda queue: queue.work_left_ms(now_ms))
+    return _first_of_least(candidates, [queue.work_left_ms(now_ms) for queue in candidates])
 
 
 def _finish_soonest(work: Work, candidates: Sequence[QueueModel], now_ms: int) -> QueueModel:
-    return min(candidates, key=lambda queue: queue.total_ms(work, now_ms))
+    return _first_of_least(candidates, [queue.total_ms(work, now_ms) for queue in candidates])
 
 
 def _model_affine(work: Work, candidates: Sequence[QueueModel], now_ms: int) -> QueueModel:
-    return min(candidates, key=lambda queue: (queue.absent_bytes(work), queue.work_left_ms(now_ms)))
+    costs = [(queue.absent_bytes(work), queue.work_left_ms(now_ms)) for queue in candidates]
+    return _first_of_least(candidates, costs)
+
+
+def _first_of_least(candidates: Sequence[QueueModel], costs: list[Cost]) -> QueueModel:
+    return candidates[costs.index(min(costs))]
 
 
 POLICIES: dict[str, Callable[[], Policy]] = {

@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from comfyfarm.analysis.placement.availability import AvailabilityChange
@@ -108,15 +108,15 @@ class _Replay:
             total_ms=sum(self._ended_ms[job] - arrivals[job].at_ms for job in jobs),
         )
 
-    def _inputs(self) -> Iterator[tuple[_Input, int]]:
-        """Yield all inputs, each with its job, in the order of the log; of one event a change comes before a job."""
+    def _inputs(self) -> list[tuple[_Input, int]]:
+        """Return all inputs, each with its job, in the order of the log; of one event a change comes before a job."""
         jobs: list[tuple[Assignment | Arrival, int]] = [(assignment, assignment.job) for assignment in self.recorded]
         if self.policy is not None:
             jobs = [(arrival, job) for job, arrival in enumerate(self.workload.arrivals)]
         changes: list[tuple[AvailabilityChange | SettingsChange, int]] = [
             (change, -1) for change in self.workload.changes
         ]
-        return heapq.merge(changes, jobs, key=lambda pair: (pair[0].at_ms, pair[0].seq))
+        return sorted([*changes, *jobs], key=lambda pair: (pair[0].at_ms, pair[0].seq))
 
     def _apply(self, source: _Input, job: int) -> None:
         if isinstance(source, Arrival):

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from comfyfarm.analysis.job_tracker import JobTracker
 from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob
 from comfyfarm.analysis.placement.arrival import arrival_of
@@ -15,8 +17,7 @@ from comfyfarm.sim.memory import ModelFile
 Settings = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True, gc=False):
     """The arrival of a logical job.
 
     :ivar at_ms: of its user's order if that was reported, else of its first attempt.
@@ -33,8 +34,7 @@ class Arrival:
     refused_by: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(msgspec.Struct, frozen=True, gc=False):
     """The placement of a job on an instance.
 
     :ivar job: its index in the arrivals.
