@@ -179,7 +179,7 @@ class Farm(MultiService):
             bind=self.bind,
             registry=self.registry,
             fire_process=self.fault_controller.fire,
-            on_traffic=self._on_traffic,
+            on_traffic=self.clock_control.on_traffic if self.time.is_virtual else self.lag.on_traffic,
             fault_headers=self.config.farm.fault_headers,
             job_names=JobNames(self.config.farm.job_name),
             keeps_content=self.config.farm.journal_bodies,
@@ -235,10 +235,6 @@ class Farm(MultiService):
             self.catch_up()
             self.lag.publish()
         return self.time.now_ms()
-
-    def _on_traffic(self) -> None:
-        self.clock_control.on_traffic()
-        self.lag.on_traffic()
 
     def _epochs(self) -> dict[str, int]:
         return {name: backend.epoch for name, backend in self.backends.items()}
