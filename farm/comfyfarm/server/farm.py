@@ -155,7 +155,7 @@ class Farm(MultiService):
         self.analysis = LiveAnalysis(self.log, self._now_ms, self._epochs)
         self.counts = MetricCounts.of(self.config)
         if self.config.farm.control:
-            self.log.listen(self.counts.on_event)
+            self.log.listen(self.counts.on_event, kinds=self.counts.handlers)
         if self.config.farm.log:
             self._log_file = LogFile.open(Path(self.config.farm.log), self.log, self.reactor)
         described = _described(self.config)

@@ -35,6 +35,7 @@ class ComfyRequest(Request):
     :ivar is_lost: whether it was.
     :ivar set_defaults: sets the headers of every answer; only of a request that is served directly.
     :ivar reply: the answer of such a request, while no header has been made from it.
+    :ivar whole_body: the body of a request that came whole; ``None`` if ``content`` alone has it.
     :ivar outcome: what the route of such a request has returned or raised, and the answer that it made, if Klein has to
         deal with it; ``None`` if the route has still to be called.
     """
@@ -54,6 +55,7 @@ class ComfyRequest(Request):
     set_defaults: Callable[[ComfyRequest], None] | None = None
     reply: Answer | None = None
     outcome: tuple[Any, Answer | None] | None = None
+    whole_body: bytes | None = None
     _has_headers = False
     _line: RequestLine | None = None
     _fields: HeadFields | None = None
@@ -78,7 +80,7 @@ class ComfyRequest(Request):
         request.record = ExchangeRecord()
         request._line, request._fields = line, whole.fields
         request.method, request.uri, request.path, request.clientproto = line.method, line.target, line.path, _HTTP_1_1
-        request.content = BytesIO(whole.body)
+        request.whole_body, request.content = whole.body, BytesIO(whole.body)
         request.set_defaults = set_defaults
         return request
 

@@ -25,7 +25,10 @@ def raw_body(request: IRequest) -> bytes:
 
     :raises ServerError: if its encoding is broken.
     """
-    if cast(ComfyRequest, request).is_undecodable:
+    served = cast(ComfyRequest, request)
+    if served.whole_body is not None:
+        return served.whole_body
+    if served.is_undecodable:
         raise ServerError("the body is not in its content encoding")
     request.content.seek(0)
     return bytes(request.content.read())

@@ -102,21 +102,16 @@ class SocketWriter:
         """Send the queued frames in one write."""
         if not self.queued:
             return
-        joined = b"".join(self.queued)
+        joined, sent_bytes, tcp = b"".join(self.queued), 0, self._tcp
         self.queued.clear()
-        sent_bytes = self._send(joined)
+        # What the system takes at once needs no further turn of the reactor, which costs more than the call itself.
+        if self._system_socket is not None and not tcp.dataBuffer and not tcp._tempDataLen:  # noqa: SLF001
+            try:
+                sent_bytes = self._system_socket.send(joined)
+            except OSError:     # its buffer is full, or the connection is broken: Twisted handles both
+                sent_bytes = 0
         if sent_bytes < len(joined):
-            self._tcp.write(joined[sent_bytes:])
-
-    def _send(self, framed: bytes) -> int:
-        """Send what the system takes at once, and return its bytes."""
-        # It needs no further turn of the reactor, which costs more than the call itself.
-        if self._system_socket is None or self._unsent_bytes:
-            return 0
-        try:
-            return int(self._system_socket.send(framed))
-        except OSError:     # its buffer is full, or the connection is broken: Twisted handles both
-            return 0
+            tcp.write(joined[sent_bytes:])
 
     @property
     def _unsent_bytes(self) -> int:
