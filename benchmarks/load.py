@@ -9,11 +9,12 @@ import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Self
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _HEAD = "Host: 127.0.0.1\r\nUser-Agent: bench\r\nAccept: */*\r\n"
-_READ = 1 << 20
+_READ = 1 << 16     # of more the system has to map pages for each answer
 
 
 def get(path: str, *headers: str) -> bytes:
@@ -67,12 +68,8 @@ class Connection:
         head, found, _ = self._read.partition(b"\r\n\r\n")
         if not found:
             return None
-        assert head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 304")), head
-        start = end = len(head) + 4
-        if not head.startswith(b"HTTP/1.1 304"):
-            length = _LENGTH.search(head)
-            assert length is not None, head
-            end += int(length[1])
+        start = len(head) + 4
+        end = start + _body_bytes(head)
         if len(self._read) < end:
             return None
         self.head = head
@@ -83,6 +80,16 @@ class Connection:
         data = self.socket.recv(_READ)
         assert data, "the server has closed the connection"
         return data
+
+
+@lru_cache
+def _body_bytes(head: bytes) -> int:
+    assert head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 304")), head
+    length = _LENGTH.search(head)
+    if head.startswith(b"HTTP/1.1 304"):
+        return 0
+    assert length is not None, head
+    return int(length[1])
 
 
 class Load:

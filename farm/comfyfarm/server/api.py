@@ -127,12 +127,16 @@ class ComfyApi:
         """Return the simulated time as Unix time in seconds."""
         return (self.instance.machine.unix_ms + self.driver.time.now_ms()) / 1000
 
+    @cached_property
+    def _moment(self) -> Moment:
+        return Moment(self.driver)
+
     def moment(self) -> Moment:
         """Bring the simulation up to now, give the simulated time in milliseconds, and then schedule its next step.
 
         On entry it raises CancelledError if the process has ended, so that the request must not be handled.
         """
-        return Moment(self.driver)
+        return self._moment
 
     def in_turns(self, steps: Generator[None, None, T]) -> Deferred[T]:
         """Run the first step of long work now, and each further one in a turn of its own."""

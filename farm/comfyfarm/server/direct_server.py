@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -60,21 +60,23 @@ class DirectServer:
         request = ComfyRequest.whole(channel, whole, front.set_defaults)
         request.behaviour = front.behaviour
         front.begin(request)
-        request.on_lost = partial(front.on_end, request, 0, 0)
+        request.on_lost = self._on_lost
         channel.requests.append(request)    # where a loss of the connection is looked for
         try:
             result: Any = route.handler(self.api, request, **route.arguments)
         except Exception:  # noqa: BLE001 (Klein's handlers of errors get it)
             result = Failure()
-        request.on_lost = None      # else request and function would keep each other
         if request.is_lost:
             _drop(result)
         elif request.finished:      # the route has written the answer itself
             front.on_end(request, request.code, request.sentLength)
         elif not self._write(request, result):
-            request.outcome, request.reply = (result, request.reply), None
+            request.outcome, request.reply, request.on_lost = (result, request.reply), None, None
             channel.hand_over(whole.line)
         return True
+
+    def _on_lost(self, request: ComfyRequest) -> None:
+        self.front.on_end(request, 0, 0)
 
     def _route(self, whole: WholeRequest) -> FoundRoute | None:
         front, fields = self.front, whole.fields

@@ -155,7 +155,7 @@ class Farm(MultiService):
         self.analysis = LiveAnalysis(self.log, self._now_ms, self._epochs)
         self.counts = MetricCounts.of(self.config)
         if self.config.farm.control:
-            self.log.listen(self.counts.on_event)
+            self.log.listen(self.counts.on_event, kinds=self.counts.handlers)
         if self.config.farm.log:
             self._log_file = LogFile.open(Path(self.config.farm.log), self.log, self.reactor)
         described = _described(self.config)
@@ -179,7 +179,7 @@ class Farm(MultiService):
             bind=self.bind,
             registry=self.registry,
             fire_process=self.fault_controller.fire,
-            on_traffic=self._on_traffic,
+            on_traffic=self.clock_control.on_traffic if self.time.is_virtual else self.lag.on_traffic,
             fault_headers=self.config.farm.fault_headers,
             job_names=JobNames(self.config.farm.job_name),
             keeps_content=self.config.farm.journal_bodies,
@@ -238,10 +238,6 @@ class Farm(MultiService):
             self.catch_up()
             self.lag.publish()
         return self.time.now_ms()
-
-    def _on_traffic(self) -> None:
-        self.clock_control.on_traffic()
-        self.lag.on_traffic()
 
     def _epochs(self) -> dict[str, int]:
         return {name: backend.epoch for name, backend in self.backends.items()}

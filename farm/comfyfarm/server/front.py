@@ -22,7 +22,7 @@ from comfyfarm.server.http.comfy_request import ComfyRequest
 from comfyfarm.server.http.faults import BadFault, HttpFaultInjector
 from comfyfarm.server.http.headers import allow_origin, is_foreign
 from comfyfarm.server.http.request import header, prompt_source, send
-from comfyfarm.server.http.request_content import shown_body, shown_headers, traceparent
+from comfyfarm.server.http.request_content import shown_body, shown_headers
 from comfyfarm.server.http.request_facts import without_prefix
 from comfyfarm.server.http.response_writer import is_success
 from comfyfarm.versions import DEFAULT_BEHAVIOUR, Behaviour
@@ -113,8 +113,8 @@ class FrontResource(Resource):
         """Note of a request that is handled now when it was received and, if it shall be kept, what it says."""
         received_ms: int | None = request.connection.received_ms
         record = request.record
-        record.began_ms = self.fault_injector.now_ms() if received_ms is None else received_ms
-        record.traceparent = traceparent(request.fields)
+        record.began_ms = self.fault_injector.driver.time.now_ms() if received_ms is None else received_ms
+        record.traceparent = request.traceparent
         if self.keeps_content:
             record.request_headers = shown_headers(request.fields)
             assert request.content is not None, "it has been received"

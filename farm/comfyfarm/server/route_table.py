@@ -9,6 +9,7 @@ whose method the table does not have.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from inspect import iscoroutinefunction
 from typing import Any
 
 from klein import Klein
@@ -25,7 +26,8 @@ _LEFT_OUT = frozenset({"HEAD", "OPTIONS"})
 class FoundRoute:
     """A route for a path.
 
-    :ivar handler: the function, which takes the application's instance, the request and the arguments.
+    :ivar handler: the function, which takes the application's instance, the request and the arguments; that of a
+        coroutine is Klein's own, which returns a Deferred.
     :ivar arguments: what the path gives the function.
     """
 
@@ -50,12 +52,13 @@ class RouteTable:
         """
         if self._count != len(self.app.endpoints):
             self._read()
-        key = method, path
-        if key not in self._found:
+        try:
+            return self._found[method, path]
+        except KeyError:
             if len(self._found) == _MOST_KEPT:
                 self._found.clear()
-            self._found[key] = self._look_up(method, path)
-        return self._found[key]
+            found = self._found[method, path] = self._look_up(method, path)
+            return found
 
     def _look_up(self, method: str, full_path: str) -> FoundRoute | None:
         path = route_path(full_path)
@@ -72,7 +75,7 @@ class RouteTable:
         self._named.clear()
         self._found.clear()
         for rule in self.app.url_map.iter_rules():
-            handler = self.app.endpoints[rule.endpoint]
+            handler = _without_wrapper(self.app.endpoints[rule.endpoint])
             named = _LAST_IS_NAME.fullmatch(rule.rule)
             for method in () if _is_special(rule) else (rule.methods or set()) - _LEFT_OUT:
                 if "<" not in rule.rule:
@@ -80,6 +83,12 @@ class RouteTable:
                 elif named is not None:
                     self._named.setdefault((method, named[1]), (handler, named[2]))
         self._count = len(self.app.endpoints)
+
+
+def _without_wrapper(handler: Any) -> Callable[..., Any]:
+    """Return a route's own function, if Klein's wrapper does nothing but call it."""
+    own: Callable[..., Any] = getattr(handler, "__wrapped__", handler)
+    return handler if iscoroutinefunction(own) else own
 
 
 def _is_special(rule: Rule) -> bool:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+import msgspec
+
 from comfyfarm.events import (
     Freed,
     HistoryDeleted,
@@ -34,8 +36,7 @@ from comfyfarm.sim.prompt.validation import validate
 from comfyfarm.sim.worker import Worker
 
 
-@dataclass(frozen=True)
-class PromptAccepted:
+class PromptAccepted(msgspec.Struct, frozen=True):
     """The result of an accepted prompt.
 
     :ivar node_errors: the errors of the outputs that will not run; empty if all will.

@@ -1,15 +1,18 @@
 """A table in front of Klein's matcher finds what Klein finds."""
 
 import re
+from inspect import iscoroutinefunction, unwrap
 
 import pytest
 from klein import Klein
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
+from comfyfarm.server import routes
 from comfyfarm.server.api import ComfyApi
 from comfyfarm.server.route_table import RouteTable
 
+assert routes   # imported so that every route is registered
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH")
 _PREFIXED = "/jobs", "/assets", "/tags", "/tasks"
 RULES = sorted({rule.rule for rule in ComfyApi.app.url_map.iter_rules()})
@@ -32,7 +35,7 @@ def test_what_is_found_is_what_klein_finds(method: str, path: str) -> None:
     found, there = RouteTable(app).find(method, path), matched(app.url_map, method, path)
     if found is not None:
         assert there is not None
-        assert (found.handler, found.arguments) == (app.endpoints[there[0].endpoint], there[1])
+        assert (unwrap(found.handler), found.arguments) == (unwrap(app.endpoints[there[0].endpoint]), there[1])
     elif there is not None:
         rule = there[0].rule
         assert "<path:" in rule or "<" in rule.rpartition("/")[0] or rule.startswith(_PREFIXED)
@@ -52,6 +55,13 @@ def test_common_paths_are_found(method: str, path: str, is_found: bool) -> None:
     assert (RouteTable(ComfyApi.app).find(method, path) is not None) == is_found
 
 
+def test_the_handler_of_a_coroutine_returns_a_deferred() -> None:
+    found = RouteTable(ComfyApi.app).find("POST", "/queue")
+    assert found is not None
+    assert iscoroutinefunction(unwrap(found.handler))
+    assert not iscoroutinefunction(found.handler)
+
+
 def test_routes_that_are_added_are_found() -> None:
     """Also by a table that has found others, and if they stand before an older route."""
     app = Klein()
@@ -64,4 +74,4 @@ def test_routes_that_are_added_are_found() -> None:
     app.route("/things/one", methods=["GET"], endpoint="one")(lambda _self, _request: "1")
     found = table.find("GET", "/things/one")
     assert found is not None
-    assert (found.handler, found.arguments) == (app.endpoints["one"], {})
+    assert (found.handler, found.arguments) == (unwrap(app.endpoints["one"]), {})

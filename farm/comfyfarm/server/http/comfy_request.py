@@ -15,6 +15,7 @@ from comfyfarm.server.http.answer import CLOSES, SERVER, Answer
 from comfyfarm.server.http.body_decoder import BodyDecoder
 from comfyfarm.server.http.exchange_record import ExchangeRecord
 from comfyfarm.server.http.headers import cache_headers, forget_origin
+from comfyfarm.server.http.request_content import traceparent
 from comfyfarm.server.http.request_head import origin_form
 from comfyfarm.server.http.whole_request import HeadFields, RequestLine, WholeRequest, query_parameters
 from comfyfarm.versions import DEFAULT_BEHAVIOUR
@@ -30,10 +31,11 @@ class ComfyRequest(Request):
     :ivar behaviour: that of the instance's version.
     :ivar too_large: whether the body, decoded, had more bytes than the site accepts.
     :ivar connection: the channel of the request, also after the request has ended.
-    :ivar on_lost: called if the connection is lost before the answer is complete.
+    :ivar on_lost: called with the request if the connection is lost before the answer is complete.
     :ivar is_lost: whether it was.
     :ivar set_defaults: sets the headers of every answer; only of a request that is served directly.
     :ivar reply: the answer of such a request, while no header has been made from it.
+    :ivar whole_body: the body of a request that came whole; ``None`` if ``content`` alone has it.
     :ivar outcome: what the route of such a request has returned or raised, and the answer that it made, if Klein has to
         deal with it; ``None`` if the route has still to be called.
     """
@@ -46,13 +48,15 @@ class ComfyRequest(Request):
     behaviour = DEFAULT_BEHAVIOUR
     too_large = False
     _decoder: BodyDecoder | None = None
-    on_lost: Callable[[], None] | None = None
+    on_lost: Callable[[ComfyRequest], None] | None = None
     is_lost = False
     queued = False
     _parsePOSTFormSubmission = False
     set_defaults: Callable[[ComfyRequest], None] | None = None
     reply: Answer | None = None
     outcome: tuple[Any, Answer | None] | None = None
+    whole_body: bytes | None = None
+    _has_headers = False
     _line: RequestLine | None = None
     _fields: HeadFields | None = None
 
@@ -76,7 +80,7 @@ class ComfyRequest(Request):
         request.record = ExchangeRecord()
         request._line, request._fields = line, whole.fields
         request.method, request.uri, request.path, request.clientproto = line.method, line.target, line.path, _HTTP_1_1
-        request.content = BytesIO(whole.body)
+        request.whole_body, request.content = whole.body, BytesIO(whole.body)
         request.set_defaults = set_defaults
         return request
 
@@ -112,11 +116,16 @@ class ComfyRequest(Request):
         """The request's headers, to be read only: several requests may share them."""
         return self.requestHeaders if self._fields is None else self._fields.headers
 
+    @property
+    def traceparent(self) -> str:
+        return traceparent(self.requestHeaders) if self._fields is None else self._fields.traceparent
+
     def _make_request_headers(self) -> Headers:
         return Headers() if self._fields is None else self._fields.headers.copy()
 
     def _make_response_headers(self) -> Headers:
         headers = self.responseHeaders = Headers()
+        self._has_headers = True
         reply, self.reply = self.reply, None
         if self.set_defaults is not None:
             self.setHeader(b"server", SERVER)
@@ -147,7 +156,7 @@ class ComfyRequest(Request):
 
     def answer_with(self, reply: Answer) -> bytes:
         """Set status and headers of the answer, at once or when a header is asked for; return its body."""
-        if self.reply is None and "responseHeaders" not in self.__dict__:
+        if self.reply is None and not self._has_headers:
             self.reply = reply
         else:
             self._set_answer(reply)
@@ -195,4 +204,4 @@ class ComfyRequest(Request):
         self.is_lost = True
         super().connectionLost(reason)
         if self.on_lost is not None:
-            self.on_lost()
+            self.on_lost(self)

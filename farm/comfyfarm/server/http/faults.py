@@ -181,7 +181,7 @@ class FaultyExchange:
         self._exchange = Exchange(self._facts, self.injector.now_ms(), query, default_headers)
         steps = self._until_error(self._unless_suspended(self._steps()))
         self._task = SimTask(driver.time, steps, self._finish, self._fire_process)
-        self.request.on_lost = self.stop
+        self.request.on_lost = lambda _: self.stop()
         self.injector.open_exchanges[self] = None
         self._task.resume()
 

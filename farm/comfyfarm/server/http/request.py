@@ -25,7 +25,10 @@ def raw_body(request: IRequest) -> bytes:
 
     :raises ServerError: if its encoding is broken.
     """
-    if cast(ComfyRequest, request).is_undecodable:
+    served = cast(ComfyRequest, request)
+    if served.whole_body is not None:
+        return served.whole_body
+    if served.is_undecodable:
         raise ServerError("the body is not in its content encoding")
     request.content.seek(0)
     return bytes(request.content.read())
@@ -125,15 +128,19 @@ def nothing(request: IRequest, status: int = 200) -> bytes:
 
 def note(request: IRequest, **facts: Any) -> None:
     """Set fields of the record of a request (``exchange_record.py``), for the event log."""
+    record = cast(ComfyRequest, request).record
     for name, value in facts.items():
-        setattr(cast(ComfyRequest, request).record, name, value)
+        setattr(record, name, value)
 
 
 def exchanged_event(request: ComfyRequest, at_ms: int, status: int, size_bytes: int) -> Exchanged:
     """Return the event for a request that has ended."""
-    record = request.record
+    record, texts = request.record, request.texts
     return Exchanged(
         at_ms=at_ms,
+        method=texts["method"],
+        path=texts["path"],
+        query=texts["query"],
         status=status,
         size_bytes=size_bytes,
         began_ms=record.began_ms,
@@ -147,5 +154,4 @@ def exchanged_event(request: ComfyRequest, at_ms: int, status: int, size_bytes: 
         traceparent=record.traceparent,
         request_headers=record.request_headers,
         request_body=record.request_body,
-        **request.texts,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -75,19 +74,19 @@ class _Channel(HTTPChannel):
         self.site.on_traffic()
         if self.site.freezer.is_frozen:
             self.site.freezer.run_or_defer(partial(self._receive_late, data, self.site.now_ms()))
-        else:       # at once, even if other data is still deferred: a channel passes pipelined requests to itself
-            self._receive(data)
+        # at once, even if other data is still deferred: a channel passes pipelined requests to itself
+        elif not self._serve_directly(data):
+            self._parse(data)
 
     def _receive_late(self, data: bytes, received_ms: int) -> None:
         self.received_ms = received_ms
         try:
-            self._receive(data)
+            if not self._serve_directly(data):
+                self._parse(data)
         finally:
             self.received_ms = None
 
-    def _receive(self, data: bytes) -> None:
-        if self._serve_directly(data):
-            return
+    def _parse(self, data: bytes) -> None:
         if self.line_mode and not self._head.is_begun and (self._buffer + data).startswith(TLS_START):
             self._refuse(NO_TLS)
             return
@@ -115,11 +114,13 @@ class _Channel(HTTPChannel):
     def write_now(self, *pieces: bytes) -> None:
         """Write to the client, at once as far as the system takes it; a transport does so in the next turn only."""
         transport: Any = self.transport
-        sent, size = 0, sum(map(len, pieces))
+        sent = 0
         if self._can_write_now and not transport.dataBuffer and not transport._tempDataLen:  # noqa: SLF001
-            with suppress(OSError):     # the system takes nothing, or the connection is lost: the transport will see it
+            try:
                 sent = transport.socket.sendmsg(pieces)
-        if sent < size:
+            except OSError:     # the system takes nothing, or the connection is lost: the transport will see it
+                sent = 0
+        if sent < sum(map(len, pieces)):
             transport.write(b"".join(pieces)[sent:])
 
     def lineReceived(self, line: bytes) -> None:

@@ -8,11 +8,13 @@ and those of its fields too, for the next head with another first line.  The che
 import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import NamedTuple
 from urllib.parse import parse_qsl
 
+import msgspec
+from msgspec.structs import replace
 from twisted.web.http_headers import Headers, InvalidHeaderName
 
+from comfyfarm.server.http.request_content import traceparent
 from comfyfarm.server.http.request_head import RequestHead
 
 _MOST_BYTES = 4096      # of a head
@@ -69,18 +71,23 @@ class HeadFields:
         return {name.decode("ascii").lower(): values[0].decode("ascii") for name, values in fields}
 
 
+    @cached_property
+    def traceparent(self) -> str:
+        return traceparent(self.headers)
+
+
 def query_parameters(query: bytes) -> dict[str, str]:
     """Return the parameters of a query; of a repeated name the first value."""
     # Not as Twisted does: it splits at ";" too, which is part of ``preview=webp;90``.
     return dict(reversed(parse_qsl(query.decode("utf-8", "replace"), keep_blank_values=True)))
 
 
-class WholeRequest(NamedTuple):
+class WholeRequest(msgspec.Struct, frozen=True):
     """A request that was read at once."""
 
     line: RequestLine
     fields: HeadFields
-    body: bytes
+    body: bytes = b""
 
 
 def read_whole(data: bytes) -> WholeRequest | None:
@@ -90,16 +97,17 @@ def read_whole(data: bytes) -> WholeRequest | None:
         return None
     head = _read_head(data[:end])
     start = end + len(_END)
-    if head is None or len(data) != start + head[1].body_bytes:
+    if head is None or len(data) != start + head.fields.body_bytes:
         return None
-    return WholeRequest(*head, data[start:])
+    return replace(head, body=data[start:]) if head.fields.body_bytes else head
 
 
 @lru_cache(_KEPT)
-def _read_head(head: bytes) -> tuple[RequestLine, HeadFields] | None:
+def _read_head(head: bytes) -> WholeRequest | None:
+    """Return the request of a head, still without its body."""
     first, _, block = head.partition(b"\r\n")
     line, fields = _read_line(first), _read_fields(block)
-    return None if line is None or fields is None else (line, fields)
+    return None if line is None or fields is None else WholeRequest(line, fields)
 
 
 def _read_line(line: bytes) -> RequestLine | None:

@@ -1,10 +1,10 @@
 """Routes that submit prompts, interrupt jobs and free memory."""
 
 from collections.abc import Generator
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.web.iweb import IRequest

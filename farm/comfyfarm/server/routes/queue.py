@@ -24,8 +24,9 @@ _ENTRIES_WORTH_A_MESSAGE = 5_000    # which each deletion sends to every client
 def get_queue(api: ComfyApi, request: IRequest) -> bytes:
     with api.moment():
         queue = api.instance.queue
-        note(request, shown=queue.remaining)
-        if not queue.remaining:
+        remaining = queue.remaining
+        note(request, shown=remaining)
+        if not remaining:
             return send(request, _EMPTY)
         running = queue.running.item_json if queue.running else ""
         pending = ", ".join([job.item_json for job in queue.pending])

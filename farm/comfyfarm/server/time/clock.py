@@ -34,10 +34,12 @@ class SimulatedTime:
     speed: float = 1.0
     is_frozen: bool = False
     alarms: "AlarmHeap | AlarmCalls" = field(init=False, repr=False)
+    _rate: float = field(init=False, repr=False)        # simulated milliseconds for one second of the clock
     _base_ms: float = field(default=0.0, init=False)     # at the last change, in simulated time
 
     def __post_init__(self) -> None:
         self._since_s = self.clock.seconds()    # at the last change, by the clock
+        self._rate = 0.0 if self.is_frozen else self.speed * 1000
         self.alarms = AlarmCalls(self) if self.is_virtual else AlarmHeap(self)
 
     @property
@@ -46,7 +48,7 @@ class SimulatedTime:
 
     def now_ms(self) -> int:
         # Sums of seconds are not exact. A hair is added, so that whatever an alarm rings for is due when it rings.
-        return int(self._exact_ms() + 1e-3)
+        return int(self._base_ms + (self.clock.seconds() - self._since_s) * self._rate + 1e-3)
 
     def seconds_until(self, due_ms: int) -> float | None:
         """Return the clock's seconds until a simulated time: 0 if it has passed, None if time stands still."""
@@ -70,12 +72,11 @@ class SimulatedTime:
         self._base_ms, self._since_s = self._exact_ms(), self.clock.seconds()
         self.speed = self.speed if speed is None else speed
         self.is_frozen = self.is_frozen if is_frozen is None else is_frozen
+        self._rate = 0.0 if self.is_frozen else self.speed * 1000
         self.alarms.reschedule()
 
     def _exact_ms(self) -> float:
-        if self.is_frozen:
-            return self._base_ms
-        return self._base_ms + (self.clock.seconds() - self._since_s) * self.speed * 1000
+        return self._base_ms + (self.clock.seconds() - self._since_s) * self._rate
 
 
 @dataclass(eq=False)

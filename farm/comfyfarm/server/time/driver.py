@@ -75,7 +75,9 @@ class InstanceDriver:
 
     def set_alarm(self) -> None:
         """Set the alarm for the next event that is due: the work of this turn is done."""
-        self._alarm.set(self.instance.due_ms if self.is_running else None)
+        due_ms = self.instance.due_ms if self.is_running else None
+        if due_ms is not None or self._alarm.due_ms is not None:
+            self._alarm.set(due_ms)
         self.on_turn_end()
 
     def _wake(self) -> None:

@@ -51,7 +51,7 @@ class LagGauge:
 
     def on_traffic(self) -> None:
         """Set the probe: the farm has something to do."""
-        if not (self._probe.is_set or self.time.is_virtual):
+        if self._probe.due_ms is None and not self.time.is_virtual:
             self._probe.set(self.time.now_ms() + max(1, round(_PROBE_S * 1000 * self.time.speed)))
 
     def publish(self) -> None:

@@ -40,7 +40,7 @@ class SocketWriter:
 
     :ivar backlog_bytes: the bytes written since the client stopped reading, or those of them that are not sent yet.
     :ivar too_slow: the connection was aborted because of its backlog.
-    :ivar is_cut: the farm has closed or reset the connection.
+    :ivar is_over: nothing can be sent any more: the connection is being closed, or was reset.
     :ivar on_drained: called when the client has taken everything after a backlog.
     :ivar queued: the frames that the next :meth:`flush` or :meth:`write` sends first.
     """
@@ -48,7 +48,7 @@ class SocketWriter:
     _transport: WebSocketTransport = field(repr=False)
     backlog_bytes: int = 0
     too_slow: bool = False
-    is_cut: bool = False
+    is_over: bool = False
     on_drained: Callable[[], None] = field(default=lambda: None, repr=False)
     queued: list[bytes] = field(default_factory=list, repr=False)
     _paused: bool = False
@@ -67,11 +67,6 @@ class SocketWriter:
         """True if the client has to read before the rest can be sent."""
         return self._paused and not self.too_slow
 
-    @property
-    def is_over(self) -> bool:
-        """True if nothing can be sent any more."""
-        return self.is_cut or self.too_slow or bool(self._tcp.disconnecting)
-
     def write(self, framed: bytes) -> bool:
         """Send a frame; return False if nothing can be sent any more."""
         if self.is_over:
@@ -85,13 +80,13 @@ class SocketWriter:
                 # A client that reads, but never all of it, has taken some of what was counted.
                 self.backlog_bytes = self._unsent_bytes
             if self.backlog_bytes > MAX_BACKLOG_BYTES:
-                self.too_slow = True
+                self.too_slow = self.is_over = True
                 self._tcp.abortConnection()
         return True
 
     def queue(self, framed: bytes) -> bool:
         """Send a frame with the next :meth:`flush`; return False if nothing can be sent any more."""
-        if self.is_cut or self.too_slow or self._tcp.disconnecting:     # is_over, without the call: once per frame
+        if self.is_over:
             return False
         if self._paused:
             return self.write(framed)
@@ -102,21 +97,16 @@ class SocketWriter:
         """Send the queued frames in one write."""
         if not self.queued:
             return
-        joined = b"".join(self.queued)
+        joined, sent_bytes, tcp = b"".join(self.queued), 0, self._tcp
         self.queued.clear()
-        sent_bytes = self._send(joined)
+        # What the system takes at once needs no further turn of the reactor, which costs more than the call itself.
+        if self._system_socket is not None and not tcp.dataBuffer and not tcp._tempDataLen:  # noqa: SLF001
+            try:
+                sent_bytes = self._system_socket.send(joined)
+            except OSError:     # its buffer is full, or the connection is broken: Twisted handles both
+                sent_bytes = 0
         if sent_bytes < len(joined):
-            self._tcp.write(joined[sent_bytes:])
-
-    def _send(self, framed: bytes) -> int:
-        """Send what the system takes at once, and return its bytes."""
-        # It needs no further turn of the reactor, which costs more than the call itself.
-        if self._system_socket is None or self._unsent_bytes:
-            return 0
-        try:
-            return int(self._system_socket.send(framed))
-        except OSError:     # its buffer is full, or the connection is broken: Twisted handles both
-            return 0
+            tcp.write(joined[sent_bytes:])
 
     @property
     def _unsent_bytes(self) -> int:
@@ -130,13 +120,12 @@ class SocketWriter:
         if not self.is_over:
             transport: Any = self._transport    # Twisted's own takes a reason, too
             transport.loseConnection(code, reason)
-            self.is_cut = True
 
     def reset(self) -> None:
         """Reset the connection (RST), after sending as much as the system takes at once."""
         if not self.is_over:
             self.flush()
-            self.is_cut = True
+            self.is_over = True
             if hasattr(self._tcp, "doWrite"):   # a transport in memory has sent everything
                 self._tcp.doWrite()
             self._tcp.abortConnection()
@@ -148,6 +137,7 @@ class SocketWriter:
     def lose_connection(self) -> None:
         """Close the connection when everything is sent."""
         self.flush()
+        self.is_over = True
         self._tcp.loseConnection()
 
     def pauseProducing(self) -> None:

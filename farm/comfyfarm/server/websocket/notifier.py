@@ -1,7 +1,7 @@
 """Translates events into ComfyUI's websocket messages (docs/fidelity.md, "Websocket"), and sends them."""
 
 import struct
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,7 @@ from comfyfarm.sim.values import Picture
 from comfyfarm.versions import DEFAULT_BEHAVIOUR, Behaviour
 
 _EVERYBODY = None
+_NOBODY = ""    # no client has an empty id
 _PREVIEW_IMAGE, _TEXT, _PREVIEW_WITH_METADATA = 1, 3, 4
 _FORMATS = {"image/jpeg": 1, "image/png": 2}
 _MIN_MS, _MIN_SHARE = 100, 0.005    # between two progress messages
@@ -64,6 +65,7 @@ class WebSocketNotifier(EventHandler):
     behaviour: Behaviour = DEFAULT_BEHAVIOUR
     taken: Taken | None = None
     _client: Any = None
+    _client_alone: Any = _NOBODY    # the addressee of what is for the client of the job only, if it has one
     _metadata: Fields = field(default_factory=dict)     # what newer versions add to each message about the job
     _progress: JobProgress = field(default_factory=lambda: JobProgress(""))
     _reported: dict[str, tuple[int, int]] = field(default_factory=dict)     # by node: when, and which value
@@ -75,6 +77,7 @@ class WebSocketNotifier(EventHandler):
     @on(Taken)
     def _on_taken(self, event: Taken) -> None:
         self.taken, self._client, self._reported = event, event.client_id, {}
+        self._client_alone = _NOBODY if event.client_id is None else event.client_id
         self._metadata, self._progress = fields_of(event.workflow_metadata or {}), JobProgress(event.prompt_id)
         self._send_status(event.at_ms, event.queue_remaining)
 
@@ -85,18 +88,21 @@ class WebSocketNotifier(EventHandler):
 
     @on(Started, Succeeded)
     def _on_start_or_success(self, event: Started | Succeeded) -> None:
-        kind = "execution_start" if isinstance(event, Started) else "execution_success"
-        self._send_to_client(event, kind, lambda: self._stamped(event, {}))
+        if sockets := self.hub.recipients(self._client_alone):
+            kind = "execution_start" if isinstance(event, Started) else "execution_success"
+            self._send_fields(sockets, event, kind, self._stamped(event, {}))
 
     @on(Cached)
     def _on_cached(self, event: Cached) -> None:
-        self._send_to_client(event, "execution_cached", lambda: self._stamped(event, _cached(event)))
+        if sockets := self.hub.recipients(self._client_alone):
+            self._send_fields(sockets, event, "execution_cached", self._stamped(event, _cached(event)))
 
     @on(NodeStarted)
     def _on_node_started(self, event: NodeStarted) -> None:
         entry = self._progress.begin(event.node, event.parent)
         self._send_progress_state(event)
-        self._send_to_client(event, "executing", lambda: _executing(event, entry.display_node))
+        if sockets := self.hub.recipients(self._client_alone):
+            self._send_fields(sockets, event, "executing", _executing(event, entry.display_node))
 
     @on(Progressed)
     def _on_progressed(self, event: Progressed) -> None:
@@ -113,26 +119,27 @@ class WebSocketNotifier(EventHandler):
         self._reported[event.node] = event.at_ms, event.value
         self._send_progress_state(event)
         if self._wants_metadata():
-            self._send(self._client, event, "binary-4", lambda: self._with_metadata(event))
+            self._send(self.hub.recipients(self._client), event, "binary-4", self._with_metadata(event))
             self._send_progress(event)
-        else:
+            return
+        self._send_progress(event)
+        if sockets := self.hub.recipients(self._client):
             head = struct.pack(">II", _PREVIEW_IMAGE, _FORMATS[event.preview.image_type])
-            self._send_progress(event)
-            self._send(self._client, event, "binary-1", lambda: head + self._pixels(event))
+            self._send(sockets, event, "binary-1", head + self._pixels(event))
 
     @on(TextSent)
     def _on_text_sent(self, event: TextSent) -> None:
-        node = event.node.encode()
-        payload = struct.pack(">II", _TEXT, len(node)) + node + event.text.encode()
-        self._send(_EVERYBODY, event, "binary-3", lambda: payload)
+        if sockets := self.hub.recipients(_EVERYBODY):
+            node = event.node.encode()
+            payload = struct.pack(">II", _TEXT, len(node)) + node + event.text.encode()
+            self._send(sockets, event, "binary-3", payload)
 
     @on(NodeFinished)
     def _on_node_finished(self, event: NodeFinished) -> None:
         entry = self._progress.nodes.get(event.node) or self._progress.begin(event.node)
-        if event.output is not None:
+        if event.output is not None and (sockets := self.hub.recipients(self._client_alone)):
             display_node = entry.display_node if event.shown_as == event.node else event.shown_as
-            output = event.output
-            self._send_to_client(event, "executed", lambda: _executed(event, display_node, output))
+            self._send_fields(sockets, event, "executed", _executed(event, display_node, event.output))
         if event.cached:
             entry.max = 1   # an int, whereas a node that runs begins with 1.0
         entry.value, entry.state = entry.max, "finished"
@@ -141,27 +148,29 @@ class WebSocketNotifier(EventHandler):
 
     @on(Failed)
     def _on_failed(self, event: Failed) -> None:
-        data = {"prompt_id": event.prompt_id, **event.error}
-        self._send_to_client(event, "execution_error", lambda: {**fields_of(data), **self._timestamp(event)})
+        if sockets := self.hub.recipients(self._client_alone):
+            fields = fields_of({"prompt_id": event.prompt_id, **event.error})
+            self._send_fields(sockets, event, "execution_error", {**fields, **self._timestamp(event)})
 
     @on(Interrupted)
     def _on_interrupted(self, event: Interrupted) -> None:
-        data = {
-            "prompt_id": event.prompt_id,
-            "node_id": event.node,
-            "node_type": event.class_type,
-            "executed": list(event.executed),
-            "timestamp": self.unix_ms + event.at_ms,
-        }
-        self._send_fields(self._client, event, "execution_interrupted", lambda: fields_of(data))
+        if sockets := self.hub.recipients(self._client):
+            data = {
+                "prompt_id": event.prompt_id,
+                "node_id": event.node,
+                "node_type": event.class_type,
+                "executed": list(event.executed),
+                "timestamp": self.unix_ms + event.at_ms,
+            }
+            self._send_fields(sockets, event, "execution_interrupted", fields_of(data))
 
     @on(Finished)
     def _on_finished(self, event: Finished) -> None:
         self._send_status(event.at_ms, event.queue_remaining)
-        at_end = {'"node"': "null", '"prompt_id"': quoted(event.prompt_id)}
-        self._send_to_client(event, "executing", lambda: at_end)
+        if sockets := self.hub.recipients(self._client_alone):
+            self._send_fields(sockets, event, "executing", {'"node"': "null", '"prompt_id"': quoted(event.prompt_id)})
 
-    # Messages that several events send.  Without a client of the job, most go to everybody (``to`` is None).
+    # Messages that several events send.  Without a client of the job, most go to everybody (``_client`` is None).
 
     def _send_status(self, at_ms: int, queue_remaining: int) -> None:
         if sockets := self.hub.recipients(_EVERYBODY):
@@ -171,11 +180,12 @@ class WebSocketNotifier(EventHandler):
 
     def _send_progress_state(self, event: Event) -> None:
         """Send the progress of every node that was begun."""
-        if self.behaviour.has_progress_state:
-            self._send_fields(self._client, event, "progress_state", lambda: self._progress.fields)
+        if self.behaviour.has_progress_state and (sockets := self.hub.recipients(self._client)):
+            self._send_fields(sockets, event, "progress_state", self._progress.fields)
 
     def _send_progress(self, event: Progressed | PictureSent) -> None:
-        self._send_fields(self._client, event, "progress", lambda: _progressed(event))
+        if sockets := self.hub.recipients(self._client):
+            self._send_fields(sockets, event, "progress", _progressed(event))
 
     def _with_metadata(self, event: PictureSent) -> bytes:
         ids, image_type = self._progress.nodes[event.node].ids, event.preview.image_type
@@ -211,26 +221,15 @@ class WebSocketNotifier(EventHandler):
 
     def send_json(self, to: Any, event: Event, kind: str, data: dict[str, Any]) -> None:
         """Send a message that is about no job to a client by its id, or to every client if ``to`` is None."""
-        self._send(to, event, kind, lambda: encode_fields(kind, fields_of(data)))
+        if sockets := self.hub.recipients(to):
+            self._send(sockets, event, kind, encode_fields(kind, fields_of(data)))
 
-    def _send_to_client(self, event: Event, kind: str, fields: Callable[[], Fields]) -> None:
-        """Send a message about the job to the job's client, if it has one."""
-        if self._client is not None:
-            self._send_fields(self._client, event, kind, fields)
-
-    # A message is made once for all recipients, and not at all if there are none.
-
-    def _send_fields(self, to: Any, event: Event, kind: str, fields: Callable[[], Fields]) -> None:
+    def _send_fields(self, sockets: Collection[Socket], event: Event, kind: str, fields: Fields) -> None:
         """Send a message about the job."""
-        if sockets := self.hub.recipients(to):
-            data = {**self._metadata, **fields()} if self._metadata else fields()
-            self._put(sockets, event, kind, encode_fields(kind, data))
+        data = {**self._metadata, **fields} if self._metadata else fields
+        self._send(sockets, event, kind, encode_fields(kind, data))
 
-    def _send(self, to: Any, event: Event, kind: str, make: Callable[[], str | bytes]) -> None:
-        if sockets := self.hub.recipients(to):
-            self._put(sockets, event, kind, make())
-
-    def _put(self, sockets: Collection[Socket], event: Event, kind: str, content: str | bytes) -> None:
+    def _send(self, sockets: Collection[Socket], event: Event, kind: str, content: str | bytes) -> None:
         prompt_id, node = getattr(event, "prompt_id", None), getattr(event, "node", "")
         taken = self.taken if self.taken is not None and self.taken.prompt_id == prompt_id else None
         is_result = kind.startswith("binary-") and isinstance(event, PictureSent) and event.is_result

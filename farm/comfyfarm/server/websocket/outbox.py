@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 
 from comfyfarm.events import Event
-from comfyfarm.server.websocket.connection import SocketWriter
+from comfyfarm.server.websocket.connection import SocketWriter, frame
 from comfyfarm.server.websocket.faults import WebSocketFaultInjector
 from comfyfarm.server.websocket.hub import Socket
 from comfyfarm.server.websocket.message import OutgoingMessage
@@ -42,7 +42,7 @@ class Outbox:
         if self.fault_injector.is_needed(message.type):
             reached = self.fault_injector.send(message, sockets)
         else:
-            reached = self._queue(message.framed, sockets)
+            reached = self._queue(frame(message.content), sockets)
         if reached and message.is_logged:
             self.publish(message.as_event(tuple(map(_client_id, reached))))
 

@@ -5,9 +5,10 @@ ComfyUI does not check the types in the body, so that a wrong one makes it raise
 
 import json
 from collections.abc import Container, Mapping
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
+
+import msgspec
 
 from comfyfarm.sim.catalogue.models import MODEL_SUFFIXES
 from comfyfarm.sim.errors import PromptRejected
@@ -18,8 +19,7 @@ _LONGEST_METADATA = 256     # characters, as JSON
 SECRETS = ("auth_token_comfy_org", "api_key_comfy_org")
 
 
-@dataclass(frozen=True)
-class PromptSource:
+class PromptSource(msgspec.Struct, frozen=True):
     """The facts of a request that are not in its body.
 
     :ivar usage_source: the header ``Comfy-Usage-Source``.

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+import msgspec
+
 from comfyfarm.sim.catalogue.catalogue import Catalogue
 from comfyfarm.sim.catalogue.dynamic_inputs import declared_inputs
 from comfyfarm.sim.catalogue.node_types import Input, accepts
@@ -21,8 +23,7 @@ Walk = Generator[str, None, None]
 _LONGEST_CYCLE = 500        # beyond it ComfyUI reports Python's RecursionError
 
 
-@dataclass(frozen=True)
-class ValidationResult:
+class ValidationResult(msgspec.Struct, frozen=True):
     """The result of a validation.
 
     :ivar outputs: the ids of the valid output nodes, never empty.
