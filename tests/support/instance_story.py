@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -24,10 +24,11 @@ from comfyfarm.sim.naming import Namer
 from comfyfarm.sim.prompt.submission import PromptSource
 from comfyfarm.sim.settings import Settings
 
-__all__ = ["STARTED_UNIX_MS", "Story", "catalogue", "chain", "picture", "tell"]
+__all__ = ["STARTED_UNIX_MS", "Story", "catalogue", "chain", "finished", "picture", "tell"]
 
 STARTED_UNIX_MS = 1_700_000_000_000     # Tuesday, 14 November 2023, 22:13:20 UTC
 E = TypeVar("E", bound=Event)
+T = TypeVar("T")
 Prompt = dict[str, Any]
 
 
@@ -160,3 +161,14 @@ def chain(length: int) -> Prompt:
         prompt[str(number)] = {"class_type": "ImageInvert", "inputs": {"image": [source, 0]}}
     prompt["2"]["inputs"]["images"] = [str(length), 0]
     return prompt
+
+
+def finished(steps: Generator[None, None, T]) -> tuple[T, int]:
+    """Run all steps; return their result, and how often they paused."""
+    pauses = 0
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value, pauses
+        pauses += 1
