@@ -55,6 +55,9 @@ class Worker:
     _timers: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
     _timer_count: int = 0
 
+    def __post_init__(self) -> None:
+        self.machine.count_waiting = lambda: self.queue.waiting
+
     @property
     def due_ms(self) -> int | None:
         """The time of the next step, or ``None`` if there is nothing to do."""
@@ -97,7 +100,6 @@ class Worker:
         try:
             if self._steps is None:
                 self._begin()
-            self.machine.waiting = self.queue.waiting
             self._continue()
         except BaseException as error:
             self._fail(error)

@@ -11,7 +11,15 @@ from comfyfarm.sim.catalogue.node_types import Input, NodeType
 from comfyfarm.sim.catalogue.recorded import FileChoice, RecordedServer
 from comfyfarm.sim.catalogue.socket_uses import SocketUses
 from comfyfarm.sim.catalogue.staging import Staging
-from comfyfarm.sim.catalogue.type_facts import PlainInput, TypeFacts, names_of, plain_test, slots_of, used_inputs
+from comfyfarm.sim.catalogue.type_facts import (
+    PlainInput,
+    TypeFacts,
+    names_of,
+    needed_inputs,
+    plain_test,
+    slots_of,
+    used_inputs,
+)
 from comfyfarm.sim.files import Files
 from comfyfarm.sim.settings import Validation
 from comfyfarm.versions import DEFAULT_BEHAVIOUR, Behaviour
@@ -91,6 +99,7 @@ class Catalogue:
             inputs=None if names is None else tuple(self._plain_input(class_type, own) for own in declared),
             names=names,
             used=used_inputs(uses),
+            needed=needed_inputs(node_type, uses),
             files=tuple(name for own, name in files if own == class_type and self.file_kind(own, name) is not None),
             model_inputs={name: choice for (own, name), choice in models if own == class_type},
             model_slots=slots_of(node_type.outputs if node_type else (), self.recorded.model_types),

@@ -36,6 +36,7 @@ class TypeFacts(msgspec.Struct, frozen=True):
     :ivar inputs: all inputs; ``None`` if they depend on the values in the prompt, or the type is unknown.
     :ivar names: those of all inputs, hidden ones included; ``None`` if they depend on the values in the prompt.
     :ivar used: the inputs that ``uses`` speaks of.
+    :ivar needed: the declared inputs that a call must have, by ``uses``.
     :ivar files: the inputs that name files which the node itself checks.
     :ivar model_inputs: by name, the inputs that choose a model.
     :ivar model_slots: the output slots that carry a model, counted from either end.
@@ -48,6 +49,7 @@ class TypeFacts(msgspec.Struct, frozen=True):
     inputs: tuple[PlainInput, ...] | None
     names: frozenset[str] | None
     used: frozenset[str]
+    needed: frozenset[str]
     files: tuple[str, ...]
     model_inputs: Mapping[str, ModelChoice]
     model_slots: frozenset[int]
@@ -68,6 +70,11 @@ def used_inputs(uses: SocketUses | None) -> frozenset[str]:
         if isinstance(use.steps, str) and use.steps.startswith("+"):
             found.add(use.steps[1:])
     return frozenset(found)
+
+
+def needed_inputs(node_type: NodeType | None, uses: SocketUses | None) -> frozenset[str]:
+    """Return the declared inputs that a call must have, by its recorded facts."""
+    return frozenset() if node_type is None or uses is None else frozenset(uses.needs) & node_type.inputs.keys()
 
 
 def slots_of(outputs: Sequence[str], kinds: frozenset[str]) -> frozenset[int]:

@@ -68,11 +68,10 @@ class Execution:
                     record.finish_node(node, results.by_node[node], cached=True)
                     yield 0
                 else:
-                    yield from runner.begin(node)
-                    if (source := nodes.missing_source(node)) is not None:
+                    source = yield from runner.run(node)
+                    if source is not None:
                         order.wait_for(node, source)
                         continue
-                    yield from runner.run(node)
                 order.finish(node)
         except Stopped:
             record.interrupt()
