@@ -95,7 +95,7 @@ class Memory:
             yield ModelMove(oldest, is_load=False)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class ModelRequirements:
     """The models that each node of one job needs in memory while it runs.
 

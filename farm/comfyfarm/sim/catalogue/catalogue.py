@@ -14,10 +14,10 @@ from comfyfarm.sim.catalogue.staging import Staging
 from comfyfarm.sim.catalogue.type_facts import (
     PlainInput,
     TypeFacts,
+    by_slot,
     names_of,
     needed_inputs,
     plain_test,
-    slots_of,
     used_inputs,
 )
 from comfyfarm.sim.files import Files
@@ -91,18 +91,20 @@ class Catalogue:
         declared = node_type.inputs.values() if node_type is not None and names is not None else ()
         files = [(choice.class_type, choice.input) for choice in self.recorded.folders.file_choices]
         models = self.recorded.model_choices.items()
+        outputs = by_slot(node_type.outputs if node_type else ())
         return TypeFacts(
             name=class_type,
             node_type=node_type,
             uses=uses,
             staging=self.staging(class_type),
+            outputs=outputs,
             inputs=None if names is None else tuple(self._plain_input(class_type, own) for own in declared),
             names=names,
             used=used_inputs(uses),
             needed=needed_inputs(node_type, uses),
             files=tuple(name for own, name in files if own == class_type and self.file_kind(own, name) is not None),
             model_inputs={name: choice for (own, name), choice in models if own == class_type},
-            model_slots=slots_of(node_type.outputs if node_type else (), self.recorded.model_types),
+            model_slots=frozenset(slot for slot, kind in outputs.items() if kind in self.recorded.model_types),
         )
 
     def _plain_input(self, class_type: str, declared: Input) -> PlainInput:

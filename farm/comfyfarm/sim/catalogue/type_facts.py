@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -15,7 +15,7 @@ from comfyfarm.sim.catalogue.staging import Staging
 Test = Callable[[Any], bool]
 
 
-class PlainInput(msgspec.Struct, frozen=True):
+class PlainInput(NamedTuple):
     """An input that does not depend on others.
 
     :ivar type: ComfyUI's type name.
@@ -33,6 +33,7 @@ class TypeFacts(msgspec.Struct, frozen=True):
 
     :ivar node_type: ``None`` for an unknown type.
     :ivar uses: see :meth:`Catalogue.socket_uses`.
+    :ivar outputs: the declared types, by slot as a link may name it: counted from either end.
     :ivar inputs: all inputs; ``None`` if they depend on the values in the prompt, or the type is unknown.
     :ivar names: those of all inputs, hidden ones included; ``None`` if they depend on the values in the prompt.
     :ivar used: the inputs that ``uses`` speaks of.
@@ -46,6 +47,7 @@ class TypeFacts(msgspec.Struct, frozen=True):
     node_type: NodeType | None
     uses: SocketUses | None
     staging: Staging
+    outputs: Mapping[int, str]
     inputs: tuple[PlainInput, ...] | None
     names: frozenset[str] | None
     used: frozenset[str]
@@ -77,10 +79,9 @@ def needed_inputs(node_type: NodeType | None, uses: SocketUses | None) -> frozen
     return frozenset() if node_type is None or uses is None else frozenset(uses.needs) & node_type.inputs.keys()
 
 
-def slots_of(outputs: Sequence[str], kinds: frozenset[str]) -> frozenset[int]:
-    """Return the slots with an output of one of these types: each as its number from the start, and from the end."""
-    slots = [slot for slot, kind in enumerate(outputs) if kind in kinds]
-    return frozenset((*slots, *(slot - len(outputs) for slot in slots)))
+def by_slot(outputs: Sequence[str]) -> dict[int, str]:
+    """Return the types of outputs by the number of the slot, counted from the start and from the end."""
+    return {slot: outputs[slot] for slot in range(-len(outputs), len(outputs))}
 
 
 def plain_test(declared: Input, choices: Sequence[Any] | None, *, takes_any: bool) -> Test:
