@@ -228,7 +228,7 @@ class Worker:
         )
 
     def _add_to_history(self, entry: HistoryEntry) -> None:
-        if self.machine.behaviour.hides_secrets_in_history:
+        if self.machine.behaviour.hides_secrets_in_history and not entry.job.extra_data.keys().isdisjoint(SECRETS):
             entry.job.hide(SECRETS)     # an older queue has shown them until now
         self.history.add(entry, self.machine.settings.history_limit)
 

@@ -88,7 +88,7 @@ class JobNodes:
         """Return what the node is called with, as far as the nodes that feed it have results."""
         facts, catalogue = self.types[node], self.machine.catalogue
         node_type, value = facts.node_type, self.results.value
-        linked = {name: value(*link) for name, link in self.links[node].items()}
+        linked = {name: value(source, slot) for name, (source, slot) in self.links[node].items()}
         return NodeCall(
             class_type=facts.name,
             inputs={**self.values[node].get("inputs", {}), **linked},

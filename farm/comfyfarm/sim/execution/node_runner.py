@@ -39,6 +39,7 @@ class NodeRunner:
     durations: JobDurations
     faults: JobFaults
     record: JobRecord
+    _loaded: Sequence[ModelFile] = ()
 
     def __post_init__(self) -> None:
         nodes = self.nodes
@@ -96,6 +97,9 @@ class NodeRunner:
 
     def _has_loaded(self, needed: Sequence[ModelFile]) -> bool:
         """Note that a node needs these models, and return whether all of them are loaded."""
+        if len(needed) == 1 and needed == self._loaded:
+            return True     # nothing has changed since the last node needed the same model
+        self._loaded = needed
         self.durations.work.need(needed)
         return self.machine.memory.use(needed)
 

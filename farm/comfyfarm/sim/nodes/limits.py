@@ -4,7 +4,7 @@ Values are only shapes, which cost no memory whatever their size.  The limits bo
 them, and make a workflow that is too large for a real server fail as it does there.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from comfyfarm.sim.nodes.call import MOST_CHARACTERS, NodeCall, NodeError, NodeOutcome
@@ -22,10 +22,9 @@ def check_outcome(outcome: NodeOutcome) -> NodeOutcome:
 
     :raises NodeError: ComfyUI's error for running out of memory, if they are not.
     """
-    for value in outcome.values:
-        for item in value.items if isinstance(value, ListValue) else (value,):
-            if (cost := _COSTS.get(type(item))) is not None:
-                _check(*cost(item))
+    for item in _items(outcome):
+        if (cost := _COSTS.get(type(item))) is not None:
+            _check(*cost(item))
     if outcome.saves:
         costs = [_COSTS[Picture](save.picture) for save in outcome.saves]
         _check(sum(size_bytes for size_bytes, _ in costs), sum(pieces for _, pieces in costs))
@@ -39,11 +38,10 @@ def allocate(*sizes: int) -> None:
 
     :raises NodeError: if PyTorch would raise, for this shape or for the next use of an empty tensor.
     """
-    negative = next((size for size in sizes if size < 0), None)
-    if any(abs(size) >= _MAX_INTEGER for size in sizes):
+    if max(map(abs, sizes)) >= _MAX_INTEGER:
         raise NodeError("RuntimeError", "Overflow when unpacking long long")
-    if negative is not None:
-        shape = list(sizes)
+    if min(sizes) < 0:
+        negative, shape = next(size for size in sizes if size < 0), list(sizes)
         raise NodeError("RuntimeError", f"Trying to create tensor with negative dimension {negative}: {shape}")
     if 0 in sizes:
         raise NodeError("IndexError", "index 0 is out of bounds for dimension 0 with size 0")
@@ -63,8 +61,7 @@ def count_characters(call: NodeCall, outcome: NodeOutcome) -> None:
 
     :raises NodeError: if they are too many.
     """
-    lists = [value.items if isinstance(value, ListValue) else (value,) for value in outcome.values]
-    texts = [item for items in lists for item in items if isinstance(item, str)]
+    texts = [item for item in _items(outcome) if isinstance(item, str)]
     if not texts:
         return
     given = {id(value) for value in call.inputs.values()}
@@ -87,6 +84,14 @@ def list_value(items: Iterable[Any]) -> Any:
     if not flat:
         raise NodeError("IndexError", "list index out of range")    # ComfyUI reads the last item of an empty list
     return ListValue(tuple(flat)) if len(flat) > 1 else flat[0]
+
+
+def _items(outcome: NodeOutcome) -> Sequence[Any]:
+    """Return the values of all outputs, those of a list one by one."""
+    if ListValue not in map(type, outcome.values):
+        return outcome.values
+    lists = [value.items if isinstance(value, ListValue) else (value,) for value in outcome.values]
+    return [item for items in lists for item in items]
 
 
 def _check(size_bytes: int, pieces: int) -> None:
