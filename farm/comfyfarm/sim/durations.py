@@ -99,32 +99,36 @@ class JobDurations:
         """Draw the duration of a node without its steps, models and the pictures that it writes."""
         timing, megapixels = self.machine.settings.timing, _made_pixels(call, outcome) / 1e6
         self.work.node(call.class_type, megapixels)
-        drawn_ms = self._draw_ms(timing.node_span(call.class_type))
+        drawn_ms = self._draw_ms(timing, timing.node_span(call.class_type))
         if megapixels and call.class_type not in timing.nodes:
-            drawn_ms += self._draw_ms(timing.megapixel, megapixels)
+            drawn_ms += self._draw_ms(timing, timing.megapixel, megapixels)
         return drawn_ms
 
     def step_ms(self, weight: float) -> int:
         """Draw the duration of one sampling step of this weight; its work is counted by the caller."""
-        return self._draw_ms(self.machine.settings.timing.step, weight)
+        timing = self.machine.settings.timing
+        return self._draw_ms(timing, timing.step, weight)
 
     def save_ms(self, files: int) -> int:
         self.work.save(files)
-        return sum(self._draw_ms(self.machine.settings.timing.save) for _ in range(files))
+        timing = self.machine.settings.timing
+        return sum([self._draw_ms(timing, timing.save) for _ in range(files)])
 
     def load_ms(self, file: ModelFile) -> int:
-        per_gb = self.machine.settings.timing.load_per_gb
-        return self._draw_ms(per_gb, file.size_bytes / _GB, is_load=True)
+        timing = self.machine.settings.timing
+        return self._draw_ms(timing, timing.load_per_gb, file.size_bytes / _GB, is_load=True)
 
     def unload_ms(self) -> int:
-        return self._draw_ms(self.machine.settings.timing.unload, is_load=True)
-
-    def _draw_ms(self, distribution: Distribution, times: float = 1.0, *, is_load: bool = False) -> int:
         timing = self.machine.settings.timing
+        return self._draw_ms(timing, timing.unload, is_load=True)
+
+    def _draw_ms(
+        self, timing: Timing, distribution: Distribution, times: float = 1.0, *, is_load: bool = False
+    ) -> int:
         if timing.under_load or self.slowed:
             times *= self._slowdown(timing)
-        if not timing.jitter and distribution.kind == "fixed":
-            return max(0, round(distribution.first * times))
+        if distribution.kind == "fixed" and not timing.jitter:
+            return round(distribution.first * times)
         return draw_ms(distribution, timing.jitter, self.load_chance if is_load else self.chance, times)
 
     def _slowdown(self, timing: Timing) -> float:

@@ -112,9 +112,7 @@ class Catalogue:
         is_live = (class_type, name) in self.recorded.file_choices
         choices = None if is_live or declared.type != "COMBO" else self.choices(class_type, declared)
         takes_any = self.takes_any_choice(class_type, name) or self.file_kind(class_type, name) is not None
-        return PlainInput(
-            name, declared.type, declared.required, plain_test(declared, choices, takes_any=takes_any)
-        )
+        return name, declared.type, declared.required, plain_test(declared, choices, takes_any=takes_any)
 
     def staging(self, class_type: str) -> Staging:
         return self.recorded.staged.get(class_type, _NOT_STAGED)

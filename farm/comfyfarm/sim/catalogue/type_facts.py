@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -15,17 +15,9 @@ from comfyfarm.sim.catalogue.staging import Staging
 Test = Callable[[Any], bool]
 
 
-class PlainInput(NamedTuple):
-    """An input that does not depend on others.
-
-    :ivar type: ComfyUI's type name.
-    :ivar is_plain: returns whether validation takes a constant without a change and without a closer look.
-    """
-
-    name: str
-    type: str
-    required: bool
-    is_plain: Test
+PlainInput: TypeAlias = tuple[str, str, bool, Test]
+"""An input that does not depend on others: its name; ComfyUI's name of its type; whether it is required; the quick test
+of its constants, which says whether validation takes one without a change and without a closer look."""
 
 
 class TypeFacts(msgspec.Struct, frozen=True):
