@@ -54,7 +54,7 @@ def test_a_job_in_which_comfyfarm_fails_names_comfyfarm_and_the_next_one_runs(
 @pytest.mark.parametrize(
     ("place", "name"),
     [
-        (job_nodes, "links_in"),
+        (job_nodes, "links_of"),
         (node_runner, "run"),
         (JobDurations, "node_ms"),
         (Saver, "write"),

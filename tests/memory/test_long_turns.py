@@ -16,10 +16,13 @@ from comfyfarm.events.line_writer import LineWriter
 from comfyfarm.server.time.clock import SimulatedTime
 from comfyfarm.server.time.driver import InstanceDriver
 from comfyfarm.server.websocket.connection import SocketWriter
+from comfyfarm.sim.errors import PromptRejected
 from comfyfarm.sim.prompt.job_names import hash_of
+from comfyfarm.sim.prompt.submission import PromptSource
 from comfyfarm.testing import MemoryFarm, MemoryInstance
 from comfyfarm.testing.memory_client import Asking
 from comfyfarm.workflows import text_to_image
+from tests.support.instance_story import finished
 
 Start = Callable[[Any], MemoryFarm]
 
@@ -154,6 +157,49 @@ def test_other_instances_answer_while_the_errors_of_many_outputs_are_written(mem
     assert [error["dependent_outputs"][0] for error in errors.values()] == list(errors)
     assert [len(error["dependent_outputs"]) for error in errors.values()] == list(range(500, 0, -1))
     assert reply.body.decode() == dumps(reply.json())
+
+
+def large_prompt(text: str) -> dict[str, Any]:
+    """A prompt with one good output and many that name no picture, whose answer has 2.7 MB."""
+    return {
+        "a": {"class_type": "PrimitiveString", "inputs": {"value": text}},
+        "b": {"class_type": "PreviewAny", "inputs": {"source": ["a", 0]}},
+        **{f"{number}-{'x' * 80}": faulty for number, faulty in enumerate(faulty_prompt(1200).values())},
+    }
+
+
+def test_a_large_prompt_is_validated_in_turns_and_gets_the_same_answer(memory_farm: Start) -> None:
+    farm = memory_farm(TWO)
+    prompt = large_prompt("x")
+    exchange = farm.wire.begin(farm["gpu-1"].backend.site, "POST", "/prompt", dumps({"prompt": prompt}).encode())
+    assert not any(isinstance(event, Submitted) for event in farm.farm.log.events)
+    assert farm.wire.begin(farm["gpu-2"].backend.site, "GET", "/queue").end().status == 200
+    farm.wire.reactor.advance(0)
+    reply = exchange.end()
+    assert reply.status == 200
+    assert list(reply.json()["node_errors"]) == list(prompt)[2:]
+    assert reply.body.decode() == dumps(reply.json())
+    (submitted,) = [event for event in farm.farm.log.events if isinstance(event, Submitted)]
+    assert (submitted.outputs, submitted.job) == (("b",), hash_of(prompt))
+
+
+def test_a_large_prompt_is_named_by_what_its_client_wrote(memory_farm: Start) -> None:
+    """The validation makes a text of the number."""
+    farm = memory_farm({**TWO, "farm": {"job_name": "input:a.value"}})
+    prompt = large_prompt("x") | {"a": {"class_type": "PrimitiveInt", "inputs": {"value": 7.5}}}
+    assert farm["gpu-1"].ask("POST", "/prompt", json={"prompt": prompt}).status == 200
+    (submitted,) = [event for event in farm.farm.log.events if isinstance(event, Submitted)]
+    assert submitted.job == "7.5"
+
+
+def test_a_change_of_the_instance_counts_for_a_large_prompt_that_is_validated(memory_farm: Start) -> None:
+    farm = memory_farm(TWO)
+    body = {"prompt": large_prompt("x") | {"c": {"class_type": "Mine", "inputs": {}}}}
+    source = PromptSource(validation=finished(farm["gpu-1"].backend.instance.validate_early(body))[0])
+    with pytest.raises(PromptRejected):
+        farm["gpu-1"].backend.instance.submit(body, source, 0)
+    farm.control("PATCH", "/api/instances/gpu-1", json={"validation": "lenient"})
+    assert farm["gpu-1"].backend.instance.submit(body, source, 0).node_errors
 
 
 def test_a_client_may_leave_while_the_errors_of_its_prompt_are_written(memory_farm: Start) -> None:

@@ -106,6 +106,23 @@ def a_long_chain(farm: RunningFarm) -> None:
     assert status_of(f"{farm[BUSY].url}/prompt", "POST", {"prompt": prompt}) == 400
 
 
+def many_faulty_outputs(farm: RunningFarm) -> None:
+    """Each of them is named at all those before it."""
+    preview = {"class_type": "PreviewImage", "inputs": {"images": ["0", 3]}}
+    faulty = {str(n): preview for n in range(1, size(3001, 8001))}
+    assert status_of(f"{farm[BUSY].url}/prompt", "POST", {"prompt": {"0": pictures(1)["0"], **faulty}}) == 400
+
+
+def many_faulty_nodes(farm: RunningFarm) -> None:
+    """All of them feed one output."""
+    count = size(5000, 20_000)
+    prompt = {"1": {"class_type": "PreviewImage", "inputs": {"images": ["2", 0]}}}
+    for n in range(2, count):
+        links = {"image1": [str(2 * n), 0], "image2": [str(2 * n + 1), 0]} if 2 * n + 1 < count else {}
+        prompt[str(n)] = {"class_type": "ImageBatch", "inputs": links}
+    assert status_of(f"{farm[BUSY].url}/prompt", "POST", {"prompt": prompt}) == 400
+
+
 def many_form_fields(farm: RunningFarm) -> None:
     body, kind = b"a=1&" * 6_250_000, "application/x-www-form-urlencoded"
     assert status_of(f"{farm[BUSY].url}/upload/image", "POST", body, kind) in (400, 413)
@@ -180,6 +197,8 @@ def a_long_stream(farm: RunningFarm) -> None:
     [
         a_name_that_is_taken,
         a_long_chain,
+        many_faulty_outputs,
+        many_faulty_nodes,
         many_form_fields,
         many_parts,
         many_previews,

@@ -24,7 +24,7 @@ from comfyfarm.sim.naming import Namer
 from comfyfarm.sim.prompt.submission import PromptSource
 from comfyfarm.sim.settings import Settings
 
-__all__ = ["STARTED_UNIX_MS", "Story", "catalogue", "chain", "picture", "result_of", "tell"]
+__all__ = ["STARTED_UNIX_MS", "Story", "catalogue", "chain", "finished", "picture", "tell"]
 
 STARTED_UNIX_MS = 1_700_000_000_000     # Tuesday, 14 November 2023, 22:13:20 UTC
 E = TypeVar("E", bound=Event)
@@ -163,11 +163,12 @@ def chain(length: int) -> Prompt:
     return prompt
 
 
-def result_of(steps: Generator[object, None, T]) -> T:
-    """Take all steps of some work, and return its result."""
+def finished(steps: Generator[object, None, T]) -> tuple[T, int]:
+    """Run all steps; return their result, and how often they paused."""
+    pauses = 0
     while True:
         try:
             next(steps)
         except StopIteration as end:
-            result: T = end.value
-            return result
+            return end.value, pauses
+        pauses += 1

@@ -155,7 +155,8 @@ class Farm(MultiService):
         self.analysis = LiveAnalysis(self.log, self._now_ms, self._epochs)
         self.counts = MetricCounts.of(self.config)
         if self.config.farm.control:
-            self.log.listen(self.counts.on_event, kinds=self.counts.handlers)
+            kinds = [kind for kind in self.counts.handlers if isinstance(kind, type)]
+            self.log.listen(self.counts.on_event, kinds=kinds)
         if self.config.farm.log:
             self._log_file = LogFile.open(Path(self.config.farm.log), self.log, self.reactor)
         described = _described(self.config)

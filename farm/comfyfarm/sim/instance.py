@@ -1,6 +1,6 @@
 """One simulated ComfyUI: the requests that change its state, and the worker that runs its jobs."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Generator
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -32,7 +32,7 @@ from comfyfarm.sim.prompt.submission import (
     read_prompt_id,
     read_targets,
 )
-from comfyfarm.sim.prompt.validation import validate
+from comfyfarm.sim.prompt.validation import EarlyValidation, ValidationResult, validate, validate_in_steps
 from comfyfarm.sim.worker import Worker
 
 
@@ -123,6 +123,17 @@ class Instance(Worker):
         except RAISED_BY_COMFYUI as error:
             raise as_server_error(error, name) from error
 
+    def validate_early(self, body: Any) -> Generator[None, None, EarlyValidation]:
+        """Validate the prompt of a large body in steps, before it is submitted."""
+        behaviour, catalogue = self.machine.behaviour, self.machine.catalogue
+        outcome: ValidationResult | Exception
+        try:
+            prompt, targets = read_prompt(body, behaviour), read_targets(body, behaviour)
+            outcome = yield from validate_in_steps(prompt, targets, catalogue)
+        except (PromptRejected, *RAISED_BY_COMFYUI) as error:
+            outcome = error
+        return EarlyValidation(catalogue, outcome)
+
     def _submit(self, body: Any, sender: PromptSource, name: str) -> PromptAccepted:
         if "number" in body:
             number = float(body["number"])
@@ -138,7 +149,11 @@ class Instance(Worker):
             prompt_id = str(new_uuid(self.ids))
         check_extra_data(body, behaviour)
         prompt = read_prompt(body, behaviour)
-        result = validate(prompt, read_targets(body, behaviour), self.machine.catalogue)
+        early, catalogue = sender.validation, self.machine.catalogue
+        if early is None or early.catalogue is not catalogue:
+            result = validate(prompt, read_targets(body, behaviour), catalogue)
+        else:
+            result = early.result()
         with_key = has_api_key(body)
         extra_data = make_extra_data(body, sender, self.machine.now_unix_ms, behaviour)
         job = Job(number, prompt_id, prompt, extra_data, list(result.outputs), name, self.accepted, with_key)

@@ -4,7 +4,7 @@ import heapq
 import json
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -59,11 +59,12 @@ class Job:
         start, end = encode_text([self.number, self.prompt_id]), encode_text([self.extra_data, self.outputs])
         return f"{start[:-1]}, {self.prompt_json}, {end[1:]}"
 
-    def hide(self, secrets: Iterable[str]) -> None:
+    def hide(self, secrets: Collection[str]) -> None:
         """Remove these keys from the extra data."""
-        for secret in secrets:
-            self.extra_data.pop(secret, None)
-        self.__dict__.pop("item_json", None)
+        if not self.extra_data.keys().isdisjoint(secrets):
+            for secret in secrets:
+                self.extra_data.pop(secret, None)
+            self.__dict__.pop("item_json", None)
 
     @property
     def client_id(self) -> Any:

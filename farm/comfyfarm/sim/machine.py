@@ -26,7 +26,7 @@ class Machine:
     :ivar unix_ms: the clients' wall clock at simulated time 0.
     :ivar size: width and height of the instance's input picture.
     :ivar static_name: the name of that picture in the outputs of a static instance.
-    :ivar waiting: number of waiting jobs; set by the worker before each step.
+    :ivar count_waiting: returns the number of waiting jobs; set by the worker.
     :ivar interrupt: an interrupt was requested; checked at the same points as in ComfyUI.
     """
 
@@ -44,7 +44,7 @@ class Machine:
     seeds: Seeds
     faults: InstanceFaults
     at_ms: int = 0
-    waiting: int = 0
+    count_waiting: Callable[[], int] = lambda: 0
     interrupt: bool = False
 
     def warm_up(self, kept: Iterable[ModelFile] | None = None) -> None:

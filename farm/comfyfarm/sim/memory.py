@@ -61,14 +61,22 @@ class Memory:
         :raises TooLarge: if they do not fit together.
         """
         needed = dict.fromkeys(files)
-        for file in needed:
-            if file in self.loaded:
-                self.loaded.move_to_end(file)
+        self.use(needed)
         for file in needed:
             if file not in self.loaded:
                 yield from self._make_room(file, needed)
                 self.loaded[file] = None
                 yield ModelMove(file, is_load=True)
+
+    def use(self, files: Collection[ModelFile]) -> bool:
+        """Mark these models as the most recently used, as far as they are loaded; return whether all of them are."""
+        loaded, missing = self.loaded, False
+        for file in files:
+            if file in loaded:
+                loaded.move_to_end(file)
+            else:
+                missing = True
+        return not missing
 
     def unload_all(self) -> list[ModelFile]:
         """Empty the memory and return what was in it."""
@@ -87,7 +95,7 @@ class Memory:
             yield ModelMove(oldest, is_load=False)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class ModelRequirements:
     """The models that each node of one job needs in memory while it runs.
 
@@ -103,6 +111,15 @@ class ModelRequirements:
 
     def of(self, node: str) -> tuple[ModelFile, ...]:
         """Return the models that this node needs, in the order of its inputs."""
+        carriers = self._carriers(node)
+        if not self._by_node.keys() >= set(carriers):
+            self._look_at(node)
+            return self._by_node[node]
+        needed = self._by_node[node] = self._needed(node, carriers)
+        return needed
+
+    def _look_at(self, node: str) -> None:
+        """Look up what a node needs, and all nodes from which models come to it and which have not run."""
         ahead = [node]
         while ahead:
             carriers = self._carriers(ahead[-1])
@@ -113,11 +130,10 @@ class ModelRequirements:
             else:
                 done = ahead.pop()
                 self._by_node[done] = self._needed(done, carriers)
-        return self._by_node[node]
 
     def _needed(self, node: str, carriers: Sequence[str]) -> tuple[ModelFile, ...]:
-        if not carriers and not self.types[node].model_inputs:
-            return ()
+        if not self.types[node].model_inputs and len(carriers) <= 1:
+            return self._by_node.get(carriers[0], ()) if carriers else ()
         needed = dict.fromkeys(self._own_files(node))
         for source in carriers:
             for file in self._by_node.get(source, ()):

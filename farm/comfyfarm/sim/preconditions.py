@@ -20,10 +20,10 @@ def check_choices(catalogue: Catalogue, node_type: NodeType | None, inputs: Mapp
             raise NodeError("TypeError", message)
 
 
-def check_api_key(node_type: NodeType | None, *, has_key: bool) -> None:
-    """Check that a node that calls a paid service has the key for it.
+def check_api_key(*, has_key: bool) -> None:
+    """Check the key for a node that calls a paid service.
 
-    :raises NodeError: if it has none.
+    :raises NodeError: if there is none.
     """
-    if node_type is not None and node_type.is_api and not has_key:
+    if not has_key:
         raise NodeError("Exception", "Unauthorized: Please login first to use this node.")

@@ -6,15 +6,16 @@ numbers and dictionaries are themselves.  ``str()`` of a shape is what Python pr
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 _MOST_LOOKS = 256       # in a mixed batch; a batch with more is shown as the input picture
 
 
-@dataclass(frozen=True)
-class Appearance:
+class Appearance(msgspec.Struct, frozen=True):
     """``count`` pictures of a batch that look alike; the other fields are those of :class:`Picture`."""
 
     count: int
@@ -22,8 +23,7 @@ class Appearance:
     source: str | None = None
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(msgspec.Struct, frozen=True):
     """A batch of pictures: ComfyUI's ``IMAGE``.
 
     :ivar width: in pixels, at least 1, as are ``height`` and ``count``.
@@ -70,8 +70,7 @@ class Picture:
         return replace(self, count=count, colour=None, source=None, mixed=kept)
 
 
-@dataclass(frozen=True)
-class Mask:
+class Mask(msgspec.Struct, frozen=True):
     """A batch of masks.
 
     :ivar width: in pixels, as is ``height``; 0 if a mask was cropped outside.
@@ -87,8 +86,7 @@ class Mask:
         return _tensor(self.count, self.height, self.width)
 
 
-@dataclass(frozen=True)
-class Latent:
+class Latent(msgspec.Struct, frozen=True):
     """A batch of latents, measured in the pixels they decode to: ComfyUI's ``LATENT``.
 
     :ivar frames: number of pictures that one of them decodes to; more than 1 for a video.
@@ -122,8 +120,7 @@ class Latent:
         return (self.frames - 1) // self.stride + 1
 
 
-@dataclass(frozen=True)
-class BlindLatent:
+class BlindLatent(msgspec.Struct, frozen=True):
     """A batch of latents that decode to a sound or a 3D body instead of a picture.
 
     :ivar seconds: length of the sound.
@@ -136,8 +133,7 @@ class BlindLatent:
         return f"{{'samples': {_tensor(self.count)}}}"
 
 
-@dataclass(frozen=True)
-class AVLatent:
+class AVLatent(msgspec.Struct, frozen=True):
     """The latents of a video and of its sound, which are sampled together."""
 
     video: Latent
@@ -147,8 +143,7 @@ class AVLatent:
         return str(self.video)
 
 
-@dataclass(frozen=True)
-class Sigmas:
+class Sigmas(msgspec.Struct, frozen=True):
     """A noise schedule.
 
     :ivar steps: number of steps that a sampler takes along it.
@@ -160,8 +155,7 @@ class Sigmas:
         return _tensor(self.steps + 1)
 
 
-@dataclass(frozen=True)
-class Audio:
+class Audio(msgspec.Struct, frozen=True):
     """A batch of sounds: ComfyUI's ``AUDIO``.
 
     :ivar rate: samples per second.
@@ -177,8 +171,7 @@ class Audio:
         return f"{{'waveform': {_tensor(self.count, self.channels, samples)}, 'sample_rate': {self.rate}}}"
 
 
-@dataclass(frozen=True)
-class Video:
+class Video(msgspec.Struct, frozen=True):
     """A video: ComfyUI's ``VIDEO``.
 
     :ivar rate: frames per second.
@@ -193,8 +186,7 @@ class Video:
         return "<comfy_api.latest._input_impl.video_types.VideoFromComponents object>"
 
 
-@dataclass(frozen=True)
-class Model3D:
+class Model3D(msgspec.Struct, frozen=True):
     """A batch of 3D bodies: a mesh, voxels, splats or a file of them.
 
     :ivar suffix: of the file that it is read from or written to.
@@ -209,8 +201,7 @@ class Model3D:
         return self.name or "<comfy_api.latest._util.geometry_types.MESH object>"
 
 
-@dataclass(frozen=True)
-class Loaded:
+class Loaded(msgspec.Struct, frozen=True):
     """A loaded model.
 
     :ivar kind: its type as outputs declare it: ``VAE``, ``UPSCALE_MODEL`` ...
@@ -223,8 +214,7 @@ class Loaded:
         return f"<comfy.{'sd.VAE' if self.kind == 'VAE' else 'model_patcher.ModelPatcher'} object>"
 
 
-@dataclass(frozen=True)
-class ListValue:
+class ListValue(msgspec.Struct, frozen=True):
     """A list of values; the nodes that follow run once for each of them.
 
     :ivar items: at least two, none of them a list again.

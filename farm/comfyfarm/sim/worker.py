@@ -55,6 +55,9 @@ class Worker:
     _timers: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
     _timer_count: int = 0
 
+    def __post_init__(self) -> None:
+        self.machine.count_waiting = lambda: self.queue.waiting
+
     @property
     def due_ms(self) -> int | None:
         """The time of the next step, or ``None`` if there is nothing to do."""
@@ -95,10 +98,17 @@ class Worker:
 
     def _take_step(self) -> None:
         try:
-            if self._steps is None:
-                self._begin()
-            self.machine.waiting = self.queue.waiting
-            self._continue()
+            steps = self._begin() if self._steps is None else self._steps
+            try:
+                pause = next(steps)
+            except StopIteration:
+                self._finish()
+                return
+            self._sleep_hold = None
+            if isinstance(pause, int):      # as nearly all are
+                self._step_ms = self.machine.at_ms + pause
+            else:
+                self._wait(pause)
         except BaseException as error:
             self._fail(error)
             raise
@@ -115,9 +125,14 @@ class Worker:
         self._timer_count += 1
         heapq.heappush(self._timers, (self.machine.at_ms + after_ms, self._timer_count, act))
 
-    def _begin(self) -> None:
+    def _finish(self) -> None:
+        assert self.execution is not None, "its steps are over"
+        self._end(self.execution)
+        self._step_ms = self.machine.at_ms if self.queue.waiting else None
+
+    def _begin(self) -> Generator[Pause, None, None]:
         job = self.queue.take()
-        self.execution = Execution(job, self.machine, self.later)
+        self.execution = execution = Execution(job, self.machine, self.later)
         self.machine.interrupt = False
         # A preview's letters belong to the node's object, which ComfyUI keeps while successive jobs contain the node.
         kept = job.prompt if self.machine.cache.is_on else {}
@@ -133,27 +148,11 @@ class Worker:
                 queue_remaining=self.queue.remaining,
             )
         )
-        self._steps = self._work(self.execution)
+        self._steps = steps = execution.run()
+        return steps
 
-    def _work(self, execution: Execution) -> Generator[Pause, None, None]:
-        try:
-            yield from execution.run()
-            yield from execution.faults.fire("history")
-        finally:
-            execution.faults.release()
-        self._end(execution)
-
-    def _continue(self) -> None:
-        assert self._steps is not None
-        try:
-            pause = next(self._steps)
-        except StopIteration:
-            self._step_ms = self.machine.at_ms if self.queue.waiting else None
-            return
-        self._sleep_hold = None
-        if isinstance(pause, int):      # as nearly all are
-            self._step_ms = self.machine.at_ms + pause
-        elif isinstance(pause, Sleep):
+    def _wait(self, pause: Sleep | Hold | None) -> None:
+        if isinstance(pause, Sleep):
             self._sleep_hold = pause.hold
             self._step_ms = self.machine.at_ms + pause.ms
         elif isinstance(pause, Firing):

@@ -8,7 +8,7 @@ from comfyfarm.events import Cached, Failed, NodeFinished, NodeStarted, Started,
 from comfyfarm.sim.cache import result_keys
 from comfyfarm.sim.files import MemoryFiles, Place
 from comfyfarm.sim.settings import Settings
-from tests.support.instance_story import Prompt, Story, catalogue, chain, picture, result_of, tell
+from tests.support.instance_story import Prompt, Story, catalogue, chain, finished, picture, tell
 
 POLICIES = ("none", "ram", "classic", "lru:10")
 
@@ -236,7 +236,7 @@ def test_pictures_sent_over_the_websocket_are_sent_every_time() -> None:
 
 
 def keys(prompt: Prompt, files: MemoryFiles | None = None) -> dict[str, Any]:
-    return result_of(result_keys(prompt, catalogue(files)))
+    return finished(result_keys(prompt, catalogue(files)))[0]
 
 
 def test_a_large_prompt_is_looked_at_in_steps() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from comfyfarm.sim.jobs_api import BadQuery, JobQuery, OutputRules, find_job, list_jobs, read_query
 from comfyfarm.versions import behaviour_of
-from tests.support.instance_story import STARTED_UNIX_MS, Story, picture, result_of, tell
+from tests.support.instance_story import STARTED_UNIX_MS, Story, finished, picture, tell
 
 RULES = OutputRules(behaviour_of("0.25.0"))
 VALID = "Valid values: pending, in_progress, completed, failed, cancelled"
@@ -45,7 +45,7 @@ def test_a_query_is_read_whatever_its_case() -> None:
 
 
 def listed(story: Story, **query: str) -> dict[str, Any]:
-    return result_of(list_jobs(story.instance, read_query(query), RULES))
+    return finished(list_jobs(story.instance, read_query(query), RULES))[0]
 
 
 def ids(story: Story, **query: str) -> list[str]:
@@ -110,7 +110,7 @@ def test_a_long_list_is_made_in_steps() -> None:
     steps = list_jobs(story.instance, read_query({"sort_order": "asc"}), RULES)
     next(steps)
     story.instance.clear_history(story.now_ms)
-    assert [job["id"] for job in result_of(steps)["jobs"]] == posted
+    assert [job["id"] for job in finished(steps)[0]["jobs"]] == posted
 
 
 def test_jobs_of_one_moment_are_sorted_by_their_submission() -> None:

@@ -1,6 +1,7 @@
 """An answer of a ComfyUI route, before it becomes HTTP."""
 
 from collections.abc import Generator
+from io import BytesIO
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ CLOSES = ("Connection", "close")
 """The header of an answer after which the server closes the connection."""
 
 _NAMES_IN_A_STEP = 50_000       # about 5 ms
+_ERROR_IN_NAMES = 20            # an error takes about as long as so many names
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -43,20 +45,24 @@ def encoded_answer(text: str, status: int = 200) -> Answer:
     return Answer(status, JSON, text.encode())
 
 
-def prompt_answer(body: dict[str, Any], status: int = 200) -> Generator[None, None, Answer]:
-    """Return the answer to a ``POST /prompt``, in steps: each faulty node may name thousands of outputs.
+def prompt_text(body: dict[str, Any]) -> Generator[None, None, BytesIO]:
+    """Return the JSON of the answer to a ``POST /prompt``, in steps: each faulty node may name thousands of outputs.
 
     :param body: its last key is ``node_errors``.
     """
-    parts = [encode_text({**body, "node_errors": {}}).removesuffix("}}").encode()]
+    text = BytesIO()
+    text.write(encode_text({**body, "node_errors": {}}).removesuffix("}}").encode())
     names, separator = 0, ""
     for node_id, error in body["node_errors"].items():
-        parts.append(f"{separator}{encode_text(node_id)}: {encode_text(error)}".encode())
-        names, separator = names + len(error["dependent_outputs"]), ", "
+        dependents = list(error["dependent_outputs"])
+        error_text = encode_text({**error, "dependent_outputs": dependents})
+        text.write(f"{separator}{encode_text(node_id)}: {error_text}".encode())
+        names, separator = names + _ERROR_IN_NAMES + len(dependents), ", "
         if names >= _NAMES_IN_A_STEP:
             names = 0
             yield
-    return Answer(status, JSON, b"".join((*parts, b"}}")))
+    text.write(b"}}")
+    return text
 
 
 def text_answer(status: int, text: str) -> Answer:

@@ -2,22 +2,26 @@
 
 from collections.abc import Generator
 from functools import partial
+from io import BytesIO
 from typing import Any
 
 from msgspec.structs import replace
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.web.iweb import IRequest
+from twisted.web.resource import IResource
 
 from comfyfarm.server.api import ComfyApi
-from comfyfarm.server.http.answer import prompt_answer
+from comfyfarm.server.http.answer import JSON, Answer, prompt_text
 from comfyfarm.server.http.request import answer, json_body, note, nothing, prompt_source, raw_body, send
+from comfyfarm.server.http.static_file import Stream
 from comfyfarm.sim.errors import PromptRejected, ServerError, raising_as_comfyui
-from comfyfarm.sim.prompt.job_names import hash_of
+from comfyfarm.sim.prompt.job_names import hash_in_steps
 from comfyfarm.sim.prompt.submission import PromptSource
 
 _logger = Logger()
-_LARGE_BYTES = 256 * 1024
+_LARGE_BYTES = 128 * 1024
+_STREAM_ABOVE_BYTES = 1 << 20
 app = ComfyApi.app
 
 
@@ -30,24 +34,28 @@ def get_prompt(api: ComfyApi, request: IRequest) -> bytes:
 
 
 @app.route("/prompt", methods=["POST"])
-def post_prompt(api: ComfyApi, request: IRequest) -> bytes | Deferred[bytes]:
+def post_prompt(api: ComfyApi, request: IRequest) -> bytes | Deferred[bytes | IResource]:
     if len(raw_body(request)) > _LARGE_BYTES:
         return api.in_turns(_read_large(api, request)).addCallback(lambda read: _submit(api, request, *read))
     return _submit(api, request, json_body(request), prompt_source(request, api.instance.names))
 
 
 def _read_large(api: ComfyApi, request: IRequest) -> Generator[None, None, tuple[Any, PromptSource]]:
-    """Read a request in steps, each of which may take as long as all of an ordinary one."""
+    """Read and validate a request in steps, each of which may take as long as all of an ordinary one."""
+    yield       # what came last has been received in this turn
     body = json_body(request)
     yield
-    source = prompt_source(request, api.instance.names)
+    names = api.instance.names
+    source = prompt_source(request, names)
     if isinstance(body, dict):
-        source = replace(source, prompt_hash=hash_of(body.get("prompt")))
+        prompt_hash = yield from hash_in_steps(body.get("prompt"))
+        source = replace(source, text=names.text_in(body), prompt_hash=prompt_hash)
+        source = replace(source, validation=(yield from api.instance.validate_early(body)))
     yield
     return body, source
 
 
-def _submit(api: ComfyApi, request: IRequest, body: Any, source: PromptSource) -> bytes | Deferred[bytes]:
+def _submit(api: ComfyApi, request: IRequest, body: Any, source: PromptSource) -> bytes | Deferred[bytes | IResource]:
     try:
         with api.moment() as now_ms:
             accepted = api.instance.submit(body, source, now_ms)
@@ -62,10 +70,21 @@ def _submit(api: ComfyApi, request: IRequest, body: Any, source: PromptSource) -
     return _answer(api, request, accepted.as_json(), 200)
 
 
-def _answer(api: ComfyApi, request: IRequest, body: dict[str, Any], status: int) -> bytes | Deferred[bytes]:
+def _answer(api: ComfyApi, request: IRequest, body: dict[str, Any], status: int) -> bytes | Deferred[bytes | IResource]:
     if not body["node_errors"]:     # as most are
         return answer(request, body, status)
-    return api.in_turns(prompt_answer(body, status)).addCallback(partial(send, request))
+    return api.in_turns(prompt_text(body)).addCallback(partial(_send_text, request, status))
+
+
+def _send_text(request: IRequest, status: int, text: BytesIO) -> bytes | IResource:
+    """Send JSON that may be hundreds of megabytes, which are written piece by piece."""
+    count = text.tell()
+    if count <= _STREAM_ABOVE_BYTES:
+        return send(request, Answer(status, JSON, text.getvalue()))
+    send(request, Answer(status, JSON))
+    request.setHeader(b"content-length", b"%d" % count)
+    text.seek(0)
+    return Stream(text, count)
 
 
 def _advise(api: ComfyApi, error: PromptRejected) -> None:

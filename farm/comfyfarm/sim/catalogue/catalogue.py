@@ -11,7 +11,15 @@ from comfyfarm.sim.catalogue.node_types import Input, NodeType
 from comfyfarm.sim.catalogue.recorded import FileChoice, RecordedServer
 from comfyfarm.sim.catalogue.socket_uses import SocketUses
 from comfyfarm.sim.catalogue.staging import Staging
-from comfyfarm.sim.catalogue.type_facts import PlainInput, TypeFacts, names_of, plain_test, slots_of, used_inputs
+from comfyfarm.sim.catalogue.type_facts import (
+    PlainInput,
+    TypeFacts,
+    by_slot,
+    names_of,
+    needed_inputs,
+    plain_test,
+    used_inputs,
+)
 from comfyfarm.sim.files import Files
 from comfyfarm.sim.settings import Validation
 from comfyfarm.versions import DEFAULT_BEHAVIOUR, Behaviour
@@ -83,17 +91,20 @@ class Catalogue:
         declared = node_type.inputs.values() if node_type is not None and names is not None else ()
         files = [(choice.class_type, choice.input) for choice in self.recorded.folders.file_choices]
         models = self.recorded.model_choices.items()
+        outputs = by_slot(node_type.outputs if node_type else ())
         return TypeFacts(
             name=class_type,
             node_type=node_type,
             uses=uses,
             staging=self.staging(class_type),
+            outputs=outputs,
             inputs=None if names is None else tuple(self._plain_input(class_type, own) for own in declared),
             names=names,
             used=used_inputs(uses),
+            needed=needed_inputs(node_type, uses),
             files=tuple(name for own, name in files if own == class_type and self.file_kind(own, name) is not None),
             model_inputs={name: choice for (own, name), choice in models if own == class_type},
-            model_slots=slots_of(node_type.outputs if node_type else (), self.recorded.model_types),
+            model_slots=frozenset(slot for slot, kind in outputs.items() if kind in self.recorded.model_types),
         )
 
     def _plain_input(self, class_type: str, declared: Input) -> PlainInput:
@@ -101,9 +112,7 @@ class Catalogue:
         is_live = (class_type, name) in self.recorded.file_choices
         choices = None if is_live or declared.type != "COMBO" else self.choices(class_type, declared)
         takes_any = self.takes_any_choice(class_type, name) or self.file_kind(class_type, name) is not None
-        return PlainInput(
-            name, declared.type, declared.required, plain_test(declared, choices, takes_any=takes_any)
-        )
+        return name, declared.type, declared.required, plain_test(declared, choices, takes_any=takes_any)
 
     def staging(self, class_type: str) -> Staging:
         return self.recorded.staged.get(class_type, _NOT_STAGED)

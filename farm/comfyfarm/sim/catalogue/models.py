@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from statistics import median_low
 from typing import Self
 
@@ -11,6 +12,7 @@ from comfyfarm.units import Size
 MODEL_SUFFIXES = (".safetensors", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl", ".sft", ".gguf", ".onnx")
 _LIKE_A_SIZE = re.compile(r"\s*\d[\d.,]*\s*([kKmMgGtT][iI]?[bB]?|B)\s*")
 _UNKNOWN = Size(1024**3)    # for a folder without any known file
+_recorded_size = lru_cache(Size.parse)      # each job asks for those of its models
 
 
 class Model:
@@ -87,5 +89,5 @@ def customary_size(folders: Mapping[str, ModelFolder], folder: str, name: str) -
     here = folders[folder].files if folder in folders else {}
     found = here.get(name) or next((other.files[name] for other in folders.values() if name in other.files), None)
     if found is not None:
-        return int(Size.parse(found))
-    return int(median_low(Size.parse(size) for size in here.values()) if here else _UNKNOWN)
+        return int(_recorded_size(found))
+    return int(median_low(_recorded_size(size) for size in here.values()) if here else _UNKNOWN)

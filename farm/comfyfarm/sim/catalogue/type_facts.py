@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -15,17 +15,9 @@ from comfyfarm.sim.catalogue.staging import Staging
 Test = Callable[[Any], bool]
 
 
-class PlainInput(msgspec.Struct, frozen=True):
-    """An input that does not depend on others.
-
-    :ivar type: ComfyUI's type name.
-    :ivar is_plain: returns whether validation takes a constant without a change and without a closer look.
-    """
-
-    name: str
-    type: str
-    required: bool
-    is_plain: Test
+PlainInput: TypeAlias = tuple[str, str, bool, Test]
+"""An input that does not depend on others: its name; ComfyUI's name of its type; whether it is required; the quick test
+of its constants, which says whether validation takes one without a change and without a closer look."""
 
 
 class TypeFacts(msgspec.Struct, frozen=True):
@@ -33,9 +25,11 @@ class TypeFacts(msgspec.Struct, frozen=True):
 
     :ivar node_type: ``None`` for an unknown type.
     :ivar uses: see :meth:`Catalogue.socket_uses`.
+    :ivar outputs: the declared types, by slot as a link may name it: counted from either end.
     :ivar inputs: all inputs; ``None`` if they depend on the values in the prompt, or the type is unknown.
     :ivar names: those of all inputs, hidden ones included; ``None`` if they depend on the values in the prompt.
     :ivar used: the inputs that ``uses`` speaks of.
+    :ivar needed: the declared inputs that a call must have, by ``uses``.
     :ivar files: the inputs that name files which the node itself checks.
     :ivar model_inputs: by name, the inputs that choose a model.
     :ivar model_slots: the output slots that carry a model, counted from either end.
@@ -45,9 +39,11 @@ class TypeFacts(msgspec.Struct, frozen=True):
     node_type: NodeType | None
     uses: SocketUses | None
     staging: Staging
+    outputs: Mapping[int, str]
     inputs: tuple[PlainInput, ...] | None
     names: frozenset[str] | None
     used: frozenset[str]
+    needed: frozenset[str]
     files: tuple[str, ...]
     model_inputs: Mapping[str, ModelChoice]
     model_slots: frozenset[int]
@@ -70,10 +66,14 @@ def used_inputs(uses: SocketUses | None) -> frozenset[str]:
     return frozenset(found)
 
 
-def slots_of(outputs: Sequence[str], kinds: frozenset[str]) -> frozenset[int]:
-    """Return the slots with an output of one of these types: each as its number from the start, and from the end."""
-    slots = [slot for slot, kind in enumerate(outputs) if kind in kinds]
-    return frozenset((*slots, *(slot - len(outputs) for slot in slots)))
+def needed_inputs(node_type: NodeType | None, uses: SocketUses | None) -> frozenset[str]:
+    """Return the declared inputs that a call must have, by its recorded facts."""
+    return frozenset() if node_type is None or uses is None else frozenset(uses.needs) & node_type.inputs.keys()
+
+
+def by_slot(outputs: Sequence[str]) -> dict[int, str]:
+    """Return the types of outputs by the number of the slot, counted from the start and from the end."""
+    return {slot: outputs[slot] for slot in range(-len(outputs), len(outputs))}
 
 
 def plain_test(declared: Input, choices: Sequence[Any] | None, *, takes_any: bool) -> Test:

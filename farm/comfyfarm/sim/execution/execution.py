@@ -10,11 +10,11 @@ effect there.  What happens is published as events.  Each part uses those on its
                                  for clients: events and history
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import InitVar, dataclass, field
 
 from comfyfarm.events import WorkerDied
-from comfyfarm.faults.pauses import WAIT, Steps
+from comfyfarm.faults.pauses import WAIT, Pause, Steps
 from comfyfarm.sim.durations import JobDurations
 from comfyfarm.sim.execution.job_faults import JobFaults
 from comfyfarm.sim.execution.job_nodes import JobNodes
@@ -52,36 +52,40 @@ class Execution:
         self.faults = JobFaults(job, machine, self.nodes, self.durations, entry, later)
         self.record = JobRecord(job, machine, self.nodes, entry)
 
-    def run(self) -> Steps:
-        """Run all nodes that the outputs need, in order."""
-        nodes, results, record = self.nodes, self.results, self.record
-        yield from nodes.look_at_prompt()
-        yield from results.find_cached(self.job.prompt)
-        runner = NodeRunner(self.job, self.machine, nodes, self.durations, self.faults, record)
-        yield from self.faults.fire("start")
-        record.start()
-        order = self._order()
-        yield from self._die_of_dead_link(order.nodes)
+    def run(self) -> Generator[Pause, None, None]:
+        """Run all nodes that the outputs need, in order; when it ends, the history entry is complete."""
+        record, results = self.record, self.results
         try:
-            while (node := order.next()) is not None:
-                if results.has(node):
-                    record.finish_node(node, results.by_node[node], cached=True)
-                    yield 0
-                else:
-                    yield from runner.begin(node)
-                    if (source := nodes.missing_source(node)) is not None:
+            try:
+                runner, order = yield from self._start()
+                while (node := order.next()) is not None:
+                    if results.has(node):
+                        record.finish_node(node, results.by_node[node], cached=True)
+                        yield 0
+                    elif (source := (yield from runner.run(node))) is not None:
                         order.wait_for(node, source)
                         continue
-                    yield from runner.run(node)
-                order.finish(node)
-        except Stopped:
-            record.interrupt()
-        except NodeError as error:
-            record.fail(error)
-        else:
-            record.keep_cached_outputs()
-            yield from self.faults.fire("success")
-            record.succeed()
+                    order.finish(node)
+                record.keep_cached_outputs()
+                yield from self.faults.fire("success")
+                record.succeed()
+            except Stopped:
+                record.interrupt()
+            except NodeError as error:
+                record.fail(error)
+            yield from self.faults.fire("history")
+        finally:
+            self.faults.release()
+
+    def _start(self) -> Generator[Pause, None, tuple[NodeRunner, ExecutionOrder]]:
+        yield from self.nodes.look_at_prompt()
+        yield from self.results.find_cached(self.job.prompt)
+        runner = NodeRunner(self.job, self.machine, self.nodes, self.durations, self.faults, self.record)
+        yield from self.faults.fire("start")
+        self.record.start()
+        order = self._order()
+        yield from self._die_of_dead_link(order.nodes)
+        return runner, order
 
     def _order(self) -> ExecutionOrder:
         nodes, results = self.nodes, self.results

@@ -12,7 +12,7 @@ from comfyfarm.sim.jobs import Job
 from comfyfarm.sim.machine import Machine
 from comfyfarm.sim.nodes import NodeCall, lazy_choice
 from comfyfarm.sim.nodes.call import JobBudget
-from comfyfarm.sim.prompt.workflow import Links, consumed, links_in
+from comfyfarm.sim.prompt.workflow import Links, consumed, links_of
 
 _NODES_IN_A_STEP = 1000     # about 5 ms
 
@@ -52,8 +52,7 @@ class JobNodes:
         for start in range(0, len(nodes), _NODES_IN_A_STEP):
             part = nodes[start : start + _NODES_IN_A_STEP]
             some = prompt if len(part) == len(nodes) else {node: prompt[node] for node in part}
-            self.links |= links_in(some)
-            self._look_up_types(some)
+            self._look_up(some)
             self.lazy |= {node: names for node in part if (names := self._lazy_inputs(node))}
             if start:
                 yield 0
@@ -62,15 +61,14 @@ class JobNodes:
     def add(self, nodes: Mapping[str, Any], parent: str) -> None:
         """Add the nodes that another one puts in its place."""
         self.values |= nodes
-        self.links |= links_in(nodes)
-        self._look_up_types(nodes)
+        self._look_up(nodes)
         self.showing |= self._showing_of(nodes)
         self.parents |= dict.fromkeys(nodes, parent)
 
     def follow_catalogue(self) -> None:
         """Look up the types again if a live change has replaced the catalogue."""
         if self._catalogue is not self.machine.catalogue:
-            self._look_up_types(self.values)
+            self._look_up(self.values)
 
     def ancestors(self, node: str) -> Iterator[str]:
         while node in self.parents:
@@ -81,11 +79,16 @@ class JobNodes:
         """Return the node of the prompt that this node is an expansion of, else the node itself."""
         return next(reversed([node, *self.ancestors(node)])) if node in self.parents else node
 
+    def meta(self, node: str) -> dict[str, Any]:
+        """Return the node ids that history shows with what a node has shown."""
+        real = self.real(node)
+        return {"node_id": node, "display_node": real, "parent_node": self.parents.get(node), "real_node_id": real}
+
     def call(self, node: str) -> NodeCall:
         """Return what the node is called with, as far as the nodes that feed it have results."""
         facts, catalogue = self.types[node], self.machine.catalogue
         node_type, value = facts.node_type, self.results.value
-        linked = {name: value(*link) for name, link in self.links[node].items()}
+        linked = {name: value(source, slot) for name, (source, slot) in self.links[node].items()}
         return NodeCall(
             class_type=facts.name,
             inputs={**self.values[node].get("inputs", {}), **linked},
@@ -124,10 +127,12 @@ class JobNodes:
         may_repeat = self.machine.behaviour.repeats_intermediates
         return node in self.showing or (may_repeat and node_type is not None and node_type.shows_again)
 
-    def _look_up_types(self, nodes: Mapping[str, Any]) -> None:
-        self._catalogue = self.machine.catalogue
+    def _look_up(self, nodes: Mapping[str, Any]) -> None:
+        self._catalogue = catalogue = self.machine.catalogue
+        types, links = self.types, self.links
         for node, value in nodes.items():
-            self.types[node] = self._catalogue.facts(str(value.get("class_type")))
+            types[node] = catalogue.facts(str(value.get("class_type")))
+            links[node] = links_of(value)
 
     def _lazy_inputs(self, node: str) -> frozenset[str]:
         facts = self.types[node]
@@ -138,6 +143,7 @@ class JobNodes:
 
     def _showing_of(self, nodes: Mapping[str, Any]) -> set[str]:
         """Return the output nodes; of an unknown type is one that no other of these nodes uses."""
-        types = {node: self.types[node].node_type for node in nodes}
-        used = consumed(nodes) if None in types.values() else set()
-        return {node for node, kind in types.items() if (node not in used if kind is None else kind.output_node)}
+        types = self.types
+        showing = {node for node in nodes if (kind := types[node].node_type) is None or kind.output_node}
+        unknown = {node for node in showing if types[node].node_type is None}
+        return showing - (unknown & consumed(nodes)) if unknown else showing

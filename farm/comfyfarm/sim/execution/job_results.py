@@ -56,5 +56,8 @@ class JobResults:
 
     def value(self, source: str, slot: int) -> Any:
         """Return what a link carries, or ``None`` if there is no such result or slot."""
-        values = self.by_node[source].values if source in self.by_node else ()
-        return values[slot] if -len(values) <= slot < len(values) else None
+        result = self.by_node.get(source)
+        try:
+            return None if result is None else result.values[slot]
+        except IndexError:
+            return None

@@ -1,6 +1,6 @@
 """The run of one node: its models, its steps, the files that it saves, and the nodes that it puts in its place."""
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,16 +39,42 @@ class NodeRunner:
     durations: JobDurations
     faults: JobFaults
     record: JobRecord
+    _loaded: Sequence[ModelFile] = ()
 
     def __post_init__(self) -> None:
         nodes = self.nodes
         self._requirements = ModelRequirements(nodes.values, nodes.links, nodes.types, self.machine.catalogue)
 
-    def begin(self, node: str) -> Steps:
-        """Make a node the running one.
+    def run(self, node: str) -> Generator[Pause, None, str | None]:
+        """Run a node; the generator returns the node that has to run before, if this one lacks its result.
 
         :raises Stopped: if the job is interrupted here.
+        :raises NodeError: if the node fails.
         """
+        nodes, machine = self.nodes, self.machine
+        self._begin(node)
+        if machine.faults.watches("node"):
+            yield from self.faults.fire("node", node)
+        if machine.interrupt:
+            self._check_interrupt()
+        if node in nodes.lazy and (source := nodes.missing_source(node)) is not None:
+            return source
+        nodes.results.make_room()
+        if (needed := self._requirements.of(node)) and not self._has_loaded(needed):
+            yield from self._load_models(node, needed)
+        self._check_preconditions(node)
+        call = nodes.call(node)
+        outcome = run(call)
+        yield self.durations.node_ms(call, outcome)
+        if outcome.steps or outcome.sends is not None or outcome.text is not None:
+            yield from self._work(node, outcome)
+        if nodes.types[node].staging.expands:
+            yield from self._expand(node)
+        files = (yield from self._save(node, outcome.saves)) if outcome.saves else {}
+        self._finish(node, outcome, files)
+        return None
+
+    def _begin(self, node: str) -> None:
         nodes, machine = self.nodes, self.machine
         nodes.running = node
         nodes.follow_catalogue()
@@ -61,39 +87,23 @@ class NodeRunner:
                 parent=nodes.parents.get(node, ""),
             )
         )
-        if machine.faults.watches("node"):
-            yield from self.faults.fire("node", node)
-        if machine.interrupt:
-            self._check_interrupt()
 
-    def run(self, node: str) -> Steps:
-        """Run a node that has begun.
-
-        :raises Stopped: if the job is interrupted here.
-        :raises NodeError: if the node fails.
-        """
+    def _finish(self, node: str, outcome: NodeOutcome, files: Mapping[str, Any]) -> None:
         nodes = self.nodes
-        nodes.results.make_room()
-        if needed := self._requirements.of(node):
-            yield from self._load_models(node, needed)
-        self._check_preconditions(node)
-        call = nodes.call(node)
-        outcome = run(call)
-        yield self.durations.node_ms(call, outcome)
-        if outcome.steps or outcome.sends is not None or outcome.text is not None:
-            yield from self._work(node, outcome)
-        if nodes.types[node].staging.expands:
-            yield from self._expand(node)
-        files = (yield from self._save(node, outcome.saves)) if outcome.saves else {}
         ui = {**files, **(outcome.ui or {})} if files or outcome.ui is not None else None
-        real = nodes.real(node)
-        meta = {"node_id": node, "display_node": real, "parent_node": nodes.parents.get(node), "real_node_id": real}
-        result = Result(outcome.values, ui, meta)
+        result = Result(outcome.values, ui, {} if ui is None else nodes.meta(node))
         nodes.results.add(node, result)
         self.record.finish_node(node, result, cached=False)
 
-    def _load_models(self, node: str, needed: Sequence[ModelFile]) -> Steps:
+    def _has_loaded(self, needed: Sequence[ModelFile]) -> bool:
+        """Note that a node needs these models, and return whether all of them are loaded."""
+        if len(needed) == 1 and needed == self._loaded:
+            return True     # nothing has changed since the last node needed the same model
+        self._loaded = needed
         self.durations.work.need(needed)
+        return self.machine.memory.use(needed)
+
+    def _load_models(self, node: str, needed: Sequence[ModelFile]) -> Steps:
         try:
             for move in self.machine.memory.moves_for(needed):
                 if move.is_load:
@@ -111,7 +121,8 @@ class NodeRunner:
         if facts.names is None:
             check_choices(catalogue, node_type, inputs)
         check_call(facts, inputs, self.nodes.links[node], may_lack_inputs=catalogue.validation == "lenient")
-        check_api_key(node_type, has_key=self.job.has_api_key or not self.machine.settings.api_key_required)
+        if node_type is not None and node_type.is_api and self.machine.settings.api_key_required:
+            check_api_key(has_key=self.job.has_api_key)
 
     def _work(self, node: str, outcome: NodeOutcome) -> Steps:
         """Run the node's steps, and publish the pictures and texts that it sends."""
@@ -171,7 +182,6 @@ class NodeRunner:
         parts = own.staging.expanded(node, nodes.values[node].get("inputs", {}))
         nodes.add(parts, node)
         for part in parts:
-            yield from self.begin(part)
             yield from self.run(part)
             nodes.running = node
 

@@ -1,8 +1,9 @@
 """Nodes that join and split batches of pictures and latents."""
 
-from dataclasses import replace
 from itertools import groupby
 from typing import Any
+
+from msgspec.structs import replace
 
 from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, outcome
 from comfyfarm.sim.nodes.limits import list_value

@@ -29,6 +29,7 @@ from comfyfarm.versions import DEFAULT_BEHAVIOUR, Behaviour
 T = TypeVar("T")
 
 MOST_CHARACTERS = 1 << 24
+_NUMBERS = (int, float)
 
 _SHAPES: dict[str, tuple[type[Any], ...]] = {
     "AUDIO": (Audio,),
@@ -195,7 +196,7 @@ class NodeCall(msgspec.Struct, frozen=True):
 
     def number(self, name: str, default: float) -> float:
         value = self.inputs.get(name)
-        return value if isinstance(value, int | float) else default
+        return value if isinstance(value, _NUMBERS) else default
 
     def integer(self, name: str, default: int) -> int:
         """Return an input as an integer, truncated like ``int`` does.
@@ -249,20 +250,25 @@ class NodeCall(msgspec.Struct, frozen=True):
 
 def first(call: NodeCall, *types: type[T]) -> T | None:
     """Return the first input of one of these types; ``None`` if there is none."""
-    return next((value for value in call.inputs.values() if isinstance(value, types)), None)
+    for value in call.inputs.values():
+        if isinstance(value, types):
+            return value
+    return None
 
 
 def like(call: NodeCall, kind: str) -> Any:
     """Return the first input of this declared type (``IMAGE``, ``VAE`` ...); ``None`` if there is none."""
     if kind in _SHAPES:
         return first(call, *_SHAPES[kind])
-    models = (value for value in call.inputs.values() if isinstance(value, Loaded) and value.kind == kind)
-    return next(models, None)
+    for value in call.inputs.values():
+        if isinstance(value, Loaded) and value.kind == kind:
+            return value
+    return None
 
 
 def by_type(call: NodeCall, **values: Any) -> tuple[Any, ...]:
     """Return a node's outputs: the given value for a declared type, else the first input of that type."""
-    return tuple(values[kind] if kind in values else like(call, kind) for kind in call.outputs)
+    return tuple([values[kind] if kind in values else like(call, kind) for kind in call.outputs])
 
 
 def _natural_key(name: str) -> tuple[str, int]:

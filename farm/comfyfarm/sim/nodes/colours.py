@@ -5,8 +5,9 @@ low.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from struct import pack, unpack
+
+from msgspec.structs import replace
 
 from comfyfarm.sim.values import Appearance, Mask, Picture
 

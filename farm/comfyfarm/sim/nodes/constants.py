@@ -32,13 +32,18 @@ def check_call(
     node_type, uses = facts.node_type, facts.uses
     if node_type is None or uses is None:
         return
-    function = uses.function or f"{node_type.name}.execute()"
     if unexpected := undeclared_links(facts, inputs, links):
-        raise NodeError("TypeError", f"{function} got an unexpected keyword argument '{unexpected[0]}'")
-    if uses.needs and not may_lack_inputs:
-        _check_arguments(function, [name for name in uses.needs if name in node_type.inputs and name not in inputs])
+        raise NodeError("TypeError", f"{_function(facts)} got an unexpected keyword argument '{unexpected[0]}'")
+    if not (may_lack_inputs or inputs.keys() >= facts.needed):
+        missing = [name for name in uses.needs if name in facts.needed and name not in inputs]
+        raise _lacks_arguments(_function(facts), missing)
     if not links.keys() >= facts.used:
         _check_uses(uses, inputs, {name: value for name, value in inputs.items() if name not in links})
+
+
+def _function(facts: TypeFacts) -> str:
+    recorded = facts.uses.function if facts.uses is not None else ""
+    return recorded or f"{facts.name}.execute()"
 
 
 def _check_uses(facts: SocketUses, inputs: Mapping[str, Any], constants: Mapping[str, Any]) -> None:
@@ -51,12 +56,11 @@ def _check_uses(facts: SocketUses, inputs: Mapping[str, Any], constants: Mapping
             _apply(use.steps, constants[use.input])
 
 
-def _check_arguments(function: str, missing_names: list[str]) -> None:
-    if missing := [f"'{name}'" for name in missing_names]:
-        plural = "s" if len(missing) > 1 else ""
-        text = missing[0] if len(missing) == 1 else f"{', '.join(missing[:-1])} and {missing[-1]}"
-        message = f"{function} missing {len(missing)} required positional argument{plural}: {text}"
-        raise NodeError("TypeError", message)
+def _lacks_arguments(function: str, names: list[str]) -> NodeError:
+    missing = [f"'{name}'" for name in names]
+    plural = "s" if len(missing) > 1 else ""
+    text = missing[0] if len(missing) == 1 else f"{', '.join(missing[:-1])} and {missing[-1]}"
+    return NodeError("TypeError", f"{function} missing {len(missing)} required positional argument{plural}: {text}")
 
 
 def undeclared_links(facts: TypeFacts, inputs: Mapping[str, Any], links: Links) -> list[str]:

@@ -1,7 +1,8 @@
 """Nodes that crop, pad, rotate and join pictures."""
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, outcome, previewed
 from comfyfarm.sim.nodes.limits import allocate, list_value

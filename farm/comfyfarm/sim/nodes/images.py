@@ -2,7 +2,8 @@
 
 import math
 import re
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, first, outcome, previewed
 from comfyfarm.sim.nodes.colours import Blend, blended, recoloured

@@ -1,8 +1,9 @@
 """Nodes that change the size, number or length of latents."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, by_type, first, outcome
 from comfyfarm.sim.nodes.geometry import turned

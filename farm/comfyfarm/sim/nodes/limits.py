@@ -4,7 +4,7 @@ Values are only shapes, which cost no memory whatever their size.  The limits bo
 them, and make a workflow that is too large for a real server fail as it does there.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from comfyfarm.sim.nodes.call import MOST_CHARACTERS, NodeCall, NodeError, NodeOutcome
@@ -22,12 +22,11 @@ def check_outcome(outcome: NodeOutcome) -> NodeOutcome:
 
     :raises NodeError: ComfyUI's error for running out of memory, if they are not.
     """
-    for value in outcome.values:
-        for item in value.items if isinstance(value, ListValue) else (value,):
-            if item is not None:
-                _check(*_cost(item))
+    for item in _items(outcome):
+        if (cost := _COSTS.get(type(item))) is not None:
+            _check(*cost(item))
     if outcome.saves:
-        costs = [_cost(save.picture) for save in outcome.saves]
+        costs = [_COSTS[Picture](save.picture) for save in outcome.saves]
         _check(sum(size_bytes for size_bytes, _ in costs), sum(pieces for _, pieces in costs))
     if outcome.steps:
         _check(4 * outcome.steps, 1)
@@ -39,11 +38,10 @@ def allocate(*sizes: int) -> None:
 
     :raises NodeError: if PyTorch would raise, for this shape or for the next use of an empty tensor.
     """
-    negative = next((size for size in sizes if size < 0), None)
-    if any(abs(size) >= _MAX_INTEGER for size in sizes):
+    if max(map(abs, sizes)) >= _MAX_INTEGER:
         raise NodeError("RuntimeError", "Overflow when unpacking long long")
-    if negative is not None:
-        shape = list(sizes)
+    if min(sizes) < 0:
+        negative, shape = next(size for size in sizes if size < 0), list(sizes)
         raise NodeError("RuntimeError", f"Trying to create tensor with negative dimension {negative}: {shape}")
     if 0 in sizes:
         raise NodeError("IndexError", "index 0 is out of bounds for dimension 0 with size 0")
@@ -63,11 +61,11 @@ def count_characters(call: NodeCall, outcome: NodeOutcome) -> None:
 
     :raises NodeError: if they are too many.
     """
+    texts = [item for item in _items(outcome) if isinstance(item, str)]
+    if not texts:
+        return
     given = {id(value) for value in call.inputs.values()}
-    for value in outcome.values:
-        for item in value.items if isinstance(value, ListValue) else (value,):
-            if isinstance(item, str) and id(item) not in given:
-                call.budget.characters -= len(item)
+    call.budget.characters -= sum(len(text) for text in texts if id(text) not in given)
     if call.budget.characters < 0:
         raise NodeError("MemoryError", f"the texts of this job have more than {MOST_CHARACTERS} characters together")
 
@@ -88,6 +86,14 @@ def list_value(items: Iterable[Any]) -> Any:
     return ListValue(tuple(flat)) if len(flat) > 1 else flat[0]
 
 
+def _items(outcome: NodeOutcome) -> Sequence[Any]:
+    """Return the values of all outputs, those of a list one by one."""
+    if ListValue not in map(type, outcome.values):
+        return outcome.values
+    lists = [value.items if isinstance(value, ListValue) else (value,) for value in outcome.values]
+    return [item for items in lists for item in items]
+
+
 def _check(size_bytes: int, pieces: int) -> None:
     if size_bytes > _MEMORY_BYTES or pieces > _MAX_PIECES:
         text = "[enforce fail at alloc_cpu.cpp:117] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to "
@@ -95,23 +101,24 @@ def _check(size_bytes: int, pieces: int) -> None:
         raise NodeError("RuntimeError", f"{text}allocate {size} bytes. Error code 12 (Cannot allocate memory)")
 
 
-def _cost(value: Any) -> tuple[int, int]:
-    """Return the size in bytes of the tensors that a value stands for, and the number of its pieces."""
-    match value:
-        case Picture():
-            return 12 * value.width * value.height * value.count, value.count
-        case Mask():
-            return 4 * value.width * value.height * value.count, value.count
-        case Latent():
-            frames = value.count * value.frames
-            return 4 * value.width * value.height * frames, frames
-        case AVLatent():
-            return _cost(value.video)
-        case Video():
-            return _cost(value.frames)
-        case Audio() | BlindLatent() | Model3D():
-            return 0, value.count
-        case Sigmas():
-            return 4 * value.steps, 1
-        case _:
-            return 0, 1
+def _pixels(batch: Picture | Mask) -> int:
+    return batch.width * batch.height * batch.count
+
+
+def _latent_cost(latent: Latent) -> tuple[int, int]:
+    frames = latent.count * latent.frames
+    return 4 * latent.width * latent.height * frames, frames
+
+
+_COSTS: Mapping[type, Callable[[Any], tuple[int, int]]] = {
+    Picture: lambda picture: (12 * _pixels(picture), picture.count),
+    Mask: lambda mask: (4 * _pixels(mask), mask.count),
+    Latent: _latent_cost,
+    AVLatent: lambda latent: _latent_cost(latent.video),
+    Video: lambda video: (12 * _pixels(video.frames), video.frames.count),
+    Audio: lambda audio: (0, audio.count),
+    BlindLatent: lambda latent: (0, latent.count),
+    Model3D: lambda model: (0, model.count),
+    Sigmas: lambda sigmas: (4 * sigmas.steps, 1),
+}
+"""Returns the size in bytes of the tensors that a value stands for, and the number of its pieces; else it is small."""

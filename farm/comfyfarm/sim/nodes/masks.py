@@ -1,6 +1,6 @@
 """Nodes that make and change masks, and convert between masks and pictures."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, first, outcome
 from comfyfarm.sim.nodes.colours import Blend, channel, grey

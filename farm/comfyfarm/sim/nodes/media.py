@@ -1,6 +1,6 @@
 """Nodes for sounds, videos and 3D models."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from comfyfarm.sim.nodes.call import NodeCall, NodeError, NodeOutcome, first, like, outcome
 from comfyfarm.sim.nodes.shapes import mask_of, part

@@ -3,8 +3,9 @@
 They differ in the grid: how many pixels and frames one latent value stands for.
 """
 
-from dataclasses import replace
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from comfyfarm.sim.nodes.call import NodeCall, NodeOutcome, by_type, outcome
 from comfyfarm.sim.nodes.limits import allocate

@@ -1,8 +1,9 @@
 """Operations on the sizes and batches of pictures and masks, shared by several families."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from comfyfarm.sim.nodes.call import NodeCall, NodeError
 from comfyfarm.sim.values import Appearance, Mask, Picture

@@ -1,7 +1,8 @@
 """Nodes that encode pictures, sounds and 3D models as latents, and decode them."""
 
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from comfyfarm.sim.nodes.call import NodeCall, NodeOutcome, outcome
 from comfyfarm.sim.nodes.table import rule

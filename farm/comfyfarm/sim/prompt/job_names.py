@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
 from comfyfarm.json_text import text_encoder
@@ -11,6 +11,7 @@ from comfyfarm.sim.prompt.submission import PromptSource
 
 _canonical = text_encoder(sort_keys=True)
 _HALF = 8       # of the digits of a hash
+_NODES_IN_A_STEP = 5000     # about 5 ms
 _SETTING = re.compile(
     r"header:(?P<header>[\w!#$%&'*+.^`|~-]+)"
     r"|extra_data\.(?P<path>[^.]+(\.[^.]+)*)"
@@ -50,8 +51,12 @@ class JobNames:
         own = extra_data.get("comfyfarm_job") if isinstance(extra_data, dict) else None
         if own is not None or sender.job is not None:
             return str(own if own is not None else sender.job)
-        found = sender.header if self.header else _text_at(body, self._path)
+        found = sender.header if self.header else self.text_in(body) if sender.text is None else sender.text
         return found or self._hash_of(sender.prompt_hash or hash_of(body.get("prompt")))
+
+    def text_in(self, body: Any) -> str:
+        """Return the text that the setting names in a body; empty if there is none."""
+        return _text_at(body, self._path)
 
     def on_accepted(self, name: str, sender: PromptSource) -> None:
         """Note that a submission was accepted as this job."""
@@ -78,6 +83,19 @@ class JobNames:
 def hash_of(prompt: object) -> str:
     """Return the hash of a prompt, whatever it is: 16 hexadecimal digits."""
     return hashlib.sha256(_canonical(prompt).encode()).hexdigest()[: 2 * _HALF]
+
+
+def hash_in_steps(prompt: object) -> Generator[None, None, str]:
+    """Return the same in steps, for a prompt that may take more than one turn of the reactor."""
+    if not isinstance(prompt, dict) or len(prompt) <= _NODES_IN_A_STEP:
+        return hash_of(prompt)
+    hashed, nodes = hashlib.sha256(b"{"), sorted(prompt)
+    for start in range(0, len(nodes), _NODES_IN_A_STEP):
+        part = {node: prompt[node] for node in nodes[start : start + _NODES_IN_A_STEP]}
+        hashed.update(f"{', ' if start else ''}{_canonical(part)[1:-1]}".encode())
+        yield
+    hashed.update(b"}")
+    return hashed.hexdigest()[: 2 * _HALF]
 
 
 def _path_in_body(form: re.Match[str]) -> tuple[str, ...]:

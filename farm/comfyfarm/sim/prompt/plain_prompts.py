@@ -9,7 +9,7 @@ from typing import Any
 
 from comfyfarm.sim.catalogue.catalogue import Catalogue
 from comfyfarm.sim.catalogue.node_types import accepts
-from comfyfarm.sim.catalogue.type_facts import PlainInput, TypeFacts
+from comfyfarm.sim.catalogue.type_facts import Test, TypeFacts
 
 Prompt = dict[str, Any]
 
@@ -102,42 +102,38 @@ def _sources(
     if type(inputs) is not dict:
         return None
     sources: list[str] = []
-    for declared in own.inputs or ():
-        name = declared.name
+    for name, declared_type, required, is_plain in own.inputs or ():
         if name not in inputs:
-            if declared.required:
+            if required:
                 return None
             continue
         value = inputs[name]
         if type(value) is list:
-            if not _is_fed(declared.type, value, facts):
+            if not _is_fed(declared_type, value, facts):
                 return None
             sources.append(value[0])
-        elif not declared.is_plain(value):
-            if not _is_whole_float(declared, value):
+        elif not is_plain(value):
+            if not _is_whole_float(declared_type, is_plain, value):
                 return None
             changes.append((inputs, name, float(value)))
     return sources if not own.files or _has_files(inputs, own.files, catalogue) else None
 
 
-def _is_whole_float(declared: PlainInput, value: Any) -> bool:
+def _is_whole_float(declared_type: str, is_plain: Test, value: Any) -> bool:
     """Return whether a constant is an integer that stands for a float: ``"cfg": 8``."""
-    is_exact = declared.type == "FLOAT" and type(value) is int and -_EXACT < value < _EXACT
-    return is_exact and declared.is_plain(float(value))
+    is_exact = declared_type == "FLOAT" and type(value) is int and -_EXACT < value < _EXACT
+    return is_exact and is_plain(float(value))
 
 
 def _is_fed(declared_type: str, value: list[Any], facts: dict[str, TypeFacts]) -> bool:
     """Return whether a link leads to an output of a type that the input accepts."""
-    if len(value) != 2 or type(value[0]) is not str or type(value[1]) is not int:
+    if len(value) != 2:
         return False
-    source = facts.get(value[0])
-    if source is None or source.node_type is None:
+    source, slot = value
+    if type(source) is not str or type(slot) is not int or source not in facts:
         return False
-    outputs = source.node_type.outputs
-    if not -len(outputs) <= value[1] < len(outputs):
-        return False
-    received = outputs[value[1]]
-    return received == declared_type or accepts(declared_type, received)
+    received = facts[source].outputs.get(slot)
+    return received is not None and (received == declared_type or accepts(declared_type, received))
 
 
 def _has_files(inputs: dict[str, Any], names: tuple[str, ...], catalogue: Catalogue) -> bool:

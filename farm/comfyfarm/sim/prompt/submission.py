@@ -13,6 +13,7 @@ import msgspec
 from comfyfarm.sim.catalogue.models import MODEL_SUFFIXES
 from comfyfarm.sim.errors import PromptRejected
 from comfyfarm.sim.jobs import workflow_id
+from comfyfarm.sim.prompt.validation import EarlyValidation
 from comfyfarm.versions import DEFAULT_BEHAVIOUR, Behaviour
 
 _LONGEST_METADATA = 256     # characters, as JSON
@@ -26,14 +27,21 @@ class PromptSource(msgspec.Struct, frozen=True):
     :ivar job: the header ``X-Comfyfarm-Job``: the logical job.
     :ivar header: the header that the farm's ``job_name`` names; ``None`` if it names none, or there is none.
     :ivar is_load: the farm sends the request itself, as background load.
-    :ivar prompt_hash: the hash of the prompt, if it has been computed already.
+
+    What takes long of a large body may have been done already, in steps; ``None`` if not:
+
+    :ivar text: the text that the farm's ``job_name`` names in the body, as it was before the validation.
+    :ivar prompt_hash: the hash of the prompt.
+    :ivar validation: that of the prompt.
     """
 
     usage_source: str | None = None
     job: str | None = None
     header: str | None = None
     is_load: bool = False
+    text: str | None = None
     prompt_hash: str | None = None
+    validation: EarlyValidation | None = None
 
 
 def read_prompt(body: Mapping[str, Any], behaviour: Behaviour = DEFAULT_BEHAVIOUR) -> dict[str, Any]:

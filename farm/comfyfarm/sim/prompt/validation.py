@@ -20,6 +20,7 @@ from comfyfarm.sim.prompt.workflow import consumed
 
 Prompt = dict[str, Any]
 Walk = Generator[str, None, None]
+_NODES_IN_A_STEP = 500      # about 5 ms
 _LONGEST_CYCLE = 500        # beyond it ComfyUI reports Python's RecursionError
 
 
@@ -34,6 +35,41 @@ class ValidationResult(msgspec.Struct, frozen=True):
     node_errors: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class EarlyValidation:
+    """A validation that was done in steps before its prompt is submitted.
+
+    :ivar catalogue: the one that it was done with.
+    :ivar outcome: its result, or what it raised.
+    """
+
+    catalogue: Catalogue
+    outcome: ValidationResult | Exception
+
+    def result(self) -> ValidationResult:
+        """Return the result, or raise what the validation raised."""
+        if isinstance(self.outcome, Exception):
+            raise self.outcome
+        return self.outcome
+
+
+@dataclass(frozen=True)
+class Tail:
+    """The items of a list from one of them on.
+
+    Thousands of faulty nodes name all outputs that failed after them: lists of their own would take a gigabyte.
+    """
+
+    items: list[str]
+    start: int
+
+    def __len__(self) -> int:
+        return len(self.items) - self.start
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.items[self.start :])
+
+
 def validate(prompt: Prompt, targets: Container[str] | None, catalogue: Catalogue) -> ValidationResult:
     """Check a prompt, and convert its values to the declared types in place.
 
@@ -41,8 +77,30 @@ def validate(prompt: Prompt, targets: Container[str] | None, catalogue: Catalogu
     :raises PromptRejected: if nothing can run.
     :raises TypeError: if ComfyUI's own handler raises it; likewise other exceptions.
     """
-    if outputs_of_plain := plain_outputs(prompt, targets, catalogue):
-        return ValidationResult(outputs_of_plain, {})
+    if outputs := plain_outputs(prompt, targets, catalogue):
+        return ValidationResult(outputs, {})
+    steps = _check_all(prompt, targets, catalogue)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: ValidationResult = end.value
+            return result
+
+
+def validate_in_steps(
+    prompt: Prompt, targets: Container[str] | None, catalogue: Catalogue
+) -> Generator[None, None, ValidationResult]:
+    """Do the same in steps, for a prompt that may take more than one turn of the reactor."""
+    if outputs := plain_outputs(prompt, targets, catalogue):
+        return ValidationResult(outputs, {})
+    yield
+    return (yield from _check_all(prompt, targets, catalogue))
+
+
+def _check_all(
+    prompt: Prompt, targets: Container[str] | None, catalogue: Catalogue
+) -> Generator[None, None, ValidationResult]:
     if catalogue.validation != "off":
         for node_id, node in prompt.items():
             _check_class(node_id, node, catalogue)
@@ -51,7 +109,7 @@ def validate(prompt: Prompt, targets: Container[str] | None, catalogue: Catalogu
         raise PromptRejected.because("prompt_no_outputs", "Prompt has no outputs", "")
     if catalogue.validation == "off":
         return ValidationResult(tuple(outputs), {})
-    return _Check(prompt, catalogue).run(outputs)
+    return (yield from _Check(prompt, catalogue).run(outputs))
 
 
 def _check_class(node_id: str, node: dict[str, Any], catalogue: Catalogue) -> None:
@@ -113,14 +171,16 @@ class _Check:
     results: dict[str, _Result] = field(default_factory=dict)
     _looks_at: dict[str, Input] = field(default_factory=dict)
 
-    def run(self, outputs: list[str]) -> ValidationResult:
+    def run(self, outputs: list[str]) -> Generator[None, None, ValidationResult]:
         good: list[str] = []
         bad: list[str] = []
         lines: list[str] = []
         found: dict[str, int] = {}      # by faulty node, the number of outputs that had failed before it was found
         known = 0
-        for output in outputs:
-            self._walk(output)
+        for count, output in enumerate(outputs, 1):
+            if not count % _NODES_IN_A_STEP:
+                yield
+            yield from self._walk(output)
             result = self.results[output]
             if result.valid:
                 good.append(output)
@@ -130,7 +190,7 @@ class _Check:
             found |= dict.fromkeys((node_id for node_id in reversed(new) if self._is_faulty(node_id)), len(bad))
             known = len(self.results)
             bad.append(output)
-        node_errors = {node_id: self._error(node_id, bad[before:]) for node_id, before in found.items()}
+        node_errors = {node_id: self._error(node_id, Tail(bad, before)) for node_id, before in found.items()}
         if good:
             return ValidationResult(tuple(good), node_errors)
         error = PromptRejected.because(
@@ -143,7 +203,7 @@ class _Check:
         result = self.results[node_id]
         return result.valid is False and bool(result.problems)
 
-    def _error(self, node_id: str, dependents: list[str]) -> dict[str, Any]:
+    def _error(self, node_id: str, dependents: Tail) -> dict[str, Any]:
         """Return the error of a faulty node.
 
         :param dependents: every output that failed then or later, related or not, as ComfyUI has it.
@@ -151,7 +211,8 @@ class _Check:
         problems, class_type = self.results[node_id].problems, self.prompt[node_id]["class_type"]
         return {"errors": problems, "dependent_outputs": dependents, "class_type": class_type}
 
-    def _walk(self, output: str) -> None:
+    def _walk(self, output: str) -> Iterator[None]:
+        """Check an output and all nodes that feed it; a large prompt takes several steps."""
         if output in self.results:
             return
         path, walks = [output], [self._node(output)]
@@ -168,6 +229,8 @@ class _Check:
                 if is_known and source in path:
                     self._close_cycle(path, walks, source)
                 elif not is_known:
+                    if not len(self.results) % _NODES_IN_A_STEP:
+                        yield
                     path.append(source)
                     walks.append(self._node(source))
                     if len(path) > LONGEST_CHAIN:

@@ -73,35 +73,36 @@ class ExecutionOrder:
         shown: AbstractSet[str] = frozenset(),
         lazy: Mapping[str, AbstractSet[str]] = _NONE,
     ) -> None:
-        self._links, self._showing, self._cached, self._shown, self._lazy = links, showing, cached, shown, lazy
+        self._links, self._showing, self._cached, self._lazy = links, showing, cached, lazy
         self._waits: dict[str, set[str]] = {}
         self._feeds: dict[str, set[str]] = {}
         self._place: dict[str, int] = {}
         self._ready: list[tuple[int, int, str]] = []
-        self._finished: set[str] = set()
+        self._left_out: set[str] = {*cached - shown}     # also those that are done
         self._extend(outputs)
 
     def _extend(self, outputs: Iterable[str]) -> None:
         """Add these nodes, and those that they need."""
-        for output in outputs:
-            self._add(output)
-        added = [node for node in self._waits if node not in self._place]
-        self._place |= {node: place for place, node in enumerate(added, len(self._place))}
+        added = [node for output in outputs for node in self._add(output)]
         for node in added:
             if not self._waits[node]:
                 heapq.heappush(self._ready, self._priority(node))
 
-    def _add(self, output: str) -> None:
-        ahead = [output]
+    def _add(self, output: str) -> Iterable[str]:
+        """Add a node and those that it needs; return those that are new."""
+        ahead, added = [output], []
         while ahead:
             node = ahead.pop()
-            if node in self._waits or self._is_left_out(node):
+            if node in self._waits or node in self._left_out:
                 continue
             sources = () if node in self._cached else self._sources(node)
-            self._waits[node] = {source for source in sources if not self._is_left_out(source)}
+            self._waits[node] = set(sources).difference(self._left_out)
+            self._place[node] = len(self._place)
             for source in sources:
                 self._feeds.setdefault(source, set()).add(node)
+            added.append(node)
             ahead.extend(sources)
+        return added
 
     def _sources(self, node: str) -> Collection[str]:
         """Return the nodes that feed a node by links for which it waits, in the order of its inputs."""
@@ -109,9 +110,6 @@ class ExecutionOrder:
         if node in self._lazy:
             links = {name: link for name, link in links.items() if name not in self._lazy[node]}
         return {source: None for source, _ in links.values() if source in self._links}
-
-    def _is_left_out(self, node: str) -> bool:
-        return node in self._finished or (node in self._cached and node not in self._shown)
 
     @property
     def nodes(self) -> Iterable[str]:
@@ -130,10 +128,10 @@ class ExecutionOrder:
 
     def finish(self, node: str) -> None:
         """Mark a node as done; those that waited only for it are ready."""
-        self._finished.add(node)
+        self._left_out.add(node)
         for consumer in self._feeds.get(node, ()):
-            sources = self._waits.get(consumer, set())
-            if node in sources:
+            sources = self._waits.get(consumer)
+            if sources and node in sources:
                 sources.discard(node)
                 if not sources:
                     heapq.heappush(self._ready, self._priority(consumer))
@@ -147,6 +145,7 @@ class ExecutionOrder:
         consumers = self._feeds.get(node, ())
         if not self._showing.isdisjoint(consumers):
             return 1
-        if any(not self._showing.isdisjoint(self._feeds.get(consumer, ())) for consumer in consumers):
-            return 2
+        for consumer in consumers:
+            if not self._showing.isdisjoint(self._feeds.get(consumer, ())):
+                return 2
         return 3

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from comfyfarm.analysis.logical_jobs import is_hash
-from comfyfarm.sim.prompt.job_names import JobNames
+from comfyfarm.sim.prompt.job_names import JobNames, hash_in_steps, hash_of
 from comfyfarm.sim.prompt.submission import PromptSource
-from tests.support.instance_story import picture
+from tests.support.instance_story import chain, finished, picture
 
 NOBODY = PromptSource()
 BODY = {
@@ -69,6 +69,13 @@ def test_with_each_every_accepted_submission_is_a_job_of_its_own_and_a_refused_o
     assert len(set(accepted)) == 4
     assert all(map(is_hash, accepted))
     assert names.of({"prompt": picture(colour=1)}, NOBODY).endswith("1")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "pauses"), [(chain(11_000), 3), (picture(), 0), ({}, 0), (["1"], 0), (None, 0)]
+)
+def test_a_prompt_is_hashed_in_steps_as_at_once(prompt: Any, pauses: int) -> None:
+    assert finished(hash_in_steps(prompt)) == (hash_of(prompt), pauses)
 
 
 def test_an_interrupt_is_for_a_job_only_if_a_submission_had_the_same_header() -> None:

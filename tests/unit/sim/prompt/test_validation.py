@@ -1,5 +1,6 @@
 """What is refused, in which words: the answers of ``POST /prompt`` as WIRE.md section 3 has them."""
 
+import json
 from copy import deepcopy
 from typing import Any
 
@@ -56,7 +57,8 @@ def refusal(prompt: Prompt, settings: Settings = Settings(), **has: Any) -> dict
     """The body of the 400."""
     with pytest.raises(PromptRejected) as caught:
         validate(prompt, None, catalogue(settings=settings, **has))
-    return caught.value.body
+    body: dict[str, Any] = json.loads(json.dumps(caught.value.body, default=list))
+    return body
 
 
 def error(kind: str, message: str, details: str, **extra_info: Any) -> dict[str, Any]:
@@ -349,7 +351,7 @@ def test_good_outputs_run_where_others_are_refused() -> None:
     verdict = validate(prompt, None, catalogue())
     assert verdict.outputs == ("4",)
     assert list(verdict.node_errors) == ["1"]
-    assert verdict.node_errors["1"]["dependent_outputs"] == ["2"]
+    assert list(verdict.node_errors["1"]["dependent_outputs"]) == ["2"]
 
 
 def test_every_output_behind_a_faulty_node_is_listed() -> None:
