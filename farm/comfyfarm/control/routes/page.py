@@ -135,7 +135,8 @@ async def get_test(farm: Farm, query: TestQuery) -> Raw:
         if fault.state == "armed" and not fault.is_private and fault.fault.id not in own
     ]
     configs = [backend.config for backend in farm.backends.values()]
-    done = repetition(farm.config.farm, configs, events, armed)
+    speed = None if farm.clock_control.is_virtual else farm.time.speed
+    done = repetition(farm.config.farm, configs, events, armed, speed)
     return Raw((done.as_test() if query.format == "pytest" else done.as_toml()).encode(), TEXT)
 
 
