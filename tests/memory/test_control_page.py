@@ -161,7 +161,7 @@ def test_what_was_done_by_hand_in_a_trial_is_written_as_a_test_and_as_a_configur
     assert '"do": "reset"' in test
     assert "pause" not in test
     toml = farm.control("GET", "/api/test?format=toml").body.decode()
-    assert 'step = [{ at = "1000ms", crash = ["gpu-2"] }]' in toml
+    assert '[[scenario.step]]\nat = "1000ms"\ncrash = ["gpu-2"]\n' in toml
     assert farm.control("GET", "/api/test?trial=none").status == 404
 
 

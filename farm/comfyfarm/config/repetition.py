@@ -97,7 +97,7 @@ class Repetition:
             f"[farm]\n{toml_document({**self.farm, 'seed': self.seed})}",
             toml_tables("instance", self.instances),
             toml_tables("fault", self.faults),
-            toml_tables("scenario", self._scenarios),
+            *map(_scenario_text, self._scenarios),
         ]
         return "\n".join(part for part in parts if part)
 
@@ -284,6 +284,11 @@ def _table(config: InstanceConfig) -> Table:
 
 def _repeated(value: msgspec.Struct, default: msgspec.Struct) -> Table:
     return {key: setting for key, setting in differing(value, default).items() if key not in _OF_ONE_RUN}
+
+
+def _scenario_text(scenario: Table) -> str:
+    head = {key: value for key, value in scenario.items() if key != "step"}
+    return f"{toml_tables('scenario', [head])}\n{toml_tables('scenario.step', scenario['step'])}"
 
 
 def _phase(at: Any) -> str:

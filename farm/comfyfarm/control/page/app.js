@@ -33,6 +33,7 @@ function App() {
   const [tab, open] = useState("Log");
   const [shown, point] = useState(null);      // the seqs of a finding's events
   useEffect(() => refresh_often(tick), []);
+  useEffect(() => { document.body.className = store.stream; }, [store.stream]);
   const follow = (seqs) => { point(seqs); open("Log"); };
   const choose = (name) => { store.select(name); if (store.selected) open("Instances"); };
   const Panel = PANELS[tab];
@@ -76,6 +77,17 @@ function refresh_often(tick) {
   return () => clearTimeout(timer);
 }
 
+/** Keep the keyboard where it was: in the panel, if what had the focus there is gone. */
+function keep_focus() {
+  let last = null;
+  document.addEventListener("focusin", (event) => { last = event.target; });
+  new MutationObserver(() => {
+    if (!last || last.isConnected || document.activeElement !== document.body) return;
+    last = null;
+    document.getElementById("panel").focus();
+  }).observe(document.getElementById("app"), { childList: true, subtree: true });
+}
+
 function Badge() {
   const verdict = store.verdict ? store.verdict.verdict : "…";
   return html`
@@ -105,6 +117,7 @@ function LastAction() {
 }
 
 window.comfyfarm = { store, frames };      // for those who look from the browser's console, and for the tests
-store.start().catch((error) => { document.getElementById("app").textContent = `The farm does not answer: ${error.message}`; });
+store.start();
 document.getElementById("app").textContent = "";
 render(html`<${App} />`, document.getElementById("app"));
+keep_focus();

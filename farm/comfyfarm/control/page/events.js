@@ -22,14 +22,15 @@ export function Events({ store, shown, onClear }) {
   const source = texts.kind || texts.type ? [...noise, ...events].sort((one, other) => one.seq - other.seq) : events;
   const rows = held || latest(source, texts, ROWS);
   return html`<div class="log">
-    <${Filters} keys=${LOG_KEYS} texts=${texts} onChange=${filter} />
-    <button onClick=${() => hold(held ? null : rows)}>${held ? "go on" : "hold still"}</button>
+    <${Filters} keys=${LOG_KEYS} texts=${texts} onChange=${filter}>
+      <button type="button" onClick=${() => hold(held ? null : rows)}>${held ? "go on" : "hold still"}</button><//>
     <${Rows} events=${rows} /></div>`;
 }
 
 const Rows = ({ events }) => html`<table><tbody>${events.map((event) => html`<tr key=${event.seq}>
-  <td class="faint">${event.seq}</td><td>${duration(event.at_ms)}</td><td>${event.instance || ""}</td>
-  <td><b>${event.kind}</b></td><td class="facts">${facts(event)}</td></tr>`)}</tbody></table>`;
+  <td class="faint">${event.seq}</td><td>${duration(event.at_ms)}</td><td class="name" title=${event.instance}>${event.instance || ""}</td>
+  <td><b>${event.kind}</b></td><td class="facts">${facts(event)}</td></tr>`)}</tbody></table>
+  ${events.length === 0 && html`<p class="faint">No event of the latest ones is like that.</p>`}`;
 
 async function fetch_events(seqs) {
   const found = [];

@@ -17,7 +17,7 @@ function All({ store, onSelect }) {
     <thead><tr>${HEADS.map((head) => html`<th scope="col">${head}</th>`)}</tr></thead>
     <tbody>${[...store.farm.lanes.values()].map((lane) => html`<tr key=${lane.name}>
       <th scope="row"><button class="link" onClick=${() => onSelect(lane.name)}>${lane.name}</button></th>
-      <td class=${lane.state === "running" ? "" : "bad"}>${state_of(lane)}</td><td>${lane.running ? lane.running.job : ""}</td>
+      <td class=${lane.state === "running" ? "" : "bad"}>${state_of(lane)}</td><td class="name" title=${lane.running && lane.running.job}>${lane.running ? lane.running.job : ""}</td>
       <td>${lane.waiting.size}</td><td>${lane.finished}</td><td>${lane.models.size}</td>
       <td>${lane.mode}</td><td>${lane.version}</td><td>${lane.epoch}</td><td>${lane.sockets}</td></tr>`)}</tbody></table></div>`;
 }

@@ -44,9 +44,9 @@ export function Tabs({ names, chosen, onChoose }) {
       onClick=${() => onChoose(name)}>${name}</button>`)}</nav>`;
 }
 
-/** A field for each filter; `onChange` gets all their texts. */
-export function Filters({ keys, texts, onChange }) {
+/** A field for each filter; `onChange` gets all their texts.  What else is given stands behind them. */
+export function Filters({ keys, texts, onChange, children }) {
   return html`<form class="inline" onSubmit=${(event) => event.preventDefault()}>${keys.map((key) => html`
     <input aria-label=${key} placeholder=${key} size="9" title="part of it, or a glob such as gpu-*"
-      value=${texts[key] || ""} onInput=${(event) => onChange({ ...texts, [key]: event.target.value })} />`)}</form>`;
+      value=${texts[key] || ""} onInput=${(event) => onChange({ ...texts, [key]: event.target.value })} />`)}${children}</form>`;
 }
