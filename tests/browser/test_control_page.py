@@ -211,3 +211,5 @@ def test_an_instance_is_chosen_and_crashed_with_the_keyboard(seen: Visit) -> Non
     seen.page.get_by_role("button", name="crash", exact=True).focus()
     seen.page.keyboard.press("Space")
     seen.did('farm.control.crash("gpu-3")')
+    seen.shows(".hands button:text-is('crash'):disabled")
+    seen.until("() => document.activeElement.id === 'panel'")

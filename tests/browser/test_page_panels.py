@@ -97,6 +97,18 @@ def test_the_last_action_and_all_of_them_are_copied(seen: Visit) -> None:
     assert 'pause = ["gpu-2"]' in seen.copied("copy as TOML")
 
 
+def test_a_text_is_copied_where_the_browser_gives_no_clipboard(seen: Visit) -> None:
+    """As for a page of another machine that comes without TLS."""
+    seen.page.evaluate("() => Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    seen.press("new trial")
+    seen.did("farm.trial()")
+    seen.press("copy Python")
+    seen.shows("#last button:text-is('copied')")
+    seen.field("text").focus()
+    seen.page.keyboard.press("Control+v")
+    assert seen.field("text").input_value() == "farm.trial()"
+
+
 # What is shown.
 
 
@@ -197,6 +209,6 @@ def test_the_focus_stays_in_the_panel_if_its_button_goes(seen: Visit) -> None:
     seen.page.get_by_role("button", name="remove").focus()
     seen.page.keyboard.press("Space")
     seen.shows("#panel :text-is('No fault is armed.')")
-    assert seen.page.evaluate("() => document.activeElement.id") == "panel"
+    seen.until("() => document.activeElement.id === 'panel'")
 
 

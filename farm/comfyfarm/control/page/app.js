@@ -70,6 +70,7 @@ function refresh_often(tick) {
     const began = performance.now();
     tick();
     requestAnimationFrame(() => {       // preact has rendered by then
+      keep_focus();
       timer = setTimeout(go_on, Math.max(REFRESH_MS, REST * (performance.now() - began)));
     });
   };
@@ -77,15 +78,14 @@ function refresh_often(tick) {
   return () => clearTimeout(timer);
 }
 
-/** Keep the keyboard where it was: in the panel, if what had the focus there is gone. */
+let focused = null;
+document.addEventListener("focusin", (event) => { focused = event.target; });
+
+/** Keep the keyboard where it was: in the panel, if what had the focus is gone or can do nothing now. */
 function keep_focus() {
-  let last = null;
-  document.addEventListener("focusin", (event) => { last = event.target; });
-  new MutationObserver(() => {
-    if (!last || last.isConnected || document.activeElement !== document.body) return;
-    last = null;
-    document.getElementById("panel").focus();
-  }).observe(document.getElementById("app"), { childList: true, subtree: true });
+  if (!focused || (focused.isConnected && !focused.disabled) || document.activeElement !== document.body) return;
+  focused = null;
+  document.getElementById("panel").focus();
 }
 
 function Badge() {
@@ -120,4 +120,3 @@ window.comfyfarm = { store, frames };      // for those who look from the browse
 store.start();
 document.getElementById("app").textContent = "";
 render(html`<${App} />`, document.getElementById("app"));
-keep_focus();

@@ -3,10 +3,11 @@
 import { html, useEffect, useState } from "./vendor/preact.js";
 import { get } from "./api.js";
 import { latest, LOG_KEYS } from "./filters.js";
-import { duration } from "./words.js";
+import { clip, duration } from "./words.js";
 import { Copy, Filters } from "./parts.js";
 
 const ROWS = 100;
+const LETTERS = 400;        // of an event; "copy events" has all of it
 const OWN = new Set(["kind", "seq", "at_ms", "instance", "epoch"]);
 
 export function Events({ store, shown, onClear }) {
@@ -42,9 +43,8 @@ async function fetch_events(seqs) {
 }
 
 function facts(event) {
-  return Object.entries(event)
-    .filter(([key]) => !OWN.has(key))
-    .map(([key, value]) => `${key}: ${typeof value === "object" ? JSON.stringify(value) : value}`)
-    .join("  ")
-    .slice(0, 400);
+  const texts = Object.entries(event)
+    .filter(([key, value]) => !OWN.has(key) && value !== "" && value !== null)
+    .map(([key, value]) => `${key}: ${typeof value === "object" ? JSON.stringify(value) : value}`);
+  return clip(texts.join("  "), LETTERS);
 }

@@ -12,8 +12,9 @@ export function Hand({ store, hand, disabled, children }) {
 export function Copy({ text, label = "copy" }) {
   const [done, say] = useState(false);
   const copy = async () => {
-    if (navigator.clipboard) await navigator.clipboard.writeText(text);
-    else copy_selected(text);       // a page of another machine without TLS has no clipboard
+    // A page of another machine without TLS has no clipboard, and a browser may refuse it.
+    if (navigator.clipboard) await navigator.clipboard.writeText(text).catch(() => copy_selected(text));
+    else copy_selected(text);
     say(true);
     setTimeout(() => say(false), 1500);
   };
