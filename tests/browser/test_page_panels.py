@@ -152,6 +152,27 @@ def test_a_job_is_lit_in_the_lanes_and_its_placement_shown_on_demand(virtual: Vi
     assert virtual.page.locator(".placement details[open] li").count() > 0
 
 
+def test_the_lane_shows_how_many_wait_and_nothing_if_nobody_does(virtual: Visit) -> None:
+    virtual.submit("gpu-1", steps=100)      # it is taken at once
+    virtual.farm.advance("1s")
+    virtual.submit("gpu-1")
+    virtual.farm.advance("4s")
+    now_ms = virtual.farm.control.clock().at_ms
+    virtual.until("now => window.comfyfarm.store.clock.at_ms === now", arg=now_ms)
+    virtual.until("() => window.comfyfarm.store.farm.lanes.get('gpu-1').finished === 2")
+    shades = """async (shares) => {
+        await new Promise((resolve) => setTimeout(resolve, 200));       // until it is drawn
+        const canvas = document.querySelector(".lanes canvas"), { width } = canvas;
+        const lanes = 2 * 52, foot = 24 + 52 - 3;       // gpu-3 has the same ground as gpu-1, and no job
+        const { data } = canvas.getContext("2d").getImageData(0, foot, width, lanes + 1);
+        const colour = (x, y) => data.slice(4 * (x + y * width), 4 * (x + y * width) + 3).join();
+        return shares.map((share) => Math.round(170 + share * (width - 178))).map((x) => colour(x, 0) !== colour(x, lanes));
+    }"""
+    shown_ms = 1.05 * now_ms
+    shares = [1 - ago_ms / shown_ms for ago_ms in (4500, 3500, 500)]
+    assert virtual.page.evaluate(shades, shares) == [False, True, False]
+
+
 TABS = {
     "Instances": "gpu-1",
     "Faults": "Arm a fault",
