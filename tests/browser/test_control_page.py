@@ -124,7 +124,7 @@ def test_a_page_that_looks_on_writes_into_the_log_only_what_it_has_found_anew(se
             pass
     assert len(questions) >= count + 3
     assert judged(seen) == before
-    seen.farm.control.speed(1000)       # then the time is over in which it could be sent again
+    seen.farm.control.speed(20)     # soon the time is over in which it could be sent again
     seen.shows("#verdict.fail")
     seen.until("() => !window.comfyfarm.store.is_unlogged")
     seen.farm.control.freeze()

@@ -166,7 +166,8 @@ def test_the_lane_shows_how_many_wait_and_nothing_if_nobody_does(virtual: Visit)
         const lanes = 2 * 52, foot = 24 + 52 - 3;       // gpu-3 has the same ground as gpu-1, and no job
         const { data } = canvas.getContext("2d").getImageData(0, foot, width, lanes + 1);
         const colour = (x, y) => data.slice(4 * (x + y * width), 4 * (x + y * width) + 3).join();
-        return shares.map((share) => Math.round(170 + share * (width - 178))).map((x) => colour(x, 0) !== colour(x, lanes));
+        const places = shares.map((share) => Math.round(170 + share * (width - 178)));
+        return places.map((x) => colour(x, 0) !== colour(x, lanes));
     }"""
     shown_ms = 1.05 * now_ms
     shares = [1 - ago_ms / shown_ms for ago_ms in (4500, 3500, 500)]
