@@ -353,3 +353,16 @@ def test_the_api_describes_all_of_it(memory_farm: Start) -> None:
     assert {"Verdict", "Finding", "Placement", "Regret", "DeliveredBody", "DrainBody", "JournalState"} <= set(schemas)
     assert schemas["Verdict"]["properties"]["verdict"]["enum"] == ["fail", "pass", "unknown"]
     assert set(schemas["DeliveredBody"]["required"]) == {"job"}
+
+
+def test_a_verdict_that_is_not_logged_is_the_same_and_writes_no_event(memory_farm: Start) -> None:
+    farm = memory_farm(TWO)
+    eventful(farm)
+    farm.advance("60s")
+    seq = farm.farm.log.seq
+    unlogged = farm.control("GET", "/api/verdict?logged=false").json()
+    assert farm.farm.log.seq == seq
+    logged = farm.control("GET", "/api/verdict").json()
+    assert {**unlogged, "seq": logged["seq"]} == logged
+    refused = farm.control("GET", "/api/verdict?logged=false&since=1")
+    assert (refused.status, "logged: " in refused.json()["error"]) == (422, True)

@@ -1,5 +1,6 @@
 """What the page at ``/`` gets from the control server."""
 
+import tomllib
 from collections.abc import Callable
 from typing import Any
 
@@ -160,8 +161,44 @@ def test_what_was_done_by_hand_in_a_trial_is_written_as_a_test_and_as_a_configur
     assert '"do": "reset"' in test
     assert "pause" not in test
     toml = farm.control("GET", "/api/test?format=toml").body.decode()
-    assert 'step = [{ at = "1000ms", crash = ["gpu-2"] }]' in toml
+    assert '[[scenario.step]]\nat = "1000ms"\ncrash = ["gpu-2"]\n' in toml
     assert farm.control("GET", "/api/test?trial=none").status == 404
+
+
+def test_the_copied_test_has_drains_resets_and_what_a_crash_by_hand_kept(memory_farm: Start) -> None:
+    farm = memory_farm(TWO)
+    post(farm)
+    farm.advance("1s")
+    for body in ({"on": True}, {"on": True}, {"on": False}):
+        farm.control("POST", "/api/instances/gpu-2/drain", json=body)
+    farm.control("POST", "/api/instances/gpu-2/reset")
+    farm.control("POST", "/api/instances/gpu-1/crash", json={"keep": ["queue"], "restart_after": "2s"})
+    load = {"name": "busy", "step": [{"at": "0s", "load": {"jobs": 2, "on": "gpu-2", "steps": 9}}]}
+    farm.control("POST", "/api/scenarios", json=load)
+    scenarios = tomllib.loads(farm.control("GET", "/api/test?format=toml").body.decode())["scenario"]
+    fault = {"do": "crash", "at": "process", "on": ["gpu-1"], "keep": ["queue"], "restart_after": "2000ms"}
+    assert [step for scenario in scenarios for step in scenario["step"]] == [
+        {"at": "1000ms", "drain": ["gpu-2"]},
+        {"at": "1000ms", "undrain": ["gpu-2"]},
+        {"at": "1000ms", "reset": ["gpu-2"]},
+        {"at": "1000ms", "fault": fault},
+        {"at": "1000ms", "load": {"on": ["gpu-2"], "jobs": 2, "steps": 9}},
+    ]
+
+
+def test_a_copied_configuration_does_to_a_farm_what_was_done_by_hand(memory_farm: Start) -> None:
+    farm = memory_farm(TWO)
+    farm.control("POST", "/api/instances/gpu-2/drain", json={"on": True})
+    farm.advance("1s")
+    post(farm)
+    farm.advance("1s")
+    farm.control("POST", "/api/instances/gpu-1/crash", json={"restart_after": "2s"})
+    again = memory_farm(tomllib.loads(farm.control("GET", "/api/test?format=toml").body.decode()))
+    assert again.control("GET", "/api/instances/gpu-2").json()["draining"]
+    post(again)
+    for duration, state in (("999ms", "running"), ("2ms", "stopped"), ("2s", "running")):
+        again.advance(duration)
+        assert again.control("GET", "/api/instances/gpu-1").json()["state"] == state
 
 
 def test_a_stream_in_batches_has_every_event_once(memory_farm: Start) -> None:

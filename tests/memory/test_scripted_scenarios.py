@@ -157,6 +157,29 @@ def test_nobody_cancels_where_nobody_answers(memory_farm: Start) -> None:
     assert taken(farm)[1] == (2000, "interrupt", ("gpu-1", "gpu-2"), "gpu-1 is stopped")
 
 
+def test_an_instance_is_drained_and_forgets_all_whether_it_runs_or_not(memory_farm: Start) -> None:
+    farm = play(
+        memory_farm,
+        {"at": "1s", "drain": "*"},
+        {"at": "2s", "undrain": "gpu-1"},
+        {"at": "3s", "pause": "gpu-1"},
+        {"at": "3s", "stop": "gpu-2"},
+        {"at": "4s", "reset": "*"},
+    )
+    post(farm, "gpu-1")
+    farm.run_until_idle()
+    states = farm.control("GET", "/api/instances").json()
+    assert [(state["state"], state["draining"]) for state in states.values()] == [("running", False), ("stopped", True)]
+    assert farm["gpu-1"].ask("GET", "/history").json() == {}
+    assert {refused for *_, refused in taken(farm)} == {""}
+
+
+def test_a_virtual_clock_has_no_speed_that_a_step_could_change(memory_farm: Start) -> None:
+    farm = play(memory_farm, {"at": "1s", "speed": 2})
+    farm.advance("1s")
+    assert taken(farm)[0][3].startswith("this farm's clock is virtual")
+
+
 def test_settings_change_while_it_runs(memory_farm: Start) -> None:
     """As by PATCH: the running job hears of it at its next step."""
     farm = play(

@@ -11,7 +11,7 @@ from twisted.internet.testing import MemoryReactorClock
 
 from comfyfarm.config import read
 from comfyfarm.control.app import FarmApp
-from comfyfarm.events import Finished
+from comfyfarm.events import Finished, StepTaken
 from comfyfarm.server.farm import make_farm
 from comfyfarm.server.ports import MemoryPort
 from comfyfarm.sim.prompt.submission import PromptSource
@@ -21,16 +21,23 @@ from comfyfarm.workflows import text_to_image
 Start = Callable[[Any], MemoryFarm]
 
 
+def on_clock(clock: Clock, folder: Path, raw: dict[str, Any]) -> FarmApp:
+    """A farm of one whose clock counts as a real one; it is started."""
+    settings = {"control_port": 0, "data_dir": str(folder), **raw.pop("farm", {})}
+    reactor = MemoryReactorClock()
+    config = read({"farm": settings, "instance": [{"port": 0}], **raw}, folder)
+    farm = make_farm(config, reactor=reactor, clock=clock, bind=lambda _, port: MemoryPort(reactor, port), unix_ms=0)
+    app = FarmApp(farm)
+    app.startService()
+    return app
+
+
 @pytest.mark.parametrize(("speed", "seconds"), [(1.0, 0.331), (10.0, 0.0331), (0.5, 0.662), (1000.0, 0.000331)])
 def test_a_job_takes_as_long_as_the_speed_says(tmp_path: Path, speed: float, seconds: float) -> None:
     """By the clock of the machine; by its own clock it takes the same."""
-    raw = {"farm": {"speed": speed, "control_port": 0, "data_dir": str(tmp_path)}, "instance": [{"port": 0}]}
-    reactor, clock = MemoryReactorClock(), Clock()
-    farm = make_farm(
-        read(raw, tmp_path), reactor=reactor, clock=clock, bind=lambda _, port: MemoryPort(reactor, port), unix_ms=0
-    )
-    app = FarmApp(farm)
-    app.startService()
+    clock = Clock()
+    app = on_clock(clock, tmp_path, {"farm": {"speed": speed}})
+    farm = app.farm
     backend = farm.backends["comfyui"]
     backend.instance.submit({"prompt": text_to_image()}, PromptSource(), backend.driver.catch_up())
     backend.driver.set_alarm()
@@ -38,6 +45,18 @@ def test_a_job_takes_as_long_as_the_speed_says(tmp_path: Path, speed: float, sec
     assert not list(farm.log.of(Finished))
     clock.advance(seconds * 0.02)
     assert [event.at_ms for event in farm.log.of(Finished)] == [331]    # 7 x 3 ms, 20 x 15 ms, 10 ms
+    maybeDeferred(app.stopService)
+
+
+def test_the_clock_goes_faster_from_a_step_of_a_scenario_on(tmp_path: Path) -> None:
+    clock = Clock()
+    steps = [{"at": "1s", "speed": 10}, {"at": "11s", "pause": "*"}]
+    app = on_clock(clock, tmp_path, {"scenario": [{"name": "faster", "step": steps}]})
+    clock.advance(1)
+    clock.advance(0.99)
+    assert [(event.at_ms, event.action) for event in app.farm.log.of(StepTaken)] == [(1000, "speed")]
+    clock.advance(0.02)
+    assert [(event.at_ms, event.action) for event in app.farm.log.of(StepTaken)][1:] == [(11_100, "pause")]
     maybeDeferred(app.stopService)
 
 

@@ -265,7 +265,7 @@ class ControlMethods:
         """Return what the current trial proves about the system under test; ``verdict(reaction="5s")`` sets a bound.
 
         ``trial="NAME"``: of another trial; ``since=SEQ``: of what came after an event; ``client="GLOB"``: only the
-        jobs of these clients count.
+        jobs of these clients count; ``logged=False``: the log gets no event of the request.
         """
         return call(endpoints.GET_VERDICT, query=as_table(Thresholds, settings), timeout_s=LONG_S)
 

@@ -103,6 +103,17 @@ def as_written(value: Any) -> Any:
     return str(value)
 
 
+def differing(value: msgspec.Struct, default: msgspec.Struct) -> dict[str, Any]:
+    """Return those settings that differ from the defaults, as they are written in a configuration."""
+    table: dict[str, Any] = {}
+    for key in value.__struct_fields__:
+        own, usual = getattr(value, key), getattr(default, key)
+        if own != usual:
+            is_nested = isinstance(own, msgspec.Struct) and type(own) is type(usual)
+            table[key] = differing(own, usual) if is_nested else as_written(own)
+    return table
+
+
 def _distribution_as_written(distribution: Distribution) -> Any:
     first, second = str(Duration(distribution.first)), str(Duration(distribution.second))
     if distribution.kind == "uniform":

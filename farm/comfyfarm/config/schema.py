@@ -10,7 +10,7 @@ from typing import Any, Literal, get_type_hints
 import msgspec
 
 from comfyfarm.config.scenarios import incidents
-from comfyfarm.config.scenarios.scenario import INSTANCE_ACTIONS, Begin, LoadStep
+from comfyfarm.config.scenarios.scenario import INSTANCE_ACTIONS, Begin, LoadStep, Speed
 from comfyfarm.config.scenarios.tables import INSTANCE_ONLY_KEYS, Globs
 from comfyfarm.config.values import FarmSettings, InstanceConfig
 from comfyfarm.faults.effects import EFFECTS
@@ -77,7 +77,7 @@ def _scenario(fault: Any, settings: Any) -> Any:
     load = _table("Load", LoadStep, "Jobs.", more={"on": Globs})
     actions: dict[str, Any] = {str(action): Globs for action in INSTANCE_ACTIONS}
     jobs = {"at": Duration, "load": load, "fault": fault}
-    kinds = {**jobs, **actions, "change": dict[str, Any], "heal": Literal[True]}
+    kinds = {**jobs, **actions, "change": dict[str, Any], "speed": Speed, "heal": Literal[True]}
     step = _struct("Step", "One action of a scenario, at a time.", kinds, required={"at"})
     heads = {"use": Literal[tuple(incidents())], "name": str, "on": Globs, "after": Duration, "begins": Begin}
     more = {**heads, "settings": settings, "fault": list[fault], "step": list[step]}   # type: ignore[valid-type]

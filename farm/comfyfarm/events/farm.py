@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from msgspec import field
+
 from comfyfarm.events.base import Event
 
 
@@ -163,12 +165,15 @@ class StepTaken(Event, frozen=True, kw_only=True):
     :ivar action: ``load``, ``fault``, ``restart`` and so on.
     :ivar on: the instances that the step applies to.
     :ivar refused: the reason if the step failed on one of them; empty if it succeeded.
+    :ivar settings: of a load, a crash (``keep``, ``restart_after``) or a reset (``files``), as they are written; those
+        that have their defaults are left out.
     """
 
     scenario: str
     action: str
     on: tuple[str, ...] = ()
     refused: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 class Unsubmitted(Event, frozen=True, kw_only=True):

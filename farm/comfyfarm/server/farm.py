@@ -147,6 +147,8 @@ class Farm(MultiService):
             self.backends,
             self.equipment_cache,
             self.config.scenario,
+            self.clock_control,
+            self.analysis.drain,
         )
         self.scenario_runner.setServiceParent(self)
 

@@ -88,20 +88,28 @@ class LiveAnalysis:
         """
         return self.select(trial=trial, since=since, client=client).analyse()
 
-    def select(self, *, trial: str | None = None, since: int | None = None, client: str | None = None) -> Selection:
+    def select(
+        self, *, trial: str | None = None, since: int | None = None, client: str | None = None, logged: bool = True
+    ) -> Selection:
         """Select the current trial until now, or another part of the log.
 
         :param trial: the name of a trial.
         :param since: the ``seq`` of an event: what came after it is analysed as if a trial had begun there.
         :param client: only the jobs of clients whose id matches this glob count; others are the farm's load.
+        :param logged: whether the log gets the time of this request, so that a saved log is judged at the same time.
         :raises UnknownTrial: if there is no such trial.
-        :raises ValueError: if ``trial`` is given together with another.
+        :raises ValueError: if ``trial`` is given together with ``since`` or ``client``, or they with ``logged`` false.
         """
         if trial is not None and (since is not None or client is not None):
             raise ValueError("trial: stands alone, without since and client")
-        self._note_time()
+        if not logged and (since is not None or client is not None):
+            raise ValueError("logged: since and client need true")
+        if logged:
+            self._note_time()
         if since is None and client is None:
             analysis = self._trials.find(trial)
+            if not logged and analysis.end_seq is None:
+                analysis.on_event(Judged(seq=self.log.seq, at_ms=self.now_ms()))
             last_seq = self.log.seq if analysis.end_seq is None else analysis.end_seq
             return Selection(last_seq + 1 - analysis.first_seq, lambda: analysis)
         return Selection(len(self.log.events), partial(self._trials.since, since, self.log.events, client or ""))

@@ -2,9 +2,10 @@
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
 import msgspec
 from twisted.application.service import Service
@@ -12,7 +13,7 @@ from twisted.internet.defer import Deferred
 
 from comfyfarm.config import ConfigError
 from comfyfarm.config.equipment import EquipmentCache, check_change
-from comfyfarm.config.live_changes import changed
+from comfyfarm.config.live_changes import changed, differing
 from comfyfarm.config.scenarios.scenario import (
     Action,
     ActionStep,
@@ -21,6 +22,7 @@ from comfyfarm.config.scenarios.scenario import (
     InstanceAction,
     LoadStep,
     Scenario,
+    SpeedStep,
     Step,
 )
 from comfyfarm.events import Event, StepTaken, Unsubmitted
@@ -30,10 +32,18 @@ from comfyfarm.faults.registry import UnknownFault
 from comfyfarm.server.backend import Backend
 from comfyfarm.server.fault_controller import FaultController
 from comfyfarm.server.time.clock import Alarm, SimulatedTime
+from comfyfarm.server.time.clock_control import ClockControl, WrongClock
+from comfyfarm.server.time.turns import in_turns
 from comfyfarm.sim.errors import PromptRejected
 from comfyfarm.sim.instance import Instance
 from comfyfarm.sim.prompt.submission import PromptSource
 from comfyfarm.workflows import text_to_image
+
+
+class Drain(Protocol):
+    """The type of ``drain``."""
+
+    def __call__(self, instance: str, /, *, on: bool) -> None: ...
 
 
 @dataclass(eq=False)
@@ -41,6 +51,7 @@ class ScenarioRunner(Service):
     """Takes the steps of all scenarios in the order of their times; of those at the same time, the first one first.
 
     :ivar backends: the instances, by name.
+    :ivar drain: records that an instance shall get no new work, or some again.
     """
 
     time: SimulatedTime
@@ -49,6 +60,8 @@ class ScenarioRunner(Service):
     backends: Mapping[str, Backend]
     equipment_cache: EquipmentCache
     scenarios: Iterable[Scenario]
+    clock_control: ClockControl
+    drain: Drain
     _due: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list, init=False)
     _count: int = field(default=0, init=False)
     _jobs: Counter[str] = field(default_factory=Counter, init=False)
@@ -128,8 +141,15 @@ class ScenarioRunner(Service):
         action = step.action
         refused = "; ".join(self._act(action, step.at_ms))
         on = self.fault_controller.registry.find(action.fault.id).counts if isinstance(action, ArmStep) else action.on
-        now_ms, name = self.time.now_ms(), scenario.name
-        self.log.publish(StepTaken(at_ms=now_ms, scenario=name, action=action.action, on=tuple(on), refused=refused))
+        told = StepTaken(
+            at_ms=self.time.now_ms(),
+            scenario=scenario.name,
+            action=action.action,
+            on=tuple(on),
+            refused=refused,
+            settings=differing(action, LoadStep(on=action.on, jobs=0)) if isinstance(action, LoadStep) else {},
+        )
+        self.log.publish(told)
 
     # Actions.
 
@@ -147,14 +167,23 @@ class ScenarioRunner(Service):
                 yield from self._do(action)
             case ChangeStep():
                 yield from self._change(action)
+            case SpeedStep(speed=speed):
+                try:
+                    self.clock_control.change(speed=speed)
+                except WrongClock as error:
+                    yield str(error)
             case _:
                 self.fault_controller.heal()
 
     def _do(self, action: ActionStep) -> Iterator[str]:
         for name in action.on:
             backend = self.backends[name]
-            if action.action not in ("start", "restart") and backend.state == "stopped":
+            if action.action not in _OF_STOPPED and backend.state == "stopped":
                 yield f"{name} is stopped"
+            elif action.action in ("drain", "undrain"):
+                self.drain(name, on=action.action == "drain")
+            elif action.action == "reset":
+                in_turns(self.clock_control.reactor, backend.reset(files=False))
             elif action.action not in _REQUESTS:
                 _ACTIONS[action.action](backend)
             elif _is_serving(backend):
@@ -230,6 +259,7 @@ def _restart(backend: Backend) -> None:
     backend.start()
 
 
+_OF_STOPPED: Collection[InstanceAction] = ("start", "restart", "reset", "drain", "undrain")
 # What a client may request of an instance, by the simulated time.
 _REQUESTS: dict[InstanceAction, Callable[[Instance, int], object]] = {
     "interrupt": lambda instance, now_ms: instance.interrupt(None, now_ms, is_load=True),

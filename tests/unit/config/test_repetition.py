@@ -8,7 +8,18 @@ import pytest
 
 from comfyfarm.config import read
 from comfyfarm.config.repetition import Repetition, repetition
-from comfyfarm.events import Event, FaultArmed, FaultHealed, Healed, PromptRefused, StepTaken, Submitted
+from comfyfarm.events import (
+    ClockChanged,
+    ClockMoved,
+    Event,
+    FaultArmed,
+    FaultHealed,
+    Healed,
+    PromptRefused,
+    SettingsChanged,
+    StepTaken,
+    Submitted,
+)
 
 FARM: dict[str, Any] = {
     "farm": {"seed": 7, "clock": "virtual", "control_port": 9000, "log": "run.jsonl"},
@@ -33,8 +44,8 @@ def job(at: int) -> Submitted:
     return Submitted(at_ms=at, prompt_id="p", number=1, job="order-1", outputs=(), queue_remaining=1)
 
 
-def by_hand(action: str, at: int, *on: str, scenario: str = "", refused: str = "") -> StepTaken:
-    return StepTaken(at_ms=at, scenario=scenario, action=action, on=on, refused=refused)
+def by_hand(action: str, at: int, *on: str, scenario: str = "", refused: str = "", **settings: Any) -> StepTaken:
+    return StepTaken(at_ms=at, scenario=scenario, action=action, on=on, refused=refused, settings=settings)
 
 
 def test_the_configuration_describes_the_same_farm_without_what_belongs_to_one_run() -> None:
@@ -127,9 +138,87 @@ def test_what_was_done_to_an_instance_becomes_a_step_at_its_time() -> None:
     ]
 
 
-def test_steps_that_need_more_than_an_instance_or_were_refused_are_left_out() -> None:
-    trial = by_hand("load", 1, "gpu-1", scenario="F08"), by_hand("crash", 2, "gpu-1", refused="gpu-1 is stopped")
+def test_steps_that_are_told_otherwise_or_were_refused_are_left_out() -> None:
+    trial = by_hand("fault", 1, "gpu-1", scenario="F08"), by_hand("crash", 2, "gpu-1", refused="gpu-1 is stopped")
     assert repeated(job(0), *trial).steps == []
+
+
+def test_a_drain_and_a_reset_are_steps_and_the_load_of_a_scenario_is_one() -> None:
+    load = by_hand("load", 14_000, "gpu-1", scenario="F36", jobs=2000)
+    hands = by_hand("drain", 11_000, "gpu-1"), by_hand("undrain", 12_000, "gpu-1"), by_hand("reset", 13_000, "gpu-2")
+    assert repeated(job(10_000), *hands, load).steps == [
+        {"at": "1000ms", "drain": ["gpu-1"]},
+        {"at": "2000ms", "undrain": ["gpu-1"]},
+        {"at": "3000ms", "reset": ["gpu-2"]},
+        {"at": "4000ms", "load": {"on": ["gpu-1"], "jobs": 2000}},
+    ]
+
+
+def test_a_heal_does_not_undo_a_drain() -> None:
+    done = repeated(by_hand("drain", 1, "gpu-1"), by_hand("stop", 2, "gpu-2"), Healed(at_ms=3), job(20_000))
+    assert done.first_steps == [{"at": "0ms", "drain": ["gpu-1"]}]
+
+
+@pytest.mark.parametrize(
+    ("settings", "jobs_at", "written"),
+    [
+        ({"keep": ["queue"], "restart_after": "4000ms"}, 5_000, {"keep": ["queue"], "restart_after": "4000ms"}),
+        ({"restart_after": "4000ms"}, 11_000, {"restart_after": "3000ms"}),
+        ({"restart_after": "4000ms"}, 14_000, None),
+    ],
+    ids=["after the first job", "before it", "over by then"],
+)
+def test_a_crash_that_keeps_something_or_restarts_by_itself_is_a_fault(
+    settings: dict[str, Any], jobs_at: int, written: dict[str, Any] | None
+) -> None:
+    crash = by_hand("crash", 10_000, "gpu-1", **settings)
+    done = repeated(*sorted((crash, job(jobs_at)), key=lambda event: event.at_ms))
+    at = "5000ms" if jobs_at < 10_000 else "0ms"
+    fault = {"do": "crash", "at": "process", "on": ["gpu-1"]}
+    assert [*done.first_steps, *done.steps] == ([] if written is None else [{"at": at, "fault": {**fault, **written}}])
+
+
+def clock(at: int, *, speed: float = 1, is_frozen: bool = False) -> ClockChanged:
+    return ClockChanged(at_ms=at, speed=speed, is_frozen=is_frozen, auto=False)
+
+
+def test_the_speed_of_the_clock_is_a_setting_before_the_first_job_and_a_step_after_it() -> None:
+    done = repeated(clock(1000, speed=30), job(10_000), clock(12_000, speed=5), clock(13_000, speed=5))
+    assert done.farm["speed"] == 30
+    assert done.steps == [{"at": "2000ms", "speed": 5}]
+    assert "speed = 5" in done.as_toml()
+
+
+def test_a_speed_that_was_set_before_the_trial_is_a_setting() -> None:
+    config = read({**FARM, "farm": {"seed": 7}}, Path())
+    assert repetition(config.farm, config.instance, [job(1)], speed=30).farm["speed"] == 30
+
+
+def test_what_cannot_be_repeated_is_a_comment_with_the_reason() -> None:
+    gate = FaultArmed(at_ms=0, id="hold-1", fault={"do": "hold", "at": {"phase": "history"}, "id": "hold-1"}, on=())
+    moved = ClockMoved(at_ms=4, from_ms=3, asked="advance")
+    changed = SettingsChanged(at_ms=5, settings={})
+    files = by_hand("reset", 6, "gpu-1", files=True)
+    done = repeated(job(0), gate, clock(1, is_frozen=True), clock(2), moved, moved, changed, files)
+    assert [text.partition(":")[0] for text in done.left_out] == [
+        "the gate hold-1 (at history)",
+        "the time that the clock was frozen",
+        "the moves of the clock",
+        "the time at which settings were changed",
+        "the removal of the output files of gpu-1",
+    ]
+    for text in (done.as_test(), done.as_toml()):
+        lines = text.splitlines()
+        start = lines.index("# Not repeated:")
+        assert lines[start + 1] == "# - the gate hold-1 (at history): nobody would open it"
+        assert max(map(len, lines)) <= 110
+    assert "# Not repeated" not in repeated(job(0)).as_test()
+
+
+def test_the_virtual_clock_of_a_copied_test_goes_on_by_itself() -> None:
+    assert "\n    farm = comfy_farm()\n    farm.control.auto()  #" in repeated().as_test()
+    config = read({**FARM, "farm": {"seed": 7}}, Path())
+    assert "auto" not in repetition(config.farm, config.instance, []).as_test()
 
 
 def test_the_test_is_a_module_whose_marker_has_all_of_it() -> None:

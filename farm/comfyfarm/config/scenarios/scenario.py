@@ -8,13 +8,27 @@ from comfyfarm.faults.fault import Fault
 from comfyfarm.units import Duration
 
 InstanceAction = Literal[
-    "restart", "crash", "stop", "start", "pause", "resume", "interrupt", "clear_history", "clear_queue"
+    "restart",
+    "crash",
+    "stop",
+    "start",
+    "pause",
+    "resume",
+    "reset",
+    "drain",
+    "undrain",
+    "interrupt",
+    "clear_history",
+    "clear_queue",
 ]
 """The actions on an instance that take no settings; the last three are requests that any client may send."""
 INSTANCE_ACTIONS: tuple[InstanceAction, ...] = get_args(InstanceAction)
 
 Begin = Literal["start", "first job"]
 """The moment from which a scenario's times count: the farm's start, or the first job that a client submits."""
+
+Speed = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
+"""The simulated seconds in a real one."""
 
 _AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -70,6 +84,15 @@ class ChangeStep(msgspec.Struct, frozen=True):
     settings: dict[str, Any]
 
 
+class SpeedStep(msgspec.Struct, frozen=True):
+    """Let the time of a real clock pass so many times as fast as real time."""
+
+    action: ClassVar[str] = "speed"
+    on: ClassVar[tuple[str, ...]] = ()
+
+    speed: Speed
+
+
 class HealStep(msgspec.Struct, frozen=True):
     """Take all faults of the farm off, and have every instance up."""
 
@@ -77,7 +100,7 @@ class HealStep(msgspec.Struct, frozen=True):
     on: ClassVar[tuple[str, ...]] = ()
 
 
-Action: TypeAlias = LoadStep | ArmStep | ActionStep | ChangeStep | HealStep
+Action: TypeAlias = LoadStep | ArmStep | ActionStep | ChangeStep | SpeedStep | HealStep
 
 
 class Step(msgspec.Struct, frozen=True):

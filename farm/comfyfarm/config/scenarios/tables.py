@@ -22,6 +22,8 @@ from comfyfarm.config.scenarios.scenario import (
     HealStep,
     LoadStep,
     Scenario,
+    Speed,
+    SpeedStep,
     Step,
 )
 from comfyfarm.faults.fault import Fault
@@ -30,7 +32,7 @@ from comfyfarm.units import Duration
 _INCIDENT_KEYS = ("use", "on", "after", "begins")
 _OWN_KEYS = ("name", "on", "after", "begins", "settings", "fault", "step")
 INSTANCE_ONLY_KEYS = ("name", "port", "count", "profile")
-_ACTIONS = ("load", "fault", *INSTANCE_ACTIONS, "change", "heal")
+_ACTIONS = ("load", "fault", *INSTANCE_ACTIONS, "change", "speed", "heal")
 
 Globs: TypeAlias = str | tuple[str, ...]
 
@@ -183,6 +185,8 @@ class _StepReader:
                 return ArmStep(self._fault(value, where))
             case "change":
                 return self._change(read_table(value, where), where)
+            case "speed":
+                return SpeedStep(decode(value, Speed, where))
             case "heal":
                 if value is not True:
                     raise ConfigError(f"{where}: expected true, got {value!r}")

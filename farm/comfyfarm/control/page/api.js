@@ -7,7 +7,7 @@ export async function request(method, path, body) {
     options.body = JSON.stringify(body);
     options.headers["Content-Type"] = "application/json";
   }
-  const answer = await fetch(path, options);
+  const answer = await fetch(path, options).catch(() => { throw new Error("the farm does not answer"); });
   const text = await answer.text();
   const isJson = (answer.headers.get("content-type") || "").includes("json");
   const content = isJson && !path.includes("/api/log") ? JSON.parse(text) : text;

@@ -33,6 +33,7 @@ function App() {
   const [tab, open] = useState("Log");
   const [shown, point] = useState(null);      // the seqs of a finding's events
   useEffect(() => refresh_often(tick), []);
+  useEffect(() => { document.body.className = store.stream; }, [store.stream]);
   const follow = (seqs) => { point(seqs); open("Log"); };
   const choose = (name) => { store.select(name); if (store.selected) open("Instances"); };
   const Panel = PANELS[tab];
@@ -69,11 +70,22 @@ function refresh_often(tick) {
     const began = performance.now();
     tick();
     requestAnimationFrame(() => {       // preact has rendered by then
+      keep_focus();
       timer = setTimeout(go_on, Math.max(REFRESH_MS, REST * (performance.now() - began)));
     });
   };
   go_on();
   return () => clearTimeout(timer);
+}
+
+let focused = null;
+document.addEventListener("focusin", (event) => { focused = event.target; });
+
+/** Keep the keyboard where it was: in the panel, if what had the focus is gone or can do nothing now. */
+function keep_focus() {
+  if (!focused || (focused.isConnected && !focused.disabled) || document.activeElement !== document.body) return;
+  focused = null;
+  document.getElementById("panel").focus();
 }
 
 function Badge() {
@@ -105,6 +117,6 @@ function LastAction() {
 }
 
 window.comfyfarm = { store, frames };      // for those who look from the browser's console, and for the tests
-store.start().catch((error) => { document.getElementById("app").textContent = `The farm does not answer: ${error.message}`; });
+store.start();
 document.getElementById("app").textContent = "";
 render(html`<${App} />`, document.getElementById("app"));

@@ -41,7 +41,7 @@ export function Lanes({ store, window_ms, onSelect }) {
         onClick=${(event) => { const { span } = under(event); store.light(span ? span.job : null); }}
         onMouseMove=${(event) => { canvas.current.title = words(under(event), store.now_ms()); }} />
       ${names.map((name, index) => html`
-        <button key=${name} class="lane" aria-label=${name} aria-pressed=${store.selected === name} tabindex=${index === current ? 0 : -1}
+        <button key=${name} class="lane" aria-label=${name} title=${name} aria-pressed=${store.selected === name} tabindex=${index === current ? 0 : -1}
           style=${{ top: `${TOP + index * pitch}px`, height: `${pitch}px` }} onFocus=${() => move(index)} onClick=${() => onSelect(name)} />`)}
     </section>
     <details class="legend"><summary>legend</summary><${Legend} /></details>`;

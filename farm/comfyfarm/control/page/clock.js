@@ -19,13 +19,13 @@ export function Clock({ store }) {
 function Speed({ store, speed }) {
   const [text, write] = useState("");
   return html`<form class="inline" onSubmit=${(event) => { event.preventDefault(); store.act(HANDS.speed(Number(text))); }}>
-    <input aria-label="speed" size="4" placeholder=${`x ${speed}`} value=${text} onInput=${(event) => write(event.target.value)} />
+    <input aria-label="speed" type="number" min="0" step="any" required placeholder=${`x ${speed}`} value=${text} onInput=${(event) => write(event.target.value)} />
     <button class="hand">speed</button></form>`;
 }
 
 function Advance({ store }) {
   const [text, write] = useState("10s");
   return html`<form class="inline" onSubmit=${(event) => { event.preventDefault(); store.act(HANDS.advance(text)); }}>
-    <input aria-label="advance by" size="5" value=${text} onInput=${(event) => write(event.target.value)} />
+    <input aria-label="advance by" size="5" required value=${text} onInput=${(event) => write(event.target.value)} />
     <button class="hand">advance</button></form>`;
 }

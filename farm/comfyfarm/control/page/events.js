@@ -3,10 +3,11 @@
 import { html, useEffect, useState } from "./vendor/preact.js";
 import { get } from "./api.js";
 import { latest, LOG_KEYS } from "./filters.js";
-import { duration } from "./words.js";
+import { clip, duration } from "./words.js";
 import { Copy, Filters } from "./parts.js";
 
 const ROWS = 100;
+const LETTERS = 400;        // of an event; "copy events" has all of it
 const OWN = new Set(["kind", "seq", "at_ms", "instance", "epoch"]);
 
 export function Events({ store, shown, onClear }) {
@@ -22,14 +23,15 @@ export function Events({ store, shown, onClear }) {
   const source = texts.kind || texts.type ? [...noise, ...events].sort((one, other) => one.seq - other.seq) : events;
   const rows = held || latest(source, texts, ROWS);
   return html`<div class="log">
-    <${Filters} keys=${LOG_KEYS} texts=${texts} onChange=${filter} />
-    <button onClick=${() => hold(held ? null : rows)}>${held ? "go on" : "hold still"}</button>
+    <${Filters} keys=${LOG_KEYS} texts=${texts} onChange=${filter}>
+      <button type="button" onClick=${() => hold(held ? null : rows)}>${held ? "go on" : "hold still"}</button><//>
     <${Rows} events=${rows} /></div>`;
 }
 
 const Rows = ({ events }) => html`<table><tbody>${events.map((event) => html`<tr key=${event.seq}>
-  <td class="faint">${event.seq}</td><td>${duration(event.at_ms)}</td><td>${event.instance || ""}</td>
-  <td><b>${event.kind}</b></td><td class="facts">${facts(event)}</td></tr>`)}</tbody></table>`;
+  <td class="faint">${event.seq}</td><td>${duration(event.at_ms)}</td><td class="name" title=${event.instance}>${event.instance || ""}</td>
+  <td><b>${event.kind}</b></td><td class="facts">${facts(event)}</td></tr>`)}</tbody></table>
+  ${events.length === 0 && html`<p class="faint">No event of the latest ones is like that.</p>`}`;
 
 async function fetch_events(seqs) {
   const found = [];
@@ -41,9 +43,8 @@ async function fetch_events(seqs) {
 }
 
 function facts(event) {
-  return Object.entries(event)
-    .filter(([key]) => !OWN.has(key))
-    .map(([key, value]) => `${key}: ${typeof value === "object" ? JSON.stringify(value) : value}`)
-    .join("  ")
-    .slice(0, 400);
+  const texts = Object.entries(event)
+    .filter(([key, value]) => !OWN.has(key) && value !== "" && value !== null)
+    .map(([key, value]) => `${key}: ${typeof value === "object" ? JSON.stringify(value) : value}`);
+  return clip(texts.join("  "), LETTERS);
 }

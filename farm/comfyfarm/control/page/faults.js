@@ -3,6 +3,7 @@
 import { html, useEffect, useState } from "./vendor/preact.js";
 import { get, HANDS } from "./api.js";
 import { Hand } from "./parts.js";
+import { count } from "./words.js";
 
 const AT = "at.";       // before the names of the keys that narrow a phase
 
@@ -31,11 +32,11 @@ function Armed({ store, gates }) {
   return html`<ul class="armed">${faults.map((fault) => {
     const gate = gates.find((one) => one.id === fault.id);
     return html`<li>
-      <code>${fault.id}</code> ${describe(fault.table)} <span class="faint">fired ${fault.fired} times</span>
+      <code>${fault.id}</code> ${describe(fault.table)} <span class="faint">fired ${count(fault.fired, "time")}</span>
       ${gate
-        ? html` <span>holds ${gate.held.length}</span>
-            <${Hand} store=${store} hand=${HANDS.release(fault.id)} /><${Hand} store=${store} hand=${HANDS.open(fault.id)} />`
-        : html`<${Hand} store=${store} hand=${HANDS.disarm(fault.id)} />`}
+        ? html` <span>holds ${gate.held.length}</span> <${Hand} store=${store} hand=${HANDS.release(fault.id)} />${" "}
+            <${Hand} store=${store} hand=${HANDS.open(fault.id)} />`
+        : html` <${Hand} store=${store} hand=${HANDS.disarm(fault.id)} />`}
     </li>`;
   })}</ul>`;
 }
@@ -74,10 +75,10 @@ const Conditions = ({ effects, table, write }) => effects.filters[table.at].map(
   <${Field} field=${{ ...field, name: `${AT}${field.name}` }} value=${table[AT + field.name] || ""} onInput=${write(AT + field.name)} />`);
 
 function Field({ field, value, onInput }) {
-  const { name, type, choices, is_required, says } = field;
+  const { name, type, example, choices, is_required, says } = field;
   return html`<label title=${says}>${name}${is_required ? " *" : ""} ${choices.length
     ? html`<select aria-label=${name} onChange=${onInput}><${Options} values=${["", ...choices]} chosen=${value} /></select>`
-    : html`<input aria-label=${name} size="8" placeholder=${type} value=${value} onInput=${onInput} required=${is_required} />`}</label>`;
+    : html`<input aria-label=${name} size="8" placeholder=${example || type} value=${value} onInput=${onInput} required=${is_required} />`}</label>`;
 }
 
 const Options = ({ values, chosen }) => values.map((value) => html`<option value=${value} selected=${value === chosen}>${value}</option>`);
@@ -90,16 +91,14 @@ function typed(table, fields, filters) {
   const types = Object.fromEntries(fields.map(({ name, type }) => [name, type]));
   const filled = Object.entries(table).filter(([key, text]) => text !== "" && !(key === "on" && text === "*"));
   const own = filled.filter(([key]) => !key.startsWith(AT)).map(([key, text]) => [key, value_of(text, types[key])]);
-  const narrowed = filters.filter(({ name }) => table[AT + name]).map(({ name, type }) => [name, condition(table[AT + name], type)]);
+  const narrowed = filters.filter(({ name }) => table[AT + name]).map(({ name, type }) => [name, value_of(table[AT + name], type)]);
   const at = narrowed.length ? { phase: table.at, ...Object.fromEntries(narrowed) } : table.at;
   return { ...Object.fromEntries(own), at };
 }
 
-/** A condition without a type is a number or a name. */
-const condition = (text, type) => (type === "" && /^\d+$/.test(text) ? Number(text) : value_of(text, type));
-
+/** A value of several types is a number if it looks like one. */
 function value_of(text, type) {
-  if (type === "number" || type === "integer") return Number(text);
+  if (type === "number" || type === "integer" || (type === "" && /^\d+$/.test(text))) return Number(text);
   if (type === "boolean") return text === "true";
   if (type === "array" || type === "object") {
     try {

@@ -86,12 +86,12 @@ const HANDLERS = {
   wall_clock_jumped: (farm, event) => mark(farm, null, event, "jump", `the wall clock jumped by ${event.by_ms} ms`),
 
   server_started(farm, event, lane) {
-    lane.state = "booting";
+    if (lane.ready < event.epoch) lane.state = "booting";       // one without a boot was ready before
     lane.epoch = event.epoch;
   },
   server_ready(farm, event, lane) {
     lane.state = "running";
-    lane.epoch = event.epoch;
+    lane.epoch = lane.ready = event.epoch;
     lane.end("down", event.at_ms);
   },
   server_stopped(farm, event, lane) {

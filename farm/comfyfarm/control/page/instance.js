@@ -7,6 +7,8 @@ import { Hand } from "./parts.js";
 
 const HEADS = ["instance", "state", "runs", "waiting", "done", "models", "mode", "version", "process", "websockets"];
 
+const OF_PROCESSES = new Set(["crash", "pause", "resume"]);    // what the farm refuses if there is none
+
 export function Instance({ store, onSelect }) {
   const lane = store.selected ? store.farm.lanes.get(store.selected) : null;
   return lane ? html`<${One} store=${store} lane=${lane} onSelect=${onSelect} />` : html`<${All} store=${store} onSelect=${onSelect} />`;
@@ -17,7 +19,7 @@ function All({ store, onSelect }) {
     <thead><tr>${HEADS.map((head) => html`<th scope="col">${head}</th>`)}</tr></thead>
     <tbody>${[...store.farm.lanes.values()].map((lane) => html`<tr key=${lane.name}>
       <th scope="row"><button class="link" onClick=${() => onSelect(lane.name)}>${lane.name}</button></th>
-      <td class=${lane.state === "running" ? "" : "bad"}>${state_of(lane)}</td><td>${lane.running ? lane.running.job : ""}</td>
+      <td class=${lane.state === "running" ? "" : "bad"}>${state_of(lane)}</td><td class="name" title=${lane.running && lane.running.job}>${lane.running ? lane.running.job : ""}</td>
       <td>${lane.waiting.size}</td><td>${lane.finished}</td><td>${lane.models.size}</td>
       <td>${lane.mode}</td><td>${lane.version}</td><td>${lane.epoch}</td><td>${lane.sockets}</td></tr>`)}</tbody></table></div>`;
 }
@@ -32,10 +34,10 @@ function One({ store, lane, onSelect }) {
   return html`<div class="instance" aria-label=${name}>
     <h2>${name} <span class="faint">${lane.state}</span> <button class="link" onClick=${() => onSelect(name)}>all instances</button></h2>
     <p class="hands">
-      ${["crash", "restart", lane.state === "down" ? "start" : "stop"].map(hand(store, name))}
-      ${hand(store, name)(lane.state === "paused" ? "resume" : "pause")}
+      ${["crash", "restart", lane.state === "down" ? "start" : "stop", lane.state === "paused" ? "resume" : "pause"].map((verb) => html`
+        <${Hand} store=${store} hand=${HANDS[verb](name)} disabled=${lane.state === "down" && OF_PROCESSES.has(verb)} />`)}
       <${Hand} store=${store} hand=${HANDS.drain(name, !lane.draining)} />
-      ${hand(store, name)("resetOne")}
+      <${Hand} store=${store} hand=${HANDS.resetOne(name)} />
     </p>
     <dl>
       <dt>mode</dt><dd>${lane.mode}</dd>
@@ -52,5 +54,3 @@ function One({ store, lane, onSelect }) {
     </dl>
   </div>`;
 }
-
-const hand = (store, name) => (verb) => html`<${Hand} store=${store} hand=${HANDS[verb](name)} />`;

@@ -16,6 +16,7 @@ export class Lane {
     this.version = settings.comfyui_version || "";
     this.state = "down";
     this.epoch = 0;
+    this.ready = 0;             // the latest epoch that has booted
     this.draining = false;
     this.refusing = false;
     this.sockets = 0;

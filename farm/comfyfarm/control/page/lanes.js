@@ -192,8 +192,9 @@ function queue({ pen, ink, x, now_ms, from_ms }, lane, bottom, room) {
     most = Math.max(most, depths[index][1]);
     const right = x(index + 1 < depths.length ? depths[index + 1][0] : now_ms);
     if (right - left < 1 && index + 1 < depths.length) continue;
-    const size = (room * most) / deepest;
-    if (size) pen.fillRect(left, bottom - size, Math.max(1, right - left), size);
+    const column = (depth, from, to) => pen.fillRect(from, bottom - (room * depth) / deepest, to - from, (room * depth) / deepest);
+    if (most > depths[index][1]) column(most, left, left + 1);      // changes that lie within a pixel
+    column(depths[index][1], most > depths[index][1] ? left + 1 : left, Math.max(left + 1, right));
     left = right;
     most = 0;
   }

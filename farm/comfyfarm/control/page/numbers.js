@@ -77,9 +77,11 @@ function Depths({ store }) {
       plot.current.setData(series);
       return;
     }
-    const waiting = { stroke: "#3385c9", fill: "#3385c933", paths: window.uPlot.paths.stepped({ align: 1 }) };
+    const waiting = { stroke: "#3385c9", fill: "#3385c933", paths: window.uPlot.paths.stepped({ align: 1 }), points: { show: false } };
     const options = {
-      width: Math.max(300, place.current.clientWidth), height: 180, scales: { x: { time: false } },
+      width: Math.max(300, place.current.clientWidth), height: 180,
+      scales: { x: { time: false }, y: { range: (plot, least, most) => [0, Math.max(4, most || 0)] } },
+      cursor: { drag: { x: false, y: false } },
       axes: [{ ...AXIS, values: (_, times) => times.map((time) => duration(1000 * time)) }, AXIS],
       series: [{}, waiting], legend: { show: false },
     };

@@ -12,8 +12,9 @@ export function Hand({ store, hand, disabled, children }) {
 export function Copy({ text, label = "copy" }) {
   const [done, say] = useState(false);
   const copy = async () => {
-    if (navigator.clipboard) await navigator.clipboard.writeText(text);
-    else copy_selected(text);       // a page of another machine without TLS has no clipboard
+    // A page of another machine without TLS has no clipboard, and a browser may refuse it.
+    if (navigator.clipboard) await navigator.clipboard.writeText(text).catch(() => copy_selected(text));
+    else copy_selected(text);
     say(true);
     setTimeout(() => say(false), 1500);
   };
@@ -44,9 +45,9 @@ export function Tabs({ names, chosen, onChoose }) {
       onClick=${() => onChoose(name)}>${name}</button>`)}</nav>`;
 }
 
-/** A field for each filter; `onChange` gets all their texts. */
-export function Filters({ keys, texts, onChange }) {
+/** A field for each filter; `onChange` gets all their texts.  What else is given stands behind them. */
+export function Filters({ keys, texts, onChange, children }) {
   return html`<form class="inline" onSubmit=${(event) => event.preventDefault()}>${keys.map((key) => html`
     <input aria-label=${key} placeholder=${key} size="9" title="part of it, or a glob such as gpu-*"
-      value=${texts[key] || ""} onInput=${(event) => onChange({ ...texts, [key]: event.target.value })} />`)}</form>`;
+      value=${texts[key] || ""} onInput=${(event) => onChange({ ...texts, [key]: event.target.value })} />`)}${children}</form>`;
 }

@@ -18,10 +18,11 @@ export function Requests({ store }) {
     <${Filters} keys=${REQUEST_KEYS} texts=${texts} onChange=${filter} />
     <table><tbody>${requests.map((event) => html`
       <tr key=${event.seq}>
-        <td>${duration(event.at_ms)}</td><td>${event.instance}</td><td>${event.method}</td>
+        <td>${duration(event.at_ms)}</td><td class="name" title=${event.instance}>${event.instance}</td><td>${event.method}</td>
         <td class="facts"><button class="link path" onClick=${() => choose(event)}>${address(event)}</button></td>
         <td class=${event.status >= 400 || !event.status ? "bad" : ""}>${event.status || "no answer"}</td>
         <td class="faint">${event.size_bytes || 0} B</td></tr>`)}</tbody></table>
+    ${requests.length === 0 && html`<p class="faint">${store.farm.exchanges.length ? "None of the latest requests is like that." : "No client has sent a request yet."}</p>`}
   </div>`;
 }
 

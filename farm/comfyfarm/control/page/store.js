@@ -9,6 +9,7 @@ const WHOLE_LOG = 20000;        // events: of a longer log the page reads only s
 const CLOCK_MS = 1000;
 const LAG_MS = 2000;
 const SETTLE_MS = 150;          // between an event and the question for the verdict
+const VERDICT = "/api/verdict?logged=false";
 const REST = 4;                 // times as long as the farm took for the last verdict, it is not asked for the next
 
 /** Keeps the state, and calls `changed` when something but the log has changed. */
@@ -19,6 +20,7 @@ export class Store {
     this.stream = "connecting";     // live, stale
     this.clock = { clock: "real", at_ms: 0, speed: 1, frozen: false, auto: false };
     this.clock_at = performance.now();
+    this.began = null;              // the wall-clock time of the farm's start
     this.lag_ms = 0;                // how late the farm itself was
     this.max_lag_ms = 0;
     this.known = null;              // the state of all instances at a seq that the stream has not come to yet
@@ -28,22 +30,26 @@ export class Store {
     this.last = null;               // the last action: its curl and Python, and what became of it
     this.asking = false;
     this.is_old = true;             // the verdict is older than the log
+    this.logged = "";               // what the log's own last time was judged to be
   }
 
   async start() {
-    const since = await this.begin();
-    this.followed = follow(since, (events) => this.apply(events), (stream) => this.on_stream(stream), () => this.begin());
+    let since;
+    while (since === undefined) since = await this.begin().catch(() => this.on_stream("stale") || wait(CLOCK_MS));
+    this.followed = follow(
+      since, (events) => this.apply(events), (stream) => this.on_stream(stream), (seq, is_gap) => this.resume(seq, is_gap),
+    );
     setInterval(() => this.ask_clock(), CLOCK_MS);
     setInterval(() => this.ask_lag(), LAG_MS);
-    setInterval(() => { if (this.is_open) this.ask_verdict_soon(); }, CLOCK_MS);
+    setInterval(() => { if (this.is_open || this.is_unlogged) this.ask_verdict_soon(); }, CLOCK_MS);
     await this.ask_clock();
     await this.ask_verdict();
   }
 
   /** Forget the log, and return the seq to follow it from: 0, or of a long log that of an event of its last part. */
   async begin() {
-    const state = await get("/api/farm");
-    const { seq } = await get("/api/verdict");
+    const [state, { seq }, clock] = await Promise.all([get("/api/farm"), get(VERDICT), get("/api/clock")]);
+    this.began = began(clock);
     const since = Math.max(0, seq - WHOLE_LOG);
     this.farm = new Farm();
     if (since) await this.configure(state);
@@ -51,6 +57,15 @@ export class Store {
     this.take_lag(state);
     this.known = since ? { seq, state } : null;
     return since;
+  }
+
+  /** Return the seq to follow the log from after a break: it may be another farm's by now, which has the same address. */
+  async resume(seq, is_gap) {
+    const [verdict, clock] = await Promise.all([get(VERDICT), get("/api/clock")]);
+    if (!is_gap && verdict.seq >= seq && began(clock) === this.began) return seq;
+    Object.assign(this, { verdict: null, logged: "", is_old: true });
+    await this.ask_clock();
+    return this.begin();
   }
 
   /** Take the instances as they are: the events that tell of it will not come. */
@@ -91,7 +106,7 @@ export class Store {
   /** The simulated time now: the clock's, moved on by the real time since it was asked. */
   now_ms() {
     const { clock, at_ms, speed, frozen } = this.clock;
-    const since = clock === "real" && !frozen ? (performance.now() - this.clock_at) * speed : 0;
+    const since = clock === "real" && !frozen && this.stream !== "stale" ? (performance.now() - this.clock_at) * speed : 0;
     return Math.max(at_ms + since, this.farm.at_ms);
   }
 
@@ -119,24 +134,37 @@ export class Store {
     return clock === "real" && !frozen && this.verdict?.verdict === "unknown" && this.verdict.orders > 0;
   }
 
+  /** True if a saved log would not be known to be judged as the page has it. */
+  get is_unlogged() {
+    return this.verdict !== null && found(this.verdict) !== this.logged;
+  }
+
   ask_verdict_soon() {
     if (this.asking) return;
     this.asking = true;
     setTimeout(() => this.ask_verdict().finally(() => { this.asking = false; }), SETTLE_MS);
   }
 
-  /** Ask for the verdict; a farm that needs long for it is not asked again at once. */
+  /**
+   * Ask for the verdict; a farm that needs long for it is not asked again at once.
+   *
+   * The question leaves the log alone.  If it is quiet and something else was found than the log tells so far, it is
+   * asked once more and logged, so that a saved log is judged as the page has it.
+   */
   async ask_verdict() {
     this.is_old = false;
-    const began = performance.now();
+    const asked = performance.now(), seq = this.verdict?.seq;
     try {
-      this.verdict = await get("/api/verdict");
+      this.verdict = await get(VERDICT);
+      if (this.verdict.seq === seq && this.is_unlogged) {
+        this.verdict = await get("/api/verdict");
+        this.logged = found(this.verdict);
+      }
     } catch {
       return;
     }
     this.changed();
-    const pause = REST * (performance.now() - began);
-    await new Promise((resolve) => setTimeout(resolve, Math.min(pause, 10000)));
+    await wait(Math.min(REST * (performance.now() - asked), 10000));
     if (this.is_old) setTimeout(() => this.ask_verdict_soon(), SETTLE_MS);
   }
 
@@ -168,3 +196,12 @@ export class Store {
     this.changed();
   }
 }
+
+const wait = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+
+const began = ({ unix_ms, at_ms }) => unix_ms - at_ms;
+
+/** What a verdict says; its sentences may tell the time, too. */
+const found = ({ verdict, findings }) => JSON.stringify([
+  verdict, ...findings.map(({ severity, finding, job, instance, events }) => [severity, finding, job, instance, events]),
+]);

@@ -6,10 +6,11 @@ const TOO_SLOW = 1008;      // the log no longer has the events in between
 /**
  * Call `onEvents` with arrays of events, in their order and without a gap, from the one after `since` on.
  *
- * `onState` gets "live", or "stale" while there is no connection.  `onGap` is called if events were missed; it resolves
- * with the seq to go on after.  Returns an object whose `socket` is the present one.
+ * `onState` gets "live", or "stale" while there is no connection.  `onReturn` is called before the next one, with the seq
+ * so far and whether events were missed; it resolves with the seq to go on after, and rejects as long as the farm does
+ * not answer.  Returns an object whose `socket` is the present one.
  */
-export function follow(since, onEvents, onState, onGap) {
+export function follow(since, onEvents, onState, onReturn) {
   let seq = since;
   const stream = { socket: null };
   const connect = () => {
@@ -26,8 +27,10 @@ export function follow(since, onEvents, onState, onGap) {
     };
     socket.onclose = async (closed) => {
       onState("stale");
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-      if (closed.code === TOO_SLOW) seq = await onGap().catch(() => seq);
+      for (let isBack = false; !isBack;) {
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+        isBack = await onReturn(seq, closed.code === TOO_SLOW).then((from) => { seq = from; return true; }, () => false);
+      }
       connect();
     };
   };

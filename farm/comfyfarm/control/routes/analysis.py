@@ -16,7 +16,7 @@ from comfyfarm.analysis.timeline.text import as_text
 from comfyfarm.analysis.timeline.timeline import Timeline
 from comfyfarm.analysis.timeline.values import as_values
 from comfyfarm.analysis.trials import UnknownTrial
-from comfyfarm.control.routes.instances import backend_of, state_of
+from comfyfarm.control.routes.instances import backend_of, note_step, state_of
 from comfyfarm.control.routing import ApiError, Raw, route
 from comfyfarm.control.schema import analysis, endpoints
 from comfyfarm.control.schema.endpoints import HTML, JSON, SVG, TEXT
@@ -60,7 +60,8 @@ async def get_verdict(farm: Farm, query: analysis.VerdictQuery) -> Raw:
 
     ``comfyfarm judge --json`` gives the same bytes for the saved log.  The query sets other thresholds.
     """
-    return await _result(farm, query, lambda log_analysis: _json(log_analysis.verdict(query)), places=1)
+    logged = query.logged
+    return await _result(farm, query, lambda log_analysis: _json(log_analysis.verdict(query)), places=1, logged=logged)
 
 
 @route(endpoints.GET_PLACEMENT)
@@ -78,14 +79,16 @@ async def _result(
     encode: Callable[[LogAnalysis], Raw],
     *,
     places: int | None = None,
+    logged: bool = True,
 ) -> Raw:
     """Return an encoded result of the analysis that a query selects, made off the reactor if it takes long.
 
     :param places: how many instances each event is compared with; ``None``: all.
+    :param logged: whether the log gets the time of the request.
     :raises ApiError: if there is no such trial, or the query contradicts itself.
     """
     try:
-        selection = farm.analysis.select(trial=query.trial, since=query.since, client=query.client)
+        selection = farm.analysis.select(trial=query.trial, since=query.since, client=query.client, logged=logged)
     except UnknownTrial as error:
         raise ApiError(404, str(error)) from error
     except ValueError as error:
@@ -144,7 +147,9 @@ def drain_instance(farm: Farm, name: str, body: analysis.DrainBody) -> InstanceS
     The instance itself goes on as before; the verdict takes the request into account.
     """
     backend_of(farm, name)
-    farm.analysis.drain(name, on=body.on)
+    if body.on != (name in farm.analysis.drained):
+        farm.analysis.drain(name, on=body.on)
+        note_step(farm, "drain" if body.on else "undrain", name)
     return state_of(farm, name)
 
 

@@ -1,13 +1,13 @@
 """Routes of the instances, of one or of all: state, settings, start and stop."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
 
 from comfyfarm.config.decoding import ConfigError
 from comfyfarm.config.equipment import check_change
-from comfyfarm.config.live_changes import as_written, changed, live_keys, live_type
+from comfyfarm.config.live_changes import as_written, changed, differing, live_keys, live_type
 from comfyfarm.config.scenarios.scenario import InstanceAction
 from comfyfarm.control.routing import ApiError, route
 from comfyfarm.control.schema import endpoints
@@ -152,7 +152,7 @@ async def stop_instance(farm: Farm, name: str) -> InstanceState:
     The port's number stays reserved.
     """
     await _running(farm, name).stop()
-    _note(farm, "stop", name)
+    note_step(farm, "stop", name)
     return state_of(farm, name)
 
 
@@ -163,7 +163,7 @@ async def start_instance(farm: Farm, name: str) -> InstanceState:
     if backend.state != "stopped":
         raise ApiError(409, f"{name} runs already")
     backend.start()
-    _note(farm, "start", name)
+    note_step(farm, "start", name)
     await ports_settled([backend])
     return state_of(farm, name)
 
@@ -187,7 +187,7 @@ async def restart_instance(farm: Farm, name: str) -> InstanceState:
     if backend.state != "stopped":
         await backend.stop()
     backend.start()
-    _note(farm, "restart", name)
+    note_step(farm, "restart", name)
     await ports_settled([backend])
     return state_of(farm, name)
 
@@ -200,7 +200,7 @@ async def crash_instance(farm: Farm, name: str, body: CrashBody) -> InstanceStat
     """
     process = _running(farm, name).process
     farm.fault_controller.crash(name, body.keep, body.restart_after)
-    _note(farm, "crash", name)
+    note_step(farm, "crash", name, differing(body, CrashBody()))
     await process.ended()
     return state_of(farm, name)
 
@@ -209,7 +209,7 @@ async def crash_instance(farm: Farm, name: str, body: CrashBody) -> InstanceStat
 def pause_instance(farm: Farm, name: str) -> InstanceState:
     """Pause an instance's worker before its next step; clients are answered as before."""
     _running(farm, name).pause()
-    _note(farm, "pause", name)
+    note_step(farm, "pause", name)
     return state_of(farm, name)
 
 
@@ -217,19 +217,22 @@ def pause_instance(farm: Farm, name: str) -> InstanceState:
 def resume_instance(farm: Farm, name: str) -> InstanceState:
     """Resume an instance's worker: the interrupted step takes the rest of its time."""
     _running(farm, name).resume()
-    _note(farm, "resume", name)
+    note_step(farm, "resume", name)
     return state_of(farm, name)
 
 
 @route(endpoints.RESET_INSTANCE)
 async def reset_instance(farm: Farm, name: str, body: ResetBody) -> None:
     """Make one instance forget queue, running job, history, cache and uploads, and resume it if it is paused."""
-    await in_turns(farm.reactor, backend_of(farm, name).reset(files=body.files))
+    removal = backend_of(farm, name).reset(files=body.files)
+    note_step(farm, "reset", name, differing(body, ResetBody()))
+    await in_turns(farm.reactor, removal)
 
 
-def _note(farm: Farm, action: InstanceAction, name: str) -> None:
+def note_step(farm: Farm, action: InstanceAction, name: str, settings: Mapping[str, Any] = {}) -> None:
     """Publish what was done to an instance by hand, so that it can be repeated as a step of a scenario."""
-    farm.log.publish(StepTaken(at_ms=farm.time.now_ms(), scenario="", action=action, on=(name,)))
+    now_ms = farm.time.now_ms()
+    farm.log.publish(StepTaken(at_ms=now_ms, scenario="", action=action, on=(name,), settings=dict(settings)))
 
 
 def _running(farm: Farm, name: str) -> Backend:

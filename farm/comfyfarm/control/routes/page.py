@@ -13,6 +13,7 @@ from comfyfarm.config.decoding import ConfigError
 from comfyfarm.config.repetition import OF_HANDS, repetition
 from comfyfarm.config.scenarios import incidents
 from comfyfarm.config.scenarios.tables import read_scenarios
+from comfyfarm.config.schema import custom_schema
 from comfyfarm.control.routes.instances import backend_of
 from comfyfarm.control.routing import ApiError, Raw, route
 from comfyfarm.control.schema import endpoints
@@ -75,12 +76,13 @@ def _fields(kind: type[msgspec.Struct]) -> tuple[FieldState, ...]:
 
 
 def _field(field: msgspec.structs.FieldInfo, meanings: dict[str, str]) -> FieldState:
-    schema = msgspec.json.schema(field.type, schema_hook=lambda _: {"type": "string"})
+    schema = msgspec.json.schema(field.type, schema_hook=custom_schema)
     options = [option for option in schema.get("anyOf", [schema]) if option.get("type") != "null"]
     choices = options[0].get("enum", ()) if len(options) == 1 else ()
     return FieldState(
         name=field.encode_name,
         type=options[0].get("type", "string") if len(options) == 1 else "",
+        example=str(next(iter(options[0].get("examples", ())), "")),
         choices=("true",) if options[0].get("type") == "boolean" else tuple(map(str, choices)),
         is_required=field.required,
         says=meanings.get(field.name, "").replace("``", ""),
@@ -135,7 +137,8 @@ async def get_test(farm: Farm, query: TestQuery) -> Raw:
         if fault.state == "armed" and not fault.is_private and fault.fault.id not in own
     ]
     configs = [backend.config for backend in farm.backends.values()]
-    done = repetition(farm.config.farm, configs, events, armed)
+    speed = None if farm.clock_control.is_virtual else farm.time.speed
+    done = repetition(farm.config.farm, configs, events, armed, speed)
     return Raw((done.as_test() if query.format == "pytest" else done.as_toml()).encode(), TEXT)
 
 

@@ -159,11 +159,16 @@ class TrialQuery(Body, frozen=True, kw_only=True):
 
 
 class VerdictQuery(Thresholds, frozen=True, kw_only=True):
-    """The part of the log to judge, as in :class:`TrialQuery`, and the thresholds."""
+    """The part of the log to judge, as in :class:`TrialQuery`, and the thresholds.
+
+    :ivar logged: ``false``: the log stays as it is; then a saved log may be judged as of an earlier time.  With
+        ``since`` or ``client`` it must be ``true``.
+    """
 
     trial: str | None = None
     since: Seq | None = None
     client: str | None = None
+    logged: bool = True
 
 
 class PlacementQuery(PlacementThresholds, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from comfyfarm.config.scenarios.scenario import Speed
 from comfyfarm.units import Duration
 
 _YEAR_MS = 366 * 24 * 60 * 60 * 1000
@@ -121,7 +122,7 @@ class ClockBody(Body, frozen=True, kw_only=True):
     limit: Duration | None = None
     auto: bool | None = None
     quiet: Duration | None = None
-    speed: Annotated[float, msgspec.Meta(gt=0, le=1_000_000)] | None = None
+    speed: Speed | None = None
     freeze: bool | None = None
 
     def __post_init__(self) -> None:

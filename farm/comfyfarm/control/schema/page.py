@@ -11,12 +11,14 @@ class FieldState(msgspec.Struct, frozen=True, kw_only=True):
     """A key of a fault.
 
     :ivar type: of its value, as JSON Schema names it; empty if it has several.
+    :ivar example: such a value, if its notation is one of its own; else empty.
     :ivar choices: the values that it may have; empty if they cannot be listed.
     :ivar says: its meaning.
     """
 
     name: str
     type: str
+    example: str
     choices: tuple[str, ...]
     is_required: bool
     says: str

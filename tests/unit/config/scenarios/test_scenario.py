@@ -207,7 +207,8 @@ def test_steps_come_in_the_order_of_their_moments() -> None:
 # What is refused.
 
 ACTIONS = (
-    "load, fault, restart, crash, stop, start, pause, resume, interrupt, clear_history, clear_queue, change, heal"
+    "load, fault, restart, crash, stop, start, pause, resume, reset, drain, undrain, interrupt, "
+    "clear_history, clear_queue, change, speed, heal"
 )
 WRONG = {
     "scenario = 5": "scenario: expected [[scenario]] tables",
