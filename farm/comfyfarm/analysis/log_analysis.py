@@ -149,13 +149,15 @@ class LogAnalysis:
 
     def _process(self, events: Iterable[Event]) -> None:
         # The loop has few calls, because most events need no more than this.
-        epochs, note_time, methods = self._epochs, self._verdict.tracker.note_time, self._methods
+        epochs, tracker, methods = self._epochs, self._verdict.tracker, self._methods
         for event in events:
             kind = type(event)
             if kind is LogEnded:
                 continue
             try:
-                note_time(event)
+                tracker.seq = event.seq
+                if event.at_ms != tracker.at_ms or tracker.first_ms is None:
+                    tracker.note_time(event)
                 if epochs.get(event.instance) != event.epoch:
                     self._note_process(event)
                 for method in methods_of(event, methods) if kind is Exchanged else methods.get(kind, ()):
@@ -176,6 +178,8 @@ class LogAnalysis:
         job = self._verdict.tracker.jobs[event.job]
         if len(job.attempts) == 1:
             self._latest.append(job)
+        if len(self._latest) <= self.kept_jobs:
+            return
         count = max(1, self.kept_jobs // 16)
         if len(self._latest) >= self.kept_jobs + count:
             again = min(count, len(self._unsettled))

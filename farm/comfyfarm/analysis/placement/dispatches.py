@@ -114,7 +114,7 @@ class Dispatches(EventHandler):
     def _on_exchanged(self, event: events.Exchanged) -> None:
         if event.shown is not None:
             self._recorder.note_change(event.instance)
-        if event.method == "POST" and event.job:
+        if event.method == "POST" and event.job and event.prompt_id is None:
             self._add(event, event.job)     # a refusal before the prompt was read has no other event
         if event.shown is not None:
             self._recorder.note_shown_to_all(event.instance)

@@ -169,7 +169,9 @@ def _held(accepted: Iterable[Choice], arrivals: Mapping[str, JobArrival]) -> Ite
 def _wasted_ms(
     accepted: Sequence[Choice], changes: Iterable[AvailabilityChange | _HeldChange], window: Window
 ) -> int:
-    state = _FleetWork({choice.dispatch: _eligible(choice) for choice in accepted})
+    shared: dict[frozenset[str], frozenset[str]] = {}       # equal sets that are one object are compared at once
+    eligible = ((choice.dispatch, _eligible(choice)) for choice in accepted)
+    state = _FleetWork({dispatch: shared.setdefault(names, names) for dispatch, names in eligible})
     events: list[DispatchEvent | AvailabilityChange | _HeldChange] = [
         *changes,
         *dispatch_events(choice.dispatch for choice in accepted),
