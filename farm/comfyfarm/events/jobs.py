@@ -7,7 +7,7 @@ import msgspec
 from comfyfarm.events.base import Event
 
 
-class Work(msgspec.Struct, frozen=True, omit_defaults=True):
+class Work(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The work that a job did, independent of its instance: the duration on another instance follows from it.
 
     :ivar nodes: number of executed nodes, by type.
