@@ -1,7 +1,7 @@
 """The registry of all faults of a farm, and its view for one instance."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -15,6 +15,7 @@ from comfyfarm.faults.phases import Phase, PhaseFacts
 from comfyfarm.seeds import Seeds
 
 KEPT_OVER = 1000        # at least, of the faults that are over
+_NO_PHASES: Mapping[Phase, object] = {}
 
 
 class UnknownFault(Exception):
@@ -222,8 +223,7 @@ class InstanceFaults:
 
     def watches(self, phase: Phase) -> bool:
         """Return whether a fault may fire at this phase; if none may, the caller need not collect facts."""
-        phases = self.registry.watched.get(self.name)
-        return phases is not None and phase in phases
+        return phase in self.registry.watched.get(self.name, _NO_PHASES)
 
     def arm_once(self, fault: Fault, now_ms: int) -> ArmedFault:
         return self.registry.arm_once(fault, self.name, now_ms)

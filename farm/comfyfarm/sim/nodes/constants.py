@@ -34,7 +34,7 @@ def check_call(
         return
     if unexpected := undeclared_links(facts, inputs, links):
         raise NodeError("TypeError", f"{_function(facts)} got an unexpected keyword argument '{unexpected[0]}'")
-    if not (may_lack_inputs or inputs.keys() >= facts.needed):
+    if facts.needed and not may_lack_inputs and not inputs.keys() >= facts.needed:
         missing = [name for name in uses.needs if name in facts.needed and name not in inputs]
         raise _lacks_arguments(_function(facts), missing)
     if not links.keys() >= facts.used:

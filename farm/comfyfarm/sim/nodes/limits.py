@@ -61,11 +61,11 @@ def count_characters(call: NodeCall, outcome: NodeOutcome) -> None:
 
     :raises NodeError: if they are too many.
     """
-    texts = [item for item in _items(outcome) if isinstance(item, str)]
-    if not texts:
+    items = _items(outcome)
+    if str not in map(type, items):
         return
     given = {id(value) for value in call.inputs.values()}
-    call.budget.characters -= sum(len(text) for text in texts if id(text) not in given)
+    call.budget.characters -= sum(len(item) for item in items if isinstance(item, str) and id(item) not in given)
     if call.budget.characters < 0:
         raise NodeError("MemoryError", f"the texts of this job have more than {MOST_CHARACTERS} characters together")
 

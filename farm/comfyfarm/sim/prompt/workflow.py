@@ -1,7 +1,7 @@
 """A prompt as a graph of nodes: its links, and the order of execution."""
 
 import heapq
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -95,21 +95,23 @@ class ExecutionOrder:
             node = ahead.pop()
             if node in self._waits or node in self._left_out:
                 continue
-            sources = () if node in self._cached else self._sources(node)
-            self._waits[node] = set(sources).difference(self._left_out)
+            waits = self._waits[node] = set()
             self._place[node] = len(self._place)
-            for source in sources:
-                self._feeds.setdefault(source, set()).add(node)
             added.append(node)
-            ahead.extend(sources)
+            for source, _ in () if node in self._cached else self._waited_links(node):
+                if source in self._links and source not in waits:
+                    self._feeds.setdefault(source, set()).add(node)
+                    if source not in self._left_out:
+                        waits.add(source)
+                        ahead.append(source)
         return added
 
-    def _sources(self, node: str) -> Collection[str]:
-        """Return the nodes that feed a node by links for which it waits, in the order of its inputs."""
+    def _waited_links(self, node: str) -> Iterable[list[Any]]:
+        """Return the links for which a node waits, in the order of its inputs."""
         links = self._links[node]
         if node in self._lazy:
-            links = {name: link for name, link in links.items() if name not in self._lazy[node]}
-        return {source: None for source, _ in links.values() if source in self._links}
+            return [link for name, link in links.items() if name not in self._lazy[node]]
+        return links.values()
 
     @property
     def nodes(self) -> Iterable[str]:
