@@ -79,12 +79,12 @@ def _ratio(result: Result) -> str:
 
 
 def _goal(result: Result) -> str:
-    """Return a goal as text, and whether it is met."""
+    """Return a goal as text, and whether it is met; ``WORSE`` if the limit is not kept either."""
     if result.goal is None:
         return ""
     unit = f" {result.unit}" if result.bounds == "ours" else " x"
     bound = f"{'at least' if result.at_least else 'at most'} {_number(result.goal)}{unit}"
-    return f"{bound}: {'met' if result.is_met else 'MISSED'}"
+    return f"{bound}: {'met' if result.is_met else 'MISSED' if result.is_as_good_as_known else 'WORSE'}"
 
 
 def _share(result: Result) -> float:

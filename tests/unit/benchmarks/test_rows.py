@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.rows import Effort, Result
+from benchmarks.rows import LIMITS, Effort, Result
 
 
 def result(**facts: Any) -> Result:
@@ -45,6 +45,14 @@ def test_a_family_is_wanted_if_one_of_its_rows_is() -> None:
 )
 def test_a_goal_bounds_the_ratio_or_the_figure(facts: dict[str, Any], met: bool) -> None:
     assert result(**facts).is_met is met
+
+
+def test_a_row_that_misses_its_goal_as_yet_fails_the_run_only_beyond_its_limit() -> None:
+    """So that the benchmark finds out what has got worse."""
+    missed = result(ratio=LIMITS["get/"], goal=0.6)
+    assert (missed.is_met, missed.is_as_good_as_known) == (False, True)
+    assert not result(ratio=LIMITS["get/"] + 0.1, goal=0.6).is_as_good_as_known
+    assert not result(name="start/100", ratio=0.7, goal=0.6).is_as_good_as_known
 
 
 def test_the_ratio_is_the_median_of_the_rounds_without_the_first() -> None:
