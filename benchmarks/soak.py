@@ -171,7 +171,7 @@ def soak(kind: str, length_s: float) -> bool:
             remote = client.farm
             sizes = Run(
                 client,
-                (lambda: remote.advance("10s")) if virtual else (lambda: time.sleep(0.2)),
+                (lambda: remote.advance("10s")) if virtual else (lambda: time.sleep(0.1)),
                 lambda: remote.control.clock().at_ms / 1000 / length_s,
             ).memory()
             verdict, used_s = remote.verdict(), server.cpu_s()
