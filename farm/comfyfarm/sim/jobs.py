@@ -5,7 +5,7 @@ import json
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from functools import cached_property
 from itertools import islice
 from typing import Any
@@ -26,6 +26,9 @@ def workflow_id(extra_data: Mapping[str, Any]) -> Any:
 class Job:
     """An accepted prompt.
 
+    A job that waits behind many others is packed: its prompt is text only, until somebody asks for the objects.
+    Python's garbage collector would look at all objects of all prompts, for 100 ms if 10,000 wait.
+
     :ivar number: its priority; the smallest runs first.
     :ivar extra_data: without the client's secrets since 0.3.68; every client may see it.
     :ivar outputs: the output nodes that will run.
@@ -36,17 +39,33 @@ class Job:
 
     number: float
     prompt_id: str
-    prompt: dict[str, Any]
+    content: InitVar[dict[str, Any]]
     extra_data: dict[str, Any]
     outputs: list[str]
     name: str
     order: int = 0
     has_api_key: bool = False
 
+    def __post_init__(self, content: dict[str, Any]) -> None:
+        self.__dict__["prompt"] = content
+
     @property
     def item(self) -> list[Any]:
         """The job as ``/queue`` and history show it."""
         return [self.number, self.prompt_id, self.prompt, self.extra_data, self.outputs]
+
+    @cached_property
+    def prompt(self) -> dict[str, Any]:
+        prompt: dict[str, Any] = json.loads(self.prompt_json)
+        return prompt
+
+    def precedes(self, other: "Job") -> bool:
+        """Return whether ComfyUI's heap takes its item for the smaller one; most items differ in number or id.
+
+        :raises TypeError: if Python cannot compare the items.
+        """
+        own, others = (self.number, self.prompt_id), (other.number, other.prompt_id)
+        return self.item < other.item if own == others else own < others
 
     # These two are made once: clients ask for the queue again and again, and each picture holds the prompt.
 
@@ -58,6 +77,11 @@ class Job:
     def item_json(self) -> str:
         start, end = encode_text([self.number, self.prompt_id]), encode_text([self.extra_data, self.outputs])
         return f"{start[:-1]}, {self.prompt_json}, {end[1:]}"
+
+    def pack(self) -> None:
+        """Keep the text of the prompt only."""
+        assert self.prompt_json, "the text has to be made first"
+        self.__dict__.pop("prompt", None)
 
     def hide(self, secrets: Collection[str]) -> None:
         """Remove these keys from the extra data."""
@@ -79,6 +103,8 @@ class Job:
 
 
 _Entry = tuple[float, str, int, Job]
+
+_NOT_PACKED = 100       # jobs of a queue
 
 
 @dataclass(eq=False)
@@ -126,7 +152,9 @@ class Queue:
         """
         heap, index = self._heap, self.waiting
         heap.append(self._entry_of(job))
-        while index and job.item < heap[parent := (index - 1) // 2][-1].item:
+        if index >= _NOT_PACKED:
+            job.pack()
+        while index and job.precedes(heap[parent := (index - 1) // 2][-1]):
             heap[index], heap[parent] = heap[parent], heap[index]
             index, self._is_sorted = parent, False
 

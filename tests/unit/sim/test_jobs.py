@@ -3,6 +3,7 @@
 import gc
 import heapq
 import json
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -134,6 +135,19 @@ def test_jobs_are_always_listed_as_pythons_heap_holds_the_items(steps: list[tupl
         assert [(job.number, job.prompt_id) for job in queue.pending] == heap
         assert queue.waiting == len(heap)
         assert [job.prompt_id for job in queue.in_order] == [prompt_id for _, prompt_id in sorted(heap)]
+
+
+def test_a_job_behind_many_others_is_text_until_it_is_taken() -> None:
+    """Else the garbage collector would stop the whole farm, the longer the longer a queue is."""
+    prompt = {"1": {"class_type": "X", "inputs": {"seed": 2**70, "cfg": 1e-7, "text": "é\ud800", "link": ["2", 0]}}}
+    queue = Queue()
+    for order in range(150):
+        queue.put(make_job(order, prompt=deepcopy(prompt), order=order))
+    last = queue.in_order[-1]
+    assert "prompt" not in vars(last)
+    assert last.item_json == json.dumps([149, "id-149", prompt, {}, []])
+    assert "prompt" not in vars(last)
+    assert [queue.take().prompt for _ in range(150)] == [prompt] * 150
 
 
 def entry(prompt_id: str) -> HistoryEntry:
