@@ -81,7 +81,7 @@ REACTOR = {"cli.run", "clients.comfy", "control.launch", "pytest_plugin", "testi
 LIGHT = ("cli.main", "clients", "clients.comfy_sync", "config.sources", "pytest_plugin", "tap", "testing",
          "testing.child")
 SCHEDULING = ("sim.cache", "sim.execution", "sim.instance", "sim.jobs", "sim.machine", "sim.naming", "sim.nodes",
-              "sim.prompt.input_checks", "sim.worker", "server.time")
+              "sim.prompt.input_checks", "sim.prompt.node_checks", "sim.worker", "server.time")
 
 
 @dataclass(frozen=True)
