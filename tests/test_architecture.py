@@ -79,9 +79,9 @@ TIME_AND_CHANCE = {     # the only modules that ask the machine for the time or 
 }
 REACTOR = {"cli.run", "clients.comfy", "control.launch", "pytest_plugin", "testing.child_main"}
 LIGHT = ("cli.main", "clients", "clients.comfy_sync", "config.sources", "pytest_plugin", "tap", "testing",
-         "testing.child")
+         "testing.child", "testing.plugin.servers")
 SCHEDULING = ("sim.cache", "sim.execution", "sim.instance", "sim.jobs", "sim.machine", "sim.naming", "sim.nodes",
-              "sim.prompt.input_checks", "sim.worker", "server.time")
+              "sim.prompt.input_checks", "sim.prompt.node_checks", "sim.worker", "server.time")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from comfyfarm.events import OrderReported
 from comfyfarm.testing import MemoryFarm, as_config
-from comfyfarm.testing.memory_client import Listener
+from comfyfarm.testing.listener import Listener
 from comfyfarm.workflows import text_to_image
 
 STEP_MS = {"slow": 400, "usual": 200, "fast": 100}

@@ -16,7 +16,8 @@ from twisted.python.failure import Failure
 
 from comfyfarm.config import FarmConfig, read
 from comfyfarm.testing import MemoryFarm
-from comfyfarm.testing.memory_client import Asking, Listener
+from comfyfarm.testing.listener import Listener
+from comfyfarm.testing.memory_client import Asking
 from comfyfarm.workflows import text_to_image
 
 __all__ = ["NAMES", "SmallLoad", "two"]

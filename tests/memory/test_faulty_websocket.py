@@ -10,7 +10,7 @@ from twisted.internet.error import ConnectionDone, ConnectionLost
 from comfyfarm.config.fault_tables import read_fault
 from comfyfarm.events import FaultFired, FaultHealed, FrameSent, SocketClosed
 from comfyfarm.testing import MemoryFarm, MemoryInstance
-from comfyfarm.testing.memory_client import Listener
+from comfyfarm.testing.listener import Listener
 from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], MemoryFarm]

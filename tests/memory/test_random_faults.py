@@ -14,7 +14,7 @@ from twisted.logger import LogLevel, capturedLogs
 from comfyfarm.events import FaultFired, Finished
 from comfyfarm.faults.effects import EFFECTS
 from comfyfarm.testing import MemoryFarm
-from comfyfarm.testing.memory_client import Listener
+from comfyfarm.testing.listener import Listener
 from comfyfarm.workflows import text_to_image
 from tests.memory.drawn_faults import PAIRS, as_toml, drawn_faults
 from tests.memory.small_load import NAMES, SmallLoad, two

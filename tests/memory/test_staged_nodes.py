@@ -7,7 +7,7 @@ import pytest
 
 from comfyfarm.config import ConfigError
 from comfyfarm.testing import MemoryFarm
-from comfyfarm.testing.memory_client import Listener
+from comfyfarm.testing.listener import Listener
 
 Start = Callable[[Any], MemoryFarm]
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from comfyfarm.events import FrameSent, SocketClosed, SocketOpened, TextSent
 from comfyfarm.testing import MemoryFarm, MemoryInstance
-from comfyfarm.testing.memory_client import Listener
+from comfyfarm.testing.listener import Listener
 from comfyfarm.workflows import text_to_image
 
 Start = Callable[[Any], MemoryFarm]

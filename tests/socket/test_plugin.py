@@ -9,7 +9,8 @@ pytest_plugins = ["pytester"]
 
 LATE = """
 import sys
-import comfyfarm.pytest_plugin, comfyfarm.testing.child, comfyfarm.clients.comfy_sync, comfyfarm.workflows
+import comfyfarm.pytest_plugin, comfyfarm.testing.plugin.servers, comfyfarm.testing.child
+import comfyfarm.clients.comfy_sync, comfyfarm.workflows
 early = sorted(name for name in sys.modules if name.split(".")[0] in ("twisted", "klein", "treq", "PIL"))
 assert not early, early
 """

@@ -7,7 +7,8 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
-from comfyfarm.analysis.logical_jobs import Attempt, JobFile
+from comfyfarm.analysis.job_files import JobFile
+from comfyfarm.analysis.logical_jobs import Attempt
 from comfyfarm.events import Exchanged
 
 FileKey = tuple[str, str, str]
@@ -70,6 +71,12 @@ class InstanceJobs:
     def all_open(self) -> Iterator[Attempt]:
         """Return what waits or runs, grouped by prompt id."""
         return (attempt for same_id in self.open.values() for attempt in same_id)
+
+    def has_other_jobs(self, attempt: Attempt) -> bool:
+        """Return whether another logical job is open, or has ended since an attempt was accepted."""
+        last = self.last
+        ended_since = last is not None and last.job != attempt.job and (last.ended_ms or 0) >= attempt.sent_ms
+        return ended_since or any(other.job != attempt.job for other in self.all_open())
 
     def open_attempt(self, prompt_id: str | None) -> Attempt | None:
         """Return the attempt that runs under a prompt id, else the first that waits under it."""

@@ -2,43 +2,29 @@
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from sys import intern
 
 from comfyfarm.analysis.forgotten import Forgotten
 from comfyfarm.analysis.instance_jobs import InstanceJobs, is_submission
-from comfyfarm.analysis.logical_jobs import Attempt, End, LogicalJob, Stop, is_hash, with_another
+from comfyfarm.analysis.logical_jobs import Attempt, LogicalJob, Stop, is_hash, with_another
 from comfyfarm.analysis.order_tracker import OrderTracker
 from comfyfarm.analysis.result_tracker import ResultTracker
+from comfyfarm.analysis.run_tracker import RunTracker
 from comfyfarm.events import (
     Event,
     Exchanged,
-    Failed,
-    FaultFired,
-    Finished,
-    Frozen,
-    InternalError,
     InterruptAsked,
-    Interrupted,
-    Paused,
     PromptRefused,
-    QueueCleared,
-    QueueDeleted,
-    Refusing,
-    Reset,
-    ServerStopped,
     SettingsChanged,
     Submitted,
-    Succeeded,
-    Taken,
     TrialBegan,
     Uploaded,
 )
 from comfyfarm.events.handler import EventHandler, on
 
-_GARBLING_EFFECTS = frozenset({"garbage", "truncate"})
 _EQUIPMENT = frozenset({"missing_nodes", "mode", "models", "open_models", "output_node", "validation"})
 """The settings that decide which prompts an instance refuses."""
 _BY_SEQ = attrgetter("seq")
@@ -56,7 +42,8 @@ class JobTracker(EventHandler):
     :ivar instances: the queue and the history of each instance.
     :ivar forgotten: the jobs that are no longer kept.
     :ivar unnamed_failures: the names of jobs without a name of their own of which an attempt was lost or refused.
-    :ivar results: follows what the attempts made, after the tracker has handled an event.
+    :ivar runs: follows the accepted attempts to their end, after the tracker has handled an event.
+    :ivar results: follows what the attempts made, after that.
     :ivar orders: follows what was reported of orders, after that.
     :ivar trial_ms: the beginning of the trial; 0 for the first one.
     :ivar first_ms: the time of the first event; ``None`` if there is none.
@@ -86,6 +73,7 @@ class JobTracker(EventHandler):
     def __post_init__(self) -> None:
         self.results = ResultTracker(self.instances, self.by_prompt_id, self.forgotten.files)
         self.orders = OrderTracker(self.job, self.by_prompt_id)
+        self.runs = RunTracker(self.instances, self.orders, self.unnamed_failures)
 
     def job(self, name: str) -> LogicalJob:
         """Return a logical job; create it if the name is new."""
@@ -123,6 +111,7 @@ class JobTracker(EventHandler):
     def on_event(self, event: Event) -> None:
         self.note_time(event)
         super().on_event(event)
+        self.runs.on_event(event)
         self.results.on_event(event)
         self.orders.on_event(event)
 
@@ -182,9 +171,6 @@ class JobTracker(EventHandler):
 
     def _refuse(self, attempt: Attempt, event: Event, status: int) -> None:
         attempt.end, attempt.ended_ms, attempt.end_seq, attempt.status = "refused", event.at_ms, event.seq, status
-        self._note_failure(attempt)
-
-    def _note_failure(self, attempt: Attempt) -> None:
         if is_hash(attempt.job):
             self.unnamed_failures.add(attempt.job)
 
@@ -217,102 +203,6 @@ class JobTracker(EventHandler):
         attempt.is_unreadable = attempt.job in instance.garbled
         instance.garbled.discard(attempt.job)
 
-    # Its run and its end.
-
-    @on(Taken)
-    def _on_taken(self, event: Taken) -> None:
-        instance = self.instances[event.instance]
-        same_id = instance.open.get(event.prompt_id, [])
-        attempt = next((attempt for attempt in same_id if attempt.taken_ms is None), None)
-        if attempt is not None:
-            attempt.taken_ms = event.at_ms
-            instance.running = attempt
-
-    @on(FaultFired)
-    def _on_fault_fired(self, event: FaultFired) -> None:
-        instance = self.instances[event.instance]
-        if event.do in _GARBLING_EFFECTS and event.route == "/prompt" and event.job:
-            instance.garbled.add(event.job)
-        if (attempt := instance.open_attempt(event.prompt_id)) is not None:
-            attempt.had_fault = True
-            instance.had_fault = instance.had_fault or not attempt.is_load
-            _note_disturbance([attempt], event)
-
-    @on(Frozen, Paused, Refusing)
-    def _on_instance_disturbed(self, event: Frozen | Paused | Refusing) -> None:
-        _note_disturbance(self.instances[event.instance].all_open(), event)
-
-    @on(Succeeded, Failed, Interrupted)
-    def _on_outcome(self, event: Succeeded | Failed | Interrupted) -> None:
-        attempt = self.instances[event.instance].open_attempt(event.prompt_id)
-        if attempt is None:
-            return
-        if isinstance(event, Succeeded):
-            attempt.done_seq = event.seq
-        elif isinstance(event, Failed):
-            attempt.error = str(event.error.get("exception_type", ""))
-        else:
-            attempt.is_interrupted = True
-
-    @on(Finished)
-    def _on_finished(self, event: Finished) -> None:
-        attempt = self.instances[event.instance].open_attempt(event.prompt_id)
-        if attempt is None:
-            return
-        if event.status == "success":
-            attempt.done_seq = attempt.done_seq or event.seq
-            self._end(attempt, event, "success")
-        elif attempt.is_internal:
-            self._end(attempt, event, "internal")
-        else:
-            self._end(attempt, event, "interrupted" if attempt.is_interrupted else "error")
-        self.instances[event.instance].add_to_history(attempt)
-
-    @on(InternalError)
-    def _on_internal_error(self, event: InternalError) -> None:
-        if (attempt := self.instances[event.instance].open_attempt(event.prompt_id)) is not None:
-            attempt.is_internal = True
-
-    @on(QueueDeleted, QueueCleared)
-    def _on_queue_deleted(self, event: QueueDeleted | QueueCleared) -> None:
-        instance, names_prompt = self.instances[event.instance], isinstance(event, QueueDeleted)
-        for prompt_id in (event.prompt_id,) if isinstance(event, QueueDeleted) else event.prompt_ids:
-            same_id = instance.open.get(prompt_id, [])
-            attempt = next((attempt for attempt in same_id if attempt is not instance.running), None)
-            if attempt is not None:
-                attempt.stop = Stop(event.seq, event.at_ms, "", names_prompt, had_other_jobs=False)
-                self._end(attempt, event, "deleted")
-
-    @on(ServerStopped)
-    def _on_server_stopped(self, event: ServerStopped) -> None:
-        instance = self.instances[event.instance]
-        if instance.running is not None and event.reason == "crashed":
-            instance.running.kill_seq = instance.running.kill_seq or event.seq
-        for prompt_id in event.lost:
-            if (attempt := instance.open_attempt(prompt_id)) is not None:
-                attempt.has_left_files = self.orders.delivery == "folder" and bool(attempt.files)
-                self._end(attempt, event, "lost")
-                self._note_failure(attempt)
-        _note_disturbance(instance.all_open(), event)
-        kept, instance.running = instance.running, None
-        if kept is not None:    # The process kept its queue: the job waits again.
-            kept.taken_ms, kept.done_seq, kept.is_interrupted, kept.error = None, 0, False, ""
-        if "history" not in event.kept:
-            instance.clear_history()
-
-    @on(Reset)
-    def _on_reset(self, event: Reset) -> None:
-        instance = self.instances[event.instance]
-        for attempt in list(instance.all_open()):
-            self._end(attempt, event, "forgotten")
-        instance.clear_history()
-        if event.files:
-            instance.files.clear()
-
-    def _end(self, attempt: Attempt, event: Event, end: End) -> None:
-        self.instances[attempt.instance].close(attempt)
-        attempt.end, attempt.ended_ms, attempt.end_seq = end, event.at_ms, event.seq
-
     # Interrupts.
 
     @on(InterruptAsked)
@@ -323,7 +213,7 @@ class JobTracker(EventHandler):
         hit = self.instances[event.instance].open_attempt(event.hit)
         if hit is not None and hit.stop is None:
             names_prompt = event.prompt_id is not None
-            others = self._has_other_jobs(hit)
+            others = self.instances[hit.instance].has_other_jobs(hit)
             hit.stop = Stop(event.seq, event.at_ms, event.job, names_prompt, others, event.is_load)
 
     def _job_named_by(self, event: InterruptAsked) -> LogicalJob | None:
@@ -333,14 +223,3 @@ class JobTracker(EventHandler):
         attempts = self.by_prompt_id.get(event.prompt_id or "", ())
         here = [attempt for attempt in attempts if attempt.instance == event.instance]
         return self.jobs[here[-1].job] if here else None
-
-    def _has_other_jobs(self, hit: Attempt) -> bool:
-        instance = self.instances[hit.instance]
-        last = instance.last
-        ended_since = last is not None and last.job != hit.job and (last.ended_ms or 0) >= hit.sent_ms
-        return ended_since or any(attempt.job != hit.job for attempt in instance.all_open())
-
-
-def _note_disturbance(attempts: Iterable[Attempt], event: Event) -> None:
-    for attempt in attempts:
-        attempt.disturbance = attempt.disturbance or (event.seq, event.at_ms)

@@ -59,12 +59,15 @@ class Prologue(EventHandler):
     length of the log.  Left out is what only earlier requests explain, such as uploads and history entries.
 
     :ivar _kept: for each piece of state, the events that made it, in their order.
+    :ivar _shown: by instance and client, the latest message that showed the client the length of the queue; apart,
+        because one message concerns all clients of an instance.
     """
 
     _kept: dict[_Key, tuple[Event, ...]] = field(default_factory=dict)
+    _shown: dict[str, dict[str, FrameSent]] = field(default_factory=dict)
 
     def copy(self) -> Prologue:
-        return Prologue(dict(self._kept))
+        return Prologue(dict(self._kept), {name: dict(shown) for name, shown in self._shown.items()})
 
     def events(self, at_ms: int) -> list[Event]:
         """Return the events in the order of the log.
@@ -72,6 +75,7 @@ class Prologue(EventHandler):
         Jobs that wait or run have the time ``at_ms``: what was before it is no part of the trial.
         """
         by_seq = {event.seq: event for events in self._kept.values() for event in events}
+        by_seq |= {event.seq: event for shown in self._shown.values() for event in shown.values()}
         events = (event for _, event in sorted(by_seq.items()))
         return [replace(event, at_ms=at_ms) if isinstance(event, Submitted | Taken) else event for event in events]
 
@@ -115,8 +119,9 @@ class Prologue(EventHandler):
 
     @on(ServerStopped)
     def _on_server_stopped(self, event: ServerStopped) -> None:
-        own = "ready", "frozen", "refusing", "paused", "failing", "model", "socket", "shown", "silent", "running"
+        own = "ready", "frozen", "refusing", "paused", "failing", "model", "socket", "silent", "running"
         self._drop_all(event.instance, *own)
+        self._shown.pop(event.instance, None)
         self._remove_jobs(event.instance, event.lost)
         self._drop("healed")
 
@@ -220,14 +225,15 @@ class Prologue(EventHandler):
         if others:
             self._kept[key] = others
         else:
-            self._drop("shown", event.instance, event.client_id)
+            self._shown.get(event.instance, {}).pop(event.client_id, None)
             self._drop("silent", event.instance, event.client_id)
 
     @on(FrameSent)
     def _on_frame_sent(self, event: FrameSent) -> None:
         if event.shown is not None:
-            kept = (event,)
-            self._kept.update({("shown", event.instance, client_id): kept for client_id in event.to})
+            shown = self._shown.setdefault(event.instance, {})
+            for client_id in event.to:
+                shown[client_id] = event
 
     # Jobs.
 

@@ -7,7 +7,8 @@ from urllib.parse import parse_qsl
 
 from comfyfarm.analysis.forgotten import HashSet
 from comfyfarm.analysis.instance_jobs import InstanceJobs, ResultFile, file_of, route_of
-from comfyfarm.analysis.logical_jobs import Attempt, BrokenFetch, JobFile, with_another
+from comfyfarm.analysis.job_files import BrokenFetch, JobFile
+from comfyfarm.analysis.logical_jobs import Attempt, with_another
 from comfyfarm.events import (
     Configured,
     Exchanged,

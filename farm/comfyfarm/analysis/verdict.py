@@ -98,7 +98,7 @@ class VerdictBuilder:
 
     def _methods_by_type(self) -> Methods:
         tracker = self.tracker
-        trackers = tracker, tracker.results, tracker.orders, self.fleet, self._requests, self._listeners
+        trackers = tracker, tracker.runs, tracker.results, tracker.orders, self.fleet, self._requests, self._listeners
         changes: Methods = {kind: [self.fleet.on_change] for kind in CHANGING_EVENTS}
         rules = ({kind: [partial(self._pass, rule)] for kind in rule.handles} for rule in self.rules)
         return merged(by_type(*trackers, self._lateness), changes, *rules)

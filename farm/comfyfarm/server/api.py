@@ -13,7 +13,7 @@ from twisted.web.iweb import IRequest
 from werkzeug.exceptions import HTTPException, NotFound
 
 from comfyfarm.config import InstanceConfig
-from comfyfarm.events import Event, InternalError
+from comfyfarm.events import Event
 from comfyfarm.server.files.disk import Disk
 from comfyfarm.server.files.uploads import MAX_FIELDS, TooManyFields
 from comfyfarm.server.files.users import Users
@@ -28,7 +28,7 @@ from comfyfarm.server.time.turns import in_turns
 from comfyfarm.server.websocket.hub import Hub
 from comfyfarm.sim.catalogue.catalogue import Catalogue
 from comfyfarm.sim.durations import draw_ms
-from comfyfarm.sim.errors import ServerError, describe, origin_of
+from comfyfarm.sim.errors import ServerError, internal_error
 from comfyfarm.sim.instance import Instance
 from comfyfarm.versions import Behaviour
 
@@ -177,14 +177,7 @@ class ComfyApi:
     def _on_bug(self, request: IRequest, failure: Failure) -> bytes:
         """Log an error of the farm itself; the client gets the same 500 as from ComfyUI."""
         _logger.failure("{name}: {request} failed", failure, name=self.config.name, request=request)
-        error = failure.value
-        assert error is not None
-        self.publish(
-            InternalError(
-                at_ms=self.driver.time.now_ms(),
-                request=f"{request.method.decode()} {request.path.decode('utf-8', 'replace')}",
-                error=describe(error),
-                raised_at=origin_of(error),
-            )
-        )
+        assert failure.value is not None
+        shown = f"{request.method.decode()} {request.path.decode('utf-8', 'replace')}"
+        self.publish(internal_error(failure.value, self.driver.time.now_ms(), request=shown))
         return send(request, server_error(request))

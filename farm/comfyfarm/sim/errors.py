@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from traceback import extract_tb
 from typing import Any, Self
 
+from comfyfarm.events import InternalError
+
 _IN_PACKAGE = "/comfyfarm/"
 
 TOO_DEEP = "maximum recursion depth exceeded"
@@ -61,9 +63,13 @@ def raising_as_comfyui() -> Iterator[None]:
         raise as_server_error(error) from error
 
 
-def describe(error: BaseException) -> str:
-    """Return type and message of an exception, without the path that an ``OSError`` names."""
-    return f"{type(error).__name__}: {message_of(error)}"
+def internal_error(error: BaseException, at_ms: int, **place: Any) -> InternalError:
+    """Return the event that says that an error of comfyfarm's own was raised.
+
+    :param place: what it was raised at: ``request``, or ``prompt_id`` and ``job``.
+    """
+    shown = f"{type(error).__name__}: {message_of(error)}"
+    return InternalError(at_ms=at_ms, error=shown, raised_at=_origin_of(error), **place)
 
 
 def message_of(error: BaseException) -> str:
@@ -71,7 +77,7 @@ def message_of(error: BaseException) -> str:
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
-def origin_of(error: BaseException) -> str:
+def _origin_of(error: BaseException) -> str:
     """Return where in this package an exception was raised, or passed through last: ``sim/memory.py:47``."""
     frames = [(frame.filename.replace("\\", "/"), frame.lineno) for frame in extract_tb(error.__traceback__)]
     own = [f"{file.rpartition(_IN_PACKAGE)[2]}:{line}" for file, line in frames if _IN_PACKAGE in file]

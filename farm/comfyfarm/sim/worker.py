@@ -17,10 +17,10 @@ from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from comfyfarm.events import Finished, InternalError, Paused, Resumed, Taken
+from comfyfarm.events import Finished, Paused, Resumed, Taken
 from comfyfarm.faults.fault import Firing
 from comfyfarm.faults.pauses import Hold, Pause, Sleep
-from comfyfarm.sim.errors import describe, origin_of
+from comfyfarm.sim.errors import internal_error
 from comfyfarm.sim.execution.execution import Execution
 from comfyfarm.sim.jobs import EndedJob, History, HistoryEntry, Job, Queue
 from comfyfarm.sim.machine import Machine
@@ -217,15 +217,8 @@ class Worker:
         self._step_ms = self.machine.at_ms if self.queue.waiting else None
 
     def _report(self, error: BaseException, job: Job | None) -> None:
-        self.machine.publish(
-            InternalError(
-                at_ms=self.machine.at_ms,
-                prompt_id=None if job is None else job.prompt_id,
-                job="" if job is None else job.name,
-                error=describe(error),
-                raised_at=origin_of(error),
-            )
-        )
+        place = {} if job is None else {"prompt_id": job.prompt_id, "job": job.name}
+        self.machine.publish(internal_error(error, self.machine.at_ms, **place))
 
     def _add_to_history(self, entry: HistoryEntry) -> EndedJob:
         if self.machine.behaviour.hides_secrets_in_history:

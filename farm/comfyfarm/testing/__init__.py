@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from comfyfarm.testing.child import start_mock_server as start_mock_server
     from comfyfarm.testing.expectations import ExpectationFailed as ExpectationFailed
     from comfyfarm.testing.in_process import as_config as as_config
-    from comfyfarm.testing.memory_client import Listener as Listener
+    from comfyfarm.testing.listener import Listener as Listener
     from comfyfarm.testing.memory_client import Reply as Reply
     from comfyfarm.testing.memory_farm import MemoryFarm as MemoryFarm
     from comfyfarm.testing.memory_farm import MemoryInstance as MemoryInstance
@@ -48,7 +48,8 @@ else:
             "testing.child": ["FarmDied", "RunningFarm", "ServedInstance", "run_farm", "start_mock_server"],
             "testing.expectations": ["ExpectationFailed"],
             "testing.in_process": ["as_config"],
-            "testing.memory_client": ["Listener", "Reply"],
+            "testing.listener": ["Listener"],
+            "testing.memory_client": ["Reply"],
             "testing.memory_farm": ["MemoryFarm", "MemoryInstance", "check_config"],
             "testing.remote": ["RemoteFarm", "attach_farm"],
             "testing.twisted_farm": ["TwistedFarm", "TwistedInstance"],

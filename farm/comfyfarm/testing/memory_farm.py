@@ -19,7 +19,8 @@ from comfyfarm.server.ports import Bind, BoundPort, MemoryPort
 from comfyfarm.server.time.clock import EPOCH_UNIX_MS
 from comfyfarm.testing.expectations import Expectation
 from comfyfarm.testing.in_process import InProcessFarm, LiveFault, LiveGate, in_seconds
-from comfyfarm.testing.memory_client import Listener, MemoryWire, Reply, result_of
+from comfyfarm.testing.listener import Listener
+from comfyfarm.testing.memory_client import MemoryWire, Reply, result_of
 from comfyfarm.testing.waiting import Within
 
 F = TypeVar("F", bound=LiveFault)

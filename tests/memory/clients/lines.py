@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from comfyfarm.testing import MemoryFarm
-from comfyfarm.testing.memory_client import Listener
+from comfyfarm.testing.listener import Listener
 
 __all__ = ["Line"]
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from comfyfarm.testing import MemoryFarm
-from comfyfarm.testing.memory_client import Listener, Reply
+from comfyfarm.testing.listener import Listener
+from comfyfarm.testing.memory_client import Reply
 from tests.memory.clients.calls import Calls, Then
 
 REOPEN_MS = 1_000

@@ -7,7 +7,8 @@ from typing import Any
 
 from comfyfarm.events import FaultFired
 from comfyfarm.testing import MemoryFarm
-from comfyfarm.testing.memory_client import Asking, Listener, Reply
+from comfyfarm.testing.listener import Listener
+from comfyfarm.testing.memory_client import Asking, Reply
 from comfyfarm.workflows import text_to_image
 
 __all__ = [

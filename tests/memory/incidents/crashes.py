@@ -3,7 +3,7 @@
 import pytest
 from twisted.internet.error import ConnectionLost
 
-from comfyfarm.testing.memory_client import Listener
+from comfyfarm.testing.listener import Listener
 from tests.memory.incidents.asking import data_of, entry_of, fired, heard, post, queue
 from tests.memory.incidents.clients import ask_the_queue_after_a_restart, send_all_again_after_a_restart
 from tests.memory.incidents.table import Start, incident, stage

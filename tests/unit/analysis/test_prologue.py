@@ -93,6 +93,16 @@ def test_the_kept_events_do_not_grow_with_the_log() -> None:
     assert len(prologue_of(many)) == len(prologue_of(few)) < 5
 
 
+def test_a_copy_stays_as_it_was() -> None:
+    prologue = Prologue()
+    *before, later = log(farm("a"), showed(3, on="a", at=1), showed(0, on="a", at=2))
+    for event in before:
+        prologue.on_event(event)
+    copied = prologue.copy()
+    prologue.on_event(later)
+    assert (copied.events(0), prologue.events(0)) == (before, [*before[:-1], later])
+
+
 def test_a_job_that_still_runs_has_the_time_of_the_beginning() -> None:
     """So that a timeline, and the time that an instance was busy, begin with the trial."""
     kept = prologue_of(log(farm("a"), submitted("j", on="a", at=5), taken("j", on="a", at=6)), at_ms=50)

@@ -6,21 +6,21 @@ import json
 
 import pytest
 
-from comfyfarm.sim.errors import describe, origin_of
+from comfyfarm.sim.errors import internal_error
 from comfyfarm.sim.prompt.submission import read_prompt
 
 
 def test_the_place_is_the_last_line_of_the_package_that_the_error_passed() -> None:
     with pytest.raises(TypeError) as raised:
         read_prompt({"prompt": 5})
-    assert origin_of(raised.value).partition(":")[0] == "sim/prompt/submission.py"
+    assert internal_error(raised.value, 0).raised_at.partition(":")[0] == "sim/prompt/submission.py"
     with pytest.raises(json.JSONDecodeError) as elsewhere:
         json.loads("{")
-    assert origin_of(elsewhere.value) == "unknown"
+    assert internal_error(elsewhere.value, 0).raised_at == "unknown"
 
 
 def test_the_path_of_a_file_is_left_out() -> None:
     """Equal runs on two machines give equal logs."""
     error = FileNotFoundError(2, "No such file or directory", "/home/me/input.png")
-    assert describe(error) == "FileNotFoundError: No such file or directory"
-    assert describe(KeyError("x")) == "KeyError: 'x'"
+    assert internal_error(error, 0).error == "FileNotFoundError: No such file or directory"
+    assert internal_error(KeyError("x"), 0).error == "KeyError: 'x'"

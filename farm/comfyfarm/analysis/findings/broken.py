@@ -3,8 +3,9 @@
 from pathlib import PurePosixPath
 
 from comfyfarm.analysis.findings.finding import moment
+from comfyfarm.analysis.job_files import JobFile
 from comfyfarm.analysis.job_tracker import JobTracker
-from comfyfarm.analysis.logical_jobs import Delivery, JobFile, LogicalJob
+from comfyfarm.analysis.logical_jobs import Delivery, LogicalJob
 
 _PICTURES = frozenset({".apng", ".avif", ".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 

@@ -1,8 +1,4 @@
-"""The files of an instance on disk.
-
-A user may configure folders of their own, so every file that the farm writes is recorded, and no other file is ever
-removed.
-"""
+"""The files of an instance on disk."""
 
 import errno
 import hashlib
@@ -18,8 +14,7 @@ from weakref import WeakSet
 from comfyfarm.events.base import Folder
 from comfyfarm.server.files.atomic import is_taken, system_error, write_new, write_over
 from comfyfarm.server.files.folders import make_folders
-from comfyfarm.server.files.path_set import PathSet
-from comfyfarm.server.files.removal import remove_files
+from comfyfarm.server.files.owned_files import OwnedFiles, inside_of
 from comfyfarm.server.media.pictures import ImageRenderer, picture_size
 from comfyfarm.server.stat_cache import FileFactCache, digest_of, is_draft, regular_file
 from comfyfarm.server.time.turns import at_once
@@ -30,7 +25,6 @@ EXAMPLE = "example.png"
 """The picture that every real server has in ``input``."""
 
 _EXAMPLE_SIDE = 256
-_IN_A_TURN = 200    # files: about 5 ms
 
 
 class Outside(Exception):
@@ -43,24 +37,14 @@ class Disk:
 
     The folders are made at once, because a client may join ``output`` with ``../input/NAME``.
 
-    :ivar _written: the files of jobs.
-    :ivar _uploads: the files of clients.
-    :ivar _provided: the pictures that are in ``input`` from the start.
-    :ivar _made: the directories that were made here.
     :ivar _hidden: the content of files that a fault hides.
-    :ivar _outdated: the files that later turns of the reactor will remove.
     """
 
     input_dir: Path
     output_dir: Path
     temp_dir: Path
     renderer: ImageRenderer
-    _written: PathSet = field(default_factory=PathSet, init=False, repr=False)
-    _uploads: set[Path] = field(default_factory=set, init=False, repr=False)
-    _provided: set[Path] = field(default_factory=set, init=False, repr=False)
-    _made: set[Path] = field(default_factory=set, init=False, repr=False)
     _hidden: dict[Path, bytes] = field(default_factory=dict, init=False, repr=False)
-    _outdated: set[Path] = field(default_factory=set, init=False, repr=False)
     _all: ClassVar[WeakSet["Disk"]] = WeakSet()       # instances may share a folder
 
     def __post_init__(self) -> None:
@@ -70,6 +54,7 @@ class Disk:
             Path(os.path.abspath(path)) for path in (self.input_dir, self.output_dir, self.temp_dir)    # noqa: PTH100
         )
         self._folders: dict[Folder, Path] = {"input": self.input_dir, "output": self.output_dir, "temp": self.temp_dir}
+        self._owned = OwnedFiles(self._folders.values())
         self._digests: FileFactCache[str] = FileFactCache(digest_of)
         self._sizes: FileFactCache[tuple[int, int] | None] = FileFactCache(picture_size)
         for folder in self._folders.values():
@@ -124,7 +109,7 @@ class Disk:
             # Not EEXIST for a directory: names() leaves it out, so a retry would fail, too.
             raise system_error(errno.EISDIR if path.is_dir() else errno.EEXIST, path)
         self._create(path, self.renderer.render(place.name, content, self.content_of))
-        self._written.add(path)
+        self._owned.written.add(path)
 
     # For faults, through the simulation, on the files of jobs.
 
@@ -133,14 +118,14 @@ class Disk:
         if not (os.path.lexists(path) and any(disk.wrote(path) for disk in self._all)):
             raise system_error(errno.EEXIST, path)
         write_over(path, self.renderer.render(place.name, content, self.content_of))
-        self._written.add(path)
+        self._owned.written.add(path)
 
     def remove(self, place: Place) -> bool:
         path = self._written_path(place)
         if path is None:
             return False
-        self._written.discard(path)
-        at_once(self._remove({path}))
+        self._owned.written.discard(path)
+        at_once(self._owned.remove({path}))
         return True
 
     def hide(self, place: Place) -> bool:
@@ -159,7 +144,7 @@ class Disk:
             self._create(path, content)
         except OSError:
             return False
-        self._written.add(path)
+        self._owned.written.add(path)
         return True
 
     def length(self, place: Place) -> int | None:
@@ -176,12 +161,12 @@ class Disk:
 
     def wrote(self, path: Path) -> bool:
         """Return whether a job of this instance wrote this file."""
-        return path in self._written
+        return path in self._owned.written
 
     def _written_path(self, place: Place) -> Path | None:
         """Return the path of a file that a job of this instance wrote, or ``None``."""
         path = self._path_of(place)
-        return path if path in self._written and path is not None and regular_file(path) is not None else None
+        return path if path in self._owned.written and path is not None and regular_file(path) is not None else None
 
     # For the routes.
 
@@ -208,15 +193,9 @@ class Disk:
     def upload(self, path: Path, content: bytes) -> None:
         """Write a client's file over any file of that name.
 
-        A file that the farm did not write still counts as the user's: it will not be removed.
-
         :raises OSError: if the directory is missing or the name impossible.
         """
-        is_ours = not os.path.lexists(path) or path in self._written or path in self._outdated
-        write_over(path, content)
-        self._outdated.discard(path)
-        if is_ours:
-            self._uploads.add(path)
+        self._owned.upload(path, content)
 
     def make_directory(self, folder: Folder, subfolder: str) -> None:
         """Make a subfolder, to be removed at the end.
@@ -235,7 +214,7 @@ class Disk:
         path = self.path("input", "", name)
         try:
             self._create(path, content)
-            self._provided.add(path)
+            self._owned.provided.add(path)
         except FileExistsError:
             if self.digest_at(path) != hashlib.sha256(content).hexdigest():
                 raise system_error(errno.EEXIST, path) from None      # this path, not that of the draft
@@ -252,33 +231,23 @@ class Disk:
 
     def empty_temp(self) -> Iterator[None]:
         """Remove what jobs and clients put into ``temp``, as ComfyUI does when it starts and stops."""
-        inside = f"{self._folders['temp']}{os.sep}"      # Path.is_relative_to takes ten times as long
-        # The names of previews are drawn anew by each process, so theirs may be removed later.
-        previews = {path for path in self._written if str(path).startswith(inside)}
-        uploads = {path for path in self._uploads if str(path).startswith(inside)}
-        self._written -= previews
-        self._uploads -= uploads
+        inside = inside_of(self.temp_dir)
         self._hidden = {path: content for path, content in self._hidden.items() if not str(path).startswith(inside)}
-        remove_files(previews)
-        yield from self._remove(uploads)
+        yield from self._owned.remove_inside(self.temp_dir)
 
     def remove_uploads(self) -> Iterator[None]:
         """Remove the clients' files."""
-        uploads, self._uploads = self._uploads, set()
-        yield from self._remove(uploads)
+        yield from self._owned.remove_uploads()
 
     def remove_outputs(self) -> Iterator[None]:
         """Remove the jobs' files (for a reset with ``files=true``)."""
-        written, self._written = self._written, PathSet()
         self._hidden.clear()
-        yield from self._remove(written)
+        yield from self._owned.remove_written()
 
     def remove_all(self) -> None:
         """Remove all files that the farm wrote, and the directories that it made if they are empty now."""
-        owned = self._written, self._uploads, self._provided, self._outdated
-        remove_files(set().union(*owned), self._made)
-        for paths in (*owned, self._made, self._hidden):
-            paths.clear()
+        self._hidden.clear()
+        self._owned.remove_all()
 
     def _path_of(self, place: Place) -> Path | None:
         try:
@@ -294,26 +263,7 @@ class Disk:
             write_new(path, content)
 
     def _make(self, directory: Path) -> None:
-        self._made.update(make_folders(directory))
-
-    def _remove(self, paths: Collection[Path]) -> Iterator[None]:
-        """Remove files, and then the directories inside the folders that are empty now."""
-        self._outdated.update(paths)
-        for number, path in enumerate(paths, 1):
-            if path in self._outdated:      # no client has written it anew
-                self._outdated.discard(path)
-                with suppress(OSError):
-                    path.unlink()
-            if not number % _IN_A_TURN:
-                yield
-        folders = tuple(f"{folder}{os.sep}" for folder in self._folders.values())
-        made = [directory for directory in self._made if str(directory).startswith(folders)]
-        for number, directory in enumerate(sorted(made, key=lambda made: len(str(made)), reverse=True), 1):
-            with suppress(OSError):     # not empty: somebody else uses it
-                directory.rmdir()
-                self._made.discard(directory)
-            if not number % _IN_A_TURN:
-                yield
+        self._owned.made.update(make_folders(directory))
 
 
 @lru_cache(1024)

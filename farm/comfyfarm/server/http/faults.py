@@ -42,7 +42,6 @@ from twisted.web.server import Request
 
 from comfyfarm.config.decoding import ConfigError
 from comfyfarm.config.fault_tables import read_fault
-from comfyfarm.events import InternalError
 from comfyfarm.faults.armed_fault import ArmedFault
 from comfyfarm.faults.fault import Fault, Firing, Rule, firing_in_order
 from comfyfarm.faults.pauses import WAIT, Steps
@@ -55,7 +54,7 @@ from comfyfarm.server.http.request_facts import RequestFacts
 from comfyfarm.server.http.response_writer import BufferedChannel, ResponseWriter, as_text
 from comfyfarm.server.time.driver import InstanceDriver
 from comfyfarm.server.time.task import SimTask
-from comfyfarm.sim.errors import describe, origin_of
+from comfyfarm.sim.errors import internal_error
 
 _logger = Logger()     # not in the class: Twisted keeps recent log events, and with them the objects that logged
 
@@ -227,14 +226,8 @@ class FaultyExchange:
             yield from steps
         except Exception as error:  # noqa: BLE001 (whatever it is, it is told)
             _logger.failure("{name}: {request} failed", name=self.injector.faults.name, request=self.request)
-            self.injector.faults.publish(
-                InternalError(
-                    at_ms=self.injector.now_ms(),
-                    request=f"{self.request_facts.method} {self.request_facts.route}",
-                    error=describe(error),
-                    raised_at=origin_of(error),
-                )
-            )
+            shown = f"{self.request_facts.method} {self.request_facts.route}"
+            self.injector.faults.publish(internal_error(error, self.injector.now_ms(), request=shown))
             self._writer.abort()
 
     def _unless_suspended(self, steps: Steps) -> Steps:

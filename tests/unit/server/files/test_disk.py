@@ -452,12 +452,12 @@ def test_the_end_and_an_emptied_temp_do_not_wait_for_many_files(
     for number in range(AT_ONCE + 1):
         path = disk.temp_dir / f"{number:05}.png"
         path.touch()
-        disk._written.add(path)
+        disk._owned.written.add(path)
     disk.upload(disk.temp_dir / "mine.png", b"")
     at_once(disk.empty_temp())
     assert [len(paths) for paths in lists] == [AT_ONCE + 1]
     assert not (disk.temp_dir / "mine.png").exists()
-    disk._written |= {disk.output_dir / f"{number:05}.png" for number in range(AT_ONCE + 1)}
+    disk._owned.written |= {disk.output_dir / f"{number:05}.png" for number in range(AT_ONCE + 1)}
     disk.remove_all()
     folders = {os.fsencode(folder) for folder in (disk.temp_dir, disk.output_dir, disk.input_dir)}
     assert set(lists[1][AT_ONCE + 1 :][:3]) == folders

@@ -5,7 +5,7 @@ from twisted.python.failure import Failure
 from wsproto.frame_protocol import FrameProtocol
 
 from comfyfarm.server.websocket.connection import frame
-from comfyfarm.testing.memory_client import Listener, _MessageReader
+from comfyfarm.testing.listener import Listener, MessageReader
 
 
 class Recorder:
@@ -37,7 +37,7 @@ def test_what_was_heard_reads_like_a_list() -> None:
 def read(data: bytes) -> tuple[list[object], bytes]:
     """What a listener hears, and what is left for Twisted's protocol."""
     listener, recorder = Listener(), Recorder()
-    _MessageReader(listener, recorder).dataReceived(data)  # type: ignore[arg-type]  # it is no IProtocol
+    MessageReader(listener, recorder).dataReceived(data)  # type: ignore[arg-type]  # it is no IProtocol
     return listener.heard[:], recorder.data
 
 
