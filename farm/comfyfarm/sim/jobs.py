@@ -105,6 +105,7 @@ class Job:
 _Entry = tuple[float, str, int, Job]
 
 _NOT_PACKED = 100       # jobs of a queue
+_LARGE = 1000           # nodes, and what they show
 
 
 @dataclass(eq=False)
@@ -220,28 +221,48 @@ class HistoryEntry:
     status_str: str = "success"
     messages: list[list[Any]] = field(default_factory=list)
 
-    def ended(self) -> "EndedJob":
-        """Return the entry as it is kept; the job has ended."""
-        job, completed = self.job, self.status_str == "success"
-        status = {"status_str": self.status_str, "completed": completed, "messages": self.messages}
+    def as_json(self) -> str:
+        """Return the entry as ``/history`` shows it."""
+        status = {"status_str": self.status_str, "completed": self.status_str == "success", "messages": self.messages}
         more = encode_text({"outputs": self.outputs, "status": status, "meta": self.meta})
-        return EndedJob(job.prompt_id, job.order, job.client_id, f'{{"prompt": {job.item_json}, {more[1:]}')
+        return f'{{"prompt": {self.job.item_json}, {more[1:]}'
+
+    @property
+    def is_large(self) -> bool:
+        """True if its text would take long to make."""
+        shown = sum(len(items) for ui in self.outputs.values() for items in ui.values())
+        return len(self.job.prompt) + shown > _LARGE
 
 
-class EndedJob(msgspec.Struct, frozen=True, eq=False, gc=False):
+class EndedJob(msgspec.Struct, eq=False, gc=False):
     """A job in the history.
 
     It is kept as text, as Python's garbage collector would look at each object of each entry again and again.
 
     :ivar order: see :class:`Job`.
     :ivar client_id: see :class:`Job`.
-    :ivar json: the entry, as ``/history`` shows it.
+    :ivar entry: a large one, until its text is asked for.
     """
 
     prompt_id: str
     order: int
     client_id: Any
-    json: str
+    entry: HistoryEntry | None
+    _json: str = ""
+
+    @classmethod
+    def of(cls, entry: HistoryEntry) -> "EndedJob":
+        """Return what is kept of a job that has ended."""
+        job, is_large = entry.job, entry.is_large
+        kept, text = (entry, "") if is_large else (None, entry.as_json())
+        return cls(job.prompt_id, job.order, job.client_id, kept, text)
+
+    @property
+    def json(self) -> str:
+        """The entry, as ``/history`` shows it."""
+        if self.entry is not None:
+            self._json, self.entry = self.entry.as_json(), None
+        return self._json
 
     def content(self) -> dict[str, Any]:
         """Return the entry: ``prompt``, ``outputs``, ``status`` and ``meta``."""

@@ -223,7 +223,7 @@ class Worker:
     def _add_to_history(self, entry: HistoryEntry) -> EndedJob:
         if self.machine.behaviour.hides_secrets_in_history:
             entry.job.hide(SECRETS)     # an older queue has shown them until now
-        ended = entry.ended()
+        ended = EndedJob.of(entry)
         self.history.add(ended, self.machine.settings.history_limit)
         return ended
 

@@ -155,7 +155,7 @@ def entry(prompt_id: str) -> HistoryEntry:
 
 
 def ended(prompt_id: str, **facts: Any) -> EndedJob:
-    return replace(entry(prompt_id), **facts).ended()
+    return EndedJob.of(replace(entry(prompt_id), **facts))
 
 
 def history_of(ids: str, limit: int = 100) -> History:
@@ -257,6 +257,16 @@ def test_the_texts_that_routes_send_are_those_of_json() -> None:
     assert shown["é"]["outputs"]["9"]["images"] == [{"filename": "é\ud800.png"}]
     assert history.json(history.window(None)) == json.dumps(shown)
     assert history.json({}) == "{}"
+
+
+def test_the_text_of_a_large_entry_is_made_when_it_is_asked_for() -> None:
+    """As it takes long, and nobody may ask."""
+    files = [{"filename": f"{number}.png"} for number in range(2000)]
+    large = ended("a", outputs={"9": {"images": files}})
+    assert large.entry is not None
+    assert large.content()["outputs"]["9"]["images"] == files
+    assert large.entry is None
+    assert ended("a").entry is None
 
 
 def test_the_garbage_collector_looks_at_no_job_of_the_history() -> None:

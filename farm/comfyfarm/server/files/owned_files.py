@@ -28,6 +28,7 @@ class OwnedFiles:
     :ivar provided: the pictures that are in ``input`` from the start.
     :ivar made: the directories.
     :ivar _outdated: the files that later turns of the reactor will remove.
+    :ivar _renewed: those of them that a client has written anew, and that stay.
     """
 
     folders: Collection[Path]
@@ -35,13 +36,16 @@ class OwnedFiles:
     uploads: set[Path] = field(default_factory=set)
     provided: set[Path] = field(default_factory=set)
     made: set[Path] = field(default_factory=set)
-    _outdated: set[Path] = field(default_factory=set)
+    _outdated: list[Collection[Path]] = field(default_factory=list)
+    _renewed: set[Path] = field(default_factory=set)
 
     def upload(self, path: Path, content: bytes) -> None:
         """Write a client's file; over one that the farm did not write it still counts as the user's."""
-        is_ours = not os.path.lexists(path) or path in self.written or path in self._outdated
+        is_outdated = any(path in paths for paths in self._outdated)
+        is_ours = not os.path.lexists(path) or path in self.written or is_outdated
         write_over(path, content)
-        self._outdated.discard(path)
+        if is_outdated:
+            self._renewed.add(path)
         if is_ours:
             self.uploads.add(path)
 
@@ -68,21 +72,22 @@ class OwnedFiles:
 
     def remove_all(self) -> None:
         """Remove all files, and the directories that are empty then."""
-        owned = self.written, self.uploads, self.provided, self._outdated
-        remove_files(set().union(*owned), self.made)
-        for paths in (*owned, self.made):
+        remove_files(set().union(self.written, self.uploads, self.provided, *self._outdated), self.made)
+        for paths in (self.written, self.uploads, self.provided, self._outdated, self.made):
             paths.clear()
 
     def remove(self, paths: Collection[Path]) -> Iterator[None]:
         """Remove files, and then the directories inside the folders that are empty now."""
-        self._outdated.update(paths)
+        self._outdated.append(paths)
         for number, path in enumerate(paths, 1):
-            if path in self._outdated:      # no client has written it anew
-                self._outdated.discard(path)
+            if path not in self._renewed:
                 with suppress(OSError):
                     path.unlink()
             if not number % _IN_A_TURN:
                 yield
+        self._outdated = [others for others in self._outdated if others is not paths]
+        if not self._outdated:
+            self._renewed.clear()
         folders = tuple(map(inside_of, self.folders))
         made = [directory for directory in self.made if str(directory).startswith(folders)]
         for number, directory in enumerate(sorted(made, key=lambda made: len(str(made)), reverse=True), 1):

@@ -61,9 +61,12 @@ class PathSet(MutableSet[Path]):
 
 
 def _numbered(name: str) -> tuple[str, int, str] | None:
-    """Return the number in a name and what stands around it; ``None`` if the name does not follow from them."""
+    """Return the number in a name and what stands around it.
+
+    ``None`` if the name does not follow from them, or is the first one, which may be the only one.
+    """
     found = _NUMBERED.fullmatch(name)
-    if found is None or found[2] != f"{int(found[2]):05}":
+    if found is None or int(found[2]) == 1 or found[2] != f"{int(found[2]):05}":
         return None
     return found[1], int(found[2]), found[3]
 
