@@ -21,6 +21,7 @@ from comfyfarm.config.sources import config_file
 
 _READY_WITHIN_S = 120
 _IDLE_S = 0.0005        # of CPU time within a tenth of a second
+_PROCESSORS = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 TWISTD = "from twisted.scripts.twistd import run; run()"
 
 
@@ -39,6 +40,7 @@ class Server:
                 [sys.executable, *words], env=environment, stdout=log, stderr=subprocess.STDOUT
             )
         self.pid = self._child.pid
+        keep_apart(self.pid)
         deadline = time.monotonic() + _READY_WITHIN_S
         while not ready.exists():
             assert self._child.poll() is None, Path(log.name).read_text(errors="replace")
@@ -76,6 +78,16 @@ class Server:
     def port(self, name: str = "") -> int:
         """Return the port of an instance; without a name, the peer's."""
         return int(self.url(name).rpartition(":")[2]) if name else int(self.ready["port"])
+
+
+def keep_apart(pid: int) -> None:
+    """Give a server a processor of its own, and this process, its client, the others.
+
+    Where both run on one processor by chance, a request costs the server half as much as where each wakes the other.
+    """
+    if len(_PROCESSORS) > 1:
+        os.sched_setaffinity(pid, _PROCESSORS[:1])
+        os.sched_setaffinity(0, _PROCESSORS[1:])
 
 
 @contextmanager
