@@ -4,7 +4,7 @@
 
 A farm of 100 instances in a process of its own gets 200 jobs a second over HTTP from another process, while a third
 asks an instance without work for its queue, fifty times a second.  First nobody looks, then the page is open in a
-browser, then the report, the placement, the verdict and the test are asked for as well, one after the other.  The
+browser, then the report, the placement, the metrics and so on are asked for as well, one after the other.  The
 figures of each part (SECONDS long, 15): how long ``GET /queue`` took; how long the page needed to draw the lanes, and
 the time between two of the browser's frames.  Browser, clients and farm share the cores of one machine.  So what counts
 of the time for ``GET /queue`` is the CPU time that the farm's process used meanwhile, if that is less.
@@ -44,7 +44,7 @@ FARM = {
         {"name": "other"},
     ],
 }
-QUESTIONS = ("/api/report", "/api/placement", "/api/verdict", "/api/test", "/api/farm", "/api/timeline")
+QUESTIONS = ("/api/report", "/api/placement", "/api/verdict", "/api/test", "/api/farm", "/api/timeline", "/metrics")
 FRAMES = """() => {
     const gaps = window.gaps = [];
     let last = performance.now();
