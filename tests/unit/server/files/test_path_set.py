@@ -5,7 +5,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comfyfarm.server.files.path_set import PathSet
+from comfyfarm.server.files.path_set import PathSet, _Numbers
 
 A, B, ELSEWHERE = Path("/out/a.png"), Path("/out/b.png"), Path("/out/sub/a.png")
 
@@ -60,5 +60,6 @@ def test_many_numbered_files_take_the_memory_of_one() -> None:
     paths = PathSet()
     for number in range(1, 20_001):
         paths.add(Path(f"/out/ComfyUI_{number:05}_.png"))
-    (numbers,) = paths._numbers.values()
-    assert len(numbers._bounds) == 2
+    first, numbers = paths._parts.values()
+    assert isinstance(numbers, _Numbers)
+    assert (len(first), len(numbers._bounds)) == (1, 2)
